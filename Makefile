@@ -1,0 +1,62 @@
+# make demo: a song becomes a beatmap.  make test: everything is checked.  Both build .venv when it is missing.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+PY := $(BIN)/python
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+TORCHAUDIO := $(shell sed -n 's/^torchaudio==/torchaudio==/p' constraints.txt)
+WORKERS ?= 2
+INSTALL := $(PY) -m pip install -qq --constraint constraints.txt
+
+.PHONY: help demo test check lab app readme pin clean
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+
+# The environment. PyTorch comes first and alone, so that the wheel meant for this machine is the one that is kept.
+.venv/made:
+	@$(PYTHON) -c "import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f'Python {v} is too old: give 3.11 or newer, as in make PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	touch .venv/made
+
+.venv/run: settings.ini setup.py constraints.txt | .venv/made
+	@echo "Installing into .venv: one to three minutes, most of it PyTorch."
+	$(PY) -m pip install -qq "$(TORCH)"
+	$(INSTALL) --editable .
+	touch .venv/run
+
+.venv/dev: settings.ini setup.py constraints.txt | .venv/run
+	@echo "Adding the tools of a developer: one to two minutes."
+	$(PY) -m pip install -qq --no-deps "$(TORCHAUDIO)"
+	$(INSTALL) --editable ".[dev]"
+	touch .venv/dev
+
+demo: .venv/run ## turn the bundled song into a beatmap in runs/demo
+	$(BIN)/mapperatorinator generate audio_path="$$($(PY) -c 'from mapperatorinator.core import demo_song; print(demo_song())')" output_path=runs/demo difficulty=3.5 seed=1 plot=true
+
+test: .venv/dev ## check notebooks and package, run every notebook and every test
+	$(PY) tools/check.py
+	OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
+	$(PY) -m pytest
+
+check: .venv/dev ## only: notebooks clean, package in sync
+	$(PY) tools/check.py
+
+lab: .venv/dev ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs/index.ipynb
+
+app: .venv/run ## the form in a browser
+	@echo "The web app comes with a later version; until then: mapperatorinator generate, or make lab and colab/generate.ipynb."
+
+readme: .venv/dev ## write README.md from nbs/index.ipynb
+	$(PY) tools/readme.py
+
+pin: ## write constraints.txt from the versions in .venv
+	$(PY) tools/pin.py
+
+clean: ## remove the environment, caches and builds; runs/ stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .hypothesis _proc _docs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,119 @@
+"The command line from outside: help without torch, one-sentence errors, exit codes, Ctrl-C, encodings."
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+import pytest
+from mapperatorinator.config import GenerateConfig, TrainConfig, settings_table
+
+FAKE = """
+import sys, types, time
+from pathlib import Path
+from types import SimpleNamespace as NS
+from mapperatorinator.core import UserError, write_atomic
+def generate_map(config, progress=None):
+    if not config.audio_path: raise UserError("audio_path is empty; give the path of a song.")
+    for i in range(config.top_k or 3):
+        if progress(NS(stage="map", done=i + 1, total=config.top_k or 3, tokens_per_second=100.)): raise KeyboardInterrupt
+        if config.top_k: time.sleep(.05)
+    path = write_atomic(Path(config.output_path)/"song.osu", "osu file format v14\\n")
+    return NS(path=path, beatmap=None, mel=None, png=None, report=dict(bpm=180., seed=7, objects=3, title="夜 – ω", path=str(path)))
+m = types.ModuleType("mapperatorinator.pipeline"); m.generate_map = generate_map
+sys.modules["mapperatorinator.pipeline"] = m
+from mapperatorinator.cli import main
+sys.exit(main())
+"""
+
+def cli(*args, fake=False, **env):
+    "Run the command line in a process of its own."
+    code = FAKE if fake else "import sys; from mapperatorinator.cli import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, encoding="utf-8", env={**os.environ, **env}, timeout=60)
+
+@pytest.mark.parametrize("args", [["--help"], ["generate", "--help"], ["train", "--help"], ["generate", "difculty=3"], ["config"]])
+def test_help_and_refusals_load_nothing_heavy(args):
+    heavy = ("torch", "transformers", "matplotlib", "numpy", "librosa", "ipywidgets")
+    code = (f"import sys; from mapperatorinator.cli import main; main({args!r}); loaded = [m for m in {heavy} if m in sys.modules]; "
+            "sys.exit(', '.join(loaded) if loaded else 0)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+def test_help_is_quick():
+    took = []
+    for _ in range(3):
+        start = time.perf_counter(); cli("generate", "--help"); took.append(time.perf_counter() - start)
+    assert min(took) < 1, took
+
+@pytest.mark.parametrize("command, cls", [("generate", GenerateConfig), ("train", TrainConfig)])
+def test_help_names_every_setting_with_default_and_help(command, cls):
+    done = cli(command, "--help", COLUMNS="200")
+    assert done.returncode == 0 and not done.stderr
+    for s in settings_table(cls):
+        assert f"  {s.name}" in done.stdout and s.help in done.stdout, s.name
+
+@pytest.mark.parametrize("args, says", [
+    (["generat"], "did you mean 'generate'?"), (["difficulty=5"], "mapperatorinator generate difficulty=5"), (["xyzzy"], "generate, train"),
+    (["generate", "dificulty=5"], "did you mean 'difficulty'?"), (["generate", "seed=abc"], "seed=abc"), (["generate", "song.mp3"], "key=value"),
+    (["generate", "preset=none_such"], "Unknown preset"), (["train", "model.dmodel=3"], "model.d_model"), (["generate", "seed={a"], "seed={a"),
+    (["config", "train", "stepz=3"], "'steps'")])
+def test_mistakes_are_one_sentence_and_code_2(args, says):
+    done = cli(*args)
+    assert (done.returncode, done.stdout) == (2, "") and says in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+def test_error_of_the_pipeline_is_code_2():
+    done = cli("generate", fake=True)
+    assert done.returncode == 2 and done.stderr.strip().endswith("give the path of a song.") and "Traceback" not in done.stderr
+
+def test_report_to_stdout_and_progress_to_stderr(tmp_path):
+    done = cli("generate", "audio_path=song.mp3", f"output_path={tmp_path}", fake=True)
+    assert done.returncode == 0, done.stderr
+    assert "180" in done.stdout and str(tmp_path) in done.stdout.splitlines()[-1] and "%" not in done.stdout
+    assert "100%" in done.stderr and "tokens/s" in done.stderr
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_letters_survive_a_console_that_lacks_them(tmp_path, encoding):
+    done = cli("generate", "audio_path=夜.mp3", f"output_path={tmp_path}", fake=True, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0 and "夜 – ω" in done.stdout, done.stderr
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
+def test_ctrl_c_is_130_and_leaves_nothing(tmp_path):
+    run = subprocess.Popen([sys.executable, "-c", FAKE, "generate", "audio_path=a.mp3", f"output_path={tmp_path}", "top_k=400"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.5); run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=20)
+    assert run.returncode == 130 and not out and b"interrupted" in err and b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell pipe")
+def test_a_reader_that_leaves_is_no_error():
+    done = subprocess.run(f'"{sys.executable}" -c "from mapperatorinator.cli import main; main([\'generate\', \'--help\'])" | head -1',
+                          shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("mapperatorinator generate") and not done.stderr
+
+def test_config_dump_is_yaml_that_comes_back():
+    import yaml
+    from mapperatorinator.config import compose, from_dict
+    done = cli("config", "generate", "difficulty=5.5", "descriptors=[a,b]", "title=Re: [1] #2")
+    assert from_dict(GenerateConfig, yaml.safe_load(done.stdout)) == compose(GenerateConfig, ["difficulty=5.5", "descriptors=[a,b]", "title=Re: [1] #2"])
+    assert from_dict(TrainConfig, yaml.safe_load(cli("config", "train").stdout)) == TrainConfig()
+
+def test_console_script_points_here():
+    from importlib.metadata import entry_points
+    found = [e for e in entry_points(group="console_scripts") if e.name == "mapperatorinator"]
+    if not found: pytest.skip("not installed with its scripts")
+    assert found[0].value == "mapperatorinator.cli:main"
+
+def test_a_map_of_the_demo_song(tmp_path):
+    "The whole way: the same seed gives the same bytes, and the map parses."
+    pytest.importorskip("mapperatorinator.pipeline")
+    from mapperatorinator.osu.beatmap import Beatmap
+    from mapperatorinator.ui import demo_path
+    if not demo_path(): pytest.skip("no demo song in this installation")
+    maps = []
+    for name in "ab":
+        done = cli("generate", f"audio_path={demo_path()}", f"output_path={tmp_path/name}", "seed=3", "end_time=12000", "difficulty=3", "plot=true")
+        assert done.returncode == 0, done.stderr
+        maps.append(next((tmp_path/name).glob("*.osu")))
+        assert [p.suffix for p in sorted((tmp_path/name).iterdir()) if p.suffix == ".png"] == [".png"]
+    assert maps[0].read_bytes() == maps[1].read_bytes() and Beatmap.read(maps[0]).hit_objects

@@ -1,0 +1,90 @@
+"colab/generate.ipynb runs from top to bottom in a kernel of its own, as in JupyterLab, and leaves an existing torch alone."
+import json
+import re
+import sys
+from pathlib import Path
+import pytest
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+
+NOTEBOOK = Path(__file__).resolve().parents[1]/"colab"/"generate.ipynb"
+
+FAKE = """
+import sys, types
+from types import SimpleNamespace as NS
+from pathlib import Path
+import numpy as np
+from mapperatorinator.osu.beatmap import Beatmap
+def generate_map(config, progress=None):
+    for i in range(4): progress(NS(stage="map", done=i + 1, total=4, tokens_per_second=50.))
+    lines = "".join(f"{100 + 30*(i % 8)},{100 + 20*(i % 5)},{500 + 250*i},{5 if i % 8 == 0 else 1},0\\n" for i in range(60))
+    beatmap = Beatmap.parse("osu file format v14\\n\\n[TimingPoints]\\n500,500,4,2,0,60,1,0\\n\\n[HitObjects]\\n" + lines)
+    path = Path(config.output_path)/"map.osu"; path.parent.mkdir(parents=True, exist_ok=True); beatmap.write(path)
+    return NS(path=path, beatmap=beatmap, mel=np.random.default_rng(0).random((80, 2000)), png=None, report=dict(bpm=120., objects=60, seed=1))
+m = types.ModuleType("mapperatorinator.pipeline"); m.generate_map = generate_map
+sys.modules["mapperatorinator.pipeline"] = m
+"""
+
+def source(): return nbformat.read(NOTEBOOK, 4)
+
+def run(nb, folder, before="", after_form=""):
+    "Execute with cells put in at the start and behind the form, as a user would change a field."
+    forms = [i for i, c in enumerate(nb.cells) if "generate_app(" in c.source and c.cell_type == "code"]
+    if after_form: nb.cells.insert(forms[0] + 1, nbformat.v4.new_code_cell(after_form))
+    if before: nb.cells.insert(0, nbformat.v4.new_code_cell(before))
+    nbclient.NotebookClient(nb, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    return nb
+
+def outputs(nb, mime): return [o["data"][mime] for c in nb.cells if c.cell_type == "code" for o in c.outputs if mime in o.get("data", {})]
+
+def check(nb):
+    pictures, links = outputs(nb, "image/png"), outputs(nb, "application/vnd.jupyter.widget-view+json")
+    assert len(pictures) == 3 and all(len(p) > 5_000 for p in pictures), "timeline, strip and page"
+    assert len(links) == 4, "form, progress, player and download link"
+    state = nb.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    text = json.dumps([s["state"].get("value") for s in state if isinstance(s["state"].get("value"), str)])
+    assert re.search(r"download='[^']+\.os[uz]'", text) and "done" in text
+    assert any(s["model_name"] == "AudioModel" for s in state) and any(s["model_name"] == "FileUploadModel" for s in state)
+
+def test_it_is_thin_and_says_what_must_be_said():
+    nb = source()
+    code = [c.source for c in nb.cells if c.cell_type == "code"]
+    text = "\n".join(c.source for c in nb.cells)
+    assert len(code) <= 8 and "colab.research.google.com/github/" in text and "AI made it" in text
+    assert not any(c.get("outputs") for c in nb.cells) and "torch" not in code[0].split("find_spec(\"torch\")")[0].replace('startswith("torch")', "")
+
+def test_install_touches_nothing_outside_colab(monkeypatch):
+    import subprocess
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("installed something"))
+    exec(next(c.source for c in source().cells if c.cell_type == "code"), {})
+
+@pytest.mark.parametrize("torch_there", [True, False])
+def test_install_on_colab_adds_only_what_is_missing(monkeypatch, torch_there):
+    import importlib.metadata as metadata
+    import importlib.util as util
+    import subprocess
+    import types
+    ran, find, version = [], util.find_spec, metadata.version
+    def has(name):
+        if name == "nowhere": raise metadata.PackageNotFoundError(name)
+        return version(name) if name not in ("torch", "numpy") else "1"
+    monkeypatch.setattr(subprocess, "run", lambda a, **k: ran.append(a[5:]))
+    monkeypatch.setattr(util, "find_spec", lambda name, *a: None if name == "mapperatorinator" or name == "torch" and not torch_there else find(name, *a))
+    monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=2.9", "numpy>=1.26", "nowhere>=3; python_version>'3'", "pytest; extra == 'dev'"])
+    monkeypatch.setattr(metadata, "version", has)
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    exec(next(c.source for c in source().cells if c.cell_type == "code"), {})
+    assert ran[0][0] == "--no-deps" and ran[1] == ["nowhere>=3"] and ran[2:] == ([] if torch_there else [["torch"]])
+
+def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
+    import soundfile, numpy as np
+    soundfile.write(tmp_path/"song.wav", .1*np.random.default_rng(0).standard_normal(16000*16), 16000)
+    check(run(source(), tmp_path, FAKE, "app.song.text.value = 'song.wav'"))
+
+def test_runs_top_to_bottom_with_the_embedded_model(tmp_path):
+    pytest.importorskip("mapperatorinator.pipeline")
+    from mapperatorinator.ui import demo_path
+    if not demo_path(): pytest.skip("no demo song in this installation")
+    nb = run(source(), tmp_path, after_form="app.form.set(end_time=16000, seed=1)")
+    check(nb)
+    assert list((tmp_path/"maps").glob("*.osu"))
