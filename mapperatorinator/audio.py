@@ -23,11 +23,15 @@ MIN_SECONDS = 1.0      # shorter songs are refused
 MAX_MINUTES = 60.0     # longer songs are refused
 SILENCE = 1e-4         # a song whose loudest sample is below this is refused
 
-# %% ../nbs/30_audio.ipynb #e3727a93
+# %% ../nbs/30_audio.ipynb #875dc19a
+def _check_length(seconds:float, path):
+    if seconds > MAX_MINUTES * 60: raise UserError(f"'{path}' is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
+
 def _soundfile_blocks(path:Path) -> tuple[int, Iterator[np.ndarray]]:
     "Sample rate and (n, channels) float32 blocks, by libsndfile: wav, flac, ogg, opus, mp3, aiff."
     import soundfile as sf
     file = sf.SoundFile(path)
+    _check_length(file.frames / file.samplerate, path)
     def blocks():
         with file:
             while len(x := file.read(1 << 18, dtype="float32", always_2d=True)): yield x
@@ -107,7 +111,7 @@ def resample_linear(
         seen, k, last = seen + len(x) - 1, end, x[-1:]
         yield _mix_integer(v).astype(np.float32)
 
-# %% ../nbs/30_audio.ipynb #b2b24c2c
+# %% ../nbs/30_audio.ipynb #eee08170
 RESAMPLERS = {"soxr": resample_soxr, "linear": resample_linear}
 
 def _check_path(path) -> Path:
@@ -124,11 +128,10 @@ def _collect(blocks:Iterable[np.ndarray], rate:int, path) -> np.ndarray:
     out, n = [], 0
     for x in blocks:
         out.append(x); n += len(x)
-        if n > MAX_MINUTES * 60 * rate:
-            raise UserError(f"'{path}' is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
+        _check_length(n / rate, path)
     return np.concatenate(out) if out else np.zeros(0, np.float32)
 
-# %% ../nbs/30_audio.ipynb #b6ea7770
+# %% ../nbs/30_audio.ipynb #ae7066f6
 def _decode(path:Path, sample_rate:int, resample:str) -> np.ndarray:
     "Samples by the first decoder that can read the file."
     import av, soundfile as sf
@@ -144,9 +147,9 @@ def check_samples(x:np.ndarray, sample_rate:int=16000, name:str="The audio") -> 
     if not np.isfinite(x).all(): raise UserError(f"{name} holds samples that are not numbers (NaN or infinite); export it again.")
     if len(x) < MIN_SECONDS * sample_rate:
         raise UserError(f"{name} is only {len(x)/sample_rate:.2f} s long; give at least {MIN_SECONDS:g} s of audio.")
-    peak = float(np.abs(x).max())
+    peak = float(max(x.max(), -x.min()))
     if peak < SILENCE: raise UserError(f"{name} is silent; give a song that can be heard.")
-    return (x / np.float32(peak)).astype(np.float32, copy=False)
+    return np.divide(x, np.float32(peak), dtype=np.float32)
 
 # %% ../nbs/30_audio.ipynb #ae8a4384
 def load_audio(

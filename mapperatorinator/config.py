@@ -13,8 +13,8 @@ from .core import UserError
 
 # %% auto #0
 __all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'GenerateConfig',
-           'TrainConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict', 'changed', 'Setting',
-           'settings_table']
+           'TrainConfig', 'EvalConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict', 'changed',
+           'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -229,6 +229,22 @@ class TrainConfig:
     init: str = ""                       # weights to start from: a folder or `embedded`
     model: ModelConfig = field(default_factory=ModelConfig)          # the network
     language: LanguageConfig = field(default_factory=LanguageConfig) # what it speaks
+
+# %% ../nbs/01_config.ipynb #ac1ab179
+@dataclass
+class EvalConfig:
+    "One measurement on songs with human maps."
+    task: str = "generate"               # generate (maps) or timing (beat grids)
+    dataset: str = ""                    # folder with songs/<split>/<song>/ as in the corpus README
+    split: str = "validation"            # split measured on
+    mode: str = "standard"               # standard, taiko, catch or mania
+    songs: int = 5                       # how many songs, spread evenly; 0: all
+    stars: list[float] = field(default_factory=lambda: [2.0, 3.5, 5.0]) # difficulties asked for
+    providers: list[str] = field(default_factory=lambda: ["grid"]) # timing providers
+    model: str = "embedded"              # embedded or a folder
+    output: str = ""                     # folder that keeps the maps; empty: thrown away
+    seed: int = 0
+    device: str = "auto"                 # auto, cpu, cuda, mps
 
 # %% ../nbs/01_config.ipynb #8db03aa0
 def known_keys(cls, prefix:str="") -> list[str]:

@@ -244,14 +244,15 @@ def arc_end(points:Sequence[tuple[float, float]], length:float) -> tuple[float, 
     if full > length: angle *= length / full
     return dx * math.cos(angle) - dy * math.sin(angle) + x, dx * math.sin(angle) + dy * math.cos(angle) + y
 
-# %% ../nbs/21_parse.ipynb #b290cd1b
+# %% ../nbs/21_parse.ipynb #39c069d8
 def _bernstein(n:int, u:np.ndarray) -> np.ndarray: # degree, (m,) -> (n+1, m)
     k = np.arange(n + 1)[:, None]
     return np.array([[float(math.comb(n, i))] for i in range(n + 1)]) * (1 - u)**(n - k) * u**k
 
 _chord_basis = lru_cache(maxsize=128)(lambda n: _bernstein(n, np.linspace(0, 1, 50)))
 
-def _bezier(points:np.ndarray, basis:np.ndarray) -> np.ndarray: return np.sum(basis[:, None] * points[:, :, None], axis=0) # (2, m)
+def _bezier(points:np.ndarray, basis:np.ndarray) -> np.ndarray: # (n+1, 2), (n+1, m) -> (2, m)
+    return np.sum(basis[:, None] * points[:, :, None], axis=0)
 
 def _chords(points:np.ndarray) -> float: # length of a Bézier by 49 chords
     d = np.diff(_bezier(points, _chord_basis(len(points) - 1)), axis=1)
@@ -272,7 +273,8 @@ def path_end(
     sizes = [_chords(p) for p in pieces]
     asked, i = [*sizes[:-1], max(0, sizes[-1] - (sum(sizes) - length))], len(pieces) - 1
     if i and sum(sizes): i = next(k for k, t in enumerate([*(np.cumsum(sizes[:-1]) / sum(sizes)), 1.]) if t >= 1)
-    with np.errstate(all="ignore"): end = _bezier(pieces[i], _bernstein(len(pieces[i]) - 1, np.array([asked[i]]) / sizes[i]))[:, 0].tolist()
+    with np.errstate(all="ignore"): u = np.array([asked[i]]) / sizes[i]
+    end = _bezier(pieces[i], _bernstein(len(pieces[i]) - 1, u))[:, 0].tolist()
     return tuple(end) if all(map(math.isfinite, end)) else points[-1]
 
 # %% ../nbs/21_parse.ipynb #4ad64e20
@@ -354,7 +356,7 @@ def write(self:Scribe, o:HitObject):
         case Hold() if self.mode == 3:
             self.held(o, (_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END), round(o.end_time * US), pos=o.pos)
 
-# %% ../nbs/21_parse.ipynb #08e43a3a
+# %% ../nbs/21_parse.ipynb #f7991e01
 def faster(stream:EventStream, speed:float) -> EventStream:
     "The same events at another playing speed."
     if speed == 1: return stream
@@ -364,7 +366,8 @@ def faster(stream:EventStream, speed:float) -> EventStream:
 class Parser:
     "Beatmaps to events in one language."
     def __init__(self, language:LanguageConfig): self.language = language
-    def __repr__(self): return f"Parser(types {'first' if self.language.types_first else 'last'}, sliders v{self.language.slider_version})"
+    def __repr__(self):
+        return f"Parser(types {'first' if self.language.types_first else 'last'}, sliders v{self.language.slider_version})"
 
     def map_events(self, beatmap:Beatmap, flip:tuple[bool, bool]=(False, False), speed:float=1.) -> EventStream:
         "The objects. `flip`: mirrored left-right, top-bottom; `speed`: playing speed."

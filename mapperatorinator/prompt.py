@@ -26,7 +26,7 @@ __all__ = ['IGNORE', 'DROPPABLE', 'COLOURS', 'Metadata', 'request_ids', 'drop', 
 _E, _C = EventType, ContextType
 IGNORE = -100 # label of a position that is not learnt
 
-# %% ../nbs/24_prompt.ipynb #75517003
+# %% ../nbs/24_prompt.ipynb #2a745e67
 @dataclass(frozen=True)
 class Metadata:
     "What a map is, or shall be; None: unknown."
@@ -47,11 +47,11 @@ class Metadata:
     @classmethod
     def of(cls, beatmap:Beatmap, language:LanguageConfig, song_length:float, **known) -> Metadata:
         "What can be read off a beatmap; the rest (stars, mapper, year, tags) is given by name."
-        mania = beatmap.mode == 3
-        return cls(**dict(gamemode=beatmap.mode, song_length=song_length, hitsounded=hitsounded(beatmap), global_sv=beatmap.slider_multiplier,
-                          cs=beatmap.cs, keycount=min(max(int(beatmap.cs), 1), 18) if mania else None,
-                          hold_note_ratio=hold_note_ratio(beatmap) if mania else None,
-                          scroll_speed_ratio=Parser(language).scroll_speed_ratio(beatmap) if beatmap.mode in (1, 3) else None) | known)
+        b, mania = beatmap, beatmap.mode == 3
+        read = dict(gamemode=b.mode, song_length=song_length, hitsounded=hitsounded(b), global_sv=b.slider_multiplier, cs=b.cs,
+                    keycount=min(max(int(b.cs), 1), 18) if mania else None, hold_note_ratio=hold_note_ratio(b) if mania else None,
+                    scroll_speed_ratio=Parser(language).scroll_speed_ratio(b) if b.mode in (1, 3) else None)
+        return cls(**read | known)
 
 # %% ../nbs/24_prompt.ipynb #2204bfa0
 def request_ids(
@@ -190,15 +190,13 @@ class Span:
         return cls(ms(frame), ms(min(frame + size, n_frames)), ms(min(frame + back, n_frames - 1)) if back else -np.inf,
                    ms(frame + ahead) if lookahead else np.inf, **k)
 
-# %% ../nbs/24_prompt.ipynb #c162fbfe
-def _events(tok:Tokenizer, c:Context, span:Span, end:float) -> list[int]:
-    return tok.encode_stream(c.stream.between(span.start, end), span.start)
-
+# %% ../nbs/24_prompt.ipynb #10fe1e4f
 def _input(tok:Tokenizer, language:LanguageConfig, c:Context, span:Span, m:Metadata, training:bool) -> Part:
     "A given context, with its own request when it has metadata."
     own = [] if c.metadata is None else request_ids(tok, language, replace(c.metadata, song_length=m.song_length)) + \
         state_ids(tok, language, [c], span.start, m.song_length, False, training, span.since)
-    return Part("input", c.type.value, [tok.context_sos[c.type]] + own, _events(tok, c, span, span.end), [tok.context_eos[c.type]])
+    head, tail = [tok.context_sos[c.type]] + own, [tok.context_eos[c.type]]
+    return Part("input", c.type.value, head, tok.encode_stream(c.stream.between(span.start, span.end), span.start), tail)
 
 def _output(tok:Tokenizer, language:LanguageConfig, c:Context, span:Span) -> Part:
     "A context to be written."
@@ -266,7 +264,7 @@ def show(self:Tokenizer, id:int) -> str:
     names = {0: "PAD", SOS: "SOS", EOS: "EOS"} | {i: f"<{t.value}" for t, i in self.context_sos.items()}
     return (names | {i: f"{t.value}>" for t, i in self.context_eos.items()})[id]
 
-# %% ../nbs/24_prompt.ipynb #da6277e9
+# %% ../nbs/24_prompt.ipynb #7458561e
 COLOURS = {"timing": "#d62728", "map": "#1f77b4", "no_hs": "#17becf", "gd": "#9467bd", "kiai": "#e377c2", "sv": "#ff7f0e",
            "request": "#7f7f7f", "start": "#000000", "before": "#8c564b", "none": "#bcbd22"}
 
@@ -275,7 +273,8 @@ def _repr_html_(self:Prompt):
     "Tokens coloured by part; what is not learnt is pale."
     span = lambda p, ids, pale: "" if not ids else (f'<span style="color:{COLOURS[p.name]};opacity:{.55 if pale else 1}" '
         f'title="{p.kind}: {p.name}">{" ".join(self.tokenizer.show(i).replace("<", "&lt;") for i in ids)}</span> ')
-    body = "".join(span(p, p.head, p.kind != "output") + span(p, p.body[:p.given], True) + span(p, p.body[p.given:] + p.tail, p.kind != "output")
+    pale = lambda p: p.kind != "output"
+    body = "".join(span(p, p.head, pale(p)) + span(p, p.body[:p.given], True) + span(p, p.body[p.given:] + p.tail, pale(p))
                    for p in self.parts)
     return f'<div style="font-family:monospace;line-height:1.5">{body}<br/><b>{len(self)} tokens</b></div>'
 

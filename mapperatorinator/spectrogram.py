@@ -28,7 +28,7 @@ def slaney_edges(f_min:float, f_max:float, n:int) -> Tensor: # (n,) Hz, float64
     mel = torch.linspace(low, high, n, dtype=torch.float64)
     return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp(step * (mel - 15)))
 
-# %% ../nbs/31_spectrogram.ipynb #58d6b724
+# %% ../nbs/31_spectrogram.ipynb #01562e80
 def triangles(edges:Tensor, n_fft:int, sample_rate:int) -> Tensor: # (bins, len(edges) - 2)
     "One triangle for each three neighbouring edges, sampled at the FFT's frequencies."
     bins = torch.linspace(0, sample_rate // 2, n_fft // 2 + 1, dtype=edges.dtype)
@@ -38,22 +38,23 @@ def triangles(edges:Tensor, n_fft:int, sample_rate:int) -> Tensor: # (bins, len(
 
 @lru_cache(maxsize=8)
 def _filters(scale:str, f_min:float, f_max:float, n_mels:int, n_fft:int, sample_rate:int) -> Tensor:
-    edges = {"htk": htk_edges, "slaney": slaney_edges}[scale](f_min, f_max, n_mels + 2)
-    bank = triangles(edges, n_fft, sample_rate)
+    with torch.device("cpu"): # kept for later, so never where `torch.device("meta")` would put it
+        edges = {"htk": htk_edges, "slaney": slaney_edges}[scale](f_min, f_max, n_mels + 2)
+        bank = triangles(edges, n_fft, sample_rate)
     return bank if scale == "htk" else (bank * (2 / (edges[2:] - edges[:-2]))).float()
 
 def mel_filters(conf:SpectrogramConfig) -> Tensor: # (bins, mels) float32
     "The filterbank: plain HTK triangles, or Slaney triangles of equal area."
     return _filters(conf.mel_scale, conf.f_min, conf.f_max, conf.n_mels, conf.n_fft, conf.sample_rate)
 
-# %% ../nbs/31_spectrogram.ipynb #7b09ccf3
+# %% ../nbs/31_spectrogram.ipynb #f5234520
 class MelSpectrogram(nn.Module):
     "Samples (batch, samples) to mel frames (batch, frames, mels), in float32 whatever the precision around it."
     def __init__(self, conf:SpectrogramConfig|None=None):
         super().__init__()
         self.conf = conf or SpectrogramConfig()
         self.register_buffer("window", torch.hann_window(self.conf.n_fft), persistent=False)
-        self.register_buffer("filters", mel_filters(self.conf).clone(), persistent=False)
+        self.register_buffer("filters", mel_filters(self.conf).to(self.window.device, copy=True), persistent=False)
 
     def _apply(self, fn, recurse=True): # moves to another device are followed, casts are not
         super()._apply(fn, recurse)

@@ -18,13 +18,13 @@ from .osu.timing import Timing
 # %% auto #0
 __all__ = ['FPS', 'BANDS', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'OCTAVE_RATES', 'OCTAVE_WEIGHTS', 'SNAPS',
            'HARMONY_FPS', 'PROVIDERS', 'onset_bands', 'onset_strength', 'Spectrum', 'octave_features',
-           'tempo_candidates', 'Line', 'Phasors', 'refine', 'track_beats', 'straight_pieces', 'Piece', 'evidence',
-           'same_grid', 'merge_pieces', 'find_pieces', 'place_seams', 'harmony', 'change_at', 'find_bars', 'Ear',
-           'agreement', 'main_line', 'Estimate', 'red_lines', 'confidence', 'grid_of', 'grid', 'manual', 'reference',
-           'beats_of', 'count_beats', 'fit_line', 'human_line', 'fit_beats', 'model', 'pulses', 'auto', 'find_timing',
-           'Score', 'score_timing']
+           'tempo_candidates', 'Line', 'Phasors', 'evidence', 'on_the_beat', 'refine', 'track_beats', 'straight_pieces',
+           'Piece', 'same_grid', 'merge_pieces', 'find_pieces', 'place_seams', 'harmony', 'change_at', 'find_bars',
+           'Ear', 'agreement', 'main_line', 'Estimate', 'red_lines', 'confidence', 'grid_of', 'grid', 'manual',
+           'reference', 'beats_of', 'count_beats', 'fit_line', 'human_line', 'fit_beats', 'model', 'pulses', 'auto',
+           'find_timing', 'Score', 'score_timing']
 
-# %% ../nbs/53_timing.ipynb #d6dfd43f
+# %% ../nbs/53_timing.ipynb #927ef2d9
 FPS = 200                          # onset frames per second
 BANDS = (0, 4, 9, 16, 24, 32, 40)  # edges of the six bands, in mel filters
 
@@ -37,23 +37,24 @@ def _mel_filters(sample_rate:int, n_fft:int, n:int=40, low:float=30., high:float
     w[np.abs(f[:, None] - edges[1:-1]).argmin(0), np.arange(n)] += 1e-6
     return (w / w.sum(0)).astype(np.float32)
 
-def _spectra(samples:np.ndarray, sample_rate:int, hop:int, n_fft:int, window:int):
-    "Blocks of magnitude spectra, frame k centred on sample k*hop."
+def _spectra(samples:np.ndarray, sample_rate:int, fps:int, n_fft:int, window:int):
+    "Blocks of magnitude spectra; frame k is centred on the sample at k / fps seconds."
     x = np.pad(np.asarray(samples, np.float32), n_fft // 2)
     shape = np.pad(np.hanning(window + 1)[:-1], ((n_fft - window) // 2, n_fft - window - (n_fft - window) // 2)).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop]
-    for i in range(0, len(frames), 4000): yield np.abs(np.fft.rfft(frames[i:i + 4000] * shape, axis=1)).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(x, n_fft)
+    at = np.rint(np.arange(int((len(frames) - 1) * fps / sample_rate) + 1) * sample_rate / fps).astype(int)
+    for i in range(0, len(at), 4000): yield np.abs(np.fft.rfft(frames[at[i:i + 4000]] * shape, axis=1)).astype(np.float32)
 
-# %% ../nbs/53_timing.ipynb #81080fef
+# %% ../nbs/53_timing.ipynb #d37b8046
 def onset_bands(
     samples:np.ndarray, # (samples,) mono, loudest at 1
     sample_rate:int,    # Hz
 ) -> np.ndarray:        # (frames, 6) growth of each band, 200 frames per second
     "How much each frequency band grows, frame by frame (SuperFlux)."
-    hop, window = sample_rate // FPS, sample_rate // 40
+    window = sample_rate // 40
     n_fft = 1 << (window - 1).bit_length()
     filters = _mel_filters(sample_rate, n_fft)
-    s = np.log1p(10 * np.concatenate([m @ filters for m in _spectra(samples, sample_rate, hop, n_fft, window)]))
+    s = np.log1p(10 * np.concatenate([m @ filters for m in _spectra(samples, sample_rate, FPS, n_fft, window)]))
     wide = s.copy()
     wide[:, 1:], wide[:, :-1] = np.maximum(wide[:, 1:], s[:, :-1]), np.maximum(wide[:, :-1], s[:, 1:])
     grown = np.zeros_like(s)
@@ -96,10 +97,10 @@ class Spectrum:
     def comb(self, bpm:np.ndarray) -> np.ndarray: # how well each tempo explains the rhythm
         return sum(w * np.minimum(self(h * bpm / 60), 12) for h, w in zip(HARMONICS, WEIGHTS))
 
-# %% ../nbs/53_timing.ipynb #0e7bdac7
+# %% ../nbs/53_timing.ipynb #1408eada
 RATIOS = (1, 2, 1/2, 3, 1/3, 3/2, 2/3, 4, 1/4, 4/3, 3/4)
 OCTAVE_RATES = np.array([1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3, 4, 6, 8])
-OCTAVE_WEIGHTS = np.array([.03, -2.22, -.22, -.43, -.19, -.51, .42, -.22, 1.09, -.14, .49, .98, .21]) # fitted by tests/eval_timing.py
+OCTAVE_WEIGHTS = np.array([-.06, -1.7, .16, -.33, -.03, -.38, .31, -.16, .74, -.06, .38, .74, .22]) # fitted: tests/eval_timing.py --fit-octave
 
 def octave_features(spectrum:Spectrum, bpm:float) -> np.ndarray: # (13,)
     "Tempo relative to 150, squared too, and the log magnitude at multiples of the beat rate."
@@ -145,8 +146,21 @@ class Phasors:
         r = (_TURNS * z).real.sum(1)
         return r.max(), r.argmax() / 480
 
-# %% ../nbs/53_timing.ipynb #f9c95099
-SNAPS = ((1, .9), (2, .94), (10, .975), (100, .99)) # steps per BPM, share of the response that must remain
+# %% ../nbs/53_timing.ipynb #f0527531
+def evidence(o:np.ndarray, line:Line, start:float, end:float) -> float:
+    "Onset strength on the beats, halves and quarters of a line."
+    if end <= start: return 0.
+    beats = np.arange(line.from_(start - .25 * line.period), end - .25 * line.period, line.period)
+    at = lambda t: np.interp(t * FPS, np.arange(len(o)), o, 0, 0).sum()
+    return at(beats) + .6 * at(beats + line.period / 2) + .35 * (at(beats + line.period / 4) + at(beats + .75 * line.period))
+
+def on_the_beat(o:np.ndarray, line:Line, start:float, end:float) -> Line:
+    "The line or the one half a beat later, whichever has more onsets on its beats."
+    later = Line(line.offset + line.period / 2, line.period)
+    return max(line, later, key=lambda l: evidence(o, l, max(start, 0), min(end, len(o) / FPS)))
+
+# %% ../nbs/53_timing.ipynb #e4ac2764
+SNAPS = ((1, .9), (2, .94), (10, .985), (100, .99)) # steps per BPM, share of the response that must remain
 
 def refine(
     o:np.ndarray,        # (frames,) onset strength
@@ -163,8 +177,8 @@ def refine(
     response = p.best(best)[0]
     for step, share in SNAPS:
         human = round(best * step) / step
-        if human > 0 and p.best(human)[0] >= share * response: best = human; break
-    return Line(p.best(best)[1] * 60 / best, 60 / best)
+        if human > 0 and p.best(human)[0] >= max(share, .97 * (abs(human - best) > .05)) * response: best = human; break
+    return on_the_beat(o, Line(p.best(best)[1] * 60 / best, 60 / best), start, end)
 
 # %% ../nbs/53_timing.ipynb #e806fe11
 def track_beats(
@@ -220,20 +234,13 @@ def straight_pieces(
     while j: out.append((int(back[j]), j)); j = back[j]
     return out[::-1]
 
-# %% ../nbs/53_timing.ipynb #c39399cd
+# %% ../nbs/53_timing.ipynb #f2f6d3b7
 @dataclass
 class Piece:
     "A stretch of song with its line."
     start: float # s
     end: float   # s
     line: Line
-
-def evidence(o:np.ndarray, line:Line, start:float, end:float) -> float:
-    "Onset strength on the beats, halves and quarters of a line."
-    if end <= start: return 0.
-    beats = np.arange(line.from_(start - .25 * line.period), end - .25 * line.period, line.period)
-    at = lambda t: np.interp(t * FPS, np.arange(len(o)), o, 0, 0).sum()
-    return at(beats) + .6 * at(beats + line.period / 2) + .35 * (at(beats + line.period / 4) + at(beats + .75 * line.period))
 
 def same_grid(a:Line, b:Line, time:float, within:float=.015) -> bool:
     "Whether two lines differ only by a simple fraction of a beat around a time."
@@ -298,19 +305,19 @@ def place_seams(o:np.ndarray, pieces:list[Piece], reach:int=6, bar:float=4.) -> 
         if len(tries): a.end = b.start = max(tries, key=worth)
     return pieces
 
-# %% ../nbs/53_timing.ipynb #954e3cca
+# %% ../nbs/53_timing.ipynb #71fc56b8
 HARMONY_FPS = 20
 
 def harmony(samples:np.ndarray, sample_rate:int) -> np.ndarray: # (frames, 17), 20 frames per second
     "Log magnitude in 12 pitch classes (100 to 2000 Hz) and 5 wide bands."
-    hop, n_fft = sample_rate // HARMONY_FPS, 1 << (sample_rate // 5).bit_length()
+    n_fft = 1 << (sample_rate // 5).bit_length()
     f = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     tone = (12 * np.log2(np.maximum(f, 1) / 440))[:, None] - np.arange(12)
     classes = np.clip(1 - np.abs((tone + 6) % 12 - 6), 0, None) * ((f > 100) & (f < 2000))[:, None] / max(((f > 100) & (f < 2000)).sum(), 1) * 12
     edges = np.array([8, 80, 235, 780, 2350, 8000])
     wide = ((f[:, None] >= edges[:-1]) & (f[:, None] < edges[1:])).astype(float)
     basis = np.concatenate([classes, wide / np.maximum(wide.sum(0), 1)], 1).astype(np.float32)
-    return np.concatenate([np.log1p(m) @ basis for m in _spectra(samples, sample_rate, hop, n_fft, n_fft)])
+    return np.concatenate([np.log1p(m) @ basis for m in _spectra(samples, sample_rate, HARMONY_FPS, n_fft, n_fft)])
 
 # %% ../nbs/53_timing.ipynb #bc8a2e1b
 def _standard(z:np.ndarray) -> np.ndarray: return np.minimum((z - z.mean()) / (z.std() + 1e-9), 3)
@@ -374,7 +381,7 @@ def _retime(p, hop_ms:float, n:int) -> Optional[np.ndarray]: # probabilities in 
     at = (np.arange(n) * 1000 / FPS - OSU_OFFSET_MS) / hop_ms
     return np.interp(at, np.arange(len(p)), np.asarray(p, float), 0, 0)
 
-# %% ../nbs/53_timing.ipynb #ac44944c
+# %% ../nbs/53_timing.ipynb #314201a1
 def agreement(p:np.ndarray, line:Line, seconds:float, within:float=.03) -> float:
     "F-measure between beat probabilities and the beats of a line: 1 when they say the same."
     beats = np.arange(line.from_(0), seconds, line.period)
@@ -392,7 +399,7 @@ def main_line(ear:Ear) -> tuple[Line, float]: # and how sure the octave is
     if ear.beats is not None:
         both = {b: max((agreement(ear.beats, l, ear.seconds), l) for l in (Line(l.offset + s * l.period, l.period) for s in (0, .5, .25, .75)))
                 for b, l in lines.items()}
-        score = score + 6 * np.array([both[b][0] for b in bpm])
+        score = score + 12 * np.array([both[b][0] for b in bpm])
         lines = {b: l for b, (_, l) in both.items()}
     share = np.exp(score - score.max())
     return lines[bpm[score.argmax()]], float(1 / share.sum())
@@ -415,7 +422,7 @@ class Estimate(Timing):
 def _red(seconds:float, period:float, meter:int=4) -> TimingPoint: # a red line for a sound heard at a time, s
     return TimingPoint(float(round(seconds * 1000 - OSU_OFFSET_MS)), period * 1000, meter, 2, 0, 100, True, 0)
 
-# %% ../nbs/53_timing.ipynb #a7370dab
+# %% ../nbs/53_timing.ipynb #75e4ab13
 def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
     "Red lines for the pieces, each on a downbeat."
     out = []
@@ -425,7 +432,7 @@ def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
         change = change_at(ear.sound, beats) if len(beats) > 8 else np.zeros(len(beats))
         if ear.downbeats is not None and len(beats): change = change + 4 * np.interp(beats * FPS, np.arange(len(ear.downbeats)), ear.downbeats)
         meter, lead, _ = find_bars(change)
-        if i and lead: out.append(_red(first, p.line.period, meter))
+        lead -= meter * bool(i and lead > meter / 2) # a seam moves to the nearest downbeat
         out.append(_red(first + lead * p.line.period, p.line.period, meter))
     return out
 
@@ -506,7 +513,7 @@ def human_line(line:Line, index:np.ndarray, times:np.ndarray) -> Line:
         if spread(period)[0] <= limit: return Line(float(np.median(times - index * period)), period)
     return line
 
-# %% ../nbs/53_timing.ipynb #3ef123c9
+# %% ../nbs/53_timing.ipynb #c6e86e1d
 def fit_beats(times:np.ndarray, downbeats:np.ndarray) -> list[TimingPoint]: # s, whether a bar starts
     "Few red lines through many beats."
     index, keep = count_beats(times)
@@ -518,10 +525,12 @@ def fit_beats(times:np.ndarray, downbeats:np.ndarray) -> list[TimingPoint]: # s,
         if lines and abs(line.period / lines[-1].period - 1) < 2e-3 and abs(lines[-1].offset - line.offset + index[i] * (lines[-1].period - line.period)) < .015: continue
         lines.append(line)
         bars = index[i:j][downbeats[i:j]]
-        first, gaps = (bars[0] if len(bars) else index[i]), np.diff(bars).astype(int)
+        gaps = np.diff(bars).astype(int)
         meter = int(np.bincount(gaps[(gaps > 0) & (gaps < 13)], minlength=5).argmax()) if len(gaps) else 4
-        if first > index[i] and out: out.append(_red(line.offset + index[i] * line.period, line.period, max(meter, 1)))
-        out.append(_red(line.offset + first * line.period, line.period, meter or 4))
+        meter, lead = meter or 4, 0
+        if len(bars): lead = int(np.bincount((bars - index[i]).astype(int) % meter).argmax())
+        lead -= meter * bool(out and lead > meter / 2)
+        out.append(_red(line.offset + (index[i] + lead) * line.period, line.period, meter))
     return out
 
 def model(samples=None, sample_rate:int=16000, events:Optional[EventStream]=None, **_) -> Estimate:

@@ -97,7 +97,7 @@ def input_ranges(
         (c.add_scroll_speed_ratio_token and (taiko or mania or c.add_sv), _E.SCROLL_SPEED_RATIO, -1, 12),
         (c.add_global_sv_token, _E.GLOBAL_SV, 40, 360)] if on]
 
-# %% ../nbs/23_tokenizer.ipynb #4671ade9
+# %% ../nbs/23_tokenizer.ipynb #3751d34a
 @dataclass
 class Tokenizer:
     "Events to ids and back (the bare default is the layout of a file without tables)."
@@ -129,10 +129,11 @@ class Tokenizer:
         self.vocab_in = len(self._events)
 
     def __contains__(self, type:EventType): return type in self.spans
-    def __repr__(self): return (f"Tokenizer({self.vocab_out} written, {self.vocab_in} read, contexts "
-                                f"{[t.value for t in self.context_sos]}, M={self.num_mapper_classes}, D={self.num_descriptor_classes})")
+    def __repr__(self):
+        return (f"Tokenizer({self.vocab_out} written, {self.vocab_in} read, contexts {[t.value for t in self.context_sos]}, "
+                f"M={self.num_mapper_classes}, D={self.num_descriptor_classes})")
 
-# %% ../nbs/23_tokenizer.ipynb #f7fd314a
+# %% ../nbs/23_tokenizer.ipynb #7de1d0f5
 from fastcore.basics import patch
 
 @patch
@@ -151,8 +152,8 @@ def encode(self:Tokenizer, event:Event) -> int:
 @patch
 def decode(self:Tokenizer, id:int) -> Event:
     "The event of an id; special and context tokens have none (`ValueError`)."
-    if not self.offset <= id < self.vocab_in: raise ValueError(f"Token {id} is not an event: ids {self.offset}..{self.vocab_in - 1} are.")
-    return self._events[id]
+    if self.offset <= id < self.vocab_in: return self._events[id]
+    raise ValueError(f"Token {id} is not an event: ids {self.offset}..{self.vocab_in - 1} are.")
 
 @patch
 def range(self:Tokenizer, type:EventType) -> tuple[int, int]:
@@ -161,7 +162,7 @@ def range(self:Tokenizer, type:EventType) -> tuple[int, int]:
     start, low, high = self.spans[type]
     return start, start + high - low + 1
 
-# %% ../nbs/23_tokenizer.ipynb #f2ad63a8
+# %% ../nbs/23_tokenizer.ipynb #01157717
 def _table(given) -> tuple[dict, int]:
     "Name to class and table size, from a count, a list or a dict to classes."
     if given is None or isinstance(given, int): return {}, given or 0
@@ -179,10 +180,10 @@ def from_config(
     "The vocabulary of a language."
     names = mappers if isinstance(mappers, dict) else {}
     (mapper_idx, m), (tag_idx, d) = _table(list(names) if names else mappers), _table(descriptors)
-    sos, eos = context_ids(language)
-    return cls(sos, eos, EOS + 1 + 2 * len(sos), output_ranges(language), input_ranges(language, m, d), language.num_classes,
-               language.num_diff_classes if language.add_diff_token else 0, language.max_difficulty if language.add_diff_token else 0,
-               language.num_cs_classes if language.add_cs_token else 0, m, mapper_idx, names,
+    (sos, eos), c = context_ids(language), language
+    stars = (c.num_diff_classes, c.max_difficulty) if c.add_diff_token else (0, 0)
+    return cls(sos, eos, EOS + 1 + 2 * len(sos), output_ranges(c), input_ranges(c, m, d), c.num_classes, *stars,
+               c.num_cs_classes if c.add_cs_token else 0, m, mapper_idx, names,
                num_descriptor_classes=d, descriptor_idx=tag_idx, **tables)
 
 # %% ../nbs/23_tokenizer.ipynb #c552b610
@@ -232,7 +233,7 @@ def mask(self:Tokenizer, types:Iterable[EventType], size:int|None=None) -> np.nd
     for t in types: out[slice(*self.range(t))] = True
     return out
 
-# %% ../nbs/23_tokenizer.ipynb #d2858473
+# %% ../nbs/23_tokenizer.ipynb #0e8745a2
 def ratio_value(r:float, n:int) -> int:
     "0..n in steps of 1/n, with -1 for none at all and n+1 for everything."
     return -1 if r <= 0 else n + 1 if r >= 1 else min(max(round(r * n), 0), n)
@@ -263,8 +264,8 @@ def metadata_id(
         case _E.MAPPER: v = self.mapper_idx.get(value, high)
         case _E.STYLE: v = self.beatmap_idx.get(value, high)
         case _: v = int(value)
-    if not low <= v <= high: raise UserError(f"{type.value} {value} is unknown to this model: give a value from {low} to {high - (type is _E.YEAR)}.")
-    return start + v - low
+    if low <= v <= high: return start + v - low
+    raise UserError(f"{type.value} {value} is unknown to this model: give a value from {low} to {high - (type is _E.YEAR)}.")
 
 # %% ../nbs/23_tokenizer.ipynb #47188d48
 @patch
@@ -287,9 +288,9 @@ def search(
     table = self.descriptor_idx if what == "descriptors" else {u: self.mapper_names.get(u, str(u)) for u in self.mapper_idx}
     return {k: v for k, v in table.items() if text.lower() in str(k if what == "descriptors" else v).lower()}
 
-# %% ../nbs/23_tokenizer.ipynb #e0328340
-_TABLES = ["num_classes", "num_diff_classes", "max_difficulty", "num_cs_classes", "num_mapper_classes", "mapper_idx", "mapper_names",
-           "beatmap_mapper", "beatmap_idx", "num_descriptor_classes", "descriptor_idx", "beatmap_descriptors"]
+# %% ../nbs/23_tokenizer.ipynb #e2bd8f80
+_TABLES = ["num_classes", "num_diff_classes", "max_difficulty", "num_cs_classes", "num_mapper_classes", "mapper_idx",
+           "mapper_names", "beatmap_mapper", "beatmap_idx", "num_descriptor_classes", "descriptor_idx", "beatmap_descriptors"]
 _BY_ID = {"mapper_idx", "mapper_names", "beatmap_mapper", "beatmap_idx", "beatmap_descriptors"} # keys are integers
 
 def _as_dict(r:Range) -> dict: return {"type": r.type.value, "min_value": r.low, "max_value": r.high}
@@ -303,7 +304,8 @@ def to_dict(self:Tokenizer) -> dict:
     return {"offset": self.offset, "context_sos": {t.value: i for t, i in self.context_sos.items()},
             "context_eos": {t.value: i for t, i in self.context_eos.items()},
             "event_ranges": [_as_dict(r) for r in self.out_ranges], "input_event_ranges": [_as_dict(r) for r in self.in_ranges],
-            "event_range": {r.type.value: _as_dict(r) for r in both}, "event_start": {r.type.value: self.range(r.type)[0] for r in both},
+            "event_range": {r.type.value: _as_dict(r) for r in both},
+            "event_start": {r.type.value: self.range(r.type)[0] for r in both},
             "event_end": {r.type.value: self.range(r.type)[1] for r in both},
             "vocab_size_out": self.vocab_out, "vocab_size_in": self.vocab_in} | {k: getattr(self, k) for k in _TABLES}
 
@@ -312,7 +314,7 @@ def save(self:Tokenizer, path:str|Path):
     "Write `tokenizer.json`."
     write_atomic(Path(path), json.dumps(self.to_dict(), ensure_ascii=False))
 
-# %% ../nbs/23_tokenizer.ipynb #450aea54
+# %% ../nbs/23_tokenizer.ipynb #752407de
 @patch(cls_method=True)
 def from_dict(cls:Tokenizer, d:dict) -> Tokenizer:
     "The tokenizer of a `tokenizer.json`, of any age; `UserError` when its tables contradict each other."
@@ -325,7 +327,8 @@ def from_dict(cls:Tokenizer, d:dict) -> Tokenizer:
     tok = cls(offset=d.get("offset", 3), **kw)
     wrong = [k for k, v in d.get("event_start", {}).items() if tok.range(EventType(k))[0] != v]
     if wrong or (tok.vocab_out, tok.vocab_in) != (d["vocab_size_out"], d["vocab_size_in"]):
-        raise UserError(f"The tables of this tokenizer.json disagree ({', '.join(wrong[:3]) or 'vocabulary sizes'}); use an undamaged file.")
+        raise UserError(f"The tables of this tokenizer.json disagree ({', '.join(wrong[:3]) or 'vocabulary sizes'}); "
+                        "use an undamaged file.")
     return tok
 
 @patch(cls_method=True)

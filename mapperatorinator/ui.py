@@ -173,7 +173,7 @@ def ticked(
         if 0 <= s < len(out): out[s:s + len(tick)] += tick[:len(out) - s]
     return out
 
-# %% ../nbs/70_ui.ipynb #126d1045
+# %% ../nbs/70_ui.ipynb #f082604c
 def listen(
     audio_path:str|Path,
     beatmap,
@@ -197,8 +197,9 @@ def download(path:str|Path) -> W.HTML:
         files.download(str(path))
     data = base64.b64encode(path.read_bytes()).decode()
     name = html.escape(path.name, quote=True)
-    return W.HTML(f"<a download='{name}' href='data:application/octet-stream;base64,{data}'>Download <b>{name}</b></a> "
-                  f"({len(data)*3//4000 + 1} kB)")
+    look = "display:inline-block;padding:.4em 1.2em;border-radius:4px;background:#1976d2;color:white;text-decoration:none"
+    return W.HTML(f"<a style='{look}' download='{name}' href='data:application/octet-stream;base64,{data}'>Download <b>{name}</b> "
+                  f"({len(data)*3//4000 + 1} kB)</a>")
 
 # %% ../nbs/70_ui.ipynb #8b5ed95a
 class Meter:

@@ -74,8 +74,8 @@ def place_of(language:LanguageConfig, cell:int, refinement:Optional[int]=None) -
 
 def column_place(column:int, keys:int) -> tuple[float, float]: return int((column + .5) * 512 / keys), 192 # px
 
-# %% ../nbs/22_unparse.ipynb #249a7e01
-@dataclass
+# %% ../nbs/22_unparse.ipynb #e75fa8bf
+@dataclass(repr=False)
 class Group:
     "One part of an object."
     type: Optional[EventType] = None
@@ -95,6 +95,9 @@ class Group:
     last: int = 0
 
     def sound(self, i:int=0) -> tuple[int, int, int]: return self.sounds[i] if i < len(self.sounds) else (0, 0, 0)
+    def __repr__(self): # what is not said is not shown
+        said = {k: v for k, v in vars(self).items() if v not in (None, 0, []) and k not in ("type", "first", "last")}
+        return f"Group({self.type.value if self.type else '-'}, {', '.join(f'{k}={v}' for k, v in said.items())})"
 
 # %% ../nbs/22_unparse.ipynb #f0563a31
 def hitsound_parts(v:int) -> tuple[int, int, int]: return v % 8 * 2, v // 8 % 3 + 1, v // 24 % 3 + 1 # bits, set, addition set
@@ -227,7 +230,7 @@ def start_of(self:Assembler, s:Group):
     if s.volumes: self.change(s.time, volume=s.volumes[0])
     if s.scroll_speed: self.change(s.time, sv=s.scroll_speed)
 
-# %% ../nbs/22_unparse.ipynb #9a3f985b
+# %% ../nbs/22_unparse.ipynb #75975e8a
 def zigzag(length:float) -> list[tuple[int, int]]: # px -> points after the head at (0, 192)
     "A path of any length inside the playfield."
     return [(512 if i % 2 == 0 else 0, 192) for i in range(max(math.ceil(length / 512), 1))]
@@ -244,7 +247,8 @@ def drumroll(self:Assembler, g:Group):
         self.start_of(s)
         t = round(s.time)
         length = min(max(self.sv, .1), 10) * (round(g.time) - t) * self.velocity(t)
-        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", [(0, 192), *zigzag(length)], 1, length, [0, 0], [(0, 0)] * 2))
+        points = [(0, 192), *zigzag(length)]
+        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2))
 
 # %% ../nbs/22_unparse.ipynb #a9c9c6ff
 @patch
@@ -285,7 +289,7 @@ def human_velocity(self:Assembler, letter:str, pts:list, natural:float, unit:flo
     if abs(sv - self.sv) / self.sv <= (.05 if head.new_combo else .15): return self.sv
     return r if (r := round(20 * sv) / 20) >= .1 else round(100 * sv) / 100
 
-# %% ../nbs/22_unparse.ipynb #be280bfc
+# %% ../nbs/22_unparse.ipynb #e326fc35
 @patch
 def slider(self:Assembler, g:Group):
     "The end of a slider."
@@ -303,7 +307,7 @@ def slider(self:Assembler, g:Group):
                     slides, length, [s[0] for s in edges], [s[1:] for s in edges]))
 
 @patch
-def edges(self:Assembler, head:Group, last:Group, end:Group, slides:int) -> list[tuple[int, int, int]]: # sounds of slides + 1 ends
+def edges(self:Assembler, head:Group, last:Group, end:Group, slides:int) -> list[tuple]: # sounds of slides + 1 ends
     "Sounds of head, repeats and tail, sized to the slides; their volumes go to the timing."
     inner = [last.sound(i) for i in range(1, slides)]
     volumes = [*head.volumes[:1], *last.volumes[1:slides], *end.volumes[:1]]
@@ -343,7 +347,7 @@ def read(self:Assembler, g:Group, median:float=0):
         case _E.SCROLL_SPEED_CHANGE: self.scroll(g, median)
         case t if t in NON_TIMED or t is _E.LAST_ANCHOR: self.anchor(g)
 
-# %% ../nbs/22_unparse.ipynb #59e36927
+# %% ../nbs/22_unparse.ipynb #7e47efc8
 def to_hit_objects(
     groups:Sequence[Group],
     timing:Timing,
@@ -353,7 +357,8 @@ def to_hit_objects(
 ) -> Unparsed:
     "Objects and wishes to the timing of a list of groups."
     a = Assembler(timing, slider_multiplier, language, mode)
-    median = timing.median_beat_length(max((g.time for g in groups), default=0), language.compat.whole_second_median) if mode == 3 else 0
+    end = max((g.time for g in groups), default=0)
+    median = timing.median_beat_length(end, language.compat.whole_second_median) if mode == 3 else 0
     for g in groups: a.read(g, median)
     for key in a.open: a.drop(f"{key.split(' ')[0]} without an end") if key != "last" else None
     a.out.objects.sort(key=lambda o: o.time)

@@ -75,7 +75,7 @@ def evaluate(split, mode, provider, each=False):
                          s_per_min=round(float(np.mean([t for _, t, _ in r])), 2))
     return out
 
-def fit_octave(l2=2.):
+def fit_octave(l2=6.):
     "Log-linear weights of the octave model, on constant songs of the train split, all modes."
     from scipy.optimize import minimize
     data = []

@@ -81,13 +81,19 @@ def parse(folder):
 
 # --- windows -------------------------------------------------------------------------------------------------------------
 
-def contexts(p, names, b, guest, meta, **k):
-    return [Context(t := ContextType(n), p.context(t, guest if n == "gd" else b, **k), True, meta if n == "gd" else None) for n in names]
+@cache
+def spoken(folder, version, name, kind, flip=(False, False), speed=1.):
+    "A context of a map."
+    return Parser(language(version)).context(ContextType(kind), beatmap(folder, name), flip, speed)
+
+def contexts(folder, version, d, names, meta, **k):
+    return [Context(ContextType(n), spoken(folder, version, d["gd_map" if n == "gd" else "map"], n, **k), True, meta if n == "gd" else None)
+            for n in names]
 
 def training_case(folder, d, x):
     "Whether a training example equals the oracle's."
     version, st = x["version"], d["settings"]
-    c, p, b, g = language(version), Parser(language(version)), beatmap(folder, d["map"]), beatmap(folder, d["gd_map"])
+    c, b, g = language(version), beatmap(folder, d["map"]), beatmap(folder, d["gd_map"])
     n, start = d["audio_samples_16k"]//c.hop_length + 1, x["window"] * (c.src_seq_len - 1)
     span = Span.at_frame(c, start, n - 1, x["lookback"], since=0) # events of the last frame are lost in the oracle
     stars = lambda key: float(np.interp(x["speed"], np.arange(.5, 2.01, .25), st[key]))
@@ -98,8 +104,8 @@ def training_case(folder, d, x):
     gm = Metadata.of(g, c, length, difficulty=stars("gd_star_ratings"), mapper_id=st["gd_user_id"], year=st["gd_year"],
                      descriptors=tags("gd_beatmap_id"))
     k = dict(flip=tuple(x["flip"]), speed=x["speed"])
-    e = training_example(tokenizer(folder, version), c, m, contexts(p, x["in"], b, g, gm, **k), contexts(p, x["out"], b, g, None, **k),
-                         span, learn_cuts=True)
+    e = training_example(tokenizer(folder, version), c, m, contexts(folder, version, d, x["in"], gm, **k),
+                         contexts(folder, version, d, x["out"], None, **k), span, learn_cuts=True)
     return e.ids.tolist() == x["input_ids"] and e.labels.tolist() == x["labels"]
 
 def inference_case(folder, d, x, negative):
@@ -108,10 +114,10 @@ def inference_case(folder, d, x, negative):
     c, p, b = language(version), Parser(language(version)), beatmap(folder, d["map"])
     m = Metadata(g["gamemode"], x["song_length_ms"], g["difficulty"], g["mapper_id"], g["year"], g["hitsounded"], g["slider_multiplier"],
                  g["circle_size"], g["keycount"], g["hold_note_ratio"], g["scroll_speed_ratio"], g["negative_descriptors" if negative else "descriptors"])
-    outs = contexts(p, x["out"], b, b, None)
+    outs = contexts(folder, version, d, x["out"], None)
     for o in outs:
         if o.type is ContextType.SV: o.stream = p.scroll_speed_events(b) # given in all modes there
-    prompt = build(tokenizer(folder, version), c, m, contexts(p, x["in"], b, b, None), outs, x["frame_time_ms"])
+    prompt = build(tokenizer(folder, version), c, m, contexts(folder, version, d, x["in"], None), outs, x["frame_time_ms"])
     return prompt.ids == x["negative_prompt_ids" if negative else "prompt_ids"]
 
 def windows(folder):

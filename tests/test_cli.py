@@ -39,11 +39,12 @@ def test_help_and_refusals_load_nothing_heavy(args):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no account of a child's processor time there")
 def test_help_is_quick():
-    took = []
-    for _ in range(3):
-        start = time.perf_counter(); cli("generate", "--help"); took.append(time.perf_counter() - start)
-    assert min(took) < 1, took
+    import resource
+    used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    before = used(); cli("generate", "--help")
+    assert used() - before < .6, "processor seconds: a second on the clock wherever a core is free"
 
 @pytest.mark.parametrize("command, cls", [("generate", GenerateConfig), ("train", TrainConfig)])
 def test_help_names_every_setting_with_default_and_help(command, cls):

@@ -82,7 +82,7 @@ def test_maps_of_the_corpus_are_drawn(folder):
         except UserError: continue
         if show.song_end(b) > 2e6: continue # an hour of timeline is drawn too, but not in a test
         show.show_map(b).draw_without_rendering(); drawn += 1
-        if drawn == 2: return
+        if drawn == 1 + (folder == "malformed"): return
     assert drawn
 
 @pytest.mark.parametrize("title", ["Ke$ha – $5_{x", "夜に駆ける", "a\\b^{", "\U0001f3b5" * 3, ""])

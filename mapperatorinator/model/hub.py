@@ -19,7 +19,7 @@ from ..tokenizer import Tokenizer
 # %% auto #0
 __all__ = ['Bundle', 'new_bundle', 'save_bundle', 'find_model', 'load_bundle']
 
-# %% ../../nbs/42_model.hub.ipynb #0a566778
+# %% ../../nbs/42_model.hub.ipynb #ee121b74
 @dataclass
 class Bundle:
     "A model with the language it speaks."
@@ -27,6 +27,10 @@ class Bundle:
     tokenizer: Tokenizer
     language: LanguageConfig
     path: Path|None = None
+    gamemodes: list[int]|None = None # modes it has learnt; None: all of its language
+
+    def __post_init__(self):
+        if self.gamemodes is None: self.gamemodes = list(self.language.gamemodes)
 
 def new_bundle(
     conf:ModelConfig,        # sizes; vocabulary and window sizes are filled in from the language
@@ -41,7 +45,7 @@ def new_bundle(
                    max_frames=language.src_seq_len, max_tokens=language.tgt_seq_len)
     return Bundle(Mapper(conf), tok, language)
 
-# %% ../../nbs/42_model.hub.ipynb #d3ec913c
+# %% ../../nbs/42_model.hub.ipynb #7f10a473
 def save_bundle(
     bundle:Bundle,
     folder:str|Path,
@@ -53,7 +57,8 @@ def save_bundle(
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in bundle.model.state_dict().items()}
     with atomic_path(folder/"model.safetensors") as tmp: save_file(weights, tmp, {"format": "pt"})
     bundle.tokenizer.save(folder/"tokenizer.json")
-    conf = {"model_type": "mapperatorinator", "layout": 1, "model": asdict(bundle.model.c), "language": asdict(bundle.language)}
+    conf = {"model_type": "mapperatorinator", "layout": 1, "gamemodes": bundle.gamemodes,
+            "model": asdict(bundle.model.c), "language": asdict(bundle.language)}
     write_atomic(folder/"config.json", json.dumps(conf, indent=1))
     if card: write_atomic(folder/"README.md", card)
 
@@ -68,7 +73,7 @@ def find_model(name:str|Path) -> Path:
     if missing: raise UserError(f"The model folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder.")
     return folder
 
-# %% ../../nbs/42_model.hub.ipynb #6e5f311a
+# %% ../../nbs/42_model.hub.ipynb #a751f77b
 def load_bundle(
     name:str|Path="embedded",
     device:str|torch.device="cpu",
@@ -82,4 +87,4 @@ def load_bundle(
     try: model.load_state_dict(load_file(folder/"model.safetensors"))
     except (RuntimeError, OSError) as e: raise UserError(f"The weights in '{name}' do not fit its config.json: {str(e).splitlines()[0]}") from e
     language = from_dict(LanguageConfig, conf["language"])
-    return Bundle(model.to(device, dtype).eval(), Tokenizer.load(folder/"tokenizer.json"), language, folder)
+    return Bundle(model.to(device, dtype).eval(), Tokenizer.load(folder/"tokenizer.json"), language, folder, conf.get("gamemodes"))

@@ -47,7 +47,7 @@ def rotate(x:Tensor, table:tuple[Tensor, Tensor]) -> Tensor: # x: (..., length, 
     a, b = x.chunk(2, -1)
     return x * cos + torch.cat([-b, a], -1) * sin
 
-# %% ../../nbs/40_model.layers.ipynb #c4e2e86b
+# %% ../../nbs/40_model.layers.ipynb #8e492dd4
 class Cache:
     "Keys and values of the tokens so far (self) and of the audio (cross), for every layer."
     def __init__(self, layers:int, batch:int, heads:int, max_len:int, head_dim:int, device=None, dtype=torch.float32):
@@ -57,7 +57,9 @@ class Cache:
         self.now = torch.zeros(batch, dtype=torch.long, device=device)           # value of the last time token
         self.cross: list[tuple[Tensor, Tensor]] = []                             # per layer: (batch, heads, positions, head_dim)
         self.bins: Tensor|None = None                                            # (batch, time values, channels)
-        self.length = 0
+        self.keys: Tensor|None = None                                            # the same, turned for the pointer
+        self.tables: dict[str, tuple[Tensor, Tensor]] = {}                       # rope tables, made once
+        self.length, self.padded = 0, False
 
     @property
     def max_len(self) -> int: return self.k.shape[3]
@@ -71,7 +73,7 @@ class Cache:
 
     def reset(self) -> Cache:
         "Forget everything but the memory."
-        self.length, self.cross, self.bins = 0, [], None
+        self.length, self.cross, self.bins, self.keys, self.padded = 0, [], None, None, False
         self.real.zero_(); self.now.zero_()
         return self
 
@@ -84,7 +86,7 @@ def attend(q:Tensor, k:Tensor, v:Tensor, mask:Tensor|None=None, causal:bool=Fals
     "Scaled dot-product attention; heads are joined again: (batch, length, width)."
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2).flatten(2)
 
-# %% ../../nbs/40_model.layers.ipynb #6e55f6e2
+# %% ../../nbs/40_model.layers.ipynb #54cb6caf
 class SelfAttention(nn.Module):
     "Attention of a sequence to itself, rotary when given a table."
     def __init__(self, width:int, heads:int):
@@ -98,7 +100,7 @@ class SelfAttention(nn.Module):
         causal:bool=False,
         cache:Cache|None=None, layer:int=0,
     ) -> Tensor:
-        q, k, v = (split_heads(t, self.heads) for t in self.qkv(x).chunk(3, -1))
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind() # each (batch, heads, length, head_dim)
         if table is not None: q, k = rotate(q, table), rotate(k, table)
         if cache is not None: k, v = cache.add(layer, k, v)
         return self.out(attend(q, k, v, mask, causal))

@@ -41,7 +41,7 @@ class Encoder(nn.Module):
         for layer in self.layers: x = layer(x, rope)
         return self.norm(x)
 
-# %% ../../nbs/41_model.mapper.ipynb #c83a3fef
+# %% ../../nbs/41_model.mapper.ipynb #d91ea11f
 class Ruler(nn.Module):
     "Time tokens laid over audio states (`time_pointer`)."
     def __init__(self, c:ModelConfig):
@@ -62,6 +62,7 @@ class Ruler(nn.Module):
     def now(self, ids:Tensor, before:Tensor) -> Tensor: # ids (batch, length), before (batch,) -> (batch, length)
         "Value of the last time token at each position; context tokens set it back to zero."
         mark = (ids > 0) & (ids < self.end)
+        if ids.shape[1] == 1: return torch.where(mark, (ids - self.start).clamp(min=0), before[:, None])
         place = torch.where(mark, torch.arange(ids.shape[1], device=ids.device), -1).cummax(1).values
         value = (ids - self.start).clamp(min=0).gather(1, place.clamp(min=0))
         return torch.where(place < 0, before[:, None], value)
@@ -73,17 +74,22 @@ class Ruler(nn.Module):
         at = bins.gather(1, value[..., None].expand(-1, -1, bins.shape[-1]))
         return self.read(at) * timed[..., None]
 
-# %% ../../nbs/41_model.mapper.ipynb #ea6b5205
+# %% ../../nbs/41_model.mapper.ipynb #e8fd88b3
+@patch
+def keys(self:Ruler, bins:Tensor) -> Tensor: # (batch, values, width)
+    "The bins, each turned by its time."
+    return rotate(bins, rope_table(torch.arange(self.values, device=bins.device), self.width))
+
 @patch
 def scores(self:Ruler,
     x:Tensor,    # (batch, length, d_model) decoder states
     now:Tensor,  # (batch, length) time value at each
-    bins:Tensor, # (batch, values, width)
+    keys:Tensor, # (batch, values, width)
+    table=None,  # rope table of now, when it is at hand
 ) -> Tensor: # (batch, length, values)
     "How well each time value suits each state, as seen from its own now."
-    query = rotate(self.point(x), rope_table(now, self.width))
-    keys = rotate(bins, rope_table(torch.arange(self.values, device=x.device), self.width))
-    return query @ keys.transpose(1, 2) / self.width**0.5
+    query = rotate(self.point(x), table or rope_table(now, self.width)) / self.width**0.5
+    return query @ keys.transpose(1, 2)
 
 # %% ../../nbs/41_model.mapper.ipynb #ad32bd29
 @dataclass
@@ -95,7 +101,7 @@ class Encoded:
     def rows(self, index) -> Encoded: # some of the windows, by index or slice
         return Encoded(self.states[index], None if self.bins is None else self.bins[index])
 
-# %% ../../nbs/41_model.mapper.ipynb #cca68a45
+# %% ../../nbs/41_model.mapper.ipynb #17c99b43
 class Decoder(nn.Module):
     "Tokens and audio to token states."
     def __init__(self, c:ModelConfig):
@@ -115,14 +121,18 @@ class Decoder(nn.Module):
             table = rope_table(torch.arange(audio.shape[1], device=audio.device), self.head_dim)
         return [layer.cross.project(audio, table) for layer in self.layers]
 
-    def forward(self, ids, kv, bins, positions, now, mask=None, causal=False, cache=None) -> Tensor:
-        x, cross_table = self.embed(ids), None
+    def rope(self, positions:Tensor): # (..., length) -> table of self-attention
+        return rope_table(positions, self.head_dim) if self.places is None else None
+
+    def cross_rope(self, now:Tensor): # (..., length) -> table of cross-attention
+        return rope_table(now * 5 / self.ruler.frame_ms, self.head_dim) if self.ruler else None
+
+    def forward(self, ids, kv, bins, positions, rope, cross_rope, mask=None, causal=False, cache=None) -> Tensor:
+        x = self.embed(ids)
         if self.places is not None: x = x + self.places(positions)
-        if self.ruler:
-            x = x + self.ruler.heard(ids, bins).to(x.dtype)
-            cross_table = tuple(t[:, None] for t in rope_table(now * 5 / self.ruler.frame_ms, self.head_dim))
-        rope = tuple(t[:, None] for t in rope_table(positions, self.head_dim)) if self.places is None else None
-        for i, layer in enumerate(self.layers): x = layer(x, kv[i], rope, cross_table, mask, causal, cache, i)
+        if self.ruler: x = x + self.ruler.heard(ids, bins).to(x.dtype)
+        rope, cross_rope = (t and tuple(a[:, None] for a in t) for t in (rope, cross_rope)) # the same for all heads
+        for i, layer in enumerate(self.layers): x = layer(x, kv[i], rope, cross_rope, mask, causal, cache, i)
         return self.norm(x)
 
 # %% ../../nbs/41_model.mapper.ipynb #86a28dfb
@@ -169,22 +179,22 @@ def frame_logits(self:Mapper, states:Tensor) -> Tensor: # (batch, positions, d_m
     "Onset, beat and downbeat logits for every mel frame, from the encoder alone."
     return self.frame_head(states).unflatten(-1, (2, -1)).flatten(1, 2)
 
-# %% ../../nbs/41_model.mapper.ipynb #6ec6f35d
+# %% ../../nbs/41_model.mapper.ipynb #8549044c
 @patch
-def score(self:Mapper, x:Tensor, now:Tensor, bins:Tensor|None) -> Tensor: # (batch, length, d_model) -> (batch, length, vocab_out)
+def score(self:Mapper, x:Tensor, now:Tensor, keys:Tensor|None, table=None) -> Tensor: # (batch, length, d_model) -> (batch, length, vocab_out)
     "Token scores of decoder states."
     logits, ruler = self.head(x), self.decoder.ruler
     if ruler is None: return logits
-    return logits + F.pad(ruler.scores(x, now, bins), (ruler.start, logits.shape[-1] - ruler.end))
+    return logits + F.pad(ruler.scores(x, now, keys, table), (ruler.start, logits.shape[-1] - ruler.end))
 
 @patch
 def decode(self:Mapper, ids:Tensor, encoded:Encoded) -> Tensor: # (batch, length), right-padded with 0
     "Scores after every token: the teacher-forced pass of training and MaiMod."
     zero = torch.zeros_like(ids[:, 0])
-    now = self.decoder.ruler.now(ids, zero) if self.decoder.ruler else zero[:, None]
-    positions = torch.arange(ids.shape[1], device=ids.device)[None]
-    x = self.decoder(ids, self.decoder.listen(encoded.states), encoded.bins, positions, now, causal=True)
-    return self.score(x, now, encoded.bins)
+    d, positions = self.decoder, torch.arange(ids.shape[1], device=ids.device)[None]
+    now = d.ruler.now(ids, zero) if d.ruler else zero[:, None]
+    x = d(ids, d.listen(encoded.states), encoded.bins, positions, d.rope(positions), d.cross_rope(now), causal=True)
+    return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
 
 # %% ../../nbs/41_model.mapper.ipynb #0b269f10
 @patch
@@ -213,7 +223,7 @@ def forward(self:Mapper,
         out.loss = out.loss + frame_weight * out.frame_loss
     return out
 
-# %% ../../nbs/41_model.mapper.ipynb #1ca7d5ba
+# %% ../../nbs/41_model.mapper.ipynb #948d9b8f
 @patch
 def new_cache(self:Mapper, batch:int, max_len:int|None=None) -> Cache: # max_len: tokens per row, prompt included
     "Memory for `batch` rows; make it once per run."
@@ -221,10 +231,18 @@ def new_cache(self:Mapper, batch:int, max_len:int|None=None) -> Cache: # max_len
     return Cache(c.decoder_layers, batch, c.n_heads, max_len or c.max_tokens, c.d_model // c.n_heads, self.device, self.dtype)
 
 @patch
-def prefill(self:Mapper, ids:Tensor, encoded:Encoded, cache:Cache) -> Tensor: # (batch, length) left-padded with 0 -> (batch, vocab_out)
+def prefill(self:Mapper,
+    ids:Tensor,       # (batch, length) left-padded with 0
+    encoded:Encoded,  # of one window for all rows, or of one per row
+    cache:Cache,
+) -> Tensor: # (batch, vocab_out)
     "Read the prompts into a fresh cache; scores after their last token."
     cache.reset()
-    cache.cross, cache.bins = self.decoder.listen(encoded.states), encoded.bins
+    d, rows = self.decoder, lambda x: x if len(x) == len(ids) else x.expand(len(ids), *x.shape[1:])
+    cache.cross = [(rows(k), rows(v)) for k, v in d.listen(encoded.states)]
+    if d.ruler: cache.bins, cache.keys = rows(encoded.bins), rows(d.ruler.keys(encoded.bins))
+    if not cache.tables: cache.tables = self._tables(cache.max_len, ids.device)
+    cache.padded = bool((ids == 0).any())
     return self._advance(ids, cache)
 
 @patch
@@ -232,16 +250,32 @@ def step(self:Mapper, ids:Tensor, cache:Cache) -> Tensor: # (batch,) or (batch, 
     "Read one more token (or a few) per row; scores after the last."
     return self._advance(ids if ids.dim() == 2 else ids[:, None], cache)
 
-# %% ../../nbs/41_model.mapper.ipynb #6886c0bf
+# %% ../../nbs/41_model.mapper.ipynb #6a87fe41
+@patch
+def _tables(self:Mapper, length:int, device) -> dict[str, tuple[Tensor, Tensor]]:
+    "Rope tables of all positions and of all times."
+    d, out = self.decoder, {"rope": self.decoder.rope(torch.arange(length, device=device))}
+    if d.ruler:
+        now = torch.arange(d.ruler.values, device=device)
+        out |= {"cross": d.cross_rope(now), "point": rope_table(now, d.ruler.width)}
+    return {name: t and tuple(a.to(self.dtype) for a in t) for name, t in out.items()}
+
+def _rows(table, at) -> tuple[Tensor, Tensor]|None: # rows of a rope table by index tensor or slice
+    return table and tuple(t[at] for t in table)
+
 @patch
 def _advance(self:Mapper, ids:Tensor, cache:Cache) -> Tensor:
-    start, end = cache.length, cache.length + ids.shape[1]
+    d, start, end = self.decoder, cache.length, cache.length + ids.shape[1]
     cache.real[:, start:end] = ids != 0
-    positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:]
-    now = self.decoder.ruler.now(ids, cache.now) if self.decoder.ruler else cache.now[:, None]
-    x = self.decoder(ids, cache.cross, cache.bins, positions, now, self._mask(cache.real[:, :end], start), cache=cache)
+    positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:] if cache.padded else torch.arange(start, end, device=ids.device)[None]
+    now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None]
+    rope = _rows(cache.tables["rope"], positions if cache.padded else (None, slice(start, end)))
+    cross = _rows(cache.tables["cross"], now) if d.ruler else None
+    plain = not cache.padded and (start == 0 or end - start == 1)
+    mask = None if plain else self._mask(cache.real[:, :end], start)
+    x = d(ids, cache.cross, cache.bins, positions, rope, cross, mask, plain and end - start > 1, cache)
     cache.length, cache.now = end, now[:, -1]
-    return self.score(x[:, -1:], now[:, -1:], cache.bins)[:, 0]
+    return self.score(x[:, -1:], now[:, -1:], cache.keys, _rows(cache.tables["point"], now[:, -1:]) if d.ruler else None)[:, 0]
 
 @patch
 def _mask(self:Mapper, real:Tensor, start:int) -> Tensor|None: # (batch, length) -> (batch, 1, new, length), true where seen

@@ -142,7 +142,7 @@ class HitObject:
     def pos(self) -> tuple[float, float]: return self.x, self.y
     def column(self, keys:int) -> int: return min(max(int(self.x * keys / 512), 0), keys - 1) # mania column, from 0
 
-# %% ../../nbs/11_osu.beatmap.ipynb #c585266b
+# %% ../../nbs/11_osu.beatmap.ipynb #011a3220
 @dataclass(slots=True)
 class Circle(HitObject):
     "A circle, a taiko hit, a fruit or a mania note."
@@ -164,7 +164,6 @@ class Slider(HitObject):
     @property
     def path(self) -> SliderPath: return SliderPath(self.curve, self.control_points, self.length or None, self.segments)
 
-# %% ../../nbs/11_osu.beatmap.ipynb #29174b30
 @dataclass(slots=True)
 class Spinner(HitObject):
     "A spinner, denden or banana shower."
@@ -177,7 +176,7 @@ class Hold(HitObject):
     type: int = HOLD
     end_time: float = 0. # ms
 
-# %% ../../nbs/11_osu.beatmap.ipynb #9f9d4d9f
+# %% ../../nbs/11_osu.beatmap.ipynb #4af2b1d6
 def _point(text:str, floats:bool) -> tuple[float, float]: # "x:y" -> (x, y); whole pixels before lazer
     x, y = text.split(":")[:2]
     x, y = number(x, COORDINATE_LIMIT), number(y, COORDINATE_LIMIT)
@@ -200,7 +199,6 @@ def _curve(text:str, head:tuple, floats:bool) -> tuple[str, list, list]: # "B|x:
         else: raise ValueError("an empty control point")
     return first.strip() or "C", points, [(i, k) for i, k in segments if i < len(points)]
 
-# %% ../../nbs/11_osu.beatmap.ipynb #1208fe8b
 def _additions(text:str) -> list[tuple[int, int]]: # "s:a|s:a" -> pairs
     return [parse_sample(part)[:2] for part in text.split("|")] if text else []
 
@@ -427,7 +425,7 @@ class _Reader: # fills a beatmap line by line
         _section(self.map, self.section)[key] = value
         return raw, "key", self.section, key
 
-# %% ../../nbs/11_osu.beatmap.ipynb #0bc184ec
+# %% ../../nbs/11_osu.beatmap.ipynb #2bea2c03
 SIZE_LIMIT = 64 * 2**20 # bytes of a .osu file
 _HEADER, _LINES = re.compile(r"\s*osu file format v(\d{1,9})"), re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
@@ -452,7 +450,6 @@ def _parse(data:str|bytes) -> Beatmap: # a .osu file -> beatmap
         map.warnings.insert(0, BeatmapWarning(first + 1, _readable(lines[first].strip()), "not 'osu file format', read as v14"))
     return map
 
-# %% ../../nbs/11_osu.beatmap.ipynb #8df6589f
 def _read(path) -> Beatmap: # a .osu file -> beatmap
     path = Path(path)
     if not path.is_file(): raise BeatmapError(f"'{path}' is not a file; give the path of a .osu file.")

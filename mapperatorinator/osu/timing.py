@@ -93,16 +93,17 @@ def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float
     best = min(ticks, key=lambda t: abs(t - time))
     return time if abs(best - time) < 1 or abs(best - time) > max_distance else math.floor(best + 1e-6)
 
-# %% ../../nbs/12_osu.timing.ipynb #8b2ae73d
+# %% ../../nbs/12_osu.timing.ipynb #3008faaf
 def _median_beat_length(points:list[TimingPoint], last_time:float, whole_seconds:bool) -> float: # ms; 0 without a red line
-    cut = (lambda t: t // 1000 * 1000) if whole_seconds else (lambda t: t)
+    cut = (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t) # seconds of the day, as a clock shows them
     total, last, beat = defaultdict(float), cut(last_time), 0.
     for i, p in reversed(list(enumerate(points))):
         if p.uninherited: beat = p.beat_length
         if not beat or cut(p.time) > last or (not p.uninherited and i): continue
         total[beat] += last - (0 if i == 0 else cut(p.time))
         last = cut(p.time)
-    return max(total, key=total.get, default=0.)
+    best = max(total, key=total.get, default=0.)
+    return best if total[best] > 0 or not whole_seconds else 0.
 
 # %% ../../nbs/12_osu.timing.ipynb #22688f0c
 FIELDS = ("sv", "volume", "kiai", "sample_set", "sample_index") # what a line says besides the tempo

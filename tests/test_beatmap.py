@@ -1,0 +1,265 @@
+"""Rooms 10 to 13 against the corpus, the reference's figures and other readers."""
+import gzip, io, json, math, os, random, time, warnings, zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from mapperatorinator.core import UserError
+from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner, TimingPoint, read_osz, safe_member
+from mapperatorinator.osu.curves import SliderPath, end_point
+from mapperatorinator.osu.difficulty import star_rating
+from mapperatorinator.osu.timing import Timing
+
+SHARED = Path(__file__).resolve().parents[2]/"shared"
+FILES = sorted((SHARED/"data").rglob("*.osu")) if (SHARED/"data").is_dir() else []
+FIXTURES = SHARED/"fixtures"
+corpus = pytest.mark.skipif(not FILES, reason="../shared/data is absent")
+fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="../shared/fixtures is absent")
+
+def read(path): # a beatmap, or None when it is refused
+    try: return Beatmap.read(path)
+    except BeatmapError: return None
+
+def without_raw(b): # the same map, every object and point to be written anew
+    return replace(b, timing_points=[replace(p, raw=None) for p in b.timing_points],
+                   hit_objects=[replace(o, raw=None) for o in b.hit_objects])
+
+def report(capsys, text):
+    with capsys.disabled(): print(f"\n  {text}")
+
+# ---- reading and writing
+
+@corpus
+def test_corpus_is_read_and_written_back(capsys):
+    files = FILES if os.environ.get("CORPUS") == "all" else [p for p in FILES if "beatmaps" in p.parts][::2] + FILES[::11]
+    refused, same, again, objects, skipped, start = [], 0, 0, 0, 0, time.process_time()
+    for path in files:
+        data = path.read_bytes()
+        try: b = Beatmap.parse(data)
+        except BeatmapError: refused.append(path); continue
+        out = b.to_bytes()
+        same += out == data
+        again += out == data or Beatmap.parse(out) == b
+        objects, skipped = objects + len(b.hit_objects), skipped + len(b.warnings)
+    n = len(files) - len(refused)
+    report(capsys, f"{len(files)} files, {n} read, {len(refused)} refused, {skipped} lines skipped, {objects} objects in "
+                   f"{time.process_time() - start:.0f} s; identity {again / n:.1%}, byte-identical {same / n:.1%}")
+    assert again == n and same >= 0.99 * n
+    assert all(p.parent.name == "malformed" for p in refused)
+    assert all(b"[HitObjects]" not in p.read_bytes() for p in refused)
+
+@corpus
+def test_formatted_anew_means_the_same(capsys):
+    chosen = [b for p in FILES[::40] if (b := read(p))]
+    for b in chosen:
+        again = Beatmap.parse(without_raw(b).to_bytes())
+        assert again.hit_objects == b.hit_objects and again.timing_points == b.timing_points
+    report(capsys, f"{sum(len(b.hit_objects) for b in chosen)} objects of {len(chosen)} maps written anew: all read back equal")
+
+@corpus
+def test_an_edit_costs_one_line():
+    rng = random.Random(1)
+    for path in FILES[::120]:
+        if not (b := read(path)) or len(b.hit_objects) < 5: continue
+        before = b.to_text().splitlines()
+        rng.choice(b.hit_objects).time += 1
+        after = b.to_text().splitlines()
+        assert sum(x != y for x, y in zip(before, after)) == 1 and len(before) == len(after), path
+
+# ---- other readers
+
+KINDS = {"n_circles": Circle, "n_sliders": Slider, "n_spinners": Spinner, "n_holds": Hold}
+
+@corpus
+def test_rosu_counts_the_same_objects(capsys):
+    import rosu_pp_py as rosu
+    n, other = 0, []
+    for path in FILES[::12]:
+        if path.parent.name == "malformed" or not (b := read(path)): continue
+        n, map = n + 1, rosu.Beatmap(content=path.read_bytes())
+        ours = {k: sum(isinstance(o, kind) for o in b.hit_objects) for k, kind in KINDS.items()}
+        if ours != {k: getattr(map, k) for k in KINDS}: other.append(path.name)
+    report(capsys, f"object counts equal to rosu-pp on {n - len(other)} of {n} maps {other or ''}")
+    assert not other
+
+@corpus
+def test_slider_reads_the_same_objects(capsys):
+    slider = pytest.importorskip("slider")
+    n = objects = 0
+    ours = theirs = 0.
+    for path in [p for p in FILES if "standard" in p.parts][::20]:
+        data = path.read_bytes()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                start = time.process_time(); s = slider.Beatmap.parse(data.decode("utf-8-sig")); theirs += time.process_time() - start
+                found = s.hit_objects(stacking=False)
+        except Exception: continue # that library raises on what the game reads
+        start = time.process_time(); b = Beatmap.parse(data); ours += time.process_time() - start
+        at = lambda d: round(d.total_seconds() * 1000)
+        assert len(found) == len(b.hit_objects), path
+        for a, o in zip(found, b.hit_objects):
+            assert (a.position.x, a.position.y, at(a.time)) == (*o.pos, o.time), path
+            if isinstance(o, Slider): assert a.length == o.length and a.repeat == o.slides and len(a.curve.points) == len(o.points)
+            if isinstance(o, Slider) and b.redline_at(o.time).time <= o.time: assert abs(at(a.end_time) - b.end_time(o)) < 2, path
+        n, objects = n + 1, objects + len(found)
+    report(capsys, f"{objects} objects of {n} maps as slider reads them; reading {theirs / max(ours, 1e-9):.1f} times as fast")
+    assert n > 10
+
+@corpus
+def test_stars_of_our_text_are_those_of_the_file(capsys):
+    rows = [l.split("\t") for l in (SHARED/"data"/"beatmaps"/"index.tsv").read_text().splitlines()]
+    head, rows = rows[0], [r for r in rows[1:] if "malformed" not in r[0]][::40]
+    worst = 0.
+    for r in rows:
+        row = dict(zip(head, r))
+        b = without_raw(Beatmap.read(SHARED/"data"/row["file"]))
+        worst = max(worst, abs(star_rating(b) - float(row["stars"])))
+    report(capsys, f"stars of {len(rows)} maps written anew: within {worst:.4f} of the file's")
+    assert worst < 0.01
+
+# ---- curves and timing against the reference
+
+@fixtures
+def test_slider_paths():
+    kinds, worst = {"Linear": "L", "Bezier": "B", "PerfectCurve": "P", "Catmull": "C"}, 0.
+    for f in json.loads((FIXTURES/"postprocess_timing_oracles.json").read_text())["slider_path"]:
+        path = SliderPath(kinds[f["type"]], f["points"])
+        assert len(path.vertices) == f["vertices"] and abs(path.natural_length - f["length"]) < 1e-6
+        worst = max([worst, *(math.dist(path.at(p), (x, y)) for p, x, y in f["at"])])
+        if "expected" in f:
+            want, length, x, y = f["expected"]
+            cut = SliderPath(kinds[f["type"]], f["points"], want)
+            assert math.dist(cut.end, (x, y)) < 1e-5 and abs(cut.total - length) < 1e-6
+    assert worst < 5e-7
+
+def _tokens(x, y): # v32 cell and sub-cell, truncated as published models do
+    cell = lambda v, low, high: int(min(max(v / 32, low / 32), high / 32)) - low // 32
+    fine = lambda v: min(math.floor(v % 32 / 2), 15)
+    return cell(x, -256, 768) + 33 * cell(y, -256, 640), fine(x) + 16 * fine(y)
+
+@fixtures
+def test_slider_ends_of_published_models(capsys):
+    folder = FIXTURES/"oracles"/"parse"
+    index, wrong, n = json.loads((folder/"index.json").read_text()), [], 0
+    for f in (f for f in index["files"] if f["mode"] in (0, 2)):
+        b = Beatmap.parse(gzip.decompress((folder/"osu"/f"{f['name']}.osu.gz").read_bytes()))
+        events = json.loads(gzip.decompress((folder/f"{f['name']}.json.gz").read_bytes()))["configs"]["v32"]["map"]
+        expected, seen, timing = [], {}, Timing.of(b)
+        for kind, value, at in zip(events["type"], events["value"], events["time"]):
+            name = index["types"][kind]
+            if name == "slider_end": expected.append((at, seen["snap"], seen["pos"], seen["pos_refine"]))
+            seen[name] = value
+        ends = [(int(o.time + int(b.duration(o)) + 1e-5), o) for o in b.hit_objects if isinstance(o, Slider) and len(o.points) < 100]
+        found = [(t, timing.snap_divisor(t), *_tokens(*end_point(o.curve, o.points, o.length))) for t, o in sorted(ends, key=lambda e: e[0])]
+        wrong += [(f["name"], a, e) for a, e in zip(found, expected) if a != e]
+        assert len(found) == len(expected), f["name"]
+        n += len(found)
+    report(capsys, f"{n - len(wrong)} of {n} slider ends equal in time, snap and position tokens")
+    assert not wrong
+
+@fixtures
+def test_median_beat_length_of_the_reference():
+    folder, n = FIXTURES/"oracles"/"parse", 0
+    for f in json.loads((folder/"index.json").read_text())["files"]:
+        scalars = json.loads(gzip.decompress((folder/f"{f['name']}.json.gz").read_bytes()))["scalars"]
+        key = next((k for k in scalars if "median" in k), None)
+        b = Beatmap.parse(gzip.decompress((folder/"osu"/f"{f['name']}.osu.gz").read_bytes()))
+        if key is None or not b.hit_objects or b.timing_points != Timing.of(b).points: continue
+        last = max(o.end_time if isinstance(o, Hold) else o.time for o in b.hit_objects)
+        assert Timing.of(b).median_beat_length(last, whole_seconds=True) == pytest.approx(scalars[key], abs=1e-3), f["name"]
+        n += 1
+    assert n > 20
+
+@fixtures
+def test_resnap_never_moves_further_than_the_reference():
+    for f in json.loads((FIXTURES/"postprocess_timing_oracles.json").read_text())["resnap"]:
+        timing = Timing([TimingPoint(*p) for p in f["timing"]])
+        ours = timing.resnap(f["time"], f["divisor"])
+        assert abs(ours - f["time"]) <= min(21, abs(f["out"] - f["time"]) + 1)
+
+# ---- what people and accidents do to files
+
+BASE = """osu file format v14
+
+[General]
+AudioFilename: a.mp3
+Mode: 3
+[Metadata]
+Title:T
+[Difficulty]
+CircleSize:4
+SliderMultiplier:1.4
+[TimingPoints]
+500,400,4,2,0,70,1,0
+2100,-50,4,1,0,60,0,1
+[HitObjects]
+64,64,500,5,0,0:0:0:0:
+256,192,900,2,0,L|356:192,1,80,2|4,0:0|3:1,2:0:0:0:
+300,300,1300,6,2,B|340:300|340:300|340:340,2,80
+100,250,2100,2,0,P|150:300|200:250,1,160
+60,60,2900,2,0,C|100:100|140:60|180:100,1,160,0|0,0:0|0:0,0:0:0:0:
+256,192,3700,12,4,5200,0:0:0:0:
+320,192,5500,128,0,6000:0:0:0:0:
+"""
+CHUNKS = ["nan", "-1", "1e308", "99999999999", "", ",", "|", ":", "\r", "\n", "\0", "[", "]", "[HitObjects]\n", "//", "B|", "é", "\ufeff", "-", ".5",
+          "131072", "9001", "L|0:0|0:0", "0,0,0,2,0,P|1:1|2:2,1,1\n", "٣", "\ud800", " ", "_"]
+edits = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(CHUNKS) | st.text(max_size=5)), min_size=1, max_size=8)
+
+def survives(data): # a typed error, or a beatmap that can be used and written
+    start = time.process_time()
+    try: b = Beatmap.parse(data)
+    except BeatmapError: return
+    out = b.to_bytes()
+    assert Beatmap.parse(out).to_bytes() == out
+    for o in b.hit_objects:
+        assert math.isfinite(b.end_time(o)) and np.isfinite(getattr(o, "path", SliderPath("L", [o.pos])).vertices).all()
+    without_raw(b).to_bytes()
+    assert b._repr_markdown_() and b.filename and b.ar is not None
+    assert time.process_time() - start < 1
+
+@settings(max_examples=int(os.environ.get("FUZZ", 300)), deadline=None)
+@given(edits)
+def test_mutated_files(changes):
+    text = BASE
+    for place, cut, chunk in changes:
+        i = int(place * len(text))
+        text = text[:i] + chunk + text[i + cut:]
+    survives(text)
+    survives(text.encode("utf-8", "replace"))
+
+@settings(max_examples=int(os.environ.get("FUZZ", 300)) // 3, deadline=None)
+@given(st.binary(max_size=300) | st.binary(max_size=200).map(lambda b: b"osu file format v14\n[HitObjects]\n" + b))
+def test_random_bytes(data): survives(data)
+
+# ---- archives
+
+def archive(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, data in members: z.writestr(name, data)
+    return buffer.getvalue()
+
+def test_archive_limits():
+    with pytest.raises(BeatmapError, match="files; the limit"): read_osz(archive([(f"{i}", "") for i in range(11)]), max_files=10)
+    with pytest.raises(BeatmapError, match="unpacks to"): read_osz(archive([("bomb.osu", b"0" * 10**7)]), max_bytes=10**6)
+    with pytest.raises(BeatmapError, match="not an .osz"): read_osz(b"not a zip")
+    broken = bytearray(archive([("a.osu", BASE)])); broken[40:60] = b"\xff" * 20
+    assert not read_osz(bytes(broken)).beatmaps and read_osz(bytes(broken)).refused
+
+@given(st.text(max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_member_names_stay_inside(name):
+    safe = safe_member(name)
+    if safe is not None:
+        root = Path("/root/folder")
+        assert Path(os.path.normpath(root/safe)).is_relative_to(root)
+
+# ---- user errors
+
+@pytest.mark.parametrize("make", [lambda d: d/"missing.osu", lambda d: d, lambda d: (d/"x.osu").write_text("hello") and d/"x.osu"])
+def test_bad_paths_are_user_errors(tmp_path, make):
+    with pytest.raises(UserError): Beatmap.read(make(tmp_path))

@@ -1,0 +1,203 @@
+"""Post-processing: each step alone, each twice, and any garbage of events still makes a map."""
+import copy, math, pathlib
+from collections import Counter
+import numpy as np, pytest
+from hypothesis import given, settings, strategies as st
+from mapperatorinator.config import GenerateConfig, LanguageConfig
+from mapperatorinator.core import UserError
+from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType as E
+from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
+from mapperatorinator.osu.timing import Timing
+from mapperatorinator.parse import Parser
+from mapperatorinator.postprocess import (assemble, clean, difficulty_settings, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
+                                          preview_point, resnap, set_breaks, size_hitsounds, snap_overlaps)
+from mapperatorinator.timing import manual
+from mapperatorinator.unparse import Group
+
+DATA = pathlib.Path(__file__).resolve().parents[2] / "shared/data"
+RED = [TimingPoint(0, 500)]
+
+def new(*objects, mode=0, points=RED, **settings): return Beatmap.new(mode=mode, timing_points=list(points), hit_objects=list(objects), **settings)
+def slider(time, points, length, slides=1, **k): return Slider(*points[0], time, 2, 0, "0:0:0:0:", "L" if len(points) == 2 else "B", points, slides, length, **k)
+def twice(step, map): # changes of the first run; the second must change nothing
+    n = step(map)
+    before = map.to_text()
+    assert step(map) == 0 and map.to_text() == before
+    return n
+
+# -- each step --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("time,snap,becomes", [(1003, 1, 1000), (1003, 4, 1000), (1128, 4, 1125), (1128, 0, 1128), (1160, 1, 1160), (1166, 3, 1166), (995, 16, 1000)])
+def test_resnap(time, snap, becomes):
+    g = [Group(E.CIRCLE, time, snap=snap)]
+    resnap(g, Timing(RED))
+    assert g[0].time == becomes and resnap(g, Timing(RED)) == 0
+
+def test_overlaps_stack():
+    g = [Group(E.CIRCLE, 0, x=100, y=100), Group(E.CIRCLE, 200, x=102, y=101), Group(E.CIRCLE, 400, x=105, y=100), Group(E.CIRCLE, 1500, x=101, y=100)]
+    assert snap_overlaps(g) == 1 and (g[1].x, g[1].y) == (100, 100) and g[2].x == 105 and g[3].x == 101
+    assert snap_overlaps(g) == 0
+
+def test_one_at_a_time():
+    m = new(Circle(1, 1, 1000), slider(1000, [(0, 0), (100, 0)], 100), Circle(2, 2, 500), Circle(3, 3, 504), Circle(4, 4, -5), Circle(math.nan, 0, 9000))
+    assert twice(one_at_a_time, m) == 4
+    assert [type(o).__name__ for o in m.hit_objects] == ["Circle", "Slider"] and [o.time for o in m.hit_objects] == [500, 1000]
+
+def test_mania_keeps_chords():
+    m = new(Circle(64, 192, 1000), Circle(192, 192, 1000), Circle(64, 192, 1003), mode=3, cs=4)
+    assert twice(one_at_a_time, m) == 1 and len(m.hit_objects) == 2
+
+def vertices(m): return np.concatenate([o.path.vertices if isinstance(o, Slider) else [[o.x, o.y]] for o in m.hit_objects])
+
+def test_inside_moves_and_folds():
+    m = new(Circle(-40, 500, 0), slider(1000, [(400, 100), (600, 100)], 200), slider(3000, [(250, 10), (250, 900)], 800), slider(9000, [(600, 0), (700, 0)], 100))
+    ends = [m.duration(o) for o in m.hit_objects]
+    assert twice(inside, m) == 4
+    v = vertices(m)
+    assert v.min() >= 0 and v[:, 0].max() <= 512 and v[:, 1].max() <= 384
+    assert [m.duration(o) for o in m.hit_objects] == pytest.approx(ends)
+    assert (m.hit_objects[2].slides, m.hit_objects[2].length) == (4, 200)
+
+def test_sliders_end_in_time():
+    m = new(slider(0, [(0, 0), (140, 0)], 140, 4), Circle(9, 9, 1100), slider(2000, [(0, 0), (280, 0)], 280), Circle(9, 9, 2600),
+            slider(4000, [(0, 0), (140, 0)], 140), Circle(9, 9, 4050))
+    assert twice(end_in_time, m) == 3
+    a, _, b, _, c, _ = m.hit_objects
+    assert (a.slides, a.length) == (2, 140) and b.length == pytest.approx(140) and isinstance(c, Circle)
+    assert all(m.end_time(o) < n.time for o, n in zip(m.hit_objects, m.hit_objects[1:]))
+
+def test_nothing_sliders_become_circles():
+    m = new(slider(0, [(50, 50), (50, 50)], 100), slider(1000, [(50, 50), (90, 50)], 0.))
+    assert twice(end_in_time, m) == 2 and all(type(o) is Circle and o.type & 1 and not o.type & 2 for o in m.hit_objects)
+
+def test_spinners_end_or_go():
+    m = new(Spinner(256, 192, 0, 12, end_time=3000), Circle(0, 0, 2000), Spinner(256, 192, 4000, 12, end_time=4050), Spinner(256, 192, 5000, 12, end_time=7000))
+    assert twice(end_in_time, m) == 2
+    assert [o.end_time for o in m.hit_objects if isinstance(o, Spinner)] == [1980, 7000]
+
+def test_holds_end():
+    m = new(Hold(64, 192, 0, end_time=900), Hold(192, 192, 0, end_time=900), Circle(64, 192, 500), Hold(192, 192, 890, end_time=895), mode=3, cs=4)
+    assert twice(end_holds, m) == 3
+    assert [getattr(o, "end_time", None) for o in m.hit_objects] == [480, 870, None, None]
+
+def test_hitsounds_are_sized():
+    m = new(slider(0, [(0, 0), (50, 0)], 50, 3, edge_sounds=[2, 16, 8], edge_additions=[(1, 2)]), slider(5000, [(0, 0), (50, 0)], 50, 1, edge_sounds=[0] * 5))
+    assert twice(size_hitsounds, m) == 2
+    assert m.hit_objects[0].edge_sounds == [2, 0, 8, 0] and m.hit_objects[0].edge_additions == [(1, 2)] + [(0, 0)] * 3 and len(m.hit_objects[1].edge_sounds) == 2
+
+def combos(m): # lengths
+    starts = [i for i, o in enumerate(m.hit_objects) if o.new_combo] + [len(m.hit_objects)]
+    return list(np.diff(starts))
+
+def test_combos():
+    m = new(*[Circle(0, 0, 500 * i) for i in range(60)])
+    assert twice(fix_combos, m) > 0 and max(combos(m)) <= 12
+    assert m.hit_objects[0].new_combo and all(o.time % 2000 == 0 for o in m.hit_objects if o.new_combo)
+    m = new(Circle(0, 0, 0, 5), Spinner(256, 192, 1000, 8, end_time=2000), Circle(0, 0, 3000), Circle(0, 0, 3500))
+    assert twice(fix_combos, m) == 2 and combos(m) == [1, 1, 2]
+
+def test_preview_and_breaks():
+    times = [*range(0, 10000, 500), *range(30000, 50000, 250), *range(60000, 62000, 500)]
+    m = new(*[Circle(0, 0, t) for t in times], ar=9)
+    assert preview_point(m) == 30000 and preview_point(new()) == -1
+    assert twice(set_breaks, m) == 2 and m.breaks == [(9700, 29400), (49950, 59400)]
+    m.timing_points.append(TimingPoint(41000, -100, uninherited=False, effects=1))
+    assert preview_point(m) == 41000
+    m.hit_objects = m.hit_objects[:10]
+    set_breaks(m); assert m.breaks == []
+
+def test_settings_and_lead_in():
+    assert difficulty_settings(1) == (2, 3) and difficulty_settings(None) == difficulty_settings(4.) and difficulty_settings(20) == (9.7, 10)
+    assert lead_in([TimingPoint(4321, 500)], 10)[0].time == 4321 - 3 * 2000 and lead_in([TimingPoint(5, 500)], 10)[0].time == 5
+    with pytest.raises(UserError, match="red line"): lead_in([], 0)
+
+# -- the whole --------------------------------------------------------------------------------------------------------
+
+def check(m):
+    "What every map must satisfy, by our reader and rosu's."
+    import rosu_pp_py as rosu
+    text = m.to_text()
+    back = Beatmap.parse(text)
+    assert not back.warnings and len(back.hit_objects) == len(m.hit_objects) and back.to_text() == text
+    assert rosu.Beatmap(content=text).n_objects == len(m.hit_objects)
+    times = [o.time for o in back.hit_objects]
+    if m.mode == 3: assert len({(o.time, o.column(m.keys)) for o in back.hit_objects}) == len(times)
+    else:
+        assert all(a < b for a, b in zip(times, times[1:]))
+        assert all(back.end_time(o) < n for o, n in zip(back.hit_objects, times[1:]))
+    for o in back.hit_objects:
+        if isinstance(o, Slider): assert o.length > 0 and o.slides >= 1 and len(o.edge_sounds) == o.slides + 1 and back.duration(o) > 0
+        if isinstance(o, (Spinner, Hold)): assert o.end_time > o.time
+    if m.mode != 1 and back.hit_objects:
+        v = vertices(back)
+        assert v.min() >= -.51 and v[:, 0].max() <= 512.51 and v[:, 1].max() <= 384.51
+    assert all(p.uninherited or .099 < p.velocity < 10.01 for p in back.timing_points) and all(0 <= p.volume <= 100 for p in back.timing_points)
+    assert back.timing_points[0].uninherited and sum(clean(back).values()) == 0
+
+RANGES = {E.SNAPPING: (0, 16), E.POS: (0, 1023), E.POS_REFINE: (0, 255), E.SCROLL_SPEED: (0, 1200), E.HITSOUND: (0, 71),
+          E.VOLUME: (0, 100), E.MANIA_COLUMN: (0, 3), E.NEW_COMBO: (0, 0)}
+KINDS = sorted(GROUP_TYPES, key=lambda t: t.value)
+SHAPES = [(E.CIRCLE,), (E.SPINNER, E.SPINNER_END), (E.HOLD_NOTE, E.HOLD_NOTE_END), (E.DRUMROLL, E.DRUMROLL_END), (E.DENDEN, E.DENDEN_END), (E.KIAI,),
+          (E.SCROLL_SPEED_CHANGE,), (E.SLIDER_HEAD, E.LAST_ANCHOR, E.LAST_ANCHOR, E.SLIDER_END), (E.SLIDER_HEAD, E.PERFECT_ANCHOR, E.LAST_ANCHOR, E.LAST_ANCHOR, E.SLIDER_END),
+          (E.SLIDER_HEAD, E.BEZIER_ANCHOR, E.RED_ANCHOR, E.CATMULL_ANCHOR, E.LAST_ANCHOR, E.LAST_ANCHOR, E.SLIDER_END)]
+one = st.tuples(st.sampled_from(SHAPES), st.lists(st.tuples(st.integers(0, 600), st.integers(0, 2**30)), min_size=7, max_size=7), st.integers(0, 9))
+
+@st.composite
+def garbage(draw): # shapes of objects; now and then a word is missing, doubled or of another type, a time goes back
+    out, now = EventStream(), 0
+    for shape, parts, luck in draw(st.lists(one, max_size=25)):
+        for kind, (step, dice) in zip(shape, parts):
+            rng = np.random.default_rng(dice)
+            now += step - 100 * (luck == 0)
+            if kind not in NON_TIMED and rng.random() < .97: out.append(Event(E.TIME_SHIFT, now), max(now, 0))
+            for a in RANGES:
+                if rng.random() < (.9 if a in (E.POS, E.MANIA_COLUMN) else .3): out.append(Event(a, int(rng.integers(RANGES[a][0], RANGES[a][1] + 1))), max(now, 0))
+            if luck == 1 and rng.random() < .2: kind = KINDS[rng.integers(len(KINDS))]
+            if luck != 2 or rng.random() < .8: out.append(Event(kind, int(rng.integers(2)) if kind is E.KIAI else 0), max(now, 0))
+    return out
+
+@settings(max_examples=150, deadline=None)
+@given(garbage(), st.integers(0, 3), st.sampled_from([60., 174., 300.]), st.integers(-500, 3000))
+def test_garbage_becomes_a_map(stream, mode, bpm, offset):
+    check(assemble(stream, manual(bpm=bpm, offset=offset), GenerateConfig(gamemode=mode), LanguageConfig(), 4))
+
+sane = st.tuples(st.sampled_from(["circle", "slider", "spinner"]), st.integers(1, 400), st.lists(st.integers(0, 500), min_size=2, max_size=5), st.integers(1, 4), st.integers(5, 1200))
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(sane, min_size=1, max_size=25))
+def test_wild_objects_become_a_map(parts):
+    out, t = EventStream(), 0
+    def say(time, *events):
+        for e in events: out.append(e, time)
+    for kind, gap, cells, slides, speed in parts:
+        t += gap * 5
+        at, pos = Event(E.TIME_SHIFT, t), [Event(E.POS, c) for c in cells]
+        if kind == "circle": say(t, at, pos[0], Event(E.CIRCLE))
+        elif kind == "spinner": say(t, at, Event(E.SPINNER)); t += slides * 300; say(t, Event(E.TIME_SHIFT, t), Event(E.SPINNER_END))
+        else:
+            say(t, at, pos[0], Event(E.SCROLL_SPEED, speed), Event(E.SLIDER_HEAD))
+            for p in pos[1:-1]: say(t, p, Event(E.BEZIER_ANCHOR))
+            say(t, pos[-1], Event(E.LAST_ANCHOR))
+            span = gap * 3
+            say(t + span, Event(E.TIME_SHIFT, t + span), Event(E.LAST_ANCHOR)); say(t + span * slides, Event(E.TIME_SHIFT, t + span * slides), Event(E.SLIDER_END))
+    check(assemble(out, manual(bpm=175, offset=100), report=(report := Counter())))
+    assert report["one_at_a_time"] >= 0
+
+def test_streams_apart_and_metadata():
+    def one(t, *events): return EventStream(list(events), [t] * len(events))
+    m = assemble([one(1000, Event(E.TIME_SHIFT, 1000), Event(E.SNAPPING, 1), Event(E.POS, 300), Event(E.CIRCLE)),
+                  one(500, Event(E.TIME_SHIFT, 500), Event(E.KIAI, 1))], manual(bpm=120, offset=0), GenerateConfig(circle_size=3.5, difficulty=2.), title="A", audio_filename="a.mp3")
+    assert (m.title, m.audio_filename, m.cs, m.od) == ("A", "a.mp3", 3.5, 3.3) and m.preview_time == 500 and [p.kiai for p in m.timing_points] == [False, True]
+    check(assemble(EventStream(), manual(bpm=120, offset=0)))
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize("mode,glob", [(0, "standard"), (1, "taiko"), (2, "catch"), (3, "mania")])
+def test_human_maps_survive(mode, glob):
+    language = LanguageConfig(); parser = Parser(language)
+    for f in sorted(DATA.glob(f"songs/validation/*/{glob}-*.osu"))[:40:8]:
+        human = Beatmap.read(f)
+        streams = [parser.map_events(human), parser.kiai_events(human), *([parser.scroll_speed_events(human)] if mode in (1, 3) else [])]
+        made = assemble(streams, Timing.of(human), GenerateConfig(gamemode=mode, slider_multiplier=human.slider_multiplier), language, human.keys)
+        old, new_ = (np.array([o.time for o in m.hit_objects]) for m in (human, made))
+        assert len(old) == len(new_) and np.abs(np.sort(old) - new_).max() <= 5
+        assert sum(clean(made).values()) == 0
