@@ -15,8 +15,8 @@ from .osu.curves import SliderPath
 from .osu.difficulty import star_rating
 
 # %% auto #0
-__all__ = ['HUMAN', 'FOLLOW', 'BOX', 'Onset', 'Section', 'Recipe', 'Slot', 'find_slots', 'salience', 'thin', 'choose', 'Step',
-           'duration', 'plan_objects', 'inside', 'toward', 'homeward', 'walk', 'arc', 'bent', 'shape', 'sound',
+__all__ = ['HUMAN', 'FOLLOW', 'BOX', 'TURNS', 'Onset', 'Section', 'Recipe', 'Slot', 'find_slots', 'salience', 'thin', 'choose',
+           'Step', 'duration', 'plan_objects', 'inside', 'toward', 'homeward', 'walk', 'arc', 'bent', 'shape', 'sound',
            'draw_scheme', 'Pen', 'next_place', 'slider_of', 'make_object', 'red_lines', 'velocities', 'timing_points',
            'settings', 'write_map', 'choreograph']
 
@@ -157,12 +157,14 @@ def plan_objects(rng, chosen:list[Slot], sections:list[Section], recipe:Recipe) 
         out.append(step)
     return out
 
-# %% ../nbs/34_choreography.ipynb #e76e9ed0
-BOX = (16, 496, 24, 360) # px kept free of the playfield's edge
+# %% ../nbs/34_choreography.ipynb #b12a9e3e
+BOX = (16, 496, 24, 360) # x and y that are not too near the playfield's edge
+TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * np.tile([1, -1], 13) # radians, smallest first, to both sides
 
 def inside(points:np.ndarray) -> bool: # (n, 2)
     "Whether all points are on the playfield."
-    return bool(((points[:, 0] >= BOX[0]) & (points[:, 0] <= BOX[1]) & (points[:, 1] >= BOX[2]) & (points[:, 1] <= BOX[3])).all())
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    return bool(x0 >= BOX[0] and x1 <= BOX[1] and y0 >= BOX[2] and y1 <= BOX[3])
 
 def toward(p, angle:float, distance:float) -> np.ndarray: return np.array([p[0] + distance * np.cos(angle), p[1] + distance * np.sin(angle)]) # a point
 
@@ -174,10 +176,10 @@ def homeward(p, heading:float) -> float: # radians
 
 def walk(rng, p, heading:float, distance:float) -> tuple[np.ndarray, float]: # position, heading
     "A step from `p`, turned as little as needed to stay on the playfield."
-    heading, side = homeward(p, heading), rng.choice([-1, 1])
-    for turn in np.linspace(0, np.pi, 13):
-        for a in (heading + side * turn, heading - side * turn):
-            if inside((q := toward(p, a, distance))[None]): return q, a
+    angles = homeward(p, heading) + TURNS * rng.choice([-1, 1])
+    x, y = p[0] + distance * np.cos(angles), p[1] + distance * np.sin(angles)
+    fits = np.flatnonzero((x >= BOX[0]) & (x <= BOX[1]) & (y >= BOX[2]) & (y <= BOX[3]))
+    if len(fits): return np.array([x[fits[0]], y[fits[0]]]), float(angles[fits[0]])
     return np.array([rng.uniform(*BOX[:2]), rng.uniform(*BOX[2:])]), heading
 
 # %% ../nbs/34_choreography.ipynb #b49a8f20
@@ -200,10 +202,10 @@ def bent(kind:str, p, a:float, length:float, bend:float) -> tuple[str, np.ndarra
     return "B", np.array([p, toward(toward(p, a, length / 3), a + np.pi / 2, side), toward(toward(p, a, 2 * length / 3), a - np.pi / 2, side),
                           toward(p, a, length)]), a
 
-# %% ../nbs/34_choreography.ipynb #2c0dc9e1
+# %% ../nbs/34_choreography.ipynb #139403cc
 def shape(rng, p, heading:float, length:float) -> tuple[str, list, float]|None: # curve, whole control points, heading at the end
     "A slider path of a length that stays on the playfield; None if nothing fits."
-    for turn in rng.permutation(np.linspace(-np.pi, np.pi, 16, endpoint=False)) * np.linspace(.2, 1, 16):
+    for turn in rng.permutation(np.arange(-8, 8) * np.pi / 8) * np.linspace(.2, 1, 16):
         kind, bend = str(rng.choice(["L", "P", "P", "B", "K"])), rng.uniform(.5, 2.4) * rng.choice([-1, 1])
         curve, points, end = bent(kind, p, heading + turn, length, bend)
         if not inside(points): continue

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 # %% auto #0
-__all__ = ['AUDIO_SUFFIXES', 'UserError', 'devices', 'pick_device', 'seed_everything', 'asset', 'demo_song', 'atomic_path',
-           'write_atomic', 'duration']
+__all__ = ['UserError', 'devices', 'pick_device', 'seed_everything', 'asset', 'demo_song', 'atomic_path', 'write_atomic',
+           'duration']
 
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):
@@ -54,17 +54,8 @@ def asset(name:str) -> Path: # an existing file or folder
     known = sorted(p.name for p in root.iterdir() if p.name[0] not in "._") if root.is_dir() else []
     raise UserError(f"No asset is called '{name}'; this installation has {', '.join(known) or 'none, so install it again'}.")
 
-# %% ../nbs/00_core.ipynb #bd9f814d
-AUDIO_SUFFIXES = (".ogg", ".mp3", ".flac", ".wav") # what a bundled song may be
-
-def demo_song(
-    folder:Path|None=None, # where to look; None: the bundled `demo` folder
-) -> Path:
-    "The bundled song."
-    folder = folder or asset("demo")
-    songs = sorted(p for p in folder.iterdir() if p.suffix in AUDIO_SUFFIXES)
-    if not songs: raise UserError(f"'{folder}' holds no song ({', '.join(AUDIO_SUFFIXES)}); give audio_path= a song of your own.")
-    return songs[0]
+# %% ../nbs/00_core.ipynb #6da42b1b
+def demo_song() -> Path: return asset("demo.ogg") # our own work, composed by `synth`
 
 # %% ../nbs/00_core.ipynb #afc9593b
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from .unparse import event_times
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['MARKS', 'Sampling', 'make_rules', 'stop_ids', 'whole_groups', 'time_of', 'keep_until', 'loops', 'trouble',
+__all__ = ['MARKS', 'ROOM', 'Sampling', 'make_rules', 'stop_ids', 'whole_groups', 'time_of', 'keep_until', 'loops', 'trouble',
            'generator', 'Row', 'Run', 'within', 'Generated', 'encode_song', 'generate']
 
 # %% ../nbs/52_generate.ipynb #6a1e75b7
@@ -71,7 +71,7 @@ def make_rules(
     if not greedy and s.top_p < 1: rules.append(TopP(s.top_p))
     return rules
 
-# %% ../nbs/52_generate.ipynb #8b74f5ab
+# %% ../nbs/52_generate.ipynb #3ae3bb71
 def stop_ids(
     tokenizer:Tokenizer,
     context:ContextType,
@@ -80,19 +80,15 @@ def stop_ids(
 ) -> list[int]:
     "Tokens that end a window."
     start, end = tokenizer.range(_E.TIME_SHIFT)
-    ids = [EOS] + [tokenizer.context_eos[context]] * (context in tokenizer.context_eos)
-    zero = tokenizer.id(_E.TIME_SHIFT)
+    ids, zero = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)], tokenizer.id(_E.TIME_SHIFT)
     return ids + [*range(zero, zero + int(lookback_ms / 10))] + [*range(end - int(lookahead_ms / 10), end)]
 
-# %% ../nbs/52_generate.ipynb #9f3716b9
+# %% ../nbs/52_generate.ipynb #c6b21073
 def whole_groups(events:list[Event], types_first:bool) -> list[list[Event]]:
-    "The groups of a list of events; what is left over at the end is dropped."
-    out, group = [], []
-    for e in events:
-        if types_first and e.type in MARKS and group: out.append(group); group = []
-        group.append(e)
-        if not types_first and e.type in MARKS: out.append(group); group = []
-    return out + [group] if types_first and group and group[0].type in MARKS else out
+    "The groups of a list of events; what belongs to none, at the end (types first: at the beginning), is dropped."
+    marks = [i for i, e in enumerate(events) if e.type in MARKS]
+    if types_first: return [events[i:j] for i, j in zip(marks, [*marks[1:], len(events)])]
+    return [events[i:j + 1] for i, j in zip([0, *(m + 1 for m in marks)], marks)]
 
 def time_of(group:list[Event]) -> int|None: # ms; none for anchors
     "When a group happens."
@@ -157,26 +153,29 @@ class Run:
     @property
     def gamemode(self) -> int: return self.rows[0].metadata.gamemode
 
-# %% ../nbs/52_generate.ipynb #3a46de73
+# %% ../nbs/52_generate.ipynb #86547391
 def _outputs(template:ContextTemplate, given:Sequence[Context]) -> list[Context]: # the contexts of one row
     "What is to be written, filled where it is given."
     have = {c.type: c for c in given}
     return [replace(have[t], metadata=None) if (t := _C(o)) in have else Context(t) for o in template.outputs]
 
-def _inputs(template:ContextTemplate, given:Sequence[Context]) -> list[Context]:
-    "The given contexts of a template, in its order."
+def _inputs(template:ContextTemplate, given:Sequence[Context], tokenizer:Tokenizer) -> list[Context]:
+    "The given contexts of a template, in its order; NONE is an empty one, in languages that have a word for it."
     have = {c.type: c for c in given} | {_C.NONE: Context(_C.NONE, finished=True)}
-    return [have[_C(i)] for i in template.inputs]
+    return [have[_C(i)] for i in template.inputs if _C(i) in tokenizer.context_sos]
 
-# %% ../nbs/52_generate.ipynb #14ca58e2
+# %% ../nbs/52_generate.ipynb #0e7c935c
 from fastcore.basics import patch
+
+ROOM = .25 # share of the model's tokens that a prompt leaves free
 
 @patch
 def prompts(self:Run, rows:Sequence[Row], k:int, w:Window, negative:bool=False) -> list[list[int]]: # k: which context is written
-    "What each row is told."
+    "What each row is told. In dense maps the oldest events give way, so that there is room to write."
     e = self.engine
+    language = replace(e.language, tgt_seq_len=int(e.language.tgt_seq_len * (1 - ROOM)))
     told = lambda r: (r.negative or r.metadata) if negative else r.metadata
-    return [build(e.tokenizer, e.language, told(r), self.inputs, r.contexts[:k + 1], w.time_ms).ids for r in rows]
+    return [build(e.tokenizer, language, told(r), self.inputs, r.contexts[:k + 1], w.time_ms).ids for r in rows]
 
 @patch
 def job(self:Run, rows:Sequence[Row], k:int, i:int, grammar:Grammar|None, attempt:int=0) -> Job: # i: which window
@@ -243,7 +242,7 @@ def context(self:Run, k:int):
     for r in rows: r.contexts[k].finished = True
     tell(self.progress, name.value, n, n, (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9))
 
-# %% ../nbs/52_generate.ipynb #398f0dff
+# %% ../nbs/52_generate.ipynb #10d7e75d
 _PARTS = {_E.LAST_ANCHOR: "slider", _E.SLIDER_END: "slider", _E.SLIDER_SUSTAIN: "slider", _E.SLIDER_REPEAT_SUSTAIN: "slider",
           **{t: "slider" for t in NON_TIMED}, **{t: t.value.removesuffix("_end").removesuffix("_sustain") for t in EventType
              if t.value.endswith(("_end", "_sustain")) and not t.value.startswith("slider")}} # groups that belong to an object begun before
@@ -257,7 +256,8 @@ def within(
     slack:float=10,       # ms, since tokens round
 ) -> EventStream:
     "The objects that begin in a range."
-    out, i, kept = EventStream(), 0, {}
+    out, kept = EventStream(), {}
+    i = next((i for i, e in enumerate(stream.events) if e.type in MARKS), 0) if types_first else 0
     for group in whole_groups(stream.events, types_first):
         times, i = stream.times[i:i + len(group)], i + len(group)
         mark = next(e.type for e in group if e.type in MARKS)
@@ -280,7 +280,7 @@ def encode_song(engine:Engine, samples:np.ndarray, windows:list[Window], progres
     "Hear a song: do it once and use it for every pass."
     return engine.encode(cut(samples, windows), progress)
 
-# %% ../nbs/52_generate.ipynb #ed0f0ce6
+# %% ../nbs/52_generate.ipynb #c651acd1
 def generate(
     engine:Engine,
     samples:np.ndarray,                   # (samples,) float32 at the rate of the language
@@ -305,9 +305,9 @@ def generate(
     windows = plan(len(samples), c, lookback, lookahead, start_time, end_time)
     if encoded is None: encoded = encode_song(engine, samples, windows, progress)
     rows = [Row(m, s, _copies(_outputs(template, given)), n) for m, s, n in zip(metadatas, seeds, negatives or [None] * len(seeds), strict=True)]
-    run = Run(engine, windows, encoded, _inputs(template, given), rows, sampling, lookback * c.window_ms, lookahead * c.window_ms, progress, cancel)
+    run = Run(engine, windows, encoded, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms, lookahead * c.window_ms, progress, cancel)
     for k in range(len(template.outputs)): run.context(k)
-    low, high = (-np.inf if start_time is None else start_time), (np.inf if end_time is None else end_time)
+    low, high = start_time or -np.inf, min(np.inf if end_time is None else end_time, len(samples) * 1000 / c.sample_rate)
     done = {g.type for g in given if g.finished}
     trim = lambda t, s: s if t in done else within(s, c.types_first, low, high)
     return [Generated({t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata) for r in rows]

@@ -244,7 +244,7 @@ def arc_end(points:Sequence[tuple[float, float]], length:float) -> tuple[float, 
     if full > length: angle *= length / full
     return dx * math.cos(angle) - dy * math.sin(angle) + x, dx * math.sin(angle) + dy * math.cos(angle) + y
 
-# %% ../nbs/21_parse.ipynb #39c069d8
+# %% ../nbs/21_parse.ipynb #be6c427d
 def _bernstein(n:int, u:np.ndarray) -> np.ndarray: # degree, (m,) -> (n+1, m)
     k = np.arange(n + 1)[:, None]
     return np.array([[float(math.comb(n, i))] for i in range(n + 1)]) * (1 - u)**(n - k) * u**k
@@ -273,8 +273,8 @@ def path_end(
     sizes = [_chords(p) for p in pieces]
     asked, i = [*sizes[:-1], max(0, sizes[-1] - (sum(sizes) - length))], len(pieces) - 1
     if i and sum(sizes): i = next(k for k, t in enumerate([*(np.cumsum(sizes[:-1]) / sum(sizes)), 1.]) if t >= 1)
-    with np.errstate(all="ignore"): u = np.array([asked[i]]) / sizes[i]
-    end = _bezier(pieces[i], _bernstein(len(pieces[i]) - 1, u))[:, 0].tolist()
+    with np.errstate(all="ignore"):
+        end = _bezier(pieces[i], _bernstein(len(pieces[i]) - 1, np.array([asked[i]]) / sizes[i]))[:, 0].tolist()
     return tuple(end) if all(map(math.isfinite, end)) else points[-1]
 
 # %% ../nbs/21_parse.ipynb #4ad64e20
@@ -397,17 +397,17 @@ def _grid_end(self:Parser, source, points:Sequence[TimingPoint], song_length:Opt
     ends = end_times(Scribe(self.language, source), objects[-1:] if self.language.compat.unsorted_lookup else objects)
     return max(ends) / US + .999
 
-# %% ../nbs/21_parse.ipynb #ae298a0d
+# %% ../nbs/21_parse.ipynb #ed8d107c
 @patch
 def timing_events(
     self:Parser,
-    source,                          # a Beatmap, anything with timing points, or a list of them
+    source,                          # a Beatmap, a Timing, or a list of timing points
     song_length:Optional[float]=None, # ms: how far beats go when there are no objects
     speed:float=1.,
 ) -> EventStream:
     "The beat grid."
     c, out = self.language, EventStream()
-    points = getattr(source, "timing_points", None) or getattr(source, "points", source)
+    points = source.timing_points if isinstance(source, Beatmap) else getattr(source, "points", source)
     grid = self._grid_points(points) if points else []
     if not grid: raise UserError("There is no red line to count beats from; give a map with timing, or a BPM and an offset.")
     end = self._grid_end(source, list(points), song_length)

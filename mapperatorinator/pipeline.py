@@ -102,12 +102,12 @@ class Audio2Events:
         made = self.write(heard, c, [ContextType.MAP], [grid], progress)
         return Events(timing, made.streams[ContextType.MAP], heard, made.problems, self.engine.speed.tokens_per_second)
 
-# %% ../nbs/56_pipeline.ipynb #3a01637c
+# %% ../nbs/56_pipeline.ipynb #a3c3e9b3
 @patch
 @torch.inference_mode()
 def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None) -> Heard:
     "Encode all windows once, and read off what the ear noticed."
-    windows = plan(len(samples), self.language, c.lookback, c.lookahead, c.start_time, c.end_time)
+    windows = plan(len(samples), self.language, c.lookback, c.lookahead, c.start_time, self.end_of(samples, c))
     encoded, frames = encode_song(self.engine, samples, windows, progress), None
     model = self.engine.model
     if model.frame_head is not None:
@@ -116,13 +116,18 @@ def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None)
     return Heard(samples, windows, encoded, frames)
 
 @patch
+def end_of(self:Audio2Events, samples:np.ndarray, c:GenerateConfig) -> float: # ms: no object starts after it
+    ms = len(samples) / self.language.sample_rate * 1000
+    return ms if c.end_time is None else min(c.end_time, ms)
+
+@patch
 def write(self:Audio2Events, heard:Heard, c:GenerateConfig, wanted, given=(), progress=None):
     "Write contexts over the windows of a song that was heard."
     wish = Metadata(gamemode=c.gamemode, song_length=len(heard.samples) / self.language.sample_rate * 1000, difficulty=c.difficulty,
                     mapper_id=c.mapper_id, year=c.year, hitsounded=c.hitsounded, global_sv=c.slider_multiplier, cs=c.circle_size,
                     descriptors=c.descriptors)
     return generate(self.engine, heard.samples, [wish], [c.seed or 0], wanted, given, Sampling.of(c), c.lookback, c.lookahead,
-                    c.start_time, c.end_time, heard.encoded, progress=progress)[0]
+                    c.start_time, self.end_of(heard.samples, c), heard.encoded, progress=progress)[0]
 
 @patch
 def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None) -> Timing:

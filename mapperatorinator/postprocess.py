@@ -56,19 +56,19 @@ def snap_overlaps(
         seen.append(g)
     return moved
 
-# %% ../nbs/55_postprocess.ipynb #60dc924b
+# %% ../nbs/55_postprocess.ipynb #5405f3bc
 def _rank(o:HitObject) -> tuple: return isinstance(o, Slider), isinstance(o, Circle), getattr(o, "length", 0.) # which of two to keep
 
-def _sound(o:HitObject) -> bool: # whether its numbers make sense
-    return all(math.isfinite(v) for v in (o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0))) and o.time >= 0
+def _sane(o:HitObject, mode:int) -> bool: # whether it exists in the mode and its numbers make sense
+    return isinstance(o, (Circle, Hold) if mode == 3 else (Circle, Slider, Spinner)) and all(math.isfinite(v) for v in (o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0))) and o.time >= 0
 
 def one_at_a_time(
     map:Beatmap,     # changed in place
     gap:float=10.,   # ms: closer objects count as simultaneous
 ) -> int:            # objects dropped
-    "Sort by time; of objects at the same time (mania: in the same column) keep one."
+    "Sort by time, drop what the mode does not have; of objects at the same time (mania: in the same column) keep one."
     lanes, n = {}, len(map.hit_objects)
-    for o in sorted(filter(_sound, map.hit_objects), key=lambda o: o.time):
+    for o in sorted((o for o in map.hit_objects if _sane(o, map.mode)), key=lambda o: o.time):
         lane = lanes.setdefault(o.column(map.keys) if map.mode == 3 else 0, [])
         if not lane or o.time - lane[-1].time >= gap: lane.append(o)
         elif _rank(o) > _rank(lane[-1]): lane[-1] = o

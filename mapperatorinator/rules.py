@@ -200,7 +200,7 @@ def lines_of(language:LanguageConfig, context:ContextType, gamemode:int=0) -> li
     if lines and not c.add_timing_points: lines = lines.replace("|timing_point", "")
     return lines and spell(lines, c, gamemode)
 
-# %% ../nbs/50_rules.ipynb #75ef5c27
+# %% ../nbs/50_rules.ipynb #e2483063
 class Trie:
     "States of a grammar and the types that lead from one to the next."
     def __init__(self, lines:list[tuple[str, list[str], str]]):
@@ -212,7 +212,10 @@ class Trie:
     def node(self) -> int: self.next.append({}); return len(self.next) - 1
 
     def step(self, at:set[int], types:list[EventType], to:int|None=None) -> set[int]: # from states by any of the types
-        return {self.next[n].setdefault(t, self.node() if to is None else to) for n in at for t in types}
+        for n in at:
+            for t in types:
+                if t not in self.next[n]: self.next[n][t] = self.node() if to is None else to
+        return {self.next[n][t] for n in at for t in types}
 
     def add(self, root:int, words:list[str], end:int):
         path, last = [{root}], words[-1]

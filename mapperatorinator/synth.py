@@ -73,7 +73,7 @@ def _new_tempo(rng, bpm:float) -> float:
     new = bpm * float(rng.choice([rng.uniform(.8, .97), rng.uniform(1.03, 1.25), 2, .5], p=[.4, .4, .1, .1]))
     return bpm if not 55 <= new <= 260 else round(new)
 
-# %% ../nbs/35_synth.ipynb #66d8e271
+# %% ../nbs/35_synth.ipynb #76b7e408
 def draw_sections(
     rng,
     length:float,          # s, of the song
@@ -81,19 +81,19 @@ def draw_sections(
     bpm:float|None=None,   # first tempo; None: drawn
     meter:int|None=None,   # first meter; None: drawn
 ) -> list[Section]:
-    "Sections that fill a song; each starts on a whole millisecond."
+    "Sections that fill a song; those that change the grid start on a whole millisecond."
     names, out = str(rng.choice(FORMS)).split(), []
     meter = meter or draw_meter(rng)
-    bpm, at = bpm or draw_bpm(rng, meter), round(rng.uniform(.05, 2.5) * 1000)
+    bpm, at = bpm or draw_bpm(rng, meter), round(rng.uniform(.05, min(2.5, length / 4)) * 1000)
     for i in range(200):
-        if i and rng.random() < style.changes: bpm = _new_tempo(rng, bpm)
-        if i and rng.random() < style.changes * .3: meter, at = draw_meter(rng), at + round(rng.uniform(0, 1500))
+        if i and rng.random() < style.changes: bpm, at = _new_tempo(rng, bpm), round(at)
+        if i and rng.random() < style.changes * .3: meter, at = draw_meter(rng), round(at + rng.uniform(0, 1500))
         name = names[i % len(names)] if rng.random() > .06 or not i else "silence"
         bar = 240000 / bpm * meter / 4
         bars = int(min(2 ** rng.integers(0, 2) if name == "silence" else 2 ** rng.integers(1, 4), (length * 1000 - at) // bar))
-        if bars < 1: break
-        out.append(Section(name, at, bpm, meter, bars, rng.uniform(*ARRANGEMENT[name][4:])))
-        at = round(out[-1].end_ms)
+        if bars < 1 and out: break
+        out.append(Section(name, at, bpm, meter, max(bars, 1), rng.uniform(*ARRANGEMENT[name][4:])))
+        at = out[-1].end_ms
     return out
 
 # %% ../nbs/35_synth.ipynb #4f262527
@@ -370,7 +370,7 @@ def demo_song() -> Song:
         sections.append(Section(name, at, 128, 4, bars, energy)); at = sections[-1].end_ms
     return compose_song(DEMO_SEED, at / 1000 + 2, sections=sections, style=style)
 
-# %% ../nbs/35_synth.ipynb #6cb27a7e
+# %% ../nbs/35_synth.ipynb #5e259288
 def write_song(
     path,                 # .ogg, .wav or .flac file to write
     samples:np.ndarray,   # (n,) float32 at 16 kHz
@@ -379,7 +379,8 @@ def write_song(
     "Save samples with tags."
     import soundfile as sf
     with atomic_path(path) as tmp, sf.SoundFile(tmp, "w", SR, 1) as f:
-        f.title, f.artist = title, artist
+        if title: f.title = title
+        if artist: f.artist = artist
         for i in range(0, len(samples), 1 << 14): f.write(samples[i:i + (1 << 14)]) # libsndfile's Vorbis dislikes long blocks
 
 def write_demo(path):

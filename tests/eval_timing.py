@@ -10,8 +10,8 @@ from collections import defaultdict
 import numpy as np
 from mapperatorinator.audio import OSU_OFFSET_MS, load_audio
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
-from mapperatorinator.osu.timing import Timing
-from mapperatorinator import timing as T
+from mapperatorinator.osu.timing import Beat, Timing
+from mapperatorinator import rhythm as R, timing as T
 
 DATA = pathlib.Path(__file__).resolve().parents[2] / "shared/data"
 CACHE = pathlib.Path(tempfile.gettempdir()) / "mapperatorinator-ears"
@@ -50,9 +50,7 @@ def by_librosa(path):
     took = (time.perf_counter() - t) * 60 * 16000 / len(x)
     if len(beats) < 2: return T.manual(bpm=120, offset=0), took
     class Beats(Timing): # its beats as they are, its tempo as the median interval
-        def beats(self, a, b, divisor=1): return [T_beat(x) for x in beats * 1000 - OSU_OFFSET_MS if a <= x < b]
-    from mapperatorinator.osu.timing import Beat
-    T_beat = lambda x: Beat(x, 0, 1, False)
+        def beats(self, a, b, divisor=1): return [Beat(x, 0, 1, False) for x in beats * 1000 - OSU_OFFSET_MS if a <= x < b]
     return Beats([TimingPoint(0, float(np.median(np.diff(beats))) * 1000)]), took
 
 def evaluate(split, mode, provider, each=False):
@@ -81,10 +79,10 @@ def fit_octave(l2=6.):
     data = []
     for _, path, human, constant in songs("train", "all"):
         if not constant: continue
-        spectrum = T.Spectrum(ear_of(path)[0].strength)
-        bpm, _ = T.tempo_candidates(spectrum)
+        spectrum = R.Spectrum(ear_of(path)[0].strength)
+        bpm, _ = R.tempo_candidates(spectrum)
         human_bpm = T.score_timing(Timing.of(human), Timing([TimingPoint(0, 1000.)]), 0, max(o.time for o in human.hit_objects)).ratio * 60
-        if len(y := np.flatnonzero(np.abs(bpm / human_bpm - 1) < .002)): data.append((np.array([T.octave_features(spectrum, b) for b in bpm]), y[0]))
+        if len(y := np.flatnonzero(np.abs(bpm / human_bpm - 1) < .002)): data.append((np.array([R.octave_features(spectrum, b) for b in bpm]), y[0]))
     sd = np.concatenate([x for x, _ in data]).std(0)
     def loss(w):
         total, g = l2 * w @ w, 2 * l2 * w

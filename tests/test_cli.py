@@ -109,11 +109,10 @@ def test_a_map_of_the_demo_song(tmp_path):
     "The whole way: the same seed gives the same bytes, and the map parses."
     pytest.importorskip("mapperatorinator.pipeline")
     from mapperatorinator.osu.beatmap import Beatmap
-    from mapperatorinator.ui import demo_path
-    if not demo_path(): pytest.skip("no demo song in this installation")
+    from mapperatorinator.core import demo_song
     maps = []
     for name in "ab":
-        done = cli("generate", f"audio_path={demo_path()}", f"output_path={tmp_path/name}", "seed=3", "end_time=12000", "difficulty=3", "plot=true")
+        done = cli("generate", f"audio_path={demo_song()}", f"output_path={tmp_path/name}", "seed=3", "end_time=12000", "difficulty=3", "plot=true")
         assert done.returncode == 0, done.stderr
         maps.append(next((tmp_path/name).glob("*.osu")))
         assert [p.suffix for p in sorted((tmp_path/name).iterdir()) if p.suffix == ".png"] == [".png"]

@@ -15,11 +15,11 @@ from mapperatorinator.unparse import groups, to_hit_objects
 from mapperatorinator.windows import plan
 
 E, C = EventType, ContextType
-SAMPLES = np.random.default_rng(0).standard_normal(4 * 16000).astype(np.float32) / 10
+SAMPLES = np.random.default_rng(0).standard_normal(3 * 16000).astype(np.float32) / 10
 HARMLESS = {"slider of no length, made a circle"} # every anchor on the head: a matter of places, not of grammar
 
-def make_engine(preset="embedded", seed=3, **k):
-    language = compose(LanguageConfig, preset=preset, src_seq_len=128, tgt_seq_len=192, **k)
+def make_engine(preset="embedded", seed=3, tokens=160):
+    language = compose(LanguageConfig, preset=preset, src_seq_len=128, tgt_seq_len=tokens)
     torch.manual_seed(seed)
     bundle = new_bundle(ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16), language)
     return Engine(bundle, "cpu")
@@ -27,7 +27,7 @@ def make_engine(preset="embedded", seed=3, **k):
 @pytest.fixture(scope="module")
 def engine(): return make_engine()
 
-def wish(mode=0, **k): return Metadata(mode, song_length=4000, difficulty=4., **k)
+def wish(mode=0, **k): return Metadata(mode, song_length=3000, difficulty=4., **k)
 
 def malformed(stream, language, mode):
     "What of a stream could not be made into objects."
@@ -54,9 +54,8 @@ def test_without_grammar_there_is_stutter(engine):
 @pytest.mark.parametrize("preset", ["v28", "v30", "v31", "v32"])
 def test_published_languages(preset):
     "The loop runs in every language, types first or last, with or without brackets."
-    e = make_engine(preset, seed=5)
-    if not e.language.context_types: pytest.skip("no contexts")
-    made = generate(e, SAMPLES, [wish()], [1])[0].streams[C.MAP]
+    e = make_engine(preset, 5, 72)
+    made = generate(e, SAMPLES[:24000], [wish()], [1])[0].streams[C.MAP]
     assert made.times == sorted(made.times) or not made.events
 
 def test_same_seed_same_map_alone_or_together(engine):
@@ -74,21 +73,22 @@ def test_windows_write_their_own_part(engine):
     a = generate(engine, SAMPLES, [wish()], [4], encoded=heard, progress=note)[0]
     assert a == generate(engine, SAMPLES, [wish()], [4])[0]
     assert lengths == [(s, i) for s in ("timing", "map") for i in range(len(windows) + 1)]
-    assert a.streams[C.MAP].times == sorted(a.streams[C.MAP].times)
-    assert a.streams[C.MAP].times[-1] > windows[-1].keep_from, "the last window wrote nothing"
+    starts = [w.keep_from for w in windows]
+    many = [t for m in generate(engine, SAMPLES, [wish()] * 6, range(6), encoded=heard) for t in m.streams[C.MAP].times]
+    assert set(np.searchsorted(starts, many, "right")) == set(range(1, len(windows) + 1)), "a window wrote nothing in any row"
 
-@pytest.mark.parametrize("start,end", [(1500, 2500), (None, 1000), (3000, None)])
+@pytest.mark.parametrize("start,end", [(1000, 2000), (None, 800), (2000, None)])
 def test_range(engine, start, end):
     made = generate(engine, SAMPLES, [wish()] * 3, [1, 2, 3], start_time=start, end_time=end)
     heads = [t for m in made for e, t in m.streams[C.MAP] if e.type in (E.CIRCLE, E.SLIDER_HEAD, E.SPINNER)]
-    assert heads and min(heads) >= (start or 0) - 10 and max(heads) <= (end or 4000) + 10
+    assert heads and min(heads) >= (start or 0) - 10 and max(heads) <= (end or 3000) + 10
     for m in made: assert not {"slider without a start", "anchor without a slider", "spinner without a start"} & set(malformed(m.streams[C.MAP], engine.language, 0)[0])
 
 def test_given_timing_is_kept(engine):
-    beats = EventStream([e for v in range(0, 4000, 500) for e in (Event(E.TIME_SHIFT, v), Event(E.BEAT))], [v for v in range(0, 4000, 500) for _ in "ab"])
+    beats = EventStream([e for v in range(0, 3000, 500) for e in (Event(E.TIME_SHIFT, v), Event(E.BEAT))], [v for v in range(0, 3000, 500) for _ in "ab"])
     stages = []
     made = generate(engine, SAMPLES, [wish()], [1], [C.TIMING, C.MAP], [Context(C.TIMING, beats, True)], progress=lambda p: stages.append(p.stage))[0]
-    assert made.streams[C.TIMING] == beats and "timing" not in stages and len(beats) == 16
+    assert made.streams[C.TIMING] == beats and "timing" not in stages and len(beats) == 12
 
 def test_continue_a_map(engine):
     "An unfinished context is written on; what was there stays."

@@ -45,7 +45,7 @@ def new_bundle(
                    max_frames=language.src_seq_len, max_tokens=language.tgt_seq_len)
     return Bundle(Mapper(conf), tok, language)
 
-# %% ../../nbs/42_model.hub.ipynb #7f10a473
+# %% ../../nbs/42_model.hub.ipynb #8ff7693b
 def save_bundle(
     bundle:Bundle,
     folder:str|Path,
@@ -55,7 +55,7 @@ def save_bundle(
     "Write config.json, tokenizer.json, model.safetensors and a card."
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in bundle.model.state_dict().items()}
-    with atomic_path(folder/"model.safetensors") as tmp: save_file(weights, tmp, {"format": "pt"})
+    with atomic_path(folder/"model.safetensors") as tmp: save_file(weights, tmp, {"format": "pt"}); tmp.chmod(0o644)
     bundle.tokenizer.save(folder/"tokenizer.json")
     conf = {"model_type": "mapperatorinator", "layout": 1, "gamemodes": bundle.gamemodes,
             "model": asdict(bundle.model.c), "language": asdict(bundle.language)}
