@@ -35,7 +35,7 @@ help:
 	touch .venv/dev
 
 demo: .venv/run ## turn the bundled song into a beatmap in runs/demo
-	$(BIN)/mapperatorinator generate audio_path="$$($(PY) -c 'from mapperatorinator.core import demo_song; print(demo_song())')" output_path=runs/demo difficulty=3.5 seed=1 plot=true
+	$(BIN)/mapperatorinator generate audio_path="$$($(PY) -c 'from mapperatorinator.core import demo_song; print(demo_song())')" output_path=runs/demo difficulty=3.5 seed=1 export_osz=true plot=true
 
 test: .venv/dev ## check notebooks and package, run every notebook and every test
 	$(PY) tools/check.py

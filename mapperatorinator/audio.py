@@ -23,9 +23,10 @@ MIN_SECONDS = 1.0      # shorter songs are refused
 MAX_MINUTES = 60.0     # longer songs are refused
 SILENCE = 1e-4         # a song whose loudest sample is below this is refused
 
-# %% ../nbs/30_audio.ipynb #875dc19a
+# %% ../nbs/30_audio.ipynb #537cf961
 def _check_length(seconds:float, path):
-    if seconds > MAX_MINUTES * 60: raise UserError(f"'{path}' is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
+    if seconds > MAX_MINUTES * 60:
+        raise UserError(f"'{path}' is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
 
 def _soundfile_blocks(path:Path) -> tuple[int, Iterator[np.ndarray]]:
     "Sample rate and (n, channels) float32 blocks, by libsndfile: wav, flac, ogg, opus, mp3, aiff."

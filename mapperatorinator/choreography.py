@@ -121,7 +121,7 @@ def choose(rng, slots:list[Slot], sections:list[Section], recipe:Recipe) -> list
         out += thin(mine, score, count, recipe.gap, .32 - .08 * recipe.density)
     return [x for i, x in enumerate(out) if not i or x.time - out[i-1].time >= recipe.gap]
 
-# %% ../nbs/34_choreography.ipynb #1029da09
+# %% ../nbs/34_choreography.ipynb #5b2c5c5d
 class Step(NamedTuple):
     "An object before it has a place."
     slot: Slot
@@ -135,7 +135,8 @@ def duration(rng, slot:Slot, gap:float, recipe:Recipe) -> float: # beats; 0: a c
     rest = .25 if recipe.fine > .5 else .5 if recipe.gap > 130 and recipe.gap < 250 else 1 if gap >= 2 else .5
     if slot.level == 2 and recipe.fine > .5: rest = .25
     want = max(slot.held, .5)
-    fits = [d for d in (.25, .5, .75, 1, 1.5, 2, 3, 4) if d <= gap - rest + .01 and d <= want + .26 and d * 2 % 1 in (0, .5 * (recipe.fine > .5))]
+    longest = min(gap - rest + .01, want + .26)
+    fits = [d for d in (.25, .5, .75, 1, 1.5, 2, 3, 4) if d <= longest and (d * 2 % 1 == 0 or recipe.fine > .5)]
     return float(fits[-1] if rng.random() < .7 else rng.choice(fits)) if fits else 0.
 
 # %% ../nbs/34_choreography.ipynb #707a2eb6
@@ -157,7 +158,7 @@ def plan_objects(rng, chosen:list[Slot], sections:list[Section], recipe:Recipe) 
         out.append(step)
     return out
 
-# %% ../nbs/34_choreography.ipynb #b12a9e3e
+# %% ../nbs/34_choreography.ipynb #0ecd7427
 BOX = (16, 496, 24, 360) # x and y that are not too near the playfield's edge
 TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * np.tile([1, -1], 13) # radians, smallest first, to both sides
 
@@ -166,7 +167,8 @@ def inside(points:np.ndarray) -> bool: # (n, 2)
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
     return bool(x0 >= BOX[0] and x1 <= BOX[1] and y0 >= BOX[2] and y1 <= BOX[3])
 
-def toward(p, angle:float, distance:float) -> np.ndarray: return np.array([p[0] + distance * np.cos(angle), p[1] + distance * np.sin(angle)]) # a point
+def toward(p, angle:float, distance:float) -> np.ndarray: # the point that far from `p` in that direction
+    return np.array([p[0] + distance * np.cos(angle), p[1] + distance * np.sin(angle)])
 
 def homeward(p, heading:float) -> float: # radians
     "The heading, bent toward the middle of the field the further out the pen is."
@@ -190,17 +192,17 @@ def arc(p, angle:float, length:float, bend:float) -> np.ndarray: # (9, 2) points
     return np.stack([p[0] + radius * (np.sin(start + bend * t) - np.sin(start)),
                      p[1] - radius * (np.cos(start + bend * t) - np.cos(start))], 1)
 
-# %% ../nbs/34_choreography.ipynb #f1e76bf8
-def bent(kind:str, p, a:float, length:float, bend:float) -> tuple[str, np.ndarray, float]: # curve, control points, heading at the end
-    "A line (L), an arc (P), an S (B) or a corner (K)."
+# %% ../nbs/34_choreography.ipynb #2d18cd46
+def bent(kind:str, p, a:float, length:float, bend:float) -> tuple[str, np.ndarray, float]:
+    "A line (L), an arc (P), an S (B) or a corner (K): curve, control points, heading at the end."
     pts = arc(p, a, length, 0 if kind == "L" else bend)
     if kind == "L": return "L", pts[[0, -1]], a
     if kind == "P": return "P", pts[[0, 4, 8]], a + bend / 2
     half = toward(p, a, length / 2)
     if kind == "K": return "B", np.array([p, half, half, toward(half, a - bend / 2, length / 2)]), a - bend / 2
     side = bend * length / 6
-    return "B", np.array([p, toward(toward(p, a, length / 3), a + np.pi / 2, side), toward(toward(p, a, 2 * length / 3), a - np.pi / 2, side),
-                          toward(p, a, length)]), a
+    one, two = (toward(toward(p, a, length * u), a + v, side) for u, v in ((1 / 3, np.pi / 2), (2 / 3, -np.pi / 2)))
+    return "B", np.array([p, one, two, toward(p, a, length)]), a
 
 # %% ../nbs/34_choreography.ipynb #139403cc
 def shape(rng, p, heading:float, length:float) -> tuple[str, list, float]|None: # curve, whole control points, heading at the end
@@ -213,7 +215,7 @@ def shape(rng, p, heading:float, length:float) -> tuple[str, list, float]|None: 
         if inside(SliderPath(curve, points, length).points_along(9)): return curve, points, end
     return None
 
-# %% ../nbs/34_choreography.ipynb #4a17b8ec
+# %% ../nbs/34_choreography.ipynb #39f3d429
 def sound(slot:Slot|None, scheme:dict) -> int:
     "Hitsound bits of what the drums do here."
     return 0 if slot is None else sum({bit for kind, bit in scheme.items() if slot.kinds.get(kind, 0) > .45})
@@ -221,21 +223,23 @@ def sound(slot:Slot|None, scheme:dict) -> int:
 def draw_scheme(rng) -> dict: # kind -> bit
     "Which drum gets which hitsound in this map; nothing in some."
     if rng.random() < .15: return {}
-    return {"snare": 8, "clap": 8, "crash": 4} | ({"open": 2} if rng.random() < .4 else {}) | ({"lead": 2} if rng.random() < .1 else {})
+    rare = {kind: 2 for kind, chance in (("open", .4), ("lead", .1)) if rng.random() < chance}
+    return {"snare": 8, "clap": 8, "crash": 4} | rare
 
 @dataclass
 class Pen:
     "Where the last object ended and where the hand is going."
     p: np.ndarray; heading: float; time: float; turn: float
 
-# %% ../nbs/34_choreography.ipynb #577a828a
+# %% ../nbs/34_choreography.ipynb #dcff9f2f
 def next_place(rng, pen:Pen, step:Step, beat_ms:float, recipe:Recipe) -> np.ndarray:
     "Position of the next object: as far as the time allows, flowing on or jumping back."
     gap = step.slot.time - pen.time
     stream = gap < beat_ms * .3
     distance = min(recipe.speed * gap * (.55 if stream else 1) * rng.uniform(.8, 1.2), 330)
     if gap > 3 * beat_ms: distance = rng.uniform(60, 250)
-    if step.combo and rng.random() < .4: pen.turn = rng.choice([-1, 1]) * rng.choice([.3, .6, 1.1, 2., 2.6], p=[.25, .25, .2, .15, .15])
+    if step.combo and rng.random() < .4:
+        pen.turn = rng.choice([-1, 1]) * rng.choice([.3, .6, 1.1, 2., 2.6], p=[.25, .25, .2, .15, .15])
     turn = pen.turn * (.35 if stream else 1) + rng.normal(0, .15)
     q, pen.heading = walk(rng, pen.p, pen.heading + turn, distance)
     return q
@@ -287,18 +291,20 @@ def timing_points(sections:list[Section], velocity:list[float]) -> list[TimingPo
                          int(s.name == "chorus")) for s, v in zip(sections, velocity)]
     return sorted(red_lines(sections) + green, key=lambda p: (p.time, not p.uninherited))
 
-# %% ../nbs/34_choreography.ipynb #33d33e67
+# %% ../nbs/34_choreography.ipynb #e7eeffd3
 def settings(recipe:Recipe, title:str, version:str) -> dict[str, dict]:
     "The text sections of a map."
     plain = lambda v: f"{round(v, 1):g}"
-    return dict(general={"AudioFilename": "audio.ogg", "AudioLeadIn": "0", "PreviewTime": "-1", "Countdown": "0", "SampleSet": "Soft",
-                         "StackLeniency": "0.7", "Mode": "0", "LetterboxInBreaks": "0", "WidescreenStoryboard": "0"},
-                metadata={"Title": title, "TitleUnicode": title, "Artist": "Mapperatorinator", "ArtistUnicode": "Mapperatorinator",
-                          "Creator": "Mapperatorinator", "Version": version, "Source": "", "Tags": "", "BeatmapID": "0", "BeatmapSetID": "-1"},
-                difficulty={"HPDrainRate": plain(recipe.hp), "CircleSize": plain(recipe.cs), "OverallDifficulty": plain(recipe.od),
-                            "ApproachRate": plain(recipe.ar), "SliderMultiplier": plain(recipe.multiplier), "SliderTickRate": "1"})
+    return dict(
+        general={"AudioFilename": "audio.ogg", "AudioLeadIn": "0", "PreviewTime": "-1", "Countdown": "0", "SampleSet": "Soft",
+                 "StackLeniency": "0.7", "Mode": "0", "LetterboxInBreaks": "0", "WidescreenStoryboard": "0"},
+        metadata={"Title": title, "TitleUnicode": title, "Artist": "Mapperatorinator", "ArtistUnicode": "Mapperatorinator",
+                  "Creator": "Mapperatorinator", "Version": version, "Source": "", "Tags": "", "BeatmapID": "0",
+                  "BeatmapSetID": "-1"},
+        difficulty={"HPDrainRate": plain(recipe.hp), "CircleSize": plain(recipe.cs), "OverallDifficulty": plain(recipe.od),
+                    "ApproachRate": plain(recipe.ar), "SliderMultiplier": plain(recipe.multiplier), "SliderTickRate": "1"})
 
-# %% ../nbs/34_choreography.ipynb #4ebafe0e
+# %% ../nbs/34_choreography.ipynb #72a7f724
 def write_map(onsets:list[Onset], sections:list[Section], effort:float, look:float, seed:int, title:str) -> Beatmap:
     "One map: the rhythm and spacing of `effort` stars, the settings of `look` stars."
     rng, recipe = np.random.default_rng(seed), Recipe.of(effort)
@@ -309,7 +315,8 @@ def write_map(onsets:list[Onset], sections:list[Section], effort:float, look:flo
     pen = Pen(np.array([rng.uniform(100, 412), rng.uniform(80, 304)]), rng.uniform(0, 6.28), -9999, .5)
     objects = [make_object(rng, pen, s, sections[s.slot.section].beat_ms, 100 * face.multiplier * velocity[s.slot.section],
                            recipe, at, scheme) for s in steps]
-    return Beatmap(timing_points=timing_points(sections, velocity), hit_objects=objects, **settings(face, title, f"{look:.1f} stars"))
+    return Beatmap(timing_points=timing_points(sections, velocity), hit_objects=objects,
+                   **settings(face, title, f"{look:.1f} stars"))
 
 # %% ../nbs/34_choreography.ipynb #0b498913
 def choreograph(

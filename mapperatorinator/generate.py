@@ -267,7 +267,7 @@ def within(
         if kept.get((_PARTS[mark], lane), inside) if mark in _PARTS else inside: out.events += group; out.times += times
     return out
 
-# %% ../nbs/52_generate.ipynb #3ddc430a
+# %% ../nbs/52_generate.ipynb #fff2882d
 @dataclass
 class Generated:
     "What was written for one row."
@@ -280,7 +280,10 @@ def encode_song(engine:Engine, samples:np.ndarray, windows:list[Window], progres
     "Hear a song: do it once and use it for every pass."
     return engine.encode(cut(samples, windows), progress)
 
-# %% ../nbs/52_generate.ipynb #c651acd1
+def _copies(contexts:list[Context]) -> list[Context]: # so that rows do not share their streams
+    return [replace(c, stream=EventStream(list(c.stream.events), list(c.stream.times))) for c in contexts]
+
+# %% ../nbs/52_generate.ipynb #9733c7bd
 def generate(
     engine:Engine,
     samples:np.ndarray,                   # (samples,) float32 at the rate of the language
@@ -292,7 +295,7 @@ def generate(
     lookback:float=.5,                    # share of a window
     lookahead:float=.125,                 # share of a window
     start_time:Optional[float]=None,      # ms
-    end_time:Optional[float]=None,        # ms
+    end_time:Optional[float]=None,        # ms; nothing begins after the song in any case
     encoded:Optional[Encoded]=None,       # of the same plan of windows
     negatives:Optional[Sequence[Metadata]]=None, # requests to lead away from, one per row
     progress:Optional[Callable]=None,     # gets `Progress`; true cancels
@@ -300,17 +303,14 @@ def generate(
 ) -> list[Generated]:
     "Write the wanted contexts of a song, in all rows at once."
     c = engine.language
-    given = [replace(g, stream=EventStream(list(g.stream.events), list(g.stream.times))) for g in given]
     template = choose_template(c, [g.type for g in given], wanted, metadatas[0].gamemode)
     windows = plan(len(samples), c, lookback, lookahead, start_time, end_time)
     if encoded is None: encoded = encode_song(engine, samples, windows, progress)
     rows = [Row(m, s, _copies(_outputs(template, given)), n) for m, s, n in zip(metadatas, seeds, negatives or [None] * len(seeds), strict=True)]
-    run = Run(engine, windows, encoded, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms, lookahead * c.window_ms, progress, cancel)
+    run = Run(engine, windows, encoded, _inputs(template, given, engine.tokenizer), rows, sampling,
+              lookback * c.window_ms, lookahead * c.window_ms, progress, cancel)
     for k in range(len(template.outputs)): run.context(k)
     low, high = start_time or -np.inf, min(np.inf if end_time is None else end_time, len(samples) * 1000 / c.sample_rate)
     done = {g.type for g in given if g.finished}
     trim = lambda t, s: s if t in done else within(s, c.types_first, low, high)
     return [Generated({t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata) for r in rows]
-
-def _copies(contexts:list[Context]) -> list[Context]: # so that rows do not share their streams
-    return [replace(c, stream=EventStream(list(c.stream.events), list(c.stream.times))) for c in contexts]

@@ -183,7 +183,7 @@ def echo(x:np.ndarray, delay:float, wet:float) -> np.ndarray:
     n = int(delay * SR)
     return sum(np.pad(x, (n * i, 0))[:len(x)] * np.float32(wet**i) for i in range(3))
 
-# %% ../nbs/33_instruments.ipynb #9c94391d
+# %% ../nbs/33_instruments.ipynb #d7afdd8c
 def squash(x:np.ndarray, drive:float) -> np.ndarray:
     "Soft clipping: quiet parts come up, peaks are rounded."
     return np.tanh(unit(x) * drive) / np.float32(np.tanh(drive))
@@ -199,7 +199,10 @@ def duck(x:np.ndarray, times, depth:float, recover:float=.15) -> np.ndarray:
 def texture(rng, n:int) -> np.ndarray: # (n,) float32, peak 1
     "A wash of tones and noise that swells and fades by itself: everything in music that is not an onset."
     t, out = np.arange(n, dtype=np.float32) / SR, np.zeros(n, np.float32)
-    swell = lambda: np.interp(t, np.arange(0, n / SR + 2, pace := rng.uniform(.3, 2)), rng.random(len(np.arange(0, n / SR + 2, pace))) ** 2)
+    def swell(): # loudness that wanders
+        at = np.arange(0, n / SR + 2, rng.uniform(.3, 2))
+        return np.interp(t, at, rng.random(len(at)) ** 2).astype(np.float32)
     for hz in rng.uniform(150, 2500, rng.integers(0, 4)):
         out += np.sin(2 * np.pi * hz * t + rng.uniform(0, 8) * np.sin(rng.uniform(1, 20) * t)) * swell()
-    return unit(out + band(rng.standard_normal(n).astype(np.float32), rng.uniform(100, 1500), rng.uniform(2000, 7500)) * swell() * .5)
+    breath = band(rng.standard_normal(n).astype(np.float32), rng.uniform(100, 1500), rng.uniform(2000, 7500))
+    return unit(out + breath * swell() * .5)

@@ -102,7 +102,7 @@ class Audio2Events:
         made = self.write(heard, c, [ContextType.MAP], [grid], progress)
         return Events(timing, made.streams[ContextType.MAP], heard, made.problems, self.engine.speed.tokens_per_second)
 
-# %% ../nbs/56_pipeline.ipynb #a3c3e9b3
+# %% ../nbs/56_pipeline.ipynb #6ade54bd
 @patch
 @torch.inference_mode()
 def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None) -> Heard:
@@ -134,7 +134,9 @@ def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None) -
     "The beat grid: given, listened for, or written by the model."
     tell(progress, "timing", 0, 1)
     hints = {}
-    if c.timing == "model": hints["events"] = self.write(heard, replace(c, difficulty=None), [ContextType.TIMING], progress=progress).streams[ContextType.TIMING]
+    if c.timing == "model":
+        made = self.write(heard, replace(c, difficulty=None), [ContextType.TIMING], progress=progress)
+        hints["events"] = made.streams[ContextType.TIMING]
     elif heard.frames is not None and c.start_time is None and c.end_time is None:
         hints = dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / self.language.sample_rate)
     found = find_timing(heard.samples, self.language.sample_rate, c.timing, bpm=c.bpm, offset=c.offset, **hints)

@@ -56,11 +56,14 @@ def snap_overlaps(
         seen.append(g)
     return moved
 
-# %% ../nbs/55_postprocess.ipynb #5405f3bc
-def _rank(o:HitObject) -> tuple: return isinstance(o, Slider), isinstance(o, Circle), getattr(o, "length", 0.) # which of two to keep
+# %% ../nbs/55_postprocess.ipynb #4e713b6d
+def _rank(o:HitObject) -> tuple: # which of two to keep
+    return isinstance(o, Slider), isinstance(o, Circle), getattr(o, "length", 0.)
 
 def _sane(o:HitObject, mode:int) -> bool: # whether it exists in the mode and its numbers make sense
-    return isinstance(o, (Circle, Hold) if mode == 3 else (Circle, Slider, Spinner)) and all(math.isfinite(v) for v in (o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0))) and o.time >= 0
+    kinds = (Circle, Hold) if mode == 3 else (Circle, Slider, Spinner)
+    numbers = o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0)
+    return isinstance(o, kinds) and all(math.isfinite(v) for v in numbers) and o.time >= 0
 
 def one_at_a_time(
     map:Beatmap,     # changed in place
@@ -132,7 +135,7 @@ def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itse
 def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, and really a path
     return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10
 
-# %% ../nbs/55_postprocess.ipynb #07149476
+# %% ../nbs/55_postprocess.ipynb #8768e7c8
 def end_in_time(
     map:Beatmap,     # changed in place; in time order
     gap:float=20.,   # ms between an end and the next start
@@ -140,13 +143,14 @@ def end_in_time(
 ) -> int:            # objects changed or dropped
     "Sliders and spinners end before the next object starts."
     out, changed = [], 0
+    state = lambda o: (type(o), getattr(o, "slides", 0), getattr(o, "length", 0), getattr(o, "end_time", 0))
     for o, after in zip(map.hit_objects, [*map.hit_objects[1:], None]):
-        until, before = after.time if after else math.inf, (type(o), getattr(o, "slides", 0), getattr(o, "length", 0), getattr(o, "end_time", 0))
+        until, before = after.time if after else math.inf, state(o)
         if isinstance(o, Slider): o = _shorten(map, o, until, gap) if _is_slider(map, o) else _circle(o)
-        elif isinstance(o, Spinner): o.end_time = min(o.end_time, math.floor(until - gap)) if after else o.end_time
-        changed += before != (type(o), getattr(o, "slides", 0), getattr(o, "length", 0), getattr(o, "end_time", 0))
-        if isinstance(o, Spinner) and o.end_time - o.time < shortest: changed += 1
-        else: out.append(o)
+        elif isinstance(o, Spinner) and after: o.end_time = min(o.end_time, math.floor(until - gap))
+        gone = isinstance(o, Spinner) and o.end_time - o.time < shortest
+        changed += before != state(o) or gone
+        if not gone: out.append(o)
     map.hit_objects = out
     return changed
 
@@ -210,8 +214,8 @@ def fix_combos(
             start += _cut(timing, objects[start:i + 1], longest); changed += mark(start)
     return changed
 
-# %% ../nbs/55_postprocess.ipynb #08a198fe
-def preview_point(map:Beatmap, seconds:float=15.) -> int: # ms, -1 for an empty map
+# %% ../nbs/55_postprocess.ipynb #da62b50d
+def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
     if kiai := [p.time for p in sorted(map.timing_points, key=lambda p: p.time) if p.kiai]: return max(round(kiai[0]), 0)
     times = np.array([o.time for o in map.hit_objects])

@@ -16,7 +16,7 @@ from .core import UserError
 __all__ = ['FPS', 'BANDS', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'OCTAVE_RATES', 'OCTAVE_WEIGHTS', 'SNAPS',
            'HARMONY_FPS', 'onset_bands', 'onset_strength', 'Spectrum', 'octave_features', 'tempo_candidates', 'Line',
            'Phasors', 'evidence', 'on_the_beat', 'refine', 'harmony', 'change_at', 'find_bars', 'Ear', 'agreement',
-           'main_line']
+           'led', 'main_line']
 
 # %% ../nbs/36_rhythm.ipynb #41c9a75f
 FPS = 200                          # onset frames per second
@@ -92,7 +92,7 @@ class Spectrum:
     def comb(self, bpm:np.ndarray) -> np.ndarray: # how well each tempo explains the rhythm
         return sum(w * np.minimum(self(h * bpm / 60), 12) for h, w in zip(HARMONICS, WEIGHTS))
 
-# %% ../nbs/36_rhythm.ipynb #77f17bac
+# %% ../nbs/36_rhythm.ipynb #92f78986
 RATIOS = (1, 2, 1/2, 3, 1/3, 3/2, 2/3, 4, 1/4, 4/3, 3/4)
 OCTAVE_RATES = np.array([1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3, 4, 6, 8])
 # fitted by tests/eval_timing.py --fit-octave
@@ -107,7 +107,7 @@ def tempo_candidates(spectrum:Spectrum) -> tuple[np.ndarray, np.ndarray]: # BPM,
     "The best tempo of the comb and its relatives, each with its score as the beat."
     grid = np.arange(*BPM_RANGE, .02)
     top = grid[spectrum.comb(grid).argmax()]
-    bpm = np.array([top * r for r in RATIOS if 55 <= top * r <= BPM_RANGE[1]])
+    bpm = np.array([top * r for r in RATIOS if 55 <= top * r <= 380])
     return bpm, np.array([octave_features(spectrum, b) for b in bpm]) @ OCTAVE_WEIGHTS
 
 # %% ../nbs/36_rhythm.ipynb #14fbe816
@@ -229,11 +229,12 @@ def find_bars(
     if meter != meters[0] and best[meter][0] < max(1.8, usual + 1.2): meter = meters[0]
     return (meter, best[meter][1], best[meter][0]) if meter in best else (meters[0], 0, 0.)
 
-# %% ../nbs/36_rhythm.ipynb #72008809
+# %% ../nbs/36_rhythm.ipynb #96ef10d8
 @dataclass
 class Ear:
     "What is heard of the rhythm of a song; times are when things sound."
     strength:np.ndarray                   # (frames,) onset strength at 200 frames per second
+    guide:np.ndarray                      # (frames,) the same, with the network's onsets added: for following, not for measuring
     sound:np.ndarray                      # (frames, 17) harmony at 20 frames per second
     beats:Optional[np.ndarray] = None     # (frames,) beat probability at 200 frames per second
     downbeats:Optional[np.ndarray] = None # (frames,) downbeat probability
@@ -245,34 +246,39 @@ class Ear:
     def of(cls, samples:np.ndarray, sample_rate:int, onsets=None, beats=None, downbeats=None, hop_ms:float=16.) -> Ear:
         o = onset_strength(onset_bands(samples, sample_rate))
         onsets, beats, downbeats = (_retime(v, hop_ms, len(o)) for v in (onsets, beats, downbeats))
-        if onsets is not None and onsets.std() > 0:
-            o = o + (onsets - _smooth(onsets, 1)) / onsets.std()
-            o = o / o.std()
-        return cls(o, harmony(samples, sample_rate), beats, downbeats)
+        seen = onsets is not None and onsets.std() > 1e-3
+        guide = (o + .5 * (onsets - _smooth(onsets, 1)) / onsets.std()) / 1.1 if seen else o
+        return cls(o, guide, harmony(samples, sample_rate), beats, downbeats)
 
 def _retime(p, hop_ms:float, n:int) -> Optional[np.ndarray]: # probabilities in osu! time -> (n,) on the sound's clock
     if p is None: return None
     at = (np.arange(n) * 1000 / FPS - OSU_OFFSET_MS) / hop_ms
     return np.interp(at, np.arange(len(p)), np.asarray(p, float), 0, 0)
 
-# %% ../nbs/36_rhythm.ipynb #3611f433
+# %% ../nbs/36_rhythm.ipynb #4251a2a1
 def agreement(p:np.ndarray, line:Line, seconds:float, within:float=.03) -> float:
-    "F-measure between beat probabilities and the beats of a line: 1 when they say the same."
-    beats = np.arange(line.from_(0), seconds, line.period)
+    "F-measure between beat probabilities and the beats of a line: 1 when they say the same, 0 for chance."
+    beats, p = np.arange(line.from_(0), seconds, line.period), np.clip(p - 1.5 * p.mean(), 0, None)
     if not len(beats) or p.sum() < 1e-6: return 0.
     reach = int(within * FPS)
     at = np.clip(np.rint(beats * FPS).astype(int)[:, None] + np.arange(-reach, reach + 1), 0, len(p) - 1)
-    peak = max(float(np.quantile(p[at].max(1), .9)), 1e-3)
-    precision, recall = np.minimum(p[at].max(1) / peak, 1).mean(), min(p[at].sum() / p.sum(), 1)
-    return float(2 * precision * recall / max(precision + recall, 1e-9))
+    peak, chance = max(float(np.quantile(p[at].max(1), .9)), 1e-3), min(at.size / len(p), .9)
+    precision, recall = np.minimum(p[at].max(1) / peak, 1).mean(), (min(p[at].sum() / p.sum(), 1) - chance) / (1 - chance)
+    return float(2 * precision * recall / (precision + recall)) if recall > 0 else 0.
+
+def led(ear:Ear, line:Line, margin:float=.1) -> tuple[float, Line]: # agreement, line
+    "The line shifted by quarters of a beat where the network clearly hears it there."
+    tries = [Line(line.offset + s * line.period, line.period) for s in (0, .5, .25, .75)]
+    fit = [agreement(ear.beats, l, ear.seconds) - margin * (i > 0) for i, l in enumerate(tries)]
+    best = int(np.argmax(fit))
+    return fit[best] + margin * (best > 0), tries[best]
 
 def main_line(ear:Ear) -> tuple[Line, float]: # and how sure the octave is
     "The one line that explains a song best, by ear and, when there is one, by the network's beats."
     bpm, score = tempo_candidates(Spectrum(ear.strength))
     lines = {b: refine(ear.strength, b) for b in (bpm if ear.beats is not None else bpm[[score.argmax()]])}
     if ear.beats is not None:
-        shifted = lambda l: (Line(l.offset + s * l.period, l.period) for s in (0, .5, .25, .75))
-        both = {b: max((agreement(ear.beats, x, ear.seconds), x) for x in shifted(l)) for b, l in lines.items()}
+        both = {b: led(ear, l) for b, l in lines.items()}
         score = score + 12 * np.array([both[b][0] for b in bpm])
         lines = {b: l for b, (_, l) in both.items()}
     share = np.exp(score - score.max())

@@ -20,18 +20,20 @@ __all__ = ['DRUMS', 'SCALES', 'PROGRESSIONS', 'FORMS', 'ARRANGEMENT', 'PARTS', '
            'lead_part', 'score', 'render_drums', 'render_notes', 'tone', 'render', 'fades', 'worn', 'master', 'Song',
            'compose_song', 'demo_song', 'write_song', 'write_demo']
 
-# %% ../nbs/35_synth.ipynb #96057abb
+# %% ../nbs/35_synth.ipynb #fd687b94
 DRUMS = ("kick", "snare", "hat", "open", "crash", "tom", "shaker", "clap")
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "dorian": (0, 2, 3, 5, 7, 9, 10),
           "mixolydian": (0, 2, 4, 5, 7, 9, 10), "harmonic": (0, 2, 3, 5, 7, 8, 11), "phrygian": (0, 1, 3, 5, 7, 8, 10)}
-PROGRESSIONS = ((0, 4, 5, 3), (5, 3, 0, 4), (0, 3, 4, 4), (0, 5, 3, 4), (0, 6, 5, 4), (3, 4, 2, 5), (0, 0, 3, 4), (0, 3), (1, 4, 0, 0), (0,))
-FORMS = ("intro verse chorus verse chorus break chorus outro", "verse chorus break chorus outro", "intro verse verse chorus break verse chorus",
+PROGRESSIONS = ((0, 4, 5, 3), (5, 3, 0, 4), (0, 3, 4, 4), (0, 5, 3, 4), (0, 6, 5, 4), (3, 4, 2, 5), (0, 0, 3, 4), (0, 3),
+                (1, 4, 0, 0), (0,))
+FORMS = ("intro verse chorus verse chorus break chorus outro", "verse chorus break chorus outro",
+         "intro verse verse chorus break verse chorus",
          "chorus verse chorus break chorus outro", "intro break chorus verse chorus", "verse verse break verse outro")
 # chance of drums, bass, chords and lead in each kind of section, then the range of its energy
 ARRANGEMENT = {"intro": (.5, .5, .8, .4, .2, .6), "verse": (.9, .9, .8, .8, .4, .7), "chorus": (1, 1, .95, .95, .75, 1),
                "break": (.35, .4, .8, .5, .1, .5), "outro": (.7, .7, .9, .5, .3, .7), "silence": (0, 0, 0, 0, 0, 0)}
 
-# %% ../nbs/35_synth.ipynb #193529ad
+# %% ../nbs/35_synth.ipynb #81b4703b
 @dataclass
 class Style:
     "What stays the same through one song."
@@ -54,9 +56,11 @@ class Style:
 def draw_style(rng) -> Style:
     "A random style."
     pick = lambda *a: a[rng.integers(len(a))]
-    parts = pick(*[(1, 1, 1, 1)] * 18, (0, 1, 1, 1), (0, 0, 1, 1), (1, 1, 0, 0), (1, 0, 0, 1), (1, 1, 1, 0), (0, 0, 0, 1), (1, 0, 0, 0))
+    parts = pick(*[(1, 1, 1, 1)] * 18, (0, 1, 1, 1), (0, 0, 1, 1), (1, 1, 0, 0), (1, 0, 0, 1), (1, 1, 1, 0), (0, 0, 0, 1),
+                 (1, 0, 0, 0))
     return Style(int(rng.integers(50, 66)), pick(*SCALES), pick(*PROGRESSIONS), 3 if rng.random() < .14 else 4,
-                 pick("four", "four", "rock", "rock", "rock", "break", "half", "double"), pick("pad", "pad", "stab", "arp", "chug"),
+                 pick("four", "four", "rock", "rock", "rock", "break", "half", "double"),
+                 pick("pad", "pad", "stab", "arp", "chug"),
                  pick("eighths", "roots", "kick", "off", "long"), rng.uniform(.15, 1), rng.uniform(0, .3) * (rng.random() < .15),
                  pick(0., 2., 5.), rng.uniform(2, 15) * (rng.random() < .35), parts, .5 * (rng.random() < .3))
 
@@ -187,12 +191,13 @@ def bass_part(rng, style:Style, s:Section) -> list[tuple]:
         out += [("bass", b * steps + i, n, pitch(style, root + (jump[i] if i else 0), 31), .8) for i, n in held(rhythm, gate)]
     return out
 
-# %% ../nbs/35_synth.ipynb #cc3be971
+# %% ../nbs/35_synth.ipynb #f2c1310b
 def chord_part(rng, style:Style, s:Section) -> list[tuple]:
     "The chords of a section: held, struck in a rhythm, broken, or chugged as bare fifths."
     sub, steps, out = style.sub, s.meter * style.sub, []
     rhythm = _hits(rng, steps, sub, .5, .4, .1) | (np.arange(steps) == 0)
-    if style.chords == "chug": rhythm = (np.arange(steps) % sub % 2 == 0) | _hits(rng, steps, sub, 0, 0, .3 * style.busy * s.energy)
+    if style.chords == "chug":
+        rhythm = (np.arange(steps) % sub % 2 == 0) | _hits(rng, steps, sub, 0, 0, .3 * style.busy * s.energy)
     pace, order, strum = int(rng.choice([1, 2, 2])), rng.permutation(4), rng.choice([0, .12])
     tones, low = ((0, 4), 40) if style.chords == "chug" else ((0, 2, 4), 52)
     for b in range(s.bars):
@@ -202,7 +207,8 @@ def chord_part(rng, style:Style, s:Section) -> list[tuple]:
                     for i in range(0, steps, pace)]
             continue
         hits = [(0, steps)] if style.chords == "pad" else held(rhythm, .7)
-        out += [("chord", b * steps + i + strum * k, n, pitch(style, root + d, low), .5) for i, n in hits for k, d in enumerate(tones)]
+        out += [("chord", b * steps + i + strum * k, n, pitch(style, root + d, low), .5)
+                for i, n in hits for k, d in enumerate(tones)]
     return out
 
 # %% ../nbs/35_synth.ipynb #eab61a99
@@ -356,7 +362,7 @@ def compose_song(
     mix = render(rng, notes, style, int(seconds * SR))
     return Song(master(rng, mix, sections, style.clean), sections, notes, style, seed)
 
-# %% ../nbs/35_synth.ipynb #ddef502a
+# %% ../nbs/35_synth.ipynb #175a4228
 DEMO_SEED = 191
 DEMO_SECTIONS = [("intro", 4, .35), ("verse", 8, .5), ("chorus", 8, .9), ("break", 2, .3), ("outro", 4, .7)] # name, bars, energy
 
@@ -364,7 +370,8 @@ def demo_song() -> Song:
     "The bundled demo song: 128 beats per minute in C major, always the same. Our own work, CC0."
     voices = dict(bass=Voice("triangle", .004, .3, .7, .04), chord=Voice("organ", .03, .5, .7, .25, detune=.08, dulling=.8,
                   shape=(.9, .4, .25, .15, .2, .1, .05, .05)), lead=Voice("square", .006, .25, .35, .12, vibrato=.15, dulling=.2))
-    style = Style(60, "major", (0, 4, 5, 3), groove="four", chords="pad", bass="eighths", busy=.62, jitter=0., clean=True, voices=voices)
+    style = Style(60, "major", (0, 4, 5, 3), groove="four", chords="pad", bass="eighths", busy=.62, jitter=0., clean=True,
+                  voices=voices)
     sections, at = [], 900
     for name, bars, energy in DEMO_SECTIONS:
         sections.append(Section(name, at, 128, 4, bars, energy)); at = sections[-1].end_ms

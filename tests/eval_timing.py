@@ -1,6 +1,6 @@
 """How good is the timing? Figures for the notebook, on songs with human red lines (not collected by pytest).
 
-    python tests/eval_timing.py [train|validation ...] [--mode standard] [--librosa] [--each] [--fit-octave]
+    python tests/eval_timing.py [train|validation ...] [--mode standard] [--providers grid librosa] [--each] [--fit-octave]
 
 A table per split: constant and variable tempo apart. Error is |estimated beat - nearest human beat| over the songs whose BPM is right.
 The last line is JSON. Curves are cached in the folder for temporary files."""
@@ -31,10 +31,11 @@ def ear_of(path):
     CACHE.mkdir(exist_ok=True)
     file = CACHE / f"{path.parent.name}.npz"
     if not file.exists():
-        t = time.perf_counter(); ear = T.Ear.of(load_audio(path), 16000)
+        t = time.perf_counter(); ear = R.Ear.of(load_audio(path), 16000)
         np.savez(file, strength=ear.strength.astype(np.float32), sound=ear.sound.astype(np.float32), took=time.perf_counter() - t)
     z = np.load(file)
-    return T.Ear(z["strength"].astype(float), z["sound"].astype(float)), float(z["took"])
+    o = z["strength"].astype(float)
+    return R.Ear(o, o, z["sound"].astype(float)), float(z["took"])
 
 def by_grid(path):
     ear, took = ear_of(path)
@@ -46,12 +47,24 @@ def by_librosa(path):
     import librosa
     x = load_audio(path)
     t = time.perf_counter()
-    _, beats = librosa.beat.beat_track(y=x, sr=16000, units="time")
+    _, beats = librosa.beat.beat_track(y=x, sr=16000, hop_length=160, units="time")
     took = (time.perf_counter() - t) * 60 * 16000 / len(x)
     if len(beats) < 2: return T.manual(bpm=120, offset=0), took
-    class Beats(Timing): # its beats as they are, its tempo as the median interval
+    class Beats(Timing): # its beats as they are, its tempo by least squares
         def beats(self, a, b, divisor=1): return [Beat(x, 0, 1, False) for x in beats * 1000 - OSU_OFFSET_MS if a <= x < b]
-    return Beats([TimingPoint(0, float(np.median(np.diff(beats))) * 1000)]), took
+    return Beats([TimingPoint(0, float(np.polyfit(np.arange(len(beats)), beats, 1)[0]) * 1000)]), took
+
+def by_network(path):
+    "The ear led by what the embedded model's encoder hears."
+    from mapperatorinator.config import GenerateConfig
+    from mapperatorinator.pipeline import Audio2Events
+    by_network.maker = maker = getattr(by_network, "maker", None) or Audio2Events("embedded")
+    x = load_audio(path)
+    t = time.perf_counter()
+    found = maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig())
+    return found, (time.perf_counter() - t) * 60 * 16000 / len(x)
+
+PROVIDERS = {"grid": by_grid, "network": by_network, "librosa": by_librosa}
 
 def evaluate(split, mode, provider, each=False):
     rows = defaultdict(list)
@@ -65,10 +78,10 @@ def evaluate(split, mode, provider, each=False):
     out = {}
     for kind, r in sorted(rows.items()):
         good = [s for s, *_ in r if s.right]
-        errors = np.abs(np.concatenate([s.errors for s in good])) if good else np.array([np.inf])
+        errors = np.abs(np.concatenate([s.errors for s in good])) if good else np.array([])
         out[kind] = dict(songs=len(r), bpm_right=round(np.mean([s.right for s, *_ in r]), 3), octave=round(np.mean([s.octave for s, *_ in r]), 3),
-                         median_ms=round(float(np.median([s.median for s in good])) if good else np.inf, 1), beats_median_ms=round(float(np.median(errors)), 1),
-                         beats_p90_ms=round(float(np.quantile(errors, .9)), 1), beats_p95_ms=round(float(np.quantile(errors, .95)), 1),
+                         median_ms=round(float(np.median([s.median for s in good])), 1) if good else None,
+                         **{f"beats_{n}_ms": round(float(np.quantile(errors, q)), 1) if good else None for n, q in (("median", .5), ("p90", .9), ("p95", .95))},
                          downbeats=round(float(np.mean([s.downbeats for s in good])) if good else 0, 3), one_line=round(np.mean([n == 1 for *_, n in r]), 2),
                          s_per_min=round(float(np.mean([t for _, t, _ in r])), 2))
     return out
@@ -95,12 +108,13 @@ def fit_octave(l2=6.):
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("splits", nargs="*", default=["train", "validation"]); p.add_argument("--mode", default="standard")
-    p.add_argument("--librosa", action="store_true"); p.add_argument("--each", action="store_true"); p.add_argument("--fit-octave", action="store_true")
+    p.add_argument("--providers", nargs="+", default=["grid"], choices=list(PROVIDERS)); p.add_argument("--each", action="store_true"); p.add_argument("--fit-octave", action="store_true")
     a = p.parse_args(argv)
     if not DATA.is_dir(): sys.exit(f"There are no songs in {DATA}.")
     if a.fit_octave: w, n = fit_octave(); print(n, "songs:", *w); return
     result = {}
-    for name, provider in {"grid": by_grid, **({"librosa": by_librosa} if a.librosa else {})}.items():
+    for name, provider in PROVIDERS.items():
+        if name not in a.providers: continue
         for split in a.splits:
             result[f"{name} {split}"] = r = evaluate(split, a.mode, provider, a.each)
             for kind, row in r.items(): print(f"{name:8} {split:10} {kind:8}", *(f"{k} {v}" for k, v in row.items()), sep="  ", flush=True)

@@ -103,6 +103,9 @@ def test_auto_takes_the_best():
     both = auto(song.samples, events=events(t // 10 * 10))
     assert both.provider == "auto" and both.confidence > .9 and score(song, both).median <= 5
     assert auto(song.samples).provider == "grid"
+    known = auto(song.samples, bpm=150)
+    assert known.bpm == 150 and score(song, known).median <= 5
+    assert (auto(song.samples, offset=77).offset, auto(song.samples, offset=77).bpm) == (77, 150)
 
 @pytest.mark.parametrize("options,says", [
     (dict(provider="manual"), "bpm"), (dict(provider="manual", bpm=120), "offset"), (dict(provider="manual", bpm=float("nan"), offset=0), "bpm"),
