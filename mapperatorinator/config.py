@@ -138,7 +138,7 @@ class ModelConfig:
     time_end: int = 0           # one past their last id
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
-# %% ../nbs/01_config.ipynb #33aff221
+# %% ../nbs/01_config.ipynb #2f87506d
 @dataclass
 class GenerateConfig:
     "One request: a song in, a beatmap out."
@@ -151,11 +151,11 @@ class GenerateConfig:
     year: Optional[int] = None           # year of the style, 2007 to 2076
     hitsounded: bool = True              # whether to ask for hitsounds
     descriptors: Optional[list[str]] = None # tags that describe the map
-    hp_drain_rate: float = 5.0           # HP of the map
-    circle_size: float = 4.0             # CS of the map
+    hp_drain_rate: Optional[float] = None      # HP of the map; null: by the stars
+    circle_size: Optional[float] = None        # CS of the map; null: by the stars
     overall_difficulty: Optional[float] = None # OD of the map; null: by the stars
     approach_rate: Optional[float] = None      # AR of the map; null: by the stars
-    slider_multiplier: float = 1.4       # base slider velocity, hundreds of px per beat
+    slider_multiplier: Optional[float] = None  # base slider velocity, hundreds of px per beat; null: by the stars
     slider_tick_rate: float = 1.0        # slider ticks per beat
     # timing
     timing: str = "auto"                 # auto, grid (signal), model, or manual (give bpm and offset)

@@ -4,12 +4,13 @@ from collections import Counter
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from mapperatorinator.config import GenerateConfig, LanguageConfig
+from mapperatorinator.osu.difficulty import settings_for
 from mapperatorinator.core import UserError
 from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType as E
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser
-from mapperatorinator.postprocess import (assemble, clean, difficulty_settings, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
+from mapperatorinator.postprocess import (assemble, clean, completed, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
                                           preview_point, resnap, set_breaks, size_hitsounds, snap_overlaps)
 from mapperatorinator.timing import manual
 from mapperatorinator.unparse import Group
@@ -107,7 +108,8 @@ def test_preview_and_breaks():
     set_breaks(m); assert m.breaks == []
 
 def test_settings_and_lead_in():
-    assert difficulty_settings(1) == (2, 3) and difficulty_settings(None) == difficulty_settings(4.) and difficulty_settings(20) == (9.7, 10)
+    of = lambda stars: (lambda c: (c.overall_difficulty, c.approach_rate))(completed(GenerateConfig(difficulty=stars)))
+    assert of(1) == (2, 3) and of(None) == of(4.) and of(20) == (9.7, 10)
     assert lead_in([TimingPoint(4321, 500)], 10)[0].time == 4321 - 3 * 2000 and lead_in([TimingPoint(5, 500)], 10)[0].time == 5
     with pytest.raises(UserError, match="red line"): lead_in([], 0)
 
@@ -187,7 +189,7 @@ def test_streams_apart_and_metadata():
     def one(t, *events): return EventStream(list(events), [t] * len(events))
     m = assemble([one(1000, Event(E.TIME_SHIFT, 1000), Event(E.SNAPPING, 1), Event(E.POS, 300), Event(E.CIRCLE)),
                   one(500, Event(E.TIME_SHIFT, 500), Event(E.KIAI, 1))], manual(bpm=120, offset=0), GenerateConfig(circle_size=3.5, difficulty=2.), title="A", audio_filename="a.mp3")
-    assert (m.title, m.audio_filename, m.cs, m.od) == ("A", "a.mp3", 3.5, 3.3) and m.preview_time == 500 and [p.kiai for p in m.timing_points] == [False, True]
+    assert (m.title, m.audio_filename, m.cs, m.od) == ("A", "a.mp3", 3.5, settings_for(2)["od"]) and m.preview_time == 500 and [p.kiai for p in m.timing_points] == [False, True]
     check(assemble(EventStream(), manual(bpm=120, offset=0)))
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
