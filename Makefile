@@ -9,6 +9,7 @@ PY := $(BIN)/python
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 TORCHAUDIO := $(shell sed -n 's/^torchaudio==/torchaudio==/p' constraints.txt)
 WORKERS ?= 2
+test: export OMP_NUM_THREADS = 1# toy models are as fast on one thread, and two jobs do not wait for each other
 INSTALL := $(PY) -m pip install -qq --constraint constraints.txt
 
 .PHONY: help demo test check lab app readme pin clean
@@ -39,7 +40,7 @@ demo: .venv/run ## turn the bundled song into a beatmap in runs/demo
 
 test: .venv/dev ## check notebooks and package, run every notebook and every test
 	$(PY) tools/check.py
-	OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
+	MPLBACKEND=agg $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
 	$(PY) -m pytest
 
 check: .venv/dev ## only: notebooks clean, package in sync

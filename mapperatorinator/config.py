@@ -190,7 +190,7 @@ class GenerateConfig:
     precision: str = "fp32"              # fp32 or bf16
     max_batch_size: int = 16             # windows encoded at once
 
-# %% ../nbs/01_config.ipynb #8edf167e
+# %% ../nbs/01_config.ipynb #e75a6794
 @dataclass
 class TrainConfig:
     "One training run."
@@ -227,6 +227,7 @@ class TrainConfig:
     seed: int = 42                       # of weights, data and augmentations
     max_minutes: float = 0               # stop (and save) after this long; 0: never
     init: str = ""                       # weights to start from: a folder or `embedded`
+    ship: str = ""                       # folder for the finished model: weights, vocabulary, card; empty: none
     model: ModelConfig = field(default_factory=ModelConfig)          # the network
     language: LanguageConfig = field(default_factory=LanguageConfig) # what it speaks
 
