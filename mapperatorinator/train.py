@@ -21,7 +21,7 @@ from .model.mapper import Mapper
 
 # %% auto #0
 __all__ = ['CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Run', 'start_run', 'train_step', 'to_device', 'loop',
-           'model_card', 'ship', 'train']
+           'model_card', 'ship', 'told', 'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -186,7 +186,16 @@ def ship(run:Run, folder:str|Path, name:str, data:str, notes:str="", dtype=torch
     "Write the model folder of a run: half-precision weights, vocabulary, configuration, card."
     save_bundle(run.bundle, folder, dtype, model_card(run, name, data, notes))
 
-# %% ../nbs/62_train.ipynb #ea07fd9c
+# %% ../nbs/62_train.ipynb #8d97b67e
+def told(songs:list, extra:list) -> str: # songs learnt from, and composed ones
+    "A sentence on the data, for the card."
+    known, heard = [s for s in songs if s.maps], [s for s in songs if not s.maps]
+    hours = lambda some: f"{sum(s.ms for s in some) / 3.6e6:.2f} h"
+    return f"{len(known)} songs ({hours(known)}) with {sum(len(s.maps) for s in known)} human maps" + \
+        (f"; {len(heard)} songs of other modes ({hours(heard)}) that only taught the ear" if heard else "") + \
+        (f"; {len(extra)} composed songs ({hours(extra)})" if extra else "")
+
+# %% ../nbs/62_train.ipynb #626d96dc
 def train(conf:TrainConfig, report=None) -> Run:
     "Train as asked; prints a line of JSON per measurement unless given another `report`."
     if not conf.data: raise UserError("Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
@@ -199,4 +208,6 @@ def train(conf:TrainConfig, report=None) -> Run:
     if conf.val_split:
         held = [s for s in load_corpus(conf.data, conf.val_split, conf, cache) if s.maps]
         check = Sampler(held, tok, replace(conf, synth_share=0), augment=False) if held else None
-    return loop(run, Sampler(songs, tok, conf, extra=extra), check, report)
+    loop(run, Sampler(songs, tok, conf, extra=extra), check, report)
+    if conf.ship: ship(run, conf.ship, Path(conf.ship).name, told(songs, extra))
+    return run
