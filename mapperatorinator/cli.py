@@ -92,11 +92,12 @@ class Bars:
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/71_cli.ipynb #6d6cca6b
+# %% ../nbs/71_cli.ipynb #47de07a1
 LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_stars=("stars asked", "{:.2f}"),
     achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
-    seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+    song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
+    problems=("tried again", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
 def report_table(report:dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."

@@ -159,7 +159,7 @@ def difficulty_name(stars:float|None) -> str:
     "What the game calls a map of so many stars."
     return "Mapperatorinator" if stars is None else f"Mapperatorinator's {next(n for limit, n in NAMES if stars < limit)}"
 
-# %% ../nbs/56_pipeline.ipynb #111bae23
+# %% ../nbs/56_pipeline.ipynb #c2ae244d
 @dataclass
 class Result:
     "A finished map."
@@ -185,7 +185,8 @@ class Song2Map(Audio2Events):
         report = {"bpm": ev.timing.bpm, "offset": ev.timing.offset, "requested_stars": c.difficulty, "achieved_stars": star_rating(b),
                   "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b), "seed": c.seed,
                   "tokens_per_second": ev.tokens_per_second, "song_seconds": len(samples) / self.language.sample_rate,
-                  "timing_confidence": ev.timing.confidence, "repaired": dict(+changes) or None, "problems": ev.problems or None,
+                  "timing_confidence": ev.timing.confidence, "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
+                  "problems": "; ".join(ev.problems) or None,
                   "seconds": time.perf_counter() - begun}
         return Result(b, report, mel=self.mel(samples))
 
