@@ -14,7 +14,7 @@ from ..core import UserError
 from .beatmap import Beatmap, TimingPoint
 
 # %% auto #0
-__all__ = ['FIELDS', 'Beat', 'Timing', 'TimingBuilder', 'change']
+__all__ = ['FIELDS', 'Beat', 'Timing', 'snap_divisor', 'TimingBuilder', 'change']
 
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
@@ -72,14 +72,16 @@ def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # 
             k += 1
     return out
 
-# %% ../../nbs/12_osu.timing.ipynb #4fe887a9
+# %% ../../nbs/12_osu.timing.ipynb #f374cf2e
+def snap_divisor(beats:float, beat_length:float, tolerance:float=2.) -> int: # beats since the red line, ms per beat, ms
+    "Smallest divisor 1..16 on whose ticks a position lies; 0 for none."
+    for d in range(1, 17):
+        if abs(beats - round(beats * d) / d) * beat_length < tolerance: return d
+    return 0
+
 def _snap_divisor(timing:Timing, time:float, tolerance:float) -> int: # 1..16, 0 when on no tick
     red = timing.redline_at(time)
-    if not red.beat_length: return 0
-    beats = (time - red.time) / red.beat_length
-    for d in range(1, 17):
-        if abs(beats - round(beats * d) / d) * red.beat_length < tolerance: return d
-    return 0
+    return snap_divisor((time - red.time) / red.beat_length, red.beat_length, tolerance) if red.beat_length else 0
 
 # %% ../../nbs/12_osu.timing.ipynb #394e3f73
 def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float: # ms on a tick of 1/divisor, or as it was
