@@ -142,23 +142,42 @@ class ModelConfig:
 @dataclass
 class GenerateConfig:
     "One request: a song in, a beatmap out."
-    audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …
+    audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
     output_path: str = ""                # file or folder to write; empty: beside the song
-    model: str = "embedded"              # embedded, a folder, or a name on the Hugging Face hub
+    model: str = "embedded"              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
     gamemode: int = 0                    # 0 osu!, 1 taiko, 2 catch, 3 mania
     difficulty: Optional[float] = 4.0    # stars asked for; null: let the model choose
-    mapper_id: Optional[int] = None      # osu! user id of the mapper whose style is wanted
-    year: Optional[int] = None           # year of the style, 2007 to 2076
     hitsounded: bool = True              # whether to ask for hitsounds
-    descriptors: Optional[list[str]] = None # tags that describe the map
     hp_drain_rate: Optional[float] = None      # HP of the map; null: by the stars
     circle_size: Optional[float] = None        # CS of the map; null: by the stars
     overall_difficulty: Optional[float] = None # OD of the map; null: by the stars
     approach_rate: Optional[float] = None      # AR of the map; null: by the stars
     slider_multiplier: Optional[float] = None  # base slider velocity, hundreds of px per beat; null: by the stars
     slider_tick_rate: float = 1.0        # slider ticks per beat
+    # style
+    mapper_id: Optional[int] = None      # osu! user id of the mapper whose style is wanted
+    year: Optional[int] = None           # year of the style, 2007 to 2076
+    descriptors: Optional[list[str]] = None # tags that describe the map
+    negative_descriptors: Optional[list[str]] = None # tags to lead away from (with cfg_scale above 1)
+    cfg_scale: float = 1.0               # how strongly the request is followed against its opposite; 1: as it is
+    lora_path: str = ""                  # folder of a LoRA adapter laid over the model; empty: none
+    # mania and taiko
+    keycount: Optional[int] = None       # columns (mania); null: 4
+    hold_note_ratio: Optional[float] = None    # share of hold notes, 0 to 1 (mania)
+    scroll_speed_ratio: Optional[float] = None # share of notes at which the scroll speed changes, 0 to 1 (mania, taiko)
+    # several at once
+    difficulties: Optional[list[float]] = None # a spread: stars of several maps, made in one run, in one .osz
+    candidates: int = 1                  # maps drawn for each difficulty, with seeds counting up; the best one is kept
+    star_tries: int = 2                  # runs more while the stars reached miss those asked for; 0: none
+    star_tolerance: float = 0.5          # stars that a map may miss by
+    # reference map
+    beatmap_path: str = ""               # an .osu file: what is left at its default is taken from it
+    in_context: list[str] = field(default_factory=list) # what of it the model is told: timing, kiai, map, gd, no_hs, sv
+    output_type: Optional[list[str]] = None # what is written: map, kiai, sv, or timing alone; null: a whole map
+    add_to_beatmap: bool = False         # put the new objects from start_time to end_time into the reference map
+    overwrite_reference_beatmap: bool = False # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = "auto"                 # auto, grid (signal), model, or manual (give bpm and offset)
+    timing: str = "auto"                 # auto, grid (signal), model, reference, or manual (give bpm and offset)
     bpm: Optional[float] = None          # beats per minute, when you know it
     offset: Optional[float] = None       # ms of the first beat, when you know it
     # range and sampling
@@ -167,9 +186,14 @@ class GenerateConfig:
     seed: Optional[int] = None           # same seed, same machine: same map; null: drawn and reported
     temperature: float = 0.9             # higher is wilder, 0 is greedy
     timing_temperature: float = 0.1      # temperature of the beat grid
+    mania_column_temperature: float = 0.8 # temperature of the column (mania)
+    taiko_hit_temperature: float = 0.8   # temperature of don and kat (taiko)
+    timeshift_bias: float = 0.0          # added to the scores of times: above 0 makes denser maps
     top_p: float = 0.9                   # keep the likeliest tokens up to this mass
     top_k: int = 0                       # keep this many likeliest tokens; 0: all
     do_sample: bool = True               # false: always the likeliest token
+    num_beams: int = 1                   # lines kept in beam search; 1: none
+    parallel: bool = False               # all windows at once, without looking back: faster on a GPU, seams may show
     lookback: float = 0.5                # share of a window given from the one before
     lookahead: float = 0.125             # share of a window heard but not written
     # after the model

@@ -7,20 +7,20 @@ from __future__ import annotations
 import tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import numpy as np
 import torch
 from fastcore.basics import patch
 
-from .audio import load_audio, read_tags
-from .config import GenerateConfig, changed
+from .audio import load_audio
+from .config import GenerateConfig
 from .core import UserError, seed_everything, write_atomic
 from .engine import Engine, tell
 from .events import ContextType, EventStream
-from .generate import Sampling, encode_song, generate
+from .generate import Generated, Sampling, encode_song, generate
 from .model.hub import Bundle, load_bundle
 from .osu.beatmap import Beatmap, write_osz
 from .osu.difficulty import star_rating
@@ -29,38 +29,27 @@ from .osu.timing import Timing
 from .parse import Parser
 from .postprocess import assemble, completed
 from .prompt import Context, Metadata
+from .request import (check_request, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
+                                      with_seeds)
 from .timing import find_timing
 from .windows import plan
 
 # %% auto #0
-__all__ = ['OWN_PLACE', 'NAMES', 'check_request', 'Heard', 'stitch', 'Events', 'Audio2Events', 'setting_tags', 'difficulty_name',
-           'Result', 'longest_gap', 'Song2Map', 'title_and_artist', 'place_for', 'free_path', 'archive_bytes',
-           'File2File', 'generate_map']
+__all__ = ['SLOPE', 'LOW', 'HIGH', 'FAULTY', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result', 'longest_gap',
+           'Song2Map', 'next_told', 'worth', 'tried', 'archive_bytes', 'File2File', 'generate_map']
 
 # %% ../nbs/56_pipeline.ipynb #d3796206
-def check_request(c:GenerateConfig, bundle:Bundle):
-    "Raises `UserError` naming the first thing that cannot be."
-    def need(ok:bool, sentence:str):
-        if not ok: raise UserError(sentence)
-    need(c.difficulty is None or 0 <= c.difficulty <= 12, f"difficulty={c.difficulty} is no star rating; give 0 to 12, or null.")
-    need(c.gamemode in bundle.gamemodes, f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, bundle.gamemodes))} only.")
-    need(None in (c.start_time, c.end_time) or c.start_time < c.end_time,
-         f"end_time={c.end_time} is not after start_time={c.start_time}; give a range that lasts.")
-    need((c.bpm is None) == (c.offset is None), "bpm and offset go together; give both, or neither.")
-    need(c.bpm is None or c.timing in ("auto", "manual"), f"bpm is given, but timing={c.timing}; use timing=manual or leave it out.")
-    need(0 <= c.lookback and 0 <= c.lookahead and c.lookback + c.lookahead < 1,
-         f"lookback={c.lookback} and lookahead={c.lookahead} leave nothing to write; together they must be below 1.")
-    need(c.temperature >= 0 and c.timing_temperature >= 0 and 0 < c.top_p <= 1 and c.top_k >= 0,
-         "temperature must not be negative, top_p must lie in (0, 1] and top_k must not be negative.")
-
-# %% ../nbs/56_pipeline.ipynb #4a9ec545
 @dataclass
 class Heard:
     "A song as the model hears it."
     samples: np.ndarray       # (samples,) float32
+    rate: int                 # samples per second
     windows: list             # the plan
     encoded: object           # states of all windows
     frames: np.ndarray|None   # (frames, 3) probability of onset, beat, downbeat every 8 ms, in osu! time
+
+    @property
+    def ms(self) -> float: return len(self.samples) / self.rate * 1000 # length of the song
 
 def stitch(
     windows:list,
@@ -76,16 +65,7 @@ def stitch(
         total[at:at+n] += (x * middle)[:n]; weight[at:at+n] += middle[:n]
     return (1 / (1 + np.exp(-total / np.maximum(weight, 1e-9)))).astype(np.float32)
 
-# %% ../nbs/56_pipeline.ipynb #b1e3466b
-@dataclass
-class Events:
-    "What was written for a song."
-    timing: Timing               # red lines
-    map: EventStream             # absolute ms
-    heard: Heard = field(repr=False)
-    problems: list[str] = field(default_factory=list) # windows that went wrong, in words
-    tokens_per_second: float = 0.0
-
+# %% ../nbs/56_pipeline.ipynb #2869fb9a
 class Audio2Events:
     "Samples to beat grid and events."
     def __init__(self, model:Bundle|str="embedded", device="auto", precision="fp32", max_batch_size=16):
@@ -93,160 +73,262 @@ class Audio2Events:
         self.engine = Engine(self.bundle, device, precision, max_batch_size)
         self.language, self.parser = self.bundle.language, Parser(self.bundle.language)
 
-    def __call__(self, samples:np.ndarray, c:GenerateConfig=GenerateConfig(), progress=None) -> Events: # samples: (n,) 16 kHz
-        check_request(c, self.bundle)
-        heard = self.hear(samples, c, progress)
-        timing = self.find_grid(heard, c, progress)
-        ms = len(samples) / self.language.sample_rate * 1000
-        grid = Context(ContextType.TIMING, self.parser.timing_events(timing, ms), finished=True)
-        made = self.write(heard, c, [ContextType.MAP], [grid], progress)
-        return Events(timing, made.streams[ContextType.MAP], heard, made.problems, self.engine.speed.tokens_per_second)
-
-# %% ../nbs/56_pipeline.ipynb #76e7f8eb
 @patch
 @torch.inference_mode()
-def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None) -> Heard:
+def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None) -> Heard: # samples: (n,) at the rate of the language
     "Encode all windows once, and read off what the ear noticed."
-    windows = plan(len(samples), self.language, c.lookback, c.lookahead, c.start_time, self.end_of(samples, c))
+    rate = self.language.sample_rate
+    windows = plan(len(samples), self.language, c.lookback, c.lookahead, c.start_time, c.end_time)
     encoded, frames = encode_song(self.engine, samples, windows, progress), None
     model = self.engine.model
     if model.frame_head is not None:
         logits = torch.cat([model.frame_logits(x) for x in encoded.states.split(64)]).float().cpu().numpy()
         frames = stitch(windows, logits, len(samples) // self.language.hop_length + 1)
-    return Heard(samples, windows, encoded, frames)
+    return Heard(samples, rate, windows, encoded, frames)
+
+# %% ../nbs/56_pipeline.ipynb #76e7f8eb
+@dataclass(frozen=True)
+class Wish:
+    "One row: a request for one map, and the stars the model is told."
+    config: GenerateConfig # complete: nothing that depends on the stars is open
+    told: float|None       # stars
+
+    @classmethod
+    def of(cls, c:GenerateConfig, told:float|None=None) -> Wish: return cls(completed(c), c.difficulty if told is None else told)
+
+    def metadata(self, song_ms:float, negative:bool=False) -> Metadata: # negative: what to lead away from
+        "The row's words in the prompt."
+        c = self.config
+        return Metadata(gamemode=c.gamemode, song_length=song_ms, difficulty=self.told, mapper_id=c.mapper_id, year=c.year,
+                        hitsounded=c.hitsounded, global_sv=c.slider_multiplier, cs=c.circle_size, keycount=c.keycount or 4,
+                        hold_note_ratio=c.hold_note_ratio, scroll_speed_ratio=c.scroll_speed_ratio,
+                        descriptors=c.negative_descriptors if negative else c.descriptors)
+
+# %% ../nbs/56_pipeline.ipynb #3bbbec68
+@patch
+def wanted(self:Audio2Events, c:GenerateConfig) -> list[ContextType]:
+    "What is to be written: what was asked for, else all the model knows; the beats are another matter."
+    known = self.language.context_types[0].outputs
+    names = known if c.output_type is None else c.output_type
+    return [ContextType(n) for n in names if n != "timing" and (n != "sv" or c.gamemode == 3)]
 
 @patch
-def end_of(self:Audio2Events, samples:np.ndarray, c:GenerateConfig) -> float: # ms: no object starts after it
-    ms = len(samples) / self.language.sample_rate * 1000
-    return ms if c.end_time is None else min(c.end_time, ms)
+def write(self:Audio2Events, heard:Heard, wishes:Sequence[Wish], wanted, given=(), progress=None) -> list[Generated]:
+    "Write contexts over the windows of a song that was heard, a row for each wish."
+    c, sampling = wishes[0].config, Sampling.of(wishes[0].config)
+    negatives = [w.metadata(heard.ms, negative=True) for w in wishes] if c.cfg_scale != 1 else None
+    return generate(self.engine, heard.samples, [w.metadata(heard.ms) for w in wishes], [w.config.seed or 0 for w in wishes], wanted, given,
+                    sampling, c.lookback, c.lookahead, c.start_time, c.end_time, heard.encoded, negatives, progress)
 
+# %% ../nbs/56_pipeline.ipynb #d147c55d
 @patch
-def write(self:Audio2Events, heard:Heard, c:GenerateConfig, wanted, given=(), progress=None):
-    "Write contexts over the windows of a song that was heard."
-    c = completed(c)
-    wish = Metadata(gamemode=c.gamemode, song_length=len(heard.samples) / self.language.sample_rate * 1000, difficulty=c.difficulty,
-                    mapper_id=c.mapper_id, year=c.year, hitsounded=c.hitsounded, global_sv=c.slider_multiplier, cs=c.circle_size,
-                    descriptors=c.descriptors)
-    return generate(self.engine, heard.samples, [wish], [c.seed or 0], wanted, given, Sampling.of(c), c.lookback, c.lookahead,
-                    c.start_time, self.end_of(heard.samples, c), heard.encoded, progress=progress)[0]
-
-@patch
-def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None) -> Timing:
-    "The beat grid: given, listened for, or written by the model."
+def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, reference:Beatmap|None=None) -> Timing:
+    "The beat grid: given, of the reference map, listened for, or written by the model."
     tell(progress, "timing", 0, 1)
-    hints = {}
-    if c.timing == "model":
-        made = self.write(heard, replace(c, difficulty=None), [ContextType.TIMING], progress=progress)
+    hints, provider = {}, c.timing
+    if reference is not None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap): provider = "reference"
+    if provider == "model":
+        made = self.write(heard, [Wish.of(replace(c, difficulty=None))], [ContextType.TIMING], progress=progress)[0]
         hints["events"] = made.streams[ContextType.TIMING]
     elif heard.frames is not None and c.start_time is None and c.end_time is None:
-        hints = dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / self.language.sample_rate)
-    found = find_timing(heard.samples, self.language.sample_rate, c.timing, bpm=c.bpm, offset=c.offset, **hints)
+        hints = dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / heard.rate)
+    if provider == "reference": hints["beatmap"] = reference
+    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, **hints)
     tell(progress, "timing", 1, 1)
     return found
 
+@patch
+def given(self:Audio2Events, heard:Heard, timing:Timing, c:GenerateConfig, reference:Beatmap|None=None) -> list[Context]:
+    "What the model is told: the beats, and what was asked for of the reference map."
+    out = [Context(ContextType.TIMING, self.parser.timing_events(timing, heard.ms), finished=True)]
+    for kind in map(ContextType, c.in_context):
+        if kind in (ContextType.NONE, ContextType.TIMING): continue
+        whole = kind in (ContextType.MAP, ContextType.GD)
+        told = Metadata.of(reference, self.language, heard.ms, difficulty=star_rating(reference)) if whole else None
+        out.append(Context(kind, self.parser.context(kind, reference), True, told))
+    return out
+
+# %% ../nbs/56_pipeline.ipynb #59a2d393
+@dataclass
+class Events:
+    "What was written for a song."
+    timing: Timing               # red lines
+    map: EventStream             # absolute ms
+    problems: list[str] = field(default_factory=list) # windows that went wrong, in words
+
+@patch
+def __call__(self:Audio2Events, samples:np.ndarray, c:GenerateConfig=GenerateConfig(), progress=None) -> Events: # samples: (n,)
+    check_request(c, self.bundle.gamemodes)
+    heard = self.hear(samples, c, progress)
+    timing = self.find_grid(heard, c, progress)
+    made = self.write(heard, [Wish.of(c)], [ContextType.MAP], self.given(heard, timing, c), progress)[0]
+    return Events(timing, made.streams[ContextType.MAP], made.problems)
+
 # %% ../nbs/56_pipeline.ipynb #b2e0ae3c
-OWN_PLACE = ("audio_path", "output_path", "title", "artist", "creator", "version", "source", "tags", "background", "export_osz", "plot",
-             "device") # said elsewhere in the file, or no business of the map
-NAMES = ((2.0, "Easy"), (2.7, "Normal"), (4.0, "Hard"), (5.3, "Insane"), (6.5, "Expert"), (99, "Expert+")) # the game's own limits
-
-def setting_tags(c:GenerateConfig) -> str:
-    "Disclosure and changed settings, as the Tags field of the map."
-    show = lambda v: f"[{','.join(map(str, v))}]" if isinstance(v, list) else str(v)
-    said = {k: v for k, v in changed(c).items() if k not in OWN_PLACE}
-    return " ".join([*c.tags.split(), "mapperatorinator", "ai-generated", *(f"{k}={show(v)}".replace(" ", "_") for k, v in said.items())])
-
-def difficulty_name(stars:float|None) -> str:
-    "What the game calls a map of so many stars."
-    return "Mapperatorinator" if stars is None else f"Mapperatorinator's {next(n for limit, n in NAMES if stars < limit)}"
-
-# %% ../nbs/56_pipeline.ipynb #c2ae244d
 @dataclass
 class Result:
     "A finished map."
     beatmap: Beatmap
     report: dict              # bpm, offset, requested_stars, achieved_stars, objects, longest_gap_s, seed, seconds, …
+    told: float|None = None   # stars the model was told
     path: Path|None = None    # what was written
-    mel: np.ndarray|None = field(default=None, repr=False) # (mels, frames) of the song, for pictures
     png: Path|None = None
+    others: list[Result] = field(default_factory=list) # the easier maps of a spread
+    listen: Callable|None = field(default=None, repr=False) # makes the mel
+
+    @cached_property
+    def mel(self) -> np.ndarray|None: return self.listen and self.listen() # (mels, frames) of the song, for pictures
+    @property
+    def miss(self) -> float: # stars between asked and reached
+        asked = self.report["requested_stars"]
+        return 0. if asked is None else abs(self.report["achieved_stars"] - asked)
 
 def longest_gap(b:Beatmap) -> float: # s between the end of an object and the start of the next
     "The longest rest inside a map."
     spans = [(o.time, b.end_time(o)) for o in b.hit_objects]
     return max((t2 - e1 for (_, e1), (t2, _) in zip(spans, spans[1:])), default=0) / 1000
 
+# %% ../nbs/56_pipeline.ipynb #0ab1026c
 class Song2Map(Audio2Events):
     "Samples to a beatmap and a report."
     def __call__(self, samples:np.ndarray, c:GenerateConfig=GenerateConfig(), progress=None, **metadata) -> Result:
-        begun, c = time.perf_counter(), replace(c, seed=seed_everything(c.seed))
-        ev, changes = super().__call__(samples, c, progress), Counter()
-        said = dict(version=c.version or difficulty_name(c.difficulty), tags=setting_tags(c)) | metadata
-        b = assemble(ev.map, ev.timing, c, self.language, report=changes, **said)
-        if not b.hit_objects: raise UserError("The model wrote no objects for this song; try another seed, a higher difficulty or a longer range.")
-        report = {"bpm": ev.timing.bpm, "offset": ev.timing.offset, "requested_stars": c.difficulty, "achieved_stars": star_rating(b),
-                  "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b), "seed": c.seed,
-                  "tokens_per_second": ev.tokens_per_second, "song_seconds": len(samples) / self.language.sample_rate,
-                  "timing_confidence": ev.timing.confidence, "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
-                  "problems": "; ".join(ev.problems) or None,
-                  "seconds": time.perf_counter() - begun}
-        return Result(b, report, mel=self.mel(samples))
+        return self.maps(samples, [replace(c, seed=seed_everything(c.seed))], progress, **metadata)[0]
 
-    @torch.inference_mode()
-    def mel(self, samples:np.ndarray) -> np.ndarray: # (mels, frames)
-        "The mel of a whole song, piece by piece."
-        hop, piece = self.language.hop_length, 16_000 * 60
-        mel = lambda x: self.engine.model.mel(torch.from_numpy(np.ascontiguousarray(x))[None].to(self.engine.device))[0]
-        parts = [mel(samples[i:i + piece])[:-1] for i in range(0, len(samples), piece - piece % hop) if len(samples) - i > 1024]
-        return torch.cat(parts).T.cpu().numpy().astype(np.float16)
+@patch
+@torch.inference_mode()
+def mel(self:Song2Map, samples:np.ndarray) -> np.ndarray: # (mels, frames)
+    "The mel of a whole song, piece by piece."
+    hop, piece = self.language.hop_length, 16_000 * 60
+    mel = lambda x: self.engine.model.mel(torch.from_numpy(np.ascontiguousarray(x))[None].to(self.engine.device))[0]
+    parts = [mel(samples[i:i + piece])[:-1] for i in range(0, len(samples), piece - piece % hop) if len(samples) - i > 1024]
+    return torch.cat(parts).T.cpu().numpy().astype(np.float16)
 
-# %% ../nbs/56_pipeline.ipynb #e37137af
-def title_and_artist(c:GenerateConfig, audio:Path) -> dict:
-    "What the request says, else the tags of the song, else its file name."
-    tags = read_tags(audio)
-    return {"title": c.title or tags.get("title") or audio.stem, "artist": c.artist or tags.get("artist") or "Unknown Artist"}
+@patch
+def finish(self:Song2Map, heard:Heard, timing:Timing, wish:Wish, streams:Sequence[EventStream], problems:list[str], **metadata) -> Result:
+    "What one row wrote, as a map with its figures."
+    c, changes = wish.config, Counter()
+    said = dict(version=c.version, tags=setting_tags(c)) | metadata
+    b = assemble(streams, timing, c, self.language, keys=c.keycount or 4, report=changes, **said)
+    report = {"bpm": timing.bpm, "offset": timing.offset, "requested_stars": c.difficulty,
+              "achieved_stars": star_rating(b) if b.hit_objects else 0., "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b),
+              "seed": c.seed, "tokens_per_second": self.engine.speed.tokens_per_second, "song_seconds": heard.ms / 1000,
+              "timing_confidence": timing.confidence, "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
+              "problems": "; ".join(problems) or None}
+    return Result(b, report, wish.told, listen=lambda: self.mel(heard.samples))
 
-def place_for(c:GenerateConfig, audio:Path) -> tuple[Path, str|None]: # folder, and the file name if one was given
-    "Where the map goes. Raises `UserError` when nothing can be written there."
-    out = Path(c.output_path).expanduser() if c.output_path else audio.parent
-    named = out.suffix.lower() in (".osu", ".osz")
-    if named and c.export_osz and out.suffix.lower() == ".osu":
-        raise UserError(f"export_osz=true, but output_path '{out}' ends in .osu; give a folder or a name that ends in .osz.")
-    folder = out.parent if named else out
-    try: folder.mkdir(parents=True, exist_ok=True); (probe := folder/f".mapperatorinator-{time.time_ns()}").touch(); probe.unlink()
-    except OSError as e: raise UserError(f"Cannot write to '{folder}' ({e.strerror}); give another output_path.") from e
-    return folder, out.name if named else None
+# %% ../nbs/56_pipeline.ipynb #ed893a19
+SLOPE, LOW, HIGH = 1.5, .5, 3. # stars reached per star told: before there are two tries, and its limits
 
-def free_path(folder:Path, name:str, data:bytes) -> Path: # a path that loses nothing
-    "The name itself if it is free or holds the same, else with a number."
-    for n in range(1, 10_000):
-        path = folder/(name if n == 1 else f"{Path(name).stem} ({n}){Path(name).suffix}")
-        if not path.exists() or path.read_bytes() == data: return path
-    raise UserError(f"'{folder}' holds ten thousand maps named '{name}'; give another output_path.")
+def next_told(
+    asked:float,                      # stars
+    tries:list[tuple[float, float]],  # stars told and reached, so far
+) -> float:                           # stars, in the half-star steps that the model knows
+    "What to tell the model next."
+    steps = lambda stars: round(stars * 2)
+    (t1, r1), *more = sorted(tries, key=lambda t: abs(t[1] - asked))
+    others = [(t, r) for t, r in more if steps(t) != steps(t1)]
+    slope = float(np.clip((others[0][1] - r1) / (others[0][0] - t1), LOW, HIGH)) if others else SLOPE
+    toward, taken = (1 if asked > r1 else -1), {steps(t) for t, _ in tries}
+    step = min(max(steps(t1 + (asked - r1) / slope), 1), 20)
+    while step in taken and 1 < step < 20: step += toward
+    return step / 2
 
-# %% ../nbs/56_pipeline.ipynb #f4d14c0f
-def archive_bytes(b:Beatmap, audio:Path, background:str|None) -> bytes:
-    "An .osz with the map, its song and its picture."
+# %% ../nbs/56_pipeline.ipynb #7e272bfd
+FAULTY = 10. # a map with a tenth of its objects at fault is as bad as one that misses by a star
+
+def worth(r:Result) -> float: # 0 is perfect
+    "How far a map is from what was asked: stars missed, and the share of objects with a severe fault."
+    return r.miss + FAULTY * r.report.get("faults", 0) / max(r.report["objects"], 1)
+
+def tried(pool:list[Result], c:GenerateConfig) -> dict:
+    "What the report says of drafts that were not kept."
+    if len(pool) == 1: return {}
+    best = min(pool, key=worth)
+    drafts = [f"seed {r.report['seed']} told {r.told:g} reached {r.report['achieved_stars']:.2f}" for r in pool if r.told is not None]
+    off = f"; still {best.miss:.1f} stars off: try another seed or more star_tries" if best.miss > c.star_tolerance else ""
+    return {"drafts": "; ".join(drafts) + off}
+
+# %% ../nbs/56_pipeline.ipynb #65842d15
+@patch
+def maps(self:Song2Map, samples:np.ndarray, requests:Sequence[GenerateConfig], progress=None, reference:Beatmap|None=None,
+         **metadata) -> list[Result]:
+    "A map for each request, written side by side, and again where the stars are not right."
+    begun, first = time.perf_counter(), requests[0]
+    heard = self.hear(samples, first, progress)
+    timing = self.find_grid(heard, first, progress, reference)
+    given = self.given(heard, timing, first, reference)
+    draft = lambda wishes: self.drafts(heard, timing, given, wishes, progress, **metadata)
+    pools = [[] for _ in requests]
+    rows = [(i, Wish.of(one)) for i, c in enumerate(requests) for one in with_seeds(c)]
+    while rows:
+        for (i, _), made in zip(rows, draft([w for _, w in rows])): pools[i].append(made)
+        rows = [(i, self.again(c, pool)) for i, (c, pool) in enumerate(zip(requests, pools)) if self.again(c, pool)]
+    kept = [min(pool, key=worth) for pool in pools]
+    for r, c, pool in zip(kept, requests, pools): r.report |= tried(pool, c) | {"seconds": time.perf_counter() - begun}
+    return kept
+
+@patch
+def drafts(self:Song2Map, heard:Heard, timing:Timing, given:list[Context], wishes:Sequence[Wish], progress=None, **metadata) -> list[Result]:
+    "A map for each wish."
+    wanted = self.wanted(wishes[0].config)
+    if not wanted: return [self.finish(heard, timing, w, [], [], **metadata) for w in wishes]
+    told = [x.stream for x in given if x.type in (ContextType.KIAI, ContextType.SV) and x.type not in wanted]
+    made = self.write(heard, wishes, wanted, given, progress)
+    out = [self.finish(heard, timing, w, [*m.streams.values(), *told], m.problems, **metadata) for w, m in zip(wishes, made)]
+    if ContextType.MAP in wanted and not any(r.report["objects"] for r in out):
+        raise UserError("The model wrote no objects for this song; try another seed, a higher difficulty or a longer range.")
+    return out
+
+@patch
+def again(self:Song2Map, c:GenerateConfig, pool:list[Result]) -> Wish|None: # None: good enough, or enough tried
+    "What to ask next for a request, given its drafts."
+    best = min(pool, key=worth)
+    if best.miss <= c.star_tolerance or len(pool) >= c.candidates + c.star_tries or not best.report["objects"]: return None
+    told = next_told(c.difficulty, [(r.told, r.report["achieved_stars"]) for r in pool])
+    return Wish.of(replace(c, seed=best.report["seed"], candidates=1), told)
+
+# %% ../nbs/56_pipeline.ipynb #931550c0
+def archive_bytes(maps:list[Beatmap], audio:Path, background:str|None) -> bytes:
+    "An .osz with the maps, their song and their picture."
     files = {audio.name: audio} | ({Path(background).name: Path(background)} if background else {})
     with tempfile.TemporaryDirectory() as tmp:
-        write_osz(Path(tmp)/"map.osz", [b], files)
+        write_osz(Path(tmp)/"map.osz", maps, files)
         return (Path(tmp)/"map.osz").read_bytes()
 
 class File2File(Song2Map):
     "A request with paths to a file on disk."
-    def __call__(self, c:GenerateConfig, progress=None) -> Result:
+    def __call__(self, c:GenerateConfig, progress=None) -> Result: # the hardest map of a spread, with the others
+        c, reference = self.complete(c)
         audio = Path(c.audio_path).expanduser()
-        if not c.audio_path: raise UserError("No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
-        if c.background and not Path(c.background).is_file(): raise UserError(f"No picture '{c.background}'; give a file, or leave it out.")
-        check_request(c, self.bundle)
+        check_request(c, self.bundle.gamemodes)
         samples = load_audio(audio, self.language.sample_rate)
-        folder, name = place_for(c, audio)
+        place = place_for(c, audio)
         said = title_and_artist(c, audio) | ({"background": Path(c.background).name} if c.background else {})
-        made = super().__call__(samples, c, progress, audio_filename=audio.name, **said)
-        packed = c.export_osz or (name or "").lower().endswith(".osz")
-        data = archive_bytes(made.beatmap, audio, c.background) if packed else made.beatmap.to_bytes()
-        made.path = folder/name if name else free_path(folder, str(Path(made.beatmap.filename).with_suffix(".osz" if packed else ".osu")), data)
-        write_atomic(made.path, data)
-        if c.plot: made.png = save_png(show_map(made.beatmap, made.mel), made.path.with_suffix(".png"))
-        return made
+        made = self.maps(samples, spread(c), progress, reference, audio_filename=audio.name, **said)
+        self.keep(made, c, audio, *place)
+        return replace(made[-1], others=made[:-1])
+
+@patch
+def complete(self:File2File, c:GenerateConfig) -> tuple[GenerateConfig, Beatmap|None]: # with seed and song; the reference map
+    "The request with what is taken from elsewhere. Raises `UserError` when there is no song or no picture."
+    reference = read_reference(c.beatmap_path) if c.beatmap_path else None
+    if reference is not None: c = inherited(c, reference, Path(c.beatmap_path).expanduser().parent)
+    if not c.audio_path: raise UserError("No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
+    if c.background and not Path(c.background).is_file(): raise UserError(f"No picture '{c.background}'; give a file, or leave it out.")
+    return replace(c, seed=seed_everything(c.seed)), reference
+
+@patch
+def keep(self:File2File, made:list[Result], c:GenerateConfig, audio:Path, folder:Path, name:str|None):
+    "Write the maps, together when there are several, and their pictures."
+    packed = c.export_osz or len(made) > 1 or (name or "").lower().endswith(".osz")
+    maps = [r.beatmap for r in made]
+    data = archive_bytes(maps, audio, c.background) if packed else maps[-1].to_bytes()
+    path = folder/name if name else free_path(folder, str(Path(maps[-1].filename).with_suffix(".osz" if packed else ".osu")), data)
+    write_atomic(path, data)
+    for r in made:
+        r.path = path
+        if c.plot: r.png = save_png(show_map(r.beatmap, r.mel), path.with_suffix(".png") if r is made[-1] else
+                                    path.with_name(f"{path.stem} {r.beatmap.version}.png"))
 
 # %% ../nbs/56_pipeline.ipynb #8f87ca72
 @lru_cache(maxsize=1)
