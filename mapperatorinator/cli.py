@@ -97,7 +97,7 @@ LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_s
     achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
     song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
-    problems=("tried again", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+    problems=("tried again", "{}"), drafts=("drafts", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
 def report_table(report:dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
@@ -115,7 +115,8 @@ def run_generate(config:GenerateConfig) -> None:
     bars = Bars()
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
-    say(report_table({**result.report, "path": result.path, "png": getattr(result, "png", None)}))
+    for map in [*getattr(result, "others", []), result]:
+        say(report_table({**map.report, "path": map.path, "png": getattr(map, "png", None)}))
 
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
