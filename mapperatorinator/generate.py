@@ -352,7 +352,7 @@ def grammar(self:Run, context:ContextType) -> Grammar|None:
     "The grammar of a context, when it is wanted."
     e, s = self.engine, self.sampling
     if s.reference or not s.grammar: return None
-    return Grammar(e.tokenizer, lines_of(e.language, context, self.gamemode), e.language.types_first)
+    return Grammar(e.tokenizer, lines_of(e.language, context, self.gamemode), e.language.types_first, context)
 
 @patch
 def batches(self:Run, rows:Sequence[Row]) -> list[list[Place]]:

@@ -49,13 +49,15 @@ class MonotonicTime(Rule):
     def __init__(self, tokenizer:Tokenizer):
         self.tokenizer, (self.start, self.end) = tokenizer, tokenizer.range(_E.TIME_SHIFT)
         self.values = torch.arange(self.end - self.start)
-        self.first = max([SOS, *tokenizer.context_sos.values(), *tokenizer.context_eos.values()]) # ids up to it open and close contexts
+        self.opening = torch.tensor([SOS, *tokenizer.context_sos.values()])
 
     def reset(self, prompts:Tensor):
-        self.values, self.last = self.values.to(prompts.device), last_times(prompts, self.tokenizer)
+        self.values, self.opening = self.values.to(prompts.device), self.opening.to(prompts.device)
+        self.last = last_times(prompts, self.tokenizer)
 
     def update(self, ids:Tensor):
-        self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, self.last.masked_fill(ids <= self.first, -1))
+        before = self.last.masked_fill((ids[:, None] == self.opening).any(1), -1)
+        self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, before)
 
     def __call__(self, scores:Tensor) -> Tensor:
         scores[:, self.start:self.end].masked_fill_(self.values < self.last[:, None], NEVER)
@@ -94,7 +96,7 @@ class LookBackShare(Rule):
 
     def shared(self, p:Tensor) -> Tensor: # probabilities -> scores
         q = self.ended
-        r, past = 1 - q, p[:, self.start:self.end].sum(-1, keepdim=True)
+        r, past = (1 - q).clamp(min=1e-9), p[:, self.start:self.end].sum(-1, keepdim=True)
         f = 1 / ((1 - past) * r + q)
         out = p * f
         out[:, self.start:self.end] = 0
@@ -322,7 +324,7 @@ def _states(self:Machine, homes:list[int]):
 # %% ../nbs/50_rules.ipynb #c326c30f
 class Grammar(Rule):
     "Only tokens that continue or complete a legal group."
-    def __init__(self, tokenizer:Tokenizer, lines:list[Line], types_first:bool=False):
+    def __init__(self, tokenizer:Tokenizer, lines:list[Line], types_first:bool=False, context:ContextType=_C.MAP): # context: whose end it is
         self.tokenizer, self.lines, self.types_first = tokenizer, lines, types_first
         self.machine, self.time = Machine(lines, types_first), MonotonicTime(tokenizer)
         m, types = self.machine, list(dict.fromkeys(t for row in self.machine.next for t in row))
@@ -332,7 +334,7 @@ class Grammar(Rule):
         for k, t in enumerate(types, 1): self.kind[slice(*tokenizer.range(t))] = k
         for i, row in enumerate(m.next):
             for t, to in row.items(): self.illegal[i, slice(*tokenizer.range(t))], self.goto[i, 1 + types.index(t)] = False, to
-        self.ends, between = [EOS, *tokenizer.context_eos.values()], torch.tensor([o is not None for o in m.open])
+        self.ends, between = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)], torch.tensor([o is not None for o in m.open])
         for e in self.ends: self.illegal[:-1, e] = ~between; self.illegal[-1, e] = False
         self.between, self.later = between & types_first, torch.tensor(m.later, dtype=torch.long)
         self.resort = torch.tensor([o not in (None, "free") for o in m.open])
