@@ -5,7 +5,7 @@
 # %% ../nbs/52_generate.ipynb #d6cb2d07
 from __future__ import annotations
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Callable, Optional, Sequence
 
 import numpy as np
@@ -15,15 +15,21 @@ from .config import ContextTemplate, GenerateConfig, LanguageConfig
 from .engine import Cancelled, Engine, Job, Progress, Written, tell
 from .events import GROUP_TYPES, NON_TIMED, SUSTAIN_TYPES, ContextType, Event, EventStream, EventType
 from .model.mapper import Encoded
+from .core import UserError
+from .osu.beatmap import Beatmap
+from .parse import Parser
 from .prompt import Context, Metadata, build, choose_template
-from .rules import Grammar, LookBack, MonotonicTime, Rule, Temperature, TimeBias, TopK, TopP, lines_of, still_open
+from .rules import (Columns, Grammar, LookBack, LookBackShare, MonotonicTime, Rule, TimeBias, TopK, TopP, calm, lines_of,
+                                    still_open)
 from .tokenizer import EOS, Tokenizer
 from .unparse import event_times
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['MARKS', 'ROOM', 'Sampling', 'make_rules', 'stop_ids', 'whole_groups', 'time_of', 'keep_until', 'loops', 'trouble',
-           'generator', 'Row', 'Run', 'within', 'Generated', 'encode_song', 'generate']
+__all__ = ['MARKS', 'LULL', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'whole_groups', 'time_of',
+           'keep_until', 'keep_as_reference', 'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place', 'Run',
+           'held_columns', 'is_held', 'within', 'trim_events', 'contexts_of', 'rejoin', 'opposite', 'Generated',
+           'encode_song', 'generate']
 
 # %% ../nbs/52_generate.ipynb #6a1e75b7
 _E, _C = EventType, ContextType
@@ -33,40 +39,54 @@ MARKS = GROUP_TYPES | SUSTAIN_TYPES # types that make a group
 @dataclass(frozen=True)
 class Sampling:
     "How tokens are chosen."
-    temperature: float = .9
-    timing_temperature: float = .1
-    top_p: float = .9
-    top_k: int = 0             # 0: all
-    do_sample: bool = True
-    time_bias: float = 0.      # added to the scores of times
-    guidance: float = 1.       # classifier-free guidance; 1: none
-    grammar: bool = True       # only well-formed groups, where we know the grammar
+    temperature: float = GenerateConfig.temperature
+    timing_temperature: float = GenerateConfig.timing_temperature
+    mania_column_temperature: Optional[float] = None # of the columns of notes; None: as the rest
+    taiko_hit_temperature: Optional[float] = None    # of the sounds of hits; None: as the rest
+    top_p: float = GenerateConfig.top_p
+    top_k: int = GenerateConfig.top_k                # 0: all
+    do_sample: bool = GenerateConfig.do_sample
+    time_bias: float = 0.            # added to the scores of times
+    guidance: float = 1.             # classifier-free guidance; 1: none
+    grammar: bool = True             # only well-formed groups
+    reference: bool = False          # for comparisons: stitches, scales and trims as the reference does, and draws nothing twice
+    inverted_guidance: bool = False  # for comparisons: away from the request, as the reference
 
     @classmethod
     def of(cls, c:GenerateConfig) -> Sampling: # the dials of a request
-        return cls(**{k: getattr(c, k) for k in ("temperature", "timing_temperature", "top_p", "top_k", "do_sample")})
+        return cls(**{f.name: getattr(c, f.name) for f in fields(cls) if hasattr(c, f.name)})
 
     def heat(self, context:ContextType) -> float: # temperature of a context
         return self.timing_temperature if context is _C.TIMING else self.temperature
 
     def greedy(self, context:ContextType) -> bool: return not self.do_sample or self.heat(context) <= 0
 
+    def towards(self) -> float: # scale of the guidance formula
+        return 1 - self.guidance if self.inverted_guidance else self.guidance
+
 # %% ../nbs/52_generate.ipynb #84e356bf
+def heat_rule(s:Sampling, tokenizer:Tokenizer, language:LanguageConfig, context:ContextType, gamemode:int=0) -> Rule:
+    "The temperatures of a context."
+    own = lambda t: s.temperature if t is None else t
+    return calm(tokenizer, language, context, gamemode, s.temperature, s.timing_temperature, own(s.mania_column_temperature),
+                own(s.taiko_hit_temperature), s.reference)
+
 def make_rules(
     sampling:Sampling,
     tokenizer:Tokenizer,
     language:LanguageConfig,
     context:ContextType,
     gamemode:int=0,
-    lookback_ms:float=0,     # of this window
+    lookback_ms:float=0,       # of this window
     grammar:Grammar|None=None, # of this context
+    columns:Columns|None=None, # in mania
 ) -> list[Rule]:
     "The rules of a window, in order."
-    s, greedy = sampling, sampling.greedy(context)
-    rules = [grammar or MonotonicTime(tokenizer)]
+    s, greedy, share = sampling, sampling.greedy(context), lookback_ms > 0 and language.types_first
+    rules = [grammar or MonotonicTime(tokenizer), *([columns] if columns else [])]
     if s.time_bias: rules.append(TimeBias(tokenizer, s.time_bias))
-    if not greedy: rules.append(Temperature(s.heat(context)))
-    if lookback_ms and not language.types_first: rules.append(LookBack(tokenizer, lookback_ms))
+    if not greedy or share: rules.append(heat_rule(s, tokenizer, language, context, gamemode))
+    if lookback_ms: rules.append((LookBackShare if share else LookBack)(tokenizer, lookback_ms))
     if not greedy and s.top_k: rules.append(TopK(s.top_k))
     if not greedy and s.top_p < 1: rules.append(TopP(s.top_p))
     return rules
@@ -106,6 +126,22 @@ def keep_until(
     late = next((i for i, g in enumerate(groups) if (time_of(g) or 0) > limit), len(groups))
     return [e for g in groups[:late] for e in g]
 
+# %% ../nbs/52_generate.ipynb #4f2ea819
+def keep_as_reference(
+    ids:list[int],
+    tokenizer:Tokenizer,
+    start:float,      # ms: start of the window
+    types_first:bool,
+    back:float=0,     # ms of look-back, 0 in the first window
+    ahead_from:float=np.inf, # ms in the window: the look-ahead, none in the last window
+) -> list[Event]:
+    "What the reference keeps of a window."
+    ends = {EOS, *tokenizer.context_eos.values()}
+    while ids and ids[-1] in ends: ids = ids[:-1]
+    zero, stop = tokenizer.id(_E.TIME_SHIFT), tokenizer.range(_E.TIME_SHIFT)[1]
+    if ids and (zero <= ids[-1] < zero + int(back / 10) or zero + ahead_from // 10 <= ids[-1] < stop): ids = ids[:-2 if types_first else -1]
+    return tokenizer.decode_ids(ids, start)
+
 # %% ../nbs/52_generate.ipynb #68d4e370
 def loops(ids:Sequence[int], longest:int=16, times:int=5) -> bool:
     "Whether a line ends in a phrase that is repeated. A phrase with a time in it cannot be, since times move on."
@@ -116,6 +152,20 @@ def trouble(w:Written) -> str:
     "What is wrong with what a row wrote; empty if nothing."
     body = w.ids[:-1] if w.stopped else w.ids
     return "stuck in a loop" if loops(body) else "" if w.stopped else "did not end"
+
+# %% ../nbs/52_generate.ipynb #ccd64bb0
+LULL = 3000 # ms of a loud song without an object that are worth a second try
+
+class Loudness:
+    "How loud parts of a song are, compared with its usual seconds."
+    def __init__(self, samples:np.ndarray, rate:int): # (samples,), Hz
+        self.rate, self.energy = rate, np.concatenate([[0.], np.cumsum(np.square(samples, dtype=np.float64))])
+        seconds = np.diff(self.energy[::rate]) / rate
+        self.usual = float(np.median(seconds)) if len(seconds) else 0.
+
+    def loud(self, start:float, end:float) -> bool: # ms; whether at least half as strong as usual
+        i, j = (int(min(max(t * self.rate / 1000, 0), len(self.energy) - 1)) for t in (start, end))
+        return j > i and bool((self.energy[j] - self.energy[i]) / (j - i) >= self.usual / 4 > 0)
 
 # %% ../nbs/52_generate.ipynb #9598a5e7
 def generator(seed:int, context:ContextType, window:int, attempt:int=0) -> torch.Generator:
@@ -131,17 +181,24 @@ class Row:
     seed: int
     contexts: list[Context]                  # outputs in template order, as far as they are written
     negative: Optional[Metadata] = None      # request to lead away from
+    encoded: Optional[Encoded] = None        # of all windows, where the request is heard with the song (v30, v31)
     problems: list[str] = field(default_factory=list) # what went wrong, in words
 
     @property
     def streams(self) -> dict[ContextType, EventStream]: return {c.type: c.stream for c in self.contexts}
+
+@dataclass(frozen=True)
+class Place:
+    "A window of a row."
+    row: Row
+    window: Window
 
 @dataclass
 class Run:
     "A song, its windows, and the rows that are written over them."
     engine: Engine
     windows: list[Window]
-    encoded: Encoded           # of all windows
+    encoded: Optional[Encoded] # of all windows, for rows that have none of their own
     inputs: list[Context]      # given
     rows: list[Row]
     sampling: Sampling
@@ -149,6 +206,8 @@ class Run:
     lookahead_ms: float
     progress: Optional[Callable] = None
     cancel: Optional[Callable] = None # asked between tokens; true stops
+    loudness: Optional[Loudness] = None
+    parallel: bool = False     # all windows at once, side by side
 
     @property
     def gamemode(self) -> int: return self.rows[0].metadata.gamemode
@@ -170,79 +229,153 @@ from fastcore.basics import patch
 ROOM = .25 # share of the model's tokens that a prompt leaves free
 
 @patch
-def prompts(self:Run, rows:Sequence[Row], k:int, w:Window, negative:bool=False) -> list[list[int]]: # k: which context is written
-    "What each row is told. In dense maps the oldest events give way, so that there is room to write."
-    e = self.engine
-    language = replace(e.language, tgt_seq_len=int(e.language.tgt_seq_len * (1 - ROOM)))
+def prompts(self:Run, places:Sequence[Place], k:int, negative:bool=False) -> list[list[int]]: # k: which context is written
+    "What each place is told. In dense maps the oldest events give way, so that there is room to write."
+    e, room = self.engine, 0 if self.sampling.reference else ROOM
+    language = replace(e.language, tgt_seq_len=int(e.language.tgt_seq_len * (1 - room)))
     told = lambda r: (r.negative or r.metadata) if negative else r.metadata
-    return [build(e.tokenizer, language, told(r), self.inputs, r.contexts[:k + 1], w.time_ms).ids for r in rows]
+    now = lambda c: Context(c.type) if self.parallel else c # windows side by side do not see each other
+    return [build(e.tokenizer, language, told(p.row), self.inputs, [*p.row.contexts[:k], now(p.row.contexts[k])], p.window.time_ms).ids
+            for p in places]
 
 @patch
-def job(self:Run, rows:Sequence[Row], k:int, i:int, grammar:Grammar|None, attempt:int=0) -> Job: # i: which window
-    "The work of a window, for some rows."
-    e, s, w, context = self.engine, self.sampling, self.windows[i], rows[0].contexts[k].type
-    back, ahead = 0 if w.first else self.lookback_ms, 0 if w.last else self.lookahead_ms
-    if attempt and s.greedy(context): s = replace(s, do_sample=True, temperature=.9, timing_temperature=.9)
-    if grammar: grammar.start([self.open(r.contexts[k], grammar) for r in rows], w.last)
-    guided = s.guidance != 1 and any(r.negative for r in rows)
-    return Job(self.prompts(rows, k, w), self.encoded.rows(slice(i, i + 1)),
-               make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, grammar), stop_ids(e.tokenizer, context, back, ahead),
-               None if s.greedy(context) else [generator(r.seed, context, w.index, attempt) for r in rows],
-               negatives=self.prompts(rows, k, w, True) if guided else None, guidance=s.guidance)
+def heard(self:Run, places:Sequence[Place]) -> Encoded:
+    "The song as the places hear it: one window for all, or one each."
+    at = [p.window.index - self.windows[0].index for p in places]
+    own = [p.row.encoded for p in places]
+    if own[0] is None: return self.encoded.rows(at[:1] if len(set(at)) == 1 else at)
+    parts = [e.rows([i]) for e, i in zip(own, at)]
+    cat = lambda name: None if getattr(parts[0], name) is None else torch.cat([getattr(p, name) for p in parts])
+    return Encoded(cat("states"), cat("bins"))
 
 @patch
-def open(self:Run, context:Context, grammar:Grammar, reach:int=1000) -> str: # events looked back on
-    "What is open at the end of a context, also when its beginning is out of sight."
-    return still_open(grammar.lines, [e.type for e in context.stream.events[-reach:] if e.type in MARKS])
+def reach(self:Run, w:Window) -> tuple[float, float]: # ms of look-back and look-ahead
+    return 0 if w.first else self.lookback_ms, 0 if w.last else self.lookahead_ms
 
 # %% ../nbs/52_generate.ipynb #bd52d040
 @patch
-def write(self:Run, rows:Sequence[Row], k:int, i:int, grammar:Grammar|None) -> list[Written]:
-    "Write a window in all rows; those in trouble once more."
-    w, name = self.windows[i], rows[0].contexts[k].type.value
-    out = self.engine.generate(self.job(rows, k, i, grammar), self.cancel)
-    bad = [j for j, x in enumerate(out) if trouble(x)]
+def job(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None, attempt:int=0) -> Job:
+    "The work for some places: a window of several rows, or windows side by side."
+    e, s, w, context = self.engine, self.sampling, places[0].window, places[0].row.contexts[k].type
+    back, ahead = self.reach(w)
+    if attempt and s.greedy(context): s = replace(s, do_sample=True, temperature=.9, timing_temperature=.9)
+    rules = make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, *self.structure(places, k, grammar))
+    guided = s.guidance != 1 and any(p.row.negative for p in places)
+    return Job(self.prompts(places, k), self.heard(places), rules, stop_ids(e.tokenizer, context, back, ahead),
+               None if s.greedy(context) else [generator(p.row.seed, context, p.window.index, attempt) for p in places],
+               negatives=self.prompts(places, k, True) if guided else None, guidance=s.towards())
+
+@patch
+def structure(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None) -> tuple[Grammar|None, Columns|None]:
+    "The grammar and the columns of mania, told what is open at the places. Windows side by side open and close for themselves."
+    if grammar is None: return None, None
+    recent = [[] if self.parallel else p.row.contexts[k].stream.events[-REACH:] for p in places]
+    open = [still_open(grammar.lines, [e.type for e in events if e.type in MARKS]) for events in recent]
+    grammar.start(open, self.parallel or places[0].window.last)
+    if self.gamemode != 3 or places[0].row.contexts[k].type not in (_C.MAP, _C.GD): return grammar, None
+    held = [held_columns(events, self.engine.language.types_first) for events in recent]
+    return grammar, Columns(grammar, [p.row.metadata.keycount or 18 for p in places], held)
+
+# %% ../nbs/52_generate.ipynb #193f9490
+REACH = 1000 # events looked back on to see what is open
+
+def held_columns(events:list[Event], types_first:bool) -> set[int]:
+    "Mania columns with a hold that has not ended."
+    held = set()
+    for group in whole_groups(events, types_first):
+        types, column = {e.type for e in group}, next((e.value for e in group if e.type is _E.MANIA_COLUMN), None)
+        if _E.HOLD_NOTE in types: held.add(column)
+        elif _E.HOLD_NOTE_END in types: held.discard(column)
+    return held
+
+def is_held(events:list[Event]) -> bool:
+    "Whether the last group is part of something that goes on."
+    last = next((e.type for e in reversed(events) if e.type in MARKS), None)
+    return last in _HEADS or last in SUSTAIN_TYPES or last in NON_TIMED or last is _E.LAST_ANCHOR
+
+# %% ../nbs/52_generate.ipynb #e490b53d
+@patch
+def kept(self:Run, p:Place, k:int, written:Written) -> list[Event]:
+    "What a place wrote that is its own to write."
+    e, w = self.engine, p.window
+    first, (back, ahead) = e.language.types_first, self.reach(w)
+    limit = np.inf if w.last else e.language.window_ms - ahead
+    if self.sampling.reference: return keep_as_reference(written.ids, e.tokenizer, w.time_ms, first, back, limit)
+    complete = written.stopped and written.ids[-1] in (EOS, e.tokenizer.context_eos.get(p.row.contexts[k].type))
+    return keep_until(e.tokenizer.decode_ids(written.ids, w.time_ms), first, w.time_ms + limit, complete)
+
+@patch
+def append(self:Run, p:Place, k:int, written:Written):
+    "Add what a place wrote to its context."
+    w, s, first = p.window, p.row.contexts[k].stream, self.engine.language.types_first
+    limit = np.inf if w.last else w.time_ms + self.engine.language.window_ms - self.reach(w)[1]
+    s.events += self.kept(p, k, written)
+    s.times = event_times(s.events, first, s.times)
+    while self.sampling.reference and s.times and s.times[-1] > limit: s.events.pop(); s.times.pop()
+
+@patch
+def silent(self:Run, p:Place, k:int, written:Written) -> bool:
+    "Whether the map falls silent in this window, though the song does not."
+    w, context = p.window, p.row.contexts[k]
+    if context.type is not _C.MAP or self.loudness is None or self.parallel: return False
+    new = self.kept(p, k, written)
+    begun = max(context.stream.times[-1] if context.stream.times else -np.inf, self.windows[0].keep_from)
+    since = max([begun, *(e.value for e in new if e.type is _E.TIME_SHIFT)])
+    lull = w.keep_to - since >= LULL > w.keep_from - since and not is_held(context.stream.events[-50:] + new)
+    return lull and self.loudness.loud(max(since, w.keep_from), w.keep_to)
+
+# %% ../nbs/52_generate.ipynb #6a8faff0
+@patch
+def fault(self:Run, p:Place, k:int, written:Written) -> str:
+    "What is wrong with a window; empty if nothing."
+    if self.sampling.reference: return ""
+    return trouble(written) or ("empty though the song is loud" if self.silent(p, k, written) else "")
+
+@patch
+def write(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None) -> list[Written]:
+    "Write some places; those in trouble once more."
+    out = self.engine.generate(self.job(places, k, grammar), self.cancel)
+    bad = [j for j, (p, x) in enumerate(zip(places, out)) if self.fault(p, k, x)]
     if not bad: return out
-    again = self.engine.generate(self.job([rows[j] for j in bad], k, i, grammar, 1), self.cancel)
+    again = self.engine.generate(self.job([places[j] for j in bad], k, grammar, 1), self.cancel)
     for j, new in zip(bad, again):
-        why = trouble(out[j])
-        if still := trouble(new): rows[j].problems.append(f"{name} at {w.keep_from/1000:.1f} s: {still}, also when drawn again")
-        else: rows[j].problems.append(f"{name} at {w.keep_from/1000:.1f} s: {why}, drawn again")
+        p, why = places[j], self.fault(places[j], k, out[j])
+        still = self.fault(p, k, new)
+        p.row.problems.append(f"{p.row.contexts[k].type.value} at {p.window.keep_from/1000:.1f} s: "
+                              + (f"{still}, also when drawn again" if still else f"{why}, drawn again"))
         if not still or len(new.ids) < len(out[j].ids): out[j] = new
     return out
 
-@patch
-def append(self:Run, row:Row, k:int, i:int, written:Written):
-    "Add what a row wrote to its context."
-    e, w, s = self.engine, self.windows[i], row.contexts[k].stream
-    first, limit = e.language.types_first, np.inf if w.last else w.time_ms + e.language.window_ms - self.lookahead_ms
-    complete = written.stopped and written.ids[-1] in (EOS, e.tokenizer.context_eos.get(row.contexts[k].type))
-    new = keep_until(e.tokenizer.decode_ids(written.ids, w.time_ms), first, limit, complete)
-    s.events += new
-    s.times = event_times(s.events, first, s.times)
-
-# %% ../nbs/52_generate.ipynb #c5d1af89
+# %% ../nbs/52_generate.ipynb #b82b8a10
 @patch
 def grammar(self:Run, context:ContextType) -> Grammar|None:
-    "The grammar of a context, where there is one and it is wanted."
-    lines = lines_of(self.engine.language, context, self.gamemode) if self.sampling.grammar else None
-    return Grammar(self.engine.tokenizer, lines) if lines else None
+    "The grammar of a context, when it is wanted."
+    e, s = self.engine, self.sampling
+    if s.reference or not s.grammar: return None
+    return Grammar(e.tokenizer, lines_of(e.language, context, self.gamemode), e.language.types_first, context)
+
+@patch
+def batches(self:Run, rows:Sequence[Row]) -> list[list[Place]]:
+    "What is written together: a window of all rows, or all windows of all rows in batches."
+    if not self.parallel: return [[Place(r, w) for r in rows] for w in self.windows]
+    places, size = [Place(r, w) for w in self.windows for r in rows], self.engine.max_batch_size
+    return [places[i:i + size] for i in range(0, len(places), size)]
 
 @patch
 def context(self:Run, k:int):
     "Write one context over the whole song, in all rows that do not have it."
-    rows, n = [r for r in self.rows if not r.contexts[k].finished], len(self.windows)
+    rows = [r for r in self.rows if not r.contexts[k].finished]
     if not rows: return
-    name, grammar, before = rows[0].contexts[k].type, self.grammar(rows[0].contexts[k].type), replace(self.engine.speed)
-    for i in range(n):
-        now = self.engine.speed
-        seconds = now.seconds - before.seconds
-        tell(self.progress, name.value, i, n, (now.tokens - before.tokens) / seconds if seconds else 0.)
-        for row, written in zip(rows, self.write(rows, k, i, grammar)): self.append(row, k, i, written)
+    name, grammar, before, batches = rows[0].contexts[k].type, self.grammar(rows[0].contexts[k].type), replace(self.engine.speed), self.batches(rows)
+    now, n = self.engine.speed, len(batches)
+    speed = lambda: (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9)
+    for i, places in enumerate(batches):
+        tell(self.progress, name.value, i, n, speed())
+        for p, written in zip(places, self.write(places, k, grammar)): self.append(p, k, written)
     for r in rows: r.contexts[k].finished = True
-    tell(self.progress, name.value, n, n, (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9))
+    tell(self.progress, name.value, n, n, speed())
 
-# %% ../nbs/52_generate.ipynb #10d7e75d
+# %% ../nbs/52_generate.ipynb #d606395c
 _PARTS = {_E.LAST_ANCHOR: "slider", _E.SLIDER_END: "slider", _E.SLIDER_SUSTAIN: "slider", _E.SLIDER_REPEAT_SUSTAIN: "slider",
           **{t: "slider" for t in NON_TIMED}, **{t: t.value.removesuffix("_end").removesuffix("_sustain") for t in EventType
              if t.value.endswith(("_end", "_sustain")) and not t.value.startswith("slider")}} # groups that belong to an object begun before
@@ -266,6 +399,49 @@ def within(
         if mark in _HEADS: kept[_HEADS[mark], lane] = inside
         if kept.get((_PARTS[mark], lane), inside) if mark in _PARTS else inside: out.events += group; out.times += times
     return out
+
+def trim_events(stream:EventStream, types_first:bool, start:float=-np.inf, end:float=np.inf, slack:float=10) -> EventStream: # ms
+    "The events in a range as the reference trims them, through the middle of objects."
+    kept = [(e, t) for e, t in stream if t >= start - slack]
+    while kept and kept[-1][1] > end + slack: kept.pop()
+    return EventStream([e for e, _ in kept], [t for _, t in kept])
+
+# %% ../nbs/52_generate.ipynb #ad909cbd
+def contexts_of(
+    beatmap:Beatmap,
+    language:LanguageConfig,
+    types:Sequence[ContextType],
+    song_length:float,        # ms
+    before:float|None=None,   # ms: only what begins earlier, to be continued
+    **known,                  # of its metadata: difficulty, mapper_id, year, descriptors …
+) -> list[Context]:
+    "Views of a map, to be given."
+    parser, out, first = Parser(language), [], language.types_first
+    said = Metadata.of(beatmap, language, song_length, **known)
+    for t in types:
+        if t is _C.TIMING: out.append(Context(t, parser.timing_events(beatmap.timing_points, song_length), True)); continue
+        stream = parser.context(t, beatmap)
+        if before is not None: stream = within(stream, first, end=before - 1, slack=0)
+        out.append(Context(t, stream, before is None, said if t in (_C.MAP, _C.GD) else None))
+    return out
+
+def rejoin(
+    old:EventStream,     # of the whole map
+    new:EventStream,     # of the range
+    types_first:bool,
+    start:float|None,    # ms of the range; None: from the beginning
+    end:float|None,      # ms; None: to the end
+) -> EventStream:
+    "The old map outside of a range, the new one inside."
+    none = EventStream()
+    before = none if start is None else within(old, types_first, end=start - 1, slack=0)
+    after = none if end is None else within(old, types_first, start=end + 1, slack=0)
+    return EventStream(before.events + new.events + after.events, before.times + new.times + after.times)
+
+# %% ../nbs/52_generate.ipynb #688bd95d
+def opposite(m:Metadata, descriptors:Optional[Sequence[str]]=None) -> Metadata: # tags that are not wanted
+    "The negative of a request."
+    return replace(m, style=None, descriptors=descriptors, mapper_id=m.mapper_id if m.descriptors or descriptors else None)
 
 # %% ../nbs/52_generate.ipynb #fff2882d
 @dataclass
@@ -297,20 +473,24 @@ def generate(
     start_time:Optional[float]=None,      # ms
     end_time:Optional[float]=None,        # ms; nothing begins after the song in any case
     encoded:Optional[Encoded]=None,       # of the same plan of windows
-    negatives:Optional[Sequence[Metadata]]=None, # requests to lead away from, one per row
+    negatives:Optional[Sequence[Metadata]]=None, # requests to lead away from, one per row; None with guidance: the `opposite` of each
+    parallel:bool=False,                  # windows side by side, all at once: faster, but without memory
     progress:Optional[Callable]=None,     # gets `Progress`; true cancels
     cancel:Optional[Callable]=None,       # asked between tokens; true cancels
 ) -> list[Generated]:
     "Write the wanted contexts of a song, in all rows at once."
     c = engine.language
+    if parallel: lookback = lookahead = 0.
+    if parallel and not all(g.finished for g in given): raise UserError("parallel writes whole maps; to continue one, leave it out.")
     template = choose_template(c, [g.type for g in given], wanted, metadatas[0].gamemode)
     windows = plan(len(samples), c, lookback, lookahead, start_time, end_time)
     if encoded is None: encoded = encode_song(engine, samples, windows, progress)
-    rows = [Row(m, s, _copies(_outputs(template, given)), n) for m, s, n in zip(metadatas, seeds, negatives or [None] * len(seeds), strict=True)]
-    run = Run(engine, windows, encoded, _inputs(template, given, engine.tokenizer), rows, sampling,
-              lookback * c.window_ms, lookahead * c.window_ms, progress, cancel)
+    if negatives is None: negatives = [opposite(m) if sampling.guidance != 1 else None for m in metadatas]
+    rows = [Row(m, s, _copies(_outputs(template, given)), n) for m, s, n in zip(metadatas, seeds, negatives, strict=True)]
+    run = Run(engine, windows, encoded, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
+              lookahead * c.window_ms, progress, cancel, Loudness(samples, c.sample_rate), parallel)
     for k in range(len(template.outputs)): run.context(k)
     low, high = start_time or -np.inf, min(np.inf if end_time is None else end_time, len(samples) * 1000 / c.sample_rate)
     done = {g.type for g in given if g.finished}
-    trim = lambda t, s: s if t in done else within(s, c.types_first, low, high)
+    trim = lambda t, s: s if t in done else (trim_events if sampling.reference else within)(s, c.types_first, low, high)
     return [Generated({t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata) for r in rows]

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from .config import LanguageConfig
-from .events import BEAT_TYPES, GROUP_TYPES, ContextType, EventStream, EventType
+from .events import BEAT_TYPES, TIMED, ContextType, Event, EventType
 from .tokenizer import EOS, SOS, Tokenizer
 
 # %% auto #0
-__all__ = ['NEVER', 'COLD', 'TIMING_LINES', 'BALL_LINES', 'TAIKO_LINES', 'KIAI_LINES', 'SV_LINES', 'Rule', 'last_times',
-           'MonotonicTime', 'LookBack', 'TimeBias', 'Temperature', 'ConditionalTemperature', 'TopK', 'TopP', 'Guidance',
-           'spell', 'lines_of', 'Trie', 'Grammar', 'still_open']
+__all__ = ['NEVER', 'COLD', 'TIMING_LINES', 'BALL_LINES', 'SLIDER_LINES', 'TAIKO_LINES', 'MANIA_LINES', 'KIAI_LINES', 'SV_LINES',
+           'Line', 'Rule', 'last_times', 'MonotonicTime', 'LookBack', 'LookBackShare', 'TimeBias', 'Temperature',
+           'ConditionalTemperature', 'calm', 'TopK', 'TopP', 'Guidance', 'spell', 'lines_of', 'Machine', 'Grammar',
+           'still_open', 'Columns']
 
 # %% ../nbs/50_rules.ipynb #375a1c10
 _E, _C = EventType, ContextType
@@ -48,12 +49,15 @@ class MonotonicTime(Rule):
     def __init__(self, tokenizer:Tokenizer):
         self.tokenizer, (self.start, self.end) = tokenizer, tokenizer.range(_E.TIME_SHIFT)
         self.values = torch.arange(self.end - self.start)
+        self.opening = torch.tensor([SOS, *tokenizer.context_sos.values()])
 
     def reset(self, prompts:Tensor):
-        self.values, self.last = self.values.to(prompts.device), last_times(prompts, self.tokenizer)
+        self.values, self.opening = self.values.to(prompts.device), self.opening.to(prompts.device)
+        self.last = last_times(prompts, self.tokenizer)
 
     def update(self, ids:Tensor):
-        self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, self.last)
+        before = self.last.masked_fill((ids[:, None] == self.opening).any(1), -1)
+        self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, before)
 
     def __call__(self, scores:Tensor) -> Tensor:
         scores[:, self.start:self.end].masked_fill_(self.values < self.last[:, None], NEVER)
@@ -69,6 +73,35 @@ class LookBack(Rule):
     def __call__(self, scores:Tensor) -> Tensor:
         scores[:, self.start:self.end] = NEVER
         return scores
+
+# %% ../nbs/50_rules.ipynb #b202dacc
+class LookBackShare(Rule):
+    "What the look-back would have got goes to the end of the window (types-first languages)."
+    def __init__(self, tokenizer:Tokenizer, ms:float): # ms: length of the look-back
+        self.tokenizer, self.start = tokenizer, tokenizer.id(_E.TIME_SHIFT)
+        self.end, self.ends = self.start + int(ms / 10), [EOS, *tokenizer.context_eos.values()]
+        self.timed = torch.from_numpy(tokenizer.mask(TIMED, tokenizer.vocab_in))
+
+    def reset(self, prompts:Tensor):
+        self.timed, self.ended = self.timed.to(prompts.device), None # (rows,) chance of an end one token ago
+        self.after_type = torch.zeros(len(prompts), dtype=torch.bool, device=prompts.device)
+
+    def update(self, ids:Tensor): self.after_type = self.timed[ids]
+
+    def __call__(self, scores:Tensor) -> Tensor:
+        p = scores.softmax(-1)
+        out = scores if self.ended is None else torch.where(self.after_type[:, None], self.shared(p), scores)
+        self.ended = p[:, self.ends].sum(-1, keepdim=True)
+        return out
+
+    def shared(self, p:Tensor) -> Tensor: # probabilities -> scores
+        q = self.ended
+        r, past = (1 - q).clamp(min=1e-9), p[:, self.start:self.end].sum(-1, keepdim=True)
+        f = 1 / ((1 - past) * r + q)
+        out = p * f
+        out[:, self.start:self.end] = 0
+        out[:, self.start] = ((f - 1) * q / r).clamp(0, 1)[:, 0]
+        return out.log()
 
 # %% ../nbs/50_rules.ipynb #4f8db6bf
 class TimeBias(Rule):
@@ -108,6 +141,29 @@ class ConditionalTemperature(Rule):
         for i in range(len(self.cases), 0, -1): which = torch.where(self.cases[i-1][1][self.recent[:, -self.cases[i-1][0]]], i, which)
         return scores / self.scale[which][:, None]
 
+# %% ../nbs/50_rules.ipynb #ba45b8f7
+def calm(
+    tokenizer:Tokenizer,
+    language:LanguageConfig,
+    context:ContextType,
+    gamemode:int,
+    temperature:float,          # of all that is not named below
+    timing:float,               # of the beat grid
+    column:float,               # of mania columns
+    drum:float,                 # of the sounds of taiko hits
+    everywhere:bool=False,      # as the reference: in all modes, and only where types come first
+) -> Rule:
+    "The temperature of a context, and of the choices in it that have one of their own."
+    first, after = language.types_first, lambda back, types, t: (back, torch.from_numpy(tokenizer.mask(types, tokenizer.vocab_in)), t)
+    if not first and (everywhere or context is _C.TIMING): return Temperature(temperature if everywhere else timing)
+    cases, objects = [after(1, BEAT_TYPES, timing)] if first else [], context in (_C.MAP, _C.GD)
+    if everywhere and _E.HOLD_NOTE_END in tokenizer or gamemode == 3 and objects:
+        notes = (_E.CIRCLE, _E.HOLD_NOTE, _E.HOLD_NOTE_END)
+        cases.append(after(2 + language.add_snapping, notes, column) if first else after(1, [_E.SNAPPING], column))
+    if everywhere or gamemode == 1 and objects: cases.append(after(1, [_E.SCROLL_SPEED], drum))
+    cases = [c for c in cases if c[2] != temperature]
+    return ConditionalTemperature(temperature, cases) if cases else Temperature(temperature)
+
 # %% ../nbs/50_rules.ipynb #dbd83999
 class TopK(Rule):
     "Keeps the k best tokens."
@@ -137,112 +193,151 @@ class Guidance(Rule):
         return unwanted + self.scale * (wanted - unwanted)
 
 # %% ../nbs/50_rules.ipynb #621cfe84
-TIMING_LINES = "free: t beat|measure|timing_point -> free"
+TIMING_LINES = "free: t> beat|measure|timing_point -> free"
 BALL_LINES = """
-free:   t snap place new_combo? hitsound volume circle -> free
-free:   t snap place new_combo? scroll_speed hitsound volume slider_head -> head
-head:   place bezier_anchor|red_anchor -> curve
-head:   place perfect_anchor -> arc
-head:   place catmull_anchor -> spline
-head:   place last_anchor -> body
-curve:  place bezier_anchor|red_anchor -> curve
-curve:  place last_anchor -> body
-arc:    place last_anchor -> body
-spline: place catmull_anchor -> spline
-spline: place last_anchor -> body
-body:   t slider_sustain -> body
-body:   t snap hitsound volume + last_anchor -> tail
-tail:   t slider_repeat_sustain -> tail
-tail:   t snap place hitsound volume slider_end -> free
-free:   t snap spinner -> spin
-spin:   t spinner_sustain -> spin
-spin:   t snap hitsound volume spinner_end -> free
+free: t> snap place new_combo? hitsound volume circle -> free
+free: t> snap place new_combo? scroll_speed hitsound volume slider_head -> head
+head|curve:  place bezier_anchor|red_anchor -> curve
+head:        place perfect_anchor -> arc
+head|spline: place catmull_anchor -> spline
+tail: t slider_repeat_sustain -> tail
+tail: t snap place hitsound volume slider_end -> free
+free: t> snap spinner -> spin
+spin: t> spinner_sustain -> spin
+spin: t> snap hitsound volume spinner_end -> free
 """
+SLIDER_LINES = {1: """
+head|curve|arc|spline: t> slider_sustain -> same
+head|curve|arc|spline: t> snap place hitsound volume + last_anchor -> tail
+""", 2: """
+head|curve|arc|spline: place last_anchor -> body
+body: t> slider_sustain -> body
+body: t> snap hitsound volume + last_anchor -> tail
+"""} # slider versions: the shape ends where the first slide does, or at the head
 TAIKO_LINES = """
-free: t snap scroll_speed hitsound volume circle -> free
-free: t snap scroll_speed hitsound volume drumroll -> roll
-roll: t drumroll_sustain -> roll
-roll: t snap drumroll_end -> free
-free: t snap scroll_speed hitsound volume denden -> den
-den:  t denden_sustain -> den
-den:  t snap denden_end -> free
+free: t> snap scroll_speed hitsound volume circle -> free
+free: t> snap scroll_speed hitsound volume drumroll -> roll
+roll: t> drumroll_sustain -> roll
+roll: t> snap drumroll_end -> free
+free: t> snap scroll_speed hitsound volume denden -> den
+den:  t> denden_sustain -> den
+den:  t> snap denden_end -> free
 """
-KIAI_LINES, SV_LINES = "free: t snap kiai -> free", "free: t snap scroll_speed scroll_speed_change -> free"
+MANIA_LINES = """
+free: t snap column hitsound volume circle|hold_note -> free
+free: t column hold_note_sustain -> free
+free: t snap column hold_note_end -> free
+"""
+KIAI_LINES, SV_LINES = "free: t> snap kiai -> free", "free: t> snap scroll_speed scroll_speed_change -> free"
 
 # %% ../nbs/50_rules.ipynb #9ffb8339
+Line = tuple[str, list[str], str] # what is open before, words, what is open after
+
 def _place(c:LanguageConfig) -> list[str]:
     "Words of a position."
     joint = ["pos_x", "pos_y"] if c.position_split_axes else ["pos", *["pos_refine"] * bool(c.position_refinement)]
     return ["dist"] * c.add_distances + joint * c.add_positions
 
-def spell(
-    lines:str,
-    language:LanguageConfig,
-    gamemode:int=0,
-) -> list[tuple[str, list[str], str]]: # what is open before, words, what is open after
+def spell(lines:str, language:LanguageConfig, gamemode:int=0) -> list[Line]:
     "The lines of a grammar in the words of a language."
     c, out = language, []
     absent = {w for w, on in [("snap", c.add_snapping), ("hitsound", c.add_hitsounds), ("volume", c.add_hitsounds), ("+", c.add_hitsounds),
                               ("scroll_speed", c.add_sv or gamemode in (1, 3))] if not on}
-    for line in lines.strip().splitlines():
+    for line in filter(None, lines.splitlines()):
         before, words, after = (part.strip() for part in line.replace("->", ":").split(":"))
         words = [w for word in words.split() for w in (_place(c) if word == "place" else [word]) if w not in absent]
-        if "sustain" not in words[-1] or c.sustain_interval: out.append((before, words, after))
+        if "sustain" in words[-1] and not c.sustain_interval: continue
+        out += [(b, words, b if after == "same" else after) for b in before.split("|")]
     return out
 
 # %% ../nbs/50_rules.ipynb #3402a818
-def lines_of(language:LanguageConfig, context:ContextType, gamemode:int=0) -> list[tuple[str, list[str], str]]|None:
-    "The grammar of a context; None where we have none: types first, mixed contexts, mania, older sliders."
-    c = language
-    if c.types_first or c.add_timing or c.add_kiai or c.add_mania_sv: return None
-    objects = {0: BALL_LINES, 1: TAIKO_LINES, 2: BALL_LINES}.get(gamemode) if c.slider_version == 2 or gamemode == 1 else None
-    lines = {_C.TIMING: TIMING_LINES, _C.KIAI: KIAI_LINES, _C.SV: SV_LINES, _C.MAP: objects, _C.GD: objects}.get(context)
-    if lines and not c.add_timing_points: lines = lines.replace("|timing_point", "")
-    return lines and spell(lines, c, gamemode)
+def _mixed(lines:list[Line], language:LanguageConfig, gamemode:int) -> list[Line]:
+    "Lines of objects, with the beats, kiai and scroll speeds that stand among them."
+    c, names = language, "|".join(dict.fromkeys(before for before, *_ in lines))
+    extra = [f"{names}: {words} -> same" for words, on in [("t beat|measure|timing_point", c.add_timing), ("t snap kiai", c.add_kiai),
+             ("t snap scroll_speed scroll_speed_change", c.add_mania_sv and gamemode == 3)] if on]
+    if not extra: return lines
+    return [(b, [w.replace("t>", "t") for w in words], a) for b, words, a in lines] + spell("\n".join(extra), c, gamemode)
+
+def lines_of(language:LanguageConfig, context:ContextType, gamemode:int=0) -> list[Line]:
+    "The grammar of a context."
+    c, ball = language, BALL_LINES + SLIDER_LINES[language.slider_version]
+    objects = {1: TAIKO_LINES, 3: MANIA_LINES}.get(gamemode, ball)
+    lines = spell({_C.TIMING: TIMING_LINES, _C.KIAI: KIAI_LINES, _C.SV: SV_LINES}.get(context, objects), c, gamemode)
+    if context in (_C.MAP, _C.GD): lines = _mixed(lines, c, gamemode)
+    if c.add_timing_points: return lines
+    return [(b, [w.replace("|timing_point", "") for w in words], a) for b, words, a in lines]
 
 # %% ../nbs/50_rules.ipynb #e2483063
-class Trie:
+class Machine:
     "States of a grammar and the types that lead from one to the next."
-    def __init__(self, lines:list[tuple[str, list[str], str]]):
-        self.next:list[dict[EventType, int]] = []
-        names = list(dict.fromkeys([n for before, _, after in lines for n in (before, after)]))
-        self.roots = {name: self.node() for name in names} # states between groups, by what is open
-        for before, words, after in lines: self.add(self.roots[before], words, self.roots[after])
+    def __init__(self, lines:list[Line], types_first:bool=False):
+        self.words, self.skips, self.late = [], [], set() # of each place: type -> places; places reached for nothing; needs a later time
+        self.names = list(dict.fromkeys(n for before, _, after in lines for n in (before, after)))
+        homes = {name: self._place() for name in self.names} # places between groups, by what is open
+        for before, words, after in lines: self._line(homes[before], [words[-1], *words[:-1]] if types_first else words, homes[after])
+        self._states(list(homes.values()))
+        self.roots = {name: i for i, name in enumerate(self.names)} # state when a name is open, between groups
 
-    def node(self) -> int: self.next.append({}); return len(self.next) - 1
+    def _place(self) -> int: self.words.append({}); self.skips.append(set()); return len(self.words) - 1
 
-    def step(self, at:set[int], types:list[EventType], to:int|None=None) -> set[int]: # from states by any of the types
-        for n in at:
-            for t in types:
-                if t not in self.next[n]: self.next[n][t] = self.node() if to is None else to
-        return {self.next[n][t] for n in at for t in types}
+    def _line(self, at:int, words:list[str], end:int):
+        pair = at
+        for w in words:
+            if w == "+": self.skips[at].add(pair); continue
+            new = self._place()
+            for t in w.rstrip("?>").split("|"): self.words[at].setdefault(_E(t), set()).add(new)
+            if w == "t>": self.late.add(at)
+            if w.endswith("?"): self.skips[at].add(new)
+            if w == "hitsound": pair = at
+            at = new
+        self.skips[at].add(end)
 
-    def add(self, root:int, words:list[str], end:int):
-        path, last = [{root}], words[-1]
-        for w, following in zip(words[:-1], words[1:]):
-            if w == "+": continue
-            new = self.step(path[-1], [_E(w.rstrip("?"))])
-            if following == "+": self.step(new, [_E.HITSOUND], *path[-1])
-            path.append(new | path[-1] if w.endswith("?") else new)
-        self.step(path[-1], [_E(t) for t in last.split("|")], end)
+# %% ../nbs/50_rules.ipynb #e871ca24
+from fastcore.basics import patch
+
+@patch
+def _reach(self:Machine, places:set[int]) -> frozenset[int]:
+    "Places one can be in without a word, as far as words lead on from there."
+    seen, todo = set(), list(places)
+    while todo:
+        if (n := todo.pop()) not in seen: seen.add(n); todo += self.skips[n]
+    return frozenset(n for n in seen if self.words[n])
+
+@patch
+def _states(self:Machine, homes:list[int]):
+    "Number the sets of places, and note of each: where words lead, what is open if a group may end here, whether a time must be later."
+    sets = {self._reach({n}): None for n in homes}
+    order, self.next = list(sets), []
+    numbers = {s: i for i, s in enumerate(order)}
+    for s in order: # grows
+        edges = {}
+        for n in sorted(s):
+            for t, to in self.words[n].items(): edges.setdefault(t, set()).update(to)
+        row = {t: self._reach(to) for t, to in edges.items()}
+        for to in row.values():
+            if to not in numbers: numbers[to] = len(order); order.append(to)
+        self.next.append({t: numbers[to] for t, to in row.items()})
+    self.open = [next((self.names[homes.index(n)] for n in s if n in homes), None) for s in order]
+    self.later = [bool(s & self.late) for s in order]
 
 # %% ../nbs/50_rules.ipynb #c326c30f
 class Grammar(Rule):
     "Only tokens that continue or complete a legal group."
-    LATER = {"free", "body", "spin", "roll", "den"} # a time must be later here than the last one
-
-    def __init__(self, tokenizer:Tokenizer, lines:list[tuple[str, list[str], str]]):
-        self.tokenizer, self.lines, self.trie = tokenizer, lines, Trie(lines)
-        self.time, self.names = MonotonicTime(tokenizer), list(self.trie.roots)
-        n, size = len(self.trie.next), tokenizer.vocab_out
-        self.legal, self.goto = torch.zeros(n, size, dtype=torch.bool), torch.arange(n)[:, None].repeat(1, tokenizer.vocab_in)
-        for i, edges in enumerate(self.trie.next):
-            for type, to in edges.items():
-                span = slice(*tokenizer.range(type))
-                self.legal[i, span], self.goto[i, span] = True, to
-        self.ends = [EOS, *tokenizer.context_eos.values()]
-        self.legal[:len(self.names), self.ends] = True # the roots are the first nodes
-        self.later = torch.tensor([n in self.LATER for n in self.names] + [False] * (n - len(self.names)), dtype=torch.long)
+    def __init__(self, tokenizer:Tokenizer, lines:list[Line], types_first:bool=False, context:ContextType=_C.MAP): # context: whose end it is
+        self.tokenizer, self.lines, self.types_first = tokenizer, lines, types_first
+        self.machine, self.time = Machine(lines, types_first), MonotonicTime(tokenizer)
+        m, types = self.machine, list(dict.fromkeys(t for row in self.machine.next for t in row))
+        self.kind = torch.zeros(tokenizer.vocab_in, dtype=torch.long) # of each token: 0, or 1 + its type
+        self.goto = torch.arange(len(m.next))[:, None].repeat(1, len(types) + 1)
+        self.illegal = torch.ones(len(m.next) + 1, tokenizer.vocab_out, dtype=torch.bool) # the last row: time is used up
+        for k, t in enumerate(types, 1): self.kind[slice(*tokenizer.range(t))] = k
+        for i, row in enumerate(m.next):
+            for t, to in row.items(): self.illegal[i, slice(*tokenizer.range(t))], self.goto[i, 1 + types.index(t)] = False, to
+        self.ends, between = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)], torch.tensor([o is not None for o in m.open])
+        for e in self.ends: self.illegal[:-1, e] = ~between; self.illegal[-1, e] = False
+        self.between, self.later = between & types_first, torch.tensor(m.later, dtype=torch.long)
+        self.resort = torch.tensor([o not in (None, "free") for o in m.open])
         self.open, self.closing = None, False
 
     def start(self, open:list[str]|None=None, closing:bool=False) -> Grammar: # what is open in each row; whether nothing may stay open
@@ -251,7 +346,30 @@ class Grammar(Rule):
         return self
 
 # %% ../nbs/50_rules.ipynb #a09ee9ff
-def still_open(lines:list[tuple[str, list[str], str]], types:Sequence[EventType]) -> str: # types of groups, in order
+@patch
+def reset(self:Grammar, prompts:Tensor):
+    d = prompts.device
+    for name in ("kind", "goto", "illegal", "between", "later", "resort"): setattr(self, name, getattr(self, name).to(d))
+    self.time.reset(prompts)
+    self.state = torch.tensor([self.machine.roots[name] for name in self.open or ["free"] * len(prompts)], device=d)
+
+@patch
+def update(self:Grammar, ids:Tensor):
+    self.time.update(ids)
+    self.state = self.goto[self.state, self.kind[ids]]
+
+@patch
+def __call__(self:Grammar, scores:Tensor) -> Tensor:
+    t, state = self.time, self.state
+    if self.types_first: # a type whose time could not be said is not begun
+        state = state.masked_fill(self.between[state] & (t.last >= t.end - t.start - 1), len(self.illegal) - 1)
+    scores = scores.masked_fill(self.illegal[state], NEVER)
+    scores[:, t.start:t.end].masked_fill_(t.values < (t.last + self.later[self.state])[:, None], NEVER)
+    if self.closing: scores[:, self.ends] -= 1e9 * self.resort[self.state][:, None]
+    return scores
+
+# %% ../nbs/50_rules.ipynb #21fa5632
+def still_open(lines:list[Line], types:Sequence[EventType]) -> str: # types of groups, in order
     "What is open after a sequence of groups. A part whose beginning is not seen opens what it belongs to."
     known, at = {}, "free"
     for before, words, after in lines:
@@ -261,26 +379,53 @@ def still_open(lines:list[tuple[str, list[str], str]], types:Sequence[EventType]
     return at
 
 # %% ../nbs/50_rules.ipynb #fcdf56c0
-from fastcore.basics import patch
+_NOTE, _HOLD, _END, _SUSTAIN = 1, 2, 3, 4 # what happens in a column
 
-@patch
-def reset(self:Grammar, prompts:Tensor):
-    d = prompts.device
-    self.legal, self.goto, self.later = self.legal.to(d), self.goto.to(d), self.later.to(d)
-    self.time.reset(prompts)
-    open = self.open or ["free"] * len(prompts)
-    self.state = torch.tensor([self.trie.roots[name] for name in open], device=d)
-    self.resort = torch.tensor([n != "free" for n in self.names] + [False] * (len(self.trie.next) - len(self.names)), device=d)
+class Columns(Rule):
+    "Each mania column holds one thing at a time. Used beside the grammar."
+    def __init__(self, grammar:Grammar, keys:Sequence[int], held:Sequence[Sequence[int]]): # per row: columns of the map; columns held
+        self.grammar, tok = grammar, grammar.tokenizer
+        (self.start, self.end), self.times = tok.range(_E.MANIA_COLUMN), tok.range(_E.TIME_SHIFT)
+        self.kinds, n = torch.zeros(tok.vocab_in, dtype=torch.long), self.end - self.start
+        for type, kind in {_E.CIRCLE: _NOTE, _E.HOLD_NOTE: _HOLD, _E.HOLD_NOTE_END: _END, _E.HOLD_NOTE_SUSTAIN: _SUSTAIN}.items():
+            self.kinds[slice(*tok.range(type))] = kind
+        self.keys, self.held = (torch.tensor([[c in row for c in range(n)] for row in rows]) for rows in (map(range, keys), held))
+        self.begins = torch.from_numpy(tok.mask([_E.CIRCLE, _E.HOLD_NOTE, *[_E.HITSOUND] * (not grammar.types_first)]))
+        self.goes_on = torch.from_numpy(tok.mask([_E.HOLD_NOTE_END, _E.HOLD_NOTE_SUSTAIN]))
 
-@patch
-def update(self:Grammar, ids:Tensor):
-    self.time.update(ids)
-    self.state = self.goto[self.state, ids]
+    def reset(self, prompts:Tensor):
+        for name in ("kinds", "keys", "held", "begins", "goes_on"): setattr(self, name, getattr(self, name).to(prompts.device))
+        self.last, self.kind, self.column, self.now = (torch.zeros_like(prompts[:, -1]) for _ in range(4)) # token, kind, column, time value
+        self.touched, held = torch.full(self.held.shape, -1, device=prompts.device), self.held # time value
+        for ids in prompts[:, -32:].T: self.update(ids)
+        self.held = held
 
+    def update(self, ids:Tensor):
+        is_column, is_time, kind = (ids >= self.start) & (ids < self.end), (ids >= self.times[0]) & (ids < self.times[1]), self.kinds[ids]
+        self.last, self.column = ids, torch.where(is_column, ids - self.start, self.column)
+        self.now, self.kind = torch.where(is_time, ids - self.times[0], self.now), torch.where(kind > 0, kind, self.kind)
+        said = ((is_column if self.grammar.types_first else kind > 0) & (self.kind != _SUSTAIN))[:, None]
+        at, k = self.column[:, None], self.kind[:, None]
+        self.held = self.held.scatter(1, at, torch.where(said, k == _HOLD, self.held.gather(1, at)))
+        self.touched = self.touched.scatter(1, at, torch.where(said, self.now[:, None], self.touched.gather(1, at)))
+
+# %% ../nbs/50_rules.ipynb #8b250e7d
 @patch
-def __call__(self:Grammar, scores:Tensor) -> Tensor:
-    scores = scores.masked_fill(~self.legal[self.state], NEVER)
-    t = self.time
-    scores[:, t.start:t.end].masked_fill_(t.values < (t.last + self.later[self.state])[:, None], NEVER)
-    if self.closing: scores[:, self.ends] -= 1e9 * self.resort[self.state][:, None]
+def __call__(self:Columns, scores:Tensor) -> Tensor:
+    quiet, vacant, first = self.touched != self.now[:, None], self.keys & ~self.held, self.grammar.types_first
+    if first: # the type is known before the column
+        going = (self.kind >= _END)[:, None]
+        able = torch.where(going, self.held & (quiet | (self.kind == _SUSTAIN)[:, None]), vacant & quiet)
+        no_more, no_end = ~vacant.any(1), ~self.held.any(1)
+    else: # and here after it; a column right after a time is that of a sustain
+        able = torch.where(((self.last >= self.times[0]) & (self.last < self.times[1]))[:, None], self.held, self.keys & quiet)
+        of_hold = self.held.gather(1, self.column[:, None])[:, 0]
+        is_column = (self.last >= self.start) & (self.last < self.end)
+        no_more, no_end = is_column & of_hold, is_column & ~of_hold
+    scores[:, self.start:self.end].masked_fill_(~able, NEVER)
+    scores = scores.masked_fill((self.begins & no_more[:, None]) | (self.goes_on & no_end[:, None]), NEVER)
+    room = able if first else self.keys & quiet # is there a column left at this time?
+    same = (self.times[0] + self.now)[:, None]
+    scores.scatter_(1, same, scores.gather(1, same).masked_fill(~room.any(1, keepdim=True), NEVER))
+    if self.grammar.closing: scores[:, self.grammar.ends] -= 1e9 * self.held.any(1, keepdim=True)
     return scores

@@ -1,5 +1,8 @@
 "Logit rules: equal to transformers' processors where those exist, and to the words of the specification elsewhere."
 import numpy as np
+import gzip
+from functools import cache
+
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -8,10 +11,10 @@ from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.events import ContextType, EventStream, EventType
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.parse import Parser
-from mapperatorinator.rules import (BALL_LINES, ConditionalTemperature, Grammar, Guidance, LookBack, MonotonicTime, Temperature, TimeBias,
-                                    TopK, TopP, Trie, lines_of, still_open)
+from mapperatorinator.rules import (Columns, ConditionalTemperature, Grammar, Machine, calm, Guidance, LookBack, LookBackShare, MonotonicTime, Temperature, TimeBias,
+                                    TopK, TopP, lines_of, still_open)
 from mapperatorinator.tokenizer import EOS, SOS, Tokenizer
-from mapperatorinator.unparse import GROUP_TYPES, SUSTAIN_TYPES
+from mapperatorinator.generate import MARKS, whole_groups
 
 E, C = EventType, ContextType
 language = compose(LanguageConfig, preset="embedded", src_seq_len=128)
@@ -66,55 +69,133 @@ def test_conditional_temperature_is_per_row():
     rule.update(torch.tensor([s, b, s, c])); rule.update(torch.tensor([s] * 4)); rule.update(torch.tensor([s] * 4))
     torch.testing.assert_close(rule(x.clone()), x / torch.tensor([2., 2., 2., .5])[:, None])
 
-def legal_line(stream:EventStream, lines, start="free"):
+def legal_line(stream:EventStream, lines, types_first=False):
     "Walks a stream through the machine of a grammar; returns the events it refuses."
-    trie, refused = Trie(lines), []
-    at = trie.roots[start]
+    machine, refused = Machine(lines, types_first), []
+    at = machine.roots["free"]
     for i, (e, t) in enumerate(stream):
-        if e.type not in trie.next[at]: refused.append((i, t, e, sorted(x.value for x in trie.next[at]))); at = trie.roots["free"]
-        else: at = trie.next[at][e.type]
+        if e.type not in machine.next[at]: refused.append((i, t, e, sorted(x.value for x in machine.next[at]))); at = machine.roots["free"]
+        at = machine.next[at].get(e.type, at)
     return refused
 
-@pytest.mark.parametrize("mode", [0, 1, 2])
-def test_human_maps_are_grammatical(shared, mode):
-    paths = [p for p in sorted((shared/"data"/"beatmaps").rglob("*.osu")) if p.parent.name != "malformed"]
-    seen = refused = 0
-    for p in paths[::max(len(paths) // 60, 1)]:
-        m = Beatmap.read(p)
-        if m.mode != mode: continue
-        stream = Parser(language).map_events(m)
-        seen, refused = seen + len(stream), refused + len(legal_line(stream, lines_of(language, C.MAP, mode)))
-    if not seen: pytest.skip("no map of this mode")
-    assert refused <= 1e-3 * seen, f"{refused} of {seen} events refused"
+VERSIONS = ["embedded", "v28", "v30", "v31", "v32"]
 
-def test_timing_of_human_maps_is_grammatical(shared):
-    for p in [p for p in sorted((shared/"data"/"beatmaps").rglob("*.osu")) if p.parent.name != "malformed"][:20]:
-        assert not legal_line(Parser(language).timing_events(Beatmap.read(p)), lines_of(language, C.TIMING))
+@pytest.mark.parametrize("mode", [0, 1, 2, 3])
+@pytest.mark.parametrize("preset", VERSIONS)
+def test_human_maps_are_grammatical(shared, preset, mode):
+    "What `parse` writes of real maps, the machine of the same language reads: types first or last, older and newer sliders, beats among objects."
+    c = compose(LanguageConfig, preset=preset)
+    if mode not in c.gamemodes: pytest.skip("not a mode of this language")
+    seen, refused, machine = 0, [], lines_of(c, C.MAP, mode)
+    for m in human_maps(shared, mode):
+        stream = Parser(c).map_events(m)
+        seen, refused = seen + len(stream), refused + legal_line(stream, machine, c.types_first)
+    assert seen > 5000 and len(refused) <= 2e-3 * seen, (seen, refused[:5])
 
-@pytest.mark.parametrize("preset", ["embedded", "v32", "v32-mini"])
-@pytest.mark.parametrize("mode", [0, 1, 2])
+@cache
+def human_maps(shared, mode, most=12):
+    "Some real maps of a mode."
+    paths = [p for p in sorted((shared/"fixtures"/"oracles"/"parse"/"osu").glob("*.osu.gz"))]
+    maps = [Beatmap.parse(gzip.open(p).read()) for p in paths]
+    return [m for m in maps if m.mode == mode and m.hit_objects][:most]
+
+@pytest.mark.parametrize("preset", VERSIONS)
+def test_timing_kiai_and_speeds_are_grammatical(shared, preset):
+    c = compose(LanguageConfig, preset=preset)
+    for m in human_maps(shared, 3) + human_maps(shared, 0):
+        p = Parser(c)
+        for context, stream in ((C.TIMING, p.timing_events(m)), (C.KIAI, p.kiai_events(m)), (C.SV, p.scroll_speed_events(m))):
+            assert not legal_line(stream, lines_of(c, context, m.mode), c.types_first), (preset, context)
+
+@pytest.mark.parametrize("preset", [*VERSIONS, "v29", "v32-mini"])
+@pytest.mark.parametrize("mode", [0, 1, 2, 3])
 def test_every_state_has_a_way_on(preset, mode):
     c = compose(LanguageConfig, preset=preset)
-    for context in (C.TIMING, C.MAP, C.SV):
-        trie = Trie(lines_of(c, context, mode))
-        assert all(trie.next), "a state without an exit"
+    for context in (C.TIMING, C.MAP, C.SV, C.KIAI):
+        assert all(Machine(lines_of(c, context, mode), c.types_first).next), "a state without an exit"
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), st.booleans())
-def test_grammar_never_runs_dry(seed, closing):
-    "Whatever is drawn, some token is legal; and with time used up only an end is."
-    g = torch.Generator().manual_seed(seed)
-    rule = Grammar(tok, lines_of(language, C.MAP)).start(None, closing)
-    rule.reset(torch.tensor([[SOS, tok.context_sos[C.MAP], tok.id(E.TIME_SHIFT, 95), tok.id(E.CIRCLE)]]))
-    for _ in range(150):
-        p = rule(torch.randn(1, tok.vocab_out, generator=g) * 4)
-        assert torch.isfinite(p).any()
+BABEL = [(preset, mode) for preset in VERSIONS for mode in (0, 1, 3) if preset != "v30" or mode == 0]
+
+@cache
+def speech(preset, mode):
+    "A short-windowed language, its tokenizer and its grammar."
+    c = compose(LanguageConfig, preset=preset, src_seq_len=128)
+    t = Tokenizer.from_config(c)
+    return c, t, Grammar(t, lines_of(c, C.MAP, mode), c.types_first)
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.booleans(), st.sampled_from(BABEL))
+def test_grammar_never_runs_dry(seed, closing, which):
+    "Whatever is drawn, some token is legal, in every language; nothing stays open at the end of a song unless time is used up."
+    (c, t, rule), mode, g = speech(*which), which[1], torch.Generator().manual_seed(seed)
+    rules = [rule.start(None, closing), *([Columns(rule, [4], [[1]])] if mode == 3 else [])]
+    for r in rules: r.reset(torch.tensor([[SOS, *([t.context_sos[C.MAP]] if C.MAP in t.context_sos else [])]]))
+    held = lambda: mode == 3 and bool(rules[1].held.any())
+    for _ in range(250):
+        p = torch.randn(1, t.vocab_out, generator=g) * 4
+        p[:, rule.ends] -= 3
+        for r in rules: p = r(p)
+        assert torch.isfinite(p).any(), "no token is legal"
         ids = torch.multinomial(p.softmax(-1), 1, generator=g)[:, 0]
         if ids.item() in rule.ends:
-            open = [n for n, i in rule.trie.roots.items() if i == rule.state.item()]
-            assert open and (not closing or open == ["free"] or rule.time.last.item() >= 101 - 1)
+            open = rule.machine.open[rule.state.item()]
+            assert open and (not closing or open == "free" and not held() or rule.time.last.item() >= 100)
             break
-        rule.update(ids)
+        for r in rules: r.update(ids)
+
+@pytest.mark.parametrize("preset", ["embedded", "v28"])
+def test_columns_hold_one_thing_at_a_time(preset):
+    "Mania drawn from noise: no hold ends that did not begin, none begins twice, and no column is hit twice at one time."
+    c, t, rule = speech(preset, 3)
+    rules = [rule.start(), Columns(rule, [4, 7], [[], []])]
+    g, out, prompt = torch.Generator().manual_seed(1), [], [SOS, t.context_sos[C.MAP]]
+    for r in rules: r.reset(torch.tensor([prompt] * 2))
+    for _ in range(600):
+        p = torch.randn(2, t.vocab_out, generator=g) * 2
+        p[:, rule.ends] = float("-inf"); p[:, t.id(E.TIME_SHIFT, 1):t.range(E.TIME_SHIFT)[1]] -= 5
+        for r in rules: p = r(p)
+        if not torch.isfinite(p).any(1).all(): break # time is used up
+        out.append(torch.multinomial(p.softmax(-1), 1, generator=g)[:, 0])
+        for r in rules: r.update(out[-1])
+    for row, keys in ((0, 4), (1, 7)):
+        held, touched, notes = set(), set(), 0
+        for group in whole_groups(t.decode_ids([ids[row].item() for ids in out]), c.types_first)[:-1]:
+            column, time = (next(e.value for e in group if e.type is k) for k in (E.MANIA_COLUMN, E.TIME_SHIFT))
+            kind = next(e.type for e in group if e.type in MARKS)
+            assert column < keys and (column in held) == (kind in (E.HOLD_NOTE_END, E.HOLD_NOTE_SUSTAIN)), (kind, column, held)
+            if kind is E.HOLD_NOTE_SUSTAIN: continue
+            assert (column, time) not in touched, (column, time)
+            touched.add((column, time)); notes += 1
+            (held.add if kind is E.HOLD_NOTE else held.discard)(column)
+        assert notes > 10
+
+def test_look_back_share_is_the_formula():
+    "Probabilities as the published description has them; total mass one."
+    c = compose(LanguageConfig, preset="v28"); t = Tokenizer.from_config(c); g = torch.Generator().manual_seed(0)
+    rule, start = LookBackShare(t, 4092), t.id(E.TIME_SHIFT)
+    rule.reset(torch.tensor([[SOS], [SOS]]))
+    a, b = (torch.randn(2, t.vocab_out, generator=g) * 3 for _ in "ab")
+    a[:, EOS] += 8
+    torch.testing.assert_close(rule(a.clone()), a)
+    rule.update(torch.tensor([t.id(E.CIRCLE), t.id(E.VOLUME, 3)]))
+    out, (before, p) = rule(b.clone()), (x.softmax(-1)[0] for x in (a, b))
+    torch.testing.assert_close(out[1], b[1]) # not after a type
+    q, past = before[rule.ends].sum(), p[start:start + 409]
+    f = 1 / ((1 - past.sum()) * (1 - q) + q)
+    torch.testing.assert_close(out[0].exp()[start + 409:], p[start + 409:] * f)
+    torch.testing.assert_close(out[0].exp()[start], (f - 1) * q / (1 - q))
+    torch.testing.assert_close(out[0].exp().sum(), torch.tensor(1.)); assert out[0, start + 1:start + 409].isneginf().all()
+
+@pytest.mark.parametrize("preset,context,mode,words,expected", [
+    ("v28", C.TIMING, 0, [E.BEAT], .1), ("v28", C.MAP, 3, [E.CIRCLE, E.TIME_SHIFT, E.SNAPPING], .7), ("v28", C.MAP, 1, [E.SCROLL_SPEED], .6),
+    ("v28", C.MAP, 0, [E.CIRCLE, E.TIME_SHIFT, E.SNAPPING], .9), ("v32", C.TIMING, 0, [E.BEAT], .1), ("v32", C.MAP, 3, [E.TIME_SHIFT, E.SNAPPING], .7),
+    ("v32", C.MAP, 1, [E.SCROLL_SPEED], .6), ("v32", C.MAP, 0, [E.SCROLL_SPEED], .9), ("v32", C.SV, 3, [E.TIME_SHIFT, E.SNAPPING], .9)])
+def test_calm_choices(preset, context, mode, words, expected):
+    "The beat grid, mania columns and taiko hits have temperatures of their own, whichever comes first, type or time."
+    c = compose(LanguageConfig, preset=preset); t = Tokenizer.from_config(c)
+    rule = calm(t, c, context, mode, .9, .1, .7, .6)
+    rule.reset(torch.tensor([[SOS, *(t.id(w) for w in words)]]))
+    torch.testing.assert_close(rule(torch.ones(1, t.vocab_out)), torch.full((1, t.vocab_out), 1 / expected))
 
 def test_what_is_open():
     lines = lines_of(language, C.MAP)
