@@ -6,18 +6,18 @@ rules that cannot be left out. The names are told in nbs/explanations/parity_wit
 from __future__ import annotations
 import json
 import math
-from copy import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from mapperatorinator.config import CompatConfig, LanguageConfig
-from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType
-from mapperatorinator.osu.beatmap import Slider, Spinner, TimingPoint, format_hit_object, format_timing_point
+from mapperatorinator.config import LanguageConfig
+from mapperatorinator.events import Event, EventStream, EventType
+from mapperatorinator.osu.beatmap import Slider, TimingPoint, format_hit_object, format_timing_point, parse_hit_object
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.postprocess import lead_in, snap_overlaps
-from mapperatorinator.unparse import Assembler, curve_of, event_times, groups
+from mapperatorinator.unparse import SLACK, Assembler, curve_of, event_times, groups, to_hit_objects, zigzag
 
 def explain(ours, model, rules, want):
     "True when equal; the names of the fixes that explain a difference; False when none do. `model(rules)`: ours with rules put back."
@@ -129,7 +129,7 @@ class Engine:
         self.lines.sort(key=lambda l: (l.time, not l.red))
 
     def sound(self, line, what):
-        if "volume" in what: line.volume = min(max(what["volume"], 0), 100); line.index = -1 if "sound bank of the line" in self.rules else line.index
+        if "volume" in what: line.volume = min(max(what["volume"], 0), 100); line.index = -1 if "the line decides the sound bank" in self.rules else line.index
         if "kiai" in what: line.kiai = what["kiai"]
 
     def say(self, words):
@@ -209,3 +209,169 @@ def path_cases(data):
             wanted, length, *end = c["expected"]
             cut = SliderPath(kind, points, wanted)
             yield name, "path of a length", close(cut.total, length) and close(cut.end, end)
+
+# --- conversions ---------------------------------------------------------------------------------------------------------
+
+_E = EventType
+OBJECT_RULES = ("the line decides the sound bank", "holds pair by column", "objects in order of time", "straight sliders are lines",
+                "arcs have three points", "velocities the game has", "a path a little short is drawn on", "nearest point of the path",
+                "sounds sized to the slides", "no slider without a length", "nothing ends before it starts", "anchors stand at their time",
+                "stacks only where places matter", "the median counts milliseconds", "bars before the first object")
+RULES = (*LINE_RULES, *OBJECT_RULES)
+
+class Reference(Assembler):
+    "Ours with rules of the reference put back."
+    def __init__(self, timing, slider_multiplier, language, mode, rules):
+        self.rules, self.now, self.live, self.tracked = rules, 0, Engine(timing.red, rules | {"words hold until the next word"}), 1.
+        super().__init__(timing, slider_multiplier, language, mode)
+
+    @property
+    def sv(self): # in force at the object in hand
+        if "a velocity outlives a red line" not in self.rules: return self.tracked
+        line = self.live.at(self.now)
+        return 1. if line.red else -100 / line.beat
+    @sv.setter
+    def sv(self, v): self.tracked = -100 / (-100 / v + (1e-10 if "velocities are exact" in self.rules else 0))
+
+    def change(self, time, **what):
+        if what.get("sv") == 0: return
+        super().change(time, **what)
+        self.live.put(round(time), what)
+
+    def sample(self, g, volume=False):
+        text = super().sample(g, volume)
+        return text.replace(":0:", ":-1:", 1) if "the line decides the sound bank" in self.rules else text
+
+    def end(self, g, key):
+        unchecked = "nothing ends before it starts" in self.rules and key.split(" ")[0] in ("spinner", "denden", "hold")
+        return self.open.pop(key, None) if unchecked else super().end(g, key)
+
+    def allowed(self, sv): return sv if "velocities the game has" in self.rules else min(max(sv, .1), 10)
+
+    def drumroll(self, g):
+        if (s := self.end(g, "drumroll")) is None: return
+        self.start_of(s)
+        self.now = t = round(s.time)
+        length = self.allowed(self.sv) * (round(g.time) - t) * self.velocity(t)
+        points = [(0, 192), *zigzag(length)]
+        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2))
+
+    def curve(self, head, anchors):
+        "Letter and points; the reference goes by the first anchor and knows no lines."
+        letter, points = curve_of(head, anchors)
+        kinds = [a[0] for a in anchors[:-1]]
+        if letter == "L" and "straight sliders are lines" in self.rules:
+            return "B", [points[0], *(p for p in points[1:-1] for _ in range(2)), points[-1]]
+        if kinds and kinds[0] is _E.PERFECT_ANCHOR and "arcs have three points" in self.rules: letter = "P"
+        return letter, points
+
+    def slider(self, g):
+        last, head = self.open.pop("last", None), self.end(g, "slider")
+        if head is None or last is None or last.time <= head.time or not self.anchors: return
+        self.now, slides = round(head.time), max(round((g.time - head.time) / (last.time - head.time)), 1)
+        letter, pts = self.curve(head, self.anchors)
+        if SliderPath(letter, pts).natural_length < 1e-3 and "no slider without a length" not in self.rules: return self.circle(head)
+        before, shaped = self.sv, self.shape(head, letter, pts, (g.time - head.time) / slides, g)
+        if shaped is None: return
+        pts, length, sv = shaped
+        if sv != before: self.change(head.time, sv=sv)
+        edges, points = self.edges(head, last, g, slides), [(round(x), round(y)) for x, y in pts]
+        self.add(Slider(*points[0], round(head.time), 6 if head.new_combo else 2, last.sound()[0], self.sample(last), letter, points,
+                        slides, length, [s[0] for s in edges], [s[1:] for s in edges]))
+
+    def shape(self, head, letter, pts, span, end):
+        natural, unit = SliderPath(letter, pts).natural_length, self.velocity(round(head.time)) * span
+        said = self.c.add_sv and head.scroll_speed
+        if (sv := head.scroll_speed if said else self.human(letter, pts, natural, unit, head, end)) is None: return None
+        sv = self.allowed(sv)
+        if sv * unit > 1.5 * natural: sv = self.allowed(round(20 * natural / unit) / 20)
+        length, slack = sv * unit, 1 if "a path a little short is drawn on" in self.rules else SLACK
+        if length > natural * slack + 1e-4:
+            k, (hx, hy) = length / natural, pts[0]
+            pts = [(hx + (x - hx) * k, hy + (y - hy) * k) for x, y in pts]
+        return pts, length, sv
+
+    def human(self, letter, pts, natural, unit, head, end):
+        "The velocity of a slider that does not say it; None for one that the reference skips."
+        path = SliderPath(letter, pts)
+        share = walked(path, (end.x, end.y)) if "nearest point of the path" in self.rules else path.progress_of((end.x, end.y))
+        if "no slider without a length" in self.rules and natural * share < 1e-4: return None
+        sv = natural * (share or 1) / unit
+        if abs(sv - self.sv) / self.sv <= (.05 if head.new_combo else .15): return self.sv
+        rounded = round(20 * sv) / 20
+        return rounded if rounded >= .1 else round(100 * sv) / 100
+
+    def edges(self, head, last, end, slides):
+        if "sounds sized to the slides" not in self.rules: return super().edges(head, last, end, slides)
+        volumes, body = [*head.volumes, *last.volumes[1:], *end.volumes], last.volumes[0] if last.volumes else None
+        span = (end.time - head.time) / slides
+        for i, v in enumerate(volumes[:slides + 1]):
+            at = round(head.time + i * span)
+            self.change(at, volume=v)
+            if body is not None and body != v and i < slides and span > 6: self.change(at + 6, volume=body)
+        return [*head.sounds, *last.sounds[1:], *end.sounds]
+
+def spoken(case):
+    "Language, events and red lines of a case."
+    language = LanguageConfig(types_first=case["types_first"], add_sv=case["add_sv"], add_positions=case["add_positions"], position_precision=1,
+                              mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"], position_refinement=None)
+    events = [Event(_E[kind], value) for kind, value in case["events"]]
+    return language, EventStream(events, event_times(events, language.types_first)), [TimingPoint(*p) for p in case["timing"]]
+
+def parts_of(case, language, stream, rules):
+    "Groups with their columns, stacked."
+    parts = groups(stream, language)
+    for g in parts: g.column = None if "holds pair by column" in rules or g.x is None else int(g.x)
+    if case["snap_overlaps"] and (case["mode"] in (0, 2) or "stacks only where places matter" in rules): stack(parts, stream, rules)
+    return parts
+
+def stack(parts, stream, rules):
+    "Snap overlaps; by the rules with anchors at time 0."
+    times = [g.time for g in parts]
+    if "anchors stand at their time" in rules:
+        for g in parts:
+            if all(e.type is not _E.TIME_SHIFT for e in stream.events[g.first:g.last + 1]): g.time = 0
+    snap_overlaps(parts)
+    for g, t in zip(parts, times): g.time = t
+
+def converted(case, rules):
+    "Lines of objects and of timing with rules of the reference put back."
+    language, stream, reds = spoken(case)
+    bank = -1 if "the line decides the sound bank" in rules else 0
+    timing, parts = Timing([replace(p, sample_index=bank) for p in reds]), parts_of(case, language, stream, rules)
+    a, end = Reference(timing, case["slider_multiplier"], language, case["mode"], rules), max((g.time for g in parts), default=0)
+    median = timing.median_beat_length(end, "the median counts milliseconds" in rules) if case["mode"] == 3 else 0
+    for g in parts: a.read(g, median)
+    objects = a.out.objects if "objects in order of time" in rules else sorted(a.out.objects, key=lambda o: o.time)
+    engine = Engine(timing.red, rules)
+    if "bars before the first object" not in rules and objects: engine.first_red(min(o.time for o in objects))
+    engine.say(a.out.changes)
+    return [near_object(o) for o in objects], engine.texts()
+
+def made(case):
+    "The same from the package."
+    language, stream, reds = spoken(case)
+    found = to_hit_objects(parts_of(case, language, stream, frozenset()), Timing(reds), case["slider_multiplier"], language, case["mode"])
+    first = min([o.time for o in found.objects] + [t for t, _ in found.changes], default=0)
+    lines = found.apply(TimingBuilder(lead_in(reds, first))).points()
+    return [near_object(o) for o in found.objects], [near_line(format_timing_point(p)) for p in lines]
+
+def near_object(o):
+    "An object line whose length is cut to 9 digits."
+    return format_hit_object(replace(o, length=float(f"{o.length:.9g}")) if isinstance(o, Slider) else o)
+
+def convert_cases(data):
+    for i, case in enumerate(data["convert"]):
+        wanted = [near_object(parse_hit_object(l)) for l in case["object_lines"]], [near_line(l) for l in case["timing_lines"]]
+        model, ours = lru_cache(maxsize=None)(lambda rules: converted(case, rules)), made(case)
+        mode = ("standard", "taiko", "catch", "mania")[case["mode"]]
+        for j, what in enumerate(("objects", "lines")):
+            yield f"convert {i}", f"{mode} {what}", explain(ours[j], lambda rules: model(rules)[j], RULES, wanted[j])
+
+# --- the family ----------------------------------------------------------------------------------------------------------
+
+def postprocess(folder):
+    "All cases of the family: (name, version, what, result)."
+    data = json.loads((folder/"postprocess_timing_oracles.json").read_text(encoding="utf-8"))
+    for cases in (resnap_cases, timing_change_cases, path_cases, convert_cases):
+        for name, what, result in cases(data): yield name, "-", what, result
