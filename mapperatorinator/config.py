@@ -13,8 +13,8 @@ from .core import UserError
 
 # %% auto #0
 __all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'GenerateConfig',
-           'TrainConfig', 'EvalConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict', 'changed',
-           'Setting', 'settings_table']
+           'TrainConfig', 'EvalConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'known_keys',
+           'preset_names', 'load_preset', 'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -270,6 +270,70 @@ class EvalConfig:
     output: str = ""                     # folder that keeps the maps; empty: thrown away
     seed: int = 0
     device: str = "auto"                 # auto, cpu, cuda, mps
+
+# %% ../nbs/01_config.ipynb #025b964d
+@dataclass
+class DiffusionConfig:
+    "Sizes of the denoiser of positions and the noise it knows (defaults: ours; published ones are read from their weights)."
+    width: int = 128                     # channels
+    depth: int = 4                       # blocks
+    heads: int = 4                       # attention heads
+    reach: int = 128                     # points seen to either side: the length of its training windows
+    noise: str = "cosine"                # noise schedule: cosine or linear
+    noise_steps: int = 1000              # steps from a map to pure noise
+    trained_steps: int = 100             # the first of them, which it was trained on
+
+@dataclass
+class RefineConfig:
+    "How positions are refined."
+    timesteps: list[int] = field(default_factory=lambda: [100, 0, 0, 0, 0, 0, 0, 0, 0, 0]) # steps taken in each equal part of the noise
+    guidance: float = 1.0                # 1: as trained; more follows difficulty, mapper and tags more closely
+    renoise: bool = True                 # lift positions to the noise level where the steps begin
+    random_start: bool = False           # forget the positions and begin from pure noise
+    use_distances: bool = True           # tell the denoiser how far each point was from the last
+    guide_sliders: bool = True           # slider ends stay where the ball gets to
+    max_length: int = 1024               # points refined at once
+    overlap: int = 128                   # points that neighbouring pieces share
+    start_time: Optional[float] = None   # ms: objects before stay
+    end_time: Optional[float] = None     # ms: objects after stay
+    difficulty: Optional[float] = None   # stars; null: unknown
+    mapper_id: Optional[int] = None      # osu! user id whose style is wanted
+    descriptors: Optional[list[str]] = None          # tags wanted
+    negative_descriptors: Optional[list[str]] = None # tags to stay away from, with guidance above 1
+    circle_size: Optional[float] = None  # CS; null: unknown
+    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
+
+@dataclass
+class TrainRefineConfig:
+    "One training run of a denoiser of positions."
+    run: str = "runs/refine"             # folder of checkpoint and log; the run resumes from it
+    data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
+    train_split: str = "train"           # split learnt from
+    val_split: str = "validation"        # split measured on
+    steps: int = 6000                    # optimiser steps
+    batch_size: int = 16                 # windows of `reach` points per step
+    lr: float = 1e-3                     # peak learning rate of AdamW
+    muon_lr: float = 0.0                 # peak learning rate of Muon for matrices; 0: AdamW for all
+    warmup: int = 100                    # steps of linear warm-up
+    decay: int = 3000                    # steps of linear fall at the end
+    final_lr: float = 0.02               # share of the peak at the very end
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0               # longest gradient
+    average: float = 0.999               # share of the past in the averaged weights, which are shipped
+    distance_noise: float = 0.1          # octaves by which distances are off
+    distance_dropout: float = 0.5        # chance that a window is told no distances
+    class_dropout: float = 0.2           # chance that each wish is hidden
+    double_time: float = 0.5             # chance of a map at 1.5 times its speed
+    latest: float = 300_000.0            # ms: windows are moved to begin anywhere up to here
+    eval_every: int = 250                # steps between measurements
+    save_every: int = 100                # steps between checkpoints
+    precision: str = "fp32"              # fp32 or bf16 autocast
+    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
+    threads: int = 2                     # CPU threads
+    seed: int = 42                       # of weights, data and noise
+    max_minutes: float = 0               # stop (and save) after this long; 0: never
+    ship: str = ""                       # folder for the finished denoiser; empty: none
+    model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
 
 # %% ../nbs/01_config.ipynb #8db03aa0
 def known_keys(cls, prefix:str="") -> list[str]:

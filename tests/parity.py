@@ -10,7 +10,11 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
-FAMILIES = {"parse": "parity_language", "windows": "parity_language", "postprocess": "parity_postprocess"} # family -> module that holds it
+FAMILIES = {
+    "parse": "parity_language",
+    "windows": "parity_language",
+    "postprocess": "parity_postprocess",
+    "diffusion": "parity_diffusion"} # family -> module that holds it
 
 def cases(family, folder):
     "All cases of a family."
