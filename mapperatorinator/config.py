@@ -158,8 +158,8 @@ class GenerateConfig:
     mapper_id: Optional[int] = None      # osu! user id of the mapper whose style is wanted
     year: Optional[int] = None           # year of the style, 2007 to 2076
     descriptors: Optional[list[str]] = None # tags that describe the map
-    negative_descriptors: Optional[list[str]] = None # tags to lead away from (with cfg_scale above 1)
-    cfg_scale: float = 1.0               # how strongly the request is followed against its opposite; 1: as it is
+    negative_descriptors: Optional[list[str]] = None # tags to lead away from (with guidance above 1)
+    guidance: float = 1.0                # classifier-free guidance: above 1 follows the request more closely
     lora_path: str = ""                  # folder of a LoRA adapter laid over the model; empty: none
     # mania and taiko
     keycount: Optional[int] = None       # columns (mania); null: 4
@@ -188,7 +188,7 @@ class GenerateConfig:
     timing_temperature: float = 0.1      # temperature of the beat grid
     mania_column_temperature: float = 0.8 # temperature of the column (mania)
     taiko_hit_temperature: float = 0.8   # temperature of don and kat (taiko)
-    timeshift_bias: float = 0.0          # added to the scores of times: above 0 makes denser maps
+    time_bias: float = 0.0          # added to the scores of times: above 0 makes denser maps
     top_p: float = 0.9                   # keep the likeliest tokens up to this mass
     top_k: int = 0                       # keep this many likeliest tokens; 0: all
     do_sample: bool = True               # false: always the likeliest token
@@ -198,6 +198,7 @@ class GenerateConfig:
     lookahead: float = 0.125             # share of a window heard but not written
     # after the model
     resnap_events: bool = True           # move objects onto the beat grid
+    refiner: str = ""                    # denoiser that settles positions: osu-diffusion-v2, or a folder; empty: none
     # the file
     title: Optional[str] = None          # song title; null: from the file's tags
     artist: Optional[str] = None         # song artist; null: from the file's tags

@@ -48,8 +48,8 @@ def _check_sampling(c:GenerateConfig):
     heats = ("temperature", "timing_temperature", "mania_column_temperature", "taiko_hit_temperature")
     _need(all(getattr(c, h) >= 0 for h in heats) and 0 < c.top_p <= 1 and c.top_k >= 0,
           "Temperatures must not be negative, top_p must lie in (0, 1] and top_k must not be negative.")
-    _need(c.num_beams >= 1 and c.cfg_scale > 0, "num_beams must be 1 or more, and cfg_scale above 0.")
-    _need(not (c.negative_descriptors and c.cfg_scale == 1), "negative_descriptors need a cfg_scale above 1, such as 1.5.")
+    _need(c.num_beams >= 1 and c.guidance > 0, "num_beams must be 1 or more, and guidance above 0.")
+    _need(not (c.negative_descriptors and c.guidance == 1), "negative_descriptors need a guidance above 1, such as 1.5.")
 
 # %% ../nbs/54_request.ipynb #0229562f
 def _check_reference(c:GenerateConfig):
