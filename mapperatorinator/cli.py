@@ -97,7 +97,7 @@ LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_s
     achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
     song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
-    problems=("tried again", "{}"), drafts=("drafts", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+    problems=("tried again", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
 def report_table(report:dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."

@@ -20,7 +20,7 @@ from .config import GenerateConfig, RefineConfig
 from .core import UserError, pick_device, seed_everything, write_atomic
 from .engine import Engine, tell
 from .events import ContextType, EventStream
-from .generate import Generated, Sampling, contexts_of, encode_song, generate
+from .generate import Generated, Sampling, contexts_of, encode_song, generate, opposite
 from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .osu.beatmap import Beatmap, write_osz
@@ -33,7 +33,7 @@ from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
 from .request import (check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
-                                      with_seeds)
+                                      unheard, with_seeds)
 from .timing import find_timing
 from .windows import plan
 
@@ -99,13 +99,17 @@ class Wish:
     @classmethod
     def of(cls, c:GenerateConfig, told:float|None=None) -> Wish: return cls(completed(c), c.difficulty if told is None else told)
 
-    def metadata(self, song_ms:float, negative:bool=False) -> Metadata: # negative: what to lead away from
+    def metadata(self, song_ms:float) -> Metadata:
         "The row's words in the prompt."
         c = self.config
         return Metadata(gamemode=c.gamemode, song_length=song_ms, difficulty=self.told, mapper_id=c.mapper_id, year=c.year,
                         hitsounded=c.hitsounded, global_sv=c.slider_multiplier, cs=c.circle_size, keycount=c.keycount or 4,
-                        hold_note_ratio=c.hold_note_ratio, scroll_speed_ratio=c.scroll_speed_ratio,
-                        descriptors=c.negative_descriptors if negative else c.descriptors)
+                        hold_note_ratio=c.hold_note_ratio, scroll_speed_ratio=c.scroll_speed_ratio, descriptors=c.descriptors)
+
+    def unwanted(self, song_ms:float) -> Metadata:
+        "What guidance leads away from: the same without its style, or, where no style was asked for, without its stars."
+        c, away = self.config, opposite(self.metadata(song_ms), self.config.negative_descriptors)
+        return away if c.descriptors or c.negative_descriptors or c.mapper_id else replace(away, difficulty=None)
 
 # %% ../nbs/57_pipeline.ipynb #3bbbec68
 @patch
@@ -119,7 +123,7 @@ def wanted(self:Audio2Events, c:GenerateConfig) -> list[ContextType]:
 def write(self:Audio2Events, heard:Heard, wishes:Sequence[Wish], wanted, given=(), progress=None) -> list[Generated]:
     "Write contexts over the windows of a song that was heard, a row for each wish."
     c, sampling = wishes[0].config, Sampling.of(wishes[0].config)
-    negatives = [w.metadata(heard.ms, negative=True) for w in wishes] if c.guidance != 1 else None
+    negatives = [w.unwanted(heard.ms) for w in wishes] if c.guidance != 1 else None
     return generate(self.engine, heard.samples, [w.metadata(heard.ms) for w in wishes], [w.config.seed or 0 for w in wishes], wanted, given,
                     sampling, c.lookback, c.lookahead, c.start_time, c.end_time, heard.encoded, negatives, c.parallel, progress)
 
@@ -237,7 +241,7 @@ def finish(self:Song2Map, song:Song, wish:Wish, streams:Sequence[EventStream], p
               "achieved_stars": star_rating(b) if b.hit_objects else 0., "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b),
               "seed": c.seed, "tokens_per_second": self.engine.speed.tokens_per_second, "song_seconds": song.heard.ms / 1000,
               "timing_confidence": timing.confidence, "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
-              "problems": "; ".join(problems) or None}
+              "problems": "; ".join(problems) or None, "unheard": ", ".join(unheard(c, self.language)) or None}
     return Result(b, report, wish.told, listen=lambda: self.mel(song.heard.samples))
 
 # %% ../nbs/57_pipeline.ipynb #ed893a19

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .audio import read_tags
-from .config import GenerateConfig, changed
+from .config import GenerateConfig, LanguageConfig, changed
 from .core import UserError
 from .events import ContextType
 from .osu.beatmap import Beatmap
@@ -17,8 +17,8 @@ from .osu.difficulty import star_rating
 from .parse import hitsounded
 
 # %% auto #0
-__all__ = ['TAKEN', 'OWN_PLACE', 'NAMES', 'check_request', 'read_reference', 'inherited', 'setting_tags', 'difficulty_name',
-           'spread', 'with_seeds', 'title_and_artist', 'place_for', 'free_path']
+__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'check_request', 'unheard', 'read_reference', 'inherited',
+           'setting_tags', 'difficulty_name', 'spread', 'with_seeds', 'title_and_artist', 'place_for', 'free_path']
 
 # %% ../nbs/54_request.ipynb #308fa827
 def _need(ok:bool, sentence:str):
@@ -69,6 +69,16 @@ def check_request(
     "Raises `UserError` naming the first thing that cannot be."
     _need(c.gamemode in gamemodes, f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, gamemodes))} only.")
     for check in (_check_stars, _check_range, _check_timing, _check_sampling, _check_reference): check(c)
+
+# %% ../nbs/54_request.ipynb #db920127
+WORDS = dict(mapper_id="add_mapper_token", year="add_year_token", descriptors="add_descriptors", negative_descriptors="add_descriptors",
+             keycount="add_keycount_token", hold_note_ratio="add_hold_note_ratio_token", scroll_speed_ratio="add_scroll_speed_ratio_token")
+MODES = dict(keycount=(3,), hold_note_ratio=(3,), mania_column_temperature=(3,), scroll_speed_ratio=(1, 3), taiko_hit_temperature=(1,)) # setting -> modes
+
+def unheard(c:GenerateConfig, language:LanguageConfig) -> list[str]:
+    "Settings that were changed but that this model, or this mode, has no use for."
+    speaks = lambda name: getattr(language, WORDS[name]) if name in WORDS else True
+    return [name for name in changed(c) if name in WORDS | MODES and not (speaks(name) and c.gamemode in MODES.get(name, (0, 1, 2, 3)))]
 
 # %% ../nbs/54_request.ipynb #c95e9598
 TAKEN = dict(gamemode="mode", hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar", source="source",
