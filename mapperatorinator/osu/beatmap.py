@@ -352,8 +352,8 @@ class Beatmap(Sections, Settings):
     @property
     def filename(self) -> str: return _filename(self)               # "Artist - Title (Creator) [Version].osu"
 
-    def point_at(self, time:float) -> TimingPoint: return _point_at(self, time)     # red or green line in force
-    def redline_at(self, time:float) -> TimingPoint: return _redline_at(self, time) # red line in force
+    def point_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[0]   # red or green line in force
+    def redline_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[1] # red line in force
     def duration(self, obj:HitObject) -> float: return _duration(self, obj)         # ms, of all slides
     def slide_duration(self, obj:HitObject) -> float: return _duration(self, obj) / getattr(obj, "slides", 1) # ms
     def end_time(self, obj:HitObject) -> float: return obj.time + _duration(self, obj) # ms
@@ -524,22 +524,18 @@ def _sorted_points(beatmap:Beatmap) -> tuple: # (points as seen, times, points i
         beatmap._lookup = list(beatmap.timing_points), [p.time for p in points], points, reds
     return beatmap._lookup
 
-def _point_at(beatmap:Beatmap, time:float) -> TimingPoint: # the last at or before a time, else the first
-    if not beatmap.timing_points: return TimingPoint(0, 1000) # the game's default
-    _, times, points, _ = _sorted_points(beatmap)
-    return points[max(bisect_right(times, time) - 1, 0)]
-
-def _redline_at(beatmap:Beatmap, time:float) -> TimingPoint: # the last red line at or before a time, else the first
-    if not beatmap.timing_points: return TimingPoint(0, 1000)
-    _, times, _, reds = _sorted_points(beatmap)
-    return reds[max(bisect_right(times, time) - 1, 0)]
+def _lines_at(beatmap:Beatmap, time:float) -> tuple: # (line, red line) in force: the last at or before, else the first
+    if not beatmap.timing_points: return TimingPoint(0, 1000), TimingPoint(0, 1000) # the game's default
+    _, times, points, reds = _sorted_points(beatmap)
+    i = max(bisect_right(times, time) - 1, 0)
+    return points[i], reds[i]
 
 def _duration(beatmap:Beatmap, obj:HitObject) -> float: # ms from the start of an object to its end
     if isinstance(obj, (Spinner, Hold)): return max(obj.end_time - obj.time, 0)
     if not isinstance(obj, Slider): return 0.
-    length, point = obj.length or obj.path.natural_length, _point_at(beatmap, obj.time)
-    beats = length * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
-    return beats * min(max(_redline_at(beatmap, obj.time).beat_length, 6), 60000)
+    point, red = _lines_at(beatmap, obj.time)
+    beats = (obj.length or obj.path.natural_length) * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
+    return beats * min(max(red.beat_length, 6), 60000)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #c491dc34
 _TEMPLATE = """osu file format v14
