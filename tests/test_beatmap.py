@@ -154,7 +154,7 @@ def test_slider_ends_of_published_models(capsys):
             if name == "slider_end": expected.append((at, seen["snap"], seen["pos"], seen["pos_refine"]))
             seen[name] = value
         ends = [(int(o.time + int(b.duration(o)) + 1e-5), o) for o in b.hit_objects if isinstance(o, Slider) and len(o.points) < 100]
-        found = [(t, timing.snap_divisor(t), *_tokens(*end_point(o.curve, o.points, o.length))) for t, o in sorted(ends, key=lambda e: e[0])]
+        found = [(t, timing.snap_divisor(t), *_tokens(*end_point(o.curve, tuple(o.points), o.length))) for t, o in sorted(ends, key=lambda e: e[0])]
         wrong += [(f["name"], a, e) for a, e in zip(found, expected) if a != e]
         assert len(found) == len(expected), f["name"]
         n += len(found)

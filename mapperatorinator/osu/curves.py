@@ -183,48 +183,53 @@ class SliderPath(Polyline):
         return self.at(float(back) if np.isscalar(progress) else back)
 
 # %% ../../nbs/10_osu.curves.ipynb #d662f786
-@lru_cache(maxsize=64)
-def _basis(n:int) -> np.ndarray: # (n+1, 50, 1), Bernstein polynomials at 50 even parameters
-    t = np.linspace(0, 1, 50)[:, None]
-    return np.stack([math.comb(n, k) * (1 - t)**(n - k) * t**k for k in range(n + 1)])
+def _bernstein(n:int, u:np.ndarray) -> np.ndarray: # degree, (m,) -> (n+1, m), weights of the control points
+    k = np.arange(n + 1)[:, None]
+    binomials = np.array([[float(math.comb(n, i))] for i in range(n + 1)])
+    return binomials * (1 - u)**(n - k) * u**k
 
-def _chord_length(points:list) -> float: # length of a Bézier by 49 chords
-    d = np.diff((_basis(len(points) - 1) * np.array(points, float)[:, None]).sum(axis=0), axis=0)
-    return float(np.sum(np.sqrt(d[:, 0]**2 + d[:, 1]**2)))
+@lru_cache(maxsize=128)
+def _chord_weights(n:int) -> np.ndarray: return _bernstein(n, np.linspace(0, 1, 50)) # (n+1, 50), even parameters
 
-def _bezier_end(points:list, want:float, length:float) -> tuple[float, float]: # the point at parameter want / length
-    with np.errstate(all="ignore"): u = np.float64(want) / np.float64(length)
-    n, x, y = len(points) - 1, 0., 0.
-    with np.errstate(all="ignore"):
-        for k, (px, py) in enumerate(points):
-            c = math.comb(n, k) * (1 - u)**(n - k) * u**k
-            x += c * px; y += c * py
-    return float(x), float(y)
+def _weigh(points:np.ndarray, weights:np.ndarray) -> np.ndarray: # (n+1, 2), (n+1, m) -> (2, m)
+    return np.sum(weights[:, None] * points[:, :, None], axis=0)
+
+def _chord_length(points:np.ndarray) -> float: # length of a Bézier by 49 chords
+    d = np.diff(_weigh(points, _chord_weights(len(points) - 1)), axis=1)
+    return float(np.sum(np.sqrt(d[0]**2 + d[1]**2)))
 
 # %% ../../nbs/10_osu.curves.ipynb #95f636a5
-def _pieces_end(pieces:list[list], want:float) -> tuple[float, float]: # the end of a chain of Béziers
-    lengths = [_chord_length(p) for p in pieces]
-    if len(pieces) == 1: return _bezier_end(pieces[0], max(0, want), lengths[0])
-    with np.errstate(all="ignore"): breaks = [*(np.cumsum(lengths[:-1]) / np.float64(sum(lengths))), 1.]
-    i = next(i for i, b in enumerate(breaks) if b >= 1)
-    last = max(0, lengths[-1] - (sum(lengths) - want))
-    return _bezier_end(pieces[i], last if i == len(pieces) - 1 else lengths[i], lengths[i])
+def _last_piece(lengths:list[float]) -> int: # the first piece whose end has all the length behind it
+    if len(lengths) == 1 or not sum(lengths): return len(lengths) - 1
+    shares = [*(np.cumsum(lengths[:-1]) / sum(lengths)), 1.]
+    return next(i for i, share in enumerate(shares) if share >= 1)
 
-def _arc_end(points:list, want:float) -> Optional[tuple[float, float]]: # the end of an arc; None when there is none
+def _pieces_end(pieces:list, want:float) -> tuple[float, float]: # the end of a chain of Béziers
+    pieces = [np.array(p, float) for p in pieces]
+    lengths = [_chord_length(p) for p in pieces]
+    asked = [*lengths[:-1], max(0, lengths[-1] - (sum(lengths) - want))]
+    i = _last_piece(lengths)
+    with np.errstate(all="ignore"):
+        weights = _bernstein(len(pieces[i]) - 1, np.array([asked[i]]) / lengths[i])
+        return tuple(_weigh(pieces[i], weights)[:, 0].tolist())
+
+def _arc_end(points:Sequence, want:float) -> Optional[tuple[float, float]]: # the end of an arc; None when there is none
     if (arc := circle_through(*(complex(*p) for p in points))) is None: return None
-    centre, radius, _, sweep = arc
-    if (full := abs(sweep) * radius) > want: sweep *= want / full
-    dx, dy, cos, sin = points[0][0] - centre.real, points[0][1] - centre.imag, float(np.cos(sweep)), float(np.sin(sweep))
+    centre, _, _, sweep = arc
+    dx, dy = points[0][0] - centre.real, points[0][1] - centre.imag
+    if (full := abs(sweep) * math.sqrt(dx * dx + dy * dy)) > want: sweep *= want / full
+    cos, sin = math.cos(sweep), math.sin(sweep)
     return dx * cos - dy * sin + centre.real, dx * sin + dy * cos + centre.imag
 
+@lru_cache(maxsize=1 << 12)
 def end_point(
     kind:str,          # B, P, L or C
-    points:Sequence,   # (x, y) pairs, the head first
+    points:tuple,      # (x, y) pairs, the head first
     length:float,      # px asked for
-) -> tuple[float, float]: # px; may be NaN for a path of no length
+) -> tuple[float, float]: # px; the last point for a path of no length
     "Where published models believe a slide ends: by curve parameter, not by arc length."
-    points = [(float(x), float(y)) for x, y in points]
     if kind == "C" or len(points) < 2: return points[-1]
     if len(points) > 1000: return SliderPath(kind, points, length).end # binomials of this size leave the doubles
     if kind == "P" and len(points) == 3 and (end := _arc_end(points, length)): return end
-    return _pieces_end([[a, b] for a, b in zip(points, points[1:])] if kind == "L" else split_doubled(points), length)
+    end = _pieces_end(list(zip(points, points[1:])) if kind == "L" else split_doubled(points), length)
+    return end if all(map(math.isfinite, end)) else points[-1]
