@@ -222,7 +222,7 @@ _E = EventType
 OBJECT_RULES = ("the line decides the sound bank", "holds pair by column", "objects in order of time", "straight sliders are lines",
                 "arcs have three points", "velocities the game has", "a path a little short is drawn on", "nearest point of the path",
                 "sounds sized to the slides", "no slider without a length", "nothing ends before it starts", "anchors stand at their time",
-                "stacks only where places matter", "the median counts milliseconds", "bars before the first object")
+                "stacks only where places matter", "an end goes to the shape it fits", "the median counts milliseconds", "bars before the first object")
 RULES = (*LINE_RULES, *OBJECT_RULES)
 
 class Reference(Assembler):
@@ -271,11 +271,21 @@ class Reference(Assembler):
         if kinds and kinds[0] is _E.PERFECT_ANCHOR and "arcs have three points" in self.rules: letter = "P"
         return letter, points
 
+    def slider_head(self, g):
+        if "an end goes to the shape it fits" in self.rules: self.sliders, self.lasts = [], []
+        super().slider_head(g)
+
+    def take_last(self, head, end):
+        if "an end goes to the shape it fits" not in self.rules: return super().take_last(head, end)
+        return self.lasts[-1] if self.lasts and self.lasts[-1].time > head.time else None
+
     def slider(self, g):
-        last, head = self.open.pop("last", None), self.end(g, "slider")
-        if head is None or last is None or last.time <= head.time or not self.anchors: return
+        if (found := self.take_slider(g)) is None: return
+        head, last = found.head, self.take_last(found.head, g)
+        if not self.sliders: self.lasts = []
+        if last is None or not found.anchors or round(g.time) <= round(head.time): return
         self.now, slides = round(head.time), max(round((g.time - head.time) / (last.time - head.time)), 1)
-        letter, pts = self.curve(head, self.anchors)
+        letter, pts = self.curve(head, found.anchors)
         if SliderPath(letter, pts).natural_length < 1e-3 and "no slider without a length" not in self.rules: return self.circle(head)
         before, shaped = self.sv, self.shape(head, letter, pts, (g.time - head.time) / slides, g)
         if shaped is None: return
@@ -320,7 +330,7 @@ class Reference(Assembler):
 def spoken(case):
     "Language, events and red lines of a case."
     language = LanguageConfig(types_first=case["types_first"], add_sv=case["add_sv"], add_positions=case["add_positions"], position_precision=1,
-                              mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"], position_refinement=None)
+                              mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"], position_refinement=None, slider_version=1)
     events = [Event(_E[kind], value) for kind, value in case["events"]]
     return language, EventStream(events, event_times(events, language.types_first)), [TimingPoint(*p) for p in case["timing"]]
 
