@@ -20,7 +20,7 @@ from .osu.timing import Timing, TimingBuilder
 from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEIGHT', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time', 'end_holds',
+__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time', 'end_holds',
            'size_hitsounds', 'fix_combos', 'preview_point', 'preempt', 'set_breaks', 'clean', 'completed', 'lead_in',
            'settings_of', 'assemble']
 
@@ -81,6 +81,7 @@ def one_at_a_time(
 
 # %% ../nbs/55_postprocess.ipynb #e05137e7
 WIDTH, HEIGHT = 512, 384 # px
+FAR = 10_000 # px: control points beyond are a mistake
 
 def _into(low:float, high:float, size:int) -> int: # whole px by which [low, high] must move into [0, size]
     return math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
@@ -96,6 +97,13 @@ def _fold(s:Slider):
     "Half the way, twice as often."
     s.length, s.slides = s.length / 2, s.slides * 2
 
+def _straighten(s:Slider) -> bool: # whether anything changed
+    "A straight slider for one with control points that no file can hold."
+    if max(abs(v) for p in s.control_points for v in p) <= FAR: return False
+    x, y = s.path.end
+    s.curve, s.points, s.segments = "L", [s.pos, (round(x), round(y))], []
+    return True
+
 def _place(s:Slider) -> bool: # whether anything changed
     "Bring a slider inside."
     changed = False
@@ -104,6 +112,7 @@ def _place(s:Slider) -> bool: # whether anything changed
         (x0, y0), (x1, y1) = v.min(0), v.max(0)
         if x1 - x0 <= WIDTH and y1 - y0 <= HEIGHT: break
         _fold(s); changed = True
+    changed |= _straighten(s)
     dx, dy = _into(x0, x1, WIDTH), _into(y0, y1, HEIGHT)
     if dx or dy: _move(s, dx, dy)
     return changed or bool(dx or dy)
@@ -133,14 +142,14 @@ def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itse
     else: return _circle(s)
     return s
 
-def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, and really a path
-    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10
+def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, really a path, and no more slides than the game reads
+    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= 9000
 
 # %% ../nbs/55_postprocess.ipynb #8768e7c8
 def end_in_time(
     map:Beatmap,     # changed in place; in time order
     gap:float=20.,   # ms between an end and the next start
-    shortest:float=200., # ms: shorter spinners are dropped
+    shortest:float=100., # ms: shorter spinners are dropped
 ) -> int:            # objects changed or dropped
     "Sliders and spinners end before the next object starts."
     out, changed = [], 0

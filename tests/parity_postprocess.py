@@ -58,7 +58,7 @@ def reach(timing, time, d, rules):
     low, high = round(red.time), after.time if after else math.inf
     if "a section ends at the next red line" not in rules:
         floor = low if red is not timing.red[0] else -math.inf
-        return {min(max(t, floor), high) for t in candidates(red, time, d, rules)}
+        return {min(max(t, floor), high) for t in candidates(red, time, d, rules)} | ({high} if after else set())
     before = timing.redline_at(low - 1)
     out = {t for t in candidates(red, time, d, rules) if low - 20 <= t <= high + 20}
     out |= {t for t in candidates(before, time, d, rules) if t <= low + 20}
