@@ -20,9 +20,9 @@ from .osu.timing import Timing, TimingBuilder
 from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time', 'end_holds',
-           'size_hitsounds', 'fix_combos', 'preview_point', 'preempt', 'set_breaks', 'clean', 'completed', 'lead_in',
-           'settings_of', 'assemble']
+__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
+           'end_in_time', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes', 'ease_jumps',
+           'preview_point', 'preempt', 'set_breaks', 'clean', 'completed', 'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -224,6 +224,52 @@ def fix_combos(
             start += _cut(timing, objects[start:i + 1], longest); changed += mark(start)
     return changed
 
+# %% ../nbs/55_postprocess.ipynb #24ea4440
+PLATE = 106.75 # px, width of the catcher's plate at CS 5
+GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
+CALM = 2.7 # stars: below, a map needs no hyperdash
+
+def _caught(map:Beatmap, s:Slider) -> list[tuple[float, float]]: # (ms, x) of what a juice stream drops, its head first
+    tick = 100 * map.slider_multiplier * map.point_at(s.time).velocity / map.tick_rate / (s.length or s.path.natural_length)
+    inner, path, span = [j * tick for j in range(1, math.ceil(1 / tick - .01))], s.path, map.slide_duration(s)
+    shares = [k + u for k in range(s.slides) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
+    return [(s.time, s.x), *((s.time + u * span, path.ball(u / s.slides, s.slides)[0]) for u in shares)]
+
+def fruits(map:Beatmap) -> list[tuple[float, float, int]]: # (ms, x, index of its object), in time order
+    "All that must be caught: fruits, droplets, repeats and tails."
+    out = []
+    for i, o in enumerate(map.hit_objects):
+        if isinstance(o, Slider): out += [(t, x, i) for t, x in _caught(map, o)]
+        elif isinstance(o, Circle): out.append((o.time, o.x, i))
+    return sorted(out)
+
+def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, signed; indices of the objects left and reached)
+    "Where the catcher must hyperdash."
+    half, out = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2, []
+    reach, last, caught = half, 0, fruits(map)
+    for (t, x, i), (u, y, j) in zip(caught, caught[1:]):
+        side = 1 if y > x else -1
+        spare = int(u) - int(t) - GRACE - (abs(y - x) - (reach if side == last else half))
+        if spare < 0: out.append((side * -spare, i, j))
+        reach, last = half if spare < 0 else min(spare, half), side
+    return out
+
+# %% ../nbs/55_postprocess.ipynb #14c50434
+def _nearer(o:HitObject, far:float) -> bool: # whether it could be moved all the way
+    "Move an object by the px that it is too far."
+    step, before = -int(math.copysign(math.ceil(abs(far)), far)), o.x
+    if isinstance(o, Slider): _move(o, step, 0); _place(o)
+    else: o.x = min(max(before + step, 0), WIDTH)
+    return o.x == before + step
+
+def ease_jumps(map:Beatmap) -> int: # objects moved
+    "Catch for beginners: pull fruits and juice streams just as near as the catcher can dash."
+    moved, stuck = set(), set()
+    while found := next(((far, j) for far, i, j in hyperdashes(map) if i != j and j not in stuck), None):
+        far, j = found
+        (moved if _nearer(map.hit_objects[j], far) else stuck).add(j)
+    return len(moved - stuck)
+
 # %% ../nbs/55_postprocess.ipynb #da62b50d
 def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
@@ -313,4 +359,5 @@ def assemble(
     builder = found.apply(TimingBuilder(lead_in([replace(p, effects=p.effects & ~1) for p in timing.red], first)))
     map.timing_points, map.hit_objects = builder.points(), found.objects
     report.update(clean(map)); report.update(found.dropped)
+    if map.mode == 2 and (config.difficulty or CALM) < CALM: report["ease_jumps"] += ease_jumps(map)
     return map
