@@ -13,8 +13,8 @@ from .core import UserError
 
 # %% auto #0
 __all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'GenerateConfig',
-           'TrainConfig', 'EvalConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict', 'changed',
-           'Setting', 'settings_table']
+           'TrainConfig', 'EvalConfig', 'CheckConfig', 'known_keys', 'preset_names', 'load_preset', 'compose',
+           'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -246,6 +246,25 @@ class EvalConfig:
     output: str = ""                     # folder that keeps the maps; empty: thrown away
     seed: int = 0
     device: str = "auto"                 # auto, cpu, cuda, mps
+
+@dataclass(frozen=True)
+class CheckConfig:
+    "Where `osu.check` begins to complain; chosen so that maps made by people pass."
+    field_margin: float = 64.0          # px by which the path of a slider may leave the playfield
+    overlap: float = 2.0                # ms by which an object may begin before the last one is over
+    snap_tolerance: float = 2.0         # ms a note may lie beside a tick
+    off_grid: float = 0.5               # share of notes on no tick of 1/1 to 1/16 beat
+    short_slider: float = 10.0          # ms a slide should last
+    long_object: float = 120_000.0      # ms an object may last
+    stack: int = 32                     # objects in a row in one place
+    one_place: float = 0.7              # share of objects in one place
+    copied_bars: int = 8                # equal bars in a row
+    copied_share: float = 0.6           # share of bars that repeat an earlier one to the pixel
+    long_gap: float = 30_000.0          # ms without objects outside breaks
+    coverage: float = 0.5               # share of the song between the first and the last object
+    crowd: int = 60                     # objects within a second
+    silence: float = -50.0              # dB below the loud parts of the song
+    stars: float = 0.15                 # share by which the star rating may miss the request; a half star always may
 
 # %% ../nbs/01_config.ipynb #8db03aa0
 def known_keys(cls, prefix:str="") -> list[str]:
