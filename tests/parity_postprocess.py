@@ -19,15 +19,19 @@ from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.postprocess import lead_in, snap_overlaps
 from mapperatorinator.unparse import SLACK, Assembler, curve_of, event_times, groups, to_hit_objects, zigzag
 
+def spared(model, want, needed, idle):
+    "The needed rules that are left when those of `idle` that change nothing are taken out: all at once, else half by half."
+    if model(needed - set(idle)) == want: return needed - set(idle)
+    if len(idle) == 1: return needed
+    needed = spared(model, want, needed, idle[:len(idle) // 2])
+    return spared(model, want, needed, idle[len(idle) // 2:])
+
 def explain(ours, model, rules, want):
     "True when equal; the names of the fixes that explain a difference; False when none do. `model(rules)`: ours with rules put back."
     if model(frozenset()) != ours: return False
     if ours == want: return True
-    needed = frozenset(rules)
-    if model(needed) != want: return False
-    for rule in rules:
-        if model(needed - {rule}) == want: needed -= {rule}
-    return " + ".join(sorted(needed))
+    if model(frozenset(rules)) != want: return False
+    return " + ".join(sorted(spared(model, want, frozenset(rules), rules)))
 
 # --- resnap --------------------------------------------------------------------------------------------------------------
 
@@ -54,7 +58,7 @@ def reach(timing, time, d, rules):
     low, high = round(red.time), after.time if after else math.inf
     if "a section ends at the next red line" not in rules:
         floor = low if red is not timing.red[0] else -math.inf
-        return {min(max(t, floor), high) for t in candidates(red, time, d, rules)}
+        return {min(max(t, floor), high) for t in candidates(red, time, d, rules)} | ({high} if after else set())
     before = timing.redline_at(low - 1)
     out = {t for t in candidates(red, time, d, rules) if low - 20 <= t <= high + 20}
     out |= {t for t in candidates(before, time, d, rules) if t <= low + 20}
@@ -201,10 +205,12 @@ def close(a, b, tolerance=5e-7): return bool(np.allclose(a, b, rtol=0, atol=tole
 def path_cases(data):
     for i, c in enumerate(data["slider_path"]):
         kind, points, name = c["type"][0], [tuple(p) for p in c["points"]], f"slider_path {i}"
-        path, (point, progress) = SliderPath(kind, points), c["progress_of"]
+        path = SliderPath(kind, points)
         yield name, "path", close(path.total, c["length"]) and len(path.vertices) == c["vertices"]
         yield name, "path position", all(close(path.at(float(t)), at) for t, *at in c["at"])
-        yield name, "path progress", close(path.progress_of(point), progress) or nearest(path, point, progress)
+        if "progress_of" in c:
+            point, progress = c["progress_of"]
+            yield name, "path progress", close(path.progress_of(point), progress) or nearest(path, point, progress)
         if "expected" in c:
             wanted, length, *end = c["expected"]
             cut = SliderPath(kind, points, wanted)
@@ -216,7 +222,7 @@ _E = EventType
 OBJECT_RULES = ("the line decides the sound bank", "holds pair by column", "objects in order of time", "straight sliders are lines",
                 "arcs have three points", "velocities the game has", "a path a little short is drawn on", "nearest point of the path",
                 "sounds sized to the slides", "no slider without a length", "nothing ends before it starts", "anchors stand at their time",
-                "stacks only where places matter", "the median counts milliseconds", "bars before the first object")
+                "stacks only where places matter", "an end goes to the shape it fits", "the median counts milliseconds", "bars before the first object")
 RULES = (*LINE_RULES, *OBJECT_RULES)
 
 class Reference(Assembler):
@@ -239,8 +245,8 @@ class Reference(Assembler):
         self.live.put(round(time), what)
 
     def sample(self, g, volume=False):
-        text = super().sample(g, volume)
-        return text.replace(":0:", ":-1:", 1) if "the line decides the sound bank" in self.rules else text
+        normal, addition, bank, rest = super().sample(g, volume).split(":", 3)
+        return f"{normal}:{addition}:{-1 if 'the line decides the sound bank' in self.rules else bank}:{rest}"
 
     def end(self, g, key):
         unchecked = "nothing ends before it starts" in self.rules and key.split(" ")[0] in ("spinner", "denden", "hold")
@@ -265,11 +271,21 @@ class Reference(Assembler):
         if kinds and kinds[0] is _E.PERFECT_ANCHOR and "arcs have three points" in self.rules: letter = "P"
         return letter, points
 
+    def slider_head(self, g):
+        if "an end goes to the shape it fits" in self.rules: self.sliders, self.lasts = [], []
+        super().slider_head(g)
+
+    def take_last(self, head, end):
+        if "an end goes to the shape it fits" not in self.rules: return super().take_last(head, end)
+        return self.lasts[-1] if self.lasts and self.lasts[-1].time > head.time else None
+
     def slider(self, g):
-        last, head = self.open.pop("last", None), self.end(g, "slider")
-        if head is None or last is None or last.time <= head.time or not self.anchors: return
+        if (found := self.take_slider(g)) is None: return
+        head, last = found.head, self.take_last(found.head, g)
+        if not self.sliders: self.lasts = []
+        if last is None or not found.anchors or round(g.time) <= round(head.time): return
         self.now, slides = round(head.time), max(round((g.time - head.time) / (last.time - head.time)), 1)
-        letter, pts = self.curve(head, self.anchors)
+        letter, pts = self.curve(head, found.anchors)
         if SliderPath(letter, pts).natural_length < 1e-3 and "no slider without a length" not in self.rules: return self.circle(head)
         before, shaped = self.sv, self.shape(head, letter, pts, (g.time - head.time) / slides, g)
         if shaped is None: return
@@ -314,7 +330,7 @@ class Reference(Assembler):
 def spoken(case):
     "Language, events and red lines of a case."
     language = LanguageConfig(types_first=case["types_first"], add_sv=case["add_sv"], add_positions=case["add_positions"], position_precision=1,
-                              mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"], position_refinement=None)
+                              mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"], position_refinement=None, slider_version=1)
     events = [Event(_E[kind], value) for kind, value in case["events"]]
     return language, EventStream(events, event_times(events, language.types_first)), [TimingPoint(*p) for p in case["timing"]]
 
@@ -372,6 +388,9 @@ def convert_cases(data):
 
 def postprocess(folder):
     "All cases of the family: (name, version, what, result)."
-    data = json.loads((folder/"postprocess_timing_oracles.json").read_text(encoding="utf-8"))
+    yield from cases_of(json.loads((folder/"postprocess_timing_oracles.json").read_text(encoding="utf-8")))
+
+def cases_of(data):
+    "The cases of oracles laid out as in the fixtures."
     for cases in (resnap_cases, timing_change_cases, path_cases, convert_cases):
         for name, what, result in cases(data): yield name, "-", what, result

@@ -14,8 +14,10 @@ from mapperatorinator.postprocess import (assemble, clean, completed, end_holds,
                                           preview_point, resnap, set_breaks, size_hitsounds, snap_overlaps)
 from mapperatorinator.timing import manual
 from mapperatorinator.unparse import Group
+import oracles_postprocess, parity_postprocess
 
 DATA = pathlib.Path(__file__).resolve().parents[2] / "shared/data"
+FIXTURES = DATA.parent / "fixtures"
 RED = [TimingPoint(0, 500)]
 
 def new(*objects, mode=0, points=RED, **settings): return Beatmap.new(mode=mode, timing_points=list(points), hit_objects=list(objects), **settings)
@@ -203,3 +205,21 @@ def test_human_maps_survive(mode, glob):
         old, new_ = (np.array([o.time for o in m.hit_objects]) for m in (human, made))
         assert len(old) == len(new_) and np.abs(np.sort(old) - new_).max() <= 5
         assert sum(clean(made).values()) == 0
+
+# -- beside the reference ----------------------------------------------------------------------------------------------
+
+def unexplained(cases): return [(name, what) for name, _, what, result in cases if result is False]
+
+def test_small_oracles():
+    cases = list(parity_postprocess.cases_of(oracles_postprocess.DATA))
+    assert len(cases) == 83 and not unexplained(cases)
+    assert [r for n, _, w, r in cases if (n, w) == ("convert 1", "mania objects")] == ["holds pair by column + the line decides the sound bank"]
+
+def test_a_wrong_oracle_is_not_explained():
+    case = oracles_postprocess.CONVERT[0]
+    wrong = case | {"object_lines": [l.replace("140.0", "150.0") for l in case["object_lines"]], "timing_lines": case["timing_lines"][:-1]}
+    assert [r for *_, r in parity_postprocess.convert_cases({"convert": [wrong]})] == [False, False]
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs ../shared/fixtures")
+def test_all_oracles():
+    assert not unexplained(parity_postprocess.postprocess(FIXTURES))

@@ -87,11 +87,11 @@ def _snap_divisor(timing:Timing, time:float, tolerance:float) -> int: # 1..16, 0
 def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float: # ms on a tick of 1/divisor, or as it was
     if divisor < 1 or not timing.red: return time
     red, after = timing.redline_at(time), timing.next_redline(time)
-    if red.beat_length <= 0: return time
-    k = round((time - red.time) * divisor / red.beat_length)
-    ticks = [red.time + j * red.beat_length / divisor for j in (k - 1, k, k + 1)]
+    step, since = red.beat_length / divisor, time - red.time
+    k = round(since / step) if step >= 1 else 0 # faster "tempos" are effects and have no grid
+    ticks = [red.time + j * step for j in (k - 1, k, k + 1)] if step >= 1 else [red.time]
     if red is not timing.red[0]: ticks = [max(t, red.time) for t in ticks]
-    if after: ticks = [min(t, after.time) for t in ticks]
+    if after: ticks = [*(min(t, after.time) for t in ticks), after.time]
     best = min(ticks, key=lambda t: abs(t - time))
     return time if abs(best - time) < 1 or abs(best - time) > max_distance else math.floor(best + 1e-6)
 
