@@ -136,6 +136,9 @@ class ModelConfig:
     frame_heads: int = 3        # onset, beat and downbeat logits per frame from the encoder (ours); 0: none
     time_start: int = 0         # first id of the time tokens; set from the tokenizer
     time_end: int = 0           # one past their last id
+    conditions: list[str] = field(default_factory=list) # heard beside the mel: difficulty, mapper, song_position (v30, v31)
+    condition_width: int = 128  # channels of each of them
+    num_mappers: int = 0        # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
 # %% ../nbs/01_config.ipynb #2f87506d

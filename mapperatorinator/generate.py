@@ -309,9 +309,10 @@ def append(self:Run, p:Place, k:int, written:Written):
     "Add what a place wrote to its context."
     w, s, first = p.window, p.row.contexts[k].stream, self.engine.language.types_first
     limit = np.inf if w.last else w.time_ms + self.engine.language.window_ms - self.reach(w)[1]
+    reference, end = self.sampling.reference, w.time_ms + self.engine.language.window_ms
     s.events += self.kept(p, k, written)
-    s.times = event_times(s.events, first, s.times)
-    while self.sampling.reference and s.times and s.times[-1] > limit: s.events.pop(); s.times.pop()
+    s.times = event_times(s.events, first, s.times, end if reference else None) # there, anchors reach out to what is yet to come
+    while reference and s.times and s.times[-1] > limit: s.events.pop(); s.times.pop()
 
 @patch
 def silent(self:Run, p:Place, k:int, written:Written) -> bool:

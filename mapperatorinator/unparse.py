@@ -45,7 +45,8 @@ def event_times(
     end:Optional[int]=None,     # ms: what follows after the last event; None: its time
 ) -> list[int]:
     "The time of every event, in ms."
-    times, floating, now = _running(events, known, types_first), False, 0
+    times, floating = _running(events, known, types_first), False
+    now = (times[-1] if events else 0) if end is None else end
     n, step = len(events), 1 if types_first else -1
     for i in range(n)[::step]:
         kind = events[i].type

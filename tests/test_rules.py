@@ -1,5 +1,4 @@
 "Logit rules: equal to transformers' processors where those exist, and to the words of the specification elsewhere."
-import numpy as np
 import gzip
 from functools import cache
 
@@ -11,10 +10,10 @@ from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.events import ContextType, EventStream, EventType
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.parse import Parser
-from mapperatorinator.rules import (Columns, ConditionalTemperature, Grammar, Machine, calm, Guidance, LookBack, LookBackShare, MonotonicTime, Temperature, TimeBias,
-                                    TopK, TopP, lines_of, still_open)
-from mapperatorinator.tokenizer import EOS, SOS, Tokenizer
 from mapperatorinator.generate import MARKS, whole_groups
+from mapperatorinator.rules import (Columns, ConditionalTemperature, Grammar, Guidance, LookBack, LookBackShare, Machine, MonotonicTime, Temperature,
+                                    TimeBias, TopK, TopP, calm, lines_of, still_open)
+from mapperatorinator.tokenizer import EOS, SOS, Tokenizer
 
 E, C = EventType, ContextType
 language = compose(LanguageConfig, preset="embedded", src_seq_len=128)
@@ -104,7 +103,7 @@ def test_timing_kiai_and_speeds_are_grammatical(shared, preset):
     c = compose(LanguageConfig, preset=preset)
     for m in human_maps(shared, 3) + human_maps(shared, 0):
         p = Parser(c)
-        for context, stream in ((C.TIMING, p.timing_events(m)), (C.KIAI, p.kiai_events(m)), (C.SV, p.scroll_speed_events(m))):
+        for context, stream in ((C.TIMING, p.timing_events(m)), (C.KIAI, p.kiai_events(m)), (C.SV, p.context(C.SV, m))):
             assert not legal_line(stream, lines_of(c, context, m.mode), c.types_first), (preset, context)
 
 @pytest.mark.parametrize("preset", [*VERSIONS, "v29", "v32-mini"])
@@ -152,7 +151,7 @@ def test_columns_hold_one_thing_at_a_time(preset):
     for r in rules: r.reset(torch.tensor([prompt] * 2))
     for _ in range(600):
         p = torch.randn(2, t.vocab_out, generator=g) * 2
-        p[:, rule.ends] = float("-inf"); p[:, t.id(E.TIME_SHIFT, 1):t.range(E.TIME_SHIFT)[1]] -= 5
+        p[:, rule.ends] = float("-inf"); p[:, slice(*t.range(E.TIME_SHIFT))] -= torch.arange(101 + 1)
         for r in rules: p = r(p)
         if not torch.isfinite(p).any(1).all(): break # time is used up
         out.append(torch.multinomial(p.softmax(-1), 1, generator=g)[:, 0])

@@ -4,20 +4,29 @@
 
 # %% ../../nbs/42_model.hub.ipynb #7a0dec78
 from __future__ import annotations
-import json
+import contextlib, json, pickle, re, tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Sequence
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ..config import LanguageConfig, ModelConfig, from_dict
 from ..core import UserError, asset, atomic_path, write_atomic
-from .mapper import Mapper
-from ..tokenizer import Tokenizer
+from ..events import ContextType, EventType
+from .mapper import Conditioning, Mapper
+from .published import (
+    family_of, from_published, infer_published, preset_of, published_config, published_language, published_model, to_published)
+from ..prompt import Metadata
+from ..spectrogram import MelSpectrogram
+from ..tokenizer import Range, Tokenizer
 
 # %% auto #0
-__all__ = ['Bundle', 'new_bundle', 'save_bundle', 'find_model', 'load_bundle']
+__all__ = ['CARD', 'SHORT', 'OLD_CLASSES', 'Bundle', 'new_bundle', 'default_card', 'save_bundle', 'Address', 'fetch',
+           'missing_files', 'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'load_bundle']
 
 # %% ../../nbs/42_model.hub.ipynb #ee121b74
 @dataclass
@@ -28,9 +37,23 @@ class Bundle:
     language: LanguageConfig
     path: Path|None = None
     gamemodes: list[int]|None = None # modes it has learnt; None: all of its language
+    published: dict|None = None      # its config.json, when it came in the published layout
+    root: str|None = None            # of a model for one game mode: the model for all, which writes the timing
 
     def __post_init__(self):
         if self.gamemodes is None: self.gamemodes = list(self.language.gamemodes)
+
+    def condition(self,
+        metadata:Metadata,        # the request
+        times_ms:Sequence[float], # where each window begins
+    ) -> Conditioning|None: # one row per window
+        "The request as the encoder hears it; None for models that hear nothing but the song."
+        if not self.model.c.conditions: return None
+        n, length, times = len(times_ms), max(metadata.song_length, 1.), torch.tensor(times_ms, dtype=torch.float32)
+        known, unknown = self.tokenizer.mapper_idx, self.model.c.num_mappers
+        stars = 5. if metadata.difficulty is None else metadata.difficulty
+        place = torch.stack([times, times + self.language.window_ms], 1) / length
+        return Conditioning(torch.full((n,), stars), torch.full((n,), known.get(metadata.mapper_id, unknown)), place).to(self.model.device)
 
 def new_bundle(
     conf:ModelConfig,        # sizes; vocabulary and window sizes are filled in from the language
@@ -38,7 +61,6 @@ def new_bundle(
     tokenizer:Tokenizer|None=None,
 ) -> Bundle:
     "A fresh, untrained model for a language."
-    from mapperatorinator.events import EventType
     tok = tokenizer or Tokenizer.from_config(language)
     start, end = tok.range(EventType.TIME_SHIFT)
     conf = replace(conf, vocab_in=tok.vocab_in, vocab_out=tok.vocab_out, time_start=start, time_end=end,
@@ -46,45 +68,204 @@ def new_bundle(
     return Bundle(Mapper(conf), tok, language)
 
 # %% ../../nbs/42_model.hub.ipynb #8ff7693b
+CARD = """---
+library_name: mapperatorinator
+pipeline_tag: audio-to-audio
+tags: [osu, beatmap, music]
+---
+# {title}
+
+Writes osu! beatmaps ({modes}) for windows of {window:.1f} s. {params:.1f} M parameters, {vocabulary} tokens.
+
+```python
+from mapperatorinator.model.hub import load_bundle
+bundle = load_bundle("this repository or a folder with its files")
+```
+"""
+
+def default_card(bundle:Bundle, title:str="A Mapperatorinator model") -> str: # README.md
+    "A plain model card; better is one that also says what the model learnt from."
+    modes = ", ".join(("standard", "taiko", "catch", "mania")[m] for m in bundle.gamemodes)
+    return CARD.format(title=title, modes=modes, window=bundle.language.window_ms / 1000, params=bundle.model.n_params() / 1e6,
+                       vocabulary=bundle.tokenizer.vocab_out)
+
+def _contents(bundle:Bundle) -> tuple[dict[str, Tensor], dict[str, dict]]: # weights, JSON files
+    c, state = bundle.model.c, bundle.model.state_dict()
+    if bundle.published is None:
+        return state, {"config.json": {"model_type": "mapperatorinator", "layout": 1, "gamemodes": bundle.gamemodes, "model": asdict(c),
+                                       "language": asdict(bundle.language)}}
+    config, generation = published_config(c, bundle.published)
+    return to_published(state, c, config), {"config.json": config, "generation_config.json": generation}
+
+# %% ../../nbs/42_model.hub.ipynb #25bd68b4
 def save_bundle(
     bundle:Bundle,
     folder:str|Path,
     dtype:torch.dtype=torch.float32, # of the stored weights
-    card:str="",                     # text of README.md, the model card
+    card:str|None=None,              # text of README.md, the model card; None: a plain one
 ):
     "Write config.json, tokenizer.json, model.safetensors and a card."
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in bundle.model.state_dict().items()}
+    weights, files = _contents(bundle)
+    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}
     with atomic_path(folder/"model.safetensors") as tmp: save_file(weights, tmp, {"format": "pt"}); tmp.chmod(0o644)
     bundle.tokenizer.save(folder/"tokenizer.json")
-    conf = {"model_type": "mapperatorinator", "layout": 1, "gamemodes": bundle.gamemodes,
-            "model": asdict(bundle.model.c), "language": asdict(bundle.language)}
-    write_atomic(folder/"config.json", json.dumps(conf, indent=1))
-    if card: write_atomic(folder/"README.md", card)
+    for name, content in files.items(): write_atomic(folder/name, json.dumps(content, indent=1))
+    write_atomic(folder/"README.md", card or default_card(bundle))
 
 # %% ../../nbs/42_model.hub.ipynb #9167032b
-def find_model(name:str|Path) -> Path:
-    "Folder of a model. Raises `UserError` naming what was looked for."
-    if str(name) == "embedded": return Path(asset("embedded"))
-    folder = Path(name).expanduser()
-    if not folder.is_dir(): raise UserError(f"No model '{name}': expected 'embedded' or a folder with config.json, tokenizer.json "
-                                            "and model.safetensors.")
-    missing = [f for f in ("config.json", "tokenizer.json", "model.safetensors") if not (folder/f).is_file()]
-    if missing: raise UserError(f"The model folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder.")
+SHORT = {"v28": "OliBomby/Mapperatorinator-v28", "v29": "OliBomby/Mapperatorinator-v29.1", "v30": "OliBomby/Mapperatorinator-v30",
+         "v31": "OliBomby/Mapperatorinator-v31", "v32": "OliBomby/Mapperatorinator-v32", "v32-mini": "OliBomby/Mapperatorinator-v32-mini"}
+_ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(/(?P<subfolder>gamemode=\d))?(@(?P<revision>[\w./-]+))?")
+
+@dataclass(frozen=True)
+class Address:
+    "A model on the hub."
+    repo: str
+    revision: str|None = None
+    subfolder: str = ""
+
+    @classmethod
+    def of(cls, name:str) -> Address:
+        "Read `owner/name[/gamemode=N][@revision]` or a short name. Raises `UserError` for anything else."
+        short, at, revision = name.partition("@")
+        m = _ADDRESS.fullmatch(SHORT.get(short, short) + at + revision)
+        if m: return cls(m["repo"], m["revision"], m["subfolder"] or "")
+        raise UserError(f"No model '{name}': expected embedded, {', '.join(SHORT)}, a folder with config.json, tokenizer.json and "
+                        "model.safetensors, or owner/name on the Hugging Face hub.")
+
+    def __str__(self): return self.repo + f"/{self.subfolder}" * bool(self.subfolder) + (f"@{self.revision}" if self.revision else "")
+
+# %% ../../nbs/42_model.hub.ipynb #eb74d787
+@contextlib.contextmanager
+def _hub_errors(name:str):
+    "What the hub refuses, as a sentence."
+    from huggingface_hub import errors as e
+    said = [(e.GatedRepoError, "is gated: accept its terms on its page on huggingface.co, then log in with `hf auth login`"),
+            (e.RepositoryNotFoundError, "is not on the hub, or is private: check the spelling, or log in with `hf auth login`"),
+            (e.RevisionNotFoundError, "has no such revision: give a branch, tag or commit that its page lists"),
+            (e.LocalEntryNotFoundError, "is not in the cache and the hub cannot be reached: go online once, or give a folder"),
+            (e.HfHubHTTPError, "could not be fetched: try again later")]
+    try: yield
+    except tuple(kind for kind, _ in said) as error:
+        raise UserError(f"The model '{name}' {next(text for kind, text in said if isinstance(error, kind))}.") from error
+
+def fetch(
+    address:Address,
+    gamemode:int|None=None, # take the model for this mode when there is one
+) -> Path: # folder in the cache of the hub
+    "Fetch a model that is not yet in the cache. Raises `UserError` when it cannot be had."
+    import huggingface_hub as hub
+    small = ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"]
+    wanted = address.subfolder or (f"gamemode={gamemode}" if gamemode is not None else "")
+    with _hub_errors(str(address)):
+        first = small + [f"{wanted}/*.json"] * bool(wanted)
+        root = Path(hub.snapshot_download(address.repo, revision=address.revision, allow_patterns=first))
+        folder = root/wanted if (root/wanted/"tokenizer.json").is_file() else root
+        commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else address.revision
+        inside = "" if folder == root else f"{wanted}/"
+        hub.snapshot_download(address.repo, revision=commit, allow_patterns=[f"{inside}model*.safetensors"])
+    if address.subfolder and folder == root: raise UserError(f"The model '{address.repo}' has no {address.subfolder}; leave that out of the name.")
     return folder
 
-# %% ../../nbs/42_model.hub.ipynb #a751f77b
+# %% ../../nbs/42_model.hub.ipynb #00baa588
+def missing_files(folder:Path) -> list[str]: # none in a complete folder
+    "What a model folder lacks."
+    if (folder/"pytorch_model.bin").is_file() and (folder/"custom_checkpoint_0.pkl").is_file(): return []
+    index, shards = folder/"model.safetensors.index.json", ["model.safetensors"]
+    if index.is_file(): shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    return [f for f in ("config.json", "tokenizer.json", *shards) if not (folder/f).is_file()]
+
+def _read_json(path:Path) -> dict:
+    try: return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e: raise UserError(f"'{path}' is damaged ({e}); copy the model again.") from e
+
+def find_model(
+    name:str|Path,
+    gamemode:int|None=None, # take the model for this mode when there is one
+) -> Path:
+    "Folder of a model, fetched where needed. Raises `UserError` naming what was looked for."
+    folder = Path(asset("embedded")) if str(name) == "embedded" else Path(name).expanduser()
+    if not folder.is_dir(): folder = fetch(Address.of(str(name)), gamemode)
+    elif gamemode is not None and (folder/f"gamemode={gamemode}").is_dir(): folder = folder/f"gamemode={gamemode}"
+    if missing := missing_files(folder):
+        raise UserError(f"The model folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder.")
+    return folder
+
+# %% ../../nbs/42_model.hub.ipynb #47172035
+def read_weights(folder:Path) -> dict[str, Tensor]:
+    "All tensors of a model folder. Raises `UserError` when a file is damaged or holds more than numbers."
+    try:
+        if (folder/"model.safetensors").is_file(): return load_file(folder/"model.safetensors")
+        if shards := sorted(folder.glob("model-*.safetensors")): return {k: v for s in shards for k, v in load_file(s).items()}
+        return torch.load(folder/"pytorch_model.bin", map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as e:
+        raise UserError(f"The weights in '{folder}' are damaged, or hold more than numbers ({str(e).splitlines()[0][:100]}); fetch them again.") from e
+
+def _old_range(type, min_value, max_value): return {"type": type.value, "min_value": min_value, "max_value": max_value}
+
+class _OldRange(dict):
+    "A range of an old vocabulary file: its fields become keys."
+    def __setstate__(self, fields): self.update(fields | {"type": fields["type"].value})
+
+# %% ../../nbs/42_model.hub.ipynb #1e1b9fc7
+OLD_CLASSES = {"EventType": EventType, "ContextType": ContextType, "EventRange": _OldRange}
+
+def read_pickled_tokenizer(path:Path) -> Tokenizer:
+    "The vocabulary of a trainer's checkpoint. Raises `UserError` when the file asks for more than the three known classes."
+    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+    try:
+        asked = [name for name in get_unsafe_globals_in_checkpoint(str(path)) if name.rpartition(".")[2] in OLD_CLASSES]
+        with safe_globals([(OLD_CLASSES[name.rpartition(".")[2]], name) for name in asked]):
+            d = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as e:
+        raise UserError(f"'{path}' is damaged, or holds more than a vocabulary ({str(e).splitlines()[0][:100]}); do not trust it.") from e
+    plain = lambda x: getattr(x, "value", x)
+    return Tokenizer.from_dict({k: {plain(a): b for a, b in v.items()} if isinstance(v, dict) else v for k, v in d.items()})
+
+# %% ../../nbs/42_model.hub.ipynb #5b307211
+def build_model(
+    conf:ModelConfig,
+    weights:dict[str, Tensor],  # under our names
+    dtype:torch.dtype=torch.float32,
+) -> Mapper:
+    "A model made of given weights; no memory is spent on others."
+    with torch.device("meta"): model = Mapper(conf)
+    try: model.load_state_dict({k: v.to(dtype) for k, v in weights.items()}, assign=True)
+    except RuntimeError as e: raise UserError(f"The weights do not fit their config.json: {' '.join(str(e).split())[:200]}") from e
+    model.mel = MelSpectrogram(conf.spectrogram)
+    return model.eval()
+
+def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
+    model = build_model(from_dict(ModelConfig, config["model"]), read_weights(folder), dtype)
+    return Bundle(model, Tokenizer.load(folder/"tokenizer.json"), from_dict(LanguageConfig, config["language"]), folder, config.get("gamemodes"))
+
+def _load_published(folder:Path, name:str, config:dict|None, dtype) -> Bundle: # config: None for a checkpoint of the reference's trainer
+    weights, saved = read_weights(folder), config is not None
+    tok = Tokenizer.load(folder/"tokenizer.json") if saved else read_pickled_tokenizer(folder/"custom_checkpoint_0.pkl")
+    config = config or infer_published(weights, tok)
+    conf, family = published_model(config, tok), family_of(config)
+    with torch.device("meta"): wanted = Mapper(conf).state_dict()
+    language = published_language(conf, tok, preset_of(family, tok, f"{name} {folder}"))
+    return Bundle(build_model(conf, from_published(weights, wanted, family), dtype), tok, language, folder, None, config)
+
+# %% ../../nbs/42_model.hub.ipynb #b922f97c
 def load_bundle(
     name:str|Path="embedded",
     device:str|torch.device="cpu",
     dtype:torch.dtype=torch.float32,
+    gamemode:int|None=None, # take the model for this mode when there is one
 ) -> Bundle:
     "A model ready to use. Raises `UserError` when files are missing, foreign or do not fit together."
-    folder = find_model(name)
-    conf = json.loads((folder/"config.json").read_text())
-    if conf.get("layout") != 1: raise UserError(f"'{name}' has a layout this version does not read; expected one written by save_bundle.")
-    model = Mapper(from_dict(ModelConfig, conf["model"]))
-    try: model.load_state_dict(load_file(folder/"model.safetensors"))
-    except (RuntimeError, OSError) as e: raise UserError(f"The weights in '{name}' do not fit its config.json: {str(e).splitlines()[0]}") from e
-    language = from_dict(LanguageConfig, conf["language"])
-    return Bundle(model.to(device, dtype).eval(), Tokenizer.load(folder/"tokenizer.json"), language, folder, conf.get("gamemodes"))
+    folder = find_model(name, gamemode)
+    config = _read_json(folder/"config.json") if (folder/"config.json").is_file() else None
+    if config and "layout" in config and config["layout"] != 1:
+        raise UserError(f"'{name}' has layout {config['layout']}, which a newer version wrote; update Mapperatorinator.")
+    if config and "layout" not in config and config.get("model_type") != "mapperatorinator":
+        raise UserError(f"'{name}' is a {config.get('model_type', 'foreign')} model; expected one of Mapperatorinator.")
+    bundle = _load_ours(folder, config, dtype) if config and "layout" in config else _load_published(folder, str(name), config, dtype)
+    if m := re.fullmatch(r"gamemode=(\d)", folder.name):
+        bundle.gamemodes = [int(m[1])]
+        bundle.root = re.sub(r"/gamemode=\d", "", str(name)) if str(name) != str(folder) else str(folder.parent)
+    bundle.model.to(device)
+    return bundle

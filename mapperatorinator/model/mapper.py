@@ -11,11 +11,65 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import ModelConfig
+from ..core import UserError
 from ..spectrogram import MelSpectrogram
 from .layers import Cache, DecoderLayer, EncoderLayer, make_norm, rope_table, rotate, sinusoids
 
 # %% auto #0
-__all__ = ['Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput', 'Mapper']
+__all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput',
+           'Mapper']
+
+# %% ../../nbs/41_model.mapper.ipynb #062b49c2
+@dataclass
+class Conditioning:
+    "The request as the encoder hears it, one row per window (models with `conditions`)."
+    difficulty: Tensor    # (windows,) stars
+    mapper: Tensor        # (windows,) class of the mapper, -1 for unknown
+    song_position: Tensor # (windows, 2) start and end as shares of the song
+
+    def rows(self, index) -> Conditioning: # some of the windows, by index or slice
+        return Conditioning(self.difficulty[index], self.mapper[index], self.song_position[index])
+
+    def to(self, device) -> Conditioning: # where the model is
+        return Conditioning(self.difficulty.to(device), self.mapper.to(device), self.song_position.to(device))
+
+class Bumps(nn.Module):
+    "Numbers as channels, by way of Gaussian bumps."
+    def __init__(self, numbers:int, bumps:int, inner:int, width:int, scale:float=1.0): # scale: numbers are divided by it
+        super().__init__()
+        self.scale = scale
+        self.centers, self.widths = nn.Parameter(torch.linspace(0, 1, bumps)), nn.Parameter(torch.full((bumps,), .1))
+        self.layers = nn.Sequential(nn.Linear(numbers*bumps, inner), nn.LayerNorm(inner), nn.ReLU(), nn.Dropout(.1),
+                                    nn.Linear(inner, width), nn.LayerNorm(width))
+
+    def marks(self, x:Tensor) -> Tensor: # (batch, numbers) -> (batch, numbers · bumps)
+        return torch.exp(-(x[..., None] / self.scale - self.centers).square() / (2 * self.widths.square())).flatten(1)
+
+    def forward(self, x:Tensor) -> Tensor: return self.layers(self.marks(x)) # (batch, numbers) -> (batch, width)
+
+# %% ../../nbs/41_model.mapper.ipynb #a9af0560
+class MapperTable(nn.Module):
+    "A learned row for every mapper, the last one for unknown ones."
+    def __init__(self, mappers:int, width:int):
+        super().__init__()
+        self.rows, self.drop, self.norm = nn.Embedding(mappers + 1, width), nn.Dropout(.1), nn.LayerNorm(width)
+
+    def forward(self, mapper:Tensor) -> Tensor: # (batch,) -1 for unknown -> (batch, width)
+        last = self.rows.num_embeddings - 1
+        return self.norm(self.drop(self.rows(torch.where(mapper < 0, last, mapper).clamp(max=last))))
+
+class Conditioner(nn.Module):
+    "A `Conditioning` as channels beside the mel."
+    def __init__(self, c:ModelConfig):
+        super().__init__()
+        width = c.condition_width
+        kinds = {"difficulty": lambda: Bumps(1, 8, width, width, 10), "mapper": lambda: MapperTable(c.num_mappers, width),
+                 "song_position": lambda: Bumps(2, 10, 2*width, width)}
+        self.parts = nn.ModuleDict({name: kinds[name]() for name in c.conditions})
+
+    def forward(self, given:Conditioning, dtype:torch.dtype) -> Tensor: # (batch, channels)
+        read = {"difficulty": given.difficulty[:, None].to(dtype), "mapper": given.mapper, "song_position": given.song_position.to(dtype)}
+        return torch.cat([part(read[name]) for name, part in self.parts.items()], -1)
 
 # %% ../../nbs/41_model.mapper.ipynb #e64876cf
 class Encoder(nn.Module):
@@ -23,15 +77,16 @@ class Encoder(nn.Module):
     def __init__(self, c:ModelConfig):
         super().__init__()
         self.c, width = c, c.d_model
-        self.project = nn.Linear(c.spectrogram.n_mels, width) if c.project_input else None
-        self.conv1 = nn.Conv1d(width if c.project_input else c.spectrogram.n_mels, width, 3, padding=1)
+        heard = c.spectrogram.n_mels + c.condition_width * len(c.conditions)
+        self.project = nn.Linear(heard, width) if c.project_input else None
+        self.conv1 = nn.Conv1d(width if c.project_input else heard, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
         blocks = [0 if (i + 1) % c.global_attn_every_n_layers == 0 else c.local_attention for i in range(c.encoder_layers)]
         self.layers = nn.ModuleList(EncoderLayer(width, c.n_heads, c.d_ff, c.norm, b, b//2 * (i % 2)) for i, b in enumerate(blocks))
         self.norm = make_norm(c.norm, width)
         if c.positions == "table": self.register_buffer("table", sinusoids(c.max_frames // 2, width))
 
-    def forward(self, mel:Tensor) -> Tensor: # (batch, frames, mels) -> (batch, frames/2, width)
+    def forward(self, mel:Tensor) -> Tensor: # (batch, frames, mels and conditions) -> (batch, frames/2, width)
         if self.project is not None: mel = self.project(mel)
         x = F.gelu(self.conv1(mel.transpose(1, 2)))
         x = F.gelu(self.conv2(x)).transpose(1, 2)
@@ -151,6 +206,7 @@ class Mapper(nn.Module):
         super().__init__()
         self.c = c
         self.mel = MelSpectrogram(c.spectrogram)
+        self.conditioner = Conditioner(c) if c.conditions else None
         self.encoder, self.decoder = Encoder(c), Decoder(c)
         self.head = nn.Linear(c.d_model, c.vocab_out, bias=False)
         self.frame_head = nn.Linear(c.d_model, 2*c.frame_heads) if c.frame_heads else None
@@ -164,15 +220,25 @@ class Mapper(nn.Module):
 
 # %% ../../nbs/41_model.mapper.ipynb #233a9883
 @patch
-def encode_mel(self:Mapper, mel:Tensor) -> Encoded: # (batch, frames, mels)
+def hear(self:Mapper, mel:Tensor, conditioning:Conditioning|None=None) -> Tensor: # what goes into the encoder
+    "Mel frames, and beside each the request where the model wants it."
+    mel = mel.to(self.dtype)
+    if self.conditioner is None: return mel
+    if conditioning is None: raise UserError(f"This model hears {', '.join(self.c.conditions)} with the sound and was given none; "
+                                             "pass the conditioning of the request (`Bundle.condition`).")
+    beside = self.conditioner(conditioning, self.dtype)
+    return torch.cat([mel, beside[:, None].expand(-1, mel.shape[1], -1)], -1)
+
+@patch
+def encode_mel(self:Mapper, mel:Tensor, conditioning:Conditioning|None=None) -> Encoded: # (batch, frames, mels)
     "Audio states of windows given as mel frames."
-    states = self.encoder(mel.to(self.dtype))
+    states = self.encoder(self.hear(mel, conditioning))
     return Encoded(states, self.decoder.ruler.bins(states) if self.decoder.ruler else None)
 
 @patch
-def encode(self:Mapper, samples:Tensor) -> Encoded: # (batch, samples) float32
+def encode(self:Mapper, samples:Tensor, conditioning:Conditioning|None=None) -> Encoded: # (batch, samples) float32
     "Audio states of windows of samples."
-    return self.encode_mel(self.mel(samples))
+    return self.encode_mel(self.mel(samples), conditioning)
 
 @patch
 def frame_logits(self:Mapper, states:Tensor) -> Tensor: # (batch, positions, d_model) -> (batch, frames, frame_heads)
@@ -188,21 +254,33 @@ def score(self:Mapper, x:Tensor, now:Tensor, keys:Tensor|None, table=None) -> Te
     return logits + F.pad(ruler.scores(x, now, keys, table), (ruler.start, logits.shape[-1] - ruler.end))
 
 @patch
-def decode(self:Mapper, ids:Tensor, encoded:Encoded) -> Tensor: # (batch, length), right-padded with 0
+def decode(self:Mapper,
+    ids:Tensor,             # (batch, length), padded with 0
+    encoded:Encoded,
+    real:Tensor|None=None,  # (batch, length) false at padding, when some of it is on the left
+) -> Tensor: # (batch, length, vocab_out)
     "Scores after every token: the teacher-forced pass of training and MaiMod."
-    zero = torch.zeros_like(ids[:, 0])
-    d, positions = self.decoder, torch.arange(ids.shape[1], device=ids.device)[None]
+    zero, d = torch.zeros_like(ids[:, 0]), self.decoder
+    positions = torch.arange(ids.shape[1], device=ids.device)[None] if real is None else (real.cumsum(1) - 1).clamp(min=0)
     now = d.ruler.now(ids, zero) if d.ruler else zero[:, None]
-    x = d(ids, d.listen(encoded.states), encoded.bins, positions, d.rope(positions), d.cross_rope(now), causal=True)
+    mask = None if real is None else self._mask(real.bool(), 0)
+    x = d(ids, d.listen(encoded.states), encoded.bins, positions, d.rope(positions), d.cross_rope(now), mask, causal=real is None)
     return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
 
 # %% ../../nbs/41_model.mapper.ipynb #0b269f10
 @patch
-def cross_entropy(self:Mapper, logits:Tensor, labels:Tensor, rhythm_weight:float=1.0) -> Tensor: # labels: -100 where none
+def cross_entropy(self:Mapper,
+    logits:Tensor,                   # (rows, length, vocab_out)
+    labels:Tensor,                   # (rows, length), -100 where none
+    rhythm_weight:float=1.0,
+    row_weights:Tensor|None=None,    # (rows,)
+) -> Tensor:
     "Summed over labelled tokens, time tokens counted `rhythm_weight` times."
     weight = torch.ones(logits.shape[-1], device=logits.device)
     weight[self.c.time_start:self.c.time_end] = rhythm_weight
-    return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), weight, ignore_index=-100, reduction="sum")
+    per_token = lambda how: F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), weight, ignore_index=-100, reduction=how)
+    if row_weights is None: return per_token("sum")
+    return (per_token("none").view_as(labels).sum(1) * row_weights).sum()
 
 @patch
 def forward(self:Mapper,
@@ -211,9 +289,10 @@ def forward(self:Mapper,
     frame_labels:Tensor|None=None, # (windows, frames, frame_heads) in [0, 1]
     rhythm_weight:float=1.0,
     frame_weight:float=1.0,
+    conditioning:Conditioning|None=None, # one row per window, where the model wants it
 ) -> MapperOutput:
     "The training pass: each window is heard once, however many lines are written to it."
-    encoded = self.encode_mel(mel)
+    encoded = self.encode_mel(mel, conditioning)
     out = MapperOutput([self.decode(ids, encoded.rows(windows)) for ids, _, windows in groups])
     n = max(sum(int((labels >= 0).sum()) for _, labels, _ in groups), 1)
     out.loss = out.token_loss = sum(self.cross_entropy(x, g[1], rhythm_weight) for x, g in zip(out.logits, groups)) / n
