@@ -26,7 +26,8 @@ from ..tokenizer import Range, Tokenizer
 
 # %% auto #0
 __all__ = ['CARD', 'SHORT', 'OLD_CLASSES', 'Bundle', 'new_bundle', 'default_card', 'save_bundle', 'Address', 'snapshot', 'fetch',
-           'missing_files', 'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'load_bundle']
+           'missing_files', 'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'load_bundle',
+           'push_bundle']
 
 # %% ../../nbs/42_model.hub.ipynb #ee121b74
 @dataclass
@@ -270,3 +271,21 @@ def load_bundle(
     bundle.model.to(device)
     bundle.name = str(name)
     return bundle
+
+# %% ../../nbs/42_model.hub.ipynb #4848ed85
+def push_bundle(
+    bundle:Bundle,
+    repo:str,                        # owner/name
+    private:bool=True,
+    card:str|None=None,              # text of README.md; None: a plain one
+    dtype:torch.dtype=torch.float32, # of the stored weights
+    message:str="Upload model",      # of the commit
+) -> str: # where it is
+    "Upload a model. Raises `UserError` when the hub refuses."
+    import huggingface_hub as hub
+    api = hub.HfApi()
+    with tempfile.TemporaryDirectory() as folder, _hub_errors(repo):
+        save_bundle(bundle, folder, dtype, card)
+        api.create_repo(repo, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
+    return f"https://huggingface.co/{repo}"

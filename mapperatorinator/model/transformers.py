@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import LanguageConfig, ModelConfig, from_dict
 from ..core import UserError
-from .hub import Bundle, load_bundle, save_bundle
+from .hub import Bundle, load_bundle, push_bundle, save_bundle
 from .mapper import Conditioning, Encoded, Mapper
 from .published import published_model
 
@@ -74,6 +74,10 @@ class PreTrainedMapper(transformers.PreTrainedModel):
         "Write the folder that `from_pretrained` and `load_bundle` read."
         save_bundle(self.bundle, folder, self.mapper.dtype)
         if push_to_hub: self.push_to_hub(repo_id or Path(folder).name)
+
+    def push_to_hub(self, repo_id:str, *, private:bool|None=None, commit_message:str="Upload model", **ignored) -> str: # where it is
+        "Upload the folder that `save_pretrained` writes; private unless said otherwise."
+        return push_bundle(self.bundle, repo_id, private is not False, dtype=self.mapper.dtype, message=commit_message)
 
 # %% ../../nbs/44_model.transformers.ipynb #b45b60a2
 from fastcore.basics import patch
