@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['RMSNorm', 'make_norm', 'rope_table', 'rotate', 'Cache', 'split_heads', 'attend', 'SelfAttention', 'CrossAttention',
-           'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_int8', 'Int8Linear', 'exchange', 'in_int8',
-           'sinusoids']
+__all__ = ['RMSNorm', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend', 'SelfAttention',
+           'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_int8', 'Int8Linear',
+           'exchange', 'in_int8', 'sinusoids']
 
 # %% ../../nbs/40_model.layers.ipynb #17f025cd
 class RMSNorm(nn.Module):
@@ -82,6 +82,29 @@ class Cache:
         self.length, self.cross, self.bins, self.keys, self.padded = 0, [], None, None, False
         self.real.zero_(); self.now.zero_()
         return self
+
+# %% ../../nbs/40_model.layers.ipynb #3377fe52
+class StaticCache(Cache):
+    "A cache whose steps all have one shape: `at` is the place of the next token, and what the audio gave keeps its addresses."
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.at, self.fixed, self.stepping = torch.zeros(1, dtype=torch.long, device=self.k.device), None, False
+
+    def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]:
+        if not self.stepping: return super().add(layer, k, v)
+        self.k[layer].index_copy_(2, self.at, k); self.v[layer].index_copy_(2, self.at, v)
+        return self.k[layer], self.v[layer]
+
+    def fix(self):
+        "After the prompts: what was made for them moves to where it was the last time."
+        new = [t for kv in self.cross for t in kv] + [t for t in (self.bins, self.keys) if t is not None] + [self.now]
+        if self.fixed is None or [t.shape for t in self.fixed] != [t.shape for t in new]: self.fixed = [t.clone() for t in new]
+        for to, t in zip(self.fixed, new): to.copy_(t)
+        n = 2 * len(self.cross)
+        self.cross = list(zip(self.fixed[:n:2], self.fixed[1:n:2]))
+        if self.bins is not None: self.bins, self.keys = self.fixed[n:n + 2]
+        self.now = self.fixed[-1]
+        self.at.fill_(self.length)
 
 # %% ../../nbs/40_model.layers.ipynb #3a957a0d
 def split_heads(x:Tensor, heads:int) -> Tensor: # (batch, length, width) -> (batch, heads, length, width/heads)

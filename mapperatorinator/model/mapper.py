@@ -5,6 +5,7 @@
 # %% ../../nbs/41_model.mapper.ipynb #c48c1c8b
 from __future__ import annotations
 from dataclasses import dataclass, replace
+from typing import Sequence
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from ..core import UserError
 from ..spectrogram import MelSpectrogram
-from .layers import Cache, DecoderLayer, EncoderLayer, make_norm, rope_table, rotate, sinusoids
+from .layers import Cache, DecoderLayer, EncoderLayer, StaticCache, make_norm, rope_table, rotate, sinusoids
 
 # %% auto #0
 __all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput',
@@ -155,6 +156,10 @@ class Encoded:
 
     def rows(self, index) -> Encoded: # some of the windows, by index or slice
         return Encoded(self.states[index], None if self.bins is None else self.bins[index])
+
+    @classmethod
+    def cat(cls, parts:Sequence[Encoded]) -> Encoded: # windows of several, in order
+        return cls(torch.cat([p.states for p in parts]), None if parts[0].bins is None else torch.cat([p.bins for p in parts]))
 
 # %% ../../nbs/41_model.mapper.ipynb #17c99b43
 class Decoder(nn.Module):
@@ -306,10 +311,14 @@ def forward(self:Mapper,
 
 # %% ../../nbs/41_model.mapper.ipynb #948d9b8f
 @patch
-def new_cache(self:Mapper, batch:int, max_len:int|None=None) -> Cache: # max_len: tokens per row, prompt included
+def new_cache(self:Mapper,
+    batch:int,
+    max_len:int|None=None,    # tokens per row, prompt included
+    kind:type[Cache]=Cache,   # Cache or StaticCache
+) -> Cache:
     "Memory for `batch` rows; make it once per run."
     c = self.c
-    return Cache(c.decoder_layers, batch, c.n_heads, max_len or c.max_tokens, c.d_model // c.n_heads, self.device, self.dtype)
+    return kind(c.decoder_layers, batch, c.n_heads, max_len or c.max_tokens, c.d_model // c.n_heads, self.device, self.dtype)
 
 @patch
 def prefill(self:Mapper,
@@ -324,7 +333,9 @@ def prefill(self:Mapper,
     if d.ruler: cache.bins, cache.keys = rows(encoded.bins), rows(d.ruler.keys(encoded.bins))
     if not cache.tables: cache.tables = self._tables(cache.max_len, ids.device)
     cache.padded = bool((ids == 0).any())
-    return self._advance(ids, cache)[:, 0]
+    scores = self._advance(ids, cache)[:, 0]
+    if isinstance(cache, StaticCache): cache.fix()
+    return scores
 
 @patch
 def step(self:Mapper, ids:Tensor, cache:Cache) -> Tensor: # (batch,) or (batch, new) -> (batch, vocab_out)
@@ -371,3 +382,20 @@ def _mask(self:Mapper, real:Tensor, start:int) -> Tensor|None: # (batch, length)
     at = torch.arange(length, device=real.device)
     seen = (at[None, :] <= at[start:, None]) & real[:, None]
     return (seen | (at[None, :] == at[start:, None]))[:, None]
+
+# %% ../../nbs/41_model.mapper.ipynb #5b30a5ce
+@patch
+def static_step(self:Mapper, ids:Tensor, cache:StaticCache) -> Tensor: # (batch,) -> (batch, vocab_out)
+    "A step of one shape, for CUDA graphs: everything is changed in place and nothing is asked of the device."
+    d, ids = self.decoder, ids[:, None]
+    here = torch.arange(cache.max_len, device=ids.device) == cache.at
+    cache.real.copy_((cache.real & (torch.arange(cache.max_len, device=ids.device) < cache.at)) | (here & (ids != 0)))
+    positions = (cache.real.sum(1, keepdim=True) - 1).clamp(min=0)
+    if d.ruler: cache.now.copy_(d.ruler.now(ids, cache.now)[:, 0])
+    now = cache.now[:, None]
+    rope, cross, point = _rows(cache.tables["rope"], positions), _rows(cache.tables.get("cross"), now), _rows(cache.tables.get("point"), now)
+    cache.stepping = True
+    x = d(ids, cache.cross, cache.bins, positions, rope, cross, (cache.real | here)[:, None, None], False, cache)
+    cache.stepping = False
+    cache.at.add_(1)
+    return self.score(x, now, cache.keys, point)[:, 0]
