@@ -10,7 +10,7 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
-FAMILIES = {"parse": "parity_language", "windows": "parity_language"} # family -> module that holds it
+FAMILIES = {"parse": "parity_language", "windows": "parity_language", "timing": "parity_timing"} # family -> module that holds it
 
 def cases(family, folder):
     "All cases of a family."
