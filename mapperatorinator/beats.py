@@ -39,8 +39,9 @@ class Beats:
         kept = []
         for t in sorted(kinds):
             if not kept or t - kept[-1] >= APART * 1000: kept.append(t)
-        starts = np.array([EventType.TIMING_POINT in kinds[t] for t in kept], bool)
-        return cls(np.array(kept, float) / 1000, starts | [EventType.MEASURE in kinds[t] for t in kept], starts)
+        said = lambda kind: np.array([kind in kinds[t] for t in kept], bool)
+        starts = said(EventType.TIMING_POINT)
+        return cls(np.array(kept, float) / 1000, starts | said(EventType.MEASURE), starts)
 
 # %% ../nbs/37_beats.ipynb #49762103
 def count_beats(
