@@ -275,12 +275,12 @@ class TrainConfig:
 class EvalConfig:
     "One measurement on songs with human maps."
     task: str = "generate"               # generate (maps) or timing (beat grids)
-    dataset: str = ""                    # folder with songs/<split>/<song>/ as in the corpus README
+    dataset: str = ""                    # folder with songs/<split>/<song>/ (and beats/) as in the corpus README; planted: composed songs (timing)
     split: str = "validation"            # split measured on
-    mode: str = "standard"               # standard, taiko, catch or mania
+    mode: str = "standard"               # standard, taiko, catch, mania or all
     songs: int = 5                       # how many songs, spread evenly; 0: all
     stars: list[float] = field(default_factory=lambda: [2.0, 3.5, 5.0]) # difficulties asked for
-    providers: list[str] = field(default_factory=lambda: ["grid"]) # timing providers
+    providers: list[str] = field(default_factory=lambda: ["grid"]) # of timing: auto, grid, model, super; librosa, essentia to compare
     model: str = "embedded"              # embedded or a folder
     output: str = ""                     # folder that keeps the maps; empty: thrown away
     seed: int = 0

@@ -4,26 +4,34 @@
 
 # %% ../nbs/65_evaluate.ipynb #3098a672
 from __future__ import annotations
-import json, tempfile, time
+import csv, json, tempfile, time
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator, Optional
 
 import numpy as np
 
-from .audio import load_audio
+from .audio import OSU_OFFSET_MS, load_audio
+from .choreography import Section, red_lines
 from .config import EvalConfig, GenerateConfig
 from .core import UserError, say
 from .data import MODES, audio_file, read_maps, song_folders
-from .metrics import rhythm, share_near
+from .events import ContextType
+from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
-from .timing import find_timing, score_timing
+from .synth import Style, compose_song
+from .timing import Listener, find_timing
 
 # %% auto #0
-__all__ = ['TASKS', 'Judged', 'judged_songs', 'judge_timing', 'sum_timing', 'faults', 'body', 'chance_near', 'judge_map',
-           'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
+__all__ = ['SHAPES', 'PEERS', 'NOTHING', 'TASKS', 'Judged', 'judged_songs', 'human_maps', 'spread', 'Case', 'map_case',
+           'tapped_case', 'tapped_cases', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
+           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'faults', 'body',
+           'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -46,32 +54,150 @@ class Judged:
 
 def judged_songs(conf:EvalConfig) -> list[Judged]:
     "Songs of a split with maps of the mode; `songs` limits them to some, spread evenly."
-    mode = MODES.get(conf.mode)
-    if mode is None: raise UserError(f"Unknown mode '{conf.mode}'; expected one of {', '.join(MODES)}.")
-    found = [Judged(d.name, audio_file(d), [b for b in read_maps(d) if b.mode == mode]) for d in song_folders(conf.dataset, conf.split)]
+    if conf.mode not in (*MODES, "all"): raise UserError(f"Unknown mode '{conf.mode}'; expected one of {', '.join(MODES)}, all.")
+    found = [Judged(d.name, audio_file(d), human_maps(d, conf.mode)) for d in song_folders(conf.dataset, conf.split)]
     found = [s for s in found if s.maps]
     if not found: raise UserError(f"No {conf.mode} maps in '{conf.dataset}/songs/{conf.split}'.")
-    picked = np.linspace(0, len(found) - 1, min(conf.songs or len(found), len(found))).round().astype(int)
-    return [found[i] for i in picked]
+    return spread(found, conf.songs)
+
+def human_maps(folder:Path, mode:str) -> list[Beatmap]:
+    "Maps of a mode, or of the first mode that has some; charts that `song.json` calls converted from other games do not count."
+    told, converted = folder/"song.json", set()
+    if told.is_file(): converted = {m["file"] for m in json.loads(told.read_text(encoding="utf-8"))["maps"] if m.get("converted")}
+    maps = read_maps(folder, skip=converted)
+    wanted = min((b.mode for b in maps), default=0) if mode == "all" else MODES[mode]
+    return [b for b in maps if b.mode == wanted]
+
+def spread(cases:list, count:int) -> list: # count: 0 for all
+    "Some of many, evenly."
+    return [cases[i] for i in np.linspace(0, len(cases) - 1, min(count or len(cases), len(cases))).round().astype(int)]
 
 # %% ../nbs/65_evaluate.ipynb #d6c9ae27
-def judge_timing(song:Judged, provider:str="grid") -> dict:
-    "One song's grid beside the human one."
-    samples, human, begun = load_audio(song.audio), song.fullest, time.perf_counter()
-    found = find_timing(samples, provider=provider)
-    took = time.perf_counter() - begun
-    times = [o.time for o in human.hit_objects]
-    s = score_timing(found, Timing.of(human), min(times), max(times))
-    return {"song": song.name, "constant": song.constant, "bpm": found.bpm, "human_bpm": round(found.bpm / s.ratio, 3), "right": s.right,
-            "octave": s.octave, "median_ms": s.median, "p95_ms": s.p95, "downbeats": s.downbeats, "s_per_minute": took * 960_000 / len(samples)}
+@dataclass
+class Case:
+    "Audio and its true beats."
+    name: str
+    group: str                          # constant or variable tempo, with where it is from
+    truth: BeatGrid
+    audio: Optional[Path] = None
+    made: Optional[Callable] = None     # makes the samples of a planted song
 
-def sum_timing(rows:list[dict]) -> dict:
-    "Shares and medians over songs."
-    good = [r for r in rows if r["right"]]
-    mid = lambda k, of: round(float(np.median([r[k] for r in of])), 2) if of else None
-    return {"songs": len(rows), "right": round(float(np.mean([r["right"] for r in rows])), 3),
-            "octave": round(float(np.mean([r["octave"] for r in rows])), 3), "median_ms": mid("median_ms", good),
-            "p95_ms": mid("p95_ms", good), "s_per_minute": mid("s_per_minute", rows)}
+    @property
+    def samples(self) -> np.ndarray: return self.made() if self.made else load_audio(self.audio) # (n,) 16 kHz
+
+def map_case(song:Judged) -> Case:
+    "A song with the red lines of its fullest map, from first to last object."
+    times = [o.time for o in song.fullest.hit_objects]
+    return Case(song.name, "constant" if song.constant else "variable", BeatGrid.of(Timing.of(song.fullest), min(times), max(times)), song.audio)
+
+def tapped_case(folder:Path, steady:float=.02) -> Case: # greatest spread of intervals, as a share, that is one tempo
+    "A piece of music with a list of beats."
+    rows = list(csv.DictReader((folder/"beats.tsv").open(encoding="utf-8"), delimiter="\t"))
+    times = np.array([float(r["time_s"]) for r in rows]) * 1000 - OSU_OFFSET_MS
+    gaps = np.diff(times)
+    kind = "constant" if gaps.std() / gaps.mean() < steady else "variable"
+    return Case(f"{folder.parent.name}/{folder.name}", f"beats {kind}", BeatGrid.tapped(times, times[[r["is_downbeat"] == "1" for r in rows]]),
+                folder/"audio.ogg")
+
+def tapped_cases(conf:EvalConfig) -> list[Case]:
+    "Pieces of a split in `beats/`, where there is one; `songs` limits them too."
+    root = Path(conf.dataset)/"beats"
+    if not (root/"index.tsv").is_file(): return []
+    rows = csv.DictReader((root/"index.tsv").open(encoding="utf-8", newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    folders = sorted(Path(conf.dataset)/r["folder"] for r in rows if r["split"] == conf.split)
+    return [tapped_case(f) for f in spread(folders, conf.songs)]
+
+# %% ../nbs/65_evaluate.ipynb #29a47d68
+SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of planted songs, in turn
+
+def plan_song(rng, shape:str, bpm:float, meter:int, seconds:float=40.) -> list[Section]:
+    "Sections of a planted song."
+    bars = lambda tempo, s: max(round(s * tempo / 60 / meter), 1)
+    tempos, names = [bpm], ["chorus"]
+    if shape == "changes": tempos = [bpm, *(round(bpm * f) for f in rng.choice([.8, .85, .9, 1.1, 1.15, 1.2], rng.integers(1, 7)))]
+    if shape == "ritardando": tempos = [bpm, *(bpm * .97**k for k in range(1, 9))]
+    if shape == "silence": tempos, names = [bpm] * 3, ["verse", "silence", "chorus"]
+    if shape == "fade": names = ["outro"]
+    lengths = {"ritardando": [seconds * .7] + [0.] * 8, "silence": [seconds / 2 - 5, 10., seconds / 2 - 5]}.get(shape, [seconds / len(tempos)] * len(tempos))
+    out, at = [], rng.uniform(200, 1500)
+    for i, (tempo, length) in enumerate(zip(tempos, lengths)):
+        name = names[i % len(names)]
+        out.append(Section(name, round(at) if tempo != tempos[i - 1] else at, tempo, meter, bars(tempo, length), 0. if name == "silence" else .8))
+        at = out[-1].end_ms
+    return out
+
+def planted_case(number:int, seed:int=0) -> Case:
+    "One planted song."
+    rng, shape = np.random.default_rng([seed, number]), SHAPES[number % len(SHAPES)]
+    bpm, meter = float(np.round(60 * 5 ** rng.random())), int(rng.choice([4, 4, 4, 3, 7]))
+    sections = plan_song(rng, shape, bpm, meter)
+    style = Style(groove=str(rng.choice(["rock", "four"])), busy=.6, key=int(rng.integers(50, 66)))
+    compose = lambda: compose_song(number, sections[-1].end_ms / 1000 + .5, sections=sections, style=style)
+    lines = Timing(red_lines(sections))
+    end = sections[-1].end_ms - OSU_OFFSET_MS
+    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(lines, sections[0].start_ms - OSU_OFFSET_MS, end - 1),
+                made=lambda: compose().samples)
+
+def timing_cases(conf:EvalConfig) -> list[Case]:
+    "All that is to be judged: planted songs, or what the folder holds."
+    if conf.dataset == "planted": return [planted_case(i, conf.seed) for i in range(conf.songs or 60)]
+    return [*map(map_case, judged_songs(conf)), *tapped_cases(conf)]
+
+# %% ../nbs/65_evaluate.ipynb #e9a009a8
+def librosa_beats(samples:np.ndarray) -> np.ndarray: # s
+    "librosa's dynamic programming tracker."
+    import librosa
+    return librosa.beat.beat_track(y=samples, sr=16000, hop_length=160, units="time")[1]
+
+def essentia_beats(samples:np.ndarray) -> np.ndarray: # s
+    "essentia's RhythmExtractor2013 (AGPL; install it yourself, it is no part of this package)."
+    try: essentia = import_module("essentia.standard")
+    except ImportError as e: raise UserError("provider essentia is not installed; `pip install --no-deps essentia`, or leave it out.") from e
+    return essentia.RhythmExtractor2013(method="multifeature")(essentia.Resample(inputSampleRate=16000)(np.asarray(samples, np.float32)))[1]
+
+PEERS = {"librosa": librosa_beats, "essentia": essentia_beats}
+
+def listener(maker) -> Listener: # maker: a pipeline Audio2Events
+    "A model that writes TIMING for songs, window by window without overlap."
+    plain = GenerateConfig(lookback=0., lookahead=0., seed=0)
+    def listen(songs):
+        return [maker.write(maker.hear(x, plain), plain, [ContextType.TIMING]).streams[ContextType.TIMING] for x in songs]
+    return listen
+
+def by_model(conf:EvalConfig, provider:str) -> Callable: # samples -> Timing
+    "A provider that the model helps: with its ear alone, or with what it writes."
+    from mapperatorinator.pipeline import Audio2Events
+    maker = Audio2Events(conf.model, conf.device)
+    if provider != "auto": return lambda x: find_timing(x, provider=provider, listen=listener(maker))
+    return lambda x: maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig(timing="auto"))
+
+def answerer(conf:EvalConfig, provider:str) -> Callable: # (samples, start, end) -> BeatGrid
+    "A provider, ours or another's, ready to be asked."
+    if provider in PEERS: return lambda x, start, end: BeatGrid.tapped(np.asarray(PEERS[provider](x)) * 1000 - OSU_OFFSET_MS).between(start, end)
+    find = by_model(conf, provider) if provider in ("auto", "model", "super") else lambda x: find_timing(x, provider=provider)
+    return lambda x, start, end: BeatGrid.of(find(x), start, end)
+
+# %% ../nbs/65_evaluate.ipynb #926a36ce
+NOTHING = Score(False, False, float("nan"), np.zeros(0), 0.) # when a provider hears no beats
+
+def judge_timing(case:Case, answer:Callable, provider:str="grid") -> tuple[dict, Score]: # what is said of it
+    "One song by one provider."
+    samples, true, begun = case.samples, case.truth, time.process_time()
+    try: s = score_grid(answer(samples, true.beats[0], true.beats[-1]), true)
+    except UserError: s = NOTHING
+    took = (time.process_time() - begun) * 960_000 / len(samples)
+    return {"provider": provider, "song": case.name, "group": case.group, "bpm": round(true.bpm * s.ratio, 2), "true_bpm": round(true.bpm, 2),
+            "right": s.right, "octave": s.octave, "median_ms": s.median, "p95_ms": s.p95, "downbeats": s.downbeats, "s_per_minute": took}, s
+
+def sum_timing(judged:list[tuple[dict, Score]]) -> dict:
+    "Shares over songs; errors over all beats of the songs with the right tempo."
+    rows, good = [r for r, _ in judged], [s for _, s in judged if s.right]
+    errors = np.abs(np.concatenate([s.errors for s in good])) if good else np.zeros(0)
+    error = lambda q: round(float(np.quantile(errors, q)), 1) if len(errors) else None
+    share = lambda key: round(float(np.mean([r[key] for r in rows])), 3)
+    return {"songs": len(rows), "right": share("right"), "octave": share("octave"), "median_ms": error(.5), "p95_ms": error(.95),
+            "downbeats": round(float(np.mean([s.downbeats for s in good])), 3) if good else None,
+            "s_per_minute": round(float(np.median([r["s_per_minute"] for r in rows])), 2)}
 
 # %% ../nbs/65_evaluate.ipynb #56405ca2
 def faults(b:Beatmap) -> list[str]: # empty when all is well
@@ -114,11 +240,16 @@ def sum_maps(rows:list[dict]) -> dict:
 
 # %% ../nbs/65_evaluate.ipynb #98dad9a8
 def eval_timing(conf:EvalConfig, report) -> dict:
-    "Every song by every provider; constant and variable tempo apart."
-    songs = judged_songs(conf)
-    rows = {p: [report({"provider": p, **judge_timing(s, p)}) for s in songs] for p in conf.providers}
-    kinds = (("all", lambda r: True), ("constant", lambda r: r["constant"]), ("variable", lambda r: not r["constant"]))
-    return {p: {k: sum_timing([r for r in rs if f(r)]) for k, f in kinds if any(map(f, rs))} for p, rs in rows.items()}
+    "Every song by every provider; sums by provider and kind of song."
+    cases, out = timing_cases(conf), {}
+    for provider in conf.providers:
+        answer, groups = answerer(conf, provider), defaultdict(list)
+        for case in cases:
+            row, score = judge_timing(case, answer, provider)
+            report(row)
+            for group in dict.fromkeys((case.group, "planted" if conf.dataset == "planted" else "all")): groups[group].append((row, score))
+        out[provider] = {group: sum_timing(judged) for group, judged in sorted(groups.items())}
+    return out
 
 def eval_generate(conf:EvalConfig, report) -> dict:
     "Maps of some songs at some difficulties."
@@ -140,5 +271,6 @@ def evaluate(conf:EvalConfig, say=say) -> dict:
     if not conf.dataset: raise UserError("Nothing to judge by: give dataset=FOLDER with songs/<split>/<song>/ in it.")
     def report(row): say("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items())); return row
     out = TASKS[conf.task](conf, report)
-    say(json.dumps({"task": conf.task, **out}))
+    for provider in conf.providers if conf.task == "timing" else (): say(json.dumps({"task": "timing", "provider": provider, **out[provider]}))
+    if conf.task != "timing": say(json.dumps({"task": conf.task, **out}))
     return out

@@ -6,6 +6,7 @@ FAMILIES = {
     "parse": "parity_language",
     "windows": "parity_language",
     "checkpoints": "parity_checkpoints",
+    "timing": "parity_timing",
     "postprocess": "parity_postprocess",
     "diffusion": "parity_diffusion"} # family -> module that holds it
 of the fix of ours that explains the difference, several joined by " + " (told in nbs/explanations/parity_with_the_reference.ipynb)."""
