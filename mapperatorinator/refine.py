@@ -268,7 +268,7 @@ class Refiner:
     def __call__(self, points:Points, noise:Callable, progress:Callable|None=None) -> np.ndarray: # noise: x -> gaussian of its shape
         "New places of all points, (points, 2) px."
         given, conf, n = to_field(points.places), self.conf, len(points)
-        free, out = free_points(points, conf.start_time, conf.end_time), given.clone()
+        free, out = self.free(points), given.clone()
         parts = spans(n, conf.max_length, conf.overlap) if n else []
         report = lambda done: tell(progress, "refine", done, len(parts) * len(self.schedule))
         for k, (a, b) in enumerate(parts):
@@ -281,6 +281,10 @@ class Refiner:
 
 # %% ../nbs/54_refine.ipynb #4d810522
 from fastcore.basics import patch
+
+@patch
+def free(self:Refiner, points:Points) -> np.ndarray: # (points,) whether each may move
+    return free_points(points, self.conf.start_time, self.conf.end_time)
 
 @patch
 def settle(self:Refiner, x0:Tensor, piece:Piece) -> Tensor: # (1, 2, points), a guess of the clean places
