@@ -115,7 +115,8 @@ def moved_slider(s:Slider, places:dict) -> list[tuple[int, int]]: # control poin
     new = [np.array(places[0])]
     for i in range(1, len(old)): new.append(np.array(places[i]) if i in places else new[-1])
     natural = SliderPath(curve_kind(s.curve, [tuple(p) for p in new]), [tuple(p) for p in new]).natural_length
-    if s.length > natural * SLACK and natural > 1: new = [new[0] + (p - new[0]) * s.length / natural for p in new]
+    need = min(s.length, s.path.natural_length) # one that was drawn on in a straight line before may be so again
+    if need > natural * SLACK and natural > 1: new = [new[0] + (p - new[0]) * need / natural for p in new]
     return [tuple(p) for p in np.round(new).astype(int).tolist()]
 
 def move_map(
@@ -124,13 +125,11 @@ def move_map(
     places:np.ndarray, # (points, 2) px
 ) -> Beatmap: # a copy
     "The map with its objects in other places; only they change."
-    out, found = map.copy(), {}
+    out, moved = map.copy(), {}
+    changed = set(points.owners[(places != points.places).any(1) & (points.controls >= 0)].tolist())
     for k in np.flatnonzero(points.controls >= 0):
-        if (places[k] != points.places[k]).any() or points.owners[k] in found:
-            found.setdefault(int(points.owners[k]), {})
-    for k in np.flatnonzero(points.controls >= 0):
-        if points.owners[k] in found: found[points.owners[k]][int(points.controls[k])] = tuple(places[k].tolist())
-    for i, new in found.items():
+        if (owner := int(points.owners[k])) in changed: moved.setdefault(owner, {})[int(points.controls[k])] = tuple(places[k].tolist())
+    for i, new in moved.items():
         o = out.hit_objects[i]
         if isinstance(o, Slider): o.points = moved_slider(o, new); o.x, o.y = o.points[0]
         else: o.x, o.y = (int(round(v)) for v in new[0])
@@ -268,7 +267,7 @@ class Refiner:
     def __call__(self, points:Points, noise:Callable, progress:Callable|None=None) -> np.ndarray: # noise: x -> gaussian of its shape
         "New places of all points, (points, 2) px."
         given, conf, n = to_field(points.places), self.conf, len(points)
-        free, out = free_points(points, conf.start_time, conf.end_time), given.clone()
+        free, out = self.free(points), given.clone()
         parts = spans(n, conf.max_length, conf.overlap) if n else []
         report = lambda done: tell(progress, "refine", done, len(parts) * len(self.schedule))
         for k, (a, b) in enumerate(parts):
@@ -281,6 +280,10 @@ class Refiner:
 
 # %% ../nbs/54_refine.ipynb #4d810522
 from fastcore.basics import patch
+
+@patch
+def free(self:Refiner, points:Points) -> np.ndarray: # (points,) whether each may move
+    return free_points(points, self.conf.start_time, self.conf.end_time)
 
 @patch
 def settle(self:Refiner, x0:Tensor, piece:Piece) -> Tensor: # (1, 2, points), a guess of the clean places
