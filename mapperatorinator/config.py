@@ -51,6 +51,9 @@ class CompatConfig:
     approximate_paths: bool = False   # slider ends by curve parameter instead of arc length
     required_kiai: bool = False       # last_kiai is in every prompt although its flag is off (v29)
     whole_second_median: bool = False # the median beat length counts whole seconds only
+    ignore_sample_set: bool = False   # a timing line without a sample set is soft, whatever the map's own is
+    drop_long_sliders: bool = False   # sliders of 100 points or more are left out
+    flip_places: bool = False         # mirrored mania notes on a column's edge move by one
 
     @classmethod
     def reference(cls) -> CompatConfig: # every quirk on, as published weights need it

@@ -1,7 +1,8 @@
 """Map to events to tokens and back: `python tests/round_trip.py FOLDER [PRESET]` over every `.osu` below a folder (PRESET: a published language).
 
-Prints per mode the objects that came back and the median and 95th percentile of their errors, as tokens have them and after resnapping: start and
-end (ms), place of circles and heads (px), points along sliders (px); then why objects were lost, and how fast events become tokens.
+Prints per mode the objects that came back and the median and 95th percentile of their errors, as tokens have them and after resnapping: start (ms),
+start of those that lie on a tick of the grid (ms), end (ms), place of circles and heads (px), points along sliders (px); then why objects were lost, and
+how fast maps become events and events become tokens.
 The last line is one JSON object. A map is told in windows of the language's length, as the model reads it."""
 from __future__ import annotations
 import gzip
@@ -17,6 +18,7 @@ import numpy as np
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.events import EventStream
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider
+from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.parse import MAX_POINTS, Parser, Scribe, end_times
 from mapperatorinator.tokenizer import STEP, Tokenizer
@@ -24,10 +26,10 @@ from mapperatorinator.unparse import event_times, groups, to_hit_objects
 
 MODES = "standard", "taiko", "catch", "mania"
 NEAR = 30 # ms within which an object is the same one
-MEASURES = "start", "end", "place", "path"
+MEASURES = "start", "snapped", "end", "place", "path"
 
 def beatmaps(folder):
-    "Every map that can be read and has something to tell, with its name; copies of a file are met once."
+    "Every map that can be read and has objects and a tempo; copies of a file are met once."
     seen = set()
     for path in sorted(p for p in Path(folder).rglob("*") if p.name.endswith((".osu", ".osu.gz"))):
         data = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
@@ -35,7 +37,7 @@ def beatmaps(folder):
         seen.add(data)
         try: b = Beatmap.parse(data)
         except BeatmapError: continue
-        if b.mode in range(4) and b.hit_objects and any(p.uninherited and p.beat_length > 0 for p in b.timing_points): yield path.name, b
+        if b.mode in range(4) and b.hit_objects and any(p.uninherited and p.beat_length > 0 for p in b.timing_points): yield b
 
 def through_tokens(stream, tokenizer, language, clock):
     "The stream after a trip through token ids, window by window; seconds of encoding are added to `clock`."
@@ -71,13 +73,15 @@ def why_lost(o, end, beatmap):
     if o.time < 0: return "before the song begins"
     if isinstance(o, Slider) and len(o.control_points) >= MAX_POINTS: return f"slider of {MAX_POINTS} points or more"
     if isinstance(o, Hold) and beatmap.mode != 3: return "hold outside mania"
+    if isinstance(o, Slider) and SliderPath(o.curve, o.control_points, None, o.segments).natural_length < 4: return "slider that goes nowhere: a circle"
     if not isinstance(o, Circle) and end <= o.time + STEP: return f"lasts no longer than a step of {STEP} ms"
     return ""
 
-def errors(a, b, mode):
+def errors(a, b, beatmap, timing):
     "Errors of one object: start and end in ms, place and path in px."
-    (o, end), (p, end2) = a, b
+    (o, end), (p, end2), mode = a, b, beatmap.mode
     out = {"start": abs(p.time - o.time)}
+    if timing.snap_divisor(o.time): out["snapped"] = out["start"]
     if not isinstance(o, Circle): out["end"] = abs(end2 - end)
     if mode in (0, 2) and isinstance(o, (Circle, Slider)): out["place"] = max(abs(p.x - o.x), abs(p.y - o.y))
     if mode in (0, 2) and isinstance(o, Slider):
@@ -87,7 +91,10 @@ def errors(a, b, mode):
 
 def trip(beatmap, language, tokenizer, clock):
     "Groups of a map after the trip, and the timing they lean on."
-    stream = through_tokens(Parser(language).map_events(beatmap), tokenizer, language, clock)
+    begin = time.perf_counter()
+    said = Parser(language).map_events(beatmap)
+    clock["parse_seconds"] += time.perf_counter() - begin
+    stream = through_tokens(said, tokenizer, language, clock)
     return groups(stream, language, int(beatmap.cs)), Timing.of(beatmap)
 
 def written(beatmap, got, timing):
@@ -107,11 +114,11 @@ class Tally:
         for a, match in pairs(before, after, beatmap.mode, int(beatmap.cs)):
             self.objects += 1
             if match is None: self.lost[why_lost(*a, beatmap) or "unexplained"] += 1
-            else: self.note(beatmap, a, match)
+            else: self.note(errors(a, match, beatmap, timing))
 
-    def note(self, beatmap, a, match):
+    def note(self, found):
         "Keep the errors of one object."
-        for k, v in errors(a, match, beatmap.mode).items(): self.errors[k].append(v)
+        for k, v in found.items(): self.errors[k].append(v)
 
     def row(self):
         "The tally in numbers: median and 95th percentile of each error."
@@ -119,7 +126,7 @@ class Tally:
                 **{k: [round(float(np.quantile(self.errors[k], q)), 3) for q in (.5, .95)] for k in MEASURES if self.errors[k]}}
 
 def resnap(gs, timing):
-    "Every group that says its divisor, on the nearest tick of it; how many moved."
+    "Every group that says its divisor, on the nearest tick of it."
     for g in gs:
         if g.snap: g.time = timing.resnap(g.time, g.snap)
 
@@ -128,11 +135,10 @@ def measure(folder, language):
     tokenizer, clock = Tokenizer.from_config(language), Counter()
     tallies = {(m, r): Tally() for m in MODES for r in ("raw", "resnapped")}
     maps = Counter()
-    for _, b in beatmaps(folder):
+    for b in beatmaps(folder):
         gs, timing = trip(b, language, tokenizer, clock)
         maps[MODES[b.mode]] += 1
         tallies[MODES[b.mode], "raw"].add(b, gs, timing, language)
-        gs, timing = trip(b, language, tokenizer, Counter())
         resnap(gs, timing)
         tallies[MODES[b.mode], "resnapped"].add(b, gs, timing, language)
     return maps, tallies, clock
@@ -149,7 +155,8 @@ def main(folder, preset=None):
               + " ".join(f"{'{:.3g}, {:.3g}'.format(*row[k]) if k in row else '':>20}" for k in MEASURES))
     for reason, n in sum((Counter(r["lost"]) for k, r in rows.items() if k.endswith("raw")), Counter()).most_common(): print(f"lost: {reason}: {n}")
     speed = round(clock["tokens"] / max(clock["seconds"], 1e-9))
-    print(json.dumps({"maps": dict(maps), **rows, "tokens": clock["tokens"], "tokens_per_second": speed}))
+    events = round(clock["tokens"] / max(clock["parse_seconds"], 1e-9))
+    print(json.dumps({"maps": dict(maps), **rows, "tokens": clock["tokens"], "tokens_per_second": speed, "events_per_second": events}))
 
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3): sys.exit(__doc__)

@@ -107,7 +107,7 @@ def test_negative_times():
 
 def test_short_line():
     assert "hitsound32 volume1 circle" in v32("0,0,0,1,0,0:0:0:0:", "0,500")
-    assert "hitsound32 volume100 circle" in str(Parser(LanguageConfig()).map_events(small("0,0,0,1,0,0:0:0:0:", "0,500")))
+    assert "hitsound0 volume100 circle" in str(Parser(LanguageConfig()).map_events(small("0,0,0,1,0,0:0:0:0:", "0,500")))
 
 def test_snaps_before_the_first_point():
     s = Parser(lang("v32")).map_events(small("\n".join(f"0,0,{t},1,0,0:0:0:0:" for t in (250, 251, 437)), "1000,500,4,2,0,70,1,0"))

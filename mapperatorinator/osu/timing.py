@@ -14,7 +14,7 @@ from ..core import UserError
 from .beatmap import Beatmap, TimingPoint
 
 # %% auto #0
-__all__ = ['FIELDS', 'Beat', 'Timing', 'snap_divisor', 'TimingBuilder', 'change']
+__all__ = ['FIELDS', 'Beat', 'Timing', 'snap_divisor', 'median_beat_length', 'TimingBuilder', 'change']
 
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
@@ -58,7 +58,7 @@ class Timing:
     def resnap(self, time:float, divisor:int, max_distance:float=20.) -> float:
         return _resnap(self, time, divisor, max_distance)
     def median_beat_length(self, last_time:float, whole_seconds:bool=False) -> float:
-        return _median_beat_length(self.points, last_time, whole_seconds)
+        return median_beat_length(self.points, last_time, whole_seconds)
 
 # %% ../../nbs/12_osu.timing.ipynb #d6ca111d
 def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # grid ticks with start <= time < end
@@ -96,7 +96,12 @@ def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float
     return time if abs(best - time) < 1 or abs(best - time) > max_distance else math.floor(best + 1e-6)
 
 # %% ../../nbs/12_osu.timing.ipynb #3008faaf
-def _median_beat_length(points:list[TimingPoint], last_time:float, whole_seconds:bool) -> float: # ms; 0 without a red line
+def median_beat_length(
+    points:list[TimingPoint],  # in the order in which they hold
+    last_time:float,           # ms: what comes later does not count
+    whole_seconds:bool=False,  # count whole seconds only, as published models saw it
+) -> float:                    # ms; 0 without a red line
+    "The beat length that fills most of a map."
     cut = (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t) # seconds of the day, as a clock shows them
     total, last, beat = defaultdict(float), cut(last_time), 0.
     for i, p in reversed(list(enumerate(points))):
