@@ -2,16 +2,8 @@
 
 Prints a table and, as its last line, one JSON object {family, cases, equal, named, unexplained}. Exit code 1 when something is unexplained.
 A family is a generator `FAMILY(folder)` in its module. It yields (name, version, what, result): true when equal, false when not, or the name
-FAMILIES = {
-    "parse": "parity_language",
-    "windows": "parity_language",
-    "checkpoints": "parity_checkpoints",
-    "timing": "parity_timing",
-    "postprocess": "parity_postprocess",
-    "diffusion": "parity_diffusion"} # family -> module that holds it
-of the fix of ours that explains the difference, several joined by " + " (told in nbs/explanations/parity_with_the_reference.ipynb)."""
-of the fix of ours that explains the difference (told in nbs/explanations/parity_with_the_reference.ipynb). A fifth item, when there is one,
-is a remark for the table, such as the largest difference."""
+of the fix of ours that explains the difference, several joined by " + " (told in nbs/explanations/parity_with_the_reference.ipynb). A fifth
+item, when there is one, is a remark for the table, such as the largest difference."""
 from __future__ import annotations
 import json
 import sys
@@ -19,6 +11,13 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
+FAMILIES = {
+    "parse": "parity_language",
+    "windows": "parity_language",
+    "checkpoints": "parity_checkpoints",
+    "timing": "parity_timing",
+    "postprocess": "parity_postprocess",
+    "diffusion": "parity_diffusion"} # family -> module that holds it
 
 def cases(family, folder):
     "All cases of a family."
@@ -29,9 +28,8 @@ def report(family, folder):
     total, equal, named, wrong, remarks = Counter(), Counter(), Counter(), [], {}
     for name, version, what, result, *remark in cases(family, folder):
         total[version, what] += 1
-        if isinstance(result, str): named.update(result.split(" + "))
         if remark: remarks[version, what] = remark[0]
-        if isinstance(result, str): named[result] += 1
+        if isinstance(result, str): named.update(result.split(" + "))
         elif result: equal[version, what] += 1
         else: wrong.append((name, version, what))
     return total, equal, named, wrong, remarks
