@@ -23,14 +23,14 @@ from .osu.curves import SliderPath, circle_through, end_point, split_doubled
 from .osu.timing import median_beat_length as longest_beat_length, snap_divisor
 
 # %% auto #0
-__all__ = ['MAX_POINTS', 'STROKES', 'SAMPLE_SETS', 'US', 'clip', 'TempoTable', 'SnapTable', 'hitsound_value', 'Sound',
+__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'clip', 'TempoTable', 'SnapTable', 'hitsound_value', 'Sound',
            'PlaceWriter', 'Scribe', 'interior', 'curve_kind', 'one_bezier', 'faster', 'Parser', 'end_times',
            'median_beat_length', 'hitsounded', 'hold_note_ratio']
 
 # %% ../nbs/21_parse.ipynb #093f0412
 _E = EventType
 MAX_POINTS = 100                          # a slider with as many points is drawn in straight strokes (or left out, see CompatConfig)
-STROKES = 64                              # this many
+STROKES, STROKE = 64, 12                  # at most this many, at least this long (px), or the grid of places would bend them
 SAMPLE_SETS = {"Normal": 1, "Soft": 2, "Drum": 3} # of a map, by name; the game takes normal when none is named
 US = 1000                                 # times are counted in whole microseconds inside this room
 _FLAG = {t: Event(t) for t in EventType}  # events without a value are made once
@@ -239,7 +239,7 @@ def _piece(kind:str, points:Sequence[tuple]) -> list[tuple]: # a piece of one ki
     if kind == "B" or len(points) < 2: return list(points)
     if kind == "P": return _arc_knots(points)
     if kind != "L": points = [tuple(p) for p in SliderPath(kind, points).points_along(12)] # splines are rare: straight strokes
-    return [p for pair in zip(points, points[1:]) for p in pair]
+    return [p for a, b in zip(points, points[1:]) if a != b for p in (a, b)]
 
 def one_bezier(
     kind:str,            # of the first piece
@@ -259,7 +259,9 @@ def shape(self:Scribe, s:Slider) -> tuple[str, list[tuple]]:
     kind = curve_kind(s.curve, points)
     if s.segments or s.curve[1:]: kind, points = "B", one_bezier(s.curve, points, s.segments)
     if len(points) < MAX_POINTS: return kind, points
-    return "L", [s.pos, *(tuple(p) for p in s.path.points_along(STROKES + 1)[1:])]
+    path = s.path
+    n = min(max(int(path.total // STROKE), 1), STROKES)
+    return "L", [s.pos, *(tuple(p) for p in path.points_along(n + 1)[1:])]
 
 # %% ../nbs/21_parse.ipynb #4ad64e20
 @patch

@@ -73,6 +73,7 @@ def why_lost(o, end, beatmap):
     if o.time < 0: return "before the song begins"
     if isinstance(o, Slider) and len(o.control_points) >= MAX_POINTS: return f"slider of {MAX_POINTS} points or more"
     if isinstance(o, Hold) and beatmap.mode != 3: return "hold outside mania"
+    if isinstance(o, Slider) and beatmap.mode == 3: return "slider in a mania map"
     if isinstance(o, Slider) and SliderPath(o.curve, o.control_points, None, o.segments).natural_length < 4: return "slider that goes nowhere: a circle"
     if not isinstance(o, Circle) and end <= o.time + STEP: return f"lasts no longer than a step of {STEP} ms"
     return ""
