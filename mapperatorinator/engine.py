@@ -4,8 +4,9 @@
 
 # %% ../nbs/51_engine.ipynb #7f466b96
 from __future__ import annotations
-import time
+import copy, time
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Callable, Sequence
 
 import numpy as np
@@ -15,13 +16,15 @@ from fastcore.basics import patch
 
 from .core import UserError, pick_device
 from .model.hub import Bundle
-from .model.layers import Cache
-from .model.mapper import Encoded
+from .model.layers import Cache, StaticCache, exchange, has_int8, in_int8
+from .model.mapper import Conditioning, Encoded, Mapper
 from .rules import Guidance, Rule
-from .tokenizer import PAD
+from .events import EventType
+from .tokenizer import PAD, Tokenizer
 
 # %% auto #0
-__all__ = ['BUCKET', 'draw', 'best', 'Progress', 'Cancelled', 'tell', 'Speed', 'Engine', 'Written', 'pad_left', 'Job']
+__all__ = ['LARGE', 'BUCKET', 'draw', 'best', 'Progress', 'Cancelled', 'tell', 'quick_bf16', 'numbers', 'in_numbers', 'Speed',
+           'Engine', 'Written', 'pad_left', 'Job', 'Neighbours', 'side_by_side', 'Pen', 'Echo', 'Guesser', 'Replay']
 
 # %% ../nbs/51_engine.ipynb #b62f0a7e
 def draw(
@@ -51,6 +54,38 @@ def tell(progress:Callable|None, *args):
     "Report, and stop when the listener says so."
     if progress is not None and progress(Progress(*args)): raise Cancelled
 
+# %% ../nbs/51_engine.ipynb #856b34eb
+LARGE = 20_000_000 # parameters from which fewer bits pay
+
+def quick_bf16() -> bool: # whether this CPU multiplies bf16 faster than fp32
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+def numbers(
+    precision:str,       # fp32, bf16, int8 or auto
+    model:Mapper,
+    device:torch.device,
+) -> tuple[str, str]: # of the hearing and of the writing half: fp32, bf16 or int8
+    "What a precision means here. Raises `UserError` where it cannot be had."
+    cpu, heard = device.type == "cpu", "bf16" if quick_bf16() else "fp32"
+    if precision == "auto":
+        if model.n_params() < LARGE or device.type == "mps": return "fp32", "fp32"
+        return (heard, "int8" if has_int8() else "fp32") if cpu else ("bf16", "bf16")
+    if precision == "int8" and not (cpu and has_int8()):
+        raise UserError(f"precision=int8 needs an x86 CPU with VNNI, and this is {device}; choose auto, bf16 or fp32.")
+    known = {"fp32": ("fp32", "fp32"), "bf16": ("bf16", "bf16"), "int8": (heard, "int8")}
+    if precision not in known: raise UserError(f"precision={precision} is unknown; give auto, fp32, bf16 or int8.")
+    return known[precision]
+
+def in_numbers(
+    model:Mapper,
+    heard:str,    # of mel to audio states
+    written:str,  # of tokens to scores
+) -> Mapper:
+    "The model in other numbers; the given one stays as it is, and what is the same in both is shared."
+    cast = {"fp32": lambda m: m, "bf16": lambda m: copy.deepcopy(m).to(torch.bfloat16), "int8": in_int8}
+    kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
+    return exchange(model, lambda m: cast[kinds[m]](m) if m in kinds else None)
+
 # %% ../nbs/51_engine.ipynb #c4f4bfc5
 @dataclass
 class Speed:
@@ -58,6 +93,7 @@ class Speed:
     tokens: int = 0        # drawn, all rows
     seconds: float = 0.    # prompts included
     runs: int = 0          # windows
+    passes: int = 0        # of the model after the prompts; fewer than tokens when guesses come true
 
     @property
     def tokens_per_second(self) -> float: return self.tokens / self.seconds if self.seconds else 0.
@@ -67,34 +103,38 @@ class Engine:
     def __init__(self,
         bundle:Bundle,
         device="auto",          # auto, cpu, cuda, cuda:0 …, mps
-        precision:str="fp32",   # fp32 or bf16
+        precision:str="fp32",   # auto, fp32, bf16 or int8
         max_batch_size:int=16,  # windows encoded at once
+        guess:int=0,            # tokens guessed ahead; 0: none
+        static:bool|None=None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
     ):
-        kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
-        if precision not in kinds: raise UserError(f"precision={precision} is unknown; give fp32 or bf16.")
         self.device = pick_device(device)
-        self.model = bundle.model.to(self.device, kinds[precision]).eval()
-        self.tokenizer, self.language, self.max_batch_size = bundle.tokenizer, bundle.language, max_batch_size
-        self.speed, self._cache = Speed(), None
+        self.numbers = numbers(precision, bundle.model, self.device)
+        self.model, self.n_params = in_numbers(bundle.model.to(self.device), *self.numbers).eval(), bundle.model.n_params()
+        self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
+        self.static = self.device.type == "cuda" if static is None else static
+        self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
 
-    def __repr__(self): return f"Engine({self.model.n_params()/1e6:.1f} M parameters, {self.device.type})"
+    def __repr__(self): return f"Engine({self.n_params/1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.numbers)})"
 
-# %% ../nbs/51_engine.ipynb #537cfdb4
+# %% ../nbs/51_engine.ipynb #175fc308
 @patch
 @torch.inference_mode()
 def encode(self:Engine,
     windows:np.ndarray,           # (windows, samples) float32
     progress:Callable|None=None,
+    conditioning:Conditioning|None=None, # one row per window, for models that hear the request with the sound
 ) -> Encoded:
     "All windows of a song, heard once."
     done = []
     for i in range(0, len(windows), self.max_batch_size):
         tell(progress, "listening", i, len(windows))
-        done.append(self.model.encode(torch.from_numpy(np.array(windows[i:i + self.max_batch_size], np.float32)).to(self.device)))
+        part, beside = slice(i, i + self.max_batch_size), None
+        if conditioning is not None: beside = conditioning.rows(part).to(self.device)
+        done.append(self.model.encode(torch.from_numpy(np.array(windows[part], np.float32)).to(self.device), beside))
     tell(progress, "listening", len(windows), len(windows))
-    parts = [[getattr(e, name) for e in done] for name in ("states", "bins")]
-    return Encoded(*(None if p[0] is None else torch.cat(p) for p in parts))
+    return Encoded.cat(done)
 
 # %% ../nbs/51_engine.ipynb #f4e37443
 BUCKET = 128 # tokens
@@ -104,7 +144,9 @@ def cache(self:Engine, rows:int, length:int) -> Cache: # tokens per row
     "A cache at least so large; the last one when it fits."
     c = self._cache
     if c is None or c.k.shape[1] != rows or c.max_len < length:
-        self._cache = c = self.model.new_cache(rows, -(-length // BUCKET) * BUCKET)
+        kind = StaticCache if self.static else Cache
+        self._cache = c = self.model.new_cache(rows, -(-length // BUCKET) * BUCKET, kind)
+        self._replay = Replay(self.model, c) if self.static else None
     return c
 
 # %% ../nbs/51_engine.ipynb #c4f2b60d
@@ -126,8 +168,8 @@ class Job:
     prompts: list[list[int]]
     encoded: Encoded                        # one window for all rows, or one per row
     rules: list[Rule] = field(default_factory=list)
-    stop: Sequence[int] = (2,)              # tokens that end a row
-    generators: list[torch.Generator]|None = None # one per row; None: greedy
+    stop: Sequence[int]|Sequence[Sequence[int]] = (2,) # tokens that end a row: for all rows, or a list for each
+    generators: list[torch.Generator|None]|None = None # one per row; None: greedy
     max_new: int|None = None                # tokens per row; None: all that fit the model
     negatives: list[list[int]]|None = None  # prompts to lead away from
     guidance: float = 1.                    # how far, when there are any
@@ -135,59 +177,208 @@ class Job:
     def limits(self, most:int) -> list[int]: # tokens each row may write
         return [max(min(most - len(p), self.max_new or most), 0) for p in self.prompts]
 
-    def noise(self, steps:int, device) -> Tensor|None: # (rows, steps)
+    def stops(self) -> list[set[int]]: # what ends each row
+        each = self.stop if self.stop and not isinstance(self.stop[0], int) else [self.stop] * len(self.prompts)
+        return [set(ids) for ids in each]
+
+    def noise(self, steps:int, device) -> Tensor|None: # (rows, steps), NaN in greedy rows
         "The random numbers of every row."
         if self.generators is None: return None
-        return torch.stack([torch.rand(steps, generator=g) for g in self.generators]).to(device)
+        greedy = torch.full((steps,), float("nan"))
+        return torch.stack([greedy if g is None else torch.rand(steps, generator=g) for g in self.generators]).to(device)
 
 # %% ../nbs/51_engine.ipynb #44fae389
+class Neighbours(Rule):
+    "Groups of rows, each under its own rules."
+    def __init__(self, groups:Sequence[tuple[slice, list[Rule]]]): self.groups = groups # which rows, their rules
+
+    def reset(self, prompts:Tensor):
+        for rows, rules in self.groups:
+            for rule in rules: rule.reset(prompts[rows])
+
+    def update(self, ids:Tensor):
+        for rows, rules in self.groups:
+            for rule in rules: rule.update(ids[rows])
+
+    def __call__(self, scores:Tensor) -> Tensor: # (rows, vocab)
+        return torch.cat([self.judged(scores[rows], rules) for rows, rules in self.groups])
+
+    def judged(self, scores:Tensor, rules:list[Rule]) -> Tensor:
+        for rule in rules: scores = rule(scores)
+        return scores
+
+def side_by_side(jobs:Sequence[Job]) -> Job: # without negatives
+    "Several jobs as one, each with its own rules; rows keep their order."
+    if any(j.negatives or j.max_new != jobs[0].max_new for j in jobs): raise ValueError("Jobs with negatives or other lengths go alone.")
+    ends = np.cumsum([len(j.prompts) for j in jobs])
+    groups = [(slice(end - len(j.prompts), end), j.rules) for j, end in zip(jobs, ends.tolist())]
+    wide = [j.encoded if len(j.encoded.states) == len(j.prompts) else j.encoded.rows([0] * len(j.prompts)) for j in jobs]
+    return Job([p for j in jobs for p in j.prompts], Encoded.cat(wide), [Neighbours(groups)], [ids for j in jobs for ids in j.stops()],
+               [g for j in jobs for g in j.generators or [None] * len(j.prompts)], jobs[0].max_new)
+
+# %% ../nbs/51_engine.ipynb #fb47618a
+class Pen:
+    "The rows of a job while they are written."
+    def __init__(self, job:Job, prompts:Tensor, limits:list[int], vocab:int): # prompts: left-padded; vocab: ids the model reads
+        self.rules, self.at, device = job.rules, 0, prompts.device
+        self.noise = job.noise(max(limits), device)
+        self.greedy = None if self.noise is None else self.noise[:, 0].isnan()
+        self.mixed = self.noise is not None and any(g is None for g in job.generators)
+        self.out = torch.zeros(len(limits), max(limits), dtype=torch.long, device=device)
+        self.limits = torch.tensor(limits, device=device)
+        self.ended = self.limits <= 0
+        self.stops = torch.zeros(len(limits), vocab, dtype=torch.bool)
+        for row, ids in zip(self.stops, job.stops()): row[list(ids)] = True
+        self.stops = self.stops.to(device)
+        for rule in self.rules: rule.reset(prompts)
+
+    @property
+    def left(self) -> int: return self.out.shape[1] - self.at # tokens that may still be written
+
+    def pick(self, scores:Tensor) -> Tensor: # (rows, vocab) -> (rows,)
+        if self.noise is None: return best(scores)
+        ids = draw(scores, self.noise[:, self.at].nan_to_num())
+        return torch.where(self.greedy, best(scores), ids) if self.mixed else ids
+
+    def write(self, scores:Tensor) -> Tensor: # (rows, vocab) -> (rows,)
+        "Draw one token in each row and let the rules hear it."
+        for rule in self.rules: scores = rule(scores)
+        ids = self.pick(scores).masked_fill(self.ended, PAD)
+        self.out[:, self.at] = ids
+        self.at += 1
+        self.ended = self.ended | self.stops.gather(1, ids[:, None])[:, 0] | (self.limits <= self.at)
+        for rule in self.rules: rule.update(ids)
+        return ids
+
+# %% ../nbs/51_engine.ipynb #1b766117
+class Echo:
+    "Guesses the next tokens of a row from what followed the same few before, times counted from the last one."
+    def __init__(self,
+        tokenizer:Tokenizer,
+        ids:Sequence[int],  # the prompt
+        match:int=3,        # tokens that must agree
+    ):
+        (self.start, self.end), self.match = tokenizer.range(EventType.TIME_SHIFT), match
+        self.moves, self.now, self.seen, self.place = [], 0, {}, None
+        for id in ids: self.hear(id)
+
+    def hear(self, id:int):
+        "One more token of the row."
+        timed = self.start <= id < self.end
+        self.moves.append((timed, id - self.now if timed else id))
+        if timed: self.now = id
+        key = tuple(self.moves[-self.match:])
+        self.place = self.seen.get(key) # where it went on after the same tokens
+        self.seen[key] = len(self.moves)
+
+    def guess(self, n:int) -> list[int]: # at most n tokens
+        "What may come next."
+        out, now, known = [], self.now, [] if self.place is None else self.moves[self.place:]
+        for timed, move in islice(cycle(known), n):
+            if timed: now += move
+            if timed and now >= self.end: break
+            out.append(now if timed else move)
+        return out
+
+# %% ../nbs/51_engine.ipynb #d7c717f7
+class Guesser:
+    "Guesses for all rows of a job: as long as the shortest, longer after success and shorter after failure."
+    def __init__(self, tokenizer:Tokenizer, prompts:Sequence[Sequence[int]], most:int): # most: tokens
+        self.echoes, self.most, self.n = [Echo(tokenizer, p) for p in prompts], most, min(most, 2)
+
+    def hear(self, ids:Tensor, ended:Tensor): # (rows,) twice
+        for echo, id, done in zip(self.echoes, ids.tolist(), ended.tolist()):
+            if not done: echo.hear(id)
+
+    def guess(self, ended:Tensor, left:int) -> Tensor: # (rows, new), maybe none
+        rows = [[] if done else echo.guess(min(self.n, left)) for echo, done in zip(self.echoes, ended.tolist())]
+        n = min((len(r) for r, done in zip(rows, ended.tolist()) if not done), default=0)
+        return torch.tensor([r[:n] if len(r) >= n else [PAD] * n for r in rows], dtype=torch.long).view(len(rows), n)
+
+    def learn(self, guessed:int, right:int): # tokens
+        if guessed: self.n = min(self.n * 2, self.most) if right == guessed else max(right, 1)
+
+# %% ../nbs/51_engine.ipynb #cce353d8
+class Replay:
+    "The step of one shape: recorded at its first run where there is CUDA, run as it is elsewhere."
+    def __init__(self, model:Mapper, cache:StaticCache):
+        self.model, self.cache, self.graph, self.scores = model, cache, None, None
+        self.ids = torch.zeros(cache.k.shape[1], dtype=torch.long, device=cache.k.device)
+
+    def record(self):
+        "Warm up aside, then record; the place in the cache is put back."
+        at, now, stream = self.cache.at.clone(), self.cache.now.clone(), torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            for _ in range(3): self.model.static_step(self.ids, self.cache)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph): self.scores = self.model.static_step(self.ids, self.cache)
+        self.cache.at.copy_(at); self.cache.now.copy_(now)
+
+    def __call__(self, ids:Tensor) -> Tensor: # (rows,) -> (rows, vocab_out)
+        self.ids.copy_(ids)
+        if not self.ids.is_cuda: return self.model.static_step(self.ids, self.cache)
+        if self.graph is None: self.record()
+        self.graph.replay()
+        return self.scores.clone()
+
+# %% ../nbs/51_engine.ipynb #18cdcc70
 @patch
 @torch.inference_mode()
 def generate(self:Engine, job:Job, cancel:Callable|None=None) -> list[Written]:
     "Write all rows of a job. `cancel`: asked now and then; true stops the work."
     begun, limits = time.perf_counter(), job.limits(self.language.tgt_seq_len)
     out = self._write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
-    rows = self._cut(out.tolist(), limits, set(job.stop))
+    rows = self._cut(out.tolist(), limits, job.stops())
     s = self.speed
     s.tokens, s.seconds, s.runs = s.tokens + sum(len(r.ids) for r in rows), s.seconds + time.perf_counter() - begun, s.runs + 1
     return rows
 
 @patch
-def _cut(self:Engine, out:list[list[int]], limits:list[int], stop:set[int]) -> list[Written]:
+def _cut(self:Engine, out:list[list[int]], limits:list[int], stops:list[set[int]]) -> list[Written]:
     "Each row up to its stop token or limit."
     rows = []
-    for ids, limit in zip(out, limits):
+    for ids, limit, stop in zip(out, limits, stops):
         n = next((i + 1 for i, t in enumerate(ids[:limit]) if t in stop), None)
         rows.append(Written(ids[:limit if n is None else n], n is not None))
     return rows
 
-# %% ../nbs/51_engine.ipynb #fb47618a
+# %% ../nbs/51_engine.ipynb #a85a97f3
 @patch
 def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tensor: # (rows, steps)
-    prompts, steps = pad_left(job.prompts, self.device), max(limits)
-    noise, pick = job.noise(steps, self.device), best if job.generators is None else draw
-    out, scores = torch.zeros(len(limits), steps, dtype=torch.long, device=self.device), None
-    ended, stops = torch.tensor(limits, device=self.device) <= 0, self._stops(job.stop)
-    left = torch.tensor(limits, device=self.device)
-    scores, cache = self._read(job, prompts, steps)
-    for rule in job.rules: rule.reset(prompts)
-    for i in range(steps):
-        if cancel is not None and i % 16 == 0 and cancel(): raise Cancelled
-        if job.negatives: scores = Guidance(job.guidance)(scores)
-        for rule in job.rules: scores = rule(scores)
-        ids = pick(scores, None if noise is None else noise[:, i]).masked_fill(ended, PAD)
-        out[:, i] = ids
-        ended = ended | stops[ids] | (left <= i + 1)
-        if (i + 1) % self.every == 0 and bool(ended.all()): break
-        for rule in job.rules: rule.update(ids)
-        if i + 1 < steps: scores = self.model.step(ids.repeat(2) if job.negatives else ids, cache).float()
-    return out
+    prompts = pad_left(job.prompts, self.device)
+    scores, cache = self._read(job, prompts, max(limits))
+    pen = Pen(job, prompts, limits, self.tokenizer.vocab_in)
+    guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess and not self.static else None
+    scores, guessed, asked = scores[:, None], prompts[:, :0], -16
+    while True:
+        if cancel is not None and pen.at - asked >= 16:
+            if cancel(): raise Cancelled
+            asked = pen.at
+        right = self._take(job, pen, scores, guessed, guesser)
+        if right is None: return pen.out
+        cache.rewind(guessed.shape[1] - right)
+        ids = pen.out[:, pen.at - 1:pen.at]
+        guessed = guesser.guess(pen.ended, pen.left - 1).to(ids.device) if guesser else guessed
+        scores = self._step(torch.cat([ids, guessed], 1), cache, bool(job.negatives))
 
 @patch
-def _stops(self:Engine, ids:Sequence[int]) -> Tensor: # (vocab_in,) true at tokens that end a row
-    stops = torch.zeros(self.tokenizer.vocab_in, dtype=torch.bool)
-    stops[list(ids)] = True
-    return stops.to(self.device)
+def _take(self:Engine, job:Job, pen:Pen, scores:Tensor, guessed:Tensor, guesser:Guesser|None) -> int|None: # how many guesses were right
+    "Draw a token at each position (rows, new, vocab) while the guesses hold; None when all rows are done."
+    for j in range(scores.shape[1]):
+        ids = pen.write(Guidance(job.guidance)(scores[:, j]) if job.negatives else scores[:, j])
+        if (pen.at % self.every == 0 or not pen.left or guesser) and (not pen.left or bool(pen.ended.all())): return None
+        if guesser: guesser.hear(ids, pen.ended)
+        if j < guessed.shape[1] and not bool(((ids == guessed[:, j]) | pen.ended).all()): break
+    if guesser: guesser.learn(guessed.shape[1], j)
+    return j
+
+@patch
+def _step(self:Engine, ids:Tensor, cache:Cache, guided:bool) -> Tensor: # (rows, new) -> (rows, new, vocab), twice the rows when guided
+    self.speed.passes += 1
+    if guided: ids = ids.repeat(2, 1)
+    if self._replay: return self._replay(ids[:, 0]).float()[:, None]
+    return self.model.steps(ids, cache).float()
 
 @patch
 def _read(self:Engine, job:Job, prompts:Tensor, steps:int) -> tuple[Tensor, Cache]:
@@ -196,5 +387,5 @@ def _read(self:Engine, job:Job, prompts:Tensor, steps:int) -> tuple[Tensor, Cach
     if job.negatives:
         both = pad_left([*job.prompts, *job.negatives], self.device)
         prompts, encoded = both, encoded if len(encoded.states) == 1 else encoded.rows([*range(len(job.prompts))] * 2)
-    cache = self.cache(len(prompts), prompts.shape[1] + steps)
+    cache = self.cache(len(prompts), prompts.shape[1] + steps + self.guess)
     return self.model.prefill(prompts, encoded, cache).float(), cache

@@ -4,14 +4,15 @@
 
 # %% ../../nbs/40_model.layers.ipynb #1a063ab1
 from __future__ import annotations
-import math
+import copy, math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['RMSNorm', 'make_norm', 'rope_table', 'rotate', 'Cache', 'split_heads', 'attend', 'SelfAttention', 'CrossAttention',
-           'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'sinusoids']
+__all__ = ['RMSNorm', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend', 'SelfAttention',
+           'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_int8', 'Int8Linear',
+           'exchange', 'in_int8', 'sinusoids']
 
 # %% ../../nbs/40_model.layers.ipynb #17f025cd
 class RMSNorm(nn.Module):
@@ -55,6 +56,7 @@ class Cache:
         self.k, self.v = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
         self.real = torch.zeros(batch, max_len, dtype=torch.bool, device=device) # false at padding
         self.now = torch.zeros(batch, dtype=torch.long, device=device)           # value of the last time token
+        self.nows: Tensor|None = None                                            # (batch, new) the same at each token of the last step
         self.cross: list[tuple[Tensor, Tensor]] = []                             # per layer: (batch, heads, positions, head_dim)
         self.bins: Tensor|None = None                                            # (batch, time values, channels)
         self.keys: Tensor|None = None                                            # the same, turned for the pointer
@@ -63,6 +65,10 @@ class Cache:
 
     @property
     def max_len(self) -> int: return self.k.shape[3]
+
+    def rewind(self, tokens:int):
+        "Forget the last tokens, as far as the last step reaches back."
+        if tokens: self.length, self.now = self.length - tokens, self.nows[:, -1 - tokens]
 
     def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]: # k, v: (batch, heads, new, head_dim)
         "Store new keys and values of a layer; returns all of them so far."
@@ -76,6 +82,29 @@ class Cache:
         self.length, self.cross, self.bins, self.keys, self.padded = 0, [], None, None, False
         self.real.zero_(); self.now.zero_()
         return self
+
+# %% ../../nbs/40_model.layers.ipynb #3377fe52
+class StaticCache(Cache):
+    "A cache whose steps all have one shape: `at` is the place of the next token, and what the audio gave keeps its addresses."
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.at, self.fixed, self.stepping = torch.zeros(1, dtype=torch.long, device=self.k.device), None, False
+
+    def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]:
+        if not self.stepping: return super().add(layer, k, v)
+        self.k[layer].index_copy_(2, self.at, k); self.v[layer].index_copy_(2, self.at, v)
+        return self.k[layer], self.v[layer]
+
+    def fix(self):
+        "After the prompts: what was made for them moves to where it was the last time."
+        new = [t for kv in self.cross for t in kv] + [t for t in (self.bins, self.keys) if t is not None] + [self.now]
+        if self.fixed is None or [t.shape for t in self.fixed] != [t.shape for t in new]: self.fixed = [t.clone() for t in new]
+        for to, t in zip(self.fixed, new): to.copy_(t)
+        n = 2 * len(self.cross)
+        self.cross = list(zip(self.fixed[:n:2], self.fixed[1:n:2]))
+        if self.bins is not None: self.bins, self.keys = self.fixed[n:n + 2]
+        self.now = self.fixed[-1]
+        self.at.fill_(self.length)
 
 # %% ../../nbs/40_model.layers.ipynb #3a957a0d
 def split_heads(x:Tensor, heads:int) -> Tensor: # (batch, length, width) -> (batch, heads, length, width/heads)
@@ -170,6 +199,43 @@ class DecoderLayer(nn.Module):
         x = x + self.attn(self.norm1(x), table, mask, causal, cache, layer)
         x = x + self.cross(self.norm2(x), kv, cross_table)
         return x + self.ff(self.norm3(x))
+
+# %% ../../nbs/40_model.layers.ipynb #f3d42664
+def has_int8() -> bool:
+    "Whether this CPU multiplies 8-bit integers fast, through oneDNN."
+    return torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
+
+class Int8Linear(nn.Module):
+    "A linear layer in 8-bit integers, for inference on a CPU."
+    TINY = 1e-12 # scale of a row of zeros
+
+    def __init__(self, linear:nn.Linear):
+        super().__init__()
+        weight = linear.weight.detach().float()
+        self.scale = weight.abs().amax(1).clamp(min=self.TINY) / 127
+        self.packed = torch.ops.onednn.qlinear_prepack((weight / self.scale[:, None]).round().to(torch.int8), None)
+        self.zero = torch.zeros(len(weight), dtype=torch.long)
+        self.bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().float()
+
+    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
+        scale = x.abs().amax(-1, keepdim=True).clamp(min=self.TINY) / 127
+        whole = (x / scale + 128.5).to(torch.uint8).flatten(0, -2) # 128 stands for zero
+        y = torch.ops.onednn.qlinear_pointwise(whole, 1., 128, self.packed, self.scale, self.zero, None, 1., 0, torch.float32, "none", [], "")
+        return torch.addcmul(self.bias, y.view(*x.shape[:-1], -1), scale)
+
+# %% ../../nbs/40_model.layers.ipynb #b5d9e3b4
+def exchange(
+    module:nn.Module,
+    change,           # module -> its replacement, or None to go on with its parts
+) -> nn.Module:
+    "The same module with some parts exchanged. The original stays as it is; unchanged weights are shared."
+    if (new := change(module)) is not None: return new
+    twin = copy.copy(module)
+    twin._modules = {name: part and exchange(part, change) for name, part in module._modules.items()}
+    return twin
+
+def in_int8(module:nn.Module) -> nn.Module: # with all linear layers in 8 bits
+    return exchange(module, lambda m: Int8Linear(m) if isinstance(m, nn.Linear) else None)
 
 # %% ../../nbs/40_model.layers.ipynb #6f56ed73
 def sinusoids(length:int, width:int, longest:float=10_000.0) -> Tensor: # (length, width)

@@ -5,6 +5,7 @@
 # %% ../../nbs/41_model.mapper.ipynb #c48c1c8b
 from __future__ import annotations
 from dataclasses import dataclass, replace
+from typing import Sequence
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from ..core import UserError
 from ..spectrogram import MelSpectrogram
-from .layers import Cache, DecoderLayer, EncoderLayer, make_norm, rope_table, rotate, sinusoids
+from .layers import Cache, DecoderLayer, EncoderLayer, StaticCache, make_norm, rope_table, rotate, sinusoids
 
 # %% auto #0
 __all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput',
@@ -156,6 +157,10 @@ class Encoded:
     def rows(self, index) -> Encoded: # some of the windows, by index or slice
         return Encoded(self.states[index], None if self.bins is None else self.bins[index])
 
+    @classmethod
+    def cat(cls, parts:Sequence[Encoded]) -> Encoded: # windows of several, in order
+        return cls(torch.cat([p.states for p in parts]), None if parts[0].bins is None else torch.cat([p.bins for p in parts]))
+
 # %% ../../nbs/41_model.mapper.ipynb #17c99b43
 class Decoder(nn.Module):
     "Tokens and audio to token states."
@@ -171,7 +176,7 @@ class Decoder(nn.Module):
 
     def listen(self, audio:Tensor) -> list[tuple[Tensor, Tensor]]: # (batch, positions, d_model) -> per layer keys, values
         "Cross-attention keys and values, once per window."
-        table = None
+        audio, table = audio.to(self.embed.weight.dtype), None
         if self.ruler:
             table = rope_table(torch.arange(audio.shape[1], device=audio.device), self.head_dim)
         return [layer.cross.project(audio, table) for layer in self.layers]
@@ -212,9 +217,11 @@ class Mapper(nn.Module):
         self.frame_head = nn.Linear(c.d_model, 2*c.frame_heads) if c.frame_heads else None
 
     @property
-    def device(self): return self.head.weight.device
+    def device(self): return self.decoder.embed.weight.device
     @property
-    def dtype(self): return self.head.weight.dtype
+    def dtype(self): return self.decoder.embed.weight.dtype # of the decoder
+    @property
+    def heard_dtype(self): return self.encoder.conv1.weight.dtype # of the encoder
 
     def n_params(self) -> int: return sum(p.numel() for p in self.parameters())
 
@@ -222,18 +229,18 @@ class Mapper(nn.Module):
 @patch
 def hear(self:Mapper, mel:Tensor, conditioning:Conditioning|None=None) -> Tensor: # what goes into the encoder
     "Mel frames, and beside each the request where the model wants it."
-    mel = mel.to(self.dtype)
+    mel = mel.to(self.heard_dtype)
     if self.conditioner is None: return mel
     if conditioning is None: raise UserError(f"This model hears {', '.join(self.c.conditions)} with the sound and was given none; "
                                              "pass the conditioning of the request (`Bundle.condition`).")
-    beside = self.conditioner(conditioning, self.dtype)
+    beside = self.conditioner(conditioning, self.heard_dtype)
     return torch.cat([mel, beside[:, None].expand(-1, mel.shape[1], -1)], -1)
 
 @patch
 def encode_mel(self:Mapper, mel:Tensor, conditioning:Conditioning|None=None) -> Encoded: # (batch, frames, mels)
     "Audio states of windows given as mel frames."
     states = self.encoder(self.hear(mel, conditioning))
-    return Encoded(states, self.decoder.ruler.bins(states) if self.decoder.ruler else None)
+    return Encoded(states, self.decoder.ruler.bins(states.to(self.dtype)) if self.decoder.ruler else None)
 
 @patch
 def encode(self:Mapper, samples:Tensor, conditioning:Conditioning|None=None) -> Encoded: # (batch, samples) float32
@@ -304,10 +311,14 @@ def forward(self:Mapper,
 
 # %% ../../nbs/41_model.mapper.ipynb #948d9b8f
 @patch
-def new_cache(self:Mapper, batch:int, max_len:int|None=None) -> Cache: # max_len: tokens per row, prompt included
+def new_cache(self:Mapper,
+    batch:int,
+    max_len:int|None=None,    # tokens per row, prompt included
+    kind:type[Cache]=Cache,   # Cache or StaticCache
+) -> Cache:
     "Memory for `batch` rows; make it once per run."
     c = self.c
-    return Cache(c.decoder_layers, batch, c.n_heads, max_len or c.max_tokens, c.d_model // c.n_heads, self.device, self.dtype)
+    return kind(c.decoder_layers, batch, c.n_heads, max_len or c.max_tokens, c.d_model // c.n_heads, self.device, self.dtype)
 
 @patch
 def prefill(self:Mapper,
@@ -322,12 +333,19 @@ def prefill(self:Mapper,
     if d.ruler: cache.bins, cache.keys = rows(encoded.bins), rows(d.ruler.keys(encoded.bins))
     if not cache.tables: cache.tables = self._tables(cache.max_len, ids.device)
     cache.padded = bool((ids == 0).any())
-    return self._advance(ids, cache)
+    scores = self._advance(ids, cache)[:, 0]
+    if isinstance(cache, StaticCache): cache.fix()
+    return scores
 
 @patch
 def step(self:Mapper, ids:Tensor, cache:Cache) -> Tensor: # (batch,) or (batch, new) -> (batch, vocab_out)
     "Read one more token (or a few) per row; scores after the last."
-    return self._advance(ids if ids.dim() == 2 else ids[:, None], cache)
+    return self._advance(ids if ids.dim() == 2 else ids[:, None], cache)[:, 0]
+
+@patch
+def steps(self:Mapper, ids:Tensor, cache:Cache) -> Tensor: # (batch, new) -> (batch, new, vocab_out)
+    "Read a few more tokens per row; scores after each. `Cache.rewind` takes the last of them back."
+    return self._advance(ids, cache, last=False)
 
 # %% ../../nbs/41_model.mapper.ipynb #6a87fe41
 @patch
@@ -343,18 +361,19 @@ def _rows(table, at) -> tuple[Tensor, Tensor]|None: # rows of a rope table by in
     return table and tuple(t[at] for t in table)
 
 @patch
-def _advance(self:Mapper, ids:Tensor, cache:Cache) -> Tensor:
+def _advance(self:Mapper, ids:Tensor, cache:Cache, last:bool=True) -> Tensor: # last: scores after the last token only
     d, start, end = self.decoder, cache.length, cache.length + ids.shape[1]
     cache.real[:, start:end] = ids != 0
     positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:] if cache.padded else torch.arange(start, end, device=ids.device)[None]
-    now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None]
+    now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None].expand_as(ids)
     rope = _rows(cache.tables["rope"], positions if cache.padded else (None, slice(start, end)))
     cross = _rows(cache.tables["cross"], now) if d.ruler else None
     plain = not cache.padded and (start == 0 or end - start == 1)
     mask = None if plain else self._mask(cache.real[:, :end], start)
     x = d(ids, cache.cross, cache.bins, positions, rope, cross, mask, plain and end - start > 1, cache)
-    cache.length, cache.now = end, now[:, -1]
-    return self.score(x[:, -1:], now[:, -1:], cache.keys, _rows(cache.tables["point"], now[:, -1:]) if d.ruler else None)[:, 0]
+    cache.length, cache.now, cache.nows = end, now[:, -1], now
+    if last: x, now = x[:, -1:], now[:, -1:]
+    return self.score(x, now, cache.keys, _rows(cache.tables["point"], now) if d.ruler else None)
 
 @patch
 def _mask(self:Mapper, real:Tensor, start:int) -> Tensor|None: # (batch, length) -> (batch, 1, new, length), true where seen
@@ -363,3 +382,20 @@ def _mask(self:Mapper, real:Tensor, start:int) -> Tensor|None: # (batch, length)
     at = torch.arange(length, device=real.device)
     seen = (at[None, :] <= at[start:, None]) & real[:, None]
     return (seen | (at[None, :] == at[start:, None]))[:, None]
+
+# %% ../../nbs/41_model.mapper.ipynb #5b30a5ce
+@patch
+def static_step(self:Mapper, ids:Tensor, cache:StaticCache) -> Tensor: # (batch,) -> (batch, vocab_out)
+    "A step of one shape, for CUDA graphs: everything is changed in place and nothing is asked of the device."
+    d, ids = self.decoder, ids[:, None]
+    here = torch.arange(cache.max_len, device=ids.device) == cache.at
+    cache.real.copy_((cache.real & (torch.arange(cache.max_len, device=ids.device) < cache.at)) | (here & (ids != 0)))
+    positions = (cache.real.sum(1, keepdim=True) - 1).clamp(min=0)
+    if d.ruler: cache.now.copy_(d.ruler.now(ids, cache.now)[:, 0])
+    now = cache.now[:, None]
+    rope, cross, point = _rows(cache.tables["rope"], positions), _rows(cache.tables.get("cross"), now), _rows(cache.tables.get("point"), now)
+    cache.stepping = True
+    x = d(ids, cache.cross, cache.bins, positions, rope, cross, (cache.real | here)[:, None, None], False, cache)
+    cache.stepping = False
+    cache.at.add_(1)
+    return self.score(x, now, cache.keys, point)[:, 0]
