@@ -2,7 +2,7 @@
 from __future__ import annotations
 import gzip
 import json
-from functools import cache
+from types import SimpleNamespace
 
 import torch
 
@@ -22,19 +22,29 @@ TIE = 1e-4 # two best scores so near may change places
 
 def read(path): return json.loads(gzip.open(path).read())
 
-class Script(Engine):
-    "Says what the reference said, so that prompts and stitching can be compared without a model."
+class Witness(Engine):
+    "An engine that remembers what it was told and what it wrote."
+    def __init__(self, bundle): super().__init__(bundle, "cpu"); self.calls = []
+
+    def generate(self, job, cancel=None):
+        out = super().generate(job, cancel)
+        self.calls.append((job, out))
+        return out
+
+class Script(Witness):
+    "Writes what the reference wrote, so that prompts and stitching can be compared without a model."
     def __init__(self, tokenizer, language, calls):
-        self.tokenizer, self.language, self.calls, self.speed, self.max_batch_size = tokenizer, language, iter(calls), Speed(), 1000
-        self.jobs = []
+        self.tokenizer, self.language, self.said, self.speed, self.max_batch_size = tokenizer, language, iter(calls), Speed(), 1000
+        self.model, self.device, self.calls = SimpleNamespace(c=SimpleNamespace(conditions=[])), "cpu", []
 
     def encode(self, windows, *args, **kwargs): return Encoded(torch.zeros(len(windows), 1, 1))
 
     def generate(self, job, cancel=None):
-        self.jobs.append(job)
-        stop, call = set(job.stop), next(self.calls, {"generated": job.prompts})
-        rows = [[i for i in ids if i != PAD] for ids in call["generated"]]
-        return [Written(ids, bool(ids) and ids[-1] in stop) for ids in rows]
+        rows, stop = next(self.said)["generated"], set(job.stop)
+        ends = [next((n for n, i in enumerate(ids, 1) if i in stop), None) for ids in rows]
+        out = [Written([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
+        self.calls.append((job, out))
+        return out
 
 # --- our run of a stored request -----------------------------------------------------------------------------------------
 
