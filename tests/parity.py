@@ -11,7 +11,7 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
-FAMILIES = {"parse": "parity_language", "windows": "parity_language", "checkpoints": "parity_checkpoints"} # family -> module that holds it
+FAMILIES = {"parse": "parity_language", "windows": "parity_language", "checkpoints": "parity_checkpoints", "generate": "parity_generate"} # family -> module that holds it
 
 def cases(family, folder):
     "All cases of a family."
