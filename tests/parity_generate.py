@@ -131,7 +131,8 @@ def tokens_equal(case, call, job, out, told):
     if case.settings["parallel"]: # one context after another there, each in a pass of its own here
         theirs = [until([*p, *ids][len(q):], set(job.stop)) for p, ids, q in zip(whole(call["prompt"]), theirs, job.prompts)]
     if theirs == ours: return True
-    if any(gap is not None and gap <= TIE for gap in call["min_top2_gap"]): return "near tie"
+    if case.settings["num_beams"] > 1: return "beams are not searched"
+    if any(gap <= TIE for gap in call["min_top2_gap"] or []): return "near tie"
     if "unequal" in case.name: return "a negative prompt of another length has its own padding"
     return told if isinstance(told, str) else False
 
