@@ -14,6 +14,7 @@ import torch
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
 from .engine import Cancelled, Engine, Job, Progress, Written, tell
 from .events import GROUP_TYPES, NON_TIMED, SUSTAIN_TYPES, ContextType, Event, EventStream, EventType
+from .model.hub import Bundle
 from .model.mapper import Encoded
 from .core import UserError
 from .osu.beatmap import Beatmap
@@ -180,8 +181,8 @@ class Row:
     metadata: Metadata
     seed: int
     contexts: list[Context]                  # outputs in template order, as far as they are written
+    encoded: Encoded                         # all windows, as this row hears them
     negative: Optional[Metadata] = None      # request to lead away from
-    encoded: Optional[Encoded] = None        # of all windows, where the request is heard with the song (v30, v31)
     problems: list[str] = field(default_factory=list) # what went wrong, in words
 
     @property
@@ -198,7 +199,6 @@ class Run:
     "A song, its windows, and the rows that are written over them."
     engine: Engine
     windows: list[Window]
-    encoded: Optional[Encoded] # of all windows, for rows that have none of their own
     inputs: list[Context]      # given
     rows: list[Row]
     sampling: Sampling
@@ -241,12 +241,9 @@ def prompts(self:Run, places:Sequence[Place], k:int, negative:bool=False) -> lis
 @patch
 def heard(self:Run, places:Sequence[Place]) -> Encoded:
     "The song as the places hear it: one window for all, or one each."
-    at = [p.window.index - self.windows[0].index for p in places]
-    own = [p.row.encoded for p in places]
-    if own[0] is None: return self.encoded.rows(at[:1] if len(set(at)) == 1 else at)
-    parts = [e.rows([i]) for e, i in zip(own, at)]
-    cat = lambda name: None if getattr(parts[0], name) is None else torch.cat([getattr(p, name) for p in parts])
-    return Encoded(cat("states"), cat("bins"))
+    at, first = [p.window.index - self.windows[0].index for p in places], places[0].row.encoded
+    if any(p.row.encoded is not first for p in places): return Encoded.cat([p.row.encoded.rows([i]) for p, i in zip(places, at)])
+    return first.rows(at[:1] if len(set(at)) == 1 else at)
 
 @patch
 def reach(self:Run, w:Window) -> tuple[float, float]: # ms of look-back and look-ahead
@@ -453,9 +450,23 @@ class Generated:
     problems: list[str]                     # windows that went wrong, in words
     metadata: Metadata
 
-def encode_song(engine:Engine, samples:np.ndarray, windows:list[Window], progress:Callable|None=None) -> Encoded:
+def encode_song(
+    engine:Engine,
+    samples:np.ndarray,             # (samples,)
+    windows:list[Window],
+    progress:Callable|None=None,
+    metadata:Optional[Metadata]=None, # the request, for models that hear it with the song
+) -> Encoded:
     "Hear a song: do it once and use it for every pass."
-    return engine.encode(cut(samples, windows), progress)
+    wish = Bundle(engine.model, engine.tokenizer, engine.language).condition(metadata or Metadata(), [w.time_ms for w in windows])
+    return engine.encode(cut(samples, windows), progress, wish)
+
+def _hearings(engine, samples, windows, metadatas, progress) -> list[Encoded]: # one for each request
+    "The song as each request hears it; most models hear only the song."
+    own = lambda m: (m.difficulty, m.mapper_id) if engine.model.c.conditions else None
+    heard = {own(m): m for m in metadatas}
+    heard = {key: encode_song(engine, samples, windows, progress, m) for key, m in heard.items()}
+    return [heard[own(m)] for m in metadatas]
 
 def _copies(contexts:list[Context]) -> list[Context]: # so that rows do not share their streams
     return [replace(c, stream=EventStream(list(c.stream.events), list(c.stream.times))) for c in contexts]
@@ -473,7 +484,7 @@ def generate(
     lookahead:float=.125,                 # share of a window
     start_time:Optional[float]=None,      # ms
     end_time:Optional[float]=None,        # ms; nothing begins after the song in any case
-    encoded:Optional[Encoded]=None,       # of the same plan of windows
+    encoded:Optional[Encoded]=None,       # of the same plan of windows (and the same request, where it is heard with the song)
     negatives:Optional[Sequence[Metadata]]=None, # requests to lead away from, one per row; None with guidance: the `opposite` of each
     parallel:bool=False,                  # windows side by side, all at once: faster, but without memory
     progress:Optional[Callable]=None,     # gets `Progress`; true cancels
@@ -485,10 +496,10 @@ def generate(
     if parallel and not all(g.finished for g in given): raise UserError("parallel writes whole maps; to continue one, leave it out.")
     template = choose_template(c, [g.type for g in given], wanted, metadatas[0].gamemode)
     windows = plan(len(samples), c, lookback, lookahead, start_time, end_time)
-    if encoded is None: encoded = encode_song(engine, samples, windows, progress)
+    heard = _hearings(engine, samples, windows, metadatas, progress) if encoded is None else [encoded] * len(metadatas)
     if negatives is None: negatives = [opposite(m) if sampling.guidance != 1 else None for m in metadatas]
-    rows = [Row(m, s, _copies(_outputs(template, given)), n) for m, s, n in zip(metadatas, seeds, negatives, strict=True)]
-    run = Run(engine, windows, encoded, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
+    rows = [Row(m, s, _copies(_outputs(template, given)), e, n) for m, s, e, n in zip(metadatas, seeds, heard, negatives, strict=True)]
+    run = Run(engine, windows, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
               lookahead * c.window_ms, progress, cancel, Loudness(samples, c.sample_rate), parallel)
     for k in range(len(template.outputs)): run.context(k)
     low, high = start_time or -np.inf, min(np.inf if end_time is None else end_time, len(samples) * 1000 / c.sample_rate)

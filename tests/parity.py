@@ -15,6 +15,7 @@ FAMILIES = {
     "parse": "parity_language",
     "windows": "parity_language",
     "checkpoints": "parity_checkpoints",
+    "generate": "parity_generate",
     "timing": "parity_timing",
     "postprocess": "parity_postprocess",
     "diffusion": "parity_diffusion"} # family -> module that holds it
