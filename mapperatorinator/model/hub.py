@@ -178,8 +178,10 @@ def missing_files(folder:Path) -> list[str]: # none in a complete folder
     return [f for f in ("config.json", "tokenizer.json", *shards) if not (folder/f).is_file()]
 
 def _read_json(path:Path) -> dict:
-    try: return json.loads(path.read_text(encoding="utf-8"))
+    try: found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e: raise UserError(f"'{path}' is damaged ({e}); copy the model again.") from e
+    if isinstance(found, dict): return found
+    raise UserError(f"'{path}' is damaged (it holds no settings); copy the model again.")
 
 def find_model(
     name:str|Path,
@@ -238,6 +240,7 @@ def build_model(
     return model.eval()
 
 def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
+    if lost := {"model", "language"} - set(config): raise UserError(f"'{folder}/config.json' is damaged (no {min(lost)}); copy the model again.")
     model = build_model(from_dict(ModelConfig, config["model"]), read_weights(folder), dtype)
     return Bundle(model, Tokenizer.load(folder/"tokenizer.json"), from_dict(LanguageConfig, config["language"]), folder, config.get("gamemodes"))
 

@@ -38,8 +38,9 @@ class LoraLinear(nn.Module):
         super().__init__()
         self.base, self.scale, self.dropout = base, scale, dropout
         self.a, self.b = nn.Parameter(a.to(base.weight)), nn.Parameter(b.to(base.weight))
-        if minus: self.register_buffer("minus_a", minus[0].to(base.weight)); self.register_buffer("minus_b", minus[1].to(base.weight))
+        for name, value in zip(("minus_a", "minus_b"), minus or ()): self.register_buffer(name, value.detach().to(base.weight).clone())
         self.minus = bool(minus)
+        self.train(base.training)
 
     def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
         y = self.base(x) + F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale

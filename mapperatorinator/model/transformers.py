@@ -31,6 +31,9 @@ class MapperConfig(PreTrainedConfig):
     "The config.json of a model, as transformers sees it."
     model_type = "mapperatorinator"
 
+    def __init__(self, **settings):
+        super().__init__(**settings | {"tie_word_embeddings": False}) # tokens are read and written by different matrices
+
     @classmethod
     def of(cls, bundle:Bundle) -> MapperConfig: # what save_bundle would write
         if bundle.published is not None: return cls(**bundle.published)
