@@ -13,8 +13,8 @@ from .core import UserError
 
 # %% auto #0
 __all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'GenerateConfig',
-           'TrainConfig', 'EvalConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict', 'changed',
-           'Setting', 'settings_table']
+           'TrainConfig', 'EvalConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'compose',
+           'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -190,7 +190,7 @@ class GenerateConfig:
     plot: bool = False                   # also draw the map to a PNG
     # the machine
     device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    precision: str = "fp32"              # fp32 or bf16
+    precision: str = "auto"              # auto (the fastest here), fp32 (exact), bf16 or int8
     max_batch_size: int = 16             # windows encoded at once
 
 # %% ../nbs/01_config.ipynb #e75a6794
@@ -249,6 +249,22 @@ class EvalConfig:
     output: str = ""                     # folder that keeps the maps; empty: thrown away
     seed: int = 0
     device: str = "auto"                 # auto, cpu, cuda, mps
+
+# %% ../nbs/01_config.ipynb #fc34199d
+@dataclass
+class BenchConfig:
+    "One measurement of speed."
+    model: str = "embedded"      # embedded, a folder, a name on the hub; v32-size or v32-mini-size: random weights of that size
+    seconds: float = 180         # length of the song, the demo song played again and again
+    windows: int = 12            # windows measured, from the beginning; 0: all
+    prompt: int = 200            # tokens told before each window
+    tokens: int = 30             # tokens written in each window and context
+    batches: list[int] = field(default_factory=lambda: [1, 4, 8]) # rows written together
+    precisions: list[str] = field(default_factory=lambda: ["fp32", "bf16", "auto"]) # each measured
+    plain: bool = False          # also measure a plain loop with the generate of transformers
+    threads: int = 2             # CPU threads
+    device: str = "auto"         # auto, cpu, cuda, cuda:0 …, mps
+    seed: int = 0                # of random weights and prompts
 
 # %% ../nbs/01_config.ipynb #8db03aa0
 def known_keys(cls, prefix:str="") -> list[str]:
