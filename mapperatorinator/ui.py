@@ -25,7 +25,7 @@ BOUNDS = dict(difficulty=(.5, 12, .1), year=(2007, 2076, 1), mapper_id=(0, 10**9
     top_p=(0, 1, .01), top_k=(0, 10**6, 1),
     lookback=(0, .95, .05), lookahead=(0, .95, .05), max_batch_size=(1, 512, 1)) # lowest, highest, step
 CHOICES = dict(gamemode=[("osu!", 0), ("osu!taiko", 1), ("osu!catch", 2), ("osu!mania", 3)],
-    timing=["auto", "grid", "model", "manual"], precision=["fp32", "bf16"])
+    timing=["auto", "grid", "model", "manual"], precision=["auto", "fp32", "bf16", "int8"])
 HINTS = dict(device=["auto", "cpu", "cuda", "mps"], model=["embedded"]) # proposed, but any text goes
 
 # %% ../nbs/70_ui.ipynb #b7a391b0
