@@ -105,7 +105,7 @@ class Engine:
         device="auto",          # auto, cpu, cuda, cuda:0 …, mps
         precision:str="fp32",   # auto, fp32, bf16 or int8
         max_batch_size:int=16,  # windows encoded at once
-        guess:int=0,            # tokens guessed ahead; 0: none
+        guess:int=8,            # tokens guessed ahead at most, where steps are not static; 0: none
         static:bool|None=None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
     ):
         self.device = pick_device(device)
@@ -113,6 +113,7 @@ class Engine:
         self.model, self.n_params = in_numbers(bundle.model.to(self.device), *self.numbers).eval(), bundle.model.n_params()
         self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
         self.static = self.device.type == "cuda" if static is None else static
+        if self.static: self.guess = 0
         self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
 
@@ -256,7 +257,7 @@ class Echo:
     def __init__(self,
         tokenizer:Tokenizer,
         ids:Sequence[int],  # the prompt
-        match:int=3,        # tokens that must agree
+        match:int=1,        # tokens that must agree; more are rarer, and their guesses little better
     ):
         (self.start, self.end), self.match = tokenizer.range(EventType.TIME_SHIFT), match
         self.moves, self.now, self.seen, self.place = [], 0, {}, None
@@ -349,7 +350,7 @@ def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tens
     prompts = pad_left(job.prompts, self.device)
     scores, cache = self._read(job, prompts, max(limits))
     pen = Pen(job, prompts, limits, self.tokenizer.vocab_in)
-    guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess and not self.static else None
+    guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess else None
     scores, guessed, asked = scores[:, None], prompts[:, :0], -16
     while True:
         if cancel is not None and pen.at - asked >= 16:
