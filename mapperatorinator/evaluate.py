@@ -24,14 +24,16 @@ from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
+from .rhythm import Spectrum, octave_features, onset_bands, onset_strength, tempo_candidates
 from .synth import Style, compose_song
 from .timing import Listener, find_timing
 
 # %% auto #0
 __all__ = ['SHAPES', 'PEERS', 'NOTHING', 'TASKS', 'Judged', 'judged_songs', 'human_maps', 'spread', 'Case', 'map_case',
            'tapped_case', 'tapped_cases', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
-           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'faults', 'body',
-           'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
+           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'octave_choices',
+           'fit_octave', 'faults', 'body', 'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate',
+           'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -133,9 +135,8 @@ def planted_case(number:int, seed:int=0) -> Case:
     sections = plan_song(rng, shape, bpm, meter)
     style = Style(groove=str(rng.choice(["rock", "four"])), busy=.6, key=int(rng.integers(50, 66)))
     compose = lambda: compose_song(number, sections[-1].end_ms / 1000 + .5, sections=sections, style=style)
-    lines = Timing(red_lines(sections))
-    end = sections[-1].end_ms - OSU_OFFSET_MS
-    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(lines, sections[0].start_ms - OSU_OFFSET_MS, end - 1),
+    start, end = (t - OSU_OFFSET_MS for t in (sections[0].start_ms, sections[-1].end_ms))
+    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(Timing(red_lines(sections)), start, end - 1),
                 made=lambda: compose().samples)
 
 def timing_cases(conf:EvalConfig) -> list[Case]:
@@ -198,6 +199,29 @@ def sum_timing(judged:list[tuple[dict, Score]]) -> dict:
     return {"songs": len(rows), "right": share("right"), "octave": share("octave"), "median_ms": error(.5), "p95_ms": error(.95),
             "downbeats": round(float(np.mean([s.downbeats for s in good])), 3) if good else None,
             "s_per_minute": round(float(np.median([r["s_per_minute"] for r in rows])), 2)}
+
+# %% ../nbs/65_evaluate.ipynb #3490df01
+def octave_choices(cases:list[Case]) -> Iterator[tuple[np.ndarray, int]]: # (candidates, 13) features, which candidate is true
+    "What the ear has to choose from, for songs of one tempo."
+    for case in cases:
+        if not case.group.endswith("constant"): continue
+        spectrum = Spectrum(onset_strength(onset_bands(case.samples, 16000)))
+        bpm, _ = tempo_candidates(spectrum)
+        true = np.flatnonzero(np.abs(bpm / case.truth.bpm - 1) < .002)
+        if len(true): yield np.array([octave_features(spectrum, b) for b in bpm]), int(true[0])
+
+def fit_octave(choices:list[tuple[np.ndarray, int]], penalty:float=6.) -> np.ndarray: # (13,) as in `rhythm.OCTAVE_WEIGHTS`
+    "Weights of the octave model by penalised likelihood."
+    from scipy.optimize import minimize
+    deviation = np.concatenate([x for x, _ in choices]).std(0) + 1e-9
+    def loss(w):
+        total, gradient = penalty * w @ w, 2 * penalty * w
+        for x, true in choices:
+            x = x / deviation
+            score = x @ w - np.logaddexp.reduce(x @ w)
+            total, gradient = total - score[true], gradient + x.T @ np.exp(score) - x[true]
+        return total, gradient
+    return np.round(minimize(loss, np.zeros(len(deviation)), jac=True).x / deviation, 2)
 
 # %% ../nbs/65_evaluate.ipynb #56405ca2
 def faults(b:Beatmap) -> list[str]: # empty when all is well
