@@ -133,7 +133,7 @@ def goes_on(last:Line, line:Line, time:float) -> bool:
 def fit_beats(beats:Beats, fewest:int=4) -> list[TimingPoint]: # beats that make a tempo where none was said to begin
     "Few red lines through many beats."
     out, last = [], None
-    for part, n in sections(beats):
+    for part, n in sections(beats) if len(beats) else ():
         t = part.times
         if last and len(t) < fewest and not part.starts[0]: continue
         line = human_line(fit_line(n, t), n, t) if len(t) > 1 else Line(t[0], last.period if last else .5)

@@ -24,14 +24,16 @@ from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
+from .rhythm import Spectrum, octave_features, onset_bands, onset_strength, tempo_candidates
 from .synth import Style, compose_song
 from .timing import Listener, find_timing
 
 # %% auto #0
 __all__ = ['SHAPES', 'PEERS', 'NOTHING', 'TASKS', 'Judged', 'judged_songs', 'human_maps', 'spread', 'Case', 'map_case',
-           'tapped_case', 'tapped_cases', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
-           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'faults', 'body',
-           'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
+           'tapped_case', 'tapped_cases', 'tempo_plan', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
+           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'octave_choices',
+           'fit_octave', 'faults', 'body', 'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate',
+           'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -88,7 +90,8 @@ class Case:
 def map_case(song:Judged) -> Case:
     "A song with the red lines of its fullest map, from first to last object."
     times = [o.time for o in song.fullest.hit_objects]
-    return Case(song.name, "constant" if song.constant else "variable", BeatGrid.of(Timing.of(song.fullest), min(times), max(times)), song.audio)
+    truth = BeatGrid.of(Timing.of(song.fullest), min(times), max(times))
+    return Case(song.name, "constant" if song.constant else "variable", truth, song.audio)
 
 def tapped_case(folder:Path, steady:float=.02) -> Case: # greatest spread of intervals, as a share, that is one tempo
     "A piece of music with a list of beats."
@@ -96,8 +99,8 @@ def tapped_case(folder:Path, steady:float=.02) -> Case: # greatest spread of int
     times = np.array([float(r["time_s"]) for r in rows]) * 1000 - OSU_OFFSET_MS
     gaps = np.diff(times)
     kind = "constant" if gaps.std() / gaps.mean() < steady else "variable"
-    return Case(f"{folder.parent.name}/{folder.name}", f"beats {kind}", BeatGrid.tapped(times, times[[r["is_downbeat"] == "1" for r in rows]]),
-                folder/"audio.ogg")
+    truth = BeatGrid.tapped(times, times[[r["is_downbeat"] == "1" for r in rows]])
+    return Case(f"{folder.parent.name}/{folder.name}", f"beats {kind}", truth, folder/"audio.ogg")
 
 def tapped_cases(conf:EvalConfig) -> list[Case]:
     "Pieces of a split in `beats/`, where there is one; `songs` limits them too."
@@ -110,20 +113,22 @@ def tapped_cases(conf:EvalConfig) -> list[Case]:
 # %% ../nbs/65_evaluate.ipynb #29a47d68
 SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of planted songs, in turn
 
+def tempo_plan(rng, shape:str, bpm:float, seconds:float) -> list[tuple[str, float, float]]: # name of a section, BPM, s
+    "The course of a planted song."
+    if shape == "changes":
+        tempos = [bpm, *(round(bpm * f) for f in rng.choice([.8, .85, .9, 1.1, 1.15, 1.2], rng.integers(1, 7)))]
+        return [("chorus", t, seconds / len(tempos)) for t in tempos]
+    if shape == "ritardando": return [("chorus", bpm, .7 * seconds), *(("chorus", bpm * .97**k, 0.) for k in range(1, 9))]
+    if shape == "silence": return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.), ("chorus", bpm, seconds / 2 - 5)]
+    return [("outro" if shape == "fade" else "chorus", bpm, seconds)]
+
 def plan_song(rng, shape:str, bpm:float, meter:int, seconds:float=40.) -> list[Section]:
-    "Sections of a planted song."
-    bars = lambda tempo, s: max(round(s * tempo / 60 / meter), 1)
-    tempos, names = [bpm], ["chorus"]
-    if shape == "changes": tempos = [bpm, *(round(bpm * f) for f in rng.choice([.8, .85, .9, 1.1, 1.15, 1.2], rng.integers(1, 7)))]
-    if shape == "ritardando": tempos = [bpm, *(bpm * .97**k for k in range(1, 9))]
-    if shape == "silence": tempos, names = [bpm] * 3, ["verse", "silence", "chorus"]
-    if shape == "fade": names = ["outro"]
-    lengths = {"ritardando": [seconds * .7] + [0.] * 8, "silence": [seconds / 2 - 5, 10., seconds / 2 - 5]}.get(shape, [seconds / len(tempos)] * len(tempos))
-    out, at = [], rng.uniform(200, 1500)
-    for i, (tempo, length) in enumerate(zip(tempos, lengths)):
-        name = names[i % len(names)]
-        out.append(Section(name, round(at) if tempo != tempos[i - 1] else at, tempo, meter, bars(tempo, length), 0. if name == "silence" else .8))
-        at = out[-1].end_ms
+    "Sections of a planted song; another tempo starts on a whole millisecond."
+    out, at, before = [], rng.uniform(200, 1500), None
+    for name, tempo, length in tempo_plan(rng, shape, bpm, seconds):
+        bars = max(round(length * tempo / 60 / meter), 1)
+        out.append(Section(name, at if tempo == before else round(at), tempo, meter, bars, 0. if name == "silence" else .8))
+        at, before = out[-1].end_ms, tempo
     return out
 
 def planted_case(number:int, seed:int=0) -> Case:
@@ -133,9 +138,8 @@ def planted_case(number:int, seed:int=0) -> Case:
     sections = plan_song(rng, shape, bpm, meter)
     style = Style(groove=str(rng.choice(["rock", "four"])), busy=.6, key=int(rng.integers(50, 66)))
     compose = lambda: compose_song(number, sections[-1].end_ms / 1000 + .5, sections=sections, style=style)
-    lines = Timing(red_lines(sections))
-    end = sections[-1].end_ms - OSU_OFFSET_MS
-    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(lines, sections[0].start_ms - OSU_OFFSET_MS, end - 1),
+    start, end = (t - OSU_OFFSET_MS for t in (sections[0].start_ms, sections[-1].end_ms))
+    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(Timing(red_lines(sections)), start, end - 1),
                 made=lambda: compose().samples)
 
 def timing_cases(conf:EvalConfig) -> list[Case]:
@@ -152,8 +156,10 @@ def librosa_beats(samples:np.ndarray) -> np.ndarray: # s
 def essentia_beats(samples:np.ndarray) -> np.ndarray: # s
     "essentia's RhythmExtractor2013 (AGPL; install it yourself, it is no part of this package)."
     try: essentia = import_module("essentia.standard")
-    except ImportError as e: raise UserError("provider essentia is not installed; `pip install --no-deps essentia`, or leave it out.") from e
-    return essentia.RhythmExtractor2013(method="multifeature")(essentia.Resample(inputSampleRate=16000)(np.asarray(samples, np.float32)))[1]
+    except ImportError as e:
+        raise UserError("provider essentia is not installed; `pip install --no-deps essentia`, or leave it out.") from e
+    faster = essentia.Resample(inputSampleRate=16000)(np.asarray(samples, np.float32)) # it wants 44.1 kHz
+    return essentia.RhythmExtractor2013(method="multifeature")(faster)[1]
 
 PEERS = {"librosa": librosa_beats, "essentia": essentia_beats}
 
@@ -173,7 +179,9 @@ def by_model(conf:EvalConfig, provider:str) -> Callable: # samples -> Timing
 
 def answerer(conf:EvalConfig, provider:str) -> Callable: # (samples, start, end) -> BeatGrid
     "A provider, ours or another's, ready to be asked."
-    if provider in PEERS: return lambda x, start, end: BeatGrid.tapped(np.asarray(PEERS[provider](x)) * 1000 - OSU_OFFSET_MS).between(start, end)
+    if provider in PEERS:
+        taps = lambda x: np.asarray(PEERS[provider](x)) * 1000 - OSU_OFFSET_MS
+        return lambda x, start, end: BeatGrid.tapped(taps(x)).between(start, end)
     find = by_model(conf, provider) if provider in ("auto", "model", "super") else lambda x: find_timing(x, provider=provider)
     return lambda x, start, end: BeatGrid.of(find(x), start, end)
 
@@ -186,8 +194,10 @@ def judge_timing(case:Case, answer:Callable, provider:str="grid") -> tuple[dict,
     try: s = score_grid(answer(samples, true.beats[0], true.beats[-1]), true)
     except UserError: s = NOTHING
     took = (time.process_time() - begun) * 960_000 / len(samples)
-    return {"provider": provider, "song": case.name, "group": case.group, "bpm": round(true.bpm * s.ratio, 2), "true_bpm": round(true.bpm, 2),
-            "right": s.right, "octave": s.octave, "median_ms": s.median, "p95_ms": s.p95, "downbeats": s.downbeats, "s_per_minute": took}, s
+    row = {"provider": provider, "song": case.name, "group": case.group, "bpm": round(true.bpm * s.ratio, 2),
+           "true_bpm": round(true.bpm, 2), "right": s.right, "octave": s.octave, "median_ms": s.median, "p95_ms": s.p95,
+           "downbeats": s.downbeats, "s_per_minute": took}
+    return row, s
 
 def sum_timing(judged:list[tuple[dict, Score]]) -> dict:
     "Shares over songs; errors over all beats of the songs with the right tempo."
@@ -199,6 +209,29 @@ def sum_timing(judged:list[tuple[dict, Score]]) -> dict:
             "downbeats": round(float(np.mean([s.downbeats for s in good])), 3) if good else None,
             "s_per_minute": round(float(np.median([r["s_per_minute"] for r in rows])), 2)}
 
+# %% ../nbs/65_evaluate.ipynb #3490df01
+def octave_choices(cases:list[Case]) -> Iterator[tuple[np.ndarray, int]]: # (candidates, 13) features, which candidate is true
+    "What the ear has to choose from, for songs of one tempo."
+    for case in cases:
+        if not case.group.endswith("constant"): continue
+        spectrum = Spectrum(onset_strength(onset_bands(case.samples, 16000)))
+        bpm, _ = tempo_candidates(spectrum)
+        true = np.flatnonzero(np.abs(bpm / case.truth.bpm - 1) < .002)
+        if len(true): yield np.array([octave_features(spectrum, b) for b in bpm]), int(true[0])
+
+def fit_octave(choices:list[tuple[np.ndarray, int]], penalty:float=6.) -> np.ndarray: # (13,) as in `rhythm.OCTAVE_WEIGHTS`
+    "Weights of the octave model by penalised likelihood."
+    from scipy.optimize import minimize
+    deviation = np.concatenate([x for x, _ in choices]).std(0) + 1e-9
+    def loss(w):
+        total, gradient = penalty * w @ w, 2 * penalty * w
+        for x, true in choices:
+            x = x / deviation
+            score = x @ w - np.logaddexp.reduce(x @ w)
+            total, gradient = total - score[true], gradient + x.T @ np.exp(score) - x[true]
+        return total, gradient
+    return np.round(minimize(loss, np.zeros(len(deviation)), jac=True).x / deviation, 2)
+
 # %% ../nbs/65_evaluate.ipynb #56405ca2
 def faults(b:Beatmap) -> list[str]: # empty when all is well
     "What the game would refuse or a player would notice at once."
@@ -207,17 +240,20 @@ def faults(b:Beatmap) -> list[str]: # empty when all is well
     except UserError as e: out.append(str(e))
     if any(not (0 <= x <= 512 and 0 <= y <= 384) for o in b.hit_objects for x, y in body(o)): out.append("outside the playfield")
     if any(t2 <= t1 for t1, t2 in zip(times, times[1:])): out.append("times do not increase")
-    if any(isinstance(o, Slider) and (o.length <= 0 or b.end_time(o) <= o.time) for o in b.hit_objects): out.append("slider without length")
+    sliders = [o for o in b.hit_objects if isinstance(o, Slider)]
+    if any(o.length <= 0 or b.end_time(o) <= o.time for o in sliders): out.append("slider without length")
     return out
 
 def body(o) -> Iterator[tuple[float, float]]: # px: where an object is drawn
-    return ((float(x), float(y)) for x, y in np.round(o.path.points_along(20), 3)) if isinstance(o, Slider) else iter([(o.x, o.y)])
+    if not isinstance(o, Slider): return iter([(o.x, o.y)])
+    return ((float(x), float(y)) for x, y in np.round(o.path.points_along(20), 3))
 
 # %% ../nbs/65_evaluate.ipynb #28df36e6
 def chance_near(found:np.ndarray, truth:np.ndarray, timing:Timing, seed:int=0) -> float: # ms
     "Share of as many random quarter-beat ticks within 30 ms of a human note."
     ticks = np.array([b.time for b in timing.beats(truth[0], truth[-1], 4)])
-    return share_near(np.random.default_rng(seed).choice(ticks, min(len(found), len(ticks)), replace=False), truth) if len(ticks) else 0.0
+    if not len(ticks): return 0.0
+    return share_near(np.random.default_rng(seed).choice(ticks, min(len(found), len(ticks)), replace=False), truth)
 
 def judge_map(song:Judged, made, asked:float) -> dict: # made: a pipeline Result
     "One generated map beside the human ones."
@@ -226,7 +262,8 @@ def judge_map(song:Judged, made, asked:float) -> dict: # made: a pipeline Result
     tempo, length = Timing.of(human), made.report["song_seconds"]
     return {"song": song.name, "asked": asked, "stars": round(star_rating(b), 2), "bpm": made.report["bpm"],
             "human_bpm": round(60000 / tempo.median_beat_length(human.hit_objects[-1].time), 2), "objects": len(times),
-            "near_30ms": round(share_near(times, song.onsets), 3), "chance": round(chance_near(times, song.onsets, Timing.of(b)), 3),
+            "near_30ms": round(share_near(times, song.onsets), 3),
+            "chance": round(chance_near(times, song.onsets, Timing.of(b)), 3),
             "f1_30ms": round(rhythm(times, np.unique([o.time for o in near.hit_objects]), 30).f1, 3), "faults": faults(b),
             "s_per_minute": round(made.report["seconds"] * 60 / length, 1)}
 
@@ -235,8 +272,8 @@ def sum_maps(rows:list[dict]) -> dict:
     mean = lambda f: round(float(np.mean([f(r) for r in rows])), 3)
     return {"maps": len(rows), "near_30ms": mean(lambda r: r["near_30ms"]), "chance": mean(lambda r: r["chance"]),
             "f1_30ms": mean(lambda r: r["f1_30ms"]), "stars_off": mean(lambda r: abs(r["stars"] - r["asked"])),
-            "bpm_right": mean(lambda r: abs(r["bpm"] / r["human_bpm"] - 1) < .002), "faulty": sum(bool(r["faults"]) for r in rows),
-            "s_per_minute": mean(lambda r: r["s_per_minute"])}
+            "bpm_right": mean(lambda r: abs(r["bpm"] / r["human_bpm"] - 1) < .002),
+            "faulty": sum(bool(r["faults"]) for r in rows), "s_per_minute": mean(lambda r: r["s_per_minute"])}
 
 # %% ../nbs/65_evaluate.ipynb #98dad9a8
 def eval_timing(conf:EvalConfig, report) -> dict:
@@ -247,7 +284,7 @@ def eval_timing(conf:EvalConfig, report) -> dict:
         for case in cases:
             row, score = judge_timing(case, answer, provider)
             report(row)
-            for group in dict.fromkeys((case.group, "planted" if conf.dataset == "planted" else "all")): groups[group].append((row, score))
+            for group in ("all", case.group): groups[group].append((row, score))
         out[provider] = {group: sum_timing(judged) for group, judged in sorted(groups.items())}
     return out
 
@@ -271,6 +308,6 @@ def evaluate(conf:EvalConfig, say=say) -> dict:
     if not conf.dataset: raise UserError("Nothing to judge by: give dataset=FOLDER with songs/<split>/<song>/ in it.")
     def report(row): say("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items())); return row
     out = TASKS[conf.task](conf, report)
-    for provider in conf.providers if conf.task == "timing" else (): say(json.dumps({"task": "timing", "provider": provider, **out[provider]}))
-    if conf.task != "timing": say(json.dumps({"task": conf.task, **out}))
+    sums = [{"provider": p, **out[p]} for p in conf.providers] if conf.task == "timing" else [out]
+    for s in sums: say(json.dumps({"task": conf.task, **s}))
     return out

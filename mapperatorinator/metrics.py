@@ -95,7 +95,8 @@ class BeatGrid(NamedTuple):
         return cls(fit_line(index[keep], beats[keep] / 1000).bpm, np.asarray(beats, float), np.asarray(downbeats, float))
 
     def between(self, start:float, end:float) -> BeatGrid:
-        return self._replace(**{k: v[(v >= start) & (v <= end)] for k, v in (("beats", self.beats), ("downbeats", self.downbeats))})
+        inside = lambda t: t[(t >= start) & (t <= end)]
+        return BeatGrid(self.bpm, inside(self.beats), inside(self.downbeats))
 
 # %% ../nbs/61_metrics.ipynb #17e9dc89
 class Score(NamedTuple):
@@ -126,6 +127,6 @@ def score_grid(found:BeatGrid, true:BeatGrid) -> Score:
     return Score(near(1), any(map(near, RATIOS)), ratio, from_nearest(found.beats, true.beats),
                  float((np.abs(bars) < 70).mean()) if len(bars) else 0.)
 
-def score_timing(found:Timing, true:Timing, start:float, end:float) -> Score: # ms: judged between these, usually first and last object
-    "The same for two lists of red lines."
+def score_timing(found:Timing, true:Timing, start:float, end:float) -> Score: # ms
+    "The same for two lists of red lines, between two times: usually the first and last object."
     return score_grid(BeatGrid.of(found, start, end), BeatGrid.of(true, start, end))

@@ -216,7 +216,7 @@ def manual(
     bpms, offsets, meters = [_tempo(b) for b in _listed(bpm)], [_offset(o) for o in _listed(offset)], _listed(meter)
     meters = meters * len(bpms) if len(meters) == 1 else meters
     if not len(bpms) == len(offsets) == len(meters) or sorted(set(offsets)) != offsets:
-        raise UserError(f"{len(bpms)} tempos stand beside offsets {offsets}; give each section a bpm and an offset, in order of time.")
+        raise UserError(f"{len(bpms)} tempos stand beside offsets {offsets}; give each section both, in order of time.")
     return Estimate([TimingPoint(o, 60000 / b, int(m), 2, 0, 100, True, 0) for b, o, m in zip(bpms, offsets, meters)])
 
 def reference(samples=None, sample_rate:int=16000, beatmap:Optional[Beatmap]=None, **_) -> Estimate:
@@ -240,7 +240,8 @@ def heard_beats(samples, events:Optional[EventStream], listen:Optional[Listener]
     if events is None and listen is not None: events = listen([samples])[0]
     return Beats.of(events or EventStream())
 
-def model(samples=None, sample_rate:int=16000, events:Optional[EventStream]=None, listen:Optional[Listener]=None, **_) -> Estimate:
+def model(samples=None, sample_rate:int=16000, events:Optional[EventStream]=None, listen:Optional[Listener]=None,
+          **_) -> Estimate:
     "Red lines through the beats of one pass."
     return of_beats(heard_beats(samples, events, listen), "model")
 
@@ -330,7 +331,7 @@ def find_timing(
     samples:Optional[np.ndarray], # (samples,) mono float; manual, reference and model can do without
     sample_rate:int=16000,        # Hz
     provider:str="auto",          # a key of PROVIDERS
-    **options,                    # bpm, offset, meter, beatmap, events, listen, passes, budget, progress, onsets, beats, downbeats, hop_ms
+    **options,                    # bpm, offset, meter, beatmap, events, listen, passes, budget, progress; onsets, beats, …
 ) -> Estimate:
     "Red lines of a song by the named provider."
     if provider not in PROVIDERS: raise UserError(f"No timing provider is '{provider}'; choose one of {', '.join(PROVIDERS)}.")

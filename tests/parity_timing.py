@@ -1,6 +1,6 @@
 """The timing family of `parity.py`: beat lists to red lines, and many passes to one list of beats.
 
-A case is equal when all red lines are (time, length of a beat, meter). Where they differ, one of two fixes must explain it, or it counts as unexplained:
+A case is equal when all red lines are (time, length of a beat, meter). Where they differ, one of two fixes must explain it, or nothing does:
 'fitted': no more red lines than the reference, and in the mean square at least as close to the beats (lines stand on whole ms: 0.5 ms of grace).
 'fewer lines': strictly fewer red lines, and of all beats that lie within its leniency of 20 ms in the reference, as many do in ours."""
 from __future__ import annotations
