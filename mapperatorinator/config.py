@@ -350,7 +350,7 @@ class TrainRefineConfig:
     steps: int = 6000                    # optimiser steps
     batch_size: int = 16                 # windows of `reach` points per step
     lr: float = 1e-3                     # peak learning rate of AdamW
-    muon_lr: float = 0.0                 # peak learning rate of Muon for matrices; 0: AdamW for all
+    muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
     warmup: int = 100                    # steps of linear warm-up
     decay: int = 3000                    # steps of linear fall at the end
     final_lr: float = 0.02               # share of the peak at the very end
@@ -364,7 +364,7 @@ class TrainRefineConfig:
     latest: float = 300_000.0            # ms: windows are moved to begin anywhere up to here
     eval_every: int = 250                # steps between measurements
     save_every: int = 100                # steps between checkpoints
-    precision: str = "fp32"              # fp32 or bf16 autocast
+    precision: str = "bf16"              # bf16 autocast or fp32
     device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
     threads: int = 2                     # CPU threads
     seed: int = 42                       # of weights, data and noise

@@ -18,14 +18,15 @@ from .core import UserError, atomic_path, pick_device, say, seed_everything
 from .data import read_maps, song_folders
 from .diffusion import Schedule, denoising_loss, noise_betas
 from .model.dit import Denoiser, class_vector, new_denoiser, out_of_reach, point_features, save_denoiser
-from .osu.beatmap import Beatmap
+from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .refine import Points, map_points, to_field
 from .train import make_optimizers, schedule
 
 # %% auto #0
 __all__ = ['DOUBLE_TIME', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun', 'start_refine_run',
-           'batch_loss', 'refine_step', 'measure', 'refine_loop', 'ship_refiner', 'train_refine']
+           'batch_loss', 'refine_step', 'measure', 'refine_loop', 'ship_refiner', 'train_refine', 'travel',
+           'half_covered', 'sliders_outside', 'placement']
 
 # %% ../nbs/64_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
@@ -234,3 +235,30 @@ def train_refine(conf:TrainRefineConfig, report:Callable|None=None) -> RefineRun
     refine_loop(run, Windows(maps, run.denoiser, conf), Windows(held, run.denoiser, conf, augment=False) if held else None, report)
     if conf.ship: ship_refiner(run, maps, conf.ship)
     return run
+
+# %% ../nbs/64_train_refine.ipynb #4e542028
+def travel(map:Beatmap) -> np.ndarray: # px per ms, one for each pair of neighbours
+    "How fast the cursor goes from each object to the next."
+    ends = [(o.path.end if getattr(o, "slides", 0) % 2 else o.pos, map.end_time(o)) for o in map.hit_objects]
+    gaps = [(math.dist(p, o.pos), o.time - t) for (p, t), o in zip(ends, map.hit_objects[1:])]
+    return np.array([d / t for d, t in gaps if 0 < t < 2000])
+
+def half_covered(map:Beatmap, back:int=3) -> float: # share of objects
+    "Objects that lie on one of the few before, neither stacked nor clear of it."
+    places, radius = np.array([o.pos for o in map.hit_objects], float).reshape(-1, 2), 54.4 - 4.48 * map.cs
+    near = [np.hypot(*(places[max(i - back, 0):i] - places[i]).T) for i in range(1, len(places))]
+    return float(np.mean([((d > 4) & (d < radius)).any() for d in near])) if near else 0.
+
+def sliders_outside(map:Beatmap) -> float: # share of sliders
+    "Sliders whose body leaves the playfield."
+    bodies = [o.path.vertices for o in map.hit_objects if isinstance(o, Slider)]
+    return float(np.mean([bool(((v < -.5) | (v > (512.5, 384.5))).any()) for v in bodies])) if bodies else 0.
+
+def placement(maps:list[Beatmap], human:list[Beatmap], wanted:list[float]) -> dict: # wanted: stars of each map
+    "The figures of some maps beside human ones."
+    from scipy.stats import wasserstein_distance
+    pooled = lambda some: np.concatenate([travel(m) for m in some])
+    mean = lambda f: round(float(np.mean([f(m) for m in maps])), 4)
+    off = [abs(star_rating(m) - s) for m, s in zip(maps, wanted)]
+    return {"travel_distance": round(float(wasserstein_distance(pooled(maps), pooled(human))), 4), "half_covered": mean(half_covered),
+            "sliders_outside": mean(sliders_outside), "stars_off": round(float(np.mean(off)), 3)}

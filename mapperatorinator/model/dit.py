@@ -246,8 +246,9 @@ def _published(folder:Path) -> Denoiser:
 def _own(folder:Path) -> Denoiser:
     conf = json.loads((folder/"config.json").read_text(encoding="utf-8"))
     if conf.get("layout") != 2: raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
-    return _fitted(new_denoiser(from_dict(DiffusionConfig, conf["model"]), Classes(**conf["classes"])),
-                   load_file(folder/"model.safetensors"), folder)
+    numbered = {k: {int(i): c for i, c in conf["classes"][k].items()} for k in ("styles", "mappers")} # JSON has text keys only
+    classes = Classes(**conf["classes"] | numbered)
+    return _fitted(new_denoiser(from_dict(DiffusionConfig, conf["model"]), classes), load_file(folder/"model.safetensors"), folder)
 
 def _fitted(denoiser:Denoiser, weights:dict, folder:Path) -> Denoiser:
     try: denoiser.model.load_state_dict(weights)
