@@ -16,6 +16,7 @@ import rosu_pp_py as rosu
 from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.osu.beatmap import Beatmap
+from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser
 from mapperatorinator.postprocess import assemble
@@ -59,8 +60,7 @@ def unpaired(old, new):
 
 def findings(map):
     "Findings of osu.check by kind."
-    from mapperatorinator.osu.check import check_map
-    return Counter(f.kind for f in check_map(map).findings)
+    return check_map(map).counts()
 
 def examine(path):
     "What became of a map."
