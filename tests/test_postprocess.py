@@ -1,7 +1,7 @@
 """Post-processing: each step alone, each twice, and any garbage of events still makes a map."""
 import copy, json, math, pathlib
 from collections import Counter
-import numpy as np, pytest
+import nbformat, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.osu.difficulty import settings_for
@@ -14,7 +14,7 @@ from mapperatorinator.postprocess import (assemble, clean, completed, end_holds,
                                           preview_point, resnap, set_breaks, ease_jumps, hyperdashes, size_hitsounds, snap_overlaps)
 from mapperatorinator.timing import manual
 from mapperatorinator.unparse import Group
-import oracles_postprocess, parity_postprocess, there_and_back
+import oracles_postprocess, parity, parity_postprocess, there_and_back
 
 DATA = pathlib.Path(__file__).resolve().parents[2] / "shared/data"
 FIXTURES = DATA.parent / "fixtures"
@@ -279,6 +279,21 @@ def test_a_wrong_oracle_is_not_explained():
     wrong = case | {"object_lines": [l.replace("140.0", "150.0") for l in case["object_lines"]], "timing_lines": case["timing_lines"][:-1]}
     assert [r for *_, r in parity_postprocess.convert_cases({"convert": [wrong]})] == [False, False]
 
+NOTEBOOK = pathlib.Path(__file__).resolve().parents[1] / "nbs/explanations/parity_with_the_reference.ipynb"
+
+def told(name):
+    "A table of the notebook that tells of the fixes."
+    cell = next(c for c in nbformat.read(NOTEBOOK, 4).cells if c.source.startswith(f"{name} = "))
+    exec(cell.source, space := {})
+    return space[name]
+
+def test_every_rule_is_told():
+    assert {*parity_postprocess.RULES, *parity_postprocess.SNAP_RULES} == {n for n, f in told("FIXES").items() if f[0] == "postprocess"}
+
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs ../shared/fixtures")
 def test_all_oracles():
-    assert not unexplained(parity_postprocess.postprocess(FIXTURES))
+    total, equal, named, wrong = parity.report("postprocess", FIXTURES)
+    assert not wrong
+    n, same = total.total(), equal.total()
+    assert told("FAMILIES")["postprocess"] == (n, same, n - same)
+    assert {k: f[-1] for k, f in told("FIXES").items() if f[0] == "postprocess" and f[-1]} == named
