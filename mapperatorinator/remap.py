@@ -48,7 +48,8 @@ def _in_time(map:Beatmap, o:HitObject, after:Iterable[HitObject]) -> list[HitObj
 
 def _keep_duration(map:Beatmap, o:HitObject, wanted:float): # ms
     "Give a slider the length that lasts as long as it did, where no velocity of the game would."
-    if isinstance(o, Slider) and abs((got := map.duration(o)) - wanted) > .5: o.length = (o.length or o.path.natural_length) * wanted / got
+    if not isinstance(o, Slider) or abs(map.duration(o) - wanted) <= .5: return
+    o.length = (o.length or o.path.natural_length) * wanted / map.duration(o)
 
 # %% ../nbs/58_remap.ipynb #2a8f364a
 def same_grid(a:Timing, b:Timing, start:float, end:float) -> bool:
@@ -61,14 +62,16 @@ def _red_lines(a:Timing, b:Timing, start:float, end:float) -> list[TimingPoint]:
     first = next((t for t, _, _, down in b.beats(start, end) if down), end)
     back = next((t for t, _, _, down in reversed(a.beats(start, end + 1)) if down), start)
     if first >= back or same_grid(a, b, start, end): return own
+    before, after = [p for p in own if p.time < first], [p for p in own if p.time > back]
     theirs = [replace(b.redline_at(first), time=round(first)), *(p for p in b.red if first < p.time < back)]
-    return [*(p for p in own if p.time < first), *theirs, replace(a.redline_at(back), time=round(back)), *(p for p in own if p.time > back)]
+    return [*before, *theirs, replace(a.redline_at(back), time=round(back)), *after]
 
 # %% ../nbs/58_remap.ipynb #0493449e
 def _said(p:TimingPoint) -> dict: # what a line says besides the tempo
     return {k: getattr(p, k) for k in FIELDS}
 
-def _translated(original:Beatmap, made:Beatmap, tempo:Timing, time:float) -> dict: # what the made map says, for the original's file
+def _translated(original:Beatmap, made:Beatmap, tempo:Timing, time:float) -> dict:
+    "What the made map says at a time, for the original's slider multiplier and for the tempo of the new lines."
     scale = 1 if original.mode == 3 else made.slider_multiplier / original.slider_multiplier
     p = made.point_at(time)
     sv = p.velocity * scale * tempo.beat_length_at(time) / made.redline_at(time).beat_length
@@ -84,10 +87,12 @@ def _lines(original:Beatmap, made:Beatmap, start:int, end:int) -> list[TimingPoi
         builder.set(t, **_translated(original, made, tempo, t))
     builder.set(end, **_said(a.point_at(end)))
     exact = {int(p.time // 1): p.time for p in reds} # the builder writes whole milliseconds; red lines stay where they were
-    return [replace(p, time=exact.get(p.time, p.time)) for p in builder.points() if start <= p.time <= end or p.time == led.time < a.red[0].time]
+    wanted = lambda p: start <= p.time <= end or p.time == led.time < a.red[0].time
+    return [replace(p, time=exact.get(p.time, p.time)) for p in builder.points() if wanted(p)]
 
 # %% ../nbs/58_remap.ipynb #5265d003
-def _without_breaks(map:Beatmap, objects:Sequence[HitObject]) -> list[str]: # event lines, but no breaks in which one of the objects lies
+def _without_breaks(map:Beatmap, objects:Sequence[HitObject]) -> list[str]:
+    "Event lines, but no breaks in which one of the objects lies."
     spans = [(o.time, map.end_time(o)) for o in objects]
     hit = {i for i, (low, high) in enumerate(map.breaks) if any(a <= high and b >= low for a, b in spans)}
     gone = [l for l in map.events if l.startswith(("2,", "Break,"))]
@@ -103,7 +108,8 @@ def _between(kept:list, new:list, end:float) -> list:
 def _check(original:Beatmap, made:Beatmap, start:float, end:float):
     "Refuse what cannot be put together."
     if not start < end: raise UserError(f"The range {start} to {end} ms is empty; give a start before its end.")
-    if original.mode != made.mode: raise UserError(f"A map of mode {made.mode} cannot go into one of mode {original.mode}; generate the same mode.")
+    if original.mode != made.mode:
+        raise UserError(f"A map of mode {made.mode} cannot go into one of mode {original.mode}; generate the same mode.")
     if original.mode == 3 and original.keys != made.keys:
         raise UserError(f"A map with {made.keys} keys cannot go into one with {original.keys}; generate {original.keys} keys.")
 
