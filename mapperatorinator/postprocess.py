@@ -310,7 +310,8 @@ def clean(map:Beatmap) -> Counter: # changes per step
     return report
 
 # %% ../nbs/55_postprocess.ipynb #d4589ca5
-USUAL = dict(hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar", slider_multiplier="slider_multiplier")
+USUAL = dict(hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar",
+             slider_multiplier="slider_multiplier") # field of the request -> setting of the map
 
 def completed(c:GenerateConfig) -> GenerateConfig:
     "The request, with what was left open as human maps of these stars have it."

@@ -35,14 +35,20 @@ def middle(original):
     start, end = nearest(low + (high - low) / 3), nearest(low + (high - low) * 2 / 3)
     return (start, end) if start < end else (round(low + (high - low) / 3), round(low + (high - low) * 2 / 3))
 
+def time_of(line, section):
+    "The time of an object's or timing point's line; None for other lines."
+    fields = line.split(",")
+    if section not in ("HitObjects", "TimingPoints") or len(fields) < 2 or line.startswith("//"): return None
+    return float(fields[2 if section == "HitObjects" else 0])
+
 def outside(map, start, end, at_end=()):
     "The lines of a file that a remap must not touch; of those exactly at the end only `at_end`."
-    map, lines = Beatmap.parse(map.to_bytes()), []
-    items = {"HitObjects": iter(map.hit_objects), "TimingPoints": iter(map.timing_points)}
-    for raw, kind, section, _ in map._layout:
-        t = next(items[section]).time if kind == "item" and section in items else None
-        if t is None and section == "Events" and raw.startswith(("2,", "Break,")): continue
-        if t is None or not start <= t <= end or raw.rstrip("\r\n") in at_end: lines.append(raw.rstrip("\r\n"))
+    section, lines = "", []
+    for line in map.to_bytes().decode("utf-8", "replace").splitlines():
+        section = line.strip()[1:-1] if line.startswith("[") else section
+        t = time_of(line, section)
+        if section == "Events" and line.startswith(("2,", "Break,")): continue
+        if t is None or not start <= t <= end or line in at_end: lines.append(line)
     return lines
 
 def kept(original, result, start, end):

@@ -90,6 +90,18 @@ def test_columns_are_apart():
     assert [(o.column(4), o.time, getattr(o, "end_time", 0)) for o in splice(original, made, 500, 4000).hit_objects] == [(0, 0, 2000), (1, 1000, 0), (1, 3000, 3980), (1, 4000, 0)]
     with pytest.raises(UserError, match="7 keys"): splice(original, new(mode=3, cs=7), 0, 9)
 
+def test_the_merge_of_the_reference_and_what_it_forgot():
+    "Objects as measured on the reference; its lines lost the mapper's velocity, volume and kiai after the range."
+    original = new(*circles(1000, 6000), Slider(300, 100, 9000, 2, 0, "", "L", [(300, 100), (400, 100)], 1, 100),
+                   points=[(0, 500, 4, 1, 1, 60), (6000, -50, 4, 1, 1, 30, False, 1), (9000, -80, 4, 1, 1, 50, False)])
+    made = new(*circles(1000, 6500, 9000), points=[(0, 500, 4, 2, 0, 60), (6500, -100, 4, 2, 0, 80, False), (9000, -100, 4, 2, 0, 40, False)])
+    result = splice(original, made, 5000, 8000)
+    assert [(o.time, type(o)) for o in result.hit_objects] == [(1000, Circle), (6500, Circle), (9000, Slider)]
+    assert [result.point_at(t).volume for t in (1000, 5000, 6500, 8000, 9000)] == [60, 60, 80, 30, 50]
+    assert [(p.velocity, p.kiai, p.sample_set) for p in map(result.point_at, (4999, 6500, 8000, 9000))] == [(1, False, 1), (1, False, 2), (2, True, 1), (1.25, False, 1)]
+    meter = splice(original, new(*circles(6500), points=[(10, 400, 3, 2, 0, 80)]), 5000, 8000)
+    assert [(p.time, p.beat_length, p.meter) for p in meter.timing_points if p.uninherited] == [(0, 500, 4), (6010, 400, 3), (8000, 500, 4)]
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 8000), st.integers(1, 8000), st.sampled_from([500., 400., 333.3333, 60000 / 174]), st.integers(0, 999), st.floats(.4, 3.6),
        st.lists(st.tuples(st.integers(0, 16000), st.sampled_from([-50., -80., -100., -200.]), st.integers(5, 100)), max_size=8))
