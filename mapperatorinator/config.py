@@ -194,7 +194,7 @@ class GenerateConfig:
     add_to_beatmap: bool = False         # put the new objects from start_time to end_time into the reference map
     overwrite_reference_beatmap: bool = False # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = "auto"                 # auto, grid (signal), model, reference, or manual (give bpm and offset)
+    timing: str = "auto"                 # auto, grid (signal), super (20 votes), model, reference, or manual (bpm, offset)
     bpm: Optional[float] = None          # beats per minute, when you know it
     offset: Optional[float] = None       # ms of the first beat, when you know it
     # range and sampling
@@ -205,7 +205,7 @@ class GenerateConfig:
     timing_temperature: float = 0.1      # temperature of the beat grid
     mania_column_temperature: float = 0.8 # temperature of the column (mania)
     taiko_hit_temperature: float = 0.8   # temperature of don and kat (taiko)
-    time_bias: float = 0.0          # added to the scores of times: above 0 makes denser maps
+    time_bias: float = 0.0               # added to the scores of times: above 0 makes denser maps
     top_p: float = 0.9                   # keep the likeliest tokens up to this mass
     top_k: int = 0                       # keep this many likeliest tokens; 0: all
     do_sample: bool = True               # false: always the likeliest token

@@ -23,7 +23,9 @@ from .events import ContextType, EventStream
 from .generate import Generated, Sampling, contexts_of, encode_song, generate, opposite
 from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
+from .model.lora import load_lora, merge
 from .osu.beatmap import Beatmap, write_osz
+from .osu.check import Report, check_map
 from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
@@ -38,8 +40,9 @@ from .timing import find_timing
 from .windows import plan
 
 # %% auto #0
-__all__ = ['SLOPE', 'LOW', 'HIGH', 'FAULTY', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result', 'longest_gap',
-           'Song2Map', 'Song', 'next_told', 'worth', 'tried', 'archive_bytes', 'File2File', 'generate_map']
+__all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result',
+           'longest_gap', 'Song2Map', 'Song', 'next_told', 'worth', 'tried', 'archive_bytes', 'File2File',
+           'generate_map']
 
 # %% ../nbs/57_pipeline.ipynb #d3796206
 @dataclass
@@ -48,7 +51,7 @@ class Heard:
     samples: np.ndarray       # (samples,) float32
     rate: int                 # samples per second
     windows: list             # the plan
-    encoded: object           # states of all windows
+    encoded: object           # states of all windows; None for models that hear the request with the song
     frames: np.ndarray|None   # (frames, 3) probability of onset, beat, downbeat every 8 ms, in osu! time
 
     @property
@@ -71,8 +74,10 @@ def stitch(
 # %% ../nbs/57_pipeline.ipynb #2869fb9a
 class Audio2Events:
     "Samples to beat grid and events."
-    def __init__(self, model:Bundle|str="embedded", device="auto", precision="fp32", max_batch_size=16):
-        self.bundle = load_bundle(model) if isinstance(model, (str, Path)) else model
+    def __init__(self, model:Bundle|str="embedded", device="auto", precision:str=GenerateConfig.precision,
+                 max_batch_size:int=GenerateConfig.max_batch_size, gamemode:int|None=None, lora_path:str=""): # gamemode: take the model for it
+        self.bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
+        if lora_path: load_lora(self.bundle, lora_path); merge(self.bundle.model)
         self.engine = Engine(self.bundle, device, precision, max_batch_size)
         self.language, self.parser = self.bundle.language, Parser(self.bundle.language)
 
@@ -82,8 +87,9 @@ def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None)
     "Encode all windows once, and read off what the ear noticed."
     rate = self.language.sample_rate
     windows = plan(len(samples), self.language, c.lookback, c.lookahead, c.start_time, c.end_time)
-    encoded, frames = encode_song(self.engine, samples, windows, progress), None
     model = self.engine.model
+    if model.c.conditions: return Heard(samples, rate, windows, None, None) # heard anew with every request
+    encoded, frames = encode_song(self.engine, samples, windows, progress), None
     if model.frame_head is not None:
         logits = torch.cat([model.frame_logits(x) for x in encoded.states.split(64)]).float().cpu().numpy()
         frames = stitch(windows, logits, len(samples) // self.language.hop_length + 1)
@@ -176,6 +182,7 @@ class Result:
     "A finished map."
     beatmap: Beatmap
     report: dict              # bpm, offset, requested_stars, achieved_stars, objects, longest_gap_s, seed, seconds, …
+    check: Report|None = None # what is wrong with it
     told: float|None = None   # stars the model was told
     path: Path|None = None    # what was written
     png: Path|None = None
@@ -242,7 +249,9 @@ def finish(self:Song2Map, song:Song, wish:Wish, streams:Sequence[EventStream], p
               "seed": c.seed, "tokens_per_second": self.engine.speed.tokens_per_second, "song_seconds": song.heard.ms / 1000,
               "timing_confidence": timing.confidence, "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
               "problems": "; ".join(problems) or None, "unheard": ", ".join(unheard(c, self.language)) or None}
-    return Result(b, report, wish.told, listen=lambda: self.mel(song.heard.samples))
+    found = check_map(b, song.heard.samples, song.heard.rate)
+    report["checked"] = None if found.clean else found.summary()
+    return Result(b, report, found, wish.told, listen=lambda: self.mel(song.heard.samples))
 
 # %% ../nbs/57_pipeline.ipynb #ed893a19
 SLOPE, LOW, HIGH = 1.5, .5, 3. # stars reached per star told: before there are two tries, and its limits
@@ -262,11 +271,12 @@ def next_told(
     return step / 2
 
 # %% ../nbs/57_pipeline.ipynb #7e272bfd
-FAULTY = 10. # a map with a tenth of its objects at fault is as bad as one that misses by a star
+PROBLEM, WARNING = 10., 1. # stars that a map is worth less when all of its objects have one
 
 def worth(r:Result) -> float: # 0 is perfect
-    "How far a map is from what was asked: stars missed, and the share of objects with a severe fault."
-    return r.miss + FAULTY * r.report.get("faults", 0) / max(r.report["objects"], 1)
+    "How far a map is from what was asked: stars missed, and the shares of objects with problems and warnings."
+    share = lambda severity: len({i for f in r.check.of(severity) for i in f.objects or (0,)}) / max(r.report["objects"], 1)
+    return r.miss + PROBLEM * share("problem") + WARNING * share("warning")
 
 def tried(pool:list[Result], c:GenerateConfig) -> dict:
     "What the report says of drafts that were not kept."
@@ -367,11 +377,13 @@ def keep(self:File2File, made:list[Result], c:GenerateConfig, audio:Path, folder
 
 # %% ../nbs/57_pipeline.ipynb #8f87ca72
 @lru_cache(maxsize=1)
-def _ready(model:str, device:str, precision:str, max_batch_size:int) -> File2File: return File2File(model, device, precision, max_batch_size)
+def _ready(*of) -> File2File: return File2File(*of)
 
 def generate_map(
     config:GenerateConfig,
     progress:Callable|None=None, # gets an `engine.Progress`; returning true cancels
 ) -> Result:
     "A song in, a map out. Raises `UserError` in one sentence for what cannot work."
-    return _ready(config.model, config.device, config.precision, config.max_batch_size)(config, progress)
+    c = config
+    mode = read_reference(c.beatmap_path).mode if c.beatmap_path and c.gamemode == GenerateConfig.gamemode else c.gamemode
+    return _ready(c.model, c.device, c.precision, c.max_batch_size, mode, c.lora_path)(config, progress)
