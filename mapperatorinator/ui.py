@@ -27,7 +27,7 @@ BOUNDS = dict(difficulty=(.5, 12, .1), year=(2007, 2076, 1), mapper_id=(0, 10**9
     top_p=(0, 1, .01), top_k=(0, 10**6, 1), num_beams=(1, 16, 1), lookback=(0, .95, .05), lookahead=(0, .95, .05),
     max_batch_size=(1, 512, 1)) # lowest, highest, step
 CHOICES = dict(gamemode=[("osu!", 0), ("osu!taiko", 1), ("osu!catch", 2), ("osu!mania", 3)],
-    timing=["auto", "grid", "model", "reference", "manual"], precision=["fp32", "bf16"])
+    timing=["auto", "grid", "super", "model", "reference", "manual"], precision=["auto", "fp32", "bf16", "int8"])
 HINTS = dict(device=["auto", "cpu", "cuda", "mps"], model=["embedded", "v32", "v32-mini", "v31", "v30", "v29", "v28"]) # proposed, but any text goes
 
 # %% ../nbs/70_ui.ipynb #b7a391b0
