@@ -42,7 +42,8 @@ def number(text:str, limit:float=LIMIT) -> int|float:
     except ValueError:
         try: v = float(text)
         except ValueError: raise ValueError(f"{text!r} is not a number") from None
-    if not -limit <= v <= limit or "_" in text or not text.isascii(): raise ValueError(f"{text!r} is not a number the game accepts")
+    if not -limit <= v <= limit or "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is not a number the game accepts")
     return v
 
 @lru_cache(maxsize=4096) # a file says the same few thousand things again and again

@@ -14,7 +14,7 @@ from ..core import UserError
 from .beatmap import Beatmap, TimingPoint
 
 # %% auto #0
-__all__ = ['FIELDS', 'Beat', 'Timing', 'snap_divisor', 'TimingBuilder', 'change']
+__all__ = ['MOST_TICKS', 'FIELDS', 'Beat', 'Timing', 'snap_divisor', 'TimingBuilder', 'change']
 
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
@@ -61,11 +61,15 @@ class Timing:
         return _median_beat_length(self.points, last_time, whole_seconds)
 
 # %% ../../nbs/12_osu.timing.ipynb #d6ca111d
+MOST_TICKS = 1_000_000 # of one question; a song of an hour at 300 BPM has 288,000 sixteenths
+
 def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # grid ticks with start <= time < end
     out, red = [], timing.red
     for i, p in enumerate(red):
-        step, last = max(p.beat_length, 1) / divisor, i + 1 == len(red)
+        step, last = min(max(p.beat_length, 6), 60000) / divisor, i + 1 == len(red) # the game's limits
         low, high = max(start, p.time) if i else start, end if last else min(end, red[i + 1].time - 1e-6)
+        if (high - low) / step + len(out) > MOST_TICKS:
+            raise UserError(f"{start:g} to {end:g} ms hold over {MOST_TICKS} ticks of 1/{divisor}; ask for a shorter stretch.")
         k = math.ceil((low - p.time) / step - 1e-9)
         while (t := p.time + k * step) < high:
             out.append(Beat(t, k, divisor // math.gcd(k, divisor), k % (p.meter * divisor) == 0))
