@@ -18,7 +18,7 @@ def healthy(mode, n=120): # a map without faults: notes on the quarters, nothing
     notes = [Circle(x, y, 500 + 250 * i, hitsound=int(rng.integers(0, 2)) * 8) for i, (x, y) in enumerate(places)]
     return Beatmap.new(mode=mode, cs=4, timing_points=[TimingPoint(0, 500)], hit_objects=notes)
 
-def line(t, x=100, y=100, length=100., **more): return Slider(x, y, t, curve="L", points=[(x, y), (x + 50, y)], length=length, **more)
+def line(t, x=100, y=100, length=100.): return Slider(x, y, t, curve="L", points=[(x, y), (x + 50, y)], length=length)
 LATE = 40_000 # after everything in a healthy map
 END = healthy(0).hit_objects[-1].time
 
@@ -54,8 +54,7 @@ PLANTED = [ # kind, modes, what plants it, what the check is told
     ("off_grid", ALL, moved(lambda i, o: replace(o, time=o.time + 8)), {}),
     ("stack", ALL, moved(lambda i, o: replace(o, x=64, y=64, hitsound=0)), {}),
     ("one_place", ALL, moved(lambda i, o: replace(o, x=64, y=64, hitsound=0)), {}),
-    ("copies", ALL, lambda map: replace(healthy(map.mode, 400), hit_objects=[replace(o, x=64 * (i % 8), y=9, hitsound=8 * (i % 2))
-                                                                             for i, o in enumerate(healthy(map.mode, 400).hit_objects)]), {}),
+    ("copies", ALL, lambda map: moved(lambda i, o: replace(o, x=64 * (i % 8), y=9, hitsound=8 * (i % 2)))(healthy(map.mode, 400)), {}),
     ("copied", FIELD, moved(lambda i, o: replace(o, x=64 * (i % 8), y=64)), {}),
     ("gap", ALL, added(Circle(64, 64, LATE * 3)), {}),
     ("coverage", ALL, lambda map: map, {"length": 10**6}),
@@ -87,7 +86,8 @@ def test_another_song_is_no_excuse():
 
 positions, moments = st.integers(-100, 700), st.integers(0, 20).map(lambda i: i * 125)
 anything = st.one_of(st.builds(Circle, positions, positions, moments), st.builds(line, moments, positions, positions, st.just(60.)),
-                     st.builds(Spinner, positions, positions, moments, end_time=moments), st.builds(Hold, positions, positions, moments, end_time=moments))
+                     st.builds(Spinner, positions, positions, moments, end_time=moments),
+                     st.builds(Hold, positions, positions, moments, end_time=moments))
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(anything, max_size=12), st.sampled_from(ALL))
