@@ -2,6 +2,7 @@
 
 Each file is read, written, and read again; other readers get the same bytes in the same process: `slider` (PyPI) for speed, rosu-pp as the
 judge of what the game would refuse. Prints what was refused, by whom and why, then the shares; the last line is one JSON object.
+`clean` is the share of maps in which `osu.check` finds no problem, `check_ms` what it takes.
 `agreeing` counts the refused files that rosu refuses too, or in which it finds no objects; speed is slider's time over ours, per file both read."""
 from __future__ import annotations
 import argparse
@@ -12,7 +13,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import rosu_pp_py
+import slider
+
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError
+from mapperatorinator.osu.check import check_map
 
 def anew(map):
     "The same map, with no line as it was read: every object and timing point is formatted."
@@ -33,12 +38,10 @@ def ours(data):
 
 def with_rosu(data):
     "How many objects rosu-pp sees."
-    import rosu_pp_py
     return rosu_pp_py.Beatmap(content=data).n_objects
 
 def with_slider(data):
     "How many objects slider sees."
-    import slider
     return len(slider.Beatmap.parse(data.decode("utf-8-sig")).hit_objects(stacking=False))
 
 def examine(path):
@@ -51,7 +54,9 @@ def examine(path):
     out, fresh = map.to_bytes(), anew(map)
     again = Beatmap.parse(fresh.to_bytes())
     same = Beatmap.parse(out) == map and (again.hit_objects, again.timing_points) == (fresh.hit_objects, fresh.timing_points)
-    return row | {"same": out == data, "identity": same, "objects": len(map.hit_objects), "skipped": len(map.warnings)}
+    checked, check_time = timed(check_map, map)
+    return row | {"same": out == data, "identity": same, "objects": len(map.hit_objects), "skipped": len(map.warnings),
+                  "findings": set(checked.counts()), "clean": checked.clean, "check_time": check_time}
 
 def report(rows):
     "Print what was refused; the figures as a dictionary."
@@ -63,6 +68,7 @@ def report(rows):
         elif r["rosu"] != r["objects"]: print(f"read, but {r['objects']} objects, and {r['rosu']} by rosu: {r['path'].name}")
     for reason, n in Counter(r["slider"].split(":")[0] for r in rows if isinstance(r["slider"], str)).most_common():
         print(f"refused by slider: {n} with {reason}")
+    for kind, n in Counter(k for r in read for k in r["findings"]).most_common(): print(f"osu.check finds {kind} in {n} files")
     slow, fast = (sum(r["times"][i] for r in rows if "times" in r) for i in (0, 1))
     share = lambda n, of: round(n / max(of, 1), 5)
     return {"files": len(rows), "refused": len(refused), "agreeing": len(agreeing), "read": share(len(read) + len(agreeing), len(rows)),
@@ -70,6 +76,8 @@ def report(rows):
             "objects": sum(r["objects"] for r in read), "lines_skipped": sum(r["skipped"] for r in read),
             "read_by_rosu": share(sum(isinstance(r["rosu"], int) for r in rows), len(rows)),
             "read_by_slider": share(sum(isinstance(r["slider"], int) for r in rows), len(rows)),
+            "clean": share(sum(r["clean"] for r in read), len(read)),
+            "check_ms": round(1000 * sum(r["check_time"] for r in read) / max(len(read), 1), 1),
             "times_as_fast_as_slider": round(slow / fast, 2) if fast else None}
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def number(text:str, limit:float=LIMIT) -> int|float:
     except ValueError:
         try: v = float(text)
         except ValueError: raise ValueError(f"{text!r} is not a number") from None
-    if not -limit <= v <= limit or "_" in text or not text.isascii(): raise ValueError(f"{text!r} is not a number the game accepts")
+    if not -limit <= v <= limit or "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is not a number the game accepts")
     return v
 
 @lru_cache(maxsize=4096) # a file says the same few thousand things again and again
@@ -205,8 +206,8 @@ def _curve(text:str, head:tuple, place) -> tuple[str, list, list]: # "B|x:y|…"
     first, *parts = text.split("|")
     kinds = [(i, part) for i, part in enumerate(parts, 1) if part[:1].isalpha()]
     points = [head, *_points([part for part in parts if not part[:1].isalpha()] if kinds else parts, place)]
-    segments = [(i - passed, kind) for passed, (i, kind) in enumerate(kinds)]
-    return first.strip() or "C", points, [(i, kind) for i, kind in segments if i < len(points)]
+    segments = {i - passed: kind for passed, (i, kind) in enumerate(kinds)} # of two letters in a row the last counts
+    return first.strip() or "C", points, [(i, kind) for i, kind in segments.items() if i < len(points)]
 
 @lru_cache(maxsize=1024)
 def _additions(text:str) -> tuple: # "s:a|s:a" -> pairs of sets

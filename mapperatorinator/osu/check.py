@@ -6,7 +6,7 @@
 from __future__ import annotations
 import html, math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Iterator, Optional
@@ -99,7 +99,9 @@ def check_lines(facts:Facts) -> Iterator[Finding]:
         return
     first = facts.timing.red[0].time
     early = [p for p in facts.timing.points if p.time < first]
-    if early: yield facts.found("early_line", f"{len(early)} green lines stand before the first red line at {clock(first)}.", time=early[0].time)
+    if early:
+        text = f"{len(early)} green lines stand before the first red line at {clock(first)}."
+        yield facts.found("early_line", text, time=early[0].time)
     for p in facts.timing.red:
         if not 6 <= p.beat_length <= 60000:
             yield facts.found("absurd_tempo", f"The red line at {clock(p.time)} has beats of {p.beat_length:g} ms.", time=p.time)
@@ -107,7 +109,8 @@ def check_lines(facts:Facts) -> Iterator[Finding]:
 def check_objects(facts:Facts) -> Iterator[Finding]:
     "Objects that are missing, out of order, or of another mode."
     if not facts.objects: yield facts.found("empty", "The map has no objects.")
-    if facts.places != sorted(facts.places): yield facts.found("unordered", "The objects are not in order of time; the game sorts them.")
+    if facts.places != sorted(facts.places):
+        yield facts.found("unordered", "The objects are not in order of time; the game sorts them.")
     known = (Circle, Hold) if facts.mode == 3 else (Circle, Slider, Spinner)
     for i, o in enumerate(facts.objects):
         if not isinstance(o, known): yield facts.found("foreign", f"{facts.name(i)} does not exist in this mode.", i)
@@ -126,7 +129,8 @@ def check_field(facts:Facts) -> Iterator[Finding]:
     if facts.mode == 1: return
     for i, o in enumerate(facts.objects):
         if isinstance(o, Spinner): continue
-        if (far := _excess(o.x, o.y, facts)) > 0: yield facts.found("outside", f"{facts.name(i)} lies {far:.0f} px outside the playfield.", i)
+        if (far := _excess(o.x, o.y, facts)) > 0:
+            yield facts.found("outside", f"{facts.name(i)} lies {far:.0f} px outside the playfield.", i)
         elif isinstance(o, Slider) and (far := _path_excess(o, facts)) > facts.config.field_margin:
             yield facts.found("path_outside", f"{facts.name(i)} runs {far:.0f} px out of the playfield.", i)
 
@@ -162,8 +166,9 @@ def check_overlaps(facts:Facts) -> Iterator[Finding]:
     for i, o in enumerate(facts.objects): hands[o.column(facts.keys) if facts.mode == 3 else 0].append(i)
     for column, which in hands.items():
         for held, i in _collisions(facts, which):
-            if facts.mode == 3: yield facts.found("column_overlap", f"{facts.name(i)} meets another in column {column + 1}.", i, held)
-            else: yield facts.found("overlap", f"{facts.name(i)} begins before the one at {clock(facts.times[held])} is over.", i, held)
+            kind, text = "overlap", f"{facts.name(i)} begins before the one at {clock(facts.times[held])} is over."
+            if facts.mode == 3: kind, text = "column_overlap", f"{facts.name(i)} meets another in column {column + 1}."
+            yield facts.found(kind, text, i, held)
 
 def check_chords(facts:Facts) -> Iterator[Finding]:
     "Mania chords of more notes than there are keys."
@@ -200,11 +205,12 @@ def check_stacks(facts:Facts) -> Iterator[Finding]:
     spots = [(i, facts.place(o)) for i, o in enumerate(facts.objects) if not isinstance(o, Spinner)]
     if len(spots) < facts.config.stack or (facts.mode == 3 and facts.keys < 2): return
     for spot, run in groupby(spots, key=lambda s: s[1]):
-        if len(run := [i for i, _ in run]) >= facts.config.stack * (4 if facts.mode == 1 else 1):
+        if len(run := [i for i, _ in run]) >= facts.config.stack * (3 if facts.mode == 1 else 1):
             yield facts.found("stack", f"{len(run)} objects from {clock(facts.times[run[0]])} on are all in one place.", *run)
     spot, n = Counter(s for _, s in spots).most_common(1)[0]
     limit = 0.99 if facts.mode == 1 else facts.config.one_place
-    if n / len(spots) > limit: yield facts.found("one_place", f"{n / len(spots):.0%} of the objects are in one place ({spot}).")
+    if n / len(spots) > limit:
+        yield facts.found("one_place", f"{n / len(spots):.0%} of the objects are in one place ({spot}).")
 
 def bars(facts:Facts) -> dict: # (red line, bar) -> what stands in it, in ticks of 1/48 beat
     "The map cut into bars, so that equal ones compare equal."
@@ -245,7 +251,8 @@ def check_crowds(facts:Facts) -> Iterator[Finding]:
     "More objects within a second than anybody can play."
     within = np.searchsorted(facts.times, facts.times + 1000) - np.arange(len(facts.times))
     for run in _runs(within > facts.config.crowd * (1 if facts.mode != 3 else max(facts.keys / 4, 1) * 2)):
-        yield facts.found("crowd", f"There are {within[run].max()} objects within a second at {clock(facts.times[run[0]])}.", *run)
+        text = f"There are {within[run].max()} objects within a second at {clock(facts.times[run[0]])}."
+        yield facts.found("crowd", text, *run)
 
 # %% ../../nbs/15_osu.check.ipynb #7077cbe8
 def loudness(samples, sample_rate:int, frame:float=50.) -> np.ndarray: # (frames,), dB below the loud parts
@@ -258,9 +265,9 @@ def check_silence(facts:Facts) -> Iterator[Finding]:
     "Objects while the song is silent."
     if facts.samples is None or not facts.objects: return
     level = loudness(facts.samples, facts.sample_rate)
-    nearby = np.maximum(np.maximum(level, np.r_[level[1:], level[-1]]), np.r_[level[2:], [level[-1]] * 2][:len(level)]) # the frame and two more
-    frames = (facts.times / 50).astype(int)
-    silent = (frames >= 0) & (frames < len(level)) & (nearby[np.clip(frames, 0, len(level) - 1)] < facts.config.silence)
+    frames = (np.clip(facts.times, -50, len(level) * 50) / 50).astype(int)
+    around = np.clip(frames[:, None] + np.arange(3), 0, len(level) - 1) # the sound of a note may come a little later
+    silent = (frames >= 0) & (frames < len(level)) & (level[around].max(axis=1) < facts.config.silence)
     for run in _runs(silent):
         yield facts.found("silence", f"{len(run)} objects from {clock(facts.times[run[0]])} on have no sound under them.", *run)
 
@@ -321,11 +328,12 @@ def show_findings(beatmap:Beatmap, report:Report, start:Optional[float]=None, en
     "The timeline of a map, with a line and a name where something was found."
     ax = canvas(10, 2.6).add_subplot()
     figure = show_timeline(beatmap, start, end, ax=ax)
-    (left, right), row = ax.get_xlim(), Counter()
+    (left, right), shown = ax.get_xlim(), 0
     for f in report.findings:
         if not left <= f.time <= right: continue
         ax.axvline(f.time, color=COLOURS[f.severity], lw=1.2, alpha=.9, zorder=8)
-        ax.text(f.time, .9 - .09 * (len(row) % 6), " " + f.kind, color=COLOURS[f.severity], fontsize=7, zorder=9); row[id(f)] += 1
+        ax.text(f.time, .9 - .09 * (shown % 6), " " + f.kind, color=COLOURS[f.severity], fontsize=7, zorder=9)
+        shown += 1
     return figure
 
 # %% ../../nbs/15_osu.check.ipynb #88499c2e

@@ -40,9 +40,9 @@ def flatten_bezier(
     points:np.ndarray, # (n+1,) complex, control points
 ) -> np.ndarray:       # (m,) complex, vertices
     "Polyline of a Bézier curve: halve every piece that is not flat, as the game does."
-    if len(points) < 3: return points
+    if not 3 <= len(points) <= 5000: return points # halving takes the square of their number; nobody has drawn so many
     pieces = points[None]
-    while not (flat := _is_flat(pieces)).all() and pieces.size < 1_000_000:
+    while not (flat := _is_flat(pieces)).all() and pieces.size * len(points) < 50_000_000 and pieces.size < 500_000:
         left, right = _halve(pieces[~flat])
         index = np.repeat(np.arange(len(pieces)), np.where(flat, 1, 2))
         second = np.r_[False, index[1:] == index[:-1]]
@@ -65,20 +65,19 @@ def flatten_catmull(points:np.ndarray, detail:int=50) -> np.ndarray: # control p
     return curve.ravel()
 
 # %% ../../nbs/10_osu.curves.ipynb #d7e501d8
-def _blossom(points:np.ndarray, knots:list, i:int, us:Sequence[float]) -> complex: # de Boor's scheme, a value per level
+def _blossom(points:np.ndarray, knots:np.ndarray, i:int, us:Sequence[float]) -> complex: # de Boor's scheme, a value per level
     p = len(us)
-    d = list(points[i - p:i + 1])
+    d = points[i - p:i + 1].copy()
     for r, u in enumerate(us, 1):
-        for j in range(p, r - 1, -1):
-            low, high = knots[i - p + j], knots[i + 1 + j - r]
-            d[j] += (d[j - 1] - d[j]) * (high - u) / (high - low)
+        low, high = knots[i - p + r:i + 1], knots[i + 1:i + 2 + p - r]
+        d[r:] += (d[r - 1:-1] - d[r:]) * (high - u) / (high - low)
     return d[p]
 
 def flatten_bspline(points:np.ndarray, degree:int) -> np.ndarray: # control points -> vertices, both complex
     "Polyline of a clamped uniform B-spline; a Bézier when there are not more points than the degree needs."
     n = len(points)
-    if degree >= n - 1: return flatten_bezier(points)
-    knots = [0] * degree + list(range(n - degree + 1)) + [n - degree] * degree
+    if degree >= n - 1 or n * degree**2 > 100_000: return flatten_bezier(points)
+    knots = np.r_[[0] * degree, range(n - degree + 1), [n - degree] * degree].astype(float)
     spans = [[_blossom(points, knots, i, [knots[i]] * (degree - k) + [knots[i + 1]] * k) for k in range(degree + 1)]
              for i in range(degree, n)]
     return np.concatenate([flatten_bezier(np.array(s)) for s in spans])
