@@ -338,7 +338,6 @@ class RefineConfig:
     descriptors: Optional[list[str]] = None          # tags wanted
     negative_descriptors: Optional[list[str]] = None # tags to stay away from, with guidance above 1
     circle_size: Optional[float] = None  # CS; null: unknown
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
 
 @dataclass
 class TrainRefineConfig:

@@ -38,7 +38,8 @@ def kept_steps(
     for part, count in enumerate(counts):
         length = size + (part < more)
         if not 0 <= count <= length:
-            raise UserError(f"timesteps={list(counts)}: part {part + 1} has {length} steps, {count} were asked; ask for at most {length}.")
+            raise UserError(f"timesteps={list(counts)}: part {part + 1} has {length} steps, {count} were asked; "
+                            f"ask for at most {length}.")
         out += spread(start, length, count)
         start += length
     if not out: raise UserError(f"timesteps={list(counts)} takes no step at all; ask for at least one.")

@@ -51,7 +51,8 @@ def traced_maps(root:str|Path, split:str, shortest:int=128) -> list[Traced]:
     "The standard maps of a split. Raises `UserError` when there are none."
     maps = [m for d in song_folders(root, split) for m in read_maps(d) if m.mode == 0]
     found = [t for m in maps if (t := trace(m, shortest))]
-    if not found: raise UserError(f"No standard maps of {shortest} points or more in '{root}/songs/{split}'; give another folder.")
+    if not found:
+        raise UserError(f"No standard maps of {shortest} points or more in '{root}/songs/{split}'; give another folder.")
     return found
 
 # %% ../nbs/64_train_refine.ipynb #cf3eb9c9
@@ -96,8 +97,9 @@ class Windows:
         return point_features(number(times), number(far) if told else None, torch.as_tensor(points.kinds[part]))
 
     def wish(self, rng, m:Traced, double:bool) -> Tensor: # (classes,)
-        stars, size = (v if rng.random() >= self.conf.class_dropout else None for v in (m.double_stars if double else m.stars, m.circle_size))
-        return class_vector(self.classes, difficulty=stars, circle_size=size)
+        said = lambda v: v if rng.random() >= self.conf.class_dropout else None
+        stars = said(m.double_stars if double else m.stars)
+        return class_vector(self.classes, difficulty=stars, circle_size=said(m.circle_size))
 
 # %% ../nbs/64_train_refine.ipynb #60ecb2f2
 @dataclass
@@ -120,8 +122,8 @@ class RefineRun:
     def save(self):
         "Write the checkpoint and the log, whole or not at all."
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = {"model": self.denoiser.model.state_dict(), "average": self.average.state_dict(),
-                 "optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "minutes": self.minutes, "log": self.log}
+        state = {"model": self.denoiser.model.state_dict(), "average": self.average.state_dict(), "step": self.step,
+                 "optimizers": [o.state_dict() for o in self.optimizers], "minutes": self.minutes, "log": self.log}
         with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
         with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
 
@@ -143,8 +145,8 @@ def start_refine_run(conf:TrainRefineConfig) -> RefineRun:
     return RefineRun(conf, denoiser, make_optimizers(denoiser.model, conf), copy.deepcopy(denoiser.model).eval()).resume()
 
 # %% ../nbs/64_train_refine.ipynb #048821cf
-def batch_loss(model:nn.Module, noise:Schedule, batch:Batch, reach:int) -> tuple[Tensor, Tensor]: # squared error, bits, (batch,) each
-    "What the denoiser of a batch is paid for."
+def batch_loss(model:nn.Module, noise:Schedule, batch:Batch, reach:int) -> tuple[Tensor, Tensor]: # (batch,) each
+    "What the denoiser of a batch is paid for: squared error and bits."
     device = next(model.parameters()).device
     x = noise.noised(batch.x0, batch.step, batch.noise)
     hidden = out_of_reach(x.shape[-1], reach).to(device)
@@ -190,7 +192,8 @@ def refine_loop(run:RefineRun, windows:Windows, check:Windows|None=None, report:
         run.minutes = before + (time.monotonic() - begun) / 60
         over = c.max_minutes and run.minutes - before >= c.max_minutes
         if run.step % c.eval_every == 0 or run.step == c.steps or over:
-            row = {"step": run.step, "minutes": round(run.minutes, 2), **{k: float(np.mean([r[k] for r in recent])) for k in recent[0]}}
+            means = {k: float(np.mean([r[k] for r in recent])) for k in recent[0]}
+            row = {"step": run.step, "minutes": round(run.minutes, 2), **means}
             if check: row |= {f"val_{k}": v for k, v in measure(run.finished, check).items()}
             run.log.append(row); recent = []
             report(row)
@@ -207,7 +210,8 @@ tags: [osu, beatmap, diffusion]
 ---
 # {name}
 
-A denoiser of object positions for osu! standard: {params:.1f} M parameters, {depth} blocks, {width} wide, in the layout of osu-diffusion-v2.
+A denoiser of object positions for osu! standard, in the layout of osu-diffusion-v2: {params:.1f} M parameters, {depth} blocks,
+{width} wide.
 
 | | |
 |---|---|
@@ -221,9 +225,11 @@ A denoiser of object positions for osu! standard: {params:.1f} M parameters, {de
 def ship_refiner(run:RefineRun, maps:list[Traced], folder:str|Path, notes:str="", dtype=torch.float16):
     "Write the denoiser of a run: averaged weights in half precision, configuration, card."
     c, last = run.conf, run.log[-1]
-    card = REFINER_CARD.format(name=Path(folder).name, params=sum(p.numel() for p in run.average.parameters()) / 1e6, depth=c.model.depth,
-        width=c.model.width, maps=len(maps), points=sum(len(m.points) for m in maps), steps=run.step, batch=c.batch_size, reach=c.model.reach,
-        minutes=run.minutes, px=last.get("val_px", math.nan), fog=last.get("val_px_in_fog", math.nan), notes=notes)
+    params, points = sum(p.numel() for p in run.average.parameters()) / 1e6, sum(len(m.points) for m in maps)
+    card = REFINER_CARD.format(
+        name=Path(folder).name, params=params, depth=c.model.depth, width=c.model.width, maps=len(maps), points=points,
+        steps=run.step, batch=c.batch_size, reach=c.model.reach, minutes=run.minutes, notes=notes,
+        px=last.get("val_px", math.nan), fog=last.get("val_px_in_fog", math.nan))
     save_denoiser(run.finished, folder, dtype, card)
 
 def train_refine(conf:TrainRefineConfig, report:Callable|None=None) -> RefineRun:
@@ -232,7 +238,8 @@ def train_refine(conf:TrainRefineConfig, report:Callable|None=None) -> RefineRun
     report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
     run, maps = start_refine_run(conf), traced_maps(conf.data, conf.train_split, conf.model.reach)
     held = traced_maps(conf.data, conf.val_split, conf.model.reach) if conf.val_split else []
-    refine_loop(run, Windows(maps, run.denoiser, conf), Windows(held, run.denoiser, conf, augment=False) if held else None, report)
+    check = Windows(held, run.denoiser, conf, augment=False) if held else None
+    refine_loop(run, Windows(maps, run.denoiser, conf), check, report)
     if conf.ship: ship_refiner(run, maps, conf.ship)
     return run
 
@@ -260,5 +267,5 @@ def placement(maps:list[Beatmap], human:list[Beatmap], wanted:list[float]) -> di
     pooled = lambda some: np.concatenate([travel(m) for m in some])
     mean = lambda f: round(float(np.mean([f(m) for m in maps])), 4)
     off = [abs(star_rating(m) - s) for m, s in zip(maps, wanted)]
-    return {"travel_distance": round(float(wasserstein_distance(pooled(maps), pooled(human))), 4), "half_covered": mean(half_covered),
-            "sliders_outside": mean(sliders_outside), "stars_off": round(float(np.mean(off)), 3)}
+    return {"travel_distance": round(float(wasserstein_distance(pooled(maps), pooled(human))), 4),
+            "half_covered": mean(half_covered), "sliders_outside": mean(sliders_outside), "stars_off": round(float(np.mean(off)), 3)}

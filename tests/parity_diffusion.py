@@ -14,7 +14,7 @@ from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.model.dit import Classes, class_vector, new_denoiser, out_of_reach, point_features
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.refine import Refiner, guide_ends, move_stream, spans, stream_points, to_field, to_pixels
+from mapperatorinator.refine import Refiner, guide_ends, move_stream, spans, stream_points, to_field
 from mapperatorinator.unparse import event_times
 
 TABLES = {"betas": "betas", "alphas_cumprod": "left", "posterior_variance": "variance", "posterior_log_variance_clipped": "log_variance",
@@ -151,7 +151,7 @@ def emulated(folder, d, run, stream, timing):
     points, found = stream_points(centred(stream), language_of(run), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
     conf = RefineConfig(timesteps=run["timesteps"], guidance=run["diff_cfg_scale"], renoise=False, max_length=run["max_seq_len"],
                         overlap=run["overlap_buffer"], start_time=run["start_time"], end_time=run["end_time"], difficulty=5.3, circle_size=4.2,
-                        descriptors=["c"], negative_descriptors=["a"], device="cpu")
+                        descriptors=["c"], negative_descriptors=["a"])
     refiner = Reference(oracle_denoiser(folder, run["training_seq_len"]), conf)
     if run["pad_sequence"]: refiner.pad = run["max_seq_len"]
     noise = Noise()

@@ -133,3 +133,8 @@ def test_placement_figures(map):
     assert out["travel_distance"] == 0 and out["stars_off"] > 0
     off = Beatmap.parse(HEADER + "500,100,1000,2,0,L|600:100,1,100\n" + "100,100,3000,2,0,L|200:100,1,100\n")
     assert sliders_outside(off) == .5
+
+def test_stacks_stay_stacks(wild):
+    m = Beatmap.parse(HEADER + "100,100,1000,1,0\n100,100,1200,1,0\n300,100,1400,1,0\n100,100,1600,1,0\n100,100,4000,1,0\n")
+    first, second, _, fourth, late = (o.pos for o in refine(m, wild, RefineConfig(**FEW)).hit_objects)
+    assert first == second == fourth != late, "what comes a second later is another place"

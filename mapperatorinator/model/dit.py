@@ -33,9 +33,9 @@ def waves(
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 # %% ../../nbs/46_model.dit.ipynb #8e39d539
-KINDS = ("circle", "circle new combo", "spinner", "spinner end", "slider head", "slider head new combo", "bezier anchor", "perfect anchor",
-         "catmull anchor", "red anchor", "last anchor", "end", "end after 1 repeat", "end after 2", "end after more, even",
-         "end after more, odd") # in the order of their channel
+KINDS = ("circle", "circle new combo", "spinner", "spinner end", "slider head", "slider head new combo", "bezier anchor",
+         "perfect anchor", "catmull anchor", "red anchor", "last anchor", "end", "end after 1 repeat", "end after 2",
+         "end after more, even", "end after more, odd") # in the order of their channel
 CONTEXT = 128 + 128 + len(KINDS) # channels of a point besides its position
 
 def point_features(
@@ -73,7 +73,7 @@ class Classes:
                    state.get("mapper_idx", {}), state.get("num_mapper_classes", 0), state.get("descriptor_idx", {}),
                    state.get("num_descriptor_classes", 0), state.get("num_cs_classes", 0))
 
-def step_of(value:float|None, scale:float, count:int) -> int: # class of a number; the last but one is the highest, the last is unknown
+def step_of(value:float|None, scale:float, count:int) -> int: # class; the last but one is the highest, the last is unknown
     return count - 1 if value is None else min(max(int(value * scale), 0), count - 2)
 
 # %% ../../nbs/46_model.dit.ipynb #e2632d51
@@ -224,9 +224,11 @@ PUBLISHED_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16} # by width: S, B, L, XL
 def sizes_of(weights:dict) -> DiffusionConfig:
     "The sizes a state dict in the published layout has. Raises `UserError` for the layout before it."
     if any(k.startswith(("xoc_embedder", "y_embedder.embedding_table")) or k == "playfield_size" for k in weights):
-        raise UserError("These weights are of the first osu-diffusion, whose inputs are others; expected osu-diffusion-v2, so give its weights.")
+        raise UserError("These weights are of the first osu-diffusion, whose inputs are others; expected osu-diffusion-v2, "
+                        "so give its weights.")
     if "context_embedder.mlp.0.weight" not in weights:
-        raise UserError("These weights are no denoiser of positions; expected the layout of osu-diffusion-v2, so give its folder.")
+        raise UserError("These weights are no denoiser of positions; expected the layout of osu-diffusion-v2, so give "
+                        "its folder.")
     width = weights["context_embedder.mlp.0.weight"].shape[0]
     depth = len({k.split(".")[1] for k in weights if k.startswith("blocks.")})
     return DiffusionConfig(width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)))
@@ -235,7 +237,8 @@ def unpickled(path:Path): # what a pickle of tensors and tables holds
     "Read a torch pickle without running code. Raises `UserError` when it would need to."
     try: return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as e:
-        raise UserError(f"'{path}' is no plain file of weights and is not opened, since it could run code; give safetensors instead.") from e
+        raise UserError(f"'{path}' is no plain file of weights and is not opened, since it could run code; "
+                        "give safetensors instead.") from e
 
 # %% ../../nbs/46_model.dit.ipynb #5ad5090f
 def _published(folder:Path) -> Denoiser:
@@ -245,10 +248,12 @@ def _published(folder:Path) -> Denoiser:
 
 def _own(folder:Path) -> Denoiser:
     conf = json.loads((folder/"config.json").read_text(encoding="utf-8"))
-    if conf.get("layout") != 2: raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
-    numbered = {k: {int(i): c for i, c in conf["classes"][k].items()} for k in ("styles", "mappers")} # JSON has text keys only
+    if conf.get("layout") != 2:
+        raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
+    numbered = {k: {int(i): c for i, c in conf["classes"][k].items()} for k in ("styles", "mappers")} # JSON has text keys
     classes = Classes(**conf["classes"] | numbered)
-    return _fitted(new_denoiser(from_dict(DiffusionConfig, conf["model"]), classes), load_file(folder/"model.safetensors"), folder)
+    fresh = new_denoiser(from_dict(DiffusionConfig, conf["model"]), classes)
+    return _fitted(fresh, load_file(folder/"model.safetensors"), folder)
 
 def _fitted(denoiser:Denoiser, weights:dict, folder:Path) -> Denoiser:
     try: denoiser.model.load_state_dict(weights)
@@ -263,9 +268,11 @@ def find_denoiser(name:str|Path) -> Path: # `refiner`, a folder, or a name on th
         from huggingface_hub import snapshot_download
         return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "model_ema.pkl", "tokenizer.pkl"]))
     except ImportError as e:
-        raise UserError(f"'{name}' is no folder, and fetching it needs `pip install huggingface_hub`; install it or give a folder.") from e
+        raise UserError(f"'{name}' is no folder, and fetching it needs `pip install huggingface_hub`; install it or give "
+                        "a folder.") from e
     except (OSError, ValueError) as e:
-        raise UserError(f"'{name}' is no folder here and could not be fetched ({type(e).__name__}); give the path of a folder.") from e
+        raise UserError(f"'{name}' is no folder here and could not be fetched ({type(e).__name__}); give the path of "
+                        "a folder.") from e
 
 # %% ../../nbs/46_model.dit.ipynb #eac27575
 def load_denoiser(
@@ -277,6 +284,7 @@ def load_denoiser(
     have = lambda *files: all((folder/f).is_file() for f in files)
     if have("config.json", "model.safetensors"): out = _own(folder)
     elif have("model_ema.pkl", "tokenizer.pkl"): out = _published(folder)
-    else: raise UserError(f"'{folder}' holds no denoiser: expected config.json and model.safetensors, or model_ema.pkl and tokenizer.pkl.")
+    else: raise UserError(f"'{folder}' holds no denoiser: expected config.json and model.safetensors, or model_ema.pkl and "
+                          "tokenizer.pkl.")
     out.model.to(device).eval()
     return out
