@@ -168,7 +168,7 @@ def end_in_time(
 def end_holds(
     map:Beatmap,     # mania, changed in place; in time order
     gap:float=20.,   # ms between an end and the next note of the column
-    shortest:float=20., # ms: shorter holds become notes
+    shortest:float=10., # ms: shorter holds become notes
 ) -> int:            # notes changed
     "Mania holds end before the next note of their column."
     changed, after = 0, {}

@@ -19,7 +19,7 @@ from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Slider
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.parse import MAX_POINTS, Parser
+from mapperatorinator.parse import Parser
 from mapperatorinator.postprocess import assemble
 
 MODES = ("standard", "taiko", "catch", "mania")
@@ -44,14 +44,10 @@ def there_and_back(human, report=None):
                             overall_difficulty=human.od, hp_drain_rate=human.hp, slider_tick_rate=human.tick_rate)
     return assemble([coarse(s) for s in streams], Timing.of(human), config, parser.language, human.keys, report)
 
-def said(map):
-    "The objects that events hold: very long sliders are left out by the parser."
-    return [o for o in map.hit_objects if not isinstance(o, Slider) or map.mode == 1 or len(o.points) < MAX_POINTS]
-
 def unpaired(human, back, at, by):
     "How many objects of the human map have no counterpart within 5 ms: `at` is the time compared, `by` what must be the same."
     old, new = {}, {}
-    for m, objects, out in ((human, said(human), old), (back, back.hit_objects, new)):
+    for m, objects, out in ((human, human.hit_objects, old), (back, back.hit_objects, new)):
         for o in objects: out.setdefault(by(m, o), []).append(at(m, o))
     near = lambda v, w: len(v) == len(w) and np.abs(np.sort(v) - np.sort(w)).max() <= 5
     return sum(0 if near(v, w := new.get(k, [])) else sum(all(abs(t - n) > 5 for n in w) for t in v) for k, v in old.items())
@@ -64,7 +60,7 @@ def speeds(human, back):
     "How many objects have another scroll speed than before, by more than 2 % (taiko and mania)."
     if human.mode in (0, 2): return 0
     speed = lambda m, t: min(max(m.point_at(t).sv, .01), 10) / m.redline_at(t).beat_length
-    return sum(abs(speed(back, b.time) / speed(human, a.time) - 1) > .02 for a, b in zip(said(human), back.hit_objects) if human.redline_at(a.time).beat_length > 0)
+    return sum(abs(speed(back, b.time) / speed(human, a.time) - 1) > .02 for a, b in zip(human.hit_objects, back.hit_objects) if human.redline_at(a.time).beat_length > 0)
 
 def findings(map):
     "Findings of osu.check by kind."
@@ -74,21 +70,21 @@ def examine(path):
     "What became of a map."
     human, report = Beatmap.read(path), Counter()
     back = there_and_back(human, report)
-    counted = {"lost": len(said(human)) - len(back.hit_objects), "moved": unpaired(human, back, start, lane), "looks": unpaired(human, back, start, look),
-               "ends": unpaired(human, back, Beatmap.end_time, lane), "speeds": speeds(human, back)}
+    counted = {"lost": len(human.hit_objects) - len(back.hit_objects), "moved": unpaired(human, back, start, lane),
+               "looks": unpaired(human, back, start, look), "ends": unpaired(human, back, Beatmap.end_time, lane), "speeds": speeds(human, back)}
     before, after = findings(human), findings(back)
-    return {"map": f"{path.parent.name}/{path.name}", "mode": MODES[human.mode], "objects": len(human.hit_objects), "unsaid": len(human.hit_objects) - len(said(human)),
-            **counted, "plays": rosu.Beatmap(content=back.to_text()).n_objects == len(back.hit_objects), "findings_before": before.total(),
+    return {"map": f"{path.parent.name}/{path.name}", "mode": MODES[human.mode], "objects": len(human.hit_objects), **counted,
+            "plays": rosu.Beatmap(content=back.to_text()).n_objects == len(back.hit_objects), "findings_before": before.total(),
             "findings_after": after.total(), "new": dict(after - before)}
 
-SUMS = ("objects", "unsaid", "lost", "moved", "looks", "ends", "speeds", "plays", "findings_before", "findings_after")
+SUMS = ("objects", "lost", "moved", "looks", "ends", "speeds", "plays", "findings_before", "findings_after")
 
 def main(folder, count=200):
     "Examine the maps; 1 when an object moved or a finding is new."
     rows, found = [examine(p) for p in sample(folder, int(count))], Counter()
     for row in rows:
         found.update(row["new"])
-        if any(row[k] for k in ("unsaid", "lost", "moved", "looks", "ends", "speeds", "new")) or not row["plays"]: print(*(f"{k}={v}" for k, v in row.items()))
+        if any(row[k] for k in ("lost", "moved", "looks", "ends", "speeds", "new")) or not row["plays"]: print(*(f"{k}={v}" for k, v in row.items()))
     print(json.dumps({"maps": len(rows), "modes": Counter(r["mode"] for r in rows), **{k: sum(r[k] for r in rows) for k in SUMS}, "new_findings": found}))
     return int(any(r["moved"] or r["lost"] or r["new"] or not r["plays"] for r in rows))
 
