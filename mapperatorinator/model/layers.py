@@ -234,8 +234,12 @@ def exchange(
     twin._modules = {name: part and exchange(part, change) for name, part in module._modules.items()}
     return twin
 
-def in_int8(module:nn.Module) -> nn.Module: # with all linear layers in 8 bits
-    return exchange(module, lambda m: Int8Linear(m) if isinstance(m, nn.Linear) else None)
+def in_int8(
+    module:nn.Module,
+    keep:tuple=(),    # kinds of modules that stay as they are
+) -> nn.Module:
+    "The same module with its linear layers in 8 bits."
+    return exchange(module, lambda m: m if isinstance(m, keep) else Int8Linear(m) if isinstance(m, nn.Linear) else None)
 
 # %% ../../nbs/40_model.layers.ipynb #6f56ed73
 def sinusoids(length:int, width:int, longest:float=10_000.0) -> Tensor: # (length, width)
