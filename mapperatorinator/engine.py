@@ -115,6 +115,7 @@ class Engine:
         self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
         self.static = self.device.type == "cuda" if static is None else static
         if self.static: self.guess = 0
+        if self.device.type == "cpu" and self.n_params >= LARGE: self.max_batch_size = min(max_batch_size, 4) # as fast, in less memory
         self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
 
