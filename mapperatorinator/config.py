@@ -141,7 +141,6 @@ class ModelConfig:
     num_mappers: int = 0        # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
-# %% ../nbs/01_config.ipynb #83ad8b56
 @dataclass
 class LoraConfig:
     "Adapters beside frozen matrices (see `model.lora`)."

@@ -267,6 +267,13 @@ def decode(self:Mapper,
     x = d(ids, d.listen(encoded.states), encoded.bins, positions, d.rope(positions), d.cross_rope(now), mask, causal=real is None)
     return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
 
+@patch
+def decode_packed(self:Mapper, ids:Tensor, lengths:Tensor, encoded:Encoded) -> Tensor: # (total,), (rows,) -> (total, vocab_out)
+    "Scores of rows that are laid end to end; no row sees another."
+    rows = nn.utils.rnn.pad_sequence(ids.split(lengths.tolist()), batch_first=True)
+    real = torch.arange(rows.shape[1], device=ids.device) < lengths[:, None]
+    return self.decode(rows, encoded)[real]
+
 # %% ../../nbs/41_model.mapper.ipynb #0b269f10
 @patch
 def cross_entropy(self:Mapper,
