@@ -351,7 +351,7 @@ def _rows(table, at) -> tuple[Tensor, Tensor]|None: # rows of a rope table by in
 
 @patch
 def _advance(self:Mapper, ids:Tensor, cache:Cache) -> Tensor:
-    d, start, end = self.decoder, cache.length, cache.length + ids.shape[1]
+    d, (start, end) = self.decoder, cache.places(ids.shape[1])
     cache.real[:, start:end] = ids != 0
     positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:] if cache.padded else torch.arange(start, end, device=ids.device)[None]
     now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None]
