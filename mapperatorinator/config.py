@@ -12,9 +12,9 @@ from typing import Any, Optional, get_args, get_type_hints
 from .core import UserError
 
 # %% auto #0
-__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'GenerateConfig',
-           'TrainConfig', 'EvalConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'compose',
-           'from_dict', 'changed', 'Setting', 'settings_table']
+__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
+           'GenerateConfig', 'TrainConfig', 'EvalConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset',
+           'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -140,6 +140,15 @@ class ModelConfig:
     condition_width: int = 128  # channels of each of them
     num_mappers: int = 0        # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
+
+@dataclass
+class LoraConfig:
+    "Adapters beside frozen matrices (see `model.lora`)."
+    rank: int = 64            # rows of the narrow matrix
+    alpha: float = 128.0      # what is learnt counts alpha/rank times
+    dropout: float = 0.05     # of what the adapter reads
+    init: str = "pissa"       # pissa (starts from the strongest directions of the frozen matrix) or zero
+    targets: list[str] = field(default_factory=lambda: ["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"]) # our module names
 
 # %% ../nbs/01_config.ipynb #2f87506d
 @dataclass

@@ -70,10 +70,15 @@ class Cache:
         "Forget the last tokens, as far as the last step reaches back."
         if tokens: self.length, self.now = self.length - tokens, self.nows[:, -1 - tokens]
 
+    def places(self, new:int) -> tuple[int, int]: # first place and end
+        "Where the next tokens go; `ValueError` when there is no room."
+        end = self.length + new
+        if end > self.max_len: raise ValueError(f"The cache holds {self.max_len} tokens and {end} were needed.")
+        return self.length, end
+
     def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]: # k, v: (batch, heads, new, head_dim)
         "Store new keys and values of a layer; returns all of them so far."
-        end = self.length + k.shape[2]
-        if end > self.max_len: raise ValueError(f"The cache holds {self.max_len} tokens and {end} were needed.")
+        _, end = self.places(k.shape[2])
         self.k[layer, :, :, self.length:end], self.v[layer, :, :, self.length:end] = k, v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
