@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .core import UserError, pick_device
 from .model.hub import Bundle
 from .model.layers import Cache, StaticCache, exchange, has_int8, in_int8
-from .model.mapper import Conditioning, Encoded, Mapper
+from .model.mapper import Conditioning, Encoded, Mapper, Ruler
 from .rules import Guidance, Rule
 from .events import EventType
 from .tokenizer import PAD, Tokenizer
@@ -82,7 +82,8 @@ def in_numbers(
     written:str,  # of tokens to scores
 ) -> Mapper:
     "The model in other numbers; the given one stays as it is, and what is the same in both is shared."
-    cast = {"fp32": lambda m: m, "bf16": lambda m: copy.deepcopy(m).to(torch.bfloat16), "int8": in_int8}
+    cast = {"fp32": lambda m: m, "bf16": lambda m: copy.deepcopy(m).to(torch.bfloat16),
+            "int8": lambda m: in_int8(m, keep=(Ruler,))} # the ruler is small, and a time must be right
     kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
     return exchange(model, lambda m: cast[kinds[m]](m) if m in kinds else None)
 
@@ -114,6 +115,7 @@ class Engine:
         self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
         self.static = self.device.type == "cuda" if static is None else static
         if self.static: self.guess = 0
+        if self.device.type == "cpu" and self.n_params >= LARGE: self.max_batch_size = min(max_batch_size, 4) # as fast, in less memory
         self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
 
@@ -236,6 +238,9 @@ class Pen:
     @property
     def left(self) -> int: return self.out.shape[1] - self.at # tokens that may still be written
 
+    def least(self) -> int: # tokens that every row at work may still write
+        return int((self.limits - self.at).masked_fill(self.ended, self.left).min())
+
     def pick(self, scores:Tensor) -> Tensor: # (rows, vocab) -> (rows,)
         if self.noise is None: return best(scores)
         ids = draw(scores, self.noise[:, self.at].nan_to_num())
@@ -277,7 +282,7 @@ class Echo:
         out, now, known = [], self.now, [] if self.place is None else self.moves[self.place:]
         for timed, move in islice(cycle(known), n):
             if timed: now += move
-            if timed and now >= self.end: break
+            if timed and not self.start <= now < self.end: break
             out.append(now if timed else move)
         return out
 
@@ -360,7 +365,7 @@ def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tens
         if right is None: return pen.out
         cache.rewind(guessed.shape[1] - right)
         ids = pen.out[:, pen.at - 1:pen.at]
-        guessed = guesser.guess(pen.ended, pen.left - 1).to(ids.device) if guesser else guessed
+        guessed = guesser.guess(pen.ended, pen.least() - 1).to(ids.device) if guesser else guessed
         scores = self._step(torch.cat([ids, guessed], 1), cache, bool(job.negatives))
 
 @patch

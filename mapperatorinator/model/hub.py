@@ -22,7 +22,7 @@ from .published import (
     family_of, from_published, infer_published, preset_of, published_config, published_language, published_model, to_published)
 from ..prompt import Metadata
 from ..spectrogram import MelSpectrogram
-from ..tokenizer import Range, Tokenizer
+from ..tokenizer import Tokenizer
 
 # %% auto #0
 __all__ = ['CARD', 'SHORT', 'OLD_CLASSES', 'Bundle', 'new_bundle', 'default_card', 'save_bundle', 'Address', 'snapshot', 'fetch',
@@ -204,8 +204,6 @@ def read_weights(folder:Path) -> dict[str, Tensor]:
         return torch.load(folder/"pytorch_model.bin", map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as e:
         raise UserError(f"The weights in '{folder}' are damaged, or hold more than numbers ({str(e).splitlines()[0][:100]}); fetch them again.") from e
-
-def _old_range(type, min_value, max_value): return {"type": type.value, "min_value": min_value, "max_value": max_value}
 
 class _OldRange(dict):
     "A range of an old vocabulary file: its fields become keys."

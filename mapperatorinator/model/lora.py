@@ -180,7 +180,8 @@ def check_lora(bundle:Bundle, folder:Path):
     if not _same_base(base := made_for.get("base_model", ""), bundle.name):
         raise UserError(f"The LoRA '{folder}' was made for '{base}', not for '{bundle.name}'; use that model.")
     if isinstance(subfolders, list) and here not in subfolders:
-        raise UserError(f"The LoRA '{folder}' is for {', '.join(subfolders)} of its model and this is {here or 'the one for all modes'}; choose that game mode.")
+        raise UserError(f"The LoRA '{folder}' is for {', '.join(subfolders)} of its model and this is {here or 'the one for all modes'}; "
+                        "choose that game mode.")
 
 def find_lora(name:str|Path) -> Path:
     "Folder of an adapter, fetched from the hub where needed."
@@ -237,5 +238,6 @@ def load_lora(
     for layer, module in [(n, m) for n, m in bundle.model.named_modules() if isinstance(m, nn.Linear)]:
         given = [scaled.pop(n, None) for n in (file_names(bundle, layer) if layer not in scaled else [layer])]
         if any(given): put(bundle.model, layer, _join(module, given, pissa)); done.append(layer)
-    if scaled or not done: raise UserError(f"The LoRA '{name}' adapts {min(scaled, default='nothing')}, which this model does not have; it was made for another one.")
+    if scaled or not done: raise UserError(f"The LoRA '{name}' adapts {min(scaled, default='nothing')}, which this model does not have; "
+                                           "it was made for another one.")
     return done

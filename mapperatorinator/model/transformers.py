@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..config import LanguageConfig, ModelConfig, from_dict
+from ..config import ModelConfig, from_dict
 from ..core import UserError
 from .hub import Bundle, load_bundle, push_bundle, save_bundle
 from .mapper import Conditioning, Encoded, Mapper
