@@ -108,5 +108,5 @@ def test_classes_are_kept(tmp_path):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared fixtures are not here")
 def test_parity():
-    total, equal, named, wrong = parity.report("diffusion", SHARED)
+    total, equal, named, wrong, _ = parity.report("diffusion", SHARED)
     assert not wrong and sum(total.values()) >= 110 and sum(equal.values()) >= 95

@@ -210,6 +210,6 @@ def test_nothing_to_fit():
     assert [p.time for p in fit_beats(Beats.of(parity_timing.stream([("T", 777)])))] == [777]
 
 def test_parity(shared, capsys):
-    total, _, named, wrong = parity.report("timing", shared/"fixtures")
+    total, _, named, wrong, _ = parity.report("timing", shared/"fixtures")
     with capsys.disabled(): print(f"\n  timing: {sum(total.values())} cases, {dict(named)}, {len(wrong)} unexplained")
     assert sum(total.values()) >= 168 and not wrong
