@@ -117,7 +117,7 @@ def tempo_plan(rng, shape:str, bpm:float, seconds:float) -> list[tuple[str, floa
     "The course of a planted song."
     if shape == "changes":
         tempos = [bpm, *(round(bpm * f) for f in rng.choice([.8, .85, .9, 1.1, 1.15, 1.2], rng.integers(1, 7)))]
-        return [("chorus", t, seconds / len(tempos)) for t in tempos]
+        return [("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)] # one is the longest
     if shape == "ritardando": return [("chorus", bpm, .7 * seconds), *(("chorus", bpm * .97**k, 0.) for k in range(1, 9))]
     if shape == "silence": return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.), ("chorus", bpm, seconds / 2 - 5)]
     return [("outro" if shape == "fade" else "chorus", bpm, seconds)]
