@@ -196,6 +196,7 @@ class GenerateConfig:
     timing: str = "auto"                 # auto, grid (signal), super (20 votes), model, reference, or manual (bpm, offset)
     bpm: Optional[float] = None          # beats per minute, when you know it
     offset: Optional[float] = None       # ms of the first beat, when you know it
+    timing_budget: Optional[float] = None # seconds that the votes of timing=super may take; null: all of them
     # range and sampling
     start_time: Optional[int] = None     # ms: objects from here
     end_time: Optional[int] = None       # ms: objects up to here

@@ -19,21 +19,19 @@ from .choreography import Section, red_lines
 from .config import EvalConfig, GenerateConfig
 from .core import UserError, say
 from .data import MODES, audio_file, read_maps, song_folders
-from .events import ContextType
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
 from .rhythm import Spectrum, octave_features, onset_bands, onset_strength, tempo_candidates
 from .synth import Style, compose_song
-from .timing import Listener, find_timing
+from .timing import find_timing
 
 # %% auto #0
 __all__ = ['SHAPES', 'PEERS', 'NOTHING', 'TASKS', 'Judged', 'judged_songs', 'human_maps', 'spread', 'Case', 'map_case',
            'tapped_case', 'tapped_cases', 'tempo_plan', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
-           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'octave_choices',
-           'fit_octave', 'faults', 'body', 'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate',
-           'evaluate']
+           'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'octave_choices', 'fit_octave',
+           'faults', 'body', 'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -163,18 +161,11 @@ def essentia_beats(samples:np.ndarray) -> np.ndarray: # s
 
 PEERS = {"librosa": librosa_beats, "essentia": essentia_beats}
 
-def listener(maker) -> Listener: # maker: a pipeline Audio2Events
-    "A model that writes TIMING for songs, window by window without overlap."
-    plain = GenerateConfig(lookback=0., lookahead=0., seed=0)
-    def listen(songs):
-        return [maker.write(maker.hear(x, plain), plain, [ContextType.TIMING]).streams[ContextType.TIMING] for x in songs]
-    return listen
-
 def by_model(conf:EvalConfig, provider:str) -> Callable: # samples -> Timing
     "A provider that the model helps: with its ear alone, or with what it writes."
     from mapperatorinator.pipeline import Audio2Events
     maker = Audio2Events(conf.model, conf.device)
-    if provider != "auto": return lambda x: find_timing(x, provider=provider, listen=listener(maker))
+    if provider != "auto": return lambda x: find_timing(x, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
     return lambda x: maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig(timing="auto"))
 
 def answerer(conf:EvalConfig, provider:str) -> Callable: # (samples, start, end) -> BeatGrid

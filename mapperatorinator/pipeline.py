@@ -36,7 +36,7 @@ from .refine import refine
 from .remap import remap_file, splice
 from .request import (check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
                                       unheard, with_seeds)
-from .timing import find_timing
+from .timing import Listener, find_timing
 from .windows import plan
 
 # %% auto #0
@@ -135,18 +135,24 @@ def write(self:Audio2Events, heard:Heard, wishes:Sequence[Wish], wanted, given=(
 
 # %% ../nbs/57_pipeline.ipynb #d147c55d
 @patch
+def listener(self:Audio2Events, c:GenerateConfig) -> Listener: # songs to TIMING events
+    "The model as a writer of beats: all windows of a song side by side."
+    plain = replace(c, difficulty=None, parallel=True, lookback=0., lookahead=0., start_time=None, end_time=None, guidance=1.)
+    wish = Wish.of(plain)
+    beats = lambda song: self.write(self.hear(song, plain), [wish], [ContextType.TIMING])[0].streams[ContextType.TIMING]
+    return lambda songs: [beats(song) for song in songs]
+
+@patch
 def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, reference:Beatmap|None=None) -> Timing:
     "The beat grid: given, of the reference map, listened for, or written by the model."
     tell(progress, "timing", 0, 1)
-    hints, provider = {}, c.timing
+    hints, provider = dict(budget=c.timing_budget, seed=c.seed or 0), c.timing
     if reference is not None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap): provider = "reference"
-    if provider == "model":
-        made = self.write(heard, [Wish.of(replace(c, difficulty=None))], [ContextType.TIMING], progress=progress)[0]
-        hints["events"] = made.streams[ContextType.TIMING]
-    elif heard.frames is not None and c.start_time is None and c.end_time is None:
-        hints = dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / heard.rate)
+    if provider in ("model", "super") or heard.frames is None: hints["listen"] = self.listener(c)
+    if heard.frames is not None and c.start_time is None and c.end_time is None:
+        hints |= dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / heard.rate)
     if provider == "reference": hints["beatmap"] = reference
-    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, **hints)
+    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, progress=progress, **hints)
     tell(progress, "timing", 1, 1)
     return found
 
