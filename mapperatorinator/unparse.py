@@ -293,10 +293,11 @@ def anchor(self:Assembler, g:Group):
 
 @patch
 def take_slider(self:Assembler, g:Group) -> Optional[OpenSlider]:
-    "The slider that ends here: of several, the one whose shape ends (or begins) nearest; of equals, the oldest."
+    "The slider that ends here: of those begun before, the one whose shape ends (or begins) nearest; of equals, the oldest."
     if not self.sliders: return None
+    begun = [s for s in self.sliders if round(s.head.time) < round(g.time)] or self.sliders
     away = lambda s: min(math.dist((g.x, g.y), p) for p in s.tips)
-    found = min(reversed(self.sliders) if not self.c.add_positions else self.sliders, key=away)
+    found = min(begun if self.c.add_positions else reversed(begun), key=away)
     self.sliders.remove(found)
     return found
 
