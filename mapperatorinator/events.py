@@ -4,14 +4,17 @@
 
 # %% ../nbs/20_events.ipynb #b190b68f
 from __future__ import annotations
+import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Iterable, NamedTuple
 
+from .core import UserError
+
 # %% auto #0
 __all__ = ['VALUED', 'BEAT_TYPES', 'TIMING_TYPES', 'NON_TIMED', 'GROUP_TYPES', 'TIMED', 'SUSTAIN_TYPES', 'EventType', 'Event',
-           'ContextType', 'EventStream', 'merge']
+           'read_events', 'ContextType', 'EventStream', 'merge']
 
 # %% ../nbs/20_events.ipynb #25016b94
 class EventType(Enum):
@@ -53,6 +56,19 @@ VALUED = frozenset({_E.TIME_SHIFT, _E.SNAPPING, _E.DISTANCE, _E.POS_X, _E.POS_Y,
     _E.SCROLL_SPEED, _E.HITSOUND, _E.VOLUME, _E.KIAI, _E.GAMEMODE, _E.STYLE, _E.DIFFICULTY, _E.MAPPER, _E.CS, _E.YEAR,
     _E.HITSOUNDED, _E.SONG_LENGTH, _E.SONG_POSITION, _E.GLOBAL_SV, _E.MANIA_KEYCOUNT, _E.HOLD_NOTE_RATIO,
     _E.SCROLL_SPEED_RATIO, _E.DESCRIPTOR, _E.CONTROL}) # types written with their value
+
+# %% ../nbs/20_events.ipynb #4f1de518
+_BY_NAME = {t.value: t for t in EventType}
+
+def read_events(text:str) -> list[Event]:
+    "Events from words, as they are printed. Raises `UserError` at a word that is none."
+    return [_read_event(word) for word in text.split()]
+
+def _read_event(word:str) -> Event:
+    found = re.fullmatch(r"([a-z_]+)(-?\d+)?", word)
+    if not found or found[1] not in _BY_NAME:
+        raise UserError(f"'{word}' is no event; write a type and its value, such as t500 or circle.")
+    return Event(_BY_NAME[found[1]], int(found[2] or 0))
 
 # %% ../nbs/20_events.ipynb #53047d5c
 BEAT_TYPES = frozenset({_E.BEAT, _E.MEASURE, _E.TIMING_POINT})
@@ -100,6 +116,5 @@ def merge(
     second:EventStream,
 ) -> EventStream:
     "One stream in time order; events of equal time keep the order first, second."
-    pairs = sorted([(t, 0, i, e) for i, (e, t) in enumerate(first)] + [(t, 1, i, e) for i, (e, t) in enumerate(second)],
-                   key=lambda p: p[:3])
-    return EventStream([p[3] for p in pairs], [p[0] for p in pairs])
+    pairs = sorted([*first, *second], key=lambda pair: pair[1]) # a stable sort: equal times stay in order
+    return EventStream([event for event, _ in pairs], [time for _, time in pairs])

@@ -329,22 +329,32 @@ def held(self:Scribe, o:HitObject, types:tuple[EventType, EventType, EventType],
     self.sustain(types[1], us, end, pos)
     self.group(types[2], end, pos=pos, sounds=sound if end_sound else [])
 
+_SPINNER = (_E.SPINNER, _E.SPINNER_SUSTAIN, _E.SPINNER_END) # start, reminder, end
+_DENDEN = (_E.DENDEN, _E.DENDEN_SUSTAIN, _E.DENDEN_END)
+_DRUMROLL = (_E.DRUMROLL, _E.DRUMROLL_SUSTAIN, _E.DRUMROLL_END)
+_HOLD = (_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END)
+
 @patch
 def write(self:Scribe, o:HitObject):
     "Any object, by kind and mode."
-    taiko = self.mode == 1
-    speed = self.table.speed(self.table.at(round(o.time * US))) if taiko else None
     match o:
         case Circle(): self.circle(o)
-        case Slider() if taiko: self.held(o, (_E.DRUMROLL, _E.DRUMROLL_SUSTAIN, _E.DRUMROLL_END),
-                                          round(o.time * US) + self.slider_span(o)[0], speed)
+        case Slider() if self.mode == 1: self.roll(o, _DRUMROLL, round(o.time * US) + self.slider_span(o)[0])
+        case Spinner() if self.mode == 1: self.roll(o, _DENDEN, round(o.end_time * US))
         case Slider(): self.slider(o)
-        case Spinner() if taiko: self.held(o, (_E.DENDEN, _E.DENDEN_SUSTAIN, _E.DENDEN_END), round(o.end_time * US), speed)
-        case Spinner():
-            self.held(o, (_E.SPINNER, _E.SPINNER_SUSTAIN, _E.SPINNER_END), round(o.end_time * US), end_sound=True)
-            self.place.last = (256, 192)
-        case Hold() if self.mode == 3:
-            self.held(o, (_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END), round(o.end_time * US), pos=o.pos)
+        case Spinner(): self.spinner(o)
+        case Hold() if self.mode == 3: self.held(o, _HOLD, round(o.end_time * US), pos=o.pos)
+
+@patch
+def roll(self:Scribe, o:HitObject, types:tuple[EventType, EventType, EventType], end:int): # end: microseconds
+    "A drum roll or denden of taiko, with the scroll speed at its start."
+    self.held(o, types, end, self.table.speed(self.table.at(round(o.time * US))))
+
+@patch
+def spinner(self:Scribe, o:Spinner):
+    "A spinner outside taiko. It sounds at its end; the next distance counts from the middle of the field."
+    self.held(o, _SPINNER, round(o.end_time * US), end_sound=True)
+    self.place.last = (256, 192)
 
 # %% ../nbs/21_parse.ipynb #f7991e01
 def faster(stream:EventStream, speed:float) -> EventStream:
@@ -396,19 +406,23 @@ def timing_events(
     speed:float=1.,
 ) -> EventStream:
     "The beat grid."
-    c, out = self.language, EventStream()
     points = source.timing_points if isinstance(source, Beatmap) else getattr(source, "points", source)
     grid = self._grid_points(points) if points else []
     if not grid: raise UserError("There is no red line to count beats from; give a map with timing, or a BPM and an offset.")
-    end = self._grid_end(source, list(points), song_length)
-    for k, p in enumerate(grid):
-        stop = grid[k+1].time - 10 if k + 1 < len(grid) else end
-        for j, t in enumerate(_beats(p.time, p.beat_length, stop)):
-            kind = _E.TIMING_POINT if j == 0 and c.add_timing_points else _E.BEAT if j % max(p.meter, 1) else _E.MEASURE
-            pair = [Event(_E.TIME_SHIFT, t), _FLAG[kind]]
-            out.events += reversed(pair) if c.types_first else pair
-            out.times += [t, t]
+    end, out = self._grid_end(source, list(points), song_length), EventStream()
+    stops = [p.time - 10 for p in grid[1:]] + [end]
+    for point, stop in zip(grid, stops):
+        for number, time in enumerate(_beats(point.time, point.beat_length, stop)): self._write_beat(out, point, number, time)
     return faster(out, speed)
+
+@patch
+def _write_beat(self:Parser, out:EventStream, point:TimingPoint, number:int, time:int): # number: since the red line
+    "One beat of the grid: the red line itself, the first of a bar, or any other."
+    kind = _E.BEAT if number % max(point.meter, 1) else _E.MEASURE
+    if number == 0 and self.language.add_timing_points: kind = _E.TIMING_POINT
+    pair = [Event(_E.TIME_SHIFT, time), _FLAG[kind]]
+    out.events += reversed(pair) if self.language.types_first else pair
+    out.times += [time, time]
 
 def _beats(offset:float, beat_length:float, stop:float) -> Iterable[int]: # ms; a tempo no one can count gives its first beat only
     if offset <= stop: yield int(offset + 1e-5)

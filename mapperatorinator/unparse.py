@@ -258,12 +258,21 @@ def velocity(self:Assembler, time:float) -> float:
     return 100 * self.sm / self.timing.beat_length_at(time)
 
 @patch
+def exact_time(self:Assembler, g:Group) -> float: # ms
+    "When a group happens, without the rounding to whole ms if it lies on a tick: what lasts two beats shall last two beats."
+    red = self.timing.redline_at(g.time)
+    step = red.beat_length / max(g.snap, 1)
+    if not g.snap or step < 1 or self.c.compat.approximate_paths: return g.time
+    tick = red.time + round((g.time - red.time) / step) * step
+    return tick if abs(tick - g.time) <= 1 else g.time
+
+@patch
 def drumroll(self:Assembler, g:Group):
     "The end of a drum roll: a slider whose length is its duration."
     if s := self.end(g, "drumroll"):
         self.start_of(s)
         t = round(s.time)
-        length = min(max(self.sv, .1), 10) * (round(g.time) - t) * self.velocity(t)
+        length = min(max(self.sv, .1), 10) * (self.exact_time(g) - self.exact_time(s)) * self.velocity(t)
         points = [(0, 192), *zigzag(length)]
         self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2))
 
@@ -284,10 +293,11 @@ def anchor(self:Assembler, g:Group):
 
 @patch
 def take_slider(self:Assembler, g:Group) -> Optional[OpenSlider]:
-    "The slider that ends here: of several, the one whose shape ends (or begins) nearest; of equals, the oldest."
+    "The slider that ends here: of those begun before, the one whose shape ends (or begins) nearest; of equals, the oldest."
     if not self.sliders: return None
+    begun = [s for s in self.sliders if round(s.head.time) < round(g.time)] or self.sliders
     away = lambda s: min(math.dist((g.x, g.y), p) for p in s.tips)
-    found = min(reversed(self.sliders) if not self.c.add_positions else self.sliders, key=away)
+    found = min(begun if self.c.add_positions else reversed(begun), key=away)
     self.sliders.remove(found)
     return found
 
@@ -342,7 +352,7 @@ def slider(self:Assembler, g:Group):
     slides = max(round((g.time - head.time) / (last.time - head.time)), 1)
     letter, pts = curve_of(head, anchors)
     if SliderPath(letter, pts).natural_length < 1e-3: self.drop("slider of no length, made a circle"); return self.circle(head)
-    pts, length, sv = self.shape(head, letter, pts, (g.time - head.time) / slides, g)
+    pts, length, sv = self.shape(head, letter, pts, (self.exact_time(g) - self.exact_time(head)) / slides, g)
     if sv != self.sv: self.change(head.time, sv=sv)
     edges = self.edges(head, last, g, slides)
     points = [(round(x), round(y)) for x, y in pts]

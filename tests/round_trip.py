@@ -17,7 +17,7 @@ import numpy as np
 
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.events import EventStream
-from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider
+from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.parse import MAX_POINTS, Parser, Scribe, end_times
@@ -68,6 +68,10 @@ def pairs(before, after, mode, keys):
         while found and found[-1][0].time < o.time - NEAR: found.pop()
         yield (o, end), found.pop() if found and found[-1][0].time <= o.time + NEAR else None
 
+def overlaps(o, objects):
+    "Whether another spinner begins or ends while this one turns; events name no pairs, so the latest start gets the end."
+    return any(isinstance(p, Spinner) and p is not o and o.time <= p.end_time and p.time <= o.end_time for p in objects)
+
 def why_lost(o, end, beatmap):
     "Reason in the map itself why an object cannot be told, or an empty string."
     if o.time < 0: return "before the song begins"
@@ -75,6 +79,7 @@ def why_lost(o, end, beatmap):
     if isinstance(o, Hold) and beatmap.mode != 3: return "hold outside mania"
     if isinstance(o, Slider) and beatmap.mode == 3: return "slider in a mania map"
     if isinstance(o, Slider) and SliderPath(o.curve, o.control_points, None, o.segments).natural_length < 4: return "slider that goes nowhere: a circle"
+    if isinstance(o, Spinner) and overlaps(o, beatmap.hit_objects): return "spinner while another turns"
     if not isinstance(o, Circle) and end <= o.time + STEP: return f"lasts no longer than a step of {STEP} ms"
     return ""
 
