@@ -68,9 +68,10 @@ def pairs(before, after, mode, keys):
         while found and found[-1][0].time < o.time - NEAR: found.pop()
         yield (o, end), found.pop() if found and found[-1][0].time <= o.time + NEAR else None
 
-def overlaps(o, objects):
-    "Whether another spinner begins or ends while this one turns; events name no pairs, so the latest start gets the end."
-    return any(isinstance(p, Spinner) and p is not o and o.time <= p.end_time and p.time <= o.end_time for p in objects)
+def overlaps(o, beatmap):
+    "Whether another spinner, or hold of the column, is there at once; events name no pairs, so the latest start gets the end."
+    same = lambda p: p is not o and type(p) is type(o) and (beatmap.mode != 3 or p.column(int(beatmap.cs)) == o.column(int(beatmap.cs)))
+    return any(same(p) and o.time <= p.end_time and p.time <= o.end_time for p in beatmap.hit_objects)
 
 def why_lost(o, end, beatmap):
     "Reason in the map itself why an object cannot be told, or an empty string."
@@ -79,8 +80,8 @@ def why_lost(o, end, beatmap):
     if isinstance(o, Hold) and beatmap.mode != 3: return "hold outside mania"
     if isinstance(o, Slider) and beatmap.mode == 3: return "slider in a mania map"
     if isinstance(o, Slider) and SliderPath(o.curve, o.control_points, None, o.segments).natural_length < 4: return "slider that goes nowhere: a circle"
-    if isinstance(o, Spinner) and overlaps(o, beatmap.hit_objects): return "spinner while another turns"
     if not isinstance(o, Circle) and end <= o.time + STEP: return f"lasts no longer than a step of {STEP} ms"
+    if isinstance(o, (Hold, Spinner)) and overlaps(o, beatmap): return "spinner or hold of a column while another is held"
     return ""
 
 def errors(a, b, beatmap, timing):
