@@ -138,8 +138,9 @@ def write(self:Audio2Events, heard:Heard, wishes:Sequence[Wish], wanted, given=(
 def listener(self:Audio2Events, c:GenerateConfig) -> Listener: # songs to TIMING events
     "The model as a writer of beats: all windows of a song side by side."
     plain = replace(c, difficulty=None, parallel=True, lookback=0., lookahead=0., start_time=None, end_time=None, guidance=1.)
-    wish = Wish.of(plain)
-    beats = lambda song: self.write(self.hear(song, plain), [wish], [ContextType.TIMING])[0].streams[ContextType.TIMING]
+    wish, apart = Wish.of(plain), any("timing" in t.outputs for t in self.language.context_types)
+    kind = ContextType.TIMING if apart else ContextType.MAP # beats among the objects (v30)
+    beats = lambda song: self.write(self.hear(song, plain), [wish], [kind])[0].streams[kind]
     return lambda songs: [beats(song) for song in songs]
 
 @patch
