@@ -25,7 +25,7 @@ from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
 from .osu.beatmap import Beatmap, write_osz
-from .osu.check import Report, check_map
+from .osu.check import Report, check_map, fixed
 from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
@@ -233,11 +233,12 @@ class Song:
 
 @patch
 def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
-    "What is done to a whole map: positions settled by a denoiser, the new range put into the reference map."
+    "What is done to a whole map: positions settled by a denoiser, faults mended, the new range put into the reference map."
     if c.refiner and c.gamemode in (0, 2) and b.hit_objects:
         said = RefineConfig(difficulty=c.difficulty, mapper_id=c.mapper_id, descriptors=c.descriptors, circle_size=c.circle_size,
                             negative_descriptors=c.negative_descriptors)
         b = refine(b, _denoiser(c.refiner, c.device), said, c.seed or 0)
+    b = fixed(b, check_map(b, song.heard.samples, song.heard.rate).findings)
     if not c.add_to_beatmap: return b
     return splice(song.reference, b, c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time)
 
