@@ -502,7 +502,8 @@ def generate(
     run = Run(engine, windows, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
               lookahead * c.window_ms, progress, cancel, Loudness(samples, c.sample_rate), parallel)
     for k in range(len(template.outputs)): run.context(k)
-    low, high = start_time or -np.inf, min(np.inf if end_time is None else end_time, len(samples) * 1000 / c.sample_rate)
+    low, song = start_time or -np.inf, np.inf if sampling.reference else len(samples) * 1000 / c.sample_rate
+    high = min(np.inf if end_time is None else end_time, song)
     done = {g.type for g in given if g.finished}
     trim = lambda t, s: s if t in done else (trim_events if sampling.reference else within)(s, c.types_first, low, high)
     return [Generated({t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata) for r in rows]
