@@ -49,14 +49,15 @@ class MonotonicTime(Rule):
     def __init__(self, tokenizer:Tokenizer):
         self.tokenizer, (self.start, self.end) = tokenizer, tokenizer.range(_E.TIME_SHIFT)
         self.values = torch.arange(self.end - self.start)
-        self.opening = torch.tensor([SOS, *tokenizer.context_sos.values()])
+        self.opens = torch.zeros(tokenizer.vocab_in, dtype=torch.bool)
+        self.opens[[SOS, *tokenizer.context_sos.values()]] = True
 
     def reset(self, prompts:Tensor):
-        self.values, self.opening = self.values.to(prompts.device), self.opening.to(prompts.device)
+        self.values, self.opens = self.values.to(prompts.device), self.opens.to(prompts.device)
         self.last = last_times(prompts, self.tokenizer)
 
     def update(self, ids:Tensor):
-        before = self.last.masked_fill((ids[:, None] == self.opening).any(1), -1)
+        before = self.last.masked_fill(self.opens[ids], -1)
         self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, before)
 
     def __call__(self, scores:Tensor) -> Tensor:
