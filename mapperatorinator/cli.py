@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import Any, Callable
 
 from . import __version__
-from .config import EvalConfig, GenerateConfig, Setting, TrainConfig, compose, preset_names, settings_table
+from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, compose, preset_names, settings_table
 from .core import UserError, duration, say
 
 # %% auto #0
 __all__ = ['BAR', 'LABELS', 'COMMANDS', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars', 'report_table',
-           'run_generate', 'run_train', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'main']
+           'run_generate', 'run_train', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'main']
 
 # %% ../nbs/71_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -97,7 +97,7 @@ LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_s
     achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
     song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
-    problems=("tried again", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+    problems=("tried again", "{}"), checked=("to look at", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"), seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
 def report_table(report:dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
@@ -115,12 +115,18 @@ def run_generate(config:GenerateConfig) -> None:
     bars = Bars()
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
-    say(report_table({**result.report, "path": result.path, "png": getattr(result, "png", None)}))
+    for map in [*getattr(result, "others", []), result]:
+        say(report_table({**map.report, "path": map.path, "png": getattr(map, "png", None)}))
 
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
     from mapperatorinator.train import train
     train(config)
+
+def run_bench(config:BenchConfig) -> None:
+    "Print a row per measurement and a last line of JSON."
+    from mapperatorinator.bench import run_bench
+    run_bench(config)
 
 def run_eval(config:EvalConfig) -> None:
     "Print a row per case and a last line of JSON."
@@ -132,7 +138,8 @@ COMMANDS = {
     "generate": Command("a song in, an osu! beatmap out", GenerateConfig, run_generate,
                         "audio_path=song.mp3 difficulty=5.5 seed=7"),
     "train": Command("train a model on songs and their maps", TrainConfig, run_train, "data=corpus run=runs/mine steps=10000"),
-    "eval": Command("measure maps or timing on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5")}
+    "eval": Command("measure maps or timing on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5"),
+    "bench": Command("measure speed: hearing, reading, writing, whole songs", BenchConfig, run_bench, "model=embedded windows=12")}
 
 def dump(args:list[str]) -> str: # YAML
     "The composed settings of a command: defaults, preset and overrides."

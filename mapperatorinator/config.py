@@ -12,9 +12,10 @@ from typing import Any, Optional, get_args, get_type_hints
 from .core import UserError
 
 # %% auto #0
-__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'GenerateConfig',
-           'TrainConfig', 'EvalConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict', 'changed',
-           'Setting', 'settings_table']
+__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
+           'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
+           'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict',
+           'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -50,6 +51,9 @@ class CompatConfig:
     approximate_paths: bool = False   # slider ends by curve parameter instead of arc length
     required_kiai: bool = False       # last_kiai is in every prompt although its flag is off (v29)
     whole_second_median: bool = False # the median beat length counts whole seconds only
+    ignore_sample_set: bool = False   # a timing line without a sample set is soft, whatever the map's own is
+    drop_long_sliders: bool = False   # sliders of 100 points or more are left out
+    flip_places: bool = False         # mirrored mania notes on a column's edge move by one
 
     @classmethod
     def reference(cls) -> CompatConfig: # every quirk on, as published weights need it
@@ -141,27 +145,55 @@ class ModelConfig:
     num_mappers: int = 0        # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
+@dataclass
+class LoraConfig:
+    "Adapters beside frozen matrices (see `model.lora`)."
+    rank: int = 64            # rows of the narrow matrix
+    alpha: float = 128.0      # what is learnt counts alpha/rank times
+    dropout: float = 0.05     # of what the adapter reads
+    init: str = "pissa"       # pissa (starts from the strongest directions of the frozen matrix) or zero
+    targets: list[str] = field(default_factory=lambda: ["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"]) # our module names
+
 # %% ../nbs/01_config.ipynb #2f87506d
 @dataclass
 class GenerateConfig:
     "One request: a song in, a beatmap out."
-    audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …
+    audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
     output_path: str = ""                # file or folder to write; empty: beside the song
-    model: str = "embedded"              # embedded, a folder, or a name on the Hugging Face hub
+    model: str = "embedded"              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
     gamemode: int = 0                    # 0 osu!, 1 taiko, 2 catch, 3 mania
     difficulty: Optional[float] = 4.0    # stars asked for; null: let the model choose
-    mapper_id: Optional[int] = None      # osu! user id of the mapper whose style is wanted
-    year: Optional[int] = None           # year of the style, 2007 to 2076
     hitsounded: bool = True              # whether to ask for hitsounds
-    descriptors: Optional[list[str]] = None # tags that describe the map
     hp_drain_rate: Optional[float] = None      # HP of the map; null: by the stars
     circle_size: Optional[float] = None        # CS of the map; null: by the stars
     overall_difficulty: Optional[float] = None # OD of the map; null: by the stars
     approach_rate: Optional[float] = None      # AR of the map; null: by the stars
     slider_multiplier: Optional[float] = None  # base slider velocity, hundreds of px per beat; null: by the stars
     slider_tick_rate: float = 1.0        # slider ticks per beat
+    # style
+    mapper_id: Optional[int] = None      # osu! user id of the mapper whose style is wanted
+    year: Optional[int] = None           # year of the style, 2007 to 2076
+    descriptors: Optional[list[str]] = None # tags that describe the map
+    negative_descriptors: Optional[list[str]] = None # tags to lead away from (with guidance above 1)
+    guidance: float = 1.0                # classifier-free guidance: above 1 follows the request more closely
+    lora_path: str = ""                  # folder of a LoRA adapter laid over the model; empty: none
+    # mania and taiko
+    keycount: Optional[int] = None       # columns (mania); null: 4
+    hold_note_ratio: Optional[float] = None    # share of hold notes, 0 to 1 (mania)
+    scroll_speed_ratio: Optional[float] = None # share of notes at which the scroll speed changes, 0 to 1 (mania, taiko)
+    # several at once
+    difficulties: Optional[list[float]] = None # a spread: stars of several maps, made in one run, in one .osz
+    candidates: int = 1                  # maps drawn for each difficulty, with seeds counting up; the best one is kept
+    star_tries: int = 2                  # runs more while the stars reached miss those asked for; 0: none
+    star_tolerance: float = 0.5          # stars that a map may miss by
+    # reference map
+    beatmap_path: str = ""               # an .osu file: what is left at its default is taken from it
+    in_context: list[str] = field(default_factory=list) # what of it the model is told: timing, kiai, map, gd, no_hs, sv
+    output_type: Optional[list[str]] = None # what is written: map, kiai, sv, or timing alone; null: a whole map
+    add_to_beatmap: bool = False         # put the new objects from start_time to end_time into the reference map
+    overwrite_reference_beatmap: bool = False # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = "auto"                 # auto, grid (signal), model, or manual (give bpm and offset)
+    timing: str = "auto"                 # auto, grid (signal), super (20 votes), model, reference, or manual (bpm, offset)
     bpm: Optional[float] = None          # beats per minute, when you know it
     offset: Optional[float] = None       # ms of the first beat, when you know it
     # range and sampling
@@ -170,13 +202,19 @@ class GenerateConfig:
     seed: Optional[int] = None           # same seed, same machine: same map; null: drawn and reported
     temperature: float = 0.9             # higher is wilder, 0 is greedy
     timing_temperature: float = 0.1      # temperature of the beat grid
+    mania_column_temperature: float = 0.8 # temperature of the column (mania)
+    taiko_hit_temperature: float = 0.8   # temperature of don and kat (taiko)
+    time_bias: float = 0.0               # added to the scores of times: above 0 makes denser maps
     top_p: float = 0.9                   # keep the likeliest tokens up to this mass
     top_k: int = 0                       # keep this many likeliest tokens; 0: all
     do_sample: bool = True               # false: always the likeliest token
+    num_beams: int = 1                   # lines kept in beam search; 1: none
+    parallel: bool = False               # all windows at once, without looking back: faster on a GPU, seams may show
     lookback: float = 0.5                # share of a window given from the one before
     lookahead: float = 0.125             # share of a window heard but not written
     # after the model
     resnap_events: bool = True           # move objects onto the beat grid
+    refiner: str = ""                    # denoiser that settles positions: osu-diffusion-v2, or a folder; empty: none
     # the file
     title: Optional[str] = None          # song title; null: from the file's tags
     artist: Optional[str] = None         # song artist; null: from the file's tags
@@ -190,7 +228,7 @@ class GenerateConfig:
     plot: bool = False                   # also draw the map to a PNG
     # the machine
     device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    precision: str = "fp32"              # fp32 or bf16
+    precision: str = "auto"              # auto (the fastest here), fp32 (exact), bf16 or int8
     max_batch_size: int = 16             # windows encoded at once
 
 # %% ../nbs/01_config.ipynb #e75a6794
@@ -239,16 +277,114 @@ class TrainConfig:
 class EvalConfig:
     "One measurement on songs with human maps."
     task: str = "generate"               # generate (maps) or timing (beat grids)
-    dataset: str = ""                    # folder with songs/<split>/<song>/ as in the corpus README
+    dataset: str = ""                    # folder with songs/<split>/<song>/ (and beats/) as in the corpus README; planted: composed songs (timing)
     split: str = "validation"            # split measured on
-    mode: str = "standard"               # standard, taiko, catch or mania
+    mode: str = "standard"               # standard, taiko, catch, mania or all
     songs: int = 5                       # how many songs, spread evenly; 0: all
     stars: list[float] = field(default_factory=lambda: [2.0, 3.5, 5.0]) # difficulties asked for
-    providers: list[str] = field(default_factory=lambda: ["grid"]) # timing providers
+    providers: list[str] = field(default_factory=lambda: ["grid"]) # of timing: auto, grid, model, super; librosa, essentia to compare
     model: str = "embedded"              # embedded or a folder
     output: str = ""                     # folder that keeps the maps; empty: thrown away
     seed: int = 0
     device: str = "auto"                 # auto, cpu, cuda, mps
+
+@dataclass(frozen=True)
+class CheckConfig:
+    "Where `osu.check` begins to complain; chosen so that maps made by people pass."
+    field_margin: float = 64.0          # px by which the path of a slider may leave the playfield
+    overlap: float = 2.0                # ms by which an object may begin before the last one is over
+    snap_tolerance: float = 2.0         # ms a note may lie beside a tick
+    off_grid: float = 0.5               # share of notes on no tick of 1/1 to 1/16 beat
+    short_slider: float = 10.0          # ms a slide should last
+    long_object: float = 120_000.0      # ms an object may last
+    stack: int = 32                     # objects in a row in one place
+    one_place: float = 0.7              # share of objects in one place
+    copied_bars: int = 8                # equal bars in a row
+    copied_share: float = 0.6           # share of bars that repeat an earlier one to the pixel
+    long_gap: float = 30_000.0          # ms without objects outside breaks
+    coverage: float = 0.5               # share of the song between the first and the last object
+    crowd: int = 60                     # objects within a second
+    silence: float = -50.0              # dB below the loud parts of the song
+    stars: float = 0.15                 # share by which the star rating may miss the request; a half star always may
+
+# %% ../nbs/01_config.ipynb #025b964d
+@dataclass
+class DiffusionConfig:
+    "Sizes of the denoiser of positions and the noise it knows (defaults: ours; published ones are read from their weights)."
+    width: int = 128                     # channels
+    depth: int = 4                       # blocks
+    heads: int = 4                       # attention heads
+    reach: int = 128                     # points seen to either side: the length of its training windows
+    noise: str = "cosine"                # noise schedule: cosine or linear
+    noise_steps: int = 1000              # steps from a map to pure noise
+    trained_steps: int = 100             # the first of them, which it was trained on
+
+@dataclass
+class RefineConfig:
+    "How positions are refined."
+    timesteps: list[int] = field(default_factory=lambda: [100, 0, 0, 0, 0, 0, 0, 0, 0, 0]) # steps taken in each equal part of the noise
+    guidance: float = 1.0                # 1: as trained; more follows difficulty, mapper and tags more closely
+    renoise: bool = True                 # lift positions to the noise level where the steps begin
+    random_start: bool = False           # forget the positions and begin from pure noise
+    use_distances: bool = True           # tell the denoiser how far each point was from the last
+    guide_sliders: bool = True           # slider ends stay where the ball gets to
+    max_length: int = 1024               # points refined at once
+    overlap: int = 128                   # points that neighbouring pieces share
+    start_time: Optional[float] = None   # ms: objects before stay
+    end_time: Optional[float] = None     # ms: objects after stay
+    difficulty: Optional[float] = None   # stars; null: unknown
+    mapper_id: Optional[int] = None      # osu! user id whose style is wanted
+    descriptors: Optional[list[str]] = None          # tags wanted
+    negative_descriptors: Optional[list[str]] = None # tags to stay away from, with guidance above 1
+    circle_size: Optional[float] = None  # CS; null: unknown
+
+@dataclass
+class TrainRefineConfig:
+    "One training run of a denoiser of positions."
+    run: str = "runs/refine"             # folder of checkpoint and log; the run resumes from it
+    data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
+    train_split: str = "train"           # split learnt from
+    val_split: str = "validation"        # split measured on
+    steps: int = 6000                    # optimiser steps
+    batch_size: int = 16                 # windows of `reach` points per step
+    lr: float = 1e-3                     # peak learning rate of AdamW
+    muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
+    warmup: int = 100                    # steps of linear warm-up
+    decay: int = 3000                    # steps of linear fall at the end
+    final_lr: float = 0.02               # share of the peak at the very end
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0               # longest gradient
+    average: float = 0.999               # share of the past in the averaged weights, which are shipped
+    distance_noise: float = 0.1          # octaves by which distances are off
+    distance_dropout: float = 0.5        # chance that a window is told no distances
+    class_dropout: float = 0.2           # chance that each wish is hidden
+    double_time: float = 0.5             # chance of a map at 1.5 times its speed
+    latest: float = 300_000.0            # ms: windows are moved to begin anywhere up to here
+    eval_every: int = 250                # steps between measurements
+    save_every: int = 100                # steps between checkpoints
+    precision: str = "bf16"              # bf16 autocast or fp32
+    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
+    threads: int = 2                     # CPU threads
+    seed: int = 42                       # of weights, data and noise
+    max_minutes: float = 0               # stop (and save) after this long; 0: never
+    ship: str = ""                       # folder for the finished denoiser; empty: none
+    model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
+
+# %% ../nbs/01_config.ipynb #fc34199d
+@dataclass
+class BenchConfig:
+    "One measurement of speed."
+    model: str = "embedded"      # embedded, a folder, a name on the hub; v32-size or v32-mini-size: random weights of that size
+    seconds: float = 180         # length of the song, the demo song played again and again
+    windows: int = 12            # windows measured, from the beginning; 0: all
+    prompt: int = 200            # tokens told before each window
+    tokens: int = 30             # tokens written in each window and context
+    batches: list[int] = field(default_factory=lambda: [1, 4, 8]) # rows written together
+    precisions: list[str] = field(default_factory=lambda: ["fp32", "bf16", "auto"]) # each measured
+    plain: bool = False          # also measure a plain loop with the generate of transformers
+    threads: int = 2             # CPU threads
+    device: str = "auto"         # auto, cpu, cuda, cuda:0 …, mps
+    seed: int = 0                # of random weights and prompts
 
 # %% ../nbs/01_config.ipynb #8db03aa0
 def known_keys(cls, prefix:str="") -> list[str]:

@@ -121,9 +121,9 @@ def song_mel(
     return mel
 
 # %% ../nbs/60_data.ipynb #2184319b
-def read_maps(folder:Path) -> list[Beatmap]: # those that can be read and have objects and a tempo
+def read_maps(folder:Path, skip=()) -> list[Beatmap]: # those that can be read and have objects and a tempo; skip: file names
     out = []
-    for f in sorted(folder.glob("*.osu")):
+    for f in sorted(f for f in folder.glob("*.osu") if f.name not in skip):
         try: b = Beatmap.read(f)
         except UserError: continue
         if b.hit_objects and any(p.uninherited and p.beat_length > 0 for p in b.timing_points): out.append(b)

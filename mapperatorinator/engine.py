@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from .core import UserError, pick_device
 from .model.hub import Bundle
 from .model.layers import Cache, StaticCache, exchange, has_int8, in_int8
-from .model.mapper import Conditioning, Encoded, Mapper
+from .model.mapper import Conditioning, Encoded, Mapper, Ruler
 from .rules import Guidance, Rule
 from .events import EventType
 from .tokenizer import PAD, Tokenizer
@@ -82,7 +82,8 @@ def in_numbers(
     written:str,  # of tokens to scores
 ) -> Mapper:
     "The model in other numbers; the given one stays as it is, and what is the same in both is shared."
-    cast = {"fp32": lambda m: m, "bf16": lambda m: copy.deepcopy(m).to(torch.bfloat16), "int8": in_int8}
+    cast = {"fp32": lambda m: m, "bf16": lambda m: copy.deepcopy(m).to(torch.bfloat16),
+            "int8": lambda m: in_int8(m, keep=(Ruler,))} # the ruler is small, and a time must be right
     kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
     return exchange(model, lambda m: cast[kinds[m]](m) if m in kinds else None)
 
@@ -105,7 +106,7 @@ class Engine:
         device="auto",          # auto, cpu, cuda, cuda:0 …, mps
         precision:str="fp32",   # auto, fp32, bf16 or int8
         max_batch_size:int=16,  # windows encoded at once
-        guess:int=0,            # tokens guessed ahead; 0: none
+        guess:int=8,            # tokens guessed ahead at most, where steps are not static; 0: none
         static:bool|None=None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
     ):
         self.device = pick_device(device)
@@ -113,6 +114,8 @@ class Engine:
         self.model, self.n_params = in_numbers(bundle.model.to(self.device), *self.numbers).eval(), bundle.model.n_params()
         self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
         self.static = self.device.type == "cuda" if static is None else static
+        if self.static: self.guess = 0
+        if self.device.type == "cpu" and self.n_params >= LARGE: self.max_batch_size = min(max_batch_size, 4) # as fast, in less memory
         self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
 
@@ -235,6 +238,9 @@ class Pen:
     @property
     def left(self) -> int: return self.out.shape[1] - self.at # tokens that may still be written
 
+    def least(self) -> int: # tokens that every row at work may still write
+        return int((self.limits - self.at).masked_fill(self.ended, self.left).min())
+
     def pick(self, scores:Tensor) -> Tensor: # (rows, vocab) -> (rows,)
         if self.noise is None: return best(scores)
         ids = draw(scores, self.noise[:, self.at].nan_to_num())
@@ -256,7 +262,7 @@ class Echo:
     def __init__(self,
         tokenizer:Tokenizer,
         ids:Sequence[int],  # the prompt
-        match:int=3,        # tokens that must agree
+        match:int=1,        # tokens that must agree; more are rarer, and their guesses little better
     ):
         (self.start, self.end), self.match = tokenizer.range(EventType.TIME_SHIFT), match
         self.moves, self.now, self.seen, self.place = [], 0, {}, None
@@ -276,7 +282,7 @@ class Echo:
         out, now, known = [], self.now, [] if self.place is None else self.moves[self.place:]
         for timed, move in islice(cycle(known), n):
             if timed: now += move
-            if timed and now >= self.end: break
+            if timed and not self.start <= now < self.end: break
             out.append(now if timed else move)
         return out
 
@@ -349,7 +355,7 @@ def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tens
     prompts = pad_left(job.prompts, self.device)
     scores, cache = self._read(job, prompts, max(limits))
     pen = Pen(job, prompts, limits, self.tokenizer.vocab_in)
-    guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess and not self.static else None
+    guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess else None
     scores, guessed, asked = scores[:, None], prompts[:, :0], -16
     while True:
         if cancel is not None and pen.at - asked >= 16:
@@ -359,7 +365,7 @@ def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tens
         if right is None: return pen.out
         cache.rewind(guessed.shape[1] - right)
         ids = pen.out[:, pen.at - 1:pen.at]
-        guessed = guesser.guess(pen.ended, pen.left - 1).to(ids.device) if guesser else guessed
+        guessed = guesser.guess(pen.ended, pen.least() - 1).to(ids.device) if guesser else guessed
         scores = self._step(torch.cat([ids, guessed], 1), cache, bool(job.negatives))
 
 @patch

@@ -4,26 +4,36 @@
 
 # %% ../nbs/65_evaluate.ipynb #3098a672
 from __future__ import annotations
-import json, tempfile, time
+import csv, json, tempfile, time
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator, Optional
 
 import numpy as np
 
-from .audio import load_audio
+from .audio import OSU_OFFSET_MS, load_audio
+from .choreography import Section, red_lines
 from .config import EvalConfig, GenerateConfig
 from .core import UserError, say
 from .data import MODES, audio_file, read_maps, song_folders
-from .metrics import rhythm, share_near
+from .events import ContextType
+from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
-from .timing import find_timing, score_timing
+from .rhythm import Spectrum, octave_features, onset_bands, onset_strength, tempo_candidates
+from .synth import Style, compose_song
+from .timing import Listener, find_timing
 
 # %% auto #0
-__all__ = ['TASKS', 'Judged', 'judged_songs', 'judge_timing', 'sum_timing', 'faults', 'body', 'chance_near', 'judge_map',
-           'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
+__all__ = ['SHAPES', 'PEERS', 'NOTHING', 'TASKS', 'Judged', 'judged_songs', 'human_maps', 'spread', 'Case', 'map_case',
+           'tapped_case', 'tapped_cases', 'tempo_plan', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
+           'essentia_beats', 'listener', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'octave_choices',
+           'fit_octave', 'faults', 'body', 'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate',
+           'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -46,32 +56,181 @@ class Judged:
 
 def judged_songs(conf:EvalConfig) -> list[Judged]:
     "Songs of a split with maps of the mode; `songs` limits them to some, spread evenly."
-    mode = MODES.get(conf.mode)
-    if mode is None: raise UserError(f"Unknown mode '{conf.mode}'; expected one of {', '.join(MODES)}.")
-    found = [Judged(d.name, audio_file(d), [b for b in read_maps(d) if b.mode == mode]) for d in song_folders(conf.dataset, conf.split)]
+    if conf.mode not in (*MODES, "all"): raise UserError(f"Unknown mode '{conf.mode}'; expected one of {', '.join(MODES)}, all.")
+    found = [Judged(d.name, audio_file(d), human_maps(d, conf.mode)) for d in song_folders(conf.dataset, conf.split)]
     found = [s for s in found if s.maps]
     if not found: raise UserError(f"No {conf.mode} maps in '{conf.dataset}/songs/{conf.split}'.")
-    picked = np.linspace(0, len(found) - 1, min(conf.songs or len(found), len(found))).round().astype(int)
-    return [found[i] for i in picked]
+    return spread(found, conf.songs)
+
+def human_maps(folder:Path, mode:str) -> list[Beatmap]:
+    "Maps of a mode, or of the first mode that has some; charts that `song.json` calls converted from other games do not count."
+    told, converted = folder/"song.json", set()
+    if told.is_file(): converted = {m["file"] for m in json.loads(told.read_text(encoding="utf-8"))["maps"] if m.get("converted")}
+    maps = read_maps(folder, skip=converted)
+    wanted = min((b.mode for b in maps), default=0) if mode == "all" else MODES[mode]
+    return [b for b in maps if b.mode == wanted]
+
+def spread(cases:list, count:int) -> list: # count: 0 for all
+    "Some of many, evenly."
+    return [cases[i] for i in np.linspace(0, len(cases) - 1, min(count or len(cases), len(cases))).round().astype(int)]
 
 # %% ../nbs/65_evaluate.ipynb #d6c9ae27
-def judge_timing(song:Judged, provider:str="grid") -> dict:
-    "One song's grid beside the human one."
-    samples, human, begun = load_audio(song.audio), song.fullest, time.perf_counter()
-    found = find_timing(samples, provider=provider)
-    took = time.perf_counter() - begun
-    times = [o.time for o in human.hit_objects]
-    s = score_timing(found, Timing.of(human), min(times), max(times))
-    return {"song": song.name, "constant": song.constant, "bpm": found.bpm, "human_bpm": round(found.bpm / s.ratio, 3), "right": s.right,
-            "octave": s.octave, "median_ms": s.median, "p95_ms": s.p95, "downbeats": s.downbeats, "s_per_minute": took * 960_000 / len(samples)}
+@dataclass
+class Case:
+    "Audio and its true beats."
+    name: str
+    group: str                          # constant or variable tempo, with where it is from
+    truth: BeatGrid
+    audio: Optional[Path] = None
+    made: Optional[Callable] = None     # makes the samples of a planted song
 
-def sum_timing(rows:list[dict]) -> dict:
-    "Shares and medians over songs."
-    good = [r for r in rows if r["right"]]
-    mid = lambda k, of: round(float(np.median([r[k] for r in of])), 2) if of else None
-    return {"songs": len(rows), "right": round(float(np.mean([r["right"] for r in rows])), 3),
-            "octave": round(float(np.mean([r["octave"] for r in rows])), 3), "median_ms": mid("median_ms", good),
-            "p95_ms": mid("p95_ms", good), "s_per_minute": mid("s_per_minute", rows)}
+    @property
+    def samples(self) -> np.ndarray: return self.made() if self.made else load_audio(self.audio) # (n,) 16 kHz
+
+def map_case(song:Judged) -> Case:
+    "A song with the red lines of its fullest map, from first to last object."
+    times = [o.time for o in song.fullest.hit_objects]
+    truth = BeatGrid.of(Timing.of(song.fullest), min(times), max(times))
+    return Case(song.name, "constant" if song.constant else "variable", truth, song.audio)
+
+def tapped_case(folder:Path, steady:float=.02) -> Case: # greatest spread of intervals, as a share, that is one tempo
+    "A piece of music with a list of beats."
+    rows = list(csv.DictReader((folder/"beats.tsv").open(encoding="utf-8"), delimiter="\t"))
+    times = np.array([float(r["time_s"]) for r in rows]) * 1000 - OSU_OFFSET_MS
+    gaps = np.diff(times)
+    kind = "constant" if gaps.std() / gaps.mean() < steady else "variable"
+    truth = BeatGrid.tapped(times, times[[r["is_downbeat"] == "1" for r in rows]])
+    return Case(f"{folder.parent.name}/{folder.name}", f"beats {kind}", truth, folder/"audio.ogg")
+
+def tapped_cases(conf:EvalConfig) -> list[Case]:
+    "Pieces of a split in `beats/`, where there is one; `songs` limits them too."
+    root = Path(conf.dataset)/"beats"
+    if not (root/"index.tsv").is_file(): return []
+    rows = csv.DictReader((root/"index.tsv").open(encoding="utf-8", newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    folders = sorted(Path(conf.dataset)/r["folder"] for r in rows if r["split"] == conf.split)
+    return [tapped_case(f) for f in spread(folders, conf.songs)]
+
+# %% ../nbs/65_evaluate.ipynb #29a47d68
+SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of planted songs, in turn
+
+def tempo_plan(rng, shape:str, bpm:float, seconds:float) -> list[tuple[str, float, float]]: # name of a section, BPM, s
+    "The course of a planted song."
+    if shape == "changes":
+        tempos = [bpm, *(round(bpm * f) for f in rng.choice([.8, .85, .9, 1.1, 1.15, 1.2], rng.integers(1, 7)))]
+        return [("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)] # one is the longest
+    if shape == "ritardando": return [("chorus", bpm, .7 * seconds), *(("chorus", bpm * .97**k, 0.) for k in range(1, 9))]
+    if shape == "silence": return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.), ("chorus", bpm, seconds / 2 - 5)]
+    return [("outro" if shape == "fade" else "chorus", bpm, seconds)]
+
+def plan_song(rng, shape:str, bpm:float, meter:int, seconds:float=40.) -> list[Section]:
+    "Sections of a planted song; another tempo starts on a whole millisecond."
+    out, at, before = [], rng.uniform(200, 1500), None
+    for name, tempo, length in tempo_plan(rng, shape, bpm, seconds):
+        bars = max(round(length * tempo / 60 / meter), 1)
+        out.append(Section(name, at if tempo == before else round(at), tempo, meter, bars, 0. if name == "silence" else .8))
+        at, before = out[-1].end_ms, tempo
+    return out
+
+def planted_case(number:int, seed:int=0) -> Case:
+    "One planted song."
+    rng, shape = np.random.default_rng([seed, number]), SHAPES[number % len(SHAPES)]
+    bpm, meter = float(np.round(60 * 5 ** rng.random())), int(rng.choice([4, 4, 4, 3, 7]))
+    sections = plan_song(rng, shape, bpm, meter)
+    style = Style(groove=str(rng.choice(["rock", "four"])), busy=.6, key=int(rng.integers(50, 66)))
+    compose = lambda: compose_song(number, sections[-1].end_ms / 1000 + .5, sections=sections, style=style)
+    start, end = (t - OSU_OFFSET_MS for t in (sections[0].start_ms, sections[-1].end_ms))
+    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(Timing(red_lines(sections)), start, end - 1),
+                made=lambda: compose().samples)
+
+def timing_cases(conf:EvalConfig) -> list[Case]:
+    "All that is to be judged: planted songs, or what the folder holds."
+    if conf.dataset == "planted": return [planted_case(i, conf.seed) for i in range(conf.songs or 60)]
+    return [*map(map_case, judged_songs(conf)), *tapped_cases(conf)]
+
+# %% ../nbs/65_evaluate.ipynb #e9a009a8
+def librosa_beats(samples:np.ndarray) -> np.ndarray: # s
+    "librosa's dynamic programming tracker."
+    import librosa
+    return librosa.beat.beat_track(y=samples, sr=16000, hop_length=160, units="time")[1]
+
+def essentia_beats(samples:np.ndarray) -> np.ndarray: # s
+    "essentia's RhythmExtractor2013 (AGPL; install it yourself, it is no part of this package)."
+    try: essentia = import_module("essentia.standard")
+    except ImportError as e:
+        raise UserError("provider essentia is not installed; `pip install --no-deps essentia`, or leave it out.") from e
+    faster = essentia.Resample(inputSampleRate=16000)(np.asarray(samples, np.float32)) # it wants 44.1 kHz
+    return essentia.RhythmExtractor2013(method="multifeature")(faster)[1]
+
+PEERS = {"librosa": librosa_beats, "essentia": essentia_beats}
+
+def listener(maker) -> Listener: # maker: a pipeline Audio2Events
+    "A model that writes TIMING for songs, window by window without overlap."
+    plain = GenerateConfig(lookback=0., lookahead=0., seed=0)
+    def listen(songs):
+        return [maker.write(maker.hear(x, plain), plain, [ContextType.TIMING]).streams[ContextType.TIMING] for x in songs]
+    return listen
+
+def by_model(conf:EvalConfig, provider:str) -> Callable: # samples -> Timing
+    "A provider that the model helps: with its ear alone, or with what it writes."
+    from mapperatorinator.pipeline import Audio2Events
+    maker = Audio2Events(conf.model, conf.device)
+    if provider != "auto": return lambda x: find_timing(x, provider=provider, listen=listener(maker))
+    return lambda x: maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig(timing="auto"))
+
+def answerer(conf:EvalConfig, provider:str) -> Callable: # (samples, start, end) -> BeatGrid
+    "A provider, ours or another's, ready to be asked."
+    if provider in PEERS:
+        taps = lambda x: np.asarray(PEERS[provider](x)) * 1000 - OSU_OFFSET_MS
+        return lambda x, start, end: BeatGrid.tapped(taps(x)).between(start, end)
+    find = by_model(conf, provider) if provider in ("auto", "model", "super") else lambda x: find_timing(x, provider=provider)
+    return lambda x, start, end: BeatGrid.of(find(x), start, end)
+
+# %% ../nbs/65_evaluate.ipynb #926a36ce
+NOTHING = Score(False, False, float("nan"), np.zeros(0), 0.) # when a provider hears no beats
+
+def judge_timing(case:Case, answer:Callable, provider:str="grid") -> tuple[dict, Score]: # what is said of it
+    "One song by one provider."
+    samples, true, begun = case.samples, case.truth, time.process_time()
+    try: s = score_grid(answer(samples, true.beats[0], true.beats[-1]), true)
+    except UserError: s = NOTHING
+    took = (time.process_time() - begun) * 960_000 / len(samples)
+    row = {"provider": provider, "song": case.name, "group": case.group, "bpm": round(true.bpm * s.ratio, 2),
+           "true_bpm": round(true.bpm, 2), "right": s.right, "octave": s.octave, "median_ms": s.median, "p95_ms": s.p95,
+           "downbeats": s.downbeats, "s_per_minute": took}
+    return row, s
+
+def sum_timing(judged:list[tuple[dict, Score]]) -> dict:
+    "Shares over songs; errors over all beats of the songs with the right tempo."
+    rows, good = [r for r, _ in judged], [s for _, s in judged if s.right]
+    errors = np.abs(np.concatenate([s.errors for s in good])) if good else np.zeros(0)
+    error = lambda q: round(float(np.quantile(errors, q)), 1) if len(errors) else None
+    share = lambda key: round(float(np.mean([r[key] for r in rows])), 3)
+    return {"songs": len(rows), "right": share("right"), "octave": share("octave"), "median_ms": error(.5), "p95_ms": error(.95),
+            "downbeats": round(float(np.mean([s.downbeats for s in good])), 3) if good else None,
+            "s_per_minute": round(float(np.median([r["s_per_minute"] for r in rows])), 2)}
+
+# %% ../nbs/65_evaluate.ipynb #3490df01
+def octave_choices(cases:list[Case]) -> Iterator[tuple[np.ndarray, int]]: # (candidates, 13) features, which candidate is true
+    "What the ear has to choose from, for songs of one tempo."
+    for case in cases:
+        if not case.group.endswith("constant"): continue
+        spectrum = Spectrum(onset_strength(onset_bands(case.samples, 16000)))
+        bpm, _ = tempo_candidates(spectrum)
+        true = np.flatnonzero(np.abs(bpm / case.truth.bpm - 1) < .002)
+        if len(true): yield np.array([octave_features(spectrum, b) for b in bpm]), int(true[0])
+
+def fit_octave(choices:list[tuple[np.ndarray, int]], penalty:float=6.) -> np.ndarray: # (13,) as in `rhythm.OCTAVE_WEIGHTS`
+    "Weights of the octave model by penalised likelihood."
+    from scipy.optimize import minimize
+    deviation = np.concatenate([x for x, _ in choices]).std(0) + 1e-9
+    def loss(w):
+        total, gradient = penalty * w @ w, 2 * penalty * w
+        for x, true in choices:
+            x = x / deviation
+            score = x @ w - np.logaddexp.reduce(x @ w)
+            total, gradient = total - score[true], gradient + x.T @ np.exp(score) - x[true]
+        return total, gradient
+    return np.round(minimize(loss, np.zeros(len(deviation)), jac=True).x / deviation, 2)
 
 # %% ../nbs/65_evaluate.ipynb #56405ca2
 def faults(b:Beatmap) -> list[str]: # empty when all is well
@@ -81,17 +240,20 @@ def faults(b:Beatmap) -> list[str]: # empty when all is well
     except UserError as e: out.append(str(e))
     if any(not (0 <= x <= 512 and 0 <= y <= 384) for o in b.hit_objects for x, y in body(o)): out.append("outside the playfield")
     if any(t2 <= t1 for t1, t2 in zip(times, times[1:])): out.append("times do not increase")
-    if any(isinstance(o, Slider) and (o.length <= 0 or b.end_time(o) <= o.time) for o in b.hit_objects): out.append("slider without length")
+    sliders = [o for o in b.hit_objects if isinstance(o, Slider)]
+    if any(o.length <= 0 or b.end_time(o) <= o.time for o in sliders): out.append("slider without length")
     return out
 
 def body(o) -> Iterator[tuple[float, float]]: # px: where an object is drawn
-    return ((float(x), float(y)) for x, y in np.round(o.path.points_along(20), 3)) if isinstance(o, Slider) else iter([(o.x, o.y)])
+    if not isinstance(o, Slider): return iter([(o.x, o.y)])
+    return ((float(x), float(y)) for x, y in np.round(o.path.points_along(20), 3))
 
 # %% ../nbs/65_evaluate.ipynb #28df36e6
 def chance_near(found:np.ndarray, truth:np.ndarray, timing:Timing, seed:int=0) -> float: # ms
     "Share of as many random quarter-beat ticks within 30 ms of a human note."
     ticks = np.array([b.time for b in timing.beats(truth[0], truth[-1], 4)])
-    return share_near(np.random.default_rng(seed).choice(ticks, min(len(found), len(ticks)), replace=False), truth) if len(ticks) else 0.0
+    if not len(ticks): return 0.0
+    return share_near(np.random.default_rng(seed).choice(ticks, min(len(found), len(ticks)), replace=False), truth)
 
 def judge_map(song:Judged, made, asked:float) -> dict: # made: a pipeline Result
     "One generated map beside the human ones."
@@ -100,7 +262,8 @@ def judge_map(song:Judged, made, asked:float) -> dict: # made: a pipeline Result
     tempo, length = Timing.of(human), made.report["song_seconds"]
     return {"song": song.name, "asked": asked, "stars": round(star_rating(b), 2), "bpm": made.report["bpm"],
             "human_bpm": round(60000 / tempo.median_beat_length(human.hit_objects[-1].time), 2), "objects": len(times),
-            "near_30ms": round(share_near(times, song.onsets), 3), "chance": round(chance_near(times, song.onsets, Timing.of(b)), 3),
+            "near_30ms": round(share_near(times, song.onsets), 3),
+            "chance": round(chance_near(times, song.onsets, Timing.of(b)), 3),
             "f1_30ms": round(rhythm(times, np.unique([o.time for o in near.hit_objects]), 30).f1, 3), "faults": faults(b),
             "s_per_minute": round(made.report["seconds"] * 60 / length, 1)}
 
@@ -109,16 +272,21 @@ def sum_maps(rows:list[dict]) -> dict:
     mean = lambda f: round(float(np.mean([f(r) for r in rows])), 3)
     return {"maps": len(rows), "near_30ms": mean(lambda r: r["near_30ms"]), "chance": mean(lambda r: r["chance"]),
             "f1_30ms": mean(lambda r: r["f1_30ms"]), "stars_off": mean(lambda r: abs(r["stars"] - r["asked"])),
-            "bpm_right": mean(lambda r: abs(r["bpm"] / r["human_bpm"] - 1) < .002), "faulty": sum(bool(r["faults"]) for r in rows),
-            "s_per_minute": mean(lambda r: r["s_per_minute"])}
+            "bpm_right": mean(lambda r: abs(r["bpm"] / r["human_bpm"] - 1) < .002),
+            "faulty": sum(bool(r["faults"]) for r in rows), "s_per_minute": mean(lambda r: r["s_per_minute"])}
 
 # %% ../nbs/65_evaluate.ipynb #98dad9a8
 def eval_timing(conf:EvalConfig, report) -> dict:
-    "Every song by every provider; constant and variable tempo apart."
-    songs = judged_songs(conf)
-    rows = {p: [report({"provider": p, **judge_timing(s, p)}) for s in songs] for p in conf.providers}
-    kinds = (("all", lambda r: True), ("constant", lambda r: r["constant"]), ("variable", lambda r: not r["constant"]))
-    return {p: {k: sum_timing([r for r in rs if f(r)]) for k, f in kinds if any(map(f, rs))} for p, rs in rows.items()}
+    "Every song by every provider; sums by provider and kind of song."
+    cases, out = timing_cases(conf), {}
+    for provider in conf.providers:
+        answer, groups = answerer(conf, provider), defaultdict(list)
+        for case in cases:
+            row, score = judge_timing(case, answer, provider)
+            report(row)
+            for group in ("all", case.group): groups[group].append((row, score))
+        out[provider] = {group: sum_timing(judged) for group, judged in sorted(groups.items())}
+    return out
 
 def eval_generate(conf:EvalConfig, report) -> dict:
     "Maps of some songs at some difficulties."
@@ -140,5 +308,6 @@ def evaluate(conf:EvalConfig, say=say) -> dict:
     if not conf.dataset: raise UserError("Nothing to judge by: give dataset=FOLDER with songs/<split>/<song>/ in it.")
     def report(row): say("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items())); return row
     out = TASKS[conf.task](conf, report)
-    say(json.dumps({"task": conf.task, **out}))
+    sums = [{"provider": p, **out[p]} for p in conf.providers] if conf.task == "timing" else [out]
+    for s in sums: say(json.dumps({"task": conf.task, **s}))
     return out

@@ -20,9 +20,9 @@ from .osu.timing import Timing, TimingBuilder
 from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEIGHT', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time', 'end_holds',
-           'size_hitsounds', 'fix_combos', 'preview_point', 'preempt', 'set_breaks', 'clean', 'completed', 'lead_in',
-           'settings_of', 'assemble']
+__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
+           'end_in_time', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes', 'ease_jumps',
+           'preview_point', 'preempt', 'set_breaks', 'clean', 'completed', 'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -81,6 +81,7 @@ def one_at_a_time(
 
 # %% ../nbs/55_postprocess.ipynb #e05137e7
 WIDTH, HEIGHT = 512, 384 # px
+FAR = 10_000 # px: control points beyond are a mistake
 
 def _into(low:float, high:float, size:int) -> int: # whole px by which [low, high] must move into [0, size]
     return math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
@@ -96,6 +97,13 @@ def _fold(s:Slider):
     "Half the way, twice as often."
     s.length, s.slides = s.length / 2, s.slides * 2
 
+def _straighten(s:Slider) -> bool: # whether anything changed
+    "A straight slider for one with control points that no file can hold."
+    if max(abs(v) for p in s.control_points for v in p) <= FAR: return False
+    x, y = s.path.end
+    s.curve, s.points, s.segments = "L", [s.pos, (round(x), round(y))], []
+    return True
+
 def _place(s:Slider) -> bool: # whether anything changed
     "Bring a slider inside."
     changed = False
@@ -104,6 +112,7 @@ def _place(s:Slider) -> bool: # whether anything changed
         (x0, y0), (x1, y1) = v.min(0), v.max(0)
         if x1 - x0 <= WIDTH and y1 - y0 <= HEIGHT: break
         _fold(s); changed = True
+    changed |= _straighten(s)
     dx, dy = _into(x0, x1, WIDTH), _into(y0, y1, HEIGHT)
     if dx or dy: _move(s, dx, dy)
     return changed or bool(dx or dy)
@@ -133,14 +142,14 @@ def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itse
     else: return _circle(s)
     return s
 
-def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, and really a path
-    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10
+def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, really a path, and no more slides than the game reads
+    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= 9000
 
 # %% ../nbs/55_postprocess.ipynb #8768e7c8
 def end_in_time(
     map:Beatmap,     # changed in place; in time order
     gap:float=20.,   # ms between an end and the next start
-    shortest:float=200., # ms: shorter spinners are dropped
+    shortest:float=100., # ms: shorter spinners are dropped
 ) -> int:            # objects changed or dropped
     "Sliders and spinners end before the next object starts."
     out, changed = [], 0
@@ -159,7 +168,7 @@ def end_in_time(
 def end_holds(
     map:Beatmap,     # mania, changed in place; in time order
     gap:float=20.,   # ms between an end and the next note of the column
-    shortest:float=20., # ms: shorter holds become notes
+    shortest:float=10., # ms: shorter holds become notes
 ) -> int:            # notes changed
     "Mania holds end before the next note of their column."
     changed, after = 0, {}
@@ -215,6 +224,52 @@ def fix_combos(
             start += _cut(timing, objects[start:i + 1], longest); changed += mark(start)
     return changed
 
+# %% ../nbs/55_postprocess.ipynb #24ea4440
+PLATE = 106.75 # px, width of the catcher's plate at CS 5
+GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
+CALM = 2.7 # stars: below, a map needs no hyperdash
+
+def _caught(map:Beatmap, s:Slider) -> list[tuple[float, float]]: # (ms, x) of what a juice stream drops, its head first
+    tick = 100 * map.slider_multiplier * map.point_at(s.time).velocity / map.tick_rate / (s.length or s.path.natural_length)
+    inner, path, span = [j * tick for j in range(1, math.ceil(1 / tick - .01))], s.path, map.slide_duration(s)
+    shares = [k + u for k in range(s.slides) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
+    return [(s.time, s.x), *((s.time + u * span, path.ball(u / s.slides, s.slides)[0]) for u in shares)]
+
+def fruits(map:Beatmap) -> list[tuple[float, float, int]]: # (ms, x, index of its object), in time order
+    "All that must be caught: fruits, droplets, repeats and tails."
+    out = []
+    for i, o in enumerate(map.hit_objects):
+        if isinstance(o, Slider): out += [(t, x, i) for t, x in _caught(map, o)]
+        elif isinstance(o, Circle): out.append((o.time, o.x, i))
+    return sorted(out)
+
+def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, signed; indices of the objects left and reached)
+    "Where the catcher must hyperdash."
+    half, out = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2, []
+    reach, last, caught = half, 0, fruits(map)
+    for (t, x, i), (u, y, j) in zip(caught, caught[1:]):
+        side = 1 if y > x else -1
+        spare = int(u) - int(t) - GRACE - (abs(y - x) - (reach if side == last else half))
+        if spare < 0: out.append((side * -spare, i, j))
+        reach, last = half if spare < 0 else min(spare, half), side
+    return out
+
+# %% ../nbs/55_postprocess.ipynb #14c50434
+def _nearer(o:HitObject, far:float) -> bool: # whether it could be moved all the way
+    "Move an object by the px that it is too far."
+    step, before = -int(math.copysign(math.ceil(abs(far)), far)), o.x
+    if isinstance(o, Slider): _move(o, step, 0); _place(o)
+    else: o.x = min(max(before + step, 0), WIDTH)
+    return o.x == before + step
+
+def ease_jumps(map:Beatmap) -> int: # objects moved
+    "Catch for beginners: pull fruits and juice streams just as near as the catcher can dash."
+    moved, stuck = set(), set()
+    while found := next(((far, j) for far, i, j in hyperdashes(map) if i != j and j not in stuck), None):
+        far, j = found
+        (moved if _nearer(map.hit_objects[j], far) else stuck).add(j)
+    return len(moved - stuck)
+
 # %% ../nbs/55_postprocess.ipynb #da62b50d
 def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
@@ -255,7 +310,8 @@ def clean(map:Beatmap) -> Counter: # changes per step
     return report
 
 # %% ../nbs/55_postprocess.ipynb #d4589ca5
-USUAL = dict(hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar", slider_multiplier="slider_multiplier")
+USUAL = dict(hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar",
+             slider_multiplier="slider_multiplier") # field of the request -> setting of the map
 
 def completed(c:GenerateConfig) -> GenerateConfig:
     "The request, with what was left open as human maps of these stars have it."
@@ -304,4 +360,5 @@ def assemble(
     builder = found.apply(TimingBuilder(lead_in([replace(p, effects=p.effects & ~1) for p in timing.red], first)))
     map.timing_points, map.hit_objects = builder.points(), found.objects
     report.update(clean(map)); report.update(found.dropped)
+    if map.mode == 2 and (config.difficulty or CALM) < CALM: report["ease_jumps"] += ease_jumps(map)
     return map

@@ -321,9 +321,10 @@ def training_example(
     span:Span,
     before:Sequence[int]=(),  # tokens of the window before (add_pre_tokens)
     learn_cuts:bool=False,    # learn the end of contexts that were cut too, as the reference does
+    scoring:bool=False,       # an existing map is judged: the request is that of generation (see `state_ids`)
 ) -> Example:
     "Tokens and labels of a window."
-    ps = parts(tokenizer, language, metadata, inputs, outputs, span, True, before)
+    ps = parts(tokenizer, language, metadata, inputs, outputs, span, not scoring, before)
     whole = [len(p.body) for p in ps]
     cut = _fit(ps, language.tgt_seq_len)
     return Example(np.array([i for p in ps for i in p.ids]), _labels(ps, whole, learn_cuts), ps, cut)

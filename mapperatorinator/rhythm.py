@@ -95,7 +95,7 @@ class Spectrum:
 # %% ../nbs/36_rhythm.ipynb #92f78986
 RATIOS = (1, 2, 1/2, 3, 1/3, 3/2, 2/3, 4, 1/4, 4/3, 3/4)
 OCTAVE_RATES = np.array([1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3, 4, 6, 8])
-# fitted by tests/eval_timing.py --fit-octave
+# fitted by `evaluate.fit_octave` (room 65)
 OCTAVE_WEIGHTS = np.array([-.06, -1.7, .16, -.33, -.03, -.38, .31, -.16, .74, -.06, .38, .74, .22])
 
 def octave_features(spectrum:Spectrum, bpm:float) -> np.ndarray: # (13,)

@@ -4,24 +4,27 @@
 
 # %% ../nbs/53_timing.ipynb #393f73f1
 from __future__ import annotations
+import time
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Optional
+from typing import Callable, Optional, Sequence
 
 import numpy as np
 
 from .audio import OSU_OFFSET_MS
+from .beats import Beats, distances, fit_beats, red_line, straight_pieces
 from .core import UserError
-from .events import BEAT_TYPES, EventStream, EventType
+from .engine import tell
+from .events import EventStream
 from .osu.beatmap import Beatmap, TimingPoint
 from .osu.timing import Timing
-from .rhythm import (FPS, RATIOS, Ear, Line, Phasors, change_at, evidence, find_bars, main_line, on_the_beat,
-                                     refine)
+from .rhythm import FPS, Ear, Line, Phasors, change_at, evidence, find_bars, main_line, on_the_beat, refine
+from .votes import agree, count_votes, vote_peaks
 
 # %% auto #0
-__all__ = ['PROVIDERS', 'track_beats', 'straight_pieces', 'Piece', 'same_grid', 'merge_pieces', 'find_pieces', 'place_seams',
-           'Estimate', 'red_lines', 'confidence', 'grid_of', 'grid_at', 'grid', 'manual', 'reference', 'beats_of',
-           'count_beats', 'fit_line', 'human_line', 'fit_beats', 'model', 'pulses', 'auto', 'find_timing', 'Score',
-           'score_timing']
+__all__ = ['Listener', 'PROVIDERS', 'track_beats', 'Piece', 'same_grid', 'merge_pieces', 'find_pieces', 'place_seams', 'Estimate',
+           'red_lines', 'confidence', 'grid_of', 'grid_at', 'grid', 'manual', 'reference', 'of_beats', 'heard_beats',
+           'model', 'shifted', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'settle', 'by_ear_and_model',
+           'auto', 'find_timing']
 
 # %% ../nbs/53_timing.ipynb #e806fe11
 def track_beats(
@@ -54,28 +57,6 @@ def track_beats(
     out, i = [t], int(which[t])
     while back[t, i] >= 0: t, i = t - T[i], int(back[t, i]); out.append(t)
     return np.array(out[::-1]) / FPS
-
-# %% ../nbs/53_timing.ipynb #c6cf1b04
-def straight_pieces(
-    times:np.ndarray,    # s
-    index:np.ndarray,    # number of each beat
-    sigma:float=.01,     # s, expected deviation
-    price:float=20.,     # of one more piece
-) -> list[tuple[int, int]]: # (first, after last)
-    "Split beats where one straight line no longer fits (least squares, optimal)."
-    n, x, y = len(times), index - index[0], times - times[0]
-    c1, cx, cy, cxx, cxy, cyy = (np.concatenate([[0.], np.cumsum(v)]) for v in (np.ones(n), x, y, x * x, x * y, y * y))
-    best, back = np.zeros(n + 1), np.zeros(n + 1, int)
-    for j in range(1, n + 1):
-        i = np.arange(j); m = c1[j] - c1[i]
-        sx, sy = cx[j] - cx[i], cy[j] - cy[i]
-        vx, vy, vxy = cxx[j] - cxx[i] - sx**2 / m, cyy[j] - cyy[i] - sy**2 / m, cxy[j] - cxy[i] - sx * sy / m
-        rest = np.maximum(vy - vxy**2 / np.maximum(vx, 1e-9), 0)
-        cost = best[i] + rest / sigma**2 + price
-        back[j] = cost.argmin(); best[j] = cost[back[j]]
-    out, j = [], n
-    while j: out.append((int(back[j]), j)); j = back[j]
-    return out[::-1]
 
 # %% ../nbs/53_timing.ipynb #f2f6d3b7
 @dataclass
@@ -165,9 +146,6 @@ class Estimate(Timing):
         return (f"{self.bpm:g} BPM from {self.offset:g} ms, {len(self.red)} red line{'s' * (len(self.red) > 1)}, "
                 f"{self.provider}, confidence {self.confidence:.2f}")
 
-def _red(seconds:float, period:float, meter:int=4) -> TimingPoint: # a red line for a sound heard at a time, s
-    return TimingPoint(float(round(seconds * 1000 - OSU_OFFSET_MS)), period * 1000, meter, 2, 0, 100, True, 0)
-
 # %% ../nbs/53_timing.ipynb #041e4227
 def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
     "Red lines for the pieces, each on a downbeat."
@@ -179,7 +157,7 @@ def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
         if ear.downbeats is not None: change = change + 4 * np.interp(beats * FPS, np.arange(len(ear.downbeats)), ear.downbeats)
         meter, lead, _ = find_bars(change)
         lead -= meter * bool(i and lead > meter / 2) # a seam moves to the nearest downbeat
-        out.append(_red(first + lead * p.line.period, p.line.period, meter))
+        out.append(red_line(first + lead * p.line.period - OSU_OFFSET_MS / 1000, p.line.period, meter))
     return out
 
 def confidence(ear:Ear, pieces:list[Piece], share:float) -> float:
@@ -220,12 +198,26 @@ def _tempo(bpm) -> float: # checked
         raise UserError(f"bpm is {bpm}, but a tempo must be a number from 10 to 1000; give it, or choose timing=auto.")
     return float(bpm)
 
-def manual(samples=None, sample_rate=16000, bpm:Optional[float]=None, offset:Optional[float]=None, meter:int=4, **_) -> Estimate:
-    "Your own tempo: beats per minute and ms of the first beat."
-    bpm = _tempo(bpm)
-    if offset is None or not np.isfinite(offset):
-        raise UserError(f"offset is {offset}, but manual timing needs the ms of the first beat; give it, or choose timing=auto.")
-    return Estimate([TimingPoint(float(offset), 60000 / bpm, meter, 2, 0, 100, True, 0)], "manual", 1.)
+def _offset(ms) -> float: # checked
+    if ms is None or not np.isfinite(ms):
+        raise UserError(f"offset is {ms}, but manual timing needs the ms of the first beat; give it, or choose timing=auto.")
+    return float(ms)
+
+def _listed(x) -> list: return list(x) if isinstance(x, (list, tuple, np.ndarray)) else [x]
+
+def manual(
+    samples=None, sample_rate=16000,
+    bpm:float|Sequence[float]|None=None,    # one, or one per section
+    offset:float|Sequence[float]|None=None, # ms of the first beat, one per section
+    meter:int|Sequence[int]=4,              # beats per bar, one or one per section
+    **_,
+) -> Estimate:
+    "Your own tempo, or several in turn."
+    bpms, offsets, meters = [_tempo(b) for b in _listed(bpm)], [_offset(o) for o in _listed(offset)], _listed(meter)
+    meters = meters * len(bpms) if len(meters) == 1 else meters
+    if not len(bpms) == len(offsets) == len(meters) or sorted(set(offsets)) != offsets:
+        raise UserError(f"{len(bpms)} tempos stand beside offsets {offsets}; give each section both, in order of time.")
+    return Estimate([TimingPoint(o, 60000 / b, int(m), 2, 0, 100, True, 0) for b, o, m in zip(bpms, offsets, meters)])
 
 def reference(samples=None, sample_rate:int=16000, beatmap:Optional[Beatmap]=None, **_) -> Estimate:
     "The red lines of a map."
@@ -234,81 +226,66 @@ def reference(samples=None, sample_rate:int=16000, beatmap:Optional[Beatmap]=Non
     return Estimate(red, "reference", 1., max((o.time for o in beatmap.hit_objects), default=1e6))
 
 # %% ../nbs/53_timing.ipynb #9d91c7a9
-def beats_of(events:EventStream) -> tuple[np.ndarray, np.ndarray]: # s on the sound's clock, whether a bar starts
-    "Beats of a TIMING stream in order; two within 60 ms are one."
-    pairs = sorted({t: e.type is not EventType.BEAT for e, t in events if e.type in BEAT_TYPES}.items())
-    kept = [p for i, p in enumerate(pairs) if not i or p[0] - pairs[i - 1][0] >= 60]
-    return (np.array([t for t, _ in kept], float) + OSU_OFFSET_MS) / 1000, np.array([d for _, d in kept], bool)
+Listener = Callable[[list[np.ndarray]], list[EventStream]] # songs to their TIMING events, in osu! ms of each
 
-def count_beats(times:np.ndarray, around:int=4) -> tuple[np.ndarray, np.ndarray]: # number of each beat, whether it counts
-    "Number beats by the local interval: a missing beat leaves a gap, one too many is not counted."
-    gaps = np.diff(times)
-    local = np.array([np.median(gaps[max(i - around, 0):i + around]) for i in range(len(times))])
-    index, keep, last = np.zeros(len(times)), np.ones(len(times), bool), 0
-    for i in range(1, len(times)):
-        steps = (times[i] - times[last]) / local[i]
-        keep[i] = steps > .6
-        index[i] = index[last] + max(round(steps), 1) if keep[i] else index[last]
-        last = i if keep[i] else last
-    return index, keep
+def of_beats(beats:Beats, provider:str) -> Estimate:
+    "Red lines through beats, as sure as the beats lie on them."
+    if len(beats) < 2: raise UserError("The model wrote fewer than two beats; choose timing=grid, or give bpm and offset.")
+    points = fit_beats(beats)
+    near = float((distances(points, beats.times) < .025).mean())
+    return Estimate(points, provider, near * .95 ** (len(points) - 1), beats.times[-1] * 1000)
+
+def heard_beats(samples, events:Optional[EventStream], listen:Optional[Listener]) -> Beats:
+    "The beats that were written, or are written now."
+    if events is None and listen is not None: events = listen([samples])[0]
+    return Beats.of(events or EventStream())
+
+def model(samples=None, sample_rate:int=16000, events:Optional[EventStream]=None, listen:Optional[Listener]=None,
+          **_) -> Estimate:
+    "Red lines through the beats of one pass."
+    return of_beats(heard_beats(samples, events, listen), "model")
 
 # %% ../nbs/53_timing.ipynb #357e203b
-def fit_line(index:np.ndarray, times:np.ndarray, rounds:int=4) -> Line: # beats at offset + index * period
-    "Least squares with far beats left out."
-    keep = np.ones(len(times), bool)
-    for _ in range(rounds):
-        period, offset = np.polyfit(index[keep], times[keep], 1)
-        rest = np.abs(times - offset - index * period)
-        keep = rest <= max(3 * np.median(rest[keep]), .012)
-        if keep.sum() < 2: break
-    return Line(offset, period)
+def shifted(samples:np.ndarray, sample_rate:int, ms:int) -> np.ndarray:
+    "Audio that begins later (zeros first) or earlier (cut)."
+    n = ms * sample_rate // 1000
+    return np.pad(samples, (n, 0)) if n >= 0 else samples[-n:]
 
-def human_line(line:Line, index:np.ndarray, times:np.ndarray) -> Line:
-    "The same at a BPM that a person would write, when the beats allow it."
-    def spread(period): # s, far beats counting little
-        rest = times - index * period
-        return np.sqrt(np.mean(np.minimum(np.abs(rest - np.median(rest)), .05)**2))
-    limit = spread(line.period) * 1.08 + .0007
-    for step in (1, 2, 10, 100):
-        period = 60 / max(round(line.bpm * step) / step, .01)
-        if spread(period) <= limit: return Line(float(np.median(times - index * period)), period)
-    return line
-
-# %% ../nbs/53_timing.ipynb #d0d378e7
-def _bars(beats:np.ndarray) -> tuple[int, int]: # beats per bar, and which beat (from 0) is the first downbeat
-    "The usual distance of downbeats, given their numbers."
-    gaps = np.diff(beats).astype(int)
-    gaps = gaps[(gaps > 0) & (gaps < 13)]
-    meter = int(np.bincount(gaps).argmax()) if len(gaps) else 4
-    return meter, int(np.bincount(beats.astype(int) % meter).argmax()) if len(beats) else 0
-
-def fit_beats(times:np.ndarray, downbeats:np.ndarray) -> list[TimingPoint]: # s, whether a bar starts
-    "Few red lines through many beats."
-    index, keep = count_beats(times)
-    times, index, downbeats = times[keep], index[keep], downbeats[keep]
-    out, last = [], None
-    for i, j in straight_pieces(times, index, .012, 30.):
-        if j - i < 4 and out: continue
-        n, t = index[i:j] - index[i], times[i:j]
-        line = human_line(fit_line(n, t), n, t) if j - i > 1 else Line(times[i], .5)
-        at = last.offset + index[i] * last.period if last else 0 # where the last line expects this beat
-        if last and abs(line.period / last.period - 1) < 2e-3 and abs(at - line.offset) < .015: continue
-        meter, lead = _bars(n[downbeats[i:j]])
-        out.append(_red(line.offset + (lead - meter * bool(last and lead > meter / 2)) * line.period, line.period, meter))
-        last = Line(line.offset - index[i] * line.period, line.period)
+def shifted_passes(
+    samples:np.ndarray, sample_rate:int,
+    listen:Listener,
+    passes:int=20,        # at most
+    at_once:int=5,        # songs the listener gets together
+    budget:Optional[float]=None, # s; the first batch is always done
+    seed:int=0,
+    progress:Optional[Callable]=None, # gets `engine.Progress`; true cancels
+    reach:int=4092,       # ms, of the shift either way
+) -> list[EventStream]: # shifted back
+    "What the listener writes for the song, shifted at random again and again."
+    reach = min(reach, len(samples) * 250 // sample_rate)
+    shifts, out, begun = np.random.default_rng(seed).integers(-reach, reach, passes), [], time.monotonic()
+    for i in range(0, passes, at_once):
+        if i and budget is not None and (time.monotonic() - begun) * (i + at_once) / i > budget: break
+        tell(progress, "super timing", i, passes)
+        some = shifts[i:i + at_once].tolist()
+        for s, late in zip(listen([shifted(samples, sample_rate, ms) for ms in some]), some):
+            out.append(EventStream(s.events, [t - late for t in s.times]))
+    tell(progress, "super timing", passes, passes)
     return out
 
-def model(samples=None, sample_rate:int=16000, events:Optional[EventStream]=None, **_) -> Estimate:
-    "Red lines through the beats that the network wrote."
-    times, downbeats = beats_of(events) if events else (np.zeros(0), np.zeros(0, bool))
-    if len(times) < 2: raise UserError("The model wrote fewer than two beats; choose timing=grid, or give bpm and offset.")
-    points = fit_beats(times, downbeats)
-    found = Estimate(points, "model", 1., times[-1] * 1000)
-    near = np.abs([t * 1000 - OSU_OFFSET_MS - found.resnap(t * 1000 - OSU_OFFSET_MS, 1, 1e9) for t in times])
-    found.confidence = float((near < 25).mean()) * .95 ** (len(points) - 1)
-    return found
+# %% ../nbs/53_timing.ipynb #4143d448
+def voted_beats(samples:np.ndarray, sample_rate:int, listen:Optional[Listener], **options) -> Beats:
+    "Beats that the shifted passes agree on."
+    if listen is None: raise UserError("timing=super needs a model that listens; generate with one, or choose timing=grid.")
+    return agree(shifted_passes(samples, sample_rate, listen, **options), len(samples) * 1000 // sample_rate)
 
-# %% ../nbs/53_timing.ipynb #76e4f4c0
+def super_timing(samples:np.ndarray, sample_rate:int=16000, listen:Optional[Listener]=None, passes:int=20, at_once:int=5,
+                 budget:Optional[float]=None, seed:int=0, progress:Optional[Callable]=None, **_) -> Estimate:
+    "Red lines through the beats that many shifted passes agree on."
+    options = dict(passes=passes, at_once=at_once, budget=budget, seed=seed, progress=progress)
+    return of_beats(voted_beats(samples, sample_rate, listen, **options), "super")
+
+# %% ../nbs/53_timing.ipynb #ea87e9cc
 def pulses(times:np.ndarray, seconds:float, width:float=.015) -> np.ndarray: # (frames,) at 200 frames per second
     "A bump of height 1 at each time."
     out, reach = np.zeros(int(seconds * FPS) + 1), int(4 * width * FPS)
@@ -317,80 +294,49 @@ def pulses(times:np.ndarray, seconds:float, width:float=.015) -> np.ndarray: # (
         out[i] = np.maximum(out[i], np.exp(-.5 * ((i / FPS - t) / width)**2))
     return out
 
-def auto(samples, sample_rate:int=16000, bpm:Optional[float]=None, offset:Optional[float]=None, beatmap:Optional[Beatmap]=None,
-         events:Optional[EventStream]=None, **hints) -> Estimate:
+def settle(ear:Ear, beats:Beats, provider:str, enough:float=.6) -> tuple[Estimate, bool]: # whether the two agree
+    "The ear led by written beats; the surer of both where fewer than `enough` of the beats lie on its grid."
+    at = beats.times + OSU_OFFSET_MS / 1000
+    heard = grid_of(replace(ear, beats=pulses(at, ear.seconds), downbeats=pulses(at[beats.bars], ear.seconds)))
+    fitted, share = of_beats(beats, provider), float((distances(heard.red, beats.times) < .035).mean())
+    if share >= enough: return Estimate(heard.points, "auto", max(heard.confidence, share), heard.end), True
+    return max(heard, fitted, key=lambda e: e.confidence), False
+
+# %% ../nbs/53_timing.ipynb #9935c8f6
+def by_ear_and_model(samples:np.ndarray, sample_rate:int, events:Optional[EventStream], listen:Optional[Listener], hints:dict,
+                     options:dict) -> Estimate:
+    "What ear and model agree on; the vote decides when they do not."
+    ear, beats = Ear.of(samples, sample_rate, **hints), heard_beats(samples, events, listen)
+    if len(beats) < 8: return grid_of(ear)
+    found, agreed = settle(ear, beats, "model")
+    if agreed or listen is None: return found
+    try: return settle(ear, voted_beats(samples, sample_rate, listen, **options), "super")[0]
+    except UserError: return found # the passes agree on nothing
+
+def auto(samples, sample_rate:int=16000, bpm=None, offset=None, beatmap:Optional[Beatmap]=None, events:Optional[EventStream]=None,
+         listen:Optional[Listener]=None, onsets=None, beats=None, downbeats=None, hop_ms:float=16., **options) -> Estimate:
     "Your word if you gave it, else a map's, else the signal together with what the network heard."
+    hints = dict(onsets=onsets, beats=beats, downbeats=downbeats, hop_ms=hop_ms)
     if bpm is not None and offset is not None: return manual(bpm=bpm, offset=offset)
     if beatmap is not None: return reference(beatmap=beatmap)
-    times, downbeats = beats_of(events) if events else (np.zeros(0), None)
-    if bpm is not None or len(times) < 8: found = grid(samples, sample_rate, bpm, **hints)
-    else: found = _agreed(samples, sample_rate, events, times, downbeats)
+    if bpm is not None: found = grid(samples, sample_rate, bpm, **hints)
+    else: found = by_ear_and_model(samples, sample_rate, events, listen, hints, options)
     if offset is not None: found = Estimate([replace(found.red[0], time=float(offset))], "auto", found.confidence, found.end)
     return found
 
-def _agreed(samples, sample_rate:int, events:EventStream, times:np.ndarray, downbeats:np.ndarray) -> Estimate:
-    "The ear led by the beats that the model wrote, or these when the two disagree and the model is surer."
-    length, osu = len(samples) / sample_rate, OSU_OFFSET_MS / 1000
-    said = dict(beats=pulses(times - osu, length), downbeats=pulses(times[downbeats] - osu, length), hop_ms=1000 / FPS)
-    heard, fitted = grid(samples, sample_rate, **said), model(events=events)
-    share = np.mean([abs(t - heard.resnap(t, 1, 1e9)) < 35 for t in times * 1000 - OSU_OFFSET_MS])
-    if share < .6 and fitted.confidence > heard.confidence: return fitted
-    return Estimate(heard.points, "auto", max(heard.confidence, float(share)), heard.end)
-
-# %% ../nbs/53_timing.ipynb #397484c4
-PROVIDERS = {"auto": auto, "grid": grid, "manual": manual, "reference": reference, "model": model}
+# %% ../nbs/53_timing.ipynb #47ea0843
+PROVIDERS = {"auto": auto, "grid": grid, "manual": manual, "reference": reference, "model": model, "super": super_timing}
 
 def find_timing(
     samples:Optional[np.ndarray], # (samples,) mono float; manual, reference and model can do without
     sample_rate:int=16000,        # Hz
     provider:str="auto",          # a key of PROVIDERS
-    **options,                    # bpm, offset, meter, beatmap, events, onsets, beats, downbeats, hop_ms
+    **options,                    # bpm, offset, meter, beatmap, events, listen, passes, budget, progress; onsets, beats, …
 ) -> Estimate:
     "Red lines of a song by the named provider."
     if provider not in PROVIDERS: raise UserError(f"No timing provider is '{provider}'; choose one of {', '.join(PROVIDERS)}.")
-    if provider in ("auto", "grid") and (samples is None or np.ndim(samples) != 1 or len(samples) < 2 * sample_rate):
+    if provider in ("auto", "grid", "super") and (samples is None or np.ndim(samples) != 1 or len(samples) < 2 * sample_rate):
         raise UserError("Timing by ear needs at least two seconds of mono audio; give a longer song, or bpm and offset.")
     if samples is not None and not np.isfinite(samples).all():
         raise UserError("The audio holds samples that are not numbers; export it again.")
     return PROVIDERS[provider](samples, sample_rate, **options)
-
-# %% ../nbs/53_timing.ipynb #a0656d7b
-class Score(NamedTuple):
-    "An estimate against human red lines."
-    right:bool            # BPM within 0.2 %
-    octave:bool           # or at a simple ratio of it
-    ratio:float           # estimated by human BPM
-    errors:np.ndarray     # ms from each estimated beat to the nearest human one, signed
-    downbeats:float       # share of estimated downbeats within 70 ms of a human one
-
-    @property
-    def median(self) -> float: return float(np.median(np.abs(self.errors))) if len(self.errors) else np.inf # ms
-    @property
-    def p95(self) -> float: return float(np.quantile(np.abs(self.errors), .95)) if len(self.errors) else np.inf # ms
-
-def _nearest(a:np.ndarray, b:np.ndarray) -> np.ndarray: # a minus the nearest of sorted b
-    if not len(a) or not len(b): return np.zeros(0)
-    i = np.clip(np.searchsorted(b, a), 1, max(len(b) - 1, 1))
-    low, high = b[i - 1], b[np.minimum(i, len(b) - 1)]
-    return a - np.where(np.abs(a - low) <= np.abs(a - high), low, high)
-
-def _main_bpm(t:Timing, start:float, end:float) -> float: # in force longest between two times
-    length, ends = {}, [p.time for p in t.red[1:]] + [end]
-    for i, (p, stop) in enumerate(zip(t.red, ends)):
-        key = round(p.beat_length, 2)
-        length[key] = length.get(key, 0) + max(min(stop, end) - (max(p.time, start) if i else start), 0)
-    return 60000 / max(length, key=length.get)
-
-def score_timing(
-    estimated:Timing, reference:Timing,
-    start:float, end:float, # ms: judged between these, usually first and last object
-) -> Score:
-    "BPM in force longest and every beat between two times."
-    real = Timing([p for p in reference.red if 60 <= p.beat_length <= 6000] or reference.red)
-    ratio = _main_bpm(estimated, start, end) / _main_bpm(real, start, end)
-    near = lambda r: abs(ratio / r - 1) < .002
-    a, b = (t.beats(start - 1, end + 1) for t in (estimated, real))
-    times = lambda beats, bars=False: np.array([x.time for x in beats if x.downbeat or not bars])
-    bars = _nearest(times(a, True), times(b, True))
-    hit = float((np.abs(bars) < 70).mean()) if len(bars) else 0.
-    return Score(near(1), any(map(near, RATIOS)), ratio, _nearest(times(a), times(b)), hit)

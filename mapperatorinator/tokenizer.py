@@ -4,20 +4,20 @@
 
 # %% ../nbs/23_tokenizer.ipynb #a6960771
 from __future__ import annotations
-import json
+import difflib, json, math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterable, NamedTuple
 
 import numpy as np
 
-from .config import LanguageConfig
+from .config import LanguageConfig, load_preset
 from .core import UserError, write_atomic
 from .events import ContextType, Event, EventStream, EventType
 
 # %% auto #0
-__all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'Range', 'context_ids', 'cells', 'position_ranges', 'output_ranges', 'input_ranges',
-           'Tokenizer', 'ratio_value']
+__all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'OPEN', 'Range', 'context_ids', 'cells', 'position_ranges', 'output_ranges',
+           'input_ranges', 'Tokenizer', 'ratio_value', 'Descriptor', 'known_descriptors']
 
 # %% ../nbs/23_tokenizer.ipynb #786a0c94
 PAD, SOS, EOS = 0, 1, 2 # the same in every version
@@ -234,13 +234,16 @@ def mask(self:Tokenizer, types:Iterable[EventType], size:int|None=None) -> np.nd
     return out
 
 # %% ../nbs/23_tokenizer.ipynb #0e8745a2
+OPEN = frozenset({_E.STYLE, _E.DIFFICULTY, _E.MAPPER, _E.CS, _E.YEAR, _E.HOLD_NOTE_RATIO, _E.SCROLL_SPEED_RATIO,
+                  _E.DESCRIPTOR}) # requests that have a token for "not said"
+
 def ratio_value(r:float, n:int) -> int:
     "0..n in steps of 1/n, with -1 for none at all and n+1 for everything."
     return -1 if r <= 0 else n + 1 if r >= 1 else min(max(round(r * n), 0), n)
 
 @patch
 def unknown(self:Tokenizer, type:EventType) -> int:
-    "The id that means 'not said': the last of its range."
+    "The id that means 'not said' (of the types in `OPEN`): the last of its range."
     return self.range(type)[1] - 1
 
 @patch
@@ -251,7 +254,9 @@ def metadata_id(
     song_length:float|None=None, # ms, for `song_position`
 ) -> int:
     "The id of a request; `UserError` when it cannot be said."
-    if value is None: return self.unknown(type)
+    if type not in self.spans: raise UserError(f"This model takes no '{type.value}'; leave it out.")
+    if value is None and type in OPEN: return self.unknown(type)
+    if value is None or not math.isfinite(value): raise UserError(f"{type.value} is {value}; give it a number.")
     start, low, high = self.spans[type]
     clip = lambda v, lo, hi: min(max(int(v), lo), hi)
     match type:
@@ -266,6 +271,55 @@ def metadata_id(
         case _: v = int(value)
     if low <= v <= high: return start + v - low
     raise UserError(f"{type.value} {value} is unknown to this model: give a value from {low} to {high - (type is _E.YEAR)}.")
+
+# %% ../nbs/23_tokenizer.ipynb #2d7594b2
+class Descriptor(NamedTuple):
+    "A tag that describes maps."
+    name: str  # group/label
+    mode: str  # standard, taiko, catch or mania; any
+
+    @property
+    def label(self) -> str: return self.name.partition("/")[2]
+
+def known_descriptors(
+    vocabulary:str="user_tags", # user_tags (v32) or omdb (older models)
+    mode:str="any",             # with those of this mode
+) -> list[Descriptor]:
+    "The tags there are, by group."
+    table = load_preset(vocabulary, "descriptors")
+    return [Descriptor(f"{group}/{label}", m) for m in dict.fromkeys(["any", mode]) for group, labels in table.get(m, {}).items()
+            for label in labels]
+
+# %% ../nbs/23_tokenizer.ipynb #73f8c451
+def _nearest(name:str, names:Iterable[str], what:str) -> UserError: # what to say about a name that is not there
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=.4)
+    return UserError(f"This model knows no {what} '{name}'" + (f"; did you mean '{near[0]}'?" if near else f"; it knows {len(list(names))}."))
+
+@patch
+def find_descriptor(
+    self:Tokenizer,
+    name:str, # group/label or the label alone, any case
+) -> int:     # class
+    "The class of a tag. `UserError` when there is none or several."
+    wanted = name.strip().lower()
+    table = {k.strip().lower(): v for k, v in self.descriptor_idx.items()}
+    if wanted in table: return table[wanted]
+    same = [k for k in table if k.rpartition("/")[2] == wanted.rpartition("/")[2] and "/" not in (k if "/" in wanted else wanted)]
+    if len(same) == 1: return table[same[0]]
+    if same: raise UserError(f"The tag '{name}' could be {' or '.join(same)}; give its full name.")
+    raise _nearest(name, table, "tag")
+
+@patch
+def find_mapper(
+    self:Tokenizer,
+    who:int|str, # user id, or name, any case
+) -> int:        # user id
+    "The user id of a mapper in the table. `UserError` when there is none."
+    names = {n.lower(): u for u, n in self.mapper_names.items() if u in self.mapper_idx}
+    text = str(who).strip()
+    if text.isdecimal() and int(text) in self.mapper_idx: return int(text)
+    if text.lower() in names: return names[text.lower()]
+    raise _nearest(text, [*names, *map(str, self.mapper_idx)], "mapper")
 
 # %% ../nbs/23_tokenizer.ipynb #47188d48
 @patch
@@ -336,4 +390,4 @@ def load(cls:Tokenizer, path:str|Path) -> Tokenizer:
     "Read a `tokenizer.json` (or the folder that holds it)."
     path = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
     try: return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as e: raise UserError(f"Cannot read the tokenizer {path}: {e}.") from e
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e: raise UserError(f"Cannot read the tokenizer {path}: {e}.") from e

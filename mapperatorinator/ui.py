@@ -20,13 +20,15 @@ __all__ = ['BOUNDS', 'CHOICES', 'HINTS', 'AUDIO', 'control', 'Field', 'Form', 'u
 
 # %% ../nbs/70_ui.ipynb #82ef2762
 BOUNDS = dict(difficulty=(.5, 12, .1), year=(2007, 2076, 1), mapper_id=(0, 10**9, 1), hp_drain_rate=(0, 10, .1),
-    circle_size=(0, 18, .1), overall_difficulty=(0, 10, .1), approach_rate=(0, 10, .1), slider_multiplier=(.4, 3.6, .1), 
-    slider_tick_rate=(.5, 8, .5), bpm=(20, 1000, .1), temperature=(0, 5, .05), timing_temperature=(0, 5, .05),
-    top_p=(0, 1, .01), top_k=(0, 10**6, 1),
-    lookback=(0, .95, .05), lookahead=(0, .95, .05), max_batch_size=(1, 512, 1)) # lowest, highest, step
+    circle_size=(0, 18, .1), overall_difficulty=(0, 10, .1), approach_rate=(0, 10, .1), slider_multiplier=(.4, 3.6, .1),
+    slider_tick_rate=(.5, 8, .5), guidance=(.1, 10, .1), keycount=(1, 18, 1), hold_note_ratio=(0, 1, .05), scroll_speed_ratio=(0, 1, .05),
+    candidates=(1, 64, 1), star_tries=(0, 20, 1), star_tolerance=(.1, 5, .1), bpm=(20, 1000, .1), temperature=(0, 5, .05),
+    timing_temperature=(0, 5, .05), mania_column_temperature=(0, 5, .05), taiko_hit_temperature=(0, 5, .05), time_bias=(-10, 10, .5),
+    top_p=(0, 1, .01), top_k=(0, 10**6, 1), num_beams=(1, 16, 1), lookback=(0, .95, .05), lookahead=(0, .95, .05),
+    max_batch_size=(1, 512, 1)) # lowest, highest, step
 CHOICES = dict(gamemode=[("osu!", 0), ("osu!taiko", 1), ("osu!catch", 2), ("osu!mania", 3)],
-    timing=["auto", "grid", "model", "manual"], precision=["fp32", "bf16"])
-HINTS = dict(device=["auto", "cpu", "cuda", "mps"], model=["embedded"]) # proposed, but any text goes
+    timing=["auto", "grid", "super", "model", "reference", "manual"], precision=["auto", "fp32", "bf16", "int8"])
+HINTS = dict(device=["auto", "cpu", "cuda", "mps"], model=["embedded", "v32", "v32-mini", "v31", "v30", "v29", "v28"]) # proposed, but any text goes
 
 # %% ../nbs/70_ui.ipynb #b7a391b0
 def control(setting:Setting) -> W.Widget:

@@ -19,12 +19,13 @@ from .osu.timing import Timing, TimingBuilder
 from .parse import Parser
 
 # %% auto #0
-__all__ = ['SLACK', 'PLACED', 'event_times', 'place_of', 'column_place', 'Group', 'hitsound_parts', 'groups', 'Unparsed',
-           'Assembler', 'zigzag', 'curve_of', 'to_hit_objects']
+__all__ = ['SLACK', 'OPEN_LIMIT', 'PLACED', 'event_times', 'place_of', 'column_place', 'Group', 'hitsound_parts', 'groups',
+           'Unparsed', 'OpenSlider', 'Assembler', 'zigzag', 'curve_of', 'to_hit_objects']
 
 # %% ../nbs/22_unparse.ipynb #6df43feb
 _E = EventType
 SLACK = 1.03 # a path this much too short is left to the game, which draws on in a straight line
+OPEN_LIMIT = 16 # sliders at once; more are a stutter
 PLACED = NON_TIMED | {_E.CIRCLE, _E.SLIDER_HEAD, _E.LAST_ANCHOR, _E.SLIDER_END} # types that stand somewhere
 
 # %% ../nbs/22_unparse.ipynb #2e82ec17
@@ -154,11 +155,25 @@ class Unparsed:
         return builder
 
 # %% ../nbs/22_unparse.ipynb #3f5f59ff
+@dataclass(eq=False)
+class OpenSlider:
+    "A slider that has begun."
+    head: Group
+    anchors: list = field(default_factory=list) # (type, x, y), up to the last
+
+    @property
+    def drawn(self) -> bool: return bool(self.anchors) and self.anchors[-1][0] is _E.LAST_ANCHOR # whether its shape is complete
+    @property
+    def tips(self) -> list: return [(self.head.x, self.head.y), *(a[1:] for a in self.anchors[-1:])] # where it can end
+
 class Assembler:
     "Turns groups into objects one by one; remembers what is still open."
     def __init__(self, timing:Timing, slider_multiplier:float, language:LanguageConfig, mode:int):
         self.timing, self.sm, self.c, self.mode = timing, slider_multiplier, language, mode
-        self.out, self.place, self.open, self.anchors, self.sv = Unparsed(), (256, 192), {}, [], 1.
+        self.out, self.place, self.sv = Unparsed(), (256, 192), 1.
+        self.open = {}                                # spinners, holds, rolls: key -> the group that started it
+        self.sliders:list[OpenSlider] = []            # oldest first
+        self.lasts:list[Group] = []                   # last anchors that no slider has taken yet
 
     def change(self, time:float, **what):
         "Ask something of the timing from a time on."
@@ -189,7 +204,8 @@ from fastcore.basics import patch
 def settle(self:Assembler, g:Group):
     "Give a group its place."
     if g.x is None or g.y is None:
-        if g.type in PLACED and self.mode != 1 and not (g.type is _E.LAST_ANCHOR and self.anchors): self.drop("place missing")
+        drawn = g.type is _E.LAST_ANCHOR and any(s.drawn for s in self.sliders) # its place was said with the shape
+        if g.type in PLACED and self.mode != 1 and not drawn: self.drop("place missing")
         g.x, g.y = self.place
     if g.type in PLACED: self.place = g.x, g.y
     if self.mode == 1: g.x, g.y = 256, 192
@@ -253,13 +269,37 @@ def drumroll(self:Assembler, g:Group):
 
 # %% ../nbs/22_unparse.ipynb #a9c9c6ff
 @patch
-def anchor(self:Assembler, g:Group):
-    "An anchor of the open slider."
-    if "slider" not in self.open: return self.drop("anchor without a slider")
-    if g.type is not _E.LAST_ANCHOR: self.anchors.append((g.type, g.x, g.y)); return
-    if not any(a[0] is _E.LAST_ANCHOR for a in self.anchors): self.anchors.append((g.type, g.x, g.y))
-    self.open["last"] = g
+def slider_head(self:Assembler, g:Group):
+    "A slider begins. Those that never ended make room."
+    self.sliders.append(OpenSlider(g))
+    if len(self.sliders) > OPEN_LIMIT: self.sliders.pop(0); self.drop("slider without an end")
 
+@patch
+def anchor(self:Assembler, g:Group):
+    "An anchor of the slider that is being drawn, or the last anchor that says when a first slide ends (version 1: both in one)."
+    drawing = self.sliders[-1] if self.sliders and not self.sliders[-1].drawn else None
+    if drawing: drawing.anchors.append((g.type, g.x, g.y))
+    if not self.sliders or not (drawing or g.type is _E.LAST_ANCHOR): self.drop("anchor without a slider")
+    elif g.type is _E.LAST_ANCHOR and (drawing is None or self.c.slider_version == 1): self.lasts = [*self.lasts, g][-OPEN_LIMIT:]
+
+@patch
+def take_slider(self:Assembler, g:Group) -> Optional[OpenSlider]:
+    "The slider that ends here: of several, the one whose shape ends (or begins) nearest; of equals, the oldest."
+    if not self.sliders: return None
+    away = lambda s: min(math.dist((g.x, g.y), p) for p in s.tips)
+    found = min(reversed(self.sliders) if not self.c.add_positions else self.sliders, key=away)
+    self.sliders.remove(found)
+    return found
+
+@patch
+def take_last(self:Assembler, head:Group, end:Group) -> Optional[Group]:
+    "The last anchor that cuts a slider into whole slides; of equals, the latest."
+    uneven = lambda g: abs((n := (end.time - head.time) / (g.time - head.time)) - round(n))
+    found = min((g for g in reversed(self.lasts) if g.time > head.time), key=uneven, default=None)
+    if found: self.lasts.remove(found)
+    return found
+
+# %% ../nbs/22_unparse.ipynb #13600094
 def curve_of(head:Group, anchors:list) -> tuple[str, list[tuple[float, float]]]:
     "Letter and points of a curve: head, then anchors, corners doubled where the letter asks for it."
     kinds, n = [a[0] for a in anchors[:-1]], [(x, y) for _, x, y in anchors]
@@ -294,9 +334,11 @@ def human_velocity(self:Assembler, letter:str, pts:list, natural:float, unit:flo
 @patch
 def slider(self:Assembler, g:Group):
     "The end of a slider."
-    last, anchors = self.open.pop("last", None), self.anchors
-    if (head := self.end(g, "slider")) is None: return
-    if last is None or last.time <= head.time or len(anchors) == 0: return self.drop("slider without an anchor")
+    if (found := self.take_slider(g)) is None: return self.drop("slider without a start")
+    head, anchors, last = found.head, found.anchors, self.take_last(found.head, g)
+    if not self.sliders: self.lasts = []
+    if round(g.time) <= round(head.time): return self.drop("slider of no duration")
+    if last is None or not anchors: return self.drop("slider without an anchor")
     slides = max(round((g.time - head.time) / (last.time - head.time)), 1)
     letter, pts = curve_of(head, anchors)
     if SliderPath(letter, pts).natural_length < 1e-3: self.drop("slider of no length, made a circle"); return self.circle(head)
@@ -336,8 +378,8 @@ def read(self:Assembler, g:Group, median:float=0):
         case _E.CIRCLE: self.circle(g)
         case _E.SPINNER: self.begin(g, "spinner")
         case _E.SPINNER_END: self.spinner(g)
-        case _E.SLIDER_HEAD: self.begin(g, "slider"); self.anchors = []; self.open.pop("last", None)
-        case _E.SLIDER_END: self.slider(g); self.anchors = []
+        case _E.SLIDER_HEAD: self.slider_head(g)
+        case _E.SLIDER_END: self.slider(g)
         case _E.HOLD_NOTE: self.begin(g, f"hold {g.column}")
         case _E.HOLD_NOTE_END: self.hold(g)
         case _E.DRUMROLL: self.begin(g, "drumroll")
@@ -361,6 +403,6 @@ def to_hit_objects(
     end = max((g.time for g in groups), default=0)
     median = timing.median_beat_length(end, language.compat.whole_second_median) if mode == 3 else 0
     for g in groups: a.read(g, median)
-    for key in a.open: a.drop(f"{key.split(' ')[0]} without an end") if key != "last" else None
+    for key in [*a.open, *(["slider"] * len(a.sliders))]: a.drop(f"{key.split(' ')[0]} without an end")
     a.out.objects.sort(key=lambda o: o.time)
     return a.out

@@ -3,12 +3,18 @@ import numpy as np
 import pytest
 import torch
 
+from mapperatorinator.audio import load_audio
+from mapperatorinator.bench import agreement
 from mapperatorinator.config import LanguageConfig, ModelConfig, compose
-from mapperatorinator.engine import Cancelled, Engine, Job, draw, pad_left
+from mapperatorinator.core import UserError, demo_song
+from mapperatorinator.engine import Cancelled, Echo, Engine, Job, draw, numbers, pad_left, side_by_side
 from mapperatorinator.events import ContextType, EventType
-from mapperatorinator.model.hub import new_bundle
+from mapperatorinator.model.hub import Bundle, load_bundle, new_bundle
+from mapperatorinator.model.layers import has_int8
+from mapperatorinator.prompt import Context, Metadata, build
 from mapperatorinator.rules import Grammar, MonotonicTime, Temperature, TopK, TopP, lines_of
 from mapperatorinator.tokenizer import SOS
+from mapperatorinator.windows import cut, plan
 
 E, C = EventType, ContextType
 language = compose(LanguageConfig, preset="embedded", src_seq_len=128, tgt_seq_len=128)
@@ -91,3 +97,88 @@ def test_bf16_runs(heard):
     e = Engine(bundle, "cpu", "bf16")
     x = e.encode(np.random.default_rng(0).standard_normal((1, language.window_samples)).astype(np.float32) / 5)
     assert x.states.dtype == torch.bfloat16 and len(e.generate(Job([[SOS, 5]], x, [TopP(.9)], (), generators(1), 9))[0].ids) == 9
+
+@pytest.mark.parametrize("sampled", [False, True], ids=["greedy", "sampled"])
+def test_guesses_change_nothing(engine, heard, sampled):
+    "Token for token, alone and in a batch, with rules and with guidance."
+    tok, ps = engine.tokenizer, prompts(engine.tokenizer)
+    plain = Engine(load_twin(engine), "cpu", guess=0)
+    rules = lambda: [MonotonicTime(tok), Temperature(.3), TopK(5)]
+    seeds = lambda n: generators(*range(n)) if sampled else None
+    for job in (lambda: Job(ps, heard, rules(), (2, 6), seeds(3), 60), lambda: Job(ps[:1], heard.rows([0]), rules(), (), seeds(1), 90),
+                lambda: Job(ps, heard, rules(), (2,), seeds(3), 40, negatives=[[SOS, 5]] * 3, guidance=2.)):
+        assert engine.generate(job()) == plain.generate(job())
+
+def load_twin(engine): # the same weights, as a bundle
+    return Bundle(engine.model, engine.tokenizer, engine.language)
+
+def test_steps_of_one_shape_write_the_same(engine, heard):
+    "What a CUDA graph would record, run as it is; twice, since the cache stays."
+    static, ps = Engine(load_twin(engine), "cpu", static=True), prompts(engine.tokenizer)
+    for p, windows in ((ps, heard), (ps[::-1], heard.rows([2, 1, 0]))):
+        job = lambda: Job(p, windows, [TopP(.9)], (2,), generators(1, 2, 3), 40)
+        assert static.generate(job()) == engine.generate(job())
+
+def test_guesses_leave_the_distribution_as_it_is():
+    "A toy whose next token depends on the last: tokens drawn with guesses follow its table (chi-square, fixed seeds)."
+    table = torch.tensor([[.0, .7, .2, .1], [.0, .1, .6, .3], [.0, .5, .1, .4], [.0, .3, .3, .4]])
+    rows, length, counts, held = 200, 60, torch.zeros(4, 4), 0
+    for seed in range(rows):
+        u, echo, ids = torch.rand(length, generator=torch.Generator().manual_seed(seed)), Echo(Words(), [1]), [1]
+        while len(ids) <= length:
+            guess = echo.guess(3)
+            for j in range(len(guess) + 1): # scores after the last token and after each guess, as long as it holds
+                if len(ids) > length: break
+                ids.append(int(draw(table[ids[-1]].log()[None], u[len(ids) - 1:len(ids)]))); echo.hear(ids[-1])
+                if j < len(guess) and ids[-1] != guess[j]: break
+                held += j < len(guess)
+        for a, b in zip(ids, ids[1:]): counts[a, b] += 1
+    expected = counts.sum(1, keepdim=True) * table
+    chi = ((counts - expected)[1:, 1:].square() / expected[1:, 1:]).sum()
+    assert held > 1000 and chi < 22.5 # 6 degrees of freedom: p > .001
+
+class Words: # a language without times
+    def range(self, kind): return (100, 100)
+
+def test_side_by_side(engine, heard):
+    "Jobs of different prompts, rules, ends and chance in one pass write what they write alone."
+    tok, ps = engine.tokenizer, prompts(engine.tokenizer)
+    jobs = lambda: [Job(ps[:2], heard.rows([0, 1]), [MonotonicTime(tok), TopP(.9)], (2, 6), generators(1, 2), 40),
+                    Job(ps[2:], heard.rows([2]), [TopK(3)], (4,), None, 40), Job(ps[:1], heard.rows([1]), [], (), generators(5), 40)]
+    alone = [w for job in jobs() for w in engine.generate(job)]
+    assert engine.generate(side_by_side(jobs())) == alone
+    with pytest.raises(ValueError): side_by_side([jobs()[0], Job(ps[:1], heard.rows([1]), max_new=7)])
+
+@pytest.mark.skipif(not has_int8(), reason="no fast 8-bit integers here")
+def test_int8_agrees_and_keeps_rows_apart():
+    "Trained weights on the demo song: the likeliest token is the same; a row does not see its batch; the original stays exact."
+    bundle = load_bundle("embedded")
+    before = bundle.model.head.weight.clone()
+    exact, small = Engine(bundle, "cpu", "fp32"), Engine(bundle, "cpu", "int8")
+    samples = load_audio(demo_song(), bundle.language.sample_rate)
+    windows = cut(samples, plan(len(samples), bundle.language)[:6])
+    request = Metadata(gamemode=0, difficulty=4., song_length=len(samples) / 16)
+    told = build(bundle.tokenizer, bundle.language, request, [], [Context(C.MAP)], 0.).ids
+    assert agreement(exact, small, windows, [told] * 6, 100) >= .985 # measured .992; a young model has many near ties
+    heard = small.encode(windows)
+    job = lambda rows: Job([told] * len(rows), heard.rows(rows), [Temperature(.9), TopP(.9)], (2,), generators(*rows), 40)
+    assert small.generate(job([0, 1, 2, 3]))[1] == small.generate(job([1]))[0]
+    assert torch.equal(bundle.model.head.weight, before) and exact.model.dtype == torch.float32 and small.numbers[1] == "int8"
+
+def test_precisions(engine):
+    bundle = load_twin(engine)
+    assert Engine(bundle, "cpu", "auto").numbers == ("fp32", "fp32") # small models stay exact
+    with pytest.raises(UserError, match="auto, fp32, bf16 or int8"): Engine(bundle, "cpu", "fp16")
+    with pytest.raises(UserError, match="x86"): numbers("int8", bundle.model, torch.device("mps"))
+
+def test_guesses_come_true():
+    "Trained weights repeat themselves: fewer passes than tokens, and the tokens are the same."
+    bundle = load_bundle("embedded")
+    guessing, plain = Engine(bundle, "cpu"), Engine(bundle, "cpu", guess=0)
+    samples = load_audio(demo_song(), bundle.language.sample_rate)
+    heard = plain.encode(cut(samples, plan(len(samples), bundle.language)[:1]))
+    told = build(bundle.tokenizer, bundle.language, Metadata(gamemode=0, difficulty=4.), [], [Context(C.MAP)], 0.).ids
+    lines = lines_of(bundle.language, C.MAP)
+    job = lambda: Job([told], heard, [Grammar(bundle.tokenizer, lines), Temperature(.9), TopP(.9)], (), generators(3), 200)
+    assert guessing.generate(job()) == plain.generate(job())
+    assert guessing.speed.passes < .9 * plain.speed.passes

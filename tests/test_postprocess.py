@@ -1,7 +1,7 @@
 """Post-processing: each step alone, each twice, and any garbage of events still makes a map."""
-import copy, math, pathlib
+import copy, json, math, pathlib
 from collections import Counter
-import numpy as np, pytest
+import nbformat, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.osu.difficulty import settings_for
@@ -9,13 +9,15 @@ from mapperatorinator.core import UserError
 from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType as E
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.parse import Parser
+from mapperatorinator.parse import Parser, hold_note_ratio
 from mapperatorinator.postprocess import (assemble, clean, completed, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
-                                          preview_point, resnap, set_breaks, size_hitsounds, snap_overlaps)
+                                          preview_point, resnap, set_breaks, ease_jumps, hyperdashes, size_hitsounds, snap_overlaps)
 from mapperatorinator.timing import manual
 from mapperatorinator.unparse import Group
+import oracles_postprocess, parity, parity_postprocess, there_and_back
 
 DATA = pathlib.Path(__file__).resolve().parents[2] / "shared/data"
+FIXTURES = DATA.parent / "fixtures"
 RED = [TimingPoint(0, 500)]
 
 def new(*objects, mode=0, points=RED, **settings): return Beatmap.new(mode=mode, timing_points=list(points), hit_objects=list(objects), **settings)
@@ -203,3 +205,95 @@ def test_human_maps_survive(mode, glob):
         old, new_ = (np.array([o.time for o in m.hit_objects]) for m in (human, made))
         assert len(old) == len(new_) and np.abs(np.sort(old) - new_).max() <= 5
         assert sum(clean(made).values()) == 0
+
+# -- modes ------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("keys", range(4, 19))
+def test_mania_of_any_key_count(keys):
+    notes = [Circle(int((k + .5) * 512 / keys), 192, 100 * k) for k in range(keys)]
+    holds = [Hold(int((k + .5) * 512 / keys), 192, 4000, 128, end_time=4500 + 10 * k) for k in range(0, keys, 2)]
+    points = [*RED, TimingPoint(4000, -50, 4, 2, 0, 100, False), TimingPoint(6000, 250)]
+    human = new(*notes, *holds, Circle(10, 192, 6500), mode=3, cs=keys, points=points)
+    back = there_and_back.there_and_back(human)
+    look = lambda m: sorted((o.time, o.column(keys), getattr(o, "end_time", 0) // 10) for o in m.hit_objects)
+    assert (back.keys, look(back)) == (keys, look(human)) and hold_note_ratio(back) == hold_note_ratio(human)
+    assert [back.point_at(t).velocity for t in (0, 4000, 6500)] == pytest.approx([1, 2, 1])
+
+def test_taiko_keeps_colours_finishers_and_rolls():
+    hits = [Circle(256, 192, 250 * i, 1, bits) for i, bits in enumerate((0, 2, 4, 8, 6, 12, 10, 14))]
+    roll = slider(3000, [(0, 192), (280, 192)], 280)
+    roll.hitsound = 4
+    human = new(*hits, roll, Spinner(256, 192, 5000, 12, end_time=5500), mode=1)
+    back = there_and_back.there_and_back(human)
+    assert [o.hitsound for o in back.hit_objects[:8]] == [o.hitsound for o in hits]
+    assert [(type(o), o.time, back.end_time(o)) for o in back.hit_objects[8:]] == [(Slider, 3000, pytest.approx(4000, abs=1)), (Spinner, 5000, 5500)]
+    assert back.hit_objects[8].hitsound & 4
+
+def catch(*pairs, **k): return new(*[Circle(x, 0, t) for t, x in pairs], mode=2, **k)
+
+def test_hyperdashes_are_found_and_eased():
+    m = catch((0, 0), (500, 500), (750, 0), (1000, 512), (5000, 0), cs=5)
+    assert [(i, j) for _, i, j in hyperdashes(m)] == [(1, 2), (2, 3)] # 500 px in 500 ms are walked
+    assert twice(ease_jumps, m) > 0 and not hyperdashes(m)
+    assert not hyperdashes(catch((0, 0), (500, 512), cs=0)) and len(hyperdashes(catch((0, 0), (300, 512), cs=7))) == 1
+    inside_one = new(slider(0, [(0, 0), (500, 0)], 500, 2), mode=2, slider_multiplier=3.6, points=[*RED, TimingPoint(0, -50, 4, 2, 0, 100, False)])
+    assert hyperdashes(inside_one) and ease_jumps(inside_one) == 0 # a stream that is too fast in itself
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(60, 900), st.integers(0, 512), st.booleans()), min_size=2, max_size=20))
+def test_eased_maps_need_no_hyperdash(parts):
+    objects, t = [], 0
+    for gap, x, long in parts:
+        t += gap
+        objects.append(slider(t, [(x, 50), (min(x + 30, 512), 50)], 20) if long else Circle(x, 0, t))
+    m = new(*objects, mode=2, cs=4)
+    clean(m)
+    ease_jumps(m)
+    assert sum(i != j for _, i, j in hyperdashes(m)) <= sum(isinstance(o, Slider) for o in m.hit_objects) and ease_jumps(m) == 0
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+def test_there_and_back(capsys):
+    there_and_back.main(DATA, 12)
+    total = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (total["moved"], total["lost"], total["plays"], total["new_findings"]) == (0, 0, 12, {}) and len(total["modes"]) == 4
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize("mode", ["standard", "taiko", "catch"])
+def test_another_reader_agrees(mode):
+    reader = pytest.importorskip("slider")
+    for path in sorted(DATA.glob(f"songs/validation/*/{mode}-*.osu"))[:2]:
+        back = there_and_back.there_and_back(Beatmap.read(path))
+        assert len(reader.Beatmap.parse(back.to_text()).hit_objects(stacking=False)) == len(back.hit_objects)
+
+# -- beside the reference ----------------------------------------------------------------------------------------------
+
+def unexplained(cases): return [(name, what) for name, _, what, result in cases if result is False]
+
+def test_small_oracles():
+    cases = list(parity_postprocess.cases_of(oracles_postprocess.DATA))
+    assert len(cases) == 83 and not unexplained(cases)
+    assert [r for n, _, w, r in cases if (n, w) == ("convert 1", "mania objects")] == ["holds pair by column + the line decides the sound bank"]
+
+def test_a_wrong_oracle_is_not_explained():
+    case = oracles_postprocess.CONVERT[0]
+    wrong = case | {"object_lines": [l.replace("140.0", "150.0") for l in case["object_lines"]], "timing_lines": case["timing_lines"][:-1]}
+    assert [r for *_, r in parity_postprocess.convert_cases({"convert": [wrong]})] == [False, False]
+
+NOTEBOOK = pathlib.Path(__file__).resolve().parents[1] / "nbs/explanations/parity_with_the_reference.ipynb"
+
+def told(name):
+    "A table of the notebook that tells of the fixes."
+    cell = next(c for c in nbformat.read(NOTEBOOK, 4).cells if c.source.startswith(f"{name} = "))
+    exec(cell.source, space := {})
+    return space[name]
+
+def test_every_rule_is_told():
+    assert {*parity_postprocess.RULES, *parity_postprocess.SNAP_RULES} == {n for n, f in told("FIXES").items() if f[0] == "postprocess"}
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs ../shared/fixtures")
+def test_all_oracles():
+    total, equal, named, wrong, _ = parity.report("postprocess", FIXTURES)
+    assert not wrong
+    n, same = total.total(), equal.total()
+    assert told("FAMILIES")["postprocess"] == (n, same, n - same)
+    assert {k: f[-1] for k, f in told("FIXES").items() if f[0] == "postprocess" and f[-1]} == named

@@ -6,8 +6,11 @@ from mapperatorinator.events import Event, EventStream, EventType as E
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.synth import Style, compose_song
-from mapperatorinator.timing import (FPS, auto, count_beats, find_timing, fit_beats, grid, model, pulses, score_timing,
-                                     straight_pieces)
+from mapperatorinator.beats import Beats, count_beats, fit_beats, straight_pieces
+from mapperatorinator.metrics import score_timing
+from mapperatorinator.timing import FPS, auto, find_timing, grid, manual, model, pulses, shifted, shifted_passes, super_timing
+import parity
+import parity_timing
 
 STYLE = Style(groove="rock", busy=.6, jitter=2.)
 
@@ -126,9 +129,87 @@ def test_anything_that_sounds_has_a_tempo():
         except UserError: continue
         assert 30 < found.bpm < 400 and found.confidence < .9
 
-def test_score_of_the_truth_is_perfect():
-    t = Timing([TimingPoint(100, 400, 4), TimingPoint(20100, 500, 3)])
-    s = score_timing(t, t, 0, 60000)
-    assert s.right and s.ratio == 1 and s.median == 0 and s.p95 == 0 and s.downbeats == 1
-    double = Timing([TimingPoint(100, 200, 4), TimingPoint(20100, 250, 3)])
-    assert not score_timing(double, t, 0, 60000).right and score_timing(double, t, 0, 60000).octave
+def listener(song, error=8., missing=.1):
+    "Writes the beats of a song, late as the audio it gets is, on a raster of 10 ms."
+    heard = []
+    def listen(songs):
+        out = []
+        for x in songs:
+            rng = np.random.default_rng(len(heard)); heard.append(len(x))
+            late = (len(x) - len(song.samples)) / 16
+            times = (song.beats - 23 + late + rng.normal(0, error, len(song.beats))) // 10 * 10 + 5
+            kept = (times > 0) & (rng.random(len(times)) > missing)
+            bars = np.isin(song.beats, song.downbeats)
+            out.append(EventStream([Event(E.MEASURE if b else E.BEAT) for b in bars[kept]], times[kept].astype(int).tolist()))
+        return out
+    return listen, heard
+
+def test_twenty_passes_are_better_than_one():
+    song = song_of(13, (150, 4, 16))
+    listen, heard = listener(song)
+    found = super_timing(song.samples, listen=listen)
+    assert len(heard) == 20 and len(set(heard)) > 10 and found.provider == "super"
+    s = score(song, found)
+    assert s.right and s.median <= 2 and s.downbeats == 1 and found.red[0].meter == 4
+
+def test_a_budget_stops_the_passes():
+    song = song_of(13, (150, 4, 8))
+    listen, heard = listener(song)
+    seen = []
+    shifted_passes(song.samples, 16000, listen, budget=0., progress=lambda p: seen.append((p.stage, p.done, p.total)))
+    assert len(heard) == 5 and seen[0] == ("super timing", 0, 20) and seen[-1] == ("super timing", 20, 20)
+
+def test_shifting_moves_the_sound():
+    x = np.zeros(16000, np.float32); x[8000] = 1
+    assert shifted(x, 16000, 100).argmax() == 9600 and shifted(x, 16000, -100).argmax() == 6400
+
+def test_auto_asks_the_vote_only_in_doubt():
+    song = song_of(12, (150, 4, 16))
+    listen, heard = listener(song)
+    found = auto(song.samples, listen=listen)
+    assert len(heard) == 1 and found.provider == "auto" and score(song, found).right
+    def confused(songs): return [EventStream(s.events[::2], [t + 140 for t in s.times[::2]]) for s in listen(songs)]
+    auto(song.samples, listen=confused)
+    assert len(heard) == 1 + 21
+
+def test_sections_by_hand():
+    found = manual(bpm=[160, 172.5], offset=[617, 20117], meter=[4, 3])
+    assert [(p.time, round(p.bpm, 3), p.meter) for p in found.red] == [(617, 160, 4), (20117, 172.5, 3)]
+
+# beats, then what the reference project makes of them (leniency 20 ms unless said); T/M/B: a tempo, a bar, a beat begins
+every = lambda start, step, n, bar=4: [("T" if i == 0 else "M" if i % bar == 0 else "B", int(start + i * step)) for i in range(n)]
+MEASURED = {
+    "a": (every(1000, 500, 17), ["1000,500,4"]),
+    "b": (every(500, 60000 / 175, 33), ["500,342.85714285714283,4"]),
+    "c": ([(k, t + (7 * i % 11) - 5) for i, (k, t) in enumerate(every(500, 60000 / 175, 33))], ["495,342.85714285714283,4"]),
+    "d": (every(0, 400, 13, 3), ["0,400,3"]),
+    "e": ([("M" if i in (0, 4, 8) else "B", 250 + 500 * i) for i in range(10)], ["250,500,4"]),
+    "f": (every(0, 500, 9) + every(4500, 400, 13), ["0,500,4", "4500,400,4"]),
+    "i": ([("T", 0)] + [("M" if t in (2000, 3500, 5500) else "B", t) for t in range(500, 5501, 500)], ["0,500,4", "2000,500,3", "3500,500,4"]),
+    "j": ([(k, t // 10 * 10 + 5) for k, t in every(0, 60000 / 174, 65)], ["5,344.82758620689657,4"]),
+    "o": (every(100, 60000 / 128.5, 65), ["100,466.9260700389105,4"])}
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_beats_as_measured_on_the_reference(name):
+    markers, lines = MEASURED[name]
+    ours = fit_beats(Beats.of(parity_timing.stream(markers)))
+    assert parity_timing.compare(ours, [parity_timing.line(x) for x in lines], np.array([t for _, t in markers]) / 1000)
+    assert len(ours) <= len(lines) and ours[0].meter == int(lines[0][-1])
+
+def test_votes_as_measured_on_the_reference():
+    from mapperatorinator.votes import agree
+    same = agree([parity_timing.stream(every(250, 500, 59))] * 20, 30_000)
+    assert len(same) == 60 and (same.times * 1000).round().tolist() == [250 + 500 * i for i in range(60)] # the last one imagined
+    assert same.starts.sum() == 1 and same.bars.nonzero()[0].tolist() == list(range(0, 60, 4))
+    change = every(250, 500, 30) + every(15250, 400, 37)
+    lines = fit_beats(agree([parity_timing.stream(change)] * 20, 30_000))
+    assert [(p.time, round(p.beat_length, 6), p.meter) for p in lines] == [(250, 500, 4), (15250, 400, 4)]
+
+def test_nothing_to_fit():
+    assert fit_beats(Beats.of(EventStream())) == []
+    assert [p.time for p in fit_beats(Beats.of(parity_timing.stream([("T", 777)])))] == [777]
+
+def test_parity(shared, capsys):
+    total, _, named, wrong, _ = parity.report("timing", shared/"fixtures")
+    with capsys.disabled(): print(f"\n  timing: {sum(total.values())} cases, {dict(named)}, {len(wrong)} unexplained")
+    assert sum(total.values()) >= 168 and not wrong

@@ -26,6 +26,7 @@ def values(setting):
     elif setting.base is int: base = st.integers(int(np.ceil(low)), int(high))
     elif setting.base is float: base = st.floats(low, high)
     elif setting.base is str: base = st.text(min_size=int(setting.optional))
+    elif setting.base == list[float]: base = st.lists(st.floats(0, 12), min_size=1)
     else: base = st.lists(st.text("abc ()/é", min_size=1).map(str.strip).filter(bool), min_size=1)
     return st.none() | base if setting.optional else base
 

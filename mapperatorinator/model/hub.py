@@ -22,11 +22,12 @@ from .published import (
     family_of, from_published, infer_published, preset_of, published_config, published_language, published_model, to_published)
 from ..prompt import Metadata
 from ..spectrogram import MelSpectrogram
-from ..tokenizer import Range, Tokenizer
+from ..tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['CARD', 'SHORT', 'OLD_CLASSES', 'Bundle', 'new_bundle', 'default_card', 'save_bundle', 'Address', 'fetch',
-           'missing_files', 'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'load_bundle']
+__all__ = ['CARD', 'SHORT', 'OLD_CLASSES', 'Bundle', 'new_bundle', 'default_card', 'save_bundle', 'Address', 'snapshot', 'fetch',
+           'missing_files', 'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'load_bundle',
+           'push_bundle']
 
 # %% ../../nbs/42_model.hub.ipynb #ee121b74
 @dataclass
@@ -39,6 +40,7 @@ class Bundle:
     gamemodes: list[int]|None = None # modes it has learnt; None: all of its language
     published: dict|None = None      # its config.json, when it came in the published layout
     root: str|None = None            # of a model for one game mode: the model for all, which writes the timing
+    name: str = ""                   # under which it was loaded
 
     def __post_init__(self):
         if self.gamemodes is None: self.gamemodes = list(self.language.gamemodes)
@@ -126,13 +128,13 @@ class Address:
     subfolder: str = ""
 
     @classmethod
-    def of(cls, name:str) -> Address:
+    def of(cls, name:str, what:str="model") -> Address:
         "Read `owner/name[/gamemode=N][@revision]` or a short name. Raises `UserError` for anything else."
         short, at, revision = name.partition("@")
         m = _ADDRESS.fullmatch(SHORT.get(short, short) + at + revision)
         if m: return cls(m["repo"], m["revision"], m["subfolder"] or "")
-        raise UserError(f"No model '{name}': expected embedded, {', '.join(SHORT)}, a folder with config.json, tokenizer.json and "
-                        "model.safetensors, or owner/name on the Hugging Face hub.")
+        known = f"embedded, {', '.join(SHORT)}, " if what == "model" else ""
+        raise UserError(f"No {what} '{name}': expected {known}a folder with all its files, or owner/name on the Hugging Face hub.")
 
     def __str__(self): return self.repo + f"/{self.subfolder}" * bool(self.subfolder) + (f"@{self.revision}" if self.revision else "")
 
@@ -150,23 +152,22 @@ def _hub_errors(name:str):
     except tuple(kind for kind, _ in said) as error:
         raise UserError(f"The model '{name}' {next(text for kind, text in said if isinstance(error, kind))}.") from error
 
+def snapshot(address:Address, patterns:list[str]) -> Path: # folder in the cache of the hub
+    "Fetch files that are not yet in the cache. Raises `UserError` when they cannot be had."
+    import huggingface_hub as hub
+    with _hub_errors(str(address)): return Path(hub.snapshot_download(address.repo, revision=address.revision, allow_patterns=patterns))
+
 def fetch(
     address:Address,
     gamemode:int|None=None, # take the model for this mode when there is one
 ) -> Path: # folder in the cache of the hub
-    "Fetch a model that is not yet in the cache. Raises `UserError` when it cannot be had."
-    import huggingface_hub as hub
-    small = ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"]
+    "Fetch a model. Raises `UserError` when it cannot be had."
     wanted = address.subfolder or (f"gamemode={gamemode}" if gamemode is not None else "")
-    with _hub_errors(str(address)):
-        first = small + [f"{wanted}/*.json"] * bool(wanted)
-        root = Path(hub.snapshot_download(address.repo, revision=address.revision, allow_patterns=first))
-        folder = root/wanted if (root/wanted/"tokenizer.json").is_file() else root
-        commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else address.revision
-        inside = "" if folder == root else f"{wanted}/"
-        hub.snapshot_download(address.repo, revision=commit, allow_patterns=[f"{inside}model*.safetensors"])
-    if address.subfolder and folder == root: raise UserError(f"The model '{address.repo}' has no {address.subfolder}; leave that out of the name.")
-    return folder
+    root = snapshot(address, ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"] + [f"{wanted}/*.json"] * bool(wanted))
+    inside = f"{wanted}/" if wanted and (root/wanted/"tokenizer.json").is_file() else ""
+    if address.subfolder and not inside: raise UserError(f"The model '{address.repo}' has no {wanted}; leave that out of the name.")
+    commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else address.revision
+    return snapshot(replace(address, revision=commit), [f"{inside}model*.safetensors"])/inside
 
 # %% ../../nbs/42_model.hub.ipynb #00baa588
 def missing_files(folder:Path) -> list[str]: # none in a complete folder
@@ -177,8 +178,10 @@ def missing_files(folder:Path) -> list[str]: # none in a complete folder
     return [f for f in ("config.json", "tokenizer.json", *shards) if not (folder/f).is_file()]
 
 def _read_json(path:Path) -> dict:
-    try: return json.loads(path.read_text(encoding="utf-8"))
+    try: found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e: raise UserError(f"'{path}' is damaged ({e}); copy the model again.") from e
+    if isinstance(found, dict): return found
+    raise UserError(f"'{path}' is damaged (it holds no settings); copy the model again.")
 
 def find_model(
     name:str|Path,
@@ -201,8 +204,6 @@ def read_weights(folder:Path) -> dict[str, Tensor]:
         return torch.load(folder/"pytorch_model.bin", map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as e:
         raise UserError(f"The weights in '{folder}' are damaged, or hold more than numbers ({str(e).splitlines()[0][:100]}); fetch them again.") from e
-
-def _old_range(type, min_value, max_value): return {"type": type.value, "min_value": min_value, "max_value": max_value}
 
 class _OldRange(dict):
     "A range of an old vocabulary file: its fields become keys."
@@ -237,6 +238,7 @@ def build_model(
     return model.eval()
 
 def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
+    if lost := {"model", "language"} - set(config): raise UserError(f"'{folder}/config.json' is damaged (no {min(lost)}); copy the model again.")
     model = build_model(from_dict(ModelConfig, config["model"]), read_weights(folder), dtype)
     return Bundle(model, Tokenizer.load(folder/"tokenizer.json"), from_dict(LanguageConfig, config["language"]), folder, config.get("gamemodes"))
 
@@ -268,4 +270,23 @@ def load_bundle(
         bundle.gamemodes = [int(m[1])]
         bundle.root = re.sub(r"/gamemode=\d", "", str(name)) if str(name) != str(folder) else str(folder.parent)
     bundle.model.to(device)
+    bundle.name = str(name)
     return bundle
+
+# %% ../../nbs/42_model.hub.ipynb #4848ed85
+def push_bundle(
+    bundle:Bundle,
+    repo:str,                        # owner/name
+    private:bool=True,
+    card:str|None=None,              # text of README.md; None: a plain one
+    dtype:torch.dtype=torch.float32, # of the stored weights
+    message:str="Upload model",      # of the commit
+) -> str: # where it is
+    "Upload a model. Raises `UserError` when the hub refuses."
+    import huggingface_hub as hub
+    api = hub.HfApi()
+    with tempfile.TemporaryDirectory() as folder, _hub_errors(repo):
+        save_bundle(bundle, folder, dtype, card)
+        api.create_repo(repo, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
+    return f"https://huggingface.co/{repo}"

@@ -70,10 +70,15 @@ class Cache:
         "Forget the last tokens, as far as the last step reaches back."
         if tokens: self.length, self.now = self.length - tokens, self.nows[:, -1 - tokens]
 
+    def places(self, new:int) -> tuple[int, int]: # first place and end
+        "Where the next tokens go; `ValueError` when there is no room."
+        end = self.length + new
+        if end > self.max_len: raise ValueError(f"The cache holds {self.max_len} tokens and {end} were needed.")
+        return self.length, end
+
     def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]: # k, v: (batch, heads, new, head_dim)
         "Store new keys and values of a layer; returns all of them so far."
-        end = self.length + k.shape[2]
-        if end > self.max_len: raise ValueError(f"The cache holds {self.max_len} tokens and {end} were needed.")
+        _, end = self.places(k.shape[2])
         self.k[layer, :, :, self.length:end], self.v[layer, :, :, self.length:end] = k, v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
@@ -234,8 +239,12 @@ def exchange(
     twin._modules = {name: part and exchange(part, change) for name, part in module._modules.items()}
     return twin
 
-def in_int8(module:nn.Module) -> nn.Module: # with all linear layers in 8 bits
-    return exchange(module, lambda m: Int8Linear(m) if isinstance(m, nn.Linear) else None)
+def in_int8(
+    module:nn.Module,
+    keep:tuple=(),    # kinds of modules that stay as they are
+) -> nn.Module:
+    "The same module with its linear layers in 8 bits."
+    return exchange(module, lambda m: m if isinstance(m, keep) else Int8Linear(m) if isinstance(m, nn.Linear) else None)
 
 # %% ../../nbs/40_model.layers.ipynb #6f56ed73
 def sinusoids(length:int, width:int, longest:float=10_000.0) -> Tensor: # (length, width)

@@ -274,6 +274,13 @@ def decode(self:Mapper,
     x = d(ids, d.listen(encoded.states), encoded.bins, positions, d.rope(positions), d.cross_rope(now), mask, causal=real is None)
     return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
 
+@patch
+def decode_packed(self:Mapper, ids:Tensor, lengths:Tensor, encoded:Encoded) -> Tensor: # (total,), (rows,) -> (total, vocab_out)
+    "Scores of rows that are laid end to end; no row sees another."
+    rows = nn.utils.rnn.pad_sequence(ids.split(lengths.tolist()), batch_first=True)
+    real = torch.arange(rows.shape[1], device=ids.device) < lengths[:, None]
+    return self.decode(rows, encoded)[real]
+
 # %% ../../nbs/41_model.mapper.ipynb #0b269f10
 @patch
 def cross_entropy(self:Mapper,
@@ -362,7 +369,7 @@ def _rows(table, at) -> tuple[Tensor, Tensor]|None: # rows of a rope table by in
 
 @patch
 def _advance(self:Mapper, ids:Tensor, cache:Cache, last:bool=True) -> Tensor: # last: scores after the last token only
-    d, start, end = self.decoder, cache.length, cache.length + ids.shape[1]
+    d, (start, end) = self.decoder, cache.places(ids.shape[1])
     cache.real[:, start:end] = ids != 0
     positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:] if cache.padded else torch.arange(start, end, device=ids.device)[None]
     now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None].expand_as(ids)

@@ -34,7 +34,8 @@ def family_of(published:dict) -> str: # whisper, ropewhisper or varwhisper
 # %% ../../nbs/41_model.published.ipynb #c1ecdaef
 MISSING = dict(num_mappers=3731, project_encoder_input=True, embed_decoder_input=True, cond_dim=128, spectrogram_implementation="nnAudio",
                spectrogram_log_scale=False, sample_rate=16000, n_fft=1024, n_mels=388, hop_length=128, f_min=0, f_max=8000,
-               pad_mode="constant", vocab_size=3988, vocab_size_in=9920, rhythm_weight=3.0) # defaults of older files
+               pad_mode="constant", vocab_size=3988, vocab_size_in=9920, rhythm_weight=3.0,
+               rhythm_token_start=17, rhythm_token_end=836) # defaults of older files
 CONDITIONS = {"difficulty": "do_difficulty_embed", "mapper": "do_mapper_embed", "song_position": "do_song_position_embed"}
 
 def published_spectrogram(d:dict) -> SpectrogramConfig:
@@ -53,14 +54,14 @@ def _refuse_foreign(d:dict, b:dict):
 # %% ../../nbs/41_model.published.ipynb #40db05c6
 def published_model(
     published:dict,      # a published config.json
-    tokenizer:Tokenizer,
+    tokenizer:Tokenizer|None=None, # where the time tokens are; None: as config.json says
 ) -> ModelConfig:
     "The settings of a published model in our words. Raises `UserError` where it is none of the known ones."
     family, d = family_of(published), MISSING | published
     if "backbone_config" not in d: raise UserError("This config.json has no backbone_config; expected the file of a published model.")
     b = d["backbone_config"]
     _refuse_foreign(d, b)
-    start, end = tokenizer.range(EventType.TIME_SHIFT)
+    start, end = tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d["rhythm_token_start"], d["rhythm_token_end"])
     return ModelConfig(
         b["d_model"], b["encoder_attention_heads"], b["encoder_ffn_dim"], b["encoder_layers"], b["decoder_layers"], global_attn_every_n_layers=1,
         norm="layer" if family == "whisper" else "rms", positions="table" if family == "whisper" else "rope",

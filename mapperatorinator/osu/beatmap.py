@@ -8,7 +8,7 @@ import copy, io, math, re, zipfile, zlib
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Iterable, NamedTuple, Optional
 
@@ -16,11 +16,11 @@ from ..core import UserError, write_atomic
 from .curves import SliderPath
 
 # %% auto #0
-__all__ = ['LIMIT', 'COORDINATE_LIMIT', 'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'SIZE_LIMIT',
-           'BeatmapError', 'BeatmapWarning', 'number', 'integer', 'plain', 'TimingPoint', 'parse_timing_point',
-           'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider', 'Spinner', 'Hold',
-           'parse_hit_object', 'format_hit_object', 'Sections', 'Settings', 'Beatmap', 'Archive', 'safe_member',
-           'read_osz', 'write_osz']
+__all__ = ['LIMIT', 'COORDINATE_LIMIT', 'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'TEXT',
+           'SIZE_LIMIT', 'BeatmapError', 'BeatmapWarning', 'number', 'integer', 'plain', 'TimingPoint',
+           'parse_timing_point', 'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider',
+           'Spinner', 'Hold', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings', 'Beatmap', 'Mark',
+           'Archive', 'safe_member', 'read_osz', 'write_osz']
 
 # %% ../../nbs/11_osu.beatmap.ipynb #63e7cdec
 class BeatmapError(UserError):
@@ -38,13 +38,15 @@ LIMIT, COORDINATE_LIMIT = 2_147_483_647, 131_072 # what the game accepts as a nu
 
 def number(text:str, limit:float=LIMIT) -> int|float:
     "An int where one is written, else a float; ValueError for anything the game refuses."
-    try: v = int(text)
+    try: v = float(text) if "." in text else int(text)
     except ValueError:
         try: v = float(text)
         except ValueError: raise ValueError(f"{text!r} is not a number") from None
-    if not -limit <= v <= limit or "_" in text: raise ValueError(f"{text!r} is not a number the game accepts")
+    if not -limit <= v <= limit or "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is not a number the game accepts")
     return v
 
+@lru_cache(maxsize=4096) # a file says the same few thousand things again and again
 def integer(text:str) -> int:
     "An int; ValueError for anything else."
     if isinstance(v := number(text), int): return v
@@ -83,17 +85,25 @@ class TimingPoint:
     def velocity(self) -> float: return min(max(self.sv, 0.1), 10.) # slider velocity multiplier the game uses
 
 # %% ../../nbs/11_osu.beatmap.ipynb #92f41ea6
+@lru_cache(maxsize=1024)
+def _beat_length(text:str) -> int|float: # green lines may say NaN: no slider ticks
+    return math.nan if text.strip().lower() == "nan" else number(text)
+
+@lru_cache(maxsize=64)
+def _meter(text:str) -> int: # the game reads what begins with 0 as 4
+    if text.strip()[:1] == "0": return 4
+    if (meter := integer(text)) < 1: raise ValueError("the meter is below 1")
+    return meter
+
 def parse_timing_point(line:str) -> TimingPoint:
     "Read a line of [TimingPoints]; fields may be missing from the right."
     f = _content(line).split(",")
     if len(f) < 2: raise ValueError("a timing point needs a time and a beat length")
-    ints = [integer(v) for v in f[2:6]]
-    meter, sample_set, index, volume = ints + [4, 0, 0, 100][len(ints):]
-    red, nan = f[6].strip()[:1] == "1" if len(f) > 6 else True, f[1].strip().lower() == "nan"
-    if red and nan: raise ValueError("the tempo is not a number")
-    if meter < 1 and f[2].strip()[:1] != "0": raise ValueError("the meter is below 1")
-    return TimingPoint(number(f[0]), math.nan if nan else number(f[1]), meter or 4, sample_set, index, volume, red,
-                       integer(f[7]) if len(f) > 7 else 0, len(f), line)
+    time, beat_length, meter, sample_set, index, volume, red, effects = f[:8] + ["", "", "4", "0", "0", "100", "1", "0"][len(f):]
+    beat_length, red = _beat_length(beat_length), red.strip()[:1] == "1"
+    if red and beat_length != beat_length: raise ValueError("the tempo is not a number")
+    return TimingPoint(number(time), beat_length, _meter(meter), integer(sample_set), integer(index), integer(volume), red,
+                       integer(effects), len(f), line)
 
 def format_timing_point(p:TimingPoint) -> str:
     "A line of [TimingPoints], all eight fields."
@@ -109,12 +119,16 @@ class HitSample(NamedTuple):
     volume: int = 0
     filename: str = ""
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024) # most objects of a map have the same
 def parse_sample(text:str) -> HitSample:
-    "Read a hit sample field; parts may be missing from the right."
+    "Read a hit sample field; parts may be missing or empty."
     parts = text.split(":", 4)
-    ints = [integer(p) if p.strip() else 0 for p in parts[:4]]
-    return HitSample(*ints, *[0] * (4 - len(ints)), parts[4] if len(parts) > 4 else "")
+    return HitSample(*(integer(p) if p.strip() else 0 for p in parts[:4]))._replace(filename="".join(parts[4:]))
+
+def _sample(text:str) -> str: # the field of a line, when it can be read (an empty part, which lazer refuses, is forgiven)
+    text = text.strip()
+    parse_sample(text)
+    return text
 
 # %% ../../nbs/11_osu.beatmap.ipynb #09baf456
 CIRCLE, SLIDER, NEW_COMBO, SPINNER, HOLD = 1, 2, 4, 8, 128 # bits of a hit object's type
@@ -177,42 +191,43 @@ class Hold(HitObject):
     end_time: float = 0. # ms
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4af2b1d6
-def _point(text:str, floats:bool) -> tuple[float, float]: # "x:y" -> (x, y); whole pixels before lazer
-    x, y = text.split(":")[:2]
-    x, y = number(x, COORDINATE_LIMIT), number(y, COORDINATE_LIMIT)
-    return (x, y) if floats else (int(x), int(y))
+def _exact(text:str) -> int|float: return number(text, COORDINATE_LIMIT) # a coordinate of lazer's
 
-def _base(f:list[str], floats:bool) -> tuple: # the five fields that all objects have
-    try: x, y, time, bits, sound = map(int, f[:5]) # nearly always
-    except ValueError: pass
-    else:
-        if abs(x) + abs(y) <= COORDINATE_LIMIT and abs(time) + abs(bits) + abs(sound) <= LIMIT: return x, y, time, bits, sound
-    x, y, time = number(f[0], COORDINATE_LIMIT), number(f[1], COORDINATE_LIMIT), number(f[2])
-    return (x, y, time, integer(f[3]), integer(f[4])) if floats else (int(x), int(y), time, integer(f[3]), integer(f[4]))
+@lru_cache(maxsize=4096)
+def _whole(text:str) -> int: return int(_exact(text)) # a coordinate of the files before
 
-def _curve(text:str, head:tuple, floats:bool) -> tuple[str, list, list]: # "B|x:y|…" -> curve, points, segments
-    first, *rest = text.split("|")
-    points, segments = [head], []
-    for part in rest:
-        if part[:1].isalpha(): segments.append((len(points), part))
-        elif part: points.append(_point(part, floats))
-        else: raise ValueError("an empty control point")
-    return first.strip() or "C", points, [(i, k) for i, k in segments if i < len(points)]
+@lru_cache(maxsize=4096)
+def _length(text:str) -> int|float: return max(_exact(text or "0"), 0) # px
 
-def _additions(text:str) -> list[tuple[int, int]]: # "s:a|s:a" -> pairs
-    return [parse_sample(part)[:2] for part in text.split("|")] if text else []
+def _points(parts:list[str], place) -> list: # "x:y" each -> (x, y); what follows a second colon does not count
+    return [(place(x), place(y)) for x, y, *_ in [part.split(":") for part in parts]]
+
+def _curve(text:str, head:tuple, place) -> tuple[str, list, list]: # "B|x:y|…" -> curve, points, segments
+    first, *parts = text.split("|")
+    kinds = [(i, part) for i, part in enumerate(parts, 1) if part[:1].isalpha()]
+    points = [head, *_points([part for part in parts if not part[:1].isalpha()] if kinds else parts, place)]
+    segments = {i - passed: kind for passed, (i, kind) in enumerate(kinds)} # of two letters in a row the last counts
+    return first.strip() or "C", points, [(i, kind) for i, kind in segments.items() if i < len(points)]
+
+@lru_cache(maxsize=1024)
+def _additions(text:str) -> tuple: # "s:a|s:a" -> pairs of sets
+    return tuple(parse_sample(part)[:2] for part in text.split("|")) if text else ()
 
 def _sound(text:str) -> int: # the game reads a bad edge sound as none
     try: return integer(text)
     except ValueError: return 0
 
-def _slider(f:list[str], base:tuple, floats:bool, line:str) -> Slider: # fields -> slider
+@lru_cache(maxsize=1024)
+def _sounds(text:str) -> tuple: # "2|0" -> bits of every edge
+    return tuple(map(_sound, text.split("|"))) if text else ()
+
+def _slider(f:list[str], five:tuple, place, line:str) -> Slider: # fields -> slider
     if len(f) < 7: raise ValueError("a slider needs a curve and a number of slides")
-    curve, points, segments = _curve(f[5], base[:2], floats)
+    curve, points, segments = _curve(f[5], five[:2], place)
     if (slides := integer(f[6])) > 9000: raise ValueError("more than 9000 slides")
-    f = f + [""] * (11 - len(f))
-    return Slider(*base, f[10], curve, points, max(slides, 1), max(number(f[7] or "0", COORDINATE_LIMIT), 0),
-                  [_sound(s) for s in f[8].split("|")] if f[8] else [], _additions(f[9]), segments, raw=line)
+    length, sounds, additions, sample = f[7:11] + [""] * (11 - len(f))
+    return Slider(*five, _sample(sample), curve, points, max(slides, 1), _length(length),
+                  list(_sounds(sounds)), list(_additions(additions)), segments, raw=line)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #1f288f2c
 def parse_hit_object(
@@ -220,19 +235,18 @@ def parse_hit_object(
     version:int=14, # of the file: lazer's (128) has fractional positions
 ) -> HitObject:
     "Read a hit object; ValueError with the reason when the game would skip the line."
-    f = _content(line).split(",")
+    f = (_content(line) if "//" in line else line.rstrip()).split(",")
     if len(f) < 5: raise ValueError("a hit object needs at least five fields")
-    base, floats = _base(f, version >= 128), version >= 128
-    bits, extra = base[3], f[5].strip() if len(f) > 5 else ""
-    if bits & CIRCLE: obj = Circle(*base, extra, raw=line)
-    elif bits & SLIDER: obj = _slider(f, base, floats, line)
-    elif bits & SPINNER: obj = Spinner(*base, f[6] if len(f) > 6 else "", number(extra), raw=line)
-    elif bits & HOLD:
-        end, _, sample = extra.partition(":")
-        obj = Hold(*base, sample, number(end) if end else base[2], raw=line)
-    else: raise ValueError(f"the type {bits} is no kind of object")
-    if obj.sample: parse_sample(obj.sample)
-    return obj
+    place = _exact if version >= 128 else _whole
+    x, y, time, bits, sound = f[:5]
+    five = place(x), place(y), number(time), (bits := integer(bits)), integer(sound)
+    extra = f[5] if len(f) > 5 else ""
+    if bits & CIRCLE: return Circle(*five, _sample(extra), raw=line)
+    if bits & SLIDER: return _slider(f, five, place, line)
+    if bits & SPINNER: return Spinner(*five, _sample(f[6]) if len(f) > 6 else "", number(extra), raw=line)
+    if not bits & HOLD: raise ValueError(f"the type {bits} is no kind of object")
+    end, _, sample = extra.partition(":")
+    return Hold(*five, _sample(sample), number(end) if end else five[2], raw=line)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #abca42ae
 def _curve_text(o:Slider) -> str: # "B|x:y|…"
@@ -293,7 +307,7 @@ class Sections:
     warnings: list = field(default_factory=list, compare=False) # BeatmapWarning, one for each skipped line
     eol: str = field(default="\n", compare=False, repr=False)   # line end of new lines
     encoding: str = field(default="utf-8", compare=False, repr=False)
-    # The file as read, a tuple per line: text with its line end, kind (text, head, key or item), section, key.
+    # The file as read: each line with its end, and the Mark that says what it is.
     _layout: list = field(default_factory=list, compare=False, repr=False)
     _lookup: tuple = field(default=((), (), (), ()), init=False, compare=False, repr=False)
 
@@ -339,8 +353,8 @@ class Beatmap(Sections, Settings):
     @property
     def filename(self) -> str: return _filename(self)               # "Artist - Title (Creator) [Version].osu"
 
-    def point_at(self, time:float) -> TimingPoint: return _point_at(self, time)     # red or green line in force
-    def redline_at(self, time:float) -> TimingPoint: return _redline_at(self, time) # red line in force
+    def point_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[0]   # red or green line in force
+    def redline_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[1] # red line in force
     def duration(self, obj:HitObject) -> float: return _duration(self, obj)         # ms, of all slides
     def slide_duration(self, obj:HitObject) -> float: return _duration(self, obj) / getattr(obj, "slides", 1) # ms
     def end_time(self, obj:HitObject) -> float: return obj.time + _duration(self, obj) # ms
@@ -378,52 +392,64 @@ def _section(beatmap:Beatmap, name:str): # the dict or list that holds a section
     attr = KEYED.get(name) or LISTED.get(name)
     return getattr(beatmap, attr) if attr else beatmap.other.setdefault(name, [])
 
-def _read_item(beatmap:Beatmap, section:str, raw:str): # a line of a list section -> its item
-    if section == "HitObjects": return parse_hit_object(raw, beatmap.format_version)
-    if section == "TimingPoints": return parse_timing_point(raw)
-    return raw.rstrip("\r\n")
+def _reads(section:str, version:int): # what turns a line of a list section into its item
+    if section == "HitObjects": return partial(parse_hit_object, version=version)
+    return parse_timing_point if section == "TimingPoints" else lambda raw: raw.rstrip("\r\n")
 
 def _write_item(section:str, item) -> str: # an item -> its line
     return {"TimingPoints": format_timing_point, "HitObjects": format_hit_object}.get(section, str)(item)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #61eacfe9
+class Mark(NamedTuple):
+    "What a line of a file is."
+    kind: str         # text to leave alone, head of a section, key with a value, or item of a list
+    section: str = ""
+    key: str = ""
+
+TEXT = Mark("text")
+
 class _Reader: # fills a beatmap line by line
-    def __init__(self, beatmap:Beatmap): self.map, self.section, self.items, self.owner = beatmap, "", None, {}
+    def __init__(self, beatmap:Beatmap):
+        self.map, self.section, self.items, self.marks, self.owner = beatmap, "", None, [], {}
 
-    def text(self, raw:str) -> tuple: return raw, "text", "", ""
-    def skip(self, i:int, raw:str, reason:str) -> tuple:
+    def skip(self, i:int, raw:str, reason:str) -> Mark:
         self.map.warnings.append(BeatmapWarning(i + 1, _readable(raw.rstrip("\r\n")), reason))
-        return self.text(raw)
+        return TEXT
 
-    def line(self, i:int, raw:str) -> tuple: # one line -> what it is
-        if self.items is not None and "0" <= raw[0] <= "9": return self.item(i, raw) # nearly all lines
-        text = raw.strip()
-        if len(text) > 2 and text[0] == "[" and text[-1] == "]": return self.head(raw, text[1:-1])
-        if not text or not self.section: return self.text(raw)
+    def line(self, i:int, raw:str) -> Mark: # one line -> what it is
+        text = raw.rstrip()
+        if len(text) > 2 and text[0] == "[" and text[-1] == "]": return self.head(text[1:-1])
+        if not text or not self.section: return TEXT
         if self.section == "Events" or self.section in self.map.other: return self.item(i, raw)
-        if text.startswith("//"): return self.text(raw)
+        if text.lstrip().startswith("//"): return TEXT
         if raw[0] in " _": return self.skip(i, raw, "indented")
-        return self.keyed(i, raw, text) if self.items is None else self.item(i, raw)
+        return self.keyed(i, raw) if self.items is None else self.item(i, raw)
 
-    def head(self, raw:str, name:str) -> tuple:
+    def head(self, name:str) -> Mark:
         self.section, items = name, _section(self.map, name)
         self.items = items if isinstance(items, list) else None
-        return raw, "head", name, ""
+        self.parse, self.mark = _reads(name, self.map.format_version), Mark("item", name)
+        return Mark("head", name)
 
-    def item(self, i:int, raw:str) -> tuple:
-        try: self.items.append(_read_item(self.map, self.section, raw))
+    def item(self, i:int, raw:str) -> Mark:
+        try: self.items.append(self.parse(raw))
         except IndexError: return self.skip(i, raw, "a field is missing")
         except (ValueError, OverflowError) as e: return self.skip(i, raw, str(e))
-        return raw, "item", self.section, ""
+        return self.mark
 
-    def keyed(self, i:int, raw:str, text:str) -> tuple:
-        if ":" not in text: return self.skip(i, raw, "no colon between key and value")
+    def keyed(self, i:int, raw:str) -> Mark:
+        if ":" not in raw: return self.skip(i, raw, "no colon between key and value")
         key, value = _key_value(raw, self.section)
-        if (was := self.owner.get((self.section, key))) is not None: # a later line wins
-            self.map._layout[was] = self.text(self.map._layout[was][0])
+        if (was := self.owner.get((self.section, key))) is not None: self.marks[was] = TEXT # a later line wins
         self.owner[self.section, key] = i
         _section(self.map, self.section)[key] = value
-        return raw, "key", self.section, key
+        return Mark("key", self.section, key)
+
+    def read(self, lines:list[str]):
+        for i, raw in enumerate(lines):
+            listed = self.items is not None and "0" <= raw[0] <= "9" # nearly all lines
+            self.marks.append(self.item(i, raw) if listed else self.line(i, raw if i else raw.lstrip("\ufeff")))
+        self.map._layout = list(zip(lines, self.marks))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #2bea2c03
 SIZE_LIMIT = 64 * 2**20 # bytes of a .osu file
@@ -441,10 +467,8 @@ def _parse(data:str|bytes) -> Beatmap: # a .osu file -> beatmap
     first = next((i for i, l in enumerate(lines) if l.strip("\ufeff \t\r\n")), 0)
     header = _HEADER.match(lines[first].lstrip("\ufeff")) if lines else None
     map = Beatmap(int(header[1]) if header else 14, eol="\r\n" if "\r\n" in text else "\n", encoding=encoding)
-    reader = _Reader(map)
-    for i, raw in enumerate(lines): map._layout.append(reader.line(i, raw if i else raw.lstrip("\ufeff")))
-    if lines: map._layout[0] = (lines[0], *map._layout[0][1:])
-    if not header and not any(kind == "head" and name in {**KEYED, **LISTED} for _, kind, name, _ in map._layout):
+    _Reader(map).read(lines)
+    if not header and not any(mark.kind == "head" and mark.section in {**KEYED, **LISTED} for _, mark in map._layout):
         raise BeatmapError("This is not a beatmap: no 'osu file format' line, no section such as [HitObjects]; give a .osu file.")
     if not header:
         map.warnings.insert(0, BeatmapWarning(first + 1, _readable(lines[first].strip()), "not 'osu file format', read as v14"))
@@ -462,7 +486,7 @@ def _read(path) -> Beatmap: # a .osu file -> beatmap
 # %% ../../nbs/11_osu.beatmap.ipynb #bc6bc41d
 def _item_line(beatmap:Beatmap, section:str, item, slot:str="") -> str: # the line as read if it still says the same
     text, raw = _write_item(section, item), slot if isinstance(item, str) else item.raw
-    try: same = raw and _write_item(section, _read_item(beatmap, section, raw)) == text
+    try: same = raw and _write_item(section, _reads(section, beatmap.format_version)(raw)) == text
     except (ValueError, IndexError, OverflowError): same = False
     if not same: return text + beatmap.eol
     return raw if raw is slot else raw.rstrip("\r\n") + beatmap.eol
@@ -481,13 +505,13 @@ def _rest(beatmap:Beatmap, name:str, left) -> list[str]: # lines for what no slo
 def _render(beatmap:Beatmap) -> str: # beatmap -> the text of its .osu file
     names = [*KEYED, *LISTED, *beatmap.other]
     left = {n: dict(s) if isinstance(s := _section(beatmap, n), dict) else deque(s) for n in names}
-    last = {section: i for i, (_, _, section, _) in enumerate(beatmap._layout) if section}
+    last = {mark.section: i for i, (_, mark) in enumerate(beatmap._layout)}
     out = [] if beatmap._layout else [f"osu file format v{beatmap.format_version}{beatmap.eol}"]
-    for i, (raw, kind, name, key) in enumerate(beatmap._layout):
+    for i, (raw, (kind, name, key)) in enumerate(beatmap._layout):
         if kind in ("text", "head"): out.append(raw)
         elif kind == "item" and left[name]: out.append(_item_line(beatmap, name, left[name].popleft(), raw))
         elif kind == "key" and key in left[name]: out.append(_key_line(name, key, left[name].pop(key), raw, beatmap.eol))
-        if last.get(name) == i: out += _rest(beatmap, name, left.pop(name))
+        if name and last[name] == i: out += _rest(beatmap, name, left.pop(name))
     for name in (*[n for n in names if n != "HitObjects"], "HitObjects"):
         if left.get(name): out += [beatmap.eol, f"[{name}]{beatmap.eol}", *_rest(beatmap, name, left[name])]
     return "".join(l if l.endswith(("\n", "\r")) or i == len(out) - 1 else l + beatmap.eol for i, l in enumerate(out))
@@ -501,22 +525,18 @@ def _sorted_points(beatmap:Beatmap) -> tuple: # (points as seen, times, points i
         beatmap._lookup = list(beatmap.timing_points), [p.time for p in points], points, reds
     return beatmap._lookup
 
-def _point_at(beatmap:Beatmap, time:float) -> TimingPoint: # the last at or before a time, else the first
-    if not beatmap.timing_points: return TimingPoint(0, 1000) # the game's default
-    _, times, points, _ = _sorted_points(beatmap)
-    return points[max(bisect_right(times, time) - 1, 0)]
-
-def _redline_at(beatmap:Beatmap, time:float) -> TimingPoint: # the last red line at or before a time, else the first
-    if not beatmap.timing_points: return TimingPoint(0, 1000)
-    _, times, _, reds = _sorted_points(beatmap)
-    return reds[max(bisect_right(times, time) - 1, 0)]
+def _lines_at(beatmap:Beatmap, time:float) -> tuple: # (line, red line) in force: the last at or before, else the first
+    if not beatmap.timing_points: return TimingPoint(0, 1000), TimingPoint(0, 1000) # the game's default
+    _, times, points, reds = _sorted_points(beatmap)
+    i = max(bisect_right(times, time) - 1, 0)
+    return points[i], reds[i]
 
 def _duration(beatmap:Beatmap, obj:HitObject) -> float: # ms from the start of an object to its end
     if isinstance(obj, (Spinner, Hold)): return max(obj.end_time - obj.time, 0)
     if not isinstance(obj, Slider): return 0.
-    length, point = obj.length or obj.path.natural_length, _point_at(beatmap, obj.time)
-    beats = length * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
-    return beats * min(max(_redline_at(beatmap, obj.time).beat_length, 6), 60000)
+    point, red = _lines_at(beatmap, obj.time)
+    beats = (obj.length or obj.path.natural_length) * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
+    return beats * min(max(red.beat_length, 6), 60000)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #c491dc34
 _TEMPLATE = """osu file format v14

@@ -40,9 +40,9 @@ def flatten_bezier(
     points:np.ndarray, # (n+1,) complex, control points
 ) -> np.ndarray:       # (m,) complex, vertices
     "Polyline of a Bézier curve: halve every piece that is not flat, as the game does."
-    if len(points) < 3: return points
+    if not 3 <= len(points) <= 5000: return points # halving takes the square of their number; nobody has drawn so many
     pieces = points[None]
-    while not (flat := _is_flat(pieces)).all() and pieces.size < 1_000_000:
+    while not (flat := _is_flat(pieces)).all() and pieces.size * len(points) < 50_000_000 and pieces.size < 500_000:
         left, right = _halve(pieces[~flat])
         index = np.repeat(np.arange(len(pieces)), np.where(flat, 1, 2))
         second = np.r_[False, index[1:] == index[:-1]]
@@ -65,20 +65,19 @@ def flatten_catmull(points:np.ndarray, detail:int=50) -> np.ndarray: # control p
     return curve.ravel()
 
 # %% ../../nbs/10_osu.curves.ipynb #d7e501d8
-def _blossom(points:np.ndarray, knots:list, i:int, us:Sequence[float]) -> complex: # de Boor's scheme, a value per level
+def _blossom(points:np.ndarray, knots:np.ndarray, i:int, us:Sequence[float]) -> complex: # de Boor's scheme, a value per level
     p = len(us)
-    d = list(points[i - p:i + 1])
+    d = points[i - p:i + 1].copy()
     for r, u in enumerate(us, 1):
-        for j in range(p, r - 1, -1):
-            low, high = knots[i - p + j], knots[i + 1 + j - r]
-            d[j] += (d[j - 1] - d[j]) * (high - u) / (high - low)
+        low, high = knots[i - p + r:i + 1], knots[i + 1:i + 2 + p - r]
+        d[r:] += (d[r - 1:-1] - d[r:]) * (high - u) / (high - low)
     return d[p]
 
 def flatten_bspline(points:np.ndarray, degree:int) -> np.ndarray: # control points -> vertices, both complex
     "Polyline of a clamped uniform B-spline; a Bézier when there are not more points than the degree needs."
     n = len(points)
-    if degree >= n - 1: return flatten_bezier(points)
-    knots = [0] * degree + list(range(n - degree + 1)) + [n - degree] * degree
+    if degree >= n - 1 or n * degree**2 > 100_000: return flatten_bezier(points)
+    knots = np.r_[[0] * degree, range(n - degree + 1), [n - degree] * degree].astype(float)
     spans = [[_blossom(points, knots, i, [knots[i]] * (degree - k) + [knots[i + 1]] * k) for k in range(degree + 1)]
              for i in range(degree, n)]
     return np.concatenate([flatten_bezier(np.array(s)) for s in spans])
@@ -183,48 +182,53 @@ class SliderPath(Polyline):
         return self.at(float(back) if np.isscalar(progress) else back)
 
 # %% ../../nbs/10_osu.curves.ipynb #d662f786
-@lru_cache(maxsize=64)
-def _basis(n:int) -> np.ndarray: # (n+1, 50, 1), Bernstein polynomials at 50 even parameters
-    t = np.linspace(0, 1, 50)[:, None]
-    return np.stack([math.comb(n, k) * (1 - t)**(n - k) * t**k for k in range(n + 1)])
+def _bernstein(n:int, u:np.ndarray) -> np.ndarray: # degree, (m,) -> (n+1, m), weights of the control points
+    k = np.arange(n + 1)[:, None]
+    binomials = np.array([[float(math.comb(n, i))] for i in range(n + 1)])
+    return binomials * (1 - u)**(n - k) * u**k
 
-def _chord_length(points:list) -> float: # length of a Bézier by 49 chords
-    d = np.diff((_basis(len(points) - 1) * np.array(points, float)[:, None]).sum(axis=0), axis=0)
-    return float(np.sum(np.sqrt(d[:, 0]**2 + d[:, 1]**2)))
+@lru_cache(maxsize=128)
+def _chord_weights(n:int) -> np.ndarray: return _bernstein(n, np.linspace(0, 1, 50)) # (n+1, 50), even parameters
 
-def _bezier_end(points:list, want:float, length:float) -> tuple[float, float]: # the point at parameter want / length
-    with np.errstate(all="ignore"): u = np.float64(want) / np.float64(length)
-    n, x, y = len(points) - 1, 0., 0.
-    with np.errstate(all="ignore"):
-        for k, (px, py) in enumerate(points):
-            c = math.comb(n, k) * (1 - u)**(n - k) * u**k
-            x += c * px; y += c * py
-    return float(x), float(y)
+def _weigh(points:np.ndarray, weights:np.ndarray) -> np.ndarray: # (n+1, 2), (n+1, m) -> (2, m)
+    return np.sum(weights[:, None] * points[:, :, None], axis=0)
+
+def _chord_length(points:np.ndarray) -> float: # length of a Bézier by 49 chords
+    d = np.diff(_weigh(points, _chord_weights(len(points) - 1)), axis=1)
+    return float(np.sum(np.sqrt(d[0]**2 + d[1]**2)))
 
 # %% ../../nbs/10_osu.curves.ipynb #95f636a5
-def _pieces_end(pieces:list[list], want:float) -> tuple[float, float]: # the end of a chain of Béziers
-    lengths = [_chord_length(p) for p in pieces]
-    if len(pieces) == 1: return _bezier_end(pieces[0], max(0, want), lengths[0])
-    with np.errstate(all="ignore"): breaks = [*(np.cumsum(lengths[:-1]) / np.float64(sum(lengths))), 1.]
-    i = next(i for i, b in enumerate(breaks) if b >= 1)
-    last = max(0, lengths[-1] - (sum(lengths) - want))
-    return _bezier_end(pieces[i], last if i == len(pieces) - 1 else lengths[i], lengths[i])
+def _last_piece(lengths:list[float]) -> int: # the first piece whose end has all the length behind it
+    if len(lengths) == 1 or not sum(lengths): return len(lengths) - 1
+    shares = [*(np.cumsum(lengths[:-1]) / sum(lengths)), 1.]
+    return next(i for i, share in enumerate(shares) if share >= 1)
 
-def _arc_end(points:list, want:float) -> Optional[tuple[float, float]]: # the end of an arc; None when there is none
+def _pieces_end(pieces:list, want:float) -> tuple[float, float]: # the end of a chain of Béziers
+    pieces = [np.array(p, float) for p in pieces]
+    lengths = [_chord_length(p) for p in pieces]
+    asked = [*lengths[:-1], max(0, lengths[-1] - (sum(lengths) - want))]
+    i = _last_piece(lengths)
+    with np.errstate(all="ignore"):
+        weights = _bernstein(len(pieces[i]) - 1, np.array([asked[i]]) / lengths[i])
+        return tuple(_weigh(pieces[i], weights)[:, 0].tolist())
+
+def _arc_end(points:Sequence, want:float) -> Optional[tuple[float, float]]: # the end of an arc; None when there is none
     if (arc := circle_through(*(complex(*p) for p in points))) is None: return None
-    centre, radius, _, sweep = arc
-    if (full := abs(sweep) * radius) > want: sweep *= want / full
-    dx, dy, cos, sin = points[0][0] - centre.real, points[0][1] - centre.imag, float(np.cos(sweep)), float(np.sin(sweep))
+    centre, _, _, sweep = arc
+    dx, dy = points[0][0] - centre.real, points[0][1] - centre.imag
+    if (full := abs(sweep) * math.sqrt(dx * dx + dy * dy)) > want: sweep *= want / full
+    cos, sin = math.cos(sweep), math.sin(sweep)
     return dx * cos - dy * sin + centre.real, dx * sin + dy * cos + centre.imag
 
+@lru_cache(maxsize=1 << 12)
 def end_point(
     kind:str,          # B, P, L or C
-    points:Sequence,   # (x, y) pairs, the head first
+    points:tuple,      # (x, y) pairs, the head first
     length:float,      # px asked for
-) -> tuple[float, float]: # px; may be NaN for a path of no length
+) -> tuple[float, float]: # px; the last point for a path of no length
     "Where published models believe a slide ends: by curve parameter, not by arc length."
-    points = [(float(x), float(y)) for x, y in points]
     if kind == "C" or len(points) < 2: return points[-1]
     if len(points) > 1000: return SliderPath(kind, points, length).end # binomials of this size leave the doubles
     if kind == "P" and len(points) == 3 and (end := _arc_end(points, length)): return end
-    return _pieces_end([[a, b] for a, b in zip(points, points[1:])] if kind == "L" else split_doubled(points), length)
+    end = _pieces_end(list(zip(points, points[1:])) if kind == "L" else split_doubled(points), length)
+    return end if all(map(math.isfinite, end)) else points[-1]

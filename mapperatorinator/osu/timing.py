@@ -14,7 +14,7 @@ from ..core import UserError
 from .beatmap import Beatmap, TimingPoint
 
 # %% auto #0
-__all__ = ['FIELDS', 'Beat', 'Timing', 'snap_divisor', 'TimingBuilder', 'change']
+__all__ = ['MOST_TICKS', 'FIELDS', 'Beat', 'Timing', 'snap_divisor', 'median_beat_length', 'TimingBuilder', 'change']
 
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
@@ -58,14 +58,18 @@ class Timing:
     def resnap(self, time:float, divisor:int, max_distance:float=20.) -> float:
         return _resnap(self, time, divisor, max_distance)
     def median_beat_length(self, last_time:float, whole_seconds:bool=False) -> float:
-        return _median_beat_length(self.points, last_time, whole_seconds)
+        return median_beat_length(self.points, last_time, whole_seconds)
 
 # %% ../../nbs/12_osu.timing.ipynb #d6ca111d
+MOST_TICKS = 1_000_000 # of one question; a song of an hour at 300 BPM has 288,000 sixteenths
+
 def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # grid ticks with start <= time < end
     out, red = [], timing.red
     for i, p in enumerate(red):
-        step, last = max(p.beat_length, 1) / divisor, i + 1 == len(red)
+        step, last = min(max(p.beat_length, 6), 60000) / divisor, i + 1 == len(red) # the game's limits
         low, high = max(start, p.time) if i else start, end if last else min(end, red[i + 1].time - 1e-6)
+        if (high - low) / step + len(out) > MOST_TICKS:
+            raise UserError(f"{start:g} to {end:g} ms hold over {MOST_TICKS} ticks of 1/{divisor}; ask for a shorter stretch.")
         k = math.ceil((low - p.time) / step - 1e-9)
         while (t := p.time + k * step) < high:
             out.append(Beat(t, k, divisor // math.gcd(k, divisor), k % (p.meter * divisor) == 0))
@@ -87,16 +91,21 @@ def _snap_divisor(timing:Timing, time:float, tolerance:float) -> int: # 1..16, 0
 def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float: # ms on a tick of 1/divisor, or as it was
     if divisor < 1 or not timing.red: return time
     red, after = timing.redline_at(time), timing.next_redline(time)
-    if red.beat_length <= 0: return time
-    k = round((time - red.time) * divisor / red.beat_length)
-    ticks = [red.time + j * red.beat_length / divisor for j in (k - 1, k, k + 1)]
+    step, since = red.beat_length / divisor, time - red.time
+    k = round(since / step) if step >= 1 else 0 # faster "tempos" are effects and have no grid
+    ticks = [red.time + j * step for j in (k - 1, k, k + 1)] if step >= 1 else [red.time]
     if red is not timing.red[0]: ticks = [max(t, red.time) for t in ticks]
-    if after: ticks = [min(t, after.time) for t in ticks]
+    if after: ticks = [*(min(t, after.time) for t in ticks), after.time]
     best = min(ticks, key=lambda t: abs(t - time))
     return time if abs(best - time) < 1 or abs(best - time) > max_distance else math.floor(best + 1e-6)
 
 # %% ../../nbs/12_osu.timing.ipynb #3008faaf
-def _median_beat_length(points:list[TimingPoint], last_time:float, whole_seconds:bool) -> float: # ms; 0 without a red line
+def median_beat_length(
+    points:list[TimingPoint],  # in the order in which they hold
+    last_time:float,           # ms: what comes later does not count
+    whole_seconds:bool=False,  # count whole seconds only, as published models saw it
+) -> float:                    # ms; 0 without a red line
+    "The beat length that fills most of a map."
     cut = (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t) # seconds of the day, as a clock shows them
     total, last, beat = defaultdict(float), cut(last_time), 0.
     for i, p in reversed(list(enumerate(points))):

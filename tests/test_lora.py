@@ -1,0 +1,186 @@
+"LoRA: PEFT is the oracle, on our names and on published ones."
+import json
+from copy import deepcopy
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mapperatorinator.config import LanguageConfig, LoraConfig, ModelConfig
+from mapperatorinator.core import UserError
+from mapperatorinator.model.hub import load_bundle, new_bundle
+from mapperatorinator.model.lora import add_lora, adapters, load_lora, merge, save_lora, unmerge
+from mapperatorinator.model.published import published_modules, to_published
+
+LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
+SMALL = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=2, local_attention=16)
+SPLIT = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "encoder_attn.q_proj", "encoder_attn.k_proj",
+         "encoder_attn.v_proj", "encoder_attn.out_proj"]
+PACKED = ["Wqkv", "Wq", "Wkv", "Wo"]
+
+@pytest.fixture
+def bundle():
+    "A small model of ours."
+    torch.manual_seed(0)
+    b = new_bundle(SMALL, LANGUAGE)
+    b.model.eval()
+    return b
+
+@torch.no_grad()
+def scores(b):
+    "Scores of a fixed input."
+    g = torch.Generator().manual_seed(0)
+    samples, ids = torch.randn(1, 63*128, generator=g) * .1, torch.tensor([[1, 12, 40, 90]])
+    return b.model.decode(ids, b.model.encode(samples))
+
+def stir(model):
+    "Adapters as if they had learnt something."
+    torch.manual_seed(2)
+    for name, p in model.named_parameters():
+        if p.requires_grad: p.data += torch.randn_like(p) * .05
+
+def layers_of(weights):
+    "Linear layers under the names of a published state dict, for PEFT to find."
+    root = nn.Module()
+    for key in [k for k in weights if k.endswith(".weight") and weights[k].dim() == 2 and ".layers." in k]:
+        module = root
+        *path, leaf = key.removesuffix(".weight").split(".")
+        for name in path:
+            if not hasattr(module, name): module.add_module(name, nn.Module())
+            module = getattr(module, name)
+        layer = nn.Linear(*reversed(weights[key].shape), bias=f"{key.removesuffix('weight')}bias" in weights)
+        layer.weight.data = weights[key].clone()
+        module.add_module(leaf, layer)
+    return root
+
+# --- alone ---------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("init", ["pissa", "zero"])
+def test_a_fresh_adapter_changes_nothing(bundle, init):
+    before = scores(bundle)
+    add_lora(bundle.model, LoraConfig(rank=4, alpha=8, init=init))
+    torch.testing.assert_close(scores(bundle), before, atol=1e-5, rtol=1e-4)
+    kept = merge(bundle.model)
+    torch.testing.assert_close(scores(bundle), before, atol=1e-5, rtol=1e-4)
+    assert not adapters(bundle.model) and len(kept) == 12
+
+@pytest.mark.parametrize("init", ["pissa", "zero"])
+def test_merged_equals_unmerged(bundle, init):
+    before, weights = scores(bundle), deepcopy(bundle.model.state_dict())
+    add_lora(bundle.model, LoraConfig(rank=4, alpha=8, init=init))
+    stir(bundle.model)
+    apart = scores(bundle)
+    assert (apart - before).abs().max() > 1e-3
+    kept = merge(bundle.model)
+    torch.testing.assert_close(scores(bundle), apart, atol=1e-5, rtol=1e-4)
+    unmerge(bundle.model, kept)
+    assert all(torch.equal(v, weights[k]) for k, v in bundle.model.state_dict().items())
+
+def test_only_adapters_learn(bundle):
+    add_lora(bundle.model, LoraConfig(rank=4, targets=["attn.qkv", "ff.up"]))
+    frozen = {k: v.clone() for k, v in bundle.model.state_dict().items() if k.rpartition(".")[2] not in ("a", "b")}
+    opt = torch.optim.SGD([p for p in bundle.model.parameters() if p.requires_grad], 1e-2)
+    ids = torch.tensor([[1, 12, 40, 90]])
+    loss = bundle.model.cross_entropy(bundle.model.decode(ids, bundle.model.encode(torch.randn(1, 63*128))), ids)
+    loss.backward(); opt.step()
+    assert all(torch.equal(bundle.model.state_dict()[k], v) for k, v in frozen.items())
+    assert all(p.grad is not None and p.grad.any() for n, p in bundle.model.named_parameters() if n.endswith(".b"))
+
+@torch.no_grad()
+def test_cached_steps_equal_the_full_pass(bundle):
+    add_lora(bundle.model, LoraConfig(rank=4, alpha=8))
+    stir(bundle.model)
+    m, ids = bundle.model, torch.tensor([[1, 12, 40, 90, 7]])
+    encoded, cache = m.encode(torch.randn(1, 63*128)), m.new_cache(1)
+    steps = [m.prefill(ids[:, :3], encoded, cache), m.step(ids[:, 3], cache), m.step(ids[:, 4], cache)]
+    torch.testing.assert_close(torch.stack(steps, 1), m.decode(ids, encoded)[:, 2:], atol=1e-5, rtol=1e-4)
+
+# --- files ---------------------------------------------------------------------------------------------------------------
+
+def saved(bundle, folder, **how):
+    "A folder with adapters that do something, and the scores they give."
+    b = deepcopy(bundle)
+    add_lora(b.model, LoraConfig(rank=4, alpha=8))
+    stir(b.model)
+    save_lora(b, folder, **how)
+    return scores(b)
+
+def test_round_trip(bundle, tmp_path):
+    want = saved(bundle, tmp_path)
+    load_lora(bundle, tmp_path)
+    torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
+    merge(bundle.model)
+    torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
+
+@pytest.mark.parametrize("change, words", [({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "bias"),
+                                           ({"init_lora_weights": "olora"}, "olora")])
+def test_other_kinds_are_refused(bundle, tmp_path, change, words):
+    saved(bundle, tmp_path)
+    config = json.loads((tmp_path/"adapter_config.json").read_text())
+    (tmp_path/"adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=words): load_lora(bundle, tmp_path)
+
+def test_what_does_not_fit_is_refused(bundle, tmp_path):
+    saved(bundle, tmp_path, subfolders=["/gamemode=0/"])
+    assert json.loads((tmp_path/"mapperatorinator_lora_metadata.json").read_text()) == {"ckpt_subfolders": ["gamemode=0"], "format_version": 1}
+    with pytest.raises(UserError, match="for gamemode=0 of its model and this is the one for all modes"): load_lora(bundle, tmp_path)
+    saved(bundle, tmp_path)
+    other = new_bundle(SMALL, LanguageConfig(src_seq_len=64, tgt_seq_len=48, add_distances=True))
+    with pytest.raises(UserError, match="another vocabulary"): load_lora(other, tmp_path)
+    (tmp_path/"mapperatorinator_lora_base.json").write_text(json.dumps({"base_model": "OliBomby/Mapperatorinator-v30"}))
+    bundle.name = "v32"
+    with pytest.raises(UserError, match="not for 'v32'"): load_lora(bundle, tmp_path)
+
+def test_damaged_folders(bundle, tmp_path):
+    saved(bundle, tmp_path)
+    tensors = load_file(tmp_path/"adapter_model.safetensors")
+    save_file({k.replace("decoder", "nowhere"): v for k, v in tensors.items()}, tmp_path/"adapter_model.safetensors")
+    with pytest.raises(UserError, match="does not have"): load_lora(bundle, tmp_path)
+    (tmp_path/"adapter_model.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match="damaged"): load_lora(bundle, tmp_path)
+    (tmp_path/"adapter_model.safetensors").unlink()
+    with pytest.raises(UserError, match="adapter_model.safetensors missing"): load_lora(bundle, tmp_path)
+
+# --- PEFT ----------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("options", [dict(), dict(init_lora_weights="pissa"), dict(use_rslora=True),
+                                     dict(rank_pattern={"attn.out": 2}, alpha_pattern={"attn.qkv": 3})])
+def test_peft_to_us(bundle, tmp_path, options):
+    "What PEFT trained on our model gives the same scores here."
+    peft = pytest.importorskip("peft")
+    theirs = deepcopy(bundle)
+    theirs.model = peft.get_peft_model(theirs.model, peft.LoraConfig(r=4, lora_alpha=8, target_modules=["attn.qkv", "attn.out", "cross.kv"], **options))
+    stir(theirs.model)
+    theirs.model.save_pretrained(tmp_path)
+    theirs.model = theirs.model.base_model.model.eval()
+    load_lora(bundle, tmp_path)
+    torch.testing.assert_close(scores(bundle), scores(theirs), atol=1e-5, rtol=1e-4)
+
+def test_us_to_peft(bundle, tmp_path):
+    peft = pytest.importorskip("peft")
+    want = saved(bundle, tmp_path)
+    bundle.model = peft.PeftModel.from_pretrained(bundle.model, tmp_path).base_model.model.eval()
+    torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
+
+@pytest.mark.parametrize("version", ["v28", "v31", "v32"])
+@pytest.mark.parametrize("init", [True, "pissa"])
+def test_published_adapters(shared, tmp_path, version, init):
+    "An adapter that PEFT made on published layers, merged by PEFT and by us: the same weights; and saved by us, PEFT reads it back."
+    peft = pytest.importorskip("peft")
+    b = load_bundle(shared/"fixtures/checkpoints"/version)
+    weights = {k: v.clone() for k, v in to_published(b.model.state_dict(), b.model.c, b.published).items()}
+    theirs = peft.get_peft_model(layers_of(weights), peft.LoraConfig(r=4, lora_alpha=8, target_modules=PACKED if version == "v32" else SPLIT, init_lora_weights=init))
+    stir(theirs)
+    theirs.save_pretrained(tmp_path/"theirs")
+    done = load_lora(b, tmp_path/"theirs")
+    save_lora(b, tmp_path/"ours")
+    merge(b.model)
+    ours, merged = to_published(b.model.state_dict(), b.model.c, b.published), theirs.merge_and_unload().state_dict()
+    again = peft.PeftModel.from_pretrained(layers_of(weights), tmp_path/"ours").merge_and_unload().state_dict()
+    changed = [f"{name}.weight" for layer in done for name in published_modules(layer, "varwhisper" if version == "v32" else "whisper")]
+    assert len(changed) == {"v28": 24, "v31": 24, "v32": 14}[version]
+    for key in changed:
+        assert (ours[key] - weights[key]).abs().max() > 1e-3
+        torch.testing.assert_close(ours[key], merged[key], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(again[key], merged[key], atol=1e-5, rtol=1e-4)

@@ -1,0 +1,154 @@
+"Every setting of a request does something that can be seen, with the embedded model or without any."
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from mapperatorinator.audio import load_audio
+from mapperatorinator.config import GenerateConfig, LanguageConfig, compose, preset_names
+from mapperatorinator.core import UserError, demo_song
+from mapperatorinator.events import ContextType, EventType
+from mapperatorinator.generate import Sampling
+from mapperatorinator.osu.beatmap import Beatmap, read_osz
+from mapperatorinator.pipeline import File2File, Wish
+from mapperatorinator.prompt import request_ids
+from mapperatorinator.request import check_request, unheard
+from mapperatorinator.tokenizer import Tokenizer
+
+BASE = dict(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377, star_tries=0)
+
+@pytest.fixture(scope="module")
+def make(): return File2File("embedded", device="cpu")
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    "Five seconds of the demo song."
+    path = tmp_path_factory.mktemp("options")/"clip.wav"
+    soundfile.write(path, load_audio(demo_song())[8*16000:13*16000], 16000)
+    return path
+
+@pytest.fixture
+def run(make, clip, tmp_path):
+    "The map for some settings."
+    def run(**settings): return make(GenerateConfig(**BASE | dict(audio_path=str(clip), output_path=str(tmp_path)) | settings))
+    return run
+
+@pytest.fixture(scope="module")
+def usual(make, clip): return make(GenerateConfig(**BASE | dict(audio_path=str(clip))))
+
+FIELDS = [ # settings, and what they are seen in
+    (dict(hp_drain_rate=3.3), lambda b: b.hp == 3.3), (dict(circle_size=5.5), lambda b: b.cs == 5.5),
+    (dict(overall_difficulty=6.6), lambda b: b.od == 6.6), (dict(approach_rate=7.7), lambda b: b.ar == 7.7),
+    (dict(slider_multiplier=1.9), lambda b: b.slider_multiplier == 1.9), (dict(slider_tick_rate=2.), lambda b: b.tick_rate == 2),
+    (dict(title="A: B"), lambda b: b.title == "A: B"), (dict(artist="Some One"), lambda b: b.artist == "Some One"),
+    (dict(creator="Me"), lambda b: b.creator == "Me"), (dict(version="Mine"), lambda b: b.version == "Mine"),
+    (dict(source="A game"), lambda b: b.source == "A game"), (dict(tags="one two"), lambda b: b.metadata["Tags"].startswith("one two ")),
+    (dict(preview_time=1234), lambda b: b.preview_time == 1234), (dict(bpm=150.), lambda b: abs(b.timing_points[0].bpm - 150) < 1e-6),
+    (dict(offset=400.), lambda b: (b.timing_points[0].time - 400) % (60000/128) < 1),
+    (dict(start_time=2000), lambda b: b.hit_objects[0].time >= 1985), (dict(end_time=2500), lambda b: b.hit_objects[-1].time <= 2515),
+    (dict(output_type=["timing"]), lambda b: not b.hit_objects and b.timing_points)]
+
+@pytest.mark.parametrize("settings, seen", FIELDS, ids=[next(iter(s)) for s, _ in FIELDS])
+def test_seen_in_the_map(run, settings, seen): assert seen(run(**settings).beatmap)
+
+OTHER = [dict(seed=2), dict(temperature=1.4), dict(top_p=.3), dict(top_k=3), dict(do_sample=False), dict(difficulty=6),
+         dict(hitsounded=False), dict(guidance=2.), dict(lookback=.2), dict(lookahead=.3), dict(resnap_events=False), dict(year=2012)]
+
+@pytest.mark.parametrize("settings", OTHER, ids=[next(iter(s)) for s in OTHER])
+def test_makes_another_map(run, usual, settings):
+    if "lookback" in settings or "lookahead" in settings: settings = settings | dict(temperature=0., seed=3)
+    made = run(**settings).beatmap
+    text = lambda b: [(o.time, o.x, o.y, o.hitsound) for o in b.hit_objects]
+    if "lookback" in settings or "lookahead" in settings: assert made.hit_objects # five seconds are one window
+    else: assert text(made) != text(usual.beatmap)
+
+def test_time_bias_makes_sparser_maps(run, usual): assert run(time_bias=-3.).report["objects"] < usual.report["objects"] # the end comes sooner
+
+def test_parallel(make, tmp_path):
+    "Windows side by side give another map than one after the other, where there is more than one."
+    ask = GenerateConfig(**BASE | dict(audio_path=str(demo_song()), output_path=str(tmp_path), start_time=8000, end_time=22_000))
+    maps = [make(replace(ask, parallel=p)).beatmap for p in (False, True)]
+    times = [[o.time for o in b.hit_objects] for b in maps]
+    assert times[0] != times[1] and min(map(len, times)) > 5 and all(7985 <= t <= 22_015 for ts in times for t in ts)
+
+def test_spread_and_candidates(run):
+    made = run(difficulties=[1.5, 4.], candidates=2)
+    maps = read_osz(made.path).beatmaps.values()
+    assert [r.report["requested_stars"] for r in [*made.others, made]] == [1.5, 4.] and len({b.version for b in maps}) == 2
+    assert all("seed 1" in r.report["drafts"] and "seed 2" in r.report["drafts"] for r in [*made.others, made])
+
+def test_a_row_of_a_spread_is_the_map_alone(run):
+    both, alone = run(difficulties=[1.5, 3.]), run(difficulty=3.)
+    objects = lambda r: [(o.time, o.x, o.y) for o in r.beatmap.hit_objects]
+    assert objects(both) == objects(alone)
+
+def test_tries_until_the_stars_are_right(run):
+    first = run(difficulty=1.5, seed=4)
+    again = run(difficulty=1.5, seed=4, star_tries=3, star_tolerance=max(.1, first.miss / 2))
+    assert again.miss <= first.miss and "told" in again.report["drafts"]
+
+def test_osz_plot_and_background(run, tmp_path):
+    import matplotlib.pyplot as plt
+    plt.imsave(tmp_path/"b.png", np.zeros((4, 4)))
+    made = run(export_osz=True, plot=True, background=str(tmp_path/"b.png"))
+    assert made.png.exists() and made.path.suffix == ".osz" and "b.png" in __import__("zipfile").ZipFile(made.path).namelist()
+
+def test_reference_map(run, usual, tmp_path):
+    "Song, settings and beats come from the map; a range is written anew and the rest stays."
+    again = run(beatmap_path=str(usual.path), audio_path="", timing="reference", bpm=None, offset=None, circle_size=6.)
+    assert (again.beatmap.cs, again.beatmap.od) == (6., usual.beatmap.od)
+    assert again.report["bpm"] == usual.report["bpm"]
+    anew = run(beatmap_path=str(usual.path), add_to_beatmap=True, start_time=2000, end_time=3500, seed=9, bpm=None, offset=None, timing="auto")
+    out = lambda b: [o for o in map(str, b.hit_objects)]
+    assert out(Beatmap.read(usual.path)) == out(usual.beatmap) and anew.path != usual.path
+    keep = lambda b: [(o.time, o.x, o.y) for o in b.hit_objects if not 2000 <= o.time < 3500]
+    assert keep(anew.beatmap) == keep(usual.beatmap)
+
+def test_into_the_reference_map_itself(run, usual, tmp_path):
+    path = tmp_path/"mine.osu"
+    path.write_bytes(usual.path.read_bytes())
+    made = run(beatmap_path=str(path), add_to_beatmap=True, overwrite_reference_beatmap=True, start_time=2000, end_time=3500, seed=9, bpm=None,
+               offset=None, timing="auto")
+    assert made.path == path and path.read_bytes() != usual.path.read_bytes()
+    assert (tmp_path/"mine.osu.undo1").read_bytes() == usual.path.read_bytes()
+
+WORDS = [(dict(gamemode=1), EventType.GAMEMODE, 0), (dict(difficulty=6.), EventType.DIFFICULTY, 0), (dict(mapper_id=2), EventType.MAPPER, 0),
+         (dict(year=2015), EventType.YEAR, 0), (dict(hitsounded=False), EventType.HITSOUNDED, 0), (dict(circle_size=6.), EventType.CS, 0),
+         (dict(slider_multiplier=2.2), EventType.GLOBAL_SV, 0), (dict(keycount=7), EventType.MANIA_KEYCOUNT, 3),
+         (dict(hold_note_ratio=.5), EventType.HOLD_NOTE_RATIO, 3), (dict(scroll_speed_ratio=.5), EventType.SCROLL_SPEED_RATIO, 3)]
+
+@pytest.mark.parametrize("settings, word, mode", WORDS, ids=[next(iter(s)) for s, *_ in WORDS])
+def test_said_to_the_model(settings, word, mode):
+    "Wishes are words of the prompt, in languages that have them."
+    c, tok = LanguageConfig(), Tokenizer.from_config(LanguageConfig())
+    said = lambda **k: [tok.decode(i) for i in request_ids(tok, c, Wish.of(GenerateConfig(**dict(gamemode=mode) | k)).metadata(60_000))]
+    value = lambda events: [e.value for e in events if e.type is word]
+    if word is EventType.MAPPER: assert value(said(**settings)) # unknown to a table without mappers
+    else: assert value(said(**settings)) != value(said())
+
+def test_sampling_takes_the_dials():
+    s = Sampling.of(GenerateConfig(temperature=.5, timing_temperature=.2, mania_column_temperature=.3, taiko_hit_temperature=.4, top_p=.7, top_k=9,
+                                   do_sample=False, time_bias=1., guidance=1.5))
+    assert (s.temperature, s.timing_temperature, s.mania_column_temperature, s.taiko_hit_temperature, s.top_p, s.top_k, s.do_sample, s.time_bias,
+            s.guidance) == (.5, .2, .3, .4, .7, 9, False, 1., 1.5)
+
+def test_wishes_without_words_are_named(run): assert run(mapper_id=2, keycount=7).report["unheard"] == "mapper_id, keycount"
+
+@pytest.mark.parametrize("name", preset_names("generate"))
+def test_presets_compose(name):
+    c = compose(GenerateConfig, preset=name)
+    check_request(c, [0])
+    assert c.model == name and unheard(c, LanguageConfig()) == []
+
+BAD = [(dict(candidates=0), "candidates"), (dict(in_context=["map"]), "beatmap_path"), (dict(in_context=["x"]), "no context 'x'"),
+       (dict(output_type=["y"]), "no context 'y'"), (dict(add_to_beatmap=True), "beatmap_path"), (dict(overwrite_reference_beatmap=True), "add_to_beatmap"),
+       (dict(negative_descriptors=["a"]), "guidance"), (dict(num_beams=0), "num_beams"), (dict(timing="reference"), "beatmap_path"),
+       (dict(difficulties=[2., 2.]), "twice"), (dict(star_tolerance=0.), "star_tolerance"), (dict(beatmap_path="none.osu"), "none.osu"),
+       (dict(refiner="nowhere"), "nowhere"), (dict(timing="waltz"), "waltz")]
+
+@pytest.mark.parametrize("settings, word", BAD, ids=[next(iter(s)) for s, _ in BAD])
+def test_contradictions_are_one_sentence(run, settings, word):
+    given = dict(bpm=None, offset=None) if "timing" in settings else {}
+    with pytest.raises(UserError, match=word) as e: run(**given | settings)
+    assert "\n" not in str(e.value)
