@@ -91,7 +91,7 @@ class Case:
     def sampling(self):
         s = self.settings
         return Sampling(s["temperature"], s["timing_temperature"], s["mania_column_temperature"], s["taiko_hit_temperature"], s["top_p"], s["top_k"],
-                        s["do_sample"], time_bias=s.get("timeshift_bias", 0.), guidance=s["cfg_scale"], reference=True,
+                        s["do_sample"], s["num_beams"], s.get("timeshift_bias", 0.), s["cfg_scale"], reference=True,
                         inverted_guidance=(self.run["guidance_sign"] or "").startswith("reference"))
 
     def windows(self):
@@ -132,7 +132,6 @@ def tokens_equal(case, call, job, out, told):
     if case.settings["parallel"]: # one context after another there, each in a pass of its own here
         theirs = [until([*p, *ids][len(q):], set(job.stop)) for p, ids, q in zip(whole(call["prompt"]), theirs, job.prompts)]
     if theirs == ours: return True
-    if case.settings["num_beams"] > 1: return "beams are not searched"
     if any(gap <= TIE for gap in call["min_top2_gap"] or []): return "near tie"
     if "unequal" in case.name: return "a negative prompt of another length has its own padding"
     return told if isinstance(told, str) else False
