@@ -113,6 +113,15 @@ def test_guided_run(engine):
     guided = generate(engine, SAMPLES, [wish()], [1], sampling=Sampling(guidance=3.), negatives=[wish(cs=9.)])[0]
     assert guided.streams != plain.streams
 
+def test_beams(engine):
+    "A song can be searched instead of drawn, in every row for itself; windows stay whole, also side by side."
+    for parallel in (False, True):
+        run = lambda wishes, seeds: generate(engine, SAMPLES[:24000], wishes, seeds, sampling=Sampling(num_beams=2), parallel=parallel)
+        made = run([wish(), wish(cs=6.)], [1, 2])
+        assert made[1].streams == run([wish(cs=6.)], [2])[0].streams
+        s = made[0].streams[C.MAP]
+        assert len(s) and sum(map(len, whole_groups(s.events, False))) == len(s) and s.times == sorted(s.times)
+
 def test_trouble_is_seen():
     assert trouble(Written([7, 8] * 9, False)) == "stuck in a loop" and trouble(Written([1, 5, 2], True)) == "" and trouble(Written([1], False))
     assert not loops([1, 2, 3, 4])
@@ -238,4 +247,4 @@ def test_parity(shared):
     from parity import report
     total, equal, named, wrong, _ = report("generate", shared/"fixtures")
     assert not wrong, wrong[:5]
-    assert sum(total.values()) > 1200 and sum(named.values()) < 50
+    assert sum(total.values()) > 1200 and sum(named.values()) < 30
