@@ -192,7 +192,7 @@ class Bigram(Rule):
         self.table = torch.full((12, vocab), -torch.inf)
         self.table[8:, 8:12] = (3 * torch.randn(4, 4, generator=torch.Generator().manual_seed(seed))).log_softmax(-1)
     def reset(self, prompts): self.last = prompts[:, -1]
-    def update(self, ids): self.last = ids
+    def update(self, ids): self.last = ids.clamp(8, 11) # a line that is none may hold anything
     def __call__(self, scores): return self.table[self.last]
     def worth(self, ids): return sum(self.table[a, b].item() for a, b in zip([8, *ids], ids))
 
