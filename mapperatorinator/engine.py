@@ -188,12 +188,14 @@ class Job:
         each = self.stop if self.stop and not isinstance(self.stop[0], int) else [self.stop] * len(self.prompts)
         return [set(ids) for ids in each]
 
-    def stop_mask(self, vocab:int, device) -> Tensor: # (rows, vocab), true where a token ends a row
+    def stop_mask(self, vocab:int, device) -> Tensor: # (rows, vocab)
+        "True where a token ends a row."
         mask = torch.zeros(len(self.prompts), vocab, dtype=torch.bool)
         for row, ids in zip(mask, self.stops()): row[list(ids)] = True
         return mask.to(device)
 
-    def wide(self) -> Job: # as many rows as lines are searched
+    def wide(self) -> Job:
+        "As many rows as lines are searched."
         spread = lambda xs: [x for x in xs for _ in range(self.beams)]
         encoded = self.encoded if len(self.encoded.states) == 1 else self.encoded.rows(spread(range(len(self.prompts))))
         return replace(self, prompts=spread(self.prompts), encoded=encoded, negatives=self.negatives and spread(self.negatives))
@@ -437,8 +439,8 @@ class Beams:
     @property
     def left(self) -> int: return self.lines.shape[2] - self.at # tokens that may still be written
 
-    def write(self, scores:Tensor) -> tuple[Tensor, Tensor]: # (rows · beams, vocab) -> ids, and from which line each goes on: (rows · beams,) twice
-        "One more token for each line, and let the rules hear it."
+    def write(self, scores:Tensor) -> tuple[Tensor, Tensor]: # (rows · beams, vocab) -> (rows · beams,) twice
+        "One more token for each line, and let the rules hear it: the ids, and from which line each goes on."
         logs = self.judged(scores)
         order, self.at = logs + self.noise(), self.at + 1
         ends = self.stops | (self.limits <= self.at)[:, None]
@@ -450,7 +452,8 @@ class Beams:
 
 # %% ../nbs/51_engine.ipynb #e08d30af
 @patch
-def judged(self:Beams, scores:Tensor) -> Tensor: # (rows · beams, vocab) -> (rows, beams · vocab) log-probabilities of the longer lines
+def judged(self:Beams, scores:Tensor) -> Tensor: # (rows · beams, vocab) -> (rows, beams · vocab)
+    "Log-probabilities of all lines with a token more."
     scores = scores.log_softmax(-1)
     for rule in self.job.rules: scores = rule(scores)
     return (self.total[..., None] + scores.view(*self.total.shape, -1)).flatten(1)
@@ -478,8 +481,8 @@ def finish(self:Beams, logs:Tensor, order:Tensor, ends:Tensor): # (rows, beams �
     self.finished = torch.take_along_dim(torch.cat([self.finished, self.longer(at)], 1), kept[..., None], 1)
 
 @patch
-def go_on(self:Beams, logs:Tensor, order:Tensor) -> Tensor: # (rows, beams · vocab) twice, without what ends -> (rows, beams) places
-    "The lines that are kept, and whether it is worth while."
+def go_on(self:Beams, logs:Tensor, order:Tensor) -> Tensor: # (rows, beams · vocab) twice -> (rows, beams) places
+    "The lines that are kept, of those that do not end, and whether it is worth while."
     drawn = order.topk(2 * self.n).indices
     self.total, kept = logs.gather(1, drawn).topk(self.n)
     at, worst = drawn.gather(1, kept), self.worth[:, -1]

@@ -358,7 +358,8 @@ def grammar(self:Run, context:ContextType) -> Grammar|None:
 def batches(self:Run, rows:Sequence[Row]) -> list[list[Place]]:
     "What is written together: a window of all rows, or all windows of all rows in batches."
     if not self.parallel: return [[Place(r, w) for r in rows] for w in self.windows]
-    places, size = [Place(r, w) for w in self.windows for r in rows], max(self.engine.max_batch_size // self.sampling.num_beams, 1)
+    places = [Place(r, w) for w in self.windows for r in rows]
+    size = max(self.engine.max_batch_size // self.sampling.num_beams, 1)
     return [places[i:i + size] for i in range(0, len(places), size)]
 
 @patch
