@@ -5,7 +5,7 @@
 # %% ../nbs/51_engine.ipynb #7f466b96
 from __future__ import annotations
 import copy, time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Callable, Sequence
 
@@ -18,13 +18,14 @@ from .core import UserError, pick_device
 from .model.hub import Bundle
 from .model.layers import Cache, StaticCache, exchange, has_int8, in_int8
 from .model.mapper import Conditioning, Encoded, Mapper, Ruler
-from .rules import Guidance, Rule
+from .rules import NEVER, Guidance, Rule
 from .events import EventType
 from .tokenizer import PAD, Tokenizer
 
 # %% auto #0
 __all__ = ['LARGE', 'BUCKET', 'draw', 'best', 'Progress', 'Cancelled', 'tell', 'quick_bf16', 'numbers', 'in_numbers', 'Speed',
-           'Engine', 'Written', 'pad_left', 'Job', 'Neighbours', 'side_by_side', 'Pen', 'Echo', 'Guesser', 'Replay']
+           'Engine', 'Written', 'pad_left', 'Job', 'Neighbours', 'side_by_side', 'Pen', 'Echo', 'Guesser', 'Replay',
+           'Beams']
 
 # %% ../nbs/51_engine.ipynb #b62f0a7e
 def draw(
@@ -176,6 +177,9 @@ class Job:
     max_new: int|None = None                # tokens per row; None: all that fit the model
     negatives: list[list[int]]|None = None  # prompts to lead away from
     guidance: float = 1.                    # how far, when there are any
+    beams: int = 1                          # lines searched at once in each row; 1: none
+    length_penalty: float = 1.              # a line is worth its log-probability / length ** this
+    early_stopping: bool = False            # search no longer than until `beams` lines have ended
 
     def limits(self, most:int) -> list[int]: # tokens each row may write
         return [max(min(most - len(p), self.max_new or most), 0) for p in self.prompts]
@@ -183,6 +187,18 @@ class Job:
     def stops(self) -> list[set[int]]: # what ends each row
         each = self.stop if self.stop and not isinstance(self.stop[0], int) else [self.stop] * len(self.prompts)
         return [set(ids) for ids in each]
+
+    def stop_mask(self, vocab:int, device) -> Tensor: # (rows, vocab)
+        "True where a token ends a row."
+        mask = torch.zeros(len(self.prompts), vocab, dtype=torch.bool)
+        for row, ids in zip(mask, self.stops()): row[list(ids)] = True
+        return mask.to(device)
+
+    def wide(self) -> Job:
+        "As many rows as lines are searched."
+        spread = lambda xs: [x for x in xs for _ in range(self.beams)]
+        encoded = self.encoded if len(self.encoded.states) == 1 else self.encoded.rows(spread(range(len(self.prompts))))
+        return replace(self, prompts=spread(self.prompts), encoded=encoded, negatives=self.negatives and spread(self.negatives))
 
     def noise(self, steps:int, device) -> Tensor|None: # (rows, steps), NaN in greedy rows
         "The random numbers of every row."
@@ -193,11 +209,20 @@ class Job:
 # %% ../nbs/51_engine.ipynb #44fae389
 class Neighbours(Rule):
     "Groups of rows, each under its own rules."
-    def __init__(self, groups:Sequence[tuple[slice, list[Rule]]]): self.groups = groups # which rows, their rules
+    def __init__(self, groups:Sequence[tuple[slice, list[Rule]]]): self.told = self.groups = groups # which rows, their rules
 
     def reset(self, prompts:Tensor):
+        self.groups = self.told
         for rows, rules in self.groups:
             for rule in rules: rule.reset(prompts[rows])
+
+    def reorder(self, index:Tensor): # rows of a group stay together
+        groups, end = [], 0
+        for rows, rules in self.groups:
+            mine = index[(index >= rows.start) & (index < rows.stop)] - rows.start
+            for rule in rules: rule.reorder(mine)
+            groups.append((slice(end, end := end + len(mine)), rules))
+        self.groups = groups
 
     def update(self, ids:Tensor):
         for rows, rules in self.groups:
@@ -212,12 +237,13 @@ class Neighbours(Rule):
 
 def side_by_side(jobs:Sequence[Job]) -> Job: # without negatives
     "Several jobs as one, each with its own rules; rows keep their order."
-    if any(j.negatives or j.max_new != jobs[0].max_new for j in jobs): raise ValueError("Jobs with negatives or other lengths go alone.")
+    if any(j.negatives or (j.max_new, j.beams) != (jobs[0].max_new, jobs[0].beams) for j in jobs):
+        raise ValueError("Jobs with negatives, other lengths or other beams go alone.")
     ends = np.cumsum([len(j.prompts) for j in jobs])
     groups = [(slice(end - len(j.prompts), end), j.rules) for j, end in zip(jobs, ends.tolist())]
     wide = [j.encoded if len(j.encoded.states) == len(j.prompts) else j.encoded.rows([0] * len(j.prompts)) for j in jobs]
     return Job([p for j in jobs for p in j.prompts], Encoded.cat(wide), [Neighbours(groups)], [ids for j in jobs for ids in j.stops()],
-               [g for j in jobs for g in j.generators or [None] * len(j.prompts)], jobs[0].max_new)
+               [g for j in jobs for g in j.generators or [None] * len(j.prompts)], jobs[0].max_new, beams=jobs[0].beams)
 
 # %% ../nbs/51_engine.ipynb #fb47618a
 class Pen:
@@ -230,9 +256,7 @@ class Pen:
         self.out = torch.zeros(len(limits), max(limits), dtype=torch.long, device=device)
         self.limits = torch.tensor(limits, device=device)
         self.ended = self.limits <= 0
-        self.stops = torch.zeros(len(limits), vocab, dtype=torch.bool)
-        for row, ids in zip(self.stops, job.stops()): row[list(ids)] = True
-        self.stops = self.stops.to(device)
+        self.stops = job.stop_mask(vocab, device)
         for rule in self.rules: rule.reset(prompts)
 
     @property
@@ -334,7 +358,8 @@ class Replay:
 def generate(self:Engine, job:Job, cancel:Callable|None=None) -> list[Written]:
     "Write all rows of a job. `cancel`: asked now and then; true stops the work."
     begun, limits = time.perf_counter(), job.limits(self.language.tgt_seq_len)
-    out = self._write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
+    write = self._write if job.beams == 1 else self._search
+    out = write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
     rows = self._cut(out.tolist(), limits, job.stops())
     s = self.speed
     s.tokens, s.seconds, s.runs = s.tokens + sum(len(r.ids) for r in rows), s.seconds + time.perf_counter() - begun, s.runs + 1
@@ -395,3 +420,87 @@ def _read(self:Engine, job:Job, prompts:Tensor, steps:int) -> tuple[Tensor, Cach
         prompts, encoded = both, encoded if len(encoded.states) == 1 else encoded.rows([*range(len(job.prompts))] * 2)
     cache = self.cache(len(prompts), prompts.shape[1] + steps + self.guess)
     return self.model.prefill(prompts, encoded, cache).float(), cache
+
+# %% ../nbs/51_engine.ipynb #4db91ab4
+class Beams:
+    "The likeliest lines of each row while they are written."
+    def __init__(self, job:Job, prompts:Tensor, limits:list[int], vocab:int): # prompts: left-padded; vocab: ids that can be drawn
+        self.job, self.n, self.vocab, self.at, rows, device = job, job.beams, vocab, 0, len(limits), prompts.device
+        self.lines = torch.zeros(rows, self.n, max(limits), dtype=torch.long, device=device)
+        self.total = torch.full((rows, self.n), NEVER, device=device) # log-probability of each line
+        self.finished, self.worth = self.lines, self.total            # the best that have ended, and their mean log-probability
+        self.total = self.total.index_fill(1, torch.tensor([0], device=device), 0) # at first all lines are the same one
+        self.limits, self.stops = torch.tensor(limits, device=device), job.stop_mask(vocab, device).repeat(1, self.n)
+        self.ended, self.first = self.limits <= 0, self.n * torch.arange(rows, device=device)[:, None]
+        for rule in job.rules:
+            rule.reset(prompts)
+            rule.reorder(torch.arange(rows, device=device).repeat_interleave(self.n))
+
+    @property
+    def left(self) -> int: return self.lines.shape[2] - self.at # tokens that may still be written
+
+    def write(self, scores:Tensor) -> tuple[Tensor, Tensor]: # (rows · beams, vocab) -> (rows · beams,) twice
+        "One more token for each line, and let the rules hear it: the ids, and from which line each goes on."
+        logs = self.judged(scores)
+        order, self.at = logs + self.noise(), self.at + 1
+        ends = self.stops | (self.limits <= self.at)[:, None]
+        self.finish(logs, order, ends)
+        at = self.go_on(logs.masked_fill(ends, NEVER), order.masked_fill(ends, NEVER))
+        ids, index = (at % self.vocab).flatten(), (self.first + at // self.vocab).flatten()
+        for rule in self.job.rules: rule.reorder(index); rule.update(ids)
+        return ids, index
+
+# %% ../nbs/51_engine.ipynb #e08d30af
+@patch
+def judged(self:Beams, scores:Tensor) -> Tensor: # (rows · beams, vocab) -> (rows, beams · vocab)
+    "Log-probabilities of all lines with a token more."
+    scores = scores.log_softmax(-1)
+    for rule in self.job.rules: scores = rule(scores)
+    return (self.total[..., None] + scores.view(*self.total.shape, -1)).flatten(1)
+
+@patch
+def noise(self:Beams) -> Tensor: # (rows, beams · vocab), zero in greedy rows
+    "Gumbel noise from each row's own generator."
+    size = self.n * self.vocab
+    draw = lambda g: torch.zeros(size) if g is None else -torch.empty(size).exponential_(generator=g).log()
+    return torch.stack([draw(g) for g in self.job.generators or [None] * len(self.limits)]).to(self.limits.device)
+
+@patch
+def longer(self:Beams, at:Tensor) -> Tensor: # (rows, some) places among `judged` -> (rows, some, steps)
+    lines = torch.take_along_dim(self.lines, (at // self.vocab)[..., None], 1)
+    lines[..., self.at - 1] = at % self.vocab
+    return lines
+
+@patch
+def finish(self:Beams, logs:Tensor, order:Tensor, ends:Tensor): # (rows, beams · vocab) each
+    "Of the first lines in order, those that end."
+    at = order.topk(self.n).indices
+    worth = logs.gather(1, at) / self.at ** self.job.length_penalty
+    worth = worth.masked_fill(~ends.gather(1, at) | self.ended[:, None], NEVER)
+    self.worth, kept = torch.cat([self.worth, worth], 1).topk(self.n)
+    self.finished = torch.take_along_dim(torch.cat([self.finished, self.longer(at)], 1), kept[..., None], 1)
+
+@patch
+def go_on(self:Beams, logs:Tensor, order:Tensor) -> Tensor: # (rows, beams · vocab) twice -> (rows, beams) places
+    "The lines that are kept, of those that do not end, and whether it is worth while."
+    drawn = order.topk(2 * self.n).indices
+    self.total, kept = logs.gather(1, drawn).topk(self.n)
+    at, worst = drawn.gather(1, kept), self.worth[:, -1]
+    self.lines = self.longer(at)
+    hopeless = self.total[:, 0] / self.at ** self.job.length_penalty <= worst
+    self.ended = self.ended | hopeless | (worst > NEVER if self.job.early_stopping else False)
+    return at
+
+# %% ../nbs/51_engine.ipynb #53bc0182
+@patch
+def _search(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tensor: # (rows, steps)
+    "The best line of each row."
+    wide, prompts = job.wide(), pad_left(job.prompts, self.device)
+    scores, cache = self._read(wide, prompts.repeat_interleave(job.beams, 0), max(limits))
+    beams = Beams(job, prompts, limits, self.tokenizer.vocab_out)
+    while True:
+        if cancel is not None and beams.at % 16 == 0 and cancel(): raise Cancelled
+        ids, index = beams.write(Guidance(job.guidance)(scores) if job.negatives else scores)
+        if not beams.left or beams.at % self.every == 0 and bool(beams.ended.all()): return beams.finished[:, 0]
+        cache.reorder(torch.cat([index, index + len(index)]) if job.negatives else index)
+        scores = self._step(ids[:, None], cache, bool(job.negatives))[:, 0]

@@ -47,6 +47,7 @@ class Sampling:
     top_p: float = GenerateConfig.top_p
     top_k: int = GenerateConfig.top_k                # 0: all
     do_sample: bool = GenerateConfig.do_sample
+    num_beams: int = GenerateConfig.num_beams        # lines searched at once; 1: none
     time_bias: float = 0.            # added to the scores of times
     guidance: float = 1.             # classifier-free guidance; 1: none
     grammar: bool = True             # only well-formed groups
@@ -260,7 +261,8 @@ def job(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None, attempt:i
     guided = s.guidance != 1 and any(p.row.negative for p in places)
     return Job(self.prompts(places, k), self.heard(places), rules, stop_ids(e.tokenizer, context, back, ahead),
                None if s.greedy(context) else [generator(p.row.seed, context, p.window.index, attempt) for p in places],
-               negatives=self.prompts(places, k, True) if guided else None, guidance=s.towards())
+               negatives=self.prompts(places, k, True) if guided else None, guidance=s.towards(),
+               beams=s.num_beams)
 
 @patch
 def structure(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None) -> tuple[Grammar|None, Columns|None]:
@@ -356,7 +358,8 @@ def grammar(self:Run, context:ContextType) -> Grammar|None:
 def batches(self:Run, rows:Sequence[Row]) -> list[list[Place]]:
     "What is written together: a window of all rows, or all windows of all rows in batches."
     if not self.parallel: return [[Place(r, w) for r in rows] for w in self.windows]
-    places, size = [Place(r, w) for w in self.windows for r in rows], self.engine.max_batch_size
+    places = [Place(r, w) for w in self.windows for r in rows]
+    size = max(self.engine.max_batch_size // self.sampling.num_beams, 1)
     return [places[i:i + size] for i in range(0, len(places), size)]
 
 @patch
@@ -502,7 +505,8 @@ def generate(
     run = Run(engine, windows, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
               lookahead * c.window_ms, progress, cancel, Loudness(samples, c.sample_rate), parallel)
     for k in range(len(template.outputs)): run.context(k)
-    low, high = start_time or -np.inf, min(np.inf if end_time is None else end_time, len(samples) * 1000 / c.sample_rate)
+    low, song = start_time or -np.inf, np.inf if sampling.reference else len(samples) * 1000 / c.sample_rate
+    high = min(np.inf if end_time is None else end_time, song)
     done = {g.type for g in given if g.finished}
     trim = lambda t, s: s if t in done else (trim_events if sampling.reference else within)(s, c.types_first, low, high)
     return [Generated({t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata) for r in rows]

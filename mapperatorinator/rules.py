@@ -26,6 +26,13 @@ NEVER = float("-inf") # score of a token that cannot be drawn
 # %% ../nbs/50_rules.ipynb #8a49be58
 class Rule:
     "One change to the scores of the next token. This one changes nothing; others inherit."
+    per_row: tuple[str, ...] = () # what is remembered of each row: names of tensors (rows, …) or None
+
+    def reorder(self, index:Tensor): # (new rows,)
+        "Rows go on as copies of others, or become more."
+        for name in self.per_row:
+            if (kept := getattr(self, name)) is not None: setattr(self, name, kept[index])
+
     def reset(self, prompts:Tensor): "Start anew: (rows, length) prompts, left-padded with 0."
     def update(self, ids:Tensor): "Hear what was drawn: (rows,)."
     def __call__(self, scores:Tensor) -> Tensor: return scores # (rows, vocab) -> (rows, vocab), possibly in place
@@ -46,17 +53,20 @@ def last_times(
 # %% ../nbs/50_rules.ipynb #69b00de3
 class MonotonicTime(Rule):
     "Times do not go back."
+    per_row = ("last",)
+
     def __init__(self, tokenizer:Tokenizer):
         self.tokenizer, (self.start, self.end) = tokenizer, tokenizer.range(_E.TIME_SHIFT)
         self.values = torch.arange(self.end - self.start)
-        self.opening = torch.tensor([SOS, *tokenizer.context_sos.values()])
+        self.opens = torch.zeros(tokenizer.vocab_in, dtype=torch.bool)
+        self.opens[[SOS, *tokenizer.context_sos.values()]] = True
 
     def reset(self, prompts:Tensor):
-        self.values, self.opening = self.values.to(prompts.device), self.opening.to(prompts.device)
+        self.values, self.opens = self.values.to(prompts.device), self.opens.to(prompts.device)
         self.last = last_times(prompts, self.tokenizer)
 
     def update(self, ids:Tensor):
-        before = self.last.masked_fill((ids[:, None] == self.opening).any(1), -1)
+        before = self.last.masked_fill(self.opens[ids], -1)
         self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, before)
 
     def __call__(self, scores:Tensor) -> Tensor:
@@ -77,6 +87,8 @@ class LookBack(Rule):
 # %% ../nbs/50_rules.ipynb #b202dacc
 class LookBackShare(Rule):
     "What the look-back would have got goes to the end of the window (types-first languages)."
+    per_row = ("ended", "after_type")
+
     def __init__(self, tokenizer:Tokenizer, ms:float): # ms: length of the look-back
         self.tokenizer, self.start = tokenizer, tokenizer.id(_E.TIME_SHIFT)
         self.end, self.ends = self.start + int(ms / 10), [EOS, *tokenizer.context_eos.values()]
@@ -123,6 +135,8 @@ class Temperature(Rule):
 # %% ../nbs/50_rules.ipynb #2b5140fe
 class ConditionalTemperature(Rule):
     "A temperature that depends on a recent token."
+    per_row = ("recent",)
+
     def __init__(self,
         temperature:float,                            # when no case holds
         cases:Sequence[tuple[int, Tensor, float]]=(), # how many tokens back, (vocab_in,) which tokens, temperature
@@ -324,6 +338,8 @@ def _states(self:Machine, homes:list[int]):
 # %% ../nbs/50_rules.ipynb #c326c30f
 class Grammar(Rule):
     "Only tokens that continue or complete a legal group."
+    per_row = ("state",)
+
     def __init__(self, tokenizer:Tokenizer, lines:list[Line], types_first:bool=False, context:ContextType=_C.MAP): # context: whose end it is
         self.tokenizer, self.lines, self.types_first = tokenizer, lines, types_first
         self.machine, self.time = Machine(lines, types_first), MonotonicTime(tokenizer)
@@ -352,6 +368,11 @@ def reset(self:Grammar, prompts:Tensor):
     for name in ("kind", "goto", "illegal", "between", "later", "resort"): setattr(self, name, getattr(self, name).to(d))
     self.time.reset(prompts)
     self.state = torch.tensor([self.machine.roots[name] for name in self.open or ["free"] * len(prompts)], device=d)
+
+@patch
+def reorder(self:Grammar, index:Tensor):
+    Rule.reorder(self, index)
+    self.time.reorder(index)
 
 @patch
 def update(self:Grammar, ids:Tensor):
@@ -383,6 +404,8 @@ _NOTE, _HOLD, _END, _SUSTAIN = 1, 2, 3, 4 # what happens in a column
 
 class Columns(Rule):
     "Each mania column holds one thing at a time. Used beside the grammar."
+    per_row = ("keys", "held", "touched", "last", "kind", "column", "now")
+
     def __init__(self, grammar:Grammar, keys:Sequence[int], held:Sequence[Sequence[int]]): # per row: columns of the map; columns held
         self.grammar, tok = grammar, grammar.tokenizer
         (self.start, self.end), self.times = tok.range(_E.MANIA_COLUMN), tok.range(_E.TIME_SHIFT)

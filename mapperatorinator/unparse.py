@@ -46,7 +46,7 @@ def event_times(
 ) -> list[int]:
     "The time of every event, in ms."
     times, floating = _running(events, known, types_first), False
-    now = (times[-1] if events else 0) if end is None else end
+    now = 0 if types_first or not events else times[-1] if end is None else end
     n, step = len(events), 1 if types_first else -1
     for i in range(n)[::step]:
         kind = events[i].type

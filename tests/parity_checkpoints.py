@@ -1,17 +1,19 @@
 """The checkpoints family of `parity.py`: published models (tiny, random weights) against what the reference computes with them.
 
-`frames`, `ids` and conditioning go in; mel, encoder states, logits, loss and four ways of writing come out. The loops below are oracles: they
-follow transformers' `generate` and the reference's processors step by step, on top of our `prefill` and `step`."""
+`frames`, `ids` and conditioning go in; mel, encoder states, logits, loss and four ways of writing come out. The loop below is an oracle: it
+follows transformers' `generate` and the reference's processors step by step, on top of our `prefill` and `step`."""
 from __future__ import annotations
 
 import numpy as np
 import torch
 from safetensors import safe_open
 
+from mapperatorinator.engine import Engine, Job
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.model.mapper import Conditioning
 from mapperatorinator.model.published import to_published
+from mapperatorinator.rules import Rule
 from mapperatorinator.tokenizer import EOS, SOS
 
 TOLERANCE = 1e-4
@@ -96,32 +98,19 @@ def write(bundle, prompts, encoded, longest, sample=False, against=None):
         if done.all() or ids.shape[1] == longest: return ids
         scores = model.step(new if against is None else new.repeat(2), cache)
 
-def reorder(cache, rows):
-    "A cache whose rows are others of its rows."
-    for kept in (cache.k, cache.v): kept.copy_(kept[:, rows].clone())
-    cache.real, cache.now = cache.real[rows], cache.now[rows]
+class Told(Rule):
+    "The reference's changes as a rule. What they remember stays in its place when lines change theirs, as there."
+    def __init__(self, bundle): self.bundle = bundle
+    def reset(self, prompts): self.lines, self.process = prompts, Processors(self.bundle, prompts)
+    def reorder(self, index): self.lines = self.lines[index]
+    def update(self, ids): self.lines = torch.cat([self.lines, ids[:, None]], 1)
+    def __call__(self, scores): return self.process(self.lines, scores)
 
 def beams(bundle, prompt, encoded, longest, n=2):
-    "transformers' beam search (length penalty 1, no early stopping), the state of the processors not reordered."
-    model, length = bundle.model, prompt.shape[1]
-    running, total, finished, best = prompt.repeat(n, 1), torch.tensor([0.] + [-1e9] * (n - 1)), prompt.repeat(n, 1), torch.full((n,), -1e9)
-    process, cache = Processors(bundle, running), model.new_cache(n, longest)
-    scores, ended = model.prefill(running, encoded, cache), torch.zeros(n, dtype=torch.bool)
-    for at in range(length, longest):
-        logs = process(running, scores.float().log_softmax(-1)) + total[:, None]
-        top, flat = logs.flatten().topk(max(2, 1 + len(process.stops)) * n)
-        source, token = flat // logs.shape[1], flat % logs.shape[1]
-        lines = torch.cat([running[source], token[:, None]], 1)
-        stop = torch.tensor([t in process.stops or at + 1 == longest for t in token.tolist()])
-        lined = torch.where(stop & (torch.arange(len(top)) < n), top / (at + 1 - length), -1e9)
-        pool = torch.cat([best, lined]).topk(n)
-        finished = torch.cat([torch.nn.functional.pad(finished, (0, 1)), lines])[pool.indices]
-        best, ended = pool.values, torch.cat([ended, stop])[pool.indices]
-        total, keep = (top - 1e9 * stop).topk(n)
-        running, source = lines[keep], source[keep]
-        if ended.all() and total[0] / (at + 1 - length) <= best.min(): break
-        if at + 1 < longest: reorder(cache, source); scores = model.step(running[:, -1], cache)
-    return finished[:1]
+    "The line that our engine's beam search finds."
+    job = Job(prompt.tolist(), encoded, [Told(bundle)], sorted(Processors(bundle, prompt).stops), max_new=longest - prompt.shape[1], beams=n)
+    written, = Engine(bundle, "cpu").generate(job)
+    return torch.cat([prompt, torch.tensor([written.ids])], 1)
 
 def count(path):
     "Tensors in a safetensors file."

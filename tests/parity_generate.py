@@ -2,6 +2,7 @@
 from __future__ import annotations
 import gzip
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from mapperatorinator.audio import load_audio
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.engine import Engine, Speed, Written
-from mapperatorinator.events import ContextType, EventStream, EventType
+from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.generate import Sampling, contexts_of, generate as write
 from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.model.mapper import Encoded
@@ -90,7 +91,7 @@ class Case:
     def sampling(self):
         s = self.settings
         return Sampling(s["temperature"], s["timing_temperature"], s["mania_column_temperature"], s["taiko_hit_temperature"], s["top_p"], s["top_k"],
-                        s["do_sample"], time_bias=s.get("timeshift_bias", 0.), guidance=s["cfg_scale"], reference=True,
+                        s["do_sample"], s["num_beams"], s.get("timeshift_bias", 0.), s["cfg_scale"], reference=True,
                         inverted_guidance=(self.run["guidance_sign"] or "").startswith("reference"))
 
     def windows(self):
@@ -131,32 +132,34 @@ def tokens_equal(case, call, job, out, told):
     if case.settings["parallel"]: # one context after another there, each in a pass of its own here
         theirs = [until([*p, *ids][len(q):], set(job.stop)) for p, ids, q in zip(whole(call["prompt"]), theirs, job.prompts)]
     if theirs == ours: return True
-    if case.settings["num_beams"] > 1: return "beams are not searched"
     if any(gap <= TIE for gap in call["min_top2_gap"] or []): return "near tie"
     if "unequal" in case.name: return "a negative prompt of another length has its own padding"
     return told if isinstance(told, str) else False
 
 def pixels(case, events):
-    "Events with positions as the reference returns them: in pixels, one axis after the other."
-    c, out, keys = case.language, [], case.run["generation_config"]["keycount"]
+    "Objects with positions as the reference returns them: in pixels, one axis after the other."
+    c, out, g = case.language, [], case.run["generation_config"]
     for e, after in zip(events, [*events[1:], None]):
         if e.type is E.POS: places = place_of(c, e.value, after.value if after and after.type is E.POS_REFINE else None)
-        elif e.type is E.MANIA_COLUMN: places = column_place(e.value, keys)
-        elif e.type in (E.POS_X, E.POS_Y): out.append((e.type.value, e.value * c.position_precision)); continue
-        else:
-            if e.type is not E.POS_REFINE: out.append((e.type.value, e.value))
-            continue
+        elif e.type is E.MANIA_COLUMN and g["gamemode"] == 3: places = column_place(e.value, g["keycount"])
+        else: places, out = (), [*out, (e.type.value, e.value * (c.position_precision if e.type in (E.POS_X, E.POS_Y) else 1))]
         out += zip(("pos_x", "pos_y"), map(int, places))
     return out
+
+def around(case):
+    "Objects of the map that is added to, before and after the range."
+    exact = replace(case.language, position_precision=1, position_split_axes=True, position_refinement=None)
+    old, start, end = Parser(exact).map_events(case.beatmap), case.settings["start_time"], case.settings.get("end_time")
+    said = lambda s: [(e.type.value, e.value) for e in s.events]
+    return said(old.between(-1e9, start)), said(old.between(end + 1, 1e9)) if end else []
 
 def events_equal(case, types, step, made):
     "(context, equal) for what a pass returns."
     for name, theirs in zip(step["out_context"], step["results"]):
-        s = made.streams[C(name)]
-        if case.adds and C(name) is C.MAP: # put into the map again, by events
-            old, start, end = Parser(case.language).map_events(case.beatmap), case.settings["start_time"], case.settings.get("end_time")
-            s = EventStream([*old.between(-1e9, start).events, *s.events, *(old.between(end + 1, 1e9).events if end else [])], [])
-        yield name, [(types[t], v) for t, v in zip(theirs["type"], theirs["value"])] == pixels(case, s.events)
+        events, is_map = made.streams[C(name)].events, name == "map"
+        ours = pixels(case, events) if is_map else [(e.type.value, e.value) for e in events]
+        before, after = around(case) if case.adds and is_map else ([], [])
+        yield name, [(types[t], v) for t, v in zip(theirs["type"], theirs["value"])] == before + ours + after
 
 def compare(case, types, engine):
     "All comparisons of a stored run with ours; what follows on a difference that has a name is not told apart from it."

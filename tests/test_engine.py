@@ -1,4 +1,6 @@
 "The engine: cached steps equal full passes, rows are independent, nothing malformed leaves the grammar."
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.model.hub import Bundle, load_bundle, new_bundle
 from mapperatorinator.model.layers import has_int8
 from mapperatorinator.prompt import Context, Metadata, build
-from mapperatorinator.rules import Grammar, MonotonicTime, Temperature, TopK, TopP, lines_of
+from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, lines_of
 from mapperatorinator.tokenizer import SOS
 from mapperatorinator.windows import cut, plan
 
@@ -182,3 +184,59 @@ def test_guesses_come_true():
     job = lambda: Job([told], heard, [Grammar(bundle.tokenizer, lines), Temperature(.9), TopP(.9)], (), generators(3), 200)
     assert guessing.generate(job()) == plain.generate(job())
     assert guessing.speed.passes < .9 * plain.speed.passes
+
+class Bigram(Rule):
+    "A toy language instead of the model's: four tokens, each likely after some."
+    per_row = ("last",)
+    def __init__(self, seed, vocab):
+        self.table = torch.full((12, vocab), -torch.inf)
+        self.table[8:, 8:12] = (3 * torch.randn(4, 4, generator=torch.Generator().manual_seed(seed))).log_softmax(-1)
+    def reset(self, prompts): self.last = prompts[:, -1]
+    def update(self, ids): self.last = ids.clamp(8, 11) # a line that is none may hold anything
+    def __call__(self, scores): return self.table[self.last]
+    def worth(self, ids): return sum(self.table[a, b].item() for a, b in zip([8, *ids], ids))
+
+def test_beams_find_likelier_lines(engine, heard):
+    "Greedy is no better than four beams, those no better than all lines; as many beams as there are lines find the best of all."
+    gains = []
+    for seed in range(6):
+        toy = Bigram(seed, engine.tokenizer.vocab_out)
+        greedy, four, all = (toy.worth(engine.generate(Job([[SOS, 8]], heard.rows([0]), [toy], (), max_new=4, beams=n))[0].ids) for n in (1, 4, 64))
+        assert greedy <= four + 1e-6 and all == pytest.approx(max(map(toy.worth, product(range(8, 12), repeat=4))))
+        gains.append(four - greedy)
+    assert max(gains) > .1
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_rows_search_alone(engine, heard, drawn):
+    ps, tok = prompts(engine.tokenizer), engine.tokenizer
+    rules, seeds = [MonotonicTime(tok), TopK(50)], lambda *s: generators(*s) if drawn else None
+    together = engine.generate(Job(ps, heard, rules, (2, 6), seeds(1, 2, 3), 20, beams=3))
+    for i, p in enumerate(ps): assert engine.generate(Job([p], heard.rows([i]), rules, (2, 6), seeds(i + 1), 20, beams=3)) == [together[i]]
+    others = engine.generate(Job(ps, heard, rules, (2, 6), seeds(4, 5, 6), 20, beams=3))
+    assert (others != together) == drawn
+
+def test_beams_keep_the_rules(engine, heard):
+    "Each line keeps its own state of the grammar and of time, whatever line it went on from."
+    tok = engine.tokenizer
+    grammar = Grammar(tok, lines_of(language, C.MAP, 0))
+    start = [SOS, tok.context_sos[C.MAP]]
+    for w in engine.generate(Job([start] * 3, heard, [grammar, TopP(.9)], (2, tok.context_eos[C.MAP]), generators(1, 2, 3), 40, beams=3)):
+        rule, at = Grammar(tok, lines_of(language, C.MAP, 0)), torch.tensor([start])
+        rule.reset(at)
+        for id in w.ids:
+            assert torch.isfinite(rule(torch.zeros(1, tok.vocab_out))[0, id])
+            rule.update(torch.tensor([id]))
+        assert len(w.ids) > 5
+
+def test_beams_end(engine, heard):
+    "Limits hold for each row, an early stop ends the search sooner or as soon, and the listener can stop it."
+    ps = [[SOS] * 120, [SOS, 5]]
+    out = engine.generate(Job(ps, heard.rows([0]), stop=(), max_new=20, beams=2))
+    assert [(len(w.ids), w.stopped) for w in out] == [(8, False), (20, False)]
+    passes = []
+    for early in (False, True):
+        before = engine.speed.passes
+        engine.generate(Job(ps, heard.rows([0]), stop=range(300), max_new=20, beams=2, early_stopping=early))
+        passes.append(engine.speed.passes - before)
+    assert passes[1] <= passes[0]
+    with pytest.raises(Cancelled): engine.generate(Job(ps, heard.rows([0]), beams=2), cancel=lambda: True)

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from mapperatorinator.config import LanguageConfig, ModelConfig, compose
+from mapperatorinator.core import UserError
 from mapperatorinator.engine import Cancelled, Engine, Written
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
-from mapperatorinator.generate import MARKS, Sampling, encode_song, generate, keep_until, loops, trouble, whole_groups, within
+from mapperatorinator.generate import (MARKS, LULL, Loudness, Sampling, contexts_of, encode_song, generate, held_columns, keep_until, loops, opposite, rejoin,
+                                       trouble, whole_groups, within)
 from mapperatorinator.model.hub import new_bundle
-from mapperatorinator.osu.beatmap import TimingPoint
+from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.unparse import groups, to_hit_objects
@@ -111,6 +113,15 @@ def test_guided_run(engine):
     guided = generate(engine, SAMPLES, [wish()], [1], sampling=Sampling(guidance=3.), negatives=[wish(cs=9.)])[0]
     assert guided.streams != plain.streams
 
+def test_beams(engine):
+    "A song can be searched instead of drawn, in every row for itself; windows stay whole, also side by side."
+    for parallel in (False, True):
+        run = lambda wishes, seeds: generate(engine, SAMPLES[:24000], wishes, seeds, sampling=Sampling(num_beams=2), parallel=parallel)
+        made = run([wish(), wish(cs=6.)], [1, 2])
+        assert made[1].streams == run([wish(cs=6.)], [2])[0].streams
+        s = made[0].streams[C.MAP]
+        assert len(s) and sum(map(len, whole_groups(s.events, False))) == len(s) and s.times == sorted(s.times)
+
 def test_trouble_is_seen():
     assert trouble(Written([7, 8] * 9, False)) == "stuck in a loop" and trouble(Written([1, 5, 2], True)) == "" and trouble(Written([1], False))
     assert not loops([1, 2, 3, 4])
@@ -130,3 +141,110 @@ def test_keep_until_drops_split_groups():
     t = lambda v: Event(E.TIME_SHIFT, v)
     line = [t(10), Event(E.SLIDER_HEAD), Event(E.POS, 1), Event(E.LAST_ANCHOR), t(500), Event(E.LAST_ANCHOR), t(900), Event(E.SLIDER_END)]
     assert keep_until(line, False, 600) == line[:6] and keep_until(line[:-1], False) == line[:6] and keep_until(line, False) == line
+
+@pytest.mark.parametrize("preset", ["embedded", "v28", "v32"])
+def test_mania_holds_are_whole(preset):
+    "Whatever is drawn, every hold has a beginning and an end, in its own column and across windows."
+    e = make_engine(preset, 5, 200)
+    for made in generate(e, SAMPLES[:32000], [wish(3)] * 2, [1, 2], sampling=Sampling(top_p=1.)):
+        held, first = set(), e.language.types_first
+        for group in whole_groups(made.streams[C.MAP].events, first):
+            kind, column = next(x.type for x in group if x.type in MARKS), next(x.value for x in group if x.type is E.MANIA_COLUMN)
+            assert column < 4 and (column in held) == (kind in (E.HOLD_NOTE_END, E.HOLD_NOTE_SUSTAIN))
+            if kind is E.HOLD_NOTE: held.add(column)
+            if kind is E.HOLD_NOTE_END: held.remove(column)
+        assert held == held_columns(made.streams[C.MAP].events, first)
+
+@pytest.mark.parametrize("preset,types,wanted", [
+    ("v28", [C.NO_HS, C.TIMING, C.KIAI], [C.MAP]), ("v28", [C.GD], [C.MAP]), ("v28", [C.TIMING], [C.KIAI]), ("v31", [C.GD, C.TIMING], [C.MAP]),
+    ("v32", [C.TIMING], [C.MAP]), ("v32", [], [C.TIMING])])
+def test_contexts_of_a_map(preset, types, wanted):
+    "Hitsounds only, a guest difficulty, a given grid, timing only: what is given is kept and told, what is wanted is written."
+    e, old = make_engine(preset, 5, 300), a_map()
+    given, told, real = contexts_of(old, e.language, types, 3000), [], e.generate
+    e.generate = lambda job, cancel=None: told.append(job.prompts[0]) or real(job, cancel)
+    made = generate(e, SAMPLES[:32000], [wish()], [1], wanted, given)[0]
+    assert set(made.streams) == set(wanted)
+    for context in given:
+        assert any(e.tokenizer.context_sos[context.type] in ids for ids in told), context.type
+        if context.type is C.NO_HS: assert not {E.HITSOUND, E.VOLUME} & {x.type for x in context.stream.events}
+        if context.type is C.GD: assert context.metadata.gamemode == 0
+
+def a_map():
+    "Three circles and a slider on a grid."
+    return Beatmap.parse("osu file format v14\n[Difficulty]\nSliderMultiplier:1\n[TimingPoints]\n0,500,4,2,0,60,1,0\n[HitObjects]\n"
+                         "100,100,0,1,0\n200,100,500,1,2\n100,200,900,2,0,L|200:200,1,100\n300,300,2500,1,0\n".encode())
+
+def test_what_no_model_can_write_is_told(engine):
+    with pytest.raises(UserError, match="cannot write"): generate(engine, SAMPLES, [wish()], [1], [C.KIAI])
+    with pytest.raises(UserError, match="parallel"): generate(engine, SAMPLES, [wish()], [1], given=[Context(C.MAP)], parallel=True)
+
+def test_a_part_is_written_into_a_map(engine):
+    "Objects before a range are handed in whole, so that the model goes on from them; those after it are put back."
+    old = a_map()
+    given = contexts_of(old, engine.language, [C.TIMING], 3000) + contexts_of(old, engine.language, [C.MAP], 3000, before=1000)
+    assert given[1].stream.times[-1] > 1000 and not given[1].finished # the slider from 900 ms is over at 1400 ms
+    made = generate(engine, SAMPLES, [wish()], [1], given=given, start_time=1000, end_time=2000)[0].streams[C.MAP]
+    assert min(made.times, default=1400) >= 1390
+    whole = rejoin(contexts_of(old, engine.language, [C.MAP], 3000)[0].stream, made, False, 1000, 2000)
+    assert whole.times == sorted(whole.times) and malformed(whole, engine.language, 0)[1][-1].time == 2500
+    assert len(whole) == len(made) + len(contexts_of(old, engine.language, [C.MAP], 3000)[0].stream)
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_windows_side_by_side(batch):
+    "Parallel windows know nothing of each other: the batch does not matter, and every group is whole."
+    e = make_engine()
+    e.max_batch_size = batch
+    made = generate(e, SAMPLES, [wish(), wish(cs=5.)], [1, 2], [C.TIMING, C.MAP], parallel=True)
+    alone = generate(make_engine(), SAMPLES, [wish(cs=5.)], [2], [C.TIMING, C.MAP], parallel=True)[0]
+    assert made[1].streams == alone.streams and len(alone.streams[C.MAP])
+    assert sum(map(len, whole_groups(alone.streams[C.MAP].events, False))) == len(alone.streams[C.MAP])
+
+def test_requests_are_heard_with_the_song():
+    "Where stars go to the encoder, rows with other stars hear another song, and a row is as if it were alone."
+    language = compose(LanguageConfig, preset="v31", src_seq_len=128, tgt_seq_len=96)
+    torch.manual_seed(3)
+    conf = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16,
+                       conditions=["difficulty", "mapper", "song_position"], num_mappers=3)
+    e = Engine(new_bundle(conf, language), "cpu")
+    a, b = wish(), Metadata(0, song_length=3000, difficulty=8.)
+    together = generate(e, SAMPLES[:24000], [a, b], [1, 1], [C.TIMING])
+    assert together[1].streams == generate(e, SAMPLES[:24000], [b], [1], [C.TIMING])[0].streams
+    states = [encode_song(e, SAMPLES, plan(len(SAMPLES), language), metadata=m).states for m in (a, b)]
+    assert not torch.allclose(*states)
+
+def test_a_lull_in_a_loud_song_is_drawn_again(monkeypatch):
+    "A window that says it is done while the song goes on is drawn once more, and told; in a quiet song it is left alone."
+    e, windows = make_engine(tokens=200), 5
+    loud = np.random.default_rng(0).standard_normal(8 * 16000).astype(np.float32)
+    real, eos = Engine.generate, e.tokenizer.context_eos[C.MAP]
+    def quiet(self, job, cancel=None): return [Written([eos], True) for _ in job.prompts]
+    monkeypatch.setattr(Engine, "generate", quiet)
+    grid = Context(C.TIMING, finished=True)
+    problems = generate(e, loud, [wish()], [1], given=[grid])[0].problems
+    assert len(problems) == 1 and "empty though the song is loud, also when drawn again" in problems[0]
+    assert not generate(e, loud * 0, [wish()], [1], given=[grid])[0].problems
+    assert Loudness(loud, 16000).loud(0, LULL)
+
+def test_dense_maps_leave_room_to_write():
+    "Of a stream at 300 BPM whose tokens would fill the model the oldest give way: a quarter stays free, and the end of the stream is in the prompt."
+    e = make_engine(tokens=400)
+    notes = [x for t in range(0, 3000, 20) for x in (Event(E.TIME_SHIFT, t), Event(E.SNAPPING, 4), Event(E.POS, 9), Event(E.POS_REFINE, 3), Event(E.HITSOUND, 0), Event(E.VOLUME, 60), Event(E.CIRCLE))]
+    dense = EventStream(notes, [t for t in range(0, 3000, 20) for _ in range(7)])
+    told, real = [], e.generate
+    e.generate = lambda job, cancel=None: told.extend(job.prompts) or real(job, cancel)
+    generate(e, SAMPLES, [wish()], [1], given=[Context(C.TIMING, finished=True), Context(C.MAP, dense)])
+    assert max(map(len, told)) <= 300 < 400 - 90 and min(map(len, told)) > 100
+    assert all(ids[-1] == e.tokenizer.id(E.CIRCLE) for ids in told)
+
+def test_negatives_differ_where_they_should():
+    m = wish(mapper_id=3, descriptors=["a"])
+    assert opposite(m, ["b"]).mapper_id == 3 and opposite(m, ["b"]).descriptors == ["b"] and opposite(wish(mapper_id=3)).mapper_id is None
+    assert Sampling(guidance=2., inverted_guidance=True).towards() == -1 and Sampling(guidance=2.).towards() == 2
+
+def test_parity(shared):
+    "Stored generations of the reference, greedy: windows, prompts, tokens and events of every version and mode, or a difference with a name."
+    from parity import report
+    total, equal, named, wrong, _ = report("generate", shared/"fixtures")
+    assert not wrong, wrong[:5]
+    assert sum(total.values()) > 1200 and sum(named.values()) < 30

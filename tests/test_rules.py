@@ -200,3 +200,24 @@ def test_what_is_open():
     lines = lines_of(language, C.MAP)
     assert still_open(lines, [E.SLIDER_HEAD, E.RED_ANCHOR, E.LAST_ANCHOR, E.SLIDER_SUSTAIN]) == "body"
     assert still_open(lines, [E.SLIDER_SUSTAIN]) == "body" and still_open(lines, [E.SPINNER]) == "spin"
+
+@pytest.mark.parametrize("preset", ["embedded", "v28"])
+def test_rules_can_be_reordered(preset):
+    "A row that goes on as a copy of another is judged as the other, by every rule."
+    c = compose(LanguageConfig, preset=preset, src_seq_len=128)
+    tok = Tokenizer.from_config(c)
+    grammar = Grammar(tok, lines_of(c, C.MAP, 3), c.types_first)
+    keep = torch.from_numpy(tok.mask([E.TIME_SHIFT, E.CIRCLE, E.HOLD_NOTE, E.MANIA_COLUMN], tok.vocab_out)).nonzero()[:, 0]
+    rules = [grammar, Columns(grammar, [4, 4, 7], [[], [1], [2]]), MonotonicTime(tok), LookBackShare(tok, 100),
+             ConditionalTemperature(.9, [(2, torch.arange(tok.vocab_in) % 2 == 0, .1)]), calm(tok, c, C.MAP, 3, .9, .1, .5, .5)]
+    steps = keep[torch.randint(len(keep), (12, 3), generator=torch.Generator().manual_seed(1))]
+    index, x = torch.tensor([2, 0, 0, 1]), torch.randn(3, tok.vocab_out, generator=torch.Generator().manual_seed(2))
+    for rule in rules:
+        rule.reset(torch.full((3, 4), SOS))
+        for ids in steps: rule(x.clone()); rule.update(ids)
+        want = rule(x.clone())
+        rule.reset(torch.full((3, 4), SOS))
+        if isinstance(rule, Columns): rule = Columns(grammar, [4, 4, 7], [[], [1], [2]]); rule.reset(torch.full((3, 4), SOS))
+        for ids in steps: rule(x.clone()); rule.update(ids)
+        rule.reorder(index)
+        torch.testing.assert_close(rule(x[index].clone()), want[index], msg=type(rule).__name__)

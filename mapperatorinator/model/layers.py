@@ -82,6 +82,14 @@ class Cache:
         self.k[layer, :, :, self.length:end], self.v[layer, :, :, self.length:end] = k, v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
+    @property
+    def used(self) -> int: return self.length # tokens per row that may be filled
+
+    def reorder(self, rows:Tensor): # (batch,)
+        "Rows go on as copies of others that hear the same audio."
+        for kept in (self.k, self.v): kept[:, :, :, :self.used] = kept[:, rows, :, :self.used]
+        self.real.copy_(self.real[rows]); self.now.copy_(self.now[rows])
+
     def reset(self) -> Cache:
         "Forget everything but the memory."
         self.length, self.cross, self.bins, self.keys, self.padded = 0, [], None, None, False
@@ -99,6 +107,9 @@ class StaticCache(Cache):
         if not self.stepping: return super().add(layer, k, v)
         self.k[layer].index_copy_(2, self.at, k); self.v[layer].index_copy_(2, self.at, v)
         return self.k[layer], self.v[layer]
+
+    @property
+    def used(self) -> int: return self.max_len
 
     def fix(self):
         "After the prompts: what was made for them moves to where it was the last time."
