@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from corpus import anew
+from mapperatorinator.config import LanguageConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Slider
 from mapperatorinator.osu.check import check_map, fixed
 from mapperatorinator.osu.timing import Timing
+from mapperatorinator.parse import Parser
 
 MAPS = [p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parent/"maps").glob("*.osu"))] # our own, one of everything
 CHUNKS = ["nan", "-1", "1e308", "1e-300", "99999999999", "2147483647", "-2147483648", "1e18", "", ",", "|", ":", "\r", "\n", "\0", "[", "]", "//", "B|",
@@ -34,6 +36,12 @@ mutated = st.builds(mutate, st.sampled_from(MAPS), edits)
 random_bytes = st.binary(max_size=300) | st.binary(max_size=200).map(lambda b: b"osu file format v14\n[HitObjects]\n" + b)
 inputs = mutated | mutated.map(lambda t: t.encode("utf-8", "replace")) | st.text(max_size=300) | random_bytes
 
+def events(map): # the map in the language of our own models, all that can be said of it
+    parser = Parser(LanguageConfig(add_mania_sv=True, add_kiai=True))
+    assert len(parser.map_events(map)) >= len(map.hit_objects)
+    try: parser.timing_events(map)
+    except UserError as e: assert str(e).endswith(".")
+
 def use(map): # what rooms above do with a map
     for o, end in zip(map.hit_objects, [map.end_time(o) for o in map.hit_objects]):
         assert math.isfinite(end)
@@ -42,6 +50,7 @@ def use(map): # what rooms above do with a map
     try: timing.beats(0, max((map.end_time(o) for o in map.hit_objects), default=0), 4)
     except UserError as e: assert "shorter" in str(e)
     assert map._repr_markdown_() and map.filename and map.ar is not None and map.breaks is not None
+    events(map)
     report = check_map(map, length=60_000)
     assert report.summary() and report._repr_html_()
     assert len(fixed(map).hit_objects) <= len(map.hit_objects)
