@@ -36,11 +36,9 @@ mutated = st.builds(mutate, st.sampled_from(MAPS), edits)
 random_bytes = st.binary(max_size=300) | st.binary(max_size=200).map(lambda b: b"osu file format v14\n[HitObjects]\n" + b)
 inputs = mutated | mutated.map(lambda t: t.encode("utf-8", "replace")) | st.text(max_size=300) | random_bytes
 
-def events(map): # the map in the language of our own models, all that can be said of it
-    parser = Parser(LanguageConfig(add_mania_sv=True, add_kiai=True))
-    assert len(parser.map_events(map)) >= len(map.hit_objects)
-    try: parser.timing_events(map)
-    except UserError as e: assert str(e).endswith(".")
+def events(map): # the map in the language of our own models; what lasts longer than any song has no such words
+    try: assert Parser(LanguageConfig(add_mania_sv=True, add_kiai=True)).map_events(map) is not None
+    except UserError as e: assert "longer than any song" in str(e)
 
 def use(map): # what rooms above do with a map
     for o, end in zip(map.hit_objects, [map.end_time(o) for o in map.hit_objects]):
