@@ -23,9 +23,9 @@ from .osu.curves import SliderPath, circle_through, end_point, split_doubled
 from .osu.timing import median_beat_length as longest_beat_length, snap_divisor
 
 # %% auto #0
-__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'clip', 'TempoTable', 'SnapTable', 'hitsound_value', 'Sound',
-           'PlaceWriter', 'Scribe', 'interior', 'curve_kind', 'one_bezier', 'faster', 'Parser', 'end_times',
-           'median_beat_length', 'hitsounded', 'hold_note_ratio']
+__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'MOST_REMINDERS', 'clip', 'TempoTable', 'SnapTable',
+           'hitsound_value', 'Sound', 'PlaceWriter', 'Scribe', 'interior', 'curve_kind', 'one_bezier', 'faster',
+           'Parser', 'end_times', 'median_beat_length', 'hitsounded', 'hold_note_ratio']
 
 # %% ../nbs/21_parse.ipynb #093f0412
 _E = EventType
@@ -44,7 +44,8 @@ def _event(type:EventType, value:int) -> Event: return Event(type, value)
 class TempoTable:
     "What holds at a time: lookups over timing points, with the quirks asked for."
     def __init__(self, points:Sequence[TimingPoint], compat:CompatConfig, sample_set:int=2): # sample set of the map
-        self.points = list(points) or [TimingPoint(0, 1000)]
+        self.points = [replace(p, beat_length=-100) if math.isnan(p.beat_length) else p for p in points] # NaN: velocity 1, no ticks
+        self.points = self.points or [TimingPoint(0, 1000)]
         if not compat.unsorted_lookup: self.points.sort(key=lambda p: p.time)
         self.offsets = [round(p.time * US) for p in self.points]
         order = sorted(range(len(self.points)), key=self.offsets.__getitem__)
@@ -165,6 +166,8 @@ def column(self:PlaceWriter, x:float, flipped:float) -> int:
     return keys - 1 - cell if self.flip[0] and not places else cell
 
 # %% ../nbs/21_parse.ipynb #e5bf69ac
+MOST_REMINDERS = 50_000 # in a map; at ten a second that is over an hour of sliders and spinners held
+
 class Scribe:
     "Writes the objects of a beatmap as groups of events."
     def __init__(self, language:LanguageConfig, beatmap:Beatmap, flip:tuple[bool, bool]=(False, False)):
@@ -173,6 +176,7 @@ class Scribe:
         self.table = TempoTable(beatmap.timing_points, language.compat, default)
         self.snaps, self.place = SnapTable(self.table), PlaceWriter(language, beatmap.mode, int(beatmap.cs), flip)
         self.groups:list[tuple[int, list[Event]]] = []
+        self.reminders = 0
 
     def ms(self, us:float) -> int: # whole ms of a time in microseconds
         return int(us / 1e6 * 1000 + 1e-5) if self.c.compat.trunc_negative_ms else int(us // US)
@@ -200,7 +204,11 @@ class Scribe:
 
     def sustain(self, type:EventType, start:int, end:int, pos=None): # reminders that something is held
         step = (self.c.sustain_interval or 0) * US
-        for us in range(start + step, end - 10 * US, step) if step else (): self.group(type, us, snap=False, pos=pos)
+        times = range(start + step, end - 10 * US, step) if step else ()
+        self.reminders += len(times)
+        if self.reminders > MOST_REMINDERS:
+            raise UserError(f"The object at {start // US} ms is held to {end // US} ms, longer than any song; give a map with shorter objects.")
+        for us in times: self.group(type, us, snap=False, pos=pos)
 
     def stream(self) -> EventStream: # everything written, by time; equal times keep their order
         self.groups.sort(key=lambda g: g[0])

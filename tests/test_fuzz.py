@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from corpus import anew
+from mapperatorinator.config import LanguageConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Slider
 from mapperatorinator.osu.check import check_map, fixed
 from mapperatorinator.osu.timing import Timing
+from mapperatorinator.parse import Parser
 
 MAPS = [p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parent/"maps").glob("*.osu"))] # our own, one of everything
 CHUNKS = ["nan", "-1", "1e308", "1e-300", "99999999999", "2147483647", "-2147483648", "1e18", "", ",", "|", ":", "\r", "\n", "\0", "[", "]", "//", "B|",
@@ -24,7 +26,7 @@ CHUNKS = ["nan", "-1", "1e308", "1e-300", "99999999999", "2147483647", "-2147483
 edits = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(CHUNKS) | st.text(max_size=5), st.sampled_from([1, 1, 1, 10])),
                  min_size=1, max_size=8)
 
-def mutate(text, changes): # each: a place, how much is cut there, what comes instead, how often (50 times a slider of 131,072 px, used six times over, is a second)
+def mutate(text, changes): # each: a place, how much is cut there, what comes instead, how often
     for place, cut, chunk, times in changes:
         i = int(place * len(text))
         text = text[:i] + chunk * times + text[i + cut:]
@@ -34,6 +36,10 @@ mutated = st.builds(mutate, st.sampled_from(MAPS), edits)
 random_bytes = st.binary(max_size=300) | st.binary(max_size=200).map(lambda b: b"osu file format v14\n[HitObjects]\n" + b)
 inputs = mutated | mutated.map(lambda t: t.encode("utf-8", "replace")) | st.text(max_size=300) | random_bytes
 
+def events(map): # the map in the language of our own models; what lasts longer than any song has no such words
+    try: assert Parser(LanguageConfig(add_mania_sv=True, add_kiai=True)).map_events(map) is not None
+    except UserError as e: assert "longer than any song" in str(e)
+
 def use(map): # what rooms above do with a map
     for o, end in zip(map.hit_objects, [map.end_time(o) for o in map.hit_objects]):
         assert math.isfinite(end)
@@ -42,6 +48,7 @@ def use(map): # what rooms above do with a map
     try: timing.beats(0, max((map.end_time(o) for o in map.hit_objects), default=0), 4)
     except UserError as e: assert "shorter" in str(e)
     assert map._repr_markdown_() and map.filename and map.ar is not None and map.breaks is not None
+    events(map)
     report = check_map(map, length=60_000)
     assert report.summary() and report._repr_html_()
     assert len(fixed(map).hit_objects) <= len(map.hit_objects)

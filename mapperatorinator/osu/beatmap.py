@@ -125,6 +125,7 @@ def parse_sample(text:str) -> HitSample:
     parts = text.split(":", 4)
     return HitSample(*(integer(p) if p.strip() else 0 for p in parts[:4]))._replace(filename="".join(parts[4:]))
 
+@lru_cache(maxsize=1024)
 def _sample(text:str) -> str: # the field of a line, when it can be read (an empty part, which lazer refuses, is forgiven)
     text = text.strip()
     parse_sample(text)
@@ -157,6 +158,10 @@ class HitObject:
     def column(self, keys:int) -> int: return min(max(int(self.x * keys / 512), 0), keys - 1) # mania column, from 0
 
 # %% ../../nbs/11_osu.beatmap.ipynb #011a3220
+@lru_cache(maxsize=512) # a map is walked through several times
+def _path(kind:str, points:tuple, length:Optional[float], segments:tuple) -> SliderPath: # flattening is what costs
+    return SliderPath(kind, points, length, segments)
+
 @dataclass(slots=True)
 class Circle(HitObject):
     "A circle, a taiko hit, a fruit or a mania note."
@@ -176,7 +181,8 @@ class Slider(HitObject):
     @property
     def control_points(self) -> list: return [(self.x, self.y), *self.points[1:]] # the head follows x and y
     @property
-    def path(self) -> SliderPath: return SliderPath(self.curve, self.control_points, self.length or None, self.segments)
+    def path(self) -> SliderPath: # to be looked at, not changed: sliders that say the same share it
+        return _path(self.curve, tuple(self.control_points), self.length or None, tuple(self.segments))
 
 @dataclass(slots=True)
 class Spinner(HitObject):
@@ -307,8 +313,9 @@ class Sections:
     warnings: list = field(default_factory=list, compare=False) # BeatmapWarning, one for each skipped line
     eol: str = field(default="\n", compare=False, repr=False)   # line end of new lines
     encoding: str = field(default="utf-8", compare=False, repr=False)
-    # The file as read: each line with its end, and the Mark that says what it is.
-    _layout: list = field(default_factory=list, compare=False, repr=False)
+    # The file as read: its lines with their ends, and the Mark of each that says what it is.
+    _lines: list = field(default_factory=list, compare=False, repr=False)
+    _marks: list = field(default_factory=list, compare=False, repr=False)
     _lookup: tuple = field(default=((), (), (), ()), init=False, compare=False, repr=False)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #9e1c95d8
@@ -393,7 +400,7 @@ def _section(beatmap:Beatmap, name:str): # the dict or list that holds a section
     return getattr(beatmap, attr) if attr else beatmap.other.setdefault(name, [])
 
 def _reads(section:str, version:int): # what turns a line of a list section into its item
-    if section == "HitObjects": return partial(parse_hit_object, version=version)
+    if section == "HitObjects": return parse_hit_object if version < 128 else partial(parse_hit_object, version=version)
     return parse_timing_point if section == "TimingPoints" else lambda raw: raw.rstrip("\r\n")
 
 def _write_item(section:str, item) -> str: # an item -> its line
@@ -446,14 +453,15 @@ class _Reader: # fills a beatmap line by line
         return Mark("key", self.section, key)
 
     def read(self, lines:list[str]):
+        mark = self.marks.append
         for i, raw in enumerate(lines):
-            listed = self.items is not None and "0" <= raw[0] <= "9" # nearly all lines
-            self.marks.append(self.item(i, raw) if listed else self.line(i, raw if i else raw.lstrip("\ufeff")))
-        self.map._layout = list(zip(lines, self.marks))
+            if self.items is not None and "0" <= raw[0] <= "9": mark(self.item(i, raw)) # nearly all lines
+            else: mark(self.line(i, raw if i else raw.lstrip("\ufeff")))
+        self.map._lines, self.map._marks = lines, self.marks
 
 # %% ../../nbs/11_osu.beatmap.ipynb #2bea2c03
 SIZE_LIMIT = 64 * 2**20 # bytes of a .osu file
-_HEADER, _LINES = re.compile(r"\s*osu file format v(\d{1,9})"), re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+_HEADER = re.compile(r"\s*osu file format v(\d{1,9})")
 
 def _decode(data:str|bytes) -> tuple[str, str]: # -> text with its byte order mark, encoding
     if isinstance(data, str): return data.encode("utf-8", "replace").decode(), "utf-8"
@@ -463,12 +471,12 @@ def _decode(data:str|bytes) -> tuple[str, str]: # -> text with its byte order ma
 def _parse(data:str|bytes) -> Beatmap: # a .osu file -> beatmap
     if len(data) > SIZE_LIMIT: raise BeatmapError(f"This .osu file has {len(data)} bytes; the limit is {SIZE_LIMIT}.")
     text, encoding = _decode(data)
-    lines = _LINES.findall(text)
+    lines = io.StringIO(text, newline="").readlines() # ends of any kind, kept
     first = next((i for i, l in enumerate(lines) if l.strip("\ufeff \t\r\n")), 0)
     header = _HEADER.match(lines[first].lstrip("\ufeff")) if lines else None
     map = Beatmap(int(header[1]) if header else 14, eol="\r\n" if "\r\n" in text else "\n", encoding=encoding)
     _Reader(map).read(lines)
-    if not header and not any(mark.kind == "head" and mark.section in {**KEYED, **LISTED} for _, mark in map._layout):
+    if not header and not any(mark.kind == "head" and mark.section in {**KEYED, **LISTED} for mark in map._marks):
         raise BeatmapError("This is not a beatmap: no 'osu file format' line, no section such as [HitObjects]; give a .osu file.")
     if not header:
         map.warnings.insert(0, BeatmapWarning(first + 1, _readable(lines[first].strip()), "not 'osu file format', read as v14"))
@@ -505,9 +513,9 @@ def _rest(beatmap:Beatmap, name:str, left) -> list[str]: # lines for what no slo
 def _render(beatmap:Beatmap) -> str: # beatmap -> the text of its .osu file
     names = [*KEYED, *LISTED, *beatmap.other]
     left = {n: dict(s) if isinstance(s := _section(beatmap, n), dict) else deque(s) for n in names}
-    last = {mark.section: i for i, (_, mark) in enumerate(beatmap._layout)}
-    out = [] if beatmap._layout else [f"osu file format v{beatmap.format_version}{beatmap.eol}"]
-    for i, (raw, (kind, name, key)) in enumerate(beatmap._layout):
+    last = {mark.section: i for i, mark in enumerate(beatmap._marks)}
+    out = [] if beatmap._lines else [f"osu file format v{beatmap.format_version}{beatmap.eol}"]
+    for i, (raw, (kind, name, key)) in enumerate(zip(beatmap._lines, beatmap._marks)):
         if kind in ("text", "head"): out.append(raw)
         elif kind == "item" and left[name]: out.append(_item_line(beatmap, name, left[name].popleft(), raw))
         elif kind == "key" and key in left[name]: out.append(_key_line(name, key, left[name].pop(key), raw, beatmap.eol))
