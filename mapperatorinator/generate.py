@@ -27,9 +27,9 @@ from .unparse import event_times
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['MARKS', 'LULL', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'whole_groups', 'time_of',
-           'keep_until', 'keep_as_reference', 'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place', 'Run',
-           'held_columns', 'is_held', 'within', 'trim_events', 'contexts_of', 'rejoin', 'opposite', 'Generated',
+__all__ = ['MARKS', 'LULL', 'EMPTY', 'NUDGE', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'whole_groups',
+           'time_of', 'keep_until', 'keep_as_reference', 'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place',
+           'Run', 'held_columns', 'is_held', 'within', 'trim_events', 'contexts_of', 'rejoin', 'opposite', 'Generated',
            'encode_song', 'generate']
 
 # %% ../nbs/52_generate.ipynb #6a1e75b7
@@ -157,6 +157,8 @@ def trouble(w:Written) -> str:
 
 # %% ../nbs/52_generate.ipynb #ccd64bb0
 LULL = 3000 # ms of a loud song without an object that are worth a second try
+EMPTY = "empty though the song is loud"
+NUDGE = 4.  # added to the scores of times when a window that was empty is drawn again
 
 class Loudness:
     "How loud parts of a song are, compared with its usual seconds."
@@ -252,11 +254,12 @@ def reach(self:Run, w:Window) -> tuple[float, float]: # ms of look-back and look
 
 # %% ../nbs/52_generate.ipynb #bd52d040
 @patch
-def job(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None, attempt:int=0) -> Job:
+def job(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None, attempt:int=0, nudge:float=0.) -> Job:
     "The work for some places: a window of several rows, or windows side by side."
     e, s, w, context = self.engine, self.sampling, places[0].window, places[0].row.contexts[k].type
     back, ahead = self.reach(w)
     if attempt and s.greedy(context): s = replace(s, do_sample=True, temperature=.9, timing_temperature=.9)
+    if nudge: s = replace(s, time_bias=s.time_bias + nudge)
     rules = make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, *self.structure(places, k, grammar))
     guided = s.guidance != 1 and any(p.row.negative for p in places)
     return Job(self.prompts(places, k), self.heard(places), rules, stop_ids(e.tokenizer, context, back, ahead),
@@ -329,22 +332,27 @@ def silent(self:Run, p:Place, k:int, written:Written) -> bool:
 def fault(self:Run, p:Place, k:int, written:Written) -> str:
     "What is wrong with a window; empty if nothing."
     if self.sampling.reference: return ""
-    return trouble(written) or ("empty though the song is loud" if self.silent(p, k, written) else "")
+    return trouble(written) or (EMPTY if self.silent(p, k, written) else "")
 
 @patch
 def write(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None) -> list[Written]:
     "Write some places; those in trouble once more."
     out = self.engine.generate(self.job(places, k, grammar), self.cancel)
-    bad = [j for j, (p, x) in enumerate(zip(places, out)) if self.fault(p, k, x)]
-    if not bad: return out
-    again = self.engine.generate(self.job([places[j] for j in bad], k, grammar, 1), self.cancel)
-    for j, new in zip(bad, again):
-        p, why = places[j], self.fault(places[j], k, out[j])
-        still = self.fault(p, k, new)
-        p.row.problems.append(f"{p.row.contexts[k].type.value} at {p.window.keep_from/1000:.1f} s: "
-                              + (f"{still}, also when drawn again" if still else f"{why}, drawn again"))
-        if not still or len(new.ids) < len(out[j].ids): out[j] = new
+    faults = {j: fault for j, (p, x) in enumerate(zip(places, out)) if (fault := self.fault(p, k, x))}
+    for empty in (True, False):
+        some = [j for j, fault in faults.items() if (fault == EMPTY) == empty]
+        if not some: continue
+        again = self.engine.generate(self.job([places[j] for j in some], k, grammar, 1, NUDGE * empty), self.cancel)
+        for j, new in zip(some, again): out[j] = self.better(places[j], k, out[j], new, faults[j])
     return out
+
+@patch
+def better(self:Run, p:Place, k:int, old:Written, new:Written, why:str) -> Written: # why: what was wrong with the old
+    "Which of two draws is kept, and a note of it."
+    still = self.fault(p, k, new)
+    p.row.problems.append(f"{p.row.contexts[k].type.value} at {p.window.keep_from/1000:.1f} s: "
+                          + (f"{still}, also when drawn again" if still else f"{why}, drawn again"))
+    return new if not still or why != EMPTY and len(new.ids) < len(old.ids) else old
 
 # %% ../nbs/52_generate.ipynb #b82b8a10
 @patch

@@ -53,7 +53,7 @@ FIELDS = [ # settings, and what they are seen in
 def test_seen_in_the_map(run, settings, seen): assert seen(run(**settings).beatmap)
 
 OTHER = [dict(seed=2), dict(temperature=1.4), dict(top_p=.3), dict(top_k=3), dict(do_sample=False), dict(difficulty=6),
-         dict(hitsounded=False), dict(guidance=2.), dict(lookback=.2), dict(lookahead=.3), dict(resnap_events=False), dict(year=2012)]
+         dict(hitsounded=False), dict(guidance=2.), dict(num_beams=2), dict(lookback=.2), dict(lookahead=.3), dict(resnap_events=False), dict(year=2012)]
 
 @pytest.mark.parametrize("settings", OTHER, ids=[next(iter(s)) for s in OTHER])
 def test_makes_another_map(run, usual, settings):
