@@ -30,7 +30,7 @@ from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
 from .parse import Parser
-from .postprocess import assemble, completed
+from .postprocess import assemble, clean, completed
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
@@ -235,8 +235,9 @@ def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
     "What is done to a whole map: positions settled by a denoiser, the new range put into the reference map."
     if c.refiner and c.gamemode in (0, 2) and b.hit_objects:
         said = RefineConfig(difficulty=c.difficulty, mapper_id=c.mapper_id, descriptors=c.descriptors, circle_size=c.circle_size,
-                            negative_descriptors=c.negative_descriptors)
+                            negative_descriptors=c.negative_descriptors, start_time=c.start_time, end_time=c.end_time)
         b = refine(b, _denoiser(c.refiner, c.device), said, c.seed or 0)
+        clean(b)
     if not c.add_to_beatmap: return b
     return splice(song.reference, b, c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time)
 

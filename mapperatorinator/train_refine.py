@@ -24,9 +24,9 @@ from .refine import Points, map_points, to_field
 from .train import make_optimizers, schedule
 
 # %% auto #0
-__all__ = ['DOUBLE_TIME', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun', 'start_refine_run',
-           'batch_loss', 'refine_step', 'measure', 'refine_loop', 'ship_refiner', 'train_refine', 'travel',
-           'half_covered', 'sliders_outside', 'placement']
+__all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
+           'start_refine_run', 'batch_loss', 'refine_step', 'measure', 'refine_loop', 'ship_refiner', 'train_refine',
+           'travel', 'half_covered', 'sliders_outside', 'placement']
 
 # %% ../nbs/64_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
@@ -56,6 +56,8 @@ def traced_maps(root:str|Path, split:str, shortest:int=128) -> list[Traced]:
     return found
 
 # %% ../nbs/64_train_refine.ipynb #cf3eb9c9
+THICK = .5 # power of a uniform draw that gives the noise step: 1 is every step alike
+
 @dataclass
 class Batch:
     "Windows of maps, as the denoiser is to see them."
@@ -78,7 +80,7 @@ class Windows:
         x0 = torch.cat([r[0] for r in rows])
         noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32))
         return Batch(x0, torch.stack([r[1] for r in rows]), torch.stack([r[2] for r in rows]),
-                     torch.from_numpy(rng.integers(0, c.model.trained_steps, c.batch_size)), noise)
+                     torch.from_numpy((rng.random(c.batch_size)**THICK * c.model.trained_steps).astype(int)), noise)
 
     def window(self, rng) -> tuple[Tensor, Tensor, Tensor]: # (1, 2, points), (272, points), (classes,)
         "One stretch of one map, mirrored, sped up and with wishes hidden."
@@ -149,7 +151,7 @@ def batch_loss(model:nn.Module, noise:Schedule, batch:Batch, reach:int) -> tuple
     "What the denoiser of a batch is paid for: squared error and bits."
     device = next(model.parameters()).device
     x = noise.noised(batch.x0, batch.step, batch.noise)
-    hidden = out_of_reach(x.shape[-1], reach).to(device)
+    hidden = out_of_reach(x.shape[-1], reach).to(device) if x.shape[-1] > reach else None
     out = model(x.to(device), batch.step.to(device), batch.context.to(device), batch.wish.to(device), hidden).float().cpu()
     return denoising_loss(noise, out, batch.x0, x, batch.noise, batch.step)
 
