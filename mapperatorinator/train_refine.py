@@ -5,7 +5,7 @@
 # %% ../nbs/64_train_refine.ipynb #3b3f7872
 from __future__ import annotations
 import copy, json, math, time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
 
@@ -25,8 +25,8 @@ from .train import make_optimizers, schedule
 
 # %% auto #0
 __all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
-           'start_refine_run', 'batch_loss', 'refine_step', 'measure', 'refine_loop', 'ship_refiner', 'train_refine',
-           'travel', 'half_covered', 'sliders_outside', 'placement']
+           'start_refine_run', 'batch_loss', 'refine_step', 'measure', 'by_level', 'refine_loop', 'ship_refiner',
+           'train_refine', 'travel', 'half_covered', 'sliders_outside', 'placement']
 
 # %% ../nbs/64_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
@@ -175,15 +175,20 @@ def refine_step(run:RefineRun, noise:Schedule, batch:Batch) -> dict[str, float]:
 @torch.inference_mode()
 def measure(denoiser:Denoiser, windows:Windows, batches:int=8) -> dict[str, float]:
     "On fixed windows: the loss, and how many px the guess from the thickest fog is off, beside what it was off in the fog."
-    noise, model, rows = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), denoiser.model, []
+    noise, rows = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), []
     for k in range(batches):
-        batch = windows(k)
-        error, bits = batch_loss(model, noise, batch, denoiser.config.reach)
-        batch.step = torch.full_like(batch.step, denoiser.config.trained_steps - 1)
-        thick, _ = batch_loss(model, noise, batch, denoiser.config.reach)
-        fog = math.sqrt(1 / noise.left[denoiser.config.trained_steps - 1] - 1) * 256
-        rows.append((error.mean().item(), bits.mean().item(), fog * thick.mean().sqrt().item()))
-    return {**dict(zip(("error", "bits", "px"), np.mean(rows, 0).tolist())), "px_in_fog": fog}
+        error, bits = batch_loss(denoiser.model, noise, windows(k), denoiser.config.reach)
+        rows.append((error.mean().item(), bits.mean().item()))
+    fog, off = by_level(denoiser, windows, [denoiser.config.trained_steps], batches)[denoiser.config.trained_steps]
+    return {**dict(zip(("error", "bits"), np.mean(rows, 0).tolist())), "px": off, "px_in_fog": fog}
+
+@torch.inference_mode()
+def by_level(denoiser:Denoiser, windows:Windows, levels:list[int], batches:int=8) -> dict[int, tuple[float, float]]: # px, px
+    "For each level of noise: how many px of fog there are, and how many the guess is off."
+    noise, batch = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), [windows(k) for k in range(batches)]
+    fog = {n: math.sqrt(1 / noise.left[n - 1] - 1) * 256 for n in levels}
+    at = lambda b, n: batch_loss(denoiser.model, noise, replace(b, step=torch.full_like(b.step, n - 1)), denoiser.config.reach)[0]
+    return {n: (fog[n], fog[n] * float(np.mean([at(b, n).mean().sqrt().item() for b in batch]))) for n in levels}
 
 def refine_loop(run:RefineRun, windows:Windows, check:Windows|None=None, report:Callable=lambda row: None) -> RefineRun:
     "Train until the steps or the minutes are used up."

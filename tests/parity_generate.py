@@ -17,6 +17,7 @@ from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.parse import Parser
 from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.tokenizer import PAD, SOS, Tokenizer
+from mapperatorinator.refine import pixel_language
 from mapperatorinator.unparse import column_place, place_of
 from mapperatorinator.windows import plan
 
@@ -136,12 +137,14 @@ def tokens_equal(case, call, job, out, told):
     if "unequal" in case.name: return "a negative prompt of another length has its own padding"
     return told if isinstance(told, str) else False
 
+def words(events): return [(e.type.value, e.value) for e in events]
+
 def pixels(case, events):
     "Events with positions as the reference returns them: in pixels, one axis after the other."
     c, out, keys = case.language, [], case.run["generation_config"]["keycount"]
     for e, after in zip(events, [*events[1:], None]):
         if e.type is E.POS: places = place_of(c, e.value, after.value if after and after.type is E.POS_REFINE else None)
-        elif e.type is E.MANIA_COLUMN and not c.position_refinement: places = column_place(e.value, keys)
+        elif e.type is E.MANIA_COLUMN and case.run["generation_config"]["gamemode"] == 3: places = column_place(e.value, keys)
         elif e.type in (E.POS_X, E.POS_Y): out.append((e.type.value, e.value * c.position_precision)); continue
         else:
             out.append((e.type.value, e.value)); continue
@@ -152,11 +155,11 @@ def events_equal(case, types, step, made):
     "(context, equal) for what a pass returns."
     for name, theirs in zip(step["out_context"], step["results"]):
         s = made.streams[C(name)]
+        ours = pixels(case, s.events) if C(name) is C.MAP else words(s.events)
         if case.adds and C(name) is C.MAP: # put into the map again, by events
-            old, start, end = Parser(case.language).map_events(case.beatmap), case.settings["start_time"], case.settings.get("end_time")
-            s = EventStream([*old.between(-1e9, start).events, *s.events, *(old.between(end + 1, 1e9).events if end else [])], [])
-        want = [(types[t], v) for t, v in zip(theirs["type"], theirs["value"])]
-        yield name, same_events(case, want, pixels(case, s.events) if C(name) is C.MAP else [(e.type.value, e.value) for e in s.events])
+            old, start, end = Parser(pixel_language(case.language)).map_events(case.beatmap), case.settings["start_time"], case.settings.get("end_time")
+            ours = [*words(old.between(-1e9, start).events), *ours, *words(old.between(end + 1, 1e9).events if end else [])]
+        yield name, same_events(case, [(types[t], v) for t, v in zip(theirs["type"], theirs["value"])], ours)
 
 def same_events(case, theirs, ours):
     "Whether what a pass returns is the same, or why not."
