@@ -286,8 +286,8 @@ def px_apart(a:Beatmap, b:Beatmap) -> float: # mean over objects
     return float(np.mean([np.hypot(o.x - p.x, o.y - p.y) for o, p in zip(a.hit_objects, b.hit_objects)]))
 
 def refined(map:Beatmap, denoiser:Denoiser, level:int, told:bool, stars:float, seed:int) -> Beatmap: # level: of 1000; told: distances
-    "A map lifted to a level of noise and led back in as many steps."
-    said = RefineConfig([level] + [0] * (1000 // level - 1), use_distances=told, difficulty=stars, circle_size=map.cs)
+    "A map lifted to a level of noise and led back in a fifth as many steps."
+    said = RefineConfig([level // 5] + [0] * (1000 // level - 1), use_distances=told, difficulty=stars, circle_size=map.cs)
     out = refine(map, denoiser, said, seed)
     clean(out)
     return out
