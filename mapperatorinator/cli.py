@@ -9,12 +9,13 @@ from dataclasses import asdict
 from typing import Any, Callable
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, compose, preset_names, settings_table
+from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig, compose, preset_names, settings_table
 from .core import UserError, duration, say
 
 # %% auto #0
 __all__ = ['BAR', 'LABELS', 'COMMANDS', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars', 'report_table',
-           'run_generate', 'run_train', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'main']
+           'run_generate', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run',
+           'unknown', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -124,6 +125,11 @@ def run_train(config:TrainConfig) -> None:
     from mapperatorinator.train import train
     train(config)
 
+def run_train_refine(config:TrainRefineConfig) -> None:
+    "Train a denoiser of positions; the run resumes when its folder holds one."
+    from mapperatorinator.train_refine import train_refine
+    train_refine(config)
+
 def run_bench(config:BenchConfig) -> None:
     "Print a row per measurement and a last line of JSON."
     from mapperatorinator.bench import run_bench
@@ -139,7 +145,8 @@ COMMANDS = {
     "generate": Command("a song in, an osu! beatmap out", GenerateConfig, run_generate,
                         "audio_path=song.mp3 difficulty=5.5 seed=7"),
     "train": Command("train a model on songs and their maps", TrainConfig, run_train, "data=corpus run=runs/mine steps=10000"),
-    "eval": Command("measure maps or timing on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5"),
+    "train_refine": Command("train a denoiser of positions on human maps", TrainRefineConfig, run_train_refine, "data=corpus run=runs/refine"),
+    "eval": Command("measure maps, timing or places on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5"),
     "bench": Command("measure speed: hearing, reading, writing, whole songs", BenchConfig, run_bench, "model=embedded windows=12")}
 
 def dump(args:list[str]) -> str: # YAML
@@ -150,7 +157,7 @@ def dump(args:list[str]) -> str: # YAML
 
 def overview() -> str:
     "What `mapperatorinator --help` says."
-    lines = [f"  {n:<10}{c.about}" for n, c in COMMANDS.items()] + ["  config    print the settings a command would use, as YAML"]
+    lines = [f"  {n:<14}{c.about}" for n, c in COMMANDS.items()] + ["  config        print the settings a command would use, as YAML"]
     return "\n".join([f"Mapperatorinator {__version__}: turns any song into osu! beatmaps", "",
         "Usage: mapperatorinator COMMAND [preset=NAME] [key=value …]", "", *lines, "",
         "mapperatorinator COMMAND --help lists its settings, their defaults and what they mean.",

@@ -277,13 +277,15 @@ class TrainConfig:
 @dataclass
 class EvalConfig:
     "One measurement on songs with human maps."
-    task: str = "generate"               # generate (maps) or timing (beat grids)
+    task: str = "generate"               # generate (maps), timing (beat grids) or refine (places)
     dataset: str = ""                    # folder with songs/<split>/<song>/ (and beats/) as in the corpus README; planted: composed songs (timing)
     split: str = "validation"            # split measured on
     mode: str = "standard"               # standard, taiko, catch, mania or all
     songs: int = 5                       # how many songs, spread evenly; 0: all
     stars: list[float] = field(default_factory=lambda: [2.0, 3.5, 5.0]) # difficulties asked for
     providers: list[str] = field(default_factory=lambda: ["grid"]) # of timing: auto, grid, model, super; librosa, essentia to compare
+    refiner: str = ""                    # of refine: the denoiser judged, a folder
+    levels: list[int] = field(default_factory=lambda: [25, 50, 100]) # of refine: steps of 1000 that places are lifted into noise
     model: str = "embedded"              # embedded or a folder
     output: str = ""                     # folder that keeps the maps; empty: thrown away
     seed: int = 0
@@ -316,6 +318,7 @@ class DiffusionConfig:
     depth: int = 4                       # blocks
     heads: int = 4                       # attention heads
     reach: int = 128                     # points seen to either side: the length of its training windows
+    neighbours: int = 4                  # points to either side whose places are said outright; 0: none, as published
     noise: str = "cosine"                # noise schedule: cosine or linear
     noise_steps: int = 1000              # steps from a map to pure noise
     trained_steps: int = 100             # the first of them, which it was trained on

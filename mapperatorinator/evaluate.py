@@ -16,22 +16,27 @@ import numpy as np
 
 from .audio import OSU_OFFSET_MS, load_audio
 from .choreography import Section, red_lines
-from .config import EvalConfig, GenerateConfig
-from .core import UserError, say
+from .config import EvalConfig, GenerateConfig, RefineConfig
+from .core import UserError, pick_device, say
 from .data import MODES, audio_file, read_maps, song_folders
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
+from .model.dit import Denoiser, load_denoiser
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
+from .postprocess import clean
+from .refine import map_points, move_map, refine
 from .rhythm import Spectrum, octave_features, onset_bands, onset_strength, tempo_candidates
 from .synth import Style, compose_song
 from .timing import find_timing
+from .train_refine import placement
 
 # %% auto #0
-__all__ = ['SHAPES', 'PEERS', 'NOTHING', 'TASKS', 'Judged', 'judged_songs', 'human_maps', 'spread', 'Case', 'map_case',
-           'tapped_case', 'tapped_cases', 'tempo_plan', 'plan_song', 'planted_case', 'timing_cases', 'librosa_beats',
-           'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'octave_choices', 'fit_octave',
-           'faults', 'body', 'chance_near', 'judge_map', 'sum_maps', 'eval_timing', 'eval_generate', 'evaluate']
+__all__ = ['SHAPES', 'PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs',
+           'human_maps', 'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'tempo_plan', 'plan_song',
+           'planted_case', 'timing_cases', 'librosa_beats', 'essentia_beats', 'by_model', 'answerer', 'judge_timing',
+           'sum_timing', 'octave_choices', 'fit_octave', 'faults', 'body', 'chance_near', 'judge_map', 'sum_maps',
+           'crumbled', 'px_apart', 'refined', 'drafts', 'eval_timing', 'eval_generate', 'eval_refine', 'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -266,6 +271,35 @@ def sum_maps(rows:list[dict]) -> dict:
             "bpm_right": mean(lambda r: abs(r["bpm"] / r["human_bpm"] - 1) < .002),
             "faulty": sum(bool(r["faults"]) for r in rows), "s_per_minute": mean(lambda r: r["s_per_minute"])}
 
+# %% ../nbs/65_evaluate.ipynb #9d8d6574
+SECONDS = 60                # of each song, for drafts
+HUMAN_STARS = 2., 6.5       # human maps beside which drafts are held
+CELL, SHAKEN = 32, 8.       # px
+
+def crumbled(map:Beatmap, seed:int) -> Beatmap: # a copy
+    "A map whose points were read from coarse cells and shaken."
+    points, rng = map_points(map), np.random.default_rng(seed)
+    return move_map(map, points, points.places // CELL * CELL + CELL / 2 + rng.normal(0, SHAKEN, points.places.shape))
+
+def px_apart(a:Beatmap, b:Beatmap) -> float: # mean over objects
+    "How far the objects of two versions of a map are from each other."
+    return float(np.mean([np.hypot(o.x - p.x, o.y - p.y) for o, p in zip(a.hit_objects, b.hit_objects)]))
+
+def refined(map:Beatmap, denoiser:Denoiser, level:int, told:bool, stars:float, seed:int) -> Beatmap: # level: of 1000; told: distances
+    "A map lifted to a level of noise and led back in a fifth as many steps."
+    said = RefineConfig([level // 5] + [0] * (1000 // level - 1), use_distances=told, difficulty=stars, circle_size=map.cs)
+    out = refine(map, denoiser, said, seed)
+    clean(out)
+    return out
+
+def drafts(conf:EvalConfig, songs:list[Judged]) -> list[tuple[Beatmap, float]]: # maps and the stars asked for
+    "One draft for the first minute of each song at each difficulty."
+    from mapperatorinator.pipeline import Song2Map
+    make, asks = Song2Map(conf.model, conf.device), [GenerateConfig(difficulty=s, seed=conf.seed, star_tries=0) for s in conf.stars]
+    rate = make.language.sample_rate
+    made = [make.maps(load_audio(song.audio, rate)[:SECONDS * rate], asks) for song in songs]
+    return [(r.beatmap, stars) for results in made for r, stars in zip(results, conf.stars)]
+
 # %% ../nbs/65_evaluate.ipynb #98dad9a8
 def eval_timing(conf:EvalConfig, report) -> dict:
     "Every song by every provider; sums by provider and kind of song."
@@ -290,7 +324,26 @@ def eval_generate(conf:EvalConfig, report) -> dict:
                 rows.append(report(judge_map(song, make(ask), stars)))
     return sum_maps(rows)
 
-TASKS = {"timing": eval_timing, "generate": eval_generate}
+def eval_refine(conf:EvalConfig, report) -> dict:
+    "Broken human maps and drafts of the model, as they are and refined in several ways."
+    if not conf.refiner: raise UserError("No denoiser to judge: give refiner=FOLDER, as train_refine ships it.")
+    denoiser, songs = load_denoiser(conf.refiner, pick_device(conf.device)), judged_songs(conf)
+    everyone = [b for s in judged_songs(replace(conf, songs=0)) for b in s.maps if HUMAN_STARS[0] <= star_rating(b) <= HUMAN_STARS[1]]
+    whole = [(b, star_rating(b)) for b in (s.nearest(4.) for s in songs)]
+    broken = [(crumbled(b, conf.seed), stars) for b, stars in whole]
+    made = drafts(conf, songs)
+    def row(way, change):
+        px = np.mean([px_apart(change(b, stars), true) for (b, stars), (true, _) in zip(broken, whole)])
+        figures = placement([change(b, stars) for b, stars in made], everyone, [stars for _, stars in made])
+        return report({"way": way, "px_off": round(float(px), 2), **figures})
+    rows = [row("as it is", lambda b, stars: b)]
+    for level in conf.levels:
+        for told in (True, False):
+            rows.append(row(f"level {level}, distances {'told' if told else 'hidden'}",
+                            lambda b, stars: refined(b, denoiser, level, told, stars, conf.seed)))
+    return {"drafts": len(made), "human": len(everyone), "ways": rows}
+
+TASKS = {"timing": eval_timing, "generate": eval_generate, "refine": eval_refine}
 
 # %% ../nbs/65_evaluate.ipynb #8c296e14
 def evaluate(conf:EvalConfig, say=say) -> dict:

@@ -5,7 +5,7 @@
 # %% ../nbs/64_train_refine.ipynb #3b3f7872
 from __future__ import annotations
 import copy, json, math, time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
 
@@ -24,9 +24,9 @@ from .refine import Points, map_points, to_field
 from .train import make_optimizers, schedule
 
 # %% auto #0
-__all__ = ['DOUBLE_TIME', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun', 'start_refine_run',
-           'batch_loss', 'refine_step', 'measure', 'refine_loop', 'ship_refiner', 'train_refine', 'travel',
-           'half_covered', 'sliders_outside', 'placement']
+__all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
+           'start_refine_run', 'batch_loss', 'refine_step', 'measure', 'by_level', 'refine_loop', 'ship_refiner',
+           'train_refine', 'travel', 'half_covered', 'sliders_outside', 'placement']
 
 # %% ../nbs/64_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
@@ -56,6 +56,8 @@ def traced_maps(root:str|Path, split:str, shortest:int=128) -> list[Traced]:
     return found
 
 # %% ../nbs/64_train_refine.ipynb #cf3eb9c9
+THICK = .5 # power of a uniform draw that gives the noise step: 1 is every step alike
+
 @dataclass
 class Batch:
     "Windows of maps, as the denoiser is to see them."
@@ -78,7 +80,7 @@ class Windows:
         x0 = torch.cat([r[0] for r in rows])
         noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32))
         return Batch(x0, torch.stack([r[1] for r in rows]), torch.stack([r[2] for r in rows]),
-                     torch.from_numpy(rng.integers(0, c.model.trained_steps, c.batch_size)), noise)
+                     torch.from_numpy((rng.random(c.batch_size)**THICK * c.model.trained_steps).astype(int)), noise)
 
     def window(self, rng) -> tuple[Tensor, Tensor, Tensor]: # (1, 2, points), (272, points), (classes,)
         "One stretch of one map, mirrored, sped up and with wishes hidden."
@@ -149,7 +151,7 @@ def batch_loss(model:nn.Module, noise:Schedule, batch:Batch, reach:int) -> tuple
     "What the denoiser of a batch is paid for: squared error and bits."
     device = next(model.parameters()).device
     x = noise.noised(batch.x0, batch.step, batch.noise)
-    hidden = out_of_reach(x.shape[-1], reach).to(device)
+    hidden = out_of_reach(x.shape[-1], reach).to(device) if x.shape[-1] > reach else None
     out = model(x.to(device), batch.step.to(device), batch.context.to(device), batch.wish.to(device), hidden).float().cpu()
     return denoising_loss(noise, out, batch.x0, x, batch.noise, batch.step)
 
@@ -173,15 +175,20 @@ def refine_step(run:RefineRun, noise:Schedule, batch:Batch) -> dict[str, float]:
 @torch.inference_mode()
 def measure(denoiser:Denoiser, windows:Windows, batches:int=8) -> dict[str, float]:
     "On fixed windows: the loss, and how many px the guess from the thickest fog is off, beside what it was off in the fog."
-    noise, model, rows = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), denoiser.model, []
+    noise, rows = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), []
     for k in range(batches):
-        batch = windows(k)
-        error, bits = batch_loss(model, noise, batch, denoiser.config.reach)
-        batch.step = torch.full_like(batch.step, denoiser.config.trained_steps - 1)
-        thick, _ = batch_loss(model, noise, batch, denoiser.config.reach)
-        fog = math.sqrt(1 / noise.left[denoiser.config.trained_steps - 1] - 1) * 256
-        rows.append((error.mean().item(), bits.mean().item(), fog * thick.mean().sqrt().item()))
-    return {**dict(zip(("error", "bits", "px"), np.mean(rows, 0).tolist())), "px_in_fog": fog}
+        error, bits = batch_loss(denoiser.model, noise, windows(k), denoiser.config.reach)
+        rows.append((error.mean().item(), bits.mean().item()))
+    fog, off = by_level(denoiser, windows, [denoiser.config.trained_steps], batches)[denoiser.config.trained_steps]
+    return {**dict(zip(("error", "bits"), np.mean(rows, 0).tolist())), "px": off, "px_in_fog": fog}
+
+@torch.inference_mode()
+def by_level(denoiser:Denoiser, windows:Windows, levels:list[int], batches:int=8) -> dict[int, tuple[float, float]]: # px, px
+    "For each level of noise: how many px of fog there are, and how many the guess is off."
+    noise, batch = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), [windows(k) for k in range(batches)]
+    fog = {n: math.sqrt(1 / noise.left[n - 1] - 1) * 256 for n in levels}
+    at = lambda b, n: batch_loss(denoiser.model, noise, replace(b, step=torch.full_like(b.step, n - 1)), denoiser.config.reach)[0]
+    return {n: (fog[n], fog[n] * float(np.mean([at(b, n).mean().sqrt().item() for b in batch]))) for n in levels}
 
 def refine_loop(run:RefineRun, windows:Windows, check:Windows|None=None, report:Callable=lambda row: None) -> RefineRun:
     "Train until the steps or the minutes are used up."

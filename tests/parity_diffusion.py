@@ -37,7 +37,7 @@ def oracle_classes(): # 55 in all
 def oracle_denoiser(folder, reach=128):
     "The oracle's small network."
     weights = {k: v.float() for k, v in load_file(folder/"dit.safetensors").items()}
-    out = new_denoiser(DiffusionConfig(width=32, depth=2, heads=4, reach=reach), oracle_classes())
+    out = new_denoiser(DiffusionConfig(width=32, depth=2, heads=4, reach=reach, neighbours=0), oracle_classes())
     out.model.load_state_dict(weights); out.model.eval()
     return out
 

@@ -24,7 +24,7 @@ def filled(shape, j, a):
 @pytest.fixture(scope="module")
 def tiny():
     "A network of 32 channels whose weights follow the rule, with inputs."
-    net = DiT(DiffusionConfig(width=32, depth=2, heads=4), 50).eval()
+    net = DiT(DiffusionConfig(width=32, depth=2, heads=4, neighbours=0), 50).eval()
     names = net.state_dict()
     net.load_state_dict({k: filled(v.shape, j, .2 if k.endswith("weight") else .1) for j, (k, v) in enumerate(names.items())})
     x = filled((2, 2, 6), 0, 1.); x[1] = x[0]
@@ -81,7 +81,7 @@ def test_waves():
     assert abs(waves(torch.tensor([123.4]), 128)[0, 0] + .6387775) < 1e-4 and abs(waves(torch.tensor([123.4]), 128)[0, 64] + .7693915) < 1e-4
 
 def test_published_keys():
-    net = DiT(DiffusionConfig(width=64, depth=12, heads=1), 10)
+    net = DiT(DiffusionConfig(width=64, depth=12, heads=1, neighbours=0), 10)
     keys = net.state_dict()
     assert len(keys) == 134 and keys["blocks.11.attn.in_proj_weight"].shape == (192, 64) and keys["context_embedder.mlp.0.weight"].shape == (64, 528)
 

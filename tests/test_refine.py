@@ -138,3 +138,14 @@ def test_stacks_stay_stacks(wild):
     m = Beatmap.parse(HEADER + "100,100,1000,1,0\n100,100,1200,1,0\n300,100,1400,1,0\n100,100,1600,1,0\n100,100,4000,1,0\n")
     first, second, _, fourth, late = (o.pos for o in refine(m, wild, RefineConfig(**FEW)).hit_objects)
     assert first == second == fourth != late, "what comes a second later is another place"
+
+def test_the_pipeline_refines_only_the_range(map, wild, tmp_path):
+    from mapperatorinator.config import GenerateConfig
+    from mapperatorinator.model.dit import save_denoiser
+    from mapperatorinator.pipeline import Song2Map
+    save_denoiser(wild, tmp_path)
+    times, middle = [o.time for o in map.hit_objects], map.hit_objects[1].time
+    ask = GenerateConfig(refiner=str(tmp_path), device="cpu", start_time=int(middle), seed=1)
+    out = Song2Map.polished(None, map, None, ask)
+    assert [o.time for o in out.hit_objects] == times and out.hit_objects[0].pos == map.hit_objects[0].pos
+    assert any(a.pos != b.pos for a, b in zip(out.hit_objects, map.hit_objects))

@@ -19,8 +19,9 @@ from ..core import UserError, asset, atomic_path, write_atomic
 
 # %% auto #0
 __all__ = ['KINDS', 'CONTEXT', 'PUBLISHED_HEADS', 'waves', 'point_features', 'Classes', 'step_of', 'class_vector', 'modulate',
-           'FeedForward', 'Block', 'Head', 'PointEmbedder', 'StepEmbedder', 'ClassEmbedder', 'DiT', 'out_of_reach',
-           'Denoiser', 'new_denoiser', 'save_denoiser', 'sizes_of', 'unpickled', 'find_denoiser', 'load_denoiser']
+           'FeedForward', 'Block', 'Head', 'PointEmbedder', 'since_last', 'NeighbourEmbedder', 'StepEmbedder',
+           'ClassEmbedder', 'DiT', 'out_of_reach', 'Denoiser', 'new_denoiser', 'save_denoiser', 'sizes_of', 'unpickled',
+           'find_denoiser', 'load_denoiser']
 
 # %% ../../nbs/46_model.dit.ipynb #d770c784
 def waves(
@@ -142,6 +143,22 @@ class PointEmbedder(nn.Module):
         place = waves(x.transpose(1, 2) * 512, 128).flatten(2)
         return self.mlp(torch.cat([place.to(context), context.transpose(1, 2)], -1))
 
+def since_last(context:Tensor) -> Tensor: # (batch, 272, points)
+    "A context whose times are counted from the point before: cos(a - b) and sin(a - b) follow from the waves of a and b."
+    cos, sin = context[:, :64], context[:, 64:128]
+    cos0, sin0 = (torch.cat([w[..., :1], w[..., :-1]], -1) for w in (cos, sin))
+    return torch.cat([cos * cos0 + sin * sin0, sin * cos0 - cos * sin0, context[:, 128:]], 1)
+
+class NeighbourEmbedder(nn.Module):
+    "What stands right before and after a point, and how far and long it is from there, to one vector."
+    def __init__(self, width:int, neighbours:int, context:int=CONTEXT): # neighbours: points to either side
+        super().__init__()
+        self.conv = nn.Conv1d(2 + context, width, 2 * neighbours + 1, padding=neighbours)
+        self.mlp = nn.Sequential(nn.GELU(), nn.Linear(width, width))
+    def forward(self, x:Tensor, context:Tensor) -> Tensor: # (batch, 2, points), (batch, context, points)
+        near = torch.cat([(x * 4).to(context), since_last(context)], 1)
+        return self.mlp(self.conv(near).transpose(1, 2))
+
 class StepEmbedder(nn.Module):
     "The noise step to a vector."
     def __init__(self, width:int):
@@ -163,6 +180,7 @@ class DiT(nn.Module):
         super().__init__()
         self.context_embedder, self.t_embedder = PointEmbedder(conf.width), StepEmbedder(conf.width)
         self.y_embedder = ClassEmbedder(classes, conf.width)
+        self.near_embedder = NeighbourEmbedder(conf.width, conf.neighbours) if conf.neighbours else None
         self.blocks = nn.ModuleList(Block(conf.width, conf.heads) for _ in range(conf.depth))
         self.final_layer = Head(conf.width)
         self.apply(self._begin)
@@ -183,6 +201,7 @@ class DiT(nn.Module):
     ) -> Tensor:                 # (batch, 4, points): noise of x, y; variance of x, y in -1..1
         condition = self.t_embedder(t) + self.y_embedder(y)
         h = self.context_embedder(x, context)
+        if self.near_embedder is not None: h = h + self.near_embedder(x, context)
         for block in self.blocks: h = block(h, condition, hidden)
         return self.final_layer(h, condition).transpose(1, 2)
 
@@ -231,7 +250,7 @@ def sizes_of(weights:dict) -> DiffusionConfig:
                         "its folder.")
     width = weights["context_embedder.mlp.0.weight"].shape[0]
     depth = len({k.split(".")[1] for k in weights if k.startswith("blocks.")})
-    return DiffusionConfig(width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)))
+    return DiffusionConfig(width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)), neighbours=0)
 
 def unpickled(path:Path): # what a pickle of tensors and tables holds
     "Read a torch pickle without running code. Raises `UserError` when it would need to."
