@@ -25,7 +25,7 @@ from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
 from .osu.beatmap import Beatmap, write_osz
-from .osu.check import Report, check_map
+from .osu.check import Report, check_map, fixed
 from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
@@ -138,8 +138,9 @@ def write(self:Audio2Events, heard:Heard, wishes:Sequence[Wish], wanted, given=(
 def listener(self:Audio2Events, c:GenerateConfig) -> Listener: # songs to TIMING events
     "The model as a writer of beats: all windows of a song side by side."
     plain = replace(c, difficulty=None, parallel=True, lookback=0., lookahead=0., start_time=None, end_time=None, guidance=1.)
-    wish = Wish.of(plain)
-    beats = lambda song: self.write(self.hear(song, plain), [wish], [ContextType.TIMING])[0].streams[ContextType.TIMING]
+    wish, apart = Wish.of(plain), any("timing" in t.outputs for t in self.language.context_types)
+    kind = ContextType.TIMING if apart else ContextType.MAP # beats among the objects (v30)
+    beats = lambda song: self.write(self.hear(song, plain), [wish], [kind])[0].streams[kind]
     return lambda songs: [beats(song) for song in songs]
 
 @patch
@@ -232,12 +233,13 @@ class Song:
 
 @patch
 def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
-    "What is done to a whole map: positions settled by a denoiser, the new range put into the reference map."
+    "What is done to a whole map: positions settled by a denoiser, faults mended, the new range put into the reference map."
     if c.refiner and c.gamemode in (0, 2) and b.hit_objects:
         said = RefineConfig(difficulty=c.difficulty, mapper_id=c.mapper_id, descriptors=c.descriptors, circle_size=c.circle_size,
                             negative_descriptors=c.negative_descriptors, start_time=c.start_time, end_time=c.end_time)
         b = refine(b, _denoiser(c.refiner, c.device), said, c.seed or 0)
         clean(b)
+    b = fixed(b, check_map(b, song.heard.samples, song.heard.rate).findings)
     if not c.add_to_beatmap: return b
     return splice(song.reference, b, c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time)
 

@@ -37,9 +37,6 @@ def run(make, clip, tmp_path):
 @pytest.fixture(scope="module")
 def usual(make, clip): return make(GenerateConfig(**BASE | dict(audio_path=str(clip))))
 
-@pytest.fixture(scope="module")
-def busy(make, clip): return make(GenerateConfig(**BASE | dict(audio_path=str(clip), seed=2)))
-
 FIELDS = [ # settings, and what they are seen in
     (dict(hp_drain_rate=3.3), lambda b: b.hp == 3.3), (dict(circle_size=5.5), lambda b: b.cs == 5.5),
     (dict(overall_difficulty=6.6), lambda b: b.od == 6.6), (dict(approach_rate=7.7), lambda b: b.ar == 7.7),
@@ -55,19 +52,26 @@ FIELDS = [ # settings, and what they are seen in
 @pytest.mark.parametrize("settings, seen", FIELDS, ids=[next(iter(s)) for s, _ in FIELDS])
 def test_seen_in_the_map(run, settings, seen): assert seen(run(**settings).beatmap)
 
-OTHER = [dict(seed=2), dict(temperature=1.4), dict(top_p=.3), dict(top_k=3), dict(do_sample=False), dict(difficulty=6),
+OTHER = [dict(seed=2), dict(temperature=1.4), dict(top_p=.3), dict(top_k=3), dict(difficulty=6),
          dict(hitsounded=False), dict(guidance=2.), dict(num_beams=2), dict(lookback=.2), dict(lookahead=.3), dict(resnap_events=False), dict(year=2012)]
 
 @pytest.mark.parametrize("settings", OTHER, ids=[next(iter(s)) for s in OTHER])
-def test_makes_another_map(run, settings, request):
-    usual = request.getfixturevalue("busy" if "do_sample" in settings else "usual") # greedy: of a map that was not drawn again
+def test_makes_another_map(run, usual, settings):
     if "lookback" in settings or "lookahead" in settings: settings = settings | dict(temperature=0., seed=3)
-    made = run(**(dict(seed=usual.report["seed"]) | settings)).beatmap
+    made = run(**settings).beatmap
     text = lambda b: [(o.time, o.x, o.y, o.hitsound) for o in b.hit_objects]
     if "lookback" in settings or "lookahead" in settings: assert made.hit_objects # five seconds are one window
     else: assert text(made) != text(usual.beatmap)
 
-def test_time_bias_makes_sparser_maps(run, busy): assert run(time_bias=-2., seed=2).report["objects"] < busy.report["objects"] # the end comes sooner
+@pytest.fixture
+def begin(make, tmp_path):
+    "The times of a map of the first fourteen seconds of the demo song."
+    ask = GenerateConfig(**BASE | dict(audio_path=str(demo_song()), output_path=str(tmp_path), end_time=14_000, offset=877))
+    return lambda **settings: [o.time for o in make(replace(ask, **settings)).beatmap.hit_objects]
+
+def test_time_bias_makes_sparser_maps(begin): assert len(begin(time_bias=-2.)) < len(begin()) # the end of a window comes sooner
+
+def test_greedy_is_without_chance(begin): assert begin(do_sample=False) == begin(temperature=0.) != begin()
 
 def test_parallel(make, tmp_path):
     "Windows side by side give another map than one after the other, where there is more than one."
