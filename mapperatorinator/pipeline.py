@@ -309,8 +309,10 @@ def maps(self:Song2Map, samples:np.ndarray, requests:Sequence[GenerateConfig], p
     rows = [(i, Wish.of(one)) for i, c in enumerate(requests) for one in with_seeds(c)]
     while rows:
         for (i, _), made in zip(rows, draft([w for _, w in rows])): pools[i].append(made)
-        rows = [(i, self.again(c, pool)) for i, (c, pool) in enumerate(zip(requests, pools)) if self.again(c, pool)]
+        rows = [(i, wish) for i, wish in enumerate(map(self.again, requests, pools)) if wish]
     kept = [min(pool, key=worth) for pool in pools]
+    if ContextType.MAP in self.wanted(first) and not any(r.report["objects"] for r in kept):
+        raise UserError("The model wrote no objects for this song; try another seed, a higher difficulty or a longer range.")
     for r, c, pool in zip(kept, requests, pools): r.report |= tried(pool, c) | {"seconds": time.perf_counter() - begun}
     return kept
 
@@ -321,10 +323,7 @@ def drafts(self:Song2Map, song:Song, wishes:Sequence[Wish], progress=None, **met
     if not wanted: return [self.finish(song, w, [], [], **metadata) for w in wishes]
     told = [x.stream for x in song.given if x.type in (ContextType.KIAI, ContextType.SV) and x.type not in wanted]
     made = self.write(song.heard, wishes, wanted, song.given, progress)
-    out = [self.finish(song, w, [*m.streams.values(), *told], m.problems, **metadata) for w, m in zip(wishes, made)]
-    if ContextType.MAP in wanted and not any(r.report["objects"] for r in out):
-        raise UserError("The model wrote no objects for this song; try another seed, a higher difficulty or a longer range.")
-    return out
+    return [self.finish(song, w, [*m.streams.values(), *told], m.problems, **metadata) for w, m in zip(wishes, made)]
 
 @patch
 def again(self:Song2Map, c:GenerateConfig, pool:list[Result]) -> Wish|None: # None: good enough, or enough tried
@@ -353,7 +352,8 @@ class File2File(Song2Map):
         said = title_and_artist(c, audio) | ({"background": Path(c.background).name} if c.background else {})
         made = self.maps(samples, spread(c), progress, reference, audio_filename=audio.name, **said)
         self.keep(made, c, audio, *place)
-        return replace(made[-1], others=made[:-1])
+        made[-1].others = made[:-1]
+        return made[-1]
 
 @patch
 def complete(self:File2File, c:GenerateConfig) -> tuple[GenerateConfig, Beatmap|None]: # with seed and song; the reference map
