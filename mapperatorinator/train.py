@@ -7,6 +7,7 @@ from __future__ import annotations
 import json, math, time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
 
 # %% auto #0
-__all__ = ['CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Run', 'start_run', 'train_step', 'to_device', 'loop',
-           'model_card', 'ship', 'told', 'train']
+__all__ = ['CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Resumable', 'Run', 'start_run', 'train_step',
+           'to_device', 'keep_on', 'loop', 'model_card', 'ship', 'told', 'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -73,8 +74,30 @@ def evaluate(
     return {"token_loss": token, "frame_loss": frame, "time_20ms": right / max(timed, 1), "ear_f1": best_f1(onsets)}
 
 # %% ../nbs/62_train.ipynb #96a522ff
+class Resumable:
+    "What can be put down and taken up again: `conf`, `modules`, `optimizers`, `step`, `minutes` and `log` in a folder."
+    @property
+    def folder(self) -> Path: return Path(self.conf.run)
+
+    def save(self):
+        "Write the checkpoint and the log, whole or not at all."
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {name: module.state_dict() for name, module in self.modules.items()}
+        state |= {"optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "minutes": self.minutes, "log": self.log}
+        with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
+        with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
+
+    def resume(self): # itself
+        "Go on from the checkpoint, if there is one."
+        if not (self.folder/"checkpoint.pt").exists(): return self
+        state = torch.load(self.folder/"checkpoint.pt", weights_only=True)
+        for name, module in self.modules.items(): module.load_state_dict(state[name])
+        for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
+        self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
+        return self
+
 @dataclass
-class Run:
+class Run(Resumable):
     "The state of a training run."
     conf: TrainConfig
     bundle: Bundle
@@ -84,24 +107,7 @@ class Run:
     log: list[dict] = field(default_factory=list)
 
     @property
-    def folder(self) -> Path: return Path(self.conf.run)
-
-    def save(self):
-        "Write the checkpoint and the log, whole or not at all."
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {"model": self.bundle.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
-                 "step": self.step, "minutes": self.minutes, "log": self.log}
-        with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
-        with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
-
-    def resume(self) -> Run:
-        "Go on from the checkpoint, if there is one."
-        if not (self.folder/"checkpoint.pt").exists(): return self
-        state = torch.load(self.folder/"checkpoint.pt", weights_only=True)
-        self.bundle.model.load_state_dict(state["model"])
-        for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
-        self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
-        return self
+    def modules(self) -> dict[str, nn.Module]: return {"model": self.bundle.model} # whose weights are kept
 
 # %% ../nbs/62_train.ipynb #8944cea3
 def start_run(conf:TrainConfig) -> Run:
@@ -131,22 +137,32 @@ def to_device(batch:Batch, device) -> tuple:
     return (batch.mel.to(device), [tuple(t.to(device) for t in g) for g in batch.groups], batch.frame_labels.to(device))
 
 # %% ../nbs/62_train.ipynb #6b8712c8
-def loop(run:Run, sampler:Sampler, check:Sampler|None=None, report=lambda row: None) -> Run:
+def keep_on(
+    run:Resumable,
+    step:Callable,              # () -> figures of one step
+    measure:Callable|None=None, # () -> figures on held-out data
+    report:Callable=lambda row: None,
+):
     "Train until the steps or the minutes are used up."
     c, begun, before, recent = run.conf, time.monotonic(), run.minutes, []
     while run.step < c.steps:
-        recent.append(train_step(run, sampler(run.step)))
+        recent.append(step())
         run.minutes = before + (time.monotonic() - begun) / 60
         over = c.max_minutes and run.minutes - before >= c.max_minutes
         if run.step % c.eval_every == 0 or run.step == c.steps or over:
-            row = {"step": run.step, "minutes": round(run.minutes, 1), **{k: float(np.mean([r[k] for r in recent])) for k in recent[0]}}
-            if check: row |= {f"val_{k}": v for k, v in evaluate(run.bundle.model, check).items()}
+            means = {k: float(np.mean([r[k] for r in recent])) for k in recent[0]}
+            row = {"step": run.step, "minutes": round(run.minutes, 2), **means}
+            if measure: row |= {f"val_{k}": v for k, v in measure().items()}
             run.log.append(row); recent = []
             report(row)
         if run.step % c.save_every == 0 or over: run.save()
         if over: break
     run.save()
     return run
+
+def loop(run:Run, sampler:Sampler, check:Sampler|None=None, report=lambda row: None) -> Run:
+    "Train on what a sampler draws; measured on `check`."
+    return keep_on(run, lambda: train_step(run, sampler(run.step)), check and (lambda: evaluate(run.bundle.model, check)), report)
 
 # %% ../nbs/62_train.ipynb #b74273ed
 CARD = """---

@@ -4,7 +4,7 @@
 
 # %% ../nbs/64_train_refine.ipynb #3b3f7872
 from __future__ import annotations
-import copy, json, math, time
+import copy, json, math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from .config import TrainRefineConfig
-from .core import UserError, atomic_path, pick_device, say, seed_everything
+from .core import UserError, pick_device, say, seed_everything
 from .data import read_maps, song_folders
 from .diffusion import Schedule, denoising_loss, noise_betas
 from .model.dit import Denoiser, class_vector, new_denoiser, out_of_reach, point_features, save_denoiser
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .refine import Points, map_points, to_field
-from .train import make_optimizers, schedule
+from .train import Resumable, keep_on, make_optimizers, schedule
 
 # %% auto #0
 __all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
@@ -105,7 +105,7 @@ class Windows:
 
 # %% ../nbs/64_train_refine.ipynb #60ecb2f2
 @dataclass
-class RefineRun:
+class RefineRun(Resumable):
     "The state of a run."
     conf: TrainRefineConfig
     denoiser: Denoiser
@@ -116,27 +116,11 @@ class RefineRun:
     log: list[dict] = field(default_factory=list)
 
     @property
-    def folder(self) -> Path: return Path(self.conf.run)
-    @property
     def finished(self) -> Denoiser: # with the averaged weights
         return Denoiser(self.average, self.denoiser.classes, self.denoiser.config)
 
-    def save(self):
-        "Write the checkpoint and the log, whole or not at all."
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {"model": self.denoiser.model.state_dict(), "average": self.average.state_dict(), "step": self.step,
-                 "optimizers": [o.state_dict() for o in self.optimizers], "minutes": self.minutes, "log": self.log}
-        with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
-        with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
-
-    def resume(self) -> RefineRun:
-        "Go on from the checkpoint, if there is one."
-        if not (self.folder/"checkpoint.pt").exists(): return self
-        state = torch.load(self.folder/"checkpoint.pt", weights_only=True)
-        self.denoiser.model.load_state_dict(state["model"]); self.average.load_state_dict(state["average"])
-        for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
-        self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
-        return self
+    @property
+    def modules(self) -> dict[str, nn.Module]: return {"model": self.denoiser.model, "average": self.average} # whose weights are kept
 
 def start_refine_run(conf:TrainRefineConfig) -> RefineRun:
     "A new run, or the one its folder holds."
@@ -191,23 +175,9 @@ def by_level(denoiser:Denoiser, windows:Windows, levels:list[int], batches:int=8
     return {n: (fog[n], fog[n] * float(np.mean([at(b, n).mean().sqrt().item() for b in batch]))) for n in levels}
 
 def refine_loop(run:RefineRun, windows:Windows, check:Windows|None=None, report:Callable=lambda row: None) -> RefineRun:
-    "Train until the steps or the minutes are used up."
-    c, begun, before, recent = run.conf, time.monotonic(), run.minutes, []
-    noise = Schedule(noise_betas(c.model.noise, c.model.noise_steps))
-    while run.step < c.steps:
-        recent.append(refine_step(run, noise, windows(run.step)))
-        run.minutes = before + (time.monotonic() - begun) / 60
-        over = c.max_minutes and run.minutes - before >= c.max_minutes
-        if run.step % c.eval_every == 0 or run.step == c.steps or over:
-            means = {k: float(np.mean([r[k] for r in recent])) for k in recent[0]}
-            row = {"step": run.step, "minutes": round(run.minutes, 2), **means}
-            if check: row |= {f"val_{k}": v for k, v in measure(run.finished, check).items()}
-            run.log.append(row); recent = []
-            report(row)
-        if run.step % c.save_every == 0 or over: run.save()
-        if over: break
-    run.save()
-    return run
+    "Train on what windows draw; measured on `check`."
+    noise = Schedule(noise_betas(run.conf.model.noise, run.conf.model.noise_steps))
+    return keep_on(run, lambda: refine_step(run, noise, windows(run.step)), check and (lambda: measure(run.finished, check)), report)
 
 # %% ../nbs/64_train_refine.ipynb #ebd80ec5
 REFINER_CARD = """---
