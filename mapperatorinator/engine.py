@@ -16,16 +16,16 @@ from fastcore.basics import patch
 
 from .core import UserError, pick_device
 from .model.hub import Bundle
-from .model.layers import Cache, StaticCache, exchange, has_int8, in_int8
+from .model.layers import Cache, HalfLinear, Int8Linear, PackedLinear, StaticCache, exchange, has_int8, has_packing, with_linears
 from .model.mapper import Conditioning, Encoded, Mapper, Ruler
 from .rules import NEVER, Guidance, Rule
 from .events import EventType
 from .tokenizer import PAD, Tokenizer
 
 # %% auto #0
-__all__ = ['LARGE', 'BUCKET', 'draw', 'best', 'Progress', 'Cancelled', 'tell', 'quick_bf16', 'numbers', 'in_numbers', 'Speed',
-           'Engine', 'Written', 'pad_left', 'Job', 'Neighbours', 'side_by_side', 'Pen', 'Echo', 'Guesser', 'Replay',
-           'Beams']
+__all__ = ['LARGE', 'LINEARS', 'EXACT', 'BUCKET', 'draw', 'best', 'Progress', 'Cancelled', 'tell', 'quick_bf16', 'numbers',
+           'in_numbers', 'Speed', 'Engine', 'Written', 'pad_left', 'Job', 'Neighbours', 'side_by_side', 'Pen', 'Echo',
+           'Guesser', 'Replay', 'Beams']
 
 # %% ../nbs/51_engine.ipynb #b62f0a7e
 def draw(
@@ -69,24 +69,29 @@ def numbers(
     "What a precision means here. Raises `UserError` where it cannot be had."
     cpu, heard = device.type == "cpu", "bf16" if quick_bf16() else "fp32"
     if precision == "auto":
-        if model.n_params() < LARGE or device.type == "mps": return "fp32", "fp32"
-        return (heard, "int8" if has_int8() else "fp32") if cpu else ("bf16", "bf16")
+        quick = quick_bf16() and has_packing() if cpu else device.type == "cuda"
+        precision = "bf16" if quick and model.n_params() >= LARGE else "fp32"
     if precision == "int8" and not (cpu and has_int8()):
         raise UserError(f"precision=int8 needs an x86 CPU with VNNI, and this is {device}; choose auto, bf16 or fp32.")
     known = {"fp32": ("fp32", "fp32"), "bf16": ("bf16", "bf16"), "int8": (heard, "int8")}
     if precision not in known: raise UserError(f"precision={precision} is unknown; give auto, fp32, bf16 or int8.")
     return known[precision]
 
+LINEARS = {"fp32": PackedLinear, "bf16": HalfLinear, "int8": Int8Linear}
+EXACT = (Ruler,) # it is small, and a time must be right
+
 def in_numbers(
     model:Mapper,
     heard:str,    # of mel to audio states
     written:str,  # of tokens to scores
 ) -> Mapper:
-    "The model in other numbers; the given one stays as it is, and what is the same in both is shared."
-    cast = {"fp32": lambda m: m, "bf16": lambda m: copy.deepcopy(m).to(torch.bfloat16),
-            "int8": lambda m: in_int8(m, keep=(Ruler,))} # the ruler is small, and a time must be right
+    "The model in other numbers, on a CPU with its weights packed; the given one stays as it is."
     kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
-    return exchange(model, lambda m: cast[kinds[m]](m) if m in kinds else None)
+    if model.device.type == "cpu" and has_packing():
+        kinds |= {model.head: "fp32"} if written == "bf16" else {} # the last word is exact
+        change = lambda m: with_linears(with_linears(m, LINEARS[kinds[m]], EXACT), PackedLinear)
+    else: change = lambda m: m if kinds[m] == "fp32" else copy.deepcopy(m).to(torch.bfloat16)
+    return exchange(model, lambda m: change(m) if m in kinds else None)
 
 # %% ../nbs/51_engine.ipynb #c4f4bfc5
 @dataclass

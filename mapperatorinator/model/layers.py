@@ -10,43 +10,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['RMSNorm', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend', 'SelfAttention',
-           'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_int8', 'Int8Linear',
-           'exchange', 'in_int8', 'sinusoids']
+__all__ = ['make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend', 'SelfAttention',
+           'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_packing', 'PackedLinear',
+           'HalfLinear', 'has_int8', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/40_model.layers.ipynb #17f025cd
-class RMSNorm(nn.Module):
-    "x / rms(x) · weight, computed in float32."
-    def __init__(self, width:int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x:Tensor) -> Tensor: # (..., width)
-        y = x.float()
-        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + 2**-23)
-        return (y * self.weight).to(x.dtype)
-
 def make_norm(kind:str, width:int) -> nn.Module: # kind: rms or layer
     "The norm a `ModelConfig` asks for."
-    return RMSNorm(width) if kind == "rms" else nn.LayerNorm(width, eps=1e-5)
+    return nn.RMSNorm(width, eps=2**-23) if kind == "rms" else nn.LayerNorm(width, eps=1e-5)
 
 # %% ../../nbs/40_model.layers.ipynb #8515ebd4
 def rope_table(
     positions:Tensor,     # (..., length) positions; fractions are welcome
     dim:int,              # channels of one head
     base:float=10_000.0,
-) -> tuple[Tensor, Tensor]: # cos, sin: (..., length, dim), float32
+) -> tuple[Tensor, Tensor]: # cos, sin: (..., length, dim), float32; the sines of the first half are negative
     "Angles of rotary embedding for `positions`."
     inv = 1 / base ** (torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim)
     angle = positions.float()[..., None] * inv
-    angle = torch.cat([angle, angle], -1)
-    return angle.cos(), angle.sin()
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 def rotate(x:Tensor, table:tuple[Tensor, Tensor]) -> Tensor: # x: (..., length, dim)
     "Apply a `rope_table`."
     cos, sin = (t.to(x.dtype) for t in table)
-    a, b = x.chunk(2, -1)
-    return x * cos + torch.cat([-b, a], -1) * sin
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 # %% ../../nbs/40_model.layers.ipynb #8e492dd4
 class Cache:
@@ -57,8 +45,8 @@ class Cache:
         self.real = torch.zeros(batch, max_len, dtype=torch.bool, device=device) # false at padding
         self.now = torch.zeros(batch, dtype=torch.long, device=device)           # value of the last time token
         self.nows: Tensor|None = None                                            # (batch, new) the same at each token of the last step
-        self.cross: list[tuple[Tensor, Tensor]] = []                             # per layer: (batch, heads, positions, head_dim)
-        self.bins: Tensor|None = None                                            # (batch, time values, channels)
+        self.cross: list[tuple[Tensor, Tensor]] = []                             # per layer: (batch or 1, heads, positions, head_dim)
+        self.bins: Tensor|None = None                                            # (batch or 1, time values, channels)
         self.keys: Tensor|None = None                                            # the same, turned for the pointer
         self.tables: dict[str, tuple[Tensor, Tensor]] = {}                       # rope tables, made once
         self.length, self.padded = 0, False
@@ -162,9 +150,11 @@ class CrossAttention(nn.Module):
         k, v = (split_heads(t, self.heads) for t in self.kv(audio).chunk(2, -1))
         return (k if table is None else rotate(k, table)), v
 
-    def forward(self, x:Tensor, kv:tuple[Tensor, Tensor], table=None) -> Tensor: # x: (batch, length, width)
+    def forward(self, x:Tensor, kv:tuple[Tensor, Tensor], table=None) -> Tensor: # x: (batch, length, width); kv: of one window for all, or one per row
         q = split_heads(self.q(x), self.heads)
-        return self.out(attend(q if table is None else rotate(q, table), *kv))
+        if table is not None: q = rotate(q, table)
+        if len(kv[0]) < len(x): q = q.transpose(0, 1).flatten(1, 2)[None] # all rows ask the same window: as one long row
+        return self.out(attend(q, *kv).view_as(x))
 
 # %% ../../nbs/40_model.layers.ipynb #2b97c8b8
 class FeedForward(nn.Module):
@@ -216,10 +206,31 @@ class DecoderLayer(nn.Module):
         x = x + self.cross(self.norm2(x), kv, cross_table)
         return x + self.ff(self.norm3(x))
 
+# %% ../../nbs/40_model.layers.ipynb #3c3300c1
+def has_packing() -> bool:
+    "Whether linear layers can be packed here, through oneDNN."
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+class PackedLinear(nn.Module):
+    "A linear layer whose weights lie as oneDNN reads them, for inference on a CPU."
+    def __init__(self, linear:nn.Linear,
+        dtype=torch.float32, # of the weights; bfloat16 halves them, and what comes in and goes out stays as it is
+    ):
+        super().__init__()
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype), None)
+        self.bias, self.dtype = None if linear.bias is None else linear.bias.detach().to(dtype), dtype
+
+    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
+        return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, "none", [], "").to(x.dtype)
+
+class HalfLinear(PackedLinear):
+    "The same with weights of 16 bits."
+    def __init__(self, linear:nn.Linear): super().__init__(linear, torch.bfloat16)
+
 # %% ../../nbs/40_model.layers.ipynb #f3d42664
 def has_int8() -> bool:
     "Whether this CPU multiplies 8-bit integers fast, through oneDNN."
-    return torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    return has_packing() and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 class Int8Linear(nn.Module):
     "A linear layer in 8-bit integers, for inference on a CPU."
@@ -250,12 +261,13 @@ def exchange(
     twin._modules = {name: part and exchange(part, change) for name, part in module._modules.items()}
     return twin
 
-def in_int8(
+def with_linears(
     module:nn.Module,
+    kind,             # nn.Linear -> its replacement: `PackedLinear`, `HalfLinear`, `Int8Linear`
     keep:tuple=(),    # kinds of modules that stay as they are
 ) -> nn.Module:
-    "The same module with its linear layers in 8 bits."
-    return exchange(module, lambda m: m if isinstance(m, keep) else Int8Linear(m) if isinstance(m, nn.Linear) else None)
+    "The same module with other linear layers."
+    return exchange(module, lambda m: m if isinstance(m, keep) else kind(m) if isinstance(m, nn.Linear) else None)
 
 # %% ../../nbs/40_model.layers.ipynb #6f56ed73
 def sinusoids(length:int, width:int, longest:float=10_000.0) -> Tensor: # (length, width)

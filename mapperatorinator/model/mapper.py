@@ -127,7 +127,7 @@ class Ruler(nn.Module):
         "What sounds at the time tokens among `ids`; zero elsewhere."
         timed = (ids >= self.start) & (ids < self.end)
         value = (ids - self.start).clamp(0, self.values - 1)
-        at = bins.gather(1, value[..., None].expand(-1, -1, bins.shape[-1]))
+        at = bins.expand(len(ids), -1, -1).gather(1, value[..., None].expand(-1, -1, bins.shape[-1]))
         return self.read(at) * timed[..., None]
 
 # %% ../../nbs/41_model.mapper.ipynb #e8fd88b3
@@ -140,12 +140,12 @@ def keys(self:Ruler, bins:Tensor) -> Tensor: # (batch, values, width)
 def scores(self:Ruler,
     x:Tensor,    # (batch, length, d_model) decoder states
     now:Tensor,  # (batch, length) time value at each
-    keys:Tensor, # (batch, values, width)
+    keys:Tensor, # (batch, values, width), or of one window for all
     table=None,  # rope table of now, when it is at hand
 ) -> Tensor: # (batch, length, values)
     "How well each time value suits each state, as seen from its own now."
     query = rotate(self.point(x), table or rope_table(now, self.width)) / self.width**0.5
-    return query @ keys.transpose(1, 2)
+    return query @ (keys[0] if len(keys) == 1 else keys).mT
 
 # %% ../../nbs/41_model.mapper.ipynb #ad32bd29
 @dataclass
@@ -335,9 +335,9 @@ def prefill(self:Mapper,
 ) -> Tensor: # (batch, vocab_out)
     "Read the prompts into a fresh cache; scores after their last token."
     cache.reset()
-    d, rows = self.decoder, lambda x: x if len(x) == len(ids) else x.expand(len(ids), *x.shape[1:])
-    cache.cross = [(rows(k), rows(v)) for k, v in d.listen(encoded.states)]
-    if d.ruler: cache.bins, cache.keys = rows(encoded.bins), rows(d.ruler.keys(encoded.bins))
+    d = self.decoder
+    cache.cross = d.listen(encoded.states)
+    if d.ruler: cache.bins, cache.keys = encoded.bins, d.ruler.keys(encoded.bins)
     if not cache.tables: cache.tables = self._tables(cache.max_len, ids.device)
     cache.padded = bool((ids == 0).any())
     scores = self._advance(ids, cache)[:, 0]
