@@ -4,15 +4,16 @@
 
 # %% ../nbs/52_generate.ipynb #d6cb2d07
 from __future__ import annotations
-import hashlib
+import hashlib, math
 from dataclasses import dataclass, field, fields, replace
-from typing import Callable, Optional, Sequence
+from itertools import islice
+from typing import Callable, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
 
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
-from .engine import Cancelled, Engine, Job, Progress, Written, tell
+from .engine import Cancelled, Engine, Job, Progress, Written, side_by_side, tell
 from .events import GROUP_TYPES, NON_TIMED, SUSTAIN_TYPES, ContextType, Event, EventStream, EventType
 from .model.hub import Bundle
 from .model.mapper import Encoded
@@ -211,6 +212,7 @@ class Run:
     cancel: Optional[Callable] = None # asked between tokens; true stops
     loudness: Optional[Loudness] = None
     parallel: bool = False     # all windows at once, side by side
+    grammars: dict[int, Grammar|None] = field(default_factory=dict) # of the contexts that are written
 
     @property
     def gamemode(self) -> int: return self.rows[0].metadata.gamemode
@@ -254,13 +256,13 @@ def reach(self:Run, w:Window) -> tuple[float, float]: # ms of look-back and look
 
 # %% ../nbs/52_generate.ipynb #bd52d040
 @patch
-def job(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None, attempt:int=0, nudge:float=0.) -> Job:
+def job(self:Run, places:Sequence[Place], k:int, attempt:int=0, nudge:float=0.) -> Job:
     "The work for some places: a window of several rows, or windows side by side."
     e, s, w, context = self.engine, self.sampling, places[0].window, places[0].row.contexts[k].type
     back, ahead = self.reach(w)
     if attempt and s.greedy(context): s = replace(s, do_sample=True, temperature=.9, timing_temperature=.9)
     if nudge: s = replace(s, time_bias=s.time_bias + nudge)
-    rules = make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, *self.structure(places, k, grammar))
+    rules = make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, *self.structure(places, k))
     guided = s.guidance != 1 and any(p.row.negative for p in places)
     return Job(self.prompts(places, k), self.heard(places), rules, stop_ids(e.tokenizer, context, back, ahead),
                None if s.greedy(context) else [generator(p.row.seed, context, p.window.index, attempt) for p in places],
@@ -268,9 +270,9 @@ def job(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None, attempt:i
                beams=s.num_beams)
 
 @patch
-def structure(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None) -> tuple[Grammar|None, Columns|None]:
+def structure(self:Run, places:Sequence[Place], k:int) -> tuple[Grammar|None, Columns|None]:
     "The grammar and the columns of mania, told what is open at the places. Windows side by side open and close for themselves."
-    if grammar is None: return None, None
+    if (grammar := self.grammars[k]) is None: return None, None
     recent = [[] if self.parallel else p.row.contexts[k].stream.events[-REACH:] for p in places]
     open = [still_open(grammar.lines, [e.type for e in events if e.type in MARKS]) for events in recent]
     grammar.start(open, self.parallel or places[0].window.last)
@@ -335,14 +337,13 @@ def fault(self:Run, p:Place, k:int, written:Written) -> str:
     return trouble(written) or (EMPTY if self.silent(p, k, written) else "")
 
 @patch
-def write(self:Run, places:Sequence[Place], k:int, grammar:Grammar|None) -> list[Written]:
-    "Write some places; those in trouble once more."
-    out = self.engine.generate(self.job(places, k, grammar), self.cancel)
+def mended(self:Run, places:Sequence[Place], k:int, out:list[Written]) -> list[Written]:
+    "What some places wrote; those in trouble write once more."
     faults = {j: fault for j, (p, x) in enumerate(zip(places, out)) if (fault := self.fault(p, k, x))}
     for empty in (True, False):
         some = [j for j, fault in faults.items() if (fault == EMPTY) == empty]
         if not some: continue
-        again = self.engine.generate(self.job([places[j] for j in some], k, grammar, 1, NUDGE * empty), self.cancel)
+        again = self.engine.generate(self.job([places[j] for j in some], k, 1, NUDGE * empty), self.cancel)
         for j, new in zip(some, again): out[j] = self.better(places[j], k, out[j], new, faults[j])
     return out
 
@@ -363,26 +364,48 @@ def grammar(self:Run, context:ContextType) -> Grammar|None:
     return Grammar(e.tokenizer, lines_of(e.language, context, self.gamemode), e.language.types_first, context)
 
 @patch
-def batches(self:Run, rows:Sequence[Row]) -> list[list[Place]]:
-    "What is written together: a window of all rows, or all windows of all rows in batches."
-    if not self.parallel: return [[Place(r, w) for r in rows] for w in self.windows]
-    places = [Place(r, w) for w in self.windows for r in rows]
+def batches(self:Run) -> list[list[Place]]:
+    "What is written together in one context: a window of all rows, or all windows of all rows in batches."
+    if not self.parallel: return [[Place(r, w) for r in self.rows] for w in self.windows]
+    places = [Place(r, w) for w in self.windows for r in self.rows]
     size = max(self.engine.max_batch_size // self.sampling.num_beams, 1)
     return [places[i:i + size] for i in range(0, len(places), size)]
 
+# %% ../nbs/52_generate.ipynb #fa057b75
 @patch
-def context(self:Run, k:int):
-    "Write one context over the whole song, in all rows that do not have it."
-    rows = [r for r in self.rows if not r.contexts[k].finished]
-    if not rows: return
-    name, grammar, before, batches = rows[0].contexts[k].type, self.grammar(rows[0].contexts[k].type), replace(self.engine.speed), self.batches(rows)
-    now, n = self.engine.speed, len(batches)
-    speed = lambda: (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9)
-    for i, places in enumerate(batches):
-        tell(self.progress, name.value, i, n, speed())
-        for p, written in zip(places, self.write(places, k, grammar)): self.append(p, k, written)
-    for r in rows: r.contexts[k].finished = True
-    tell(self.progress, name.value, n, n, speed())
+def behind(self:Run) -> int: # batches
+    "How far a context stays behind the one before, so that it hears all of it; to the end of the song where they cannot mix."
+    alone = self.parallel or self.sampling.reference or self.sampling.guidance != 1
+    stride = self.engine.language.window_ms - self.lookback_ms - self.lookahead_ms
+    most = len(self.batches())
+    return most if alone else min(1 + math.ceil(self.lookahead_ms / stride), most)
+
+@patch
+def steps(self:Run) -> Iterator[list[tuple[int, list[Place]]]]: # contexts, and the places of each
+    "What is written together, one step after another."
+    batches, behind = self.batches(), self.behind()
+    for i in range(len(batches) + behind * (len(self.grammars) - 1)):
+        yield [(k, batches[at]) for n, k in enumerate(self.grammars) if 0 <= (at := i - n * behind) < len(batches)]
+
+@patch
+def write(self:Run, step:Sequence[tuple[int, list[Place]]]):
+    "Write some places of some contexts side by side, and add what they wrote."
+    jobs = [self.job(places, k) for k, places in step]
+    out = iter(self.engine.generate(side_by_side(jobs) if len(jobs) > 1 else jobs[0], self.cancel))
+    for k, places in step:
+        for p, written in zip(places, self.mended(places, k, list(islice(out, len(places))))): self.append(p, k, written)
+
+@patch
+def song(self:Run):
+    "Write every context that is not given, over the whole song."
+    kinds = {k: c.type for k, c in enumerate(self.rows[0].contexts) if not c.finished}
+    if not kinds: return
+    self.grammars = {k: self.grammar(kind) for k, kind in kinds.items()}
+    steps, now, before = list(self.steps()), self.engine.speed, replace(self.engine.speed)
+    told = lambda i: tell(self.progress, " and ".join(k.value for k in kinds.values()), i, len(steps),
+                          (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9))
+    for i, step in enumerate(steps): told(i); self.write(step)
+    told(len(steps))
 
 # %% ../nbs/52_generate.ipynb #d606395c
 _PARTS = {_E.LAST_ANCHOR: "slider", _E.SLIDER_END: "slider", _E.SLIDER_SUSTAIN: "slider", _E.SLIDER_REPEAT_SUSTAIN: "slider",
@@ -512,7 +535,7 @@ def generate(
     rows = [Row(m, s, _copies(_outputs(template, given)), e, n) for m, s, e, n in zip(metadatas, seeds, heard, negatives, strict=True)]
     run = Run(engine, windows, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
               lookahead * c.window_ms, progress, cancel, Loudness(samples, c.sample_rate), parallel)
-    for k in range(len(template.outputs)): run.context(k)
+    run.song()
     low, song = start_time or -np.inf, np.inf if sampling.reference else len(samples) * 1000 / c.sample_rate
     high = min(np.inf if end_time is None else end_time, song)
     done = {g.type for g in given if g.finished}

@@ -76,10 +76,10 @@ class Audio2Events:
     "Samples to beat grid and events."
     def __init__(self, model:Bundle|str="embedded", device="auto", precision:str=GenerateConfig.precision,
                  max_batch_size:int=GenerateConfig.max_batch_size, gamemode:int|None=None, lora_path:str=""): # gamemode: take the model for it
-        self.bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
-        if lora_path: load_lora(self.bundle, lora_path); merge(self.bundle.model)
-        self.engine = Engine(self.bundle, device, precision, max_batch_size)
-        self.language, self.parser = self.bundle.language, Parser(self.bundle.language)
+        bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
+        if lora_path: load_lora(bundle, lora_path); merge(bundle.model)
+        self.engine, self.gamemodes = Engine(bundle, device, precision, max_batch_size), bundle.gamemodes
+        self.language, self.parser = bundle.language, Parser(bundle.language)
 
 @patch
 @torch.inference_mode()
@@ -177,7 +177,7 @@ class Events:
 
 @patch
 def __call__(self:Audio2Events, samples:np.ndarray, c:GenerateConfig=GenerateConfig(), progress=None) -> Events: # samples: (n,)
-    check_request(c, self.bundle.gamemodes)
+    check_request(c, self.gamemodes)
     heard = self.hear(samples, c, progress)
     timing = self.find_grid(heard, c, progress)
     made = self.write(heard, [Wish.of(c)], [ContextType.MAP], self.given(heard, timing, c), progress)[0]
@@ -346,7 +346,7 @@ class File2File(Song2Map):
     def __call__(self, c:GenerateConfig, progress=None) -> Result: # the hardest map of a spread, with the others
         c, reference = self.complete(c)
         audio = Path(c.audio_path).expanduser()
-        check_request(c, self.bundle.gamemodes)
+        check_request(c, self.gamemodes)
         samples = load_audio(audio, self.language.sample_rate)
         place = place_for(c, audio)
         said = title_and_artist(c, audio) | ({"background": Path(c.background).name} if c.background else {})

@@ -7,7 +7,7 @@ from mapperatorinator.config import LanguageConfig, ModelConfig, compose
 from mapperatorinator.core import UserError
 from mapperatorinator.engine import Cancelled, Engine, Written
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
-from mapperatorinator.generate import (MARKS, LULL, Loudness, Sampling, contexts_of, encode_song, generate, held_columns, keep_until, loops, opposite, rejoin,
+from mapperatorinator.generate import (MARKS, LULL, Loudness, Run, Sampling, contexts_of, encode_song, generate, held_columns, keep_until, loops, opposite, rejoin,
                                        trouble, whole_groups, within)
 from mapperatorinator.model.hub import new_bundle
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
@@ -74,10 +74,18 @@ def test_windows_write_their_own_part(engine):
     def note(p): lengths.append((p.stage, p.done))
     a = generate(engine, SAMPLES, [wish()], [4], encoded=heard, progress=note)[0]
     assert a == generate(engine, SAMPLES, [wish()], [4])[0]
-    assert lengths == [(s, i) for s in ("timing", "map") for i in range(len(windows) + 1)]
+    assert lengths == [("timing and map", i) for i in range(len(windows) + 2 + 1)], "the map follows two windows behind"
     starts = [w.keep_from for w in windows]
     many = [t for m in generate(engine, SAMPLES, [wish()] * 6, range(6), encoded=heard) for t in m.streams[C.MAP].times]
     assert set(np.searchsorted(starts, many, "right")) == set(range(1, len(windows) + 1)), "a window wrote nothing in any row"
+
+@pytest.mark.parametrize("lookahead", [0., .125, .4])
+def test_contexts_side_by_side(engine, monkeypatch, lookahead):
+    "A context that follows the one before hears all it would hear afterwards."
+    write = lambda: [m.streams for m in generate(engine, SAMPLES, [wish(), wish(cs=5.)], [1, 2], [C.TIMING, C.MAP, C.SV], lookahead=lookahead)]
+    together = write()
+    monkeypatch.setattr(Run, "behind", lambda self: len(self.windows))
+    assert together == write() and all(len(stream) for row in together for stream in row.values())
 
 @pytest.mark.parametrize("start,end", [(1000, 2000), (None, 800), (2000, None)])
 def test_range(engine, start, end):
