@@ -5,6 +5,7 @@
 # %% ../../nbs/40_model.layers.ipynb #1a063ab1
 from __future__ import annotations
 import copy, math
+from functools import lru_cache
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -207,9 +208,13 @@ class DecoderLayer(nn.Module):
         return x + self.ff(self.norm3(x))
 
 # %% ../../nbs/40_model.layers.ipynb #3c3300c1
+@lru_cache
 def has_packing() -> bool:
-    "Whether linear layers can be packed here, through oneDNN."
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    "Whether linear layers can be packed here, through oneDNN: tried once."
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")): return False
+    x = torch.arange(16.)[None]
+    try: return torch.equal(torch.ops.mkldnn._linear_pointwise(x, torch.ops.mkldnn._reorder_linear_weight(torch.eye(16), None), None, "none", [], ""), x)
+    except RuntimeError: return False
 
 class PackedLinear(nn.Module):
     "A linear layer whose weights lie as oneDNN reads them, for inference on a CPU."
