@@ -7,15 +7,15 @@ from __future__ import annotations
 import difflib, inspect, linecache, re
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
-from typing import Any, Optional, get_args, get_type_hints
+from typing import Any, Optional, get_args, get_origin, get_type_hints
 
 from .core import UserError
 
 # %% auto #0
 __all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
            'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict',
-           'changed', 'Setting', 'settings_table']
+           'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'is_list', 'listed',
+           'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -194,8 +194,9 @@ class GenerateConfig:
     overwrite_reference_beatmap: bool = False # into the very file (an undo copy stays beside it), not a copy
     # timing
     timing: str = "auto"                 # auto, grid (signal), super (20 votes), model, reference, or manual (bpm, offset)
-    bpm: Optional[float] = None          # beats per minute, when you know it
-    offset: Optional[float] = None       # ms of the first beat, when you know it
+    bpm: Optional[list[float]] = None    # beats per minute, when you know them: one, or one for each section
+    offset: Optional[list[float]] = None # ms of the first beat, of each section
+    meter: list[int] = field(default_factory=lambda: [4]) # beats per bar, with bpm: one for all, or one for each section
     timing_budget: Optional[float] = None # seconds that the votes of timing=super may take; null: all of them
     # range and sampling
     start_time: Optional[int] = None     # ms: objects from here
@@ -231,6 +232,8 @@ class GenerateConfig:
     device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
     precision: str = "auto"              # auto (the fastest here), fp32 (exact), bf16 or int8
     max_batch_size: int = 16             # windows encoded at once
+
+    def __post_init__(self): vars(self).update(listed(type(self), vars(self)))
 
 # %% ../nbs/01_config.ipynb #e75a6794
 @dataclass
@@ -422,12 +425,22 @@ def load_preset(name:str, group:str="generate") -> dict:
     return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{name}.yaml").read_text()) or {}
 
 # %% ../nbs/01_config.ipynb #5a3ed427
-def _text(cls, item:str) -> dict: # {key: value} when the setting is text: `title=Re: [1] #2` is no YAML
+def is_list(hint:Any) -> bool: # whether a type is a list, or a list or None
+    return list in map(get_origin, (hint, *get_args(hint)))
+
+def listed(cls, values:dict) -> dict:
+    "The values of a config dataclass; one that stands where a list belongs becomes a list of one, as in `bpm=180`."
+    hints = get_type_hints(cls)
+    alone = lambda name, v: is_list(hints.get(name)) and isinstance(v, (str, int, float))
+    return {name: [v] if alone(name, v) else v for name, v in values.items()}
+
+def _typed(cls, item:str) -> dict: # key=value -> {key: value}; text is taken as it stands: `title=Re: [1] #2` is no YAML
+    from omegaconf import OmegaConf
     key, _, value = item.partition("=")
     hint = get_type_hints(cls).get(key)
-    text = value.replace("${", r"\${") # no OmegaConf interpolation either
-    if hint is str: return {key: text}
-    return {key: None if value == "null" else text} if hint == Optional[str] else {}
+    if hint == Optional[str] and value == "null": return {key: None}
+    if hint in (str, Optional[str]): return {key: value.replace("${", r"\${")} # no OmegaConf interpolation either
+    return listed(cls, OmegaConf.to_container(OmegaConf.from_dotlist([item])))
 
 # %% ../nbs/01_config.ipynb #a781520f
 def compose(
@@ -446,9 +459,9 @@ def compose(
             key, eq, _ = item.partition("=")
             if not eq: raise UserError(f"'{item}' is not a setting: expected key=value, such as difficulty=5.5.")
             _check_key(key, cls)
-            conf = OmegaConf.merge(conf, _text(cls, item) or OmegaConf.from_dotlist([item]))
+            conf = OmegaConf.merge(conf, _typed(cls, item))
         for key in values: _check_key(key, cls)
-        conf = OmegaConf.merge(conf, values)
+        conf = OmegaConf.merge(conf, listed(cls, values))
     except (errors.OmegaConfBaseException, YAMLError) as e:
         raise UserError(f"Bad value in '{item if overrides else values}': {str(e).splitlines()[0]}.") from e
     return OmegaConf.to_object(conf)

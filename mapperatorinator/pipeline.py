@@ -153,7 +153,7 @@ def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, r
     if heard.frames is not None and c.start_time is None and c.end_time is None:
         hints |= dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / heard.rate)
     if provider == "reference": hints["beatmap"] = reference
-    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, progress=progress, **hints)
+    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, meter=c.meter, progress=progress, **hints)
     tell(progress, "timing", 1, 1)
     return found
 
