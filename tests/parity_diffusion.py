@@ -14,8 +14,8 @@ from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.model.dit import Classes, class_vector, new_denoiser, out_of_reach, point_features
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.refine import Refiner, guide_ends, move_stream, spans, stream_points, to_field
-from mapperatorinator.unparse import event_times
+from mapperatorinator.refine import Refiner, group_points, guide_ends, spans, to_field
+from mapperatorinator.unparse import event_times, groups
 
 TABLES = {"betas": "betas", "alphas_cumprod": "left", "posterior_variance": "variance", "posterior_log_variance_clipped": "log_variance",
           "posterior_mean_coef1": "clean_share", "posterior_mean_coef2": "noisy_share", "timestep_map": "steps"}
@@ -124,6 +124,17 @@ def centred(stream):
         out.append(Event(e.type, {E.POS_X: 256, E.POS_Y: 192}[e.type]) if zero else e, t)
     return out
 
+def move_stream(stream, found, places):
+    "The events with x and y in pixels, once, where a place or a distance was said."
+    where = {i: (g, p) for g, p in zip(found, np.round(places).astype(int).tolist()) for i in range(g.first, g.last + 1)}
+    out, said = EventStream(), set()
+    for i, (e, t) in enumerate(stream):
+        if e.type not in (E.DISTANCE, E.POS_X, E.POS_Y) or i not in where: out.append(e, t); continue
+        g, (x, y) = where[i]
+        if g.first not in said: out.append(Event(E.POS_X, x), t); out.append(Event(E.POS_Y, y), t)
+        said.add(g.first)
+    return out
+
 def said_once(stream):
     "Without the second of two equal places in one group, which the reference writes where a distance and a place were given."
     events = stream.events
@@ -148,7 +159,7 @@ def points_of_events(found, n):
 
 def emulated(folder, d, run, stream, timing):
     "Points and events as the reference makes them."
-    points, found = stream_points(centred(stream), language_of(run), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
+    points, found = group_points(groups(centred(stream), language_of(run)), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
     conf = RefineConfig(timesteps=run["timesteps"], guidance=run["diff_cfg_scale"], renoise=False, max_length=run["max_seq_len"],
                         overlap=run["overlap_buffer"], start_time=run["start_time"], end_time=run["end_time"], difficulty=5.3, circle_size=4.2,
                         descriptors=["c"], negative_descriptors=["a"])
@@ -176,7 +187,7 @@ def pipeline_run(folder, d, run):
 
 def pipeline_fixes(d, run, stream, points, timing, want):
     "Where we go another way than the reference did above, with the fix that is the reason."
-    ours, _ = stream_points(stream, language_of(run), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
+    ours, _ = group_points(groups(stream, language_of(run)), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
     zero = (ours.places == 0).any(1)
     other = (ours.places != points.places).any(1)
     if other.any(): yield "zero coordinates", "a zero is a coordinate" if (zero == other).all() else False
