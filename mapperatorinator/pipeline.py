@@ -25,12 +25,12 @@ from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
 from .osu.beatmap import Beatmap, write_osz
-from .osu.check import Report, check_map, fixed
+from .osu.check import Report, check_map
 from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
 from .parse import Parser
-from .postprocess import assemble, clean, clean_range, completed, is_calm
+from .postprocess import assemble, clean, clean_range, completed, end_with_song, is_calm
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
@@ -245,8 +245,9 @@ def settles(c:GenerateConfig, language:LanguageConfig) -> str: # when: "early", 
 
 @patch
 def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
-    "What is done to a whole map: faults mended, the new range put into the reference map, positions settled, and what that may break."
-    b, calm, late = fixed(b, check_map(b, song.heard.samples, song.heard.rate).findings), is_calm(c), settles(c, self.language) == "late"
+    "What is done to a whole map: it ends with the song, a new range goes into its reference map, places are settled, and all is cleaned."
+    calm, late = is_calm(c), settles(c, self.language) == "late"
+    end_with_song(b, song.heard.ms)
     if not c.add_to_beatmap:
         if late: clean(b := settled(b, c), calm)
         return b

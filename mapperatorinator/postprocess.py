@@ -21,9 +21,9 @@ from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
 __all__ = ['WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
-           'end_in_time', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes', 'is_calm', 'ease_jumps',
-           'preview_point', 'preempt', 'set_breaks', 'clean', 'clean_range', 'completed', 'lead_in', 'settings_of',
-           'assemble']
+           'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes',
+           'is_calm', 'ease_jumps', 'preview_point', 'preempt', 'set_breaks', 'clean', 'clean_range', 'completed',
+           'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -164,6 +164,12 @@ def end_in_time(
         if not gone: out.append(o)
     map.hit_objects = out
     return changed
+
+# %% ../nbs/55_postprocess.ipynb #196915ef
+def end_with_song(map:Beatmap, length:float) -> int: # ms; objects dropped
+    "Nothing goes on when the song is over."
+    before, map.hit_objects = map.hit_objects, [o for o in map.hit_objects if map.end_time(o) <= length]
+    return len(before) - len(map.hit_objects)
 
 # %% ../nbs/55_postprocess.ipynb #95aaa029
 def end_holds(
