@@ -4,9 +4,9 @@
 
 # %% ../../nbs/15_osu.check.ipynb #7d681182
 from __future__ import annotations
-import html, math
+import html
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Iterator, Optional
@@ -17,7 +17,7 @@ from ..config import CheckConfig
 from ..core import UserError
 from .beatmap import Beatmap, Circle, HitObject, Hold, Slider, Spinner
 from .difficulty import star_rating
-from .show import PALETTE, canvas, kind as look, show_playfield, show_timeline
+from .show import PALETTE, canvas, kind as look, show_timeline
 from .timing import Timing
 
 # %% auto #0
