@@ -101,6 +101,12 @@ def test_config_dump_is_yaml_that_comes_back():
     assert from_dict(GenerateConfig, yaml.safe_load(done.stdout)) == compose(GenerateConfig, said)
     assert from_dict(TrainConfig, yaml.safe_load(cli("config", "train").stdout)) == TrainConfig()
 
+def test_python_runs_the_package():
+    run = lambda *args: subprocess.run([sys.executable, "-m", "mapperatorinator", *args], capture_output=True, text=True, timeout=60)
+    for args in (["--help"], ["config", "difficulty=5.5"], ["generate", "dificulty=5"]):
+        same, done = cli(*args), run(*args)
+        assert (done.returncode, done.stdout, done.stderr) == (same.returncode, same.stdout, same.stderr)
+
 def test_console_script_points_here():
     from importlib.metadata import entry_points
     found = [e for e in entry_points(group="console_scripts") if e.name == "mapperatorinator"]
