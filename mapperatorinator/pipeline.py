@@ -4,7 +4,7 @@
 
 # %% ../nbs/57_pipeline.ipynb #7354b676
 from __future__ import annotations
-import tempfile, time
+import math, tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -299,7 +299,8 @@ def next_told(
 PROBLEM, WARNING = 10., 1. # stars that a map is worth less when all of its objects have one
 
 def worth(r:Result) -> float: # 0 is perfect
-    "How far a map is from what was asked: stars missed, and the shares of objects with problems and warnings."
+    "How far a map is from what was asked: stars missed, and the shares of objects with problems and warnings. No map is worse than any."
+    if not r.report["objects"]: return math.inf
     share = lambda severity: len({i for f in r.check.of(severity) for i in f.objects or (0,)}) / max(r.report["objects"], 1)
     return r.miss + PROBLEM * share("problem") + WARNING * share("warning")
 
