@@ -12,10 +12,10 @@ from typing import Any, Optional, get_args, get_origin, get_type_hints
 from .core import UserError
 
 # %% auto #0
-__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
-           'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'is_list', 'listed',
-           'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
+__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap',
+           'WrittenMap', 'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig',
+           'RefineConfig', 'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'is_list',
+           'listed', 'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -156,8 +156,8 @@ class LoraConfig:
 
 # %% ../nbs/01_config.ipynb #2f87506d
 @dataclass
-class GenerateConfig:
-    "One request: a song in, a beatmap out."
+class WantedMap:
+    "What the map shall be: its song, its difficulty, its style."
     audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
     output_path: str = ""                # file or folder to write; empty: beside the song
     model: str = "embedded"              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
@@ -186,6 +186,11 @@ class GenerateConfig:
     candidates: int = 1                  # maps drawn for each difficulty, with seeds counting up; the best one is kept
     star_tries: int = 2                  # runs more while the stars reached miss those asked for; 0: none
     star_tolerance: float = 0.5          # stars that a map may miss by
+
+# %% ../nbs/01_config.ipynb #5e770002
+@dataclass
+class WrittenMap(WantedMap):
+    "How the map is written: what is given, from where to where, how boldly."
     # reference map
     beatmap_path: str = ""               # an .osu file: what is left at its default is taken from it
     in_context: list[str] = field(default_factory=list) # what of it the model is told: timing, kiai, map, gd, no_hs, sv
@@ -214,6 +219,11 @@ class GenerateConfig:
     parallel: bool = False               # all windows at once, without looking back: faster on a GPU, seams may show
     lookback: float = 0.5                # share of a window given from the one before
     lookahead: float = 0.125             # share of a window heard but not written
+
+# %% ../nbs/01_config.ipynb #5e770004
+@dataclass
+class GenerateConfig(WrittenMap):
+    "One request: a song in, a beatmap out."
     # after the model
     resnap_events: bool = True           # move objects onto the beat grid
     refiner: str = ""                    # denoiser that settles positions: osu-diffusion-v2, or a folder; empty: none
@@ -326,6 +336,7 @@ class DiffusionConfig:
     noise_steps: int = 1000              # steps from a map to pure noise
     trained_steps: int = 100             # the first of them, which it was trained on
 
+# %% ../nbs/01_config.ipynb #5e770006
 @dataclass
 class RefineConfig:
     "How positions are refined."
@@ -345,6 +356,7 @@ class RefineConfig:
     negative_descriptors: Optional[list[str]] = None # tags to stay away from, with guidance above 1
     circle_size: Optional[float] = None  # CS; null: unknown
 
+# %% ../nbs/01_config.ipynb #5e770008
 @dataclass
 class TrainRefineConfig:
     "One training run of a denoiser of positions."
@@ -501,9 +513,9 @@ def _source(cls) -> str: # text that defines the class: in its file, or in a not
         found = (re.search(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", c, re.M) for c in cells)
         return next((m[0] for m in found if m), "") # a frozen build has no source: no help, but no failure either
 
-def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group
+def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group; of the classes it builds on as well
     group, out = "", {}
-    for line in _source(cls).splitlines():
+    for line in (line for part in reversed(cls.__mro__[:-1]) for line in _source(part).splitlines()):
         if m := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line): out[m[1]] = (m[2] or "").strip(), group
         elif m := re.match(r"\s+#\s*(.*)", line): group = m[1].strip()
     return out
