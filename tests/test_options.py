@@ -1,17 +1,15 @@
 "Every setting of a request does something that can be seen, with the embedded model or without any."
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import soundfile
 
-from mapperatorinator.audio import load_audio
 from mapperatorinator.config import GenerateConfig, LanguageConfig, compose, preset_names
 from mapperatorinator.core import UserError, demo_song
-from mapperatorinator.events import ContextType, EventType
+from mapperatorinator.events import EventType
 from mapperatorinator.generate import Sampling
 from mapperatorinator.osu.beatmap import Beatmap, read_osz
-from mapperatorinator.pipeline import File2File, Wish
+from mapperatorinator.pipeline import Wish
 from mapperatorinator.prompt import request_ids
 from mapperatorinator.request import check_request, unheard
 from mapperatorinator.tokenizer import Tokenizer
@@ -19,14 +17,7 @@ from mapperatorinator.tokenizer import Tokenizer
 BASE = dict(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377, star_tries=0)
 
 @pytest.fixture(scope="module")
-def make(): return File2File("embedded", device="cpu")
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    "Five seconds of the demo song."
-    path = tmp_path_factory.mktemp("options")/"clip.wav"
-    soundfile.write(path, load_audio(demo_song())[8*16000:13*16000], 16000)
-    return path
+def clip(excerpt): return excerpt(5)
 
 @pytest.fixture
 def run(make, clip, tmp_path):

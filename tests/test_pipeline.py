@@ -12,19 +12,12 @@ from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.evaluate import faults
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint, read_osz
 from mapperatorinator.osu.check import check_map
-from mapperatorinator.pipeline import File2File, Result, Song2Map, generate_map
+from mapperatorinator.pipeline import Result, Song2Map, generate_map
 
 ASK = GenerateConfig(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377)
 
 @pytest.fixture(scope="module")
-def make(): return File2File("embedded", device="cpu")
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    "Eight seconds of the demo song."
-    path = tmp_path_factory.mktemp("clip")/"Some One - Some Song.wav"
-    soundfile.write(path, load_audio(demo_song())[8*16000:16*16000], 16000)
-    return path
+def clip(excerpt): return excerpt(8, "Some One - Some Song.wav")
 
 @pytest.fixture(scope="module")
 def made(make, clip): return make(replace(ASK, audio_path=str(clip)))
