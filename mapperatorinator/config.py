@@ -13,7 +13,7 @@ from .core import UserError
 
 # %% auto #0
 __all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap',
-           'WrittenMap', 'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig',
+           'WrittenMap', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig',
            'RefineConfig', 'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'is_list',
            'listed', 'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
 
@@ -245,21 +245,16 @@ class GenerateConfig(WrittenMap):
 
     def __post_init__(self): vars(self).update(listed(type(self), vars(self)))
 
-# %% ../nbs/01_config.ipynb #e75a6794
+# %% ../nbs/01_config.ipynb #5e77b001
 @dataclass
-class TrainConfig:
-    "One training run."
-    run: str = "runs/default"            # folder of checkpoints and logs; the run resumes from it
+class RunConfig:
+    "What every training run has."
+    run: str = "runs/default"            # folder of checkpoint and log; the run resumes from it
     data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
-    modes: list[str] = field(default_factory=lambda: ["standard"]) # modes to learn from
     train_split: str = "train"           # split learnt from
     val_split: str = "validation"        # split measured on
-    synth_data: str = ""                 # folder of composed songs with exact timing (see `synth`); empty: none
-    synth_share: float = 0.2             # share of windows drawn from them
     steps: int = 10_000                  # optimiser steps
     batch_size: int = 8                  # windows per step
-    maps_per_window: int = 3             # maps of a song that share a window
-    length_groups: int = 3               # groups of lines of similar length, to pad little
     lr: float = 2e-3                     # peak learning rate of AdamW
     muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
     warmup: int = 100                    # steps of linear warm-up
@@ -267,6 +262,24 @@ class TrainConfig:
     final_lr: float = 0.02               # share of the peak at the very end
     weight_decay: float = 0.01           # of the matrices
     grad_clip: float = 1.0               # longest gradient
+    eval_every: int = 250                # steps between measurements
+    save_every: int = 100                # steps between checkpoints
+    precision: str = "bf16"              # bf16 autocast or fp32
+    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
+    threads: int = 2                     # CPU threads
+    seed: int = 42                       # of weights, data and noise
+    max_minutes: float = 0               # stop (and save) after this long; 0: never
+    ship: str = ""                       # folder for what is finished: weights, card; empty: none
+
+# %% ../nbs/01_config.ipynb #e75a6794
+@dataclass
+class TrainConfig(RunConfig):
+    "One training run."
+    modes: list[str] = field(default_factory=lambda: ["standard"]) # modes to learn from
+    synth_data: str = ""                 # folder of composed songs with exact timing (see `synth`); empty: none
+    synth_share: float = 0.2             # share of windows drawn from them
+    maps_per_window: int = 3             # maps of a song that share a window
+    length_groups: int = 3               # groups of lines of similar length, to pad little
     rhythm_weight: float = 2.0           # weight of time tokens in the loss
     frame_loss: float = 1.0              # weight of the onset, beat and downbeat loss on frames
     time_noise: int = 2                  # 10-ms steps of noise on the times that are read
@@ -274,15 +287,7 @@ class TrainConfig:
     speed_prob: float = 0.3              # chance that a song is played faster
     speed_range: list[float] = field(default_factory=lambda: [0.85, 1.2]) # slowest and fastest
     flip_prob: float = 0.5               # chance of each mirror image
-    eval_every: int = 250                # steps between measurements
-    save_every: int = 100                # steps between checkpoints
-    precision: str = "bf16"              # bf16 autocast or fp32
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    threads: int = 2                     # CPU threads
-    seed: int = 42                       # of weights, data and augmentations
-    max_minutes: float = 0               # stop (and save) after this long; 0: never
     init: str = ""                       # weights to start from: a folder or `embedded`
-    ship: str = ""                       # folder for the finished model: weights, vocabulary, card; empty: none
     model: ModelConfig = field(default_factory=ModelConfig)          # the network
     language: LanguageConfig = field(default_factory=LanguageConfig) # what it speaks
 
@@ -348,8 +353,8 @@ class RefineConfig:
     guide_sliders: bool = True           # slider ends stay where the ball gets to
     max_length: int = 1024               # points refined at once
     overlap: int = 128                   # points that neighbouring pieces share
-    start_time: Optional[float] = None   # ms: objects before stay
-    end_time: Optional[float] = None     # ms: objects after stay
+    start_time: Optional[float] = None   # ms: objects that begin earlier stay
+    end_time: Optional[float] = None     # ms: objects that begin then or later stay
     difficulty: Optional[float] = None   # stars; null: unknown
     mapper_id: Optional[int] = None      # osu! user id whose style is wanted
     descriptors: Optional[list[str]] = None          # tags wanted
@@ -358,35 +363,19 @@ class RefineConfig:
 
 # %% ../nbs/01_config.ipynb #5e770008
 @dataclass
-class TrainRefineConfig:
+class TrainRefineConfig(RunConfig):
     "One training run of a denoiser of positions."
     run: str = "runs/refine"             # folder of checkpoint and log; the run resumes from it
-    data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
-    train_split: str = "train"           # split learnt from
-    val_split: str = "validation"        # split measured on
     steps: int = 6000                    # optimiser steps
     batch_size: int = 16                 # windows of `reach` points per step
     lr: float = 1e-3                     # peak learning rate of AdamW
-    muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
-    warmup: int = 100                    # steps of linear warm-up
     decay: int = 3000                    # steps of linear fall at the end
-    final_lr: float = 0.02               # share of the peak at the very end
-    weight_decay: float = 0.01
-    grad_clip: float = 1.0               # longest gradient
     average: float = 0.999               # share of the past in the averaged weights, which are shipped
     distance_noise: float = 0.1          # octaves by which distances are off
     distance_dropout: float = 0.5        # chance that a window is told no distances
     class_dropout: float = 0.2           # chance that each wish is hidden
     double_time: float = 0.5             # chance of a map at 1.5 times its speed
     latest: float = 300_000.0            # ms: windows are moved to begin anywhere up to here
-    eval_every: int = 250                # steps between measurements
-    save_every: int = 100                # steps between checkpoints
-    precision: str = "bf16"              # bf16 autocast or fp32
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    threads: int = 2                     # CPU threads
-    seed: int = 42                       # of weights, data and noise
-    max_minutes: float = 0               # stop (and save) after this long; 0: never
-    ship: str = ""                       # folder for the finished denoiser; empty: none
     model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
 
 # %% ../nbs/01_config.ipynb #fc34199d
