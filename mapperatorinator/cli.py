@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any, Callable
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig, compose, preset_names, settings_table
+from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
+from .config import compose, is_list, preset_names, settings_table
 from .core import UserError, duration, say
 
 # %% auto #0
@@ -22,7 +23,7 @@ def type_name(setting:Setting) -> str:
     "A type in words a user types by."
     base = setting.base
     simple = {bool: "true/false", int: "whole number", float: "number", str: "text"}
-    return simple.get(base, "list" if "list" in str(base) else "settings")
+    return simple.get(base, "list" if is_list(base) else "settings")
 
 def spell(value:Any) -> str:
     "A value as it is typed on the command line."

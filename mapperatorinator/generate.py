@@ -30,7 +30,7 @@ from .windows import Window, cut, plan
 # %% auto #0
 __all__ = ['MARKS', 'LULL', 'EMPTY', 'NUDGE', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'whole_groups',
            'time_of', 'keep_until', 'keep_as_reference', 'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place',
-           'Run', 'held_columns', 'is_held', 'within', 'trim_events', 'contexts_of', 'rejoin', 'opposite', 'Generated',
+           'Run', 'held_columns', 'is_held', 'within', 'trim_events', 'contexts_of', 'opposite', 'Generated',
            'encode_song', 'generate']
 
 # %% ../nbs/52_generate.ipynb #6a1e75b7
@@ -456,19 +456,6 @@ def contexts_of(
         if before is not None: stream = within(stream, first, end=before - 1, slack=0)
         out.append(Context(t, stream, before is None, said if t in (_C.MAP, _C.GD) else None))
     return out
-
-def rejoin(
-    old:EventStream,     # of the whole map
-    new:EventStream,     # of the range
-    types_first:bool,
-    start:float|None,    # ms of the range; None: from the beginning
-    end:float|None,      # ms; None: to the end
-) -> EventStream:
-    "The old map outside of a range, the new one inside."
-    none = EventStream()
-    before = none if start is None else within(old, types_first, end=start - 1, slack=0)
-    after = none if end is None else within(old, types_first, start=end + 1, slack=0)
-    return EventStream(before.events + new.events + after.events, before.times + new.times + after.times)
 
 # %% ../nbs/52_generate.ipynb #688bd95d
 def opposite(m:Metadata, descriptors:Optional[Sequence[str]]=None) -> Metadata: # tags that are not wanted

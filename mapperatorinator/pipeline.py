@@ -4,10 +4,10 @@
 
 # %% ../nbs/57_pipeline.ipynb #7354b676
 from __future__ import annotations
-import tempfile, time
+import math, tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -16,7 +16,7 @@ import torch
 from fastcore.basics import patch
 
 from .audio import load_audio
-from .config import GenerateConfig, RefineConfig
+from .config import GenerateConfig, LanguageConfig, RefineConfig
 from .core import UserError, pick_device, seed_everything, write_atomic
 from .engine import Engine, tell
 from .events import ContextType, EventStream
@@ -25,24 +25,25 @@ from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
 from .osu.beatmap import Beatmap, write_osz
-from .osu.check import Report, check_map, fixed
+from .osu.check import Report, check_map
 from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
 from .parse import Parser
-from .postprocess import assemble, clean, completed
+from .postprocess import assemble, clean, clean_range, completed, end_with_song, is_calm
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
 from .request import (check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
                                       unheard, with_seeds)
 from .timing import Listener, find_timing
+from .unparse import Group
 from .windows import plan
 
 # %% auto #0
 __all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result',
-           'longest_gap', 'Song2Map', 'Song', 'next_told', 'worth', 'tried', 'archive_bytes', 'File2File',
-           'generate_map']
+           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'archive_bytes',
+           'File2File', 'generate_map']
 
 # %% ../nbs/57_pipeline.ipynb #d3796206
 @dataclass
@@ -153,7 +154,7 @@ def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, r
     if heard.frames is not None and c.start_time is None and c.end_time is None:
         hints |= dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / heard.rate)
     if provider == "reference": hints["beatmap"] = reference
-    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, progress=progress, **hints)
+    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, meter=c.meter, progress=progress, **hints)
     tell(progress, "timing", 1, 1)
     return found
 
@@ -231,17 +232,30 @@ class Song:
     given: list[Context]            # what the model is told
     reference: Beatmap|None = None  # a map of the song that was given
 
+def settled(source:Beatmap|list[Group], c:GenerateConfig, timing:Timing|None=None, slider_multiplier:float=1.4):
+    "A map, or what is to become one, with places that a denoiser chose; a copy."
+    said = RefineConfig(difficulty=c.difficulty, mapper_id=c.mapper_id, descriptors=c.descriptors, circle_size=c.circle_size,
+                        negative_descriptors=c.negative_descriptors, start_time=c.start_time, end_time=c.end_time)
+    return refine(source, _denoiser(c.refiner, c.device), said, c.seed or 0, timing=timing, slider_multiplier=slider_multiplier)
+
+def settles(c:GenerateConfig, language:LanguageConfig) -> str: # when: "early", on groups; "late", on the map; "" never
+    "A model that says sliders anchor by anchor is refined before there are objects; a range needs its neighbours, which are objects."
+    if not c.refiner or c.gamemode not in (0, 2): return ""
+    return "early" if language.slider_version == 1 and not c.add_to_beatmap else "late"
+
 @patch
 def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
-    "What is done to a whole map: positions settled by a denoiser, faults mended, the new range put into the reference map."
-    if c.refiner and c.gamemode in (0, 2) and b.hit_objects:
-        said = RefineConfig(difficulty=c.difficulty, mapper_id=c.mapper_id, descriptors=c.descriptors, circle_size=c.circle_size,
-                            negative_descriptors=c.negative_descriptors, start_time=c.start_time, end_time=c.end_time)
-        b = refine(b, _denoiser(c.refiner, c.device), said, c.seed or 0)
-        clean(b)
-    b = fixed(b, check_map(b, song.heard.samples, song.heard.rate).findings)
-    if not c.add_to_beatmap: return b
-    return splice(song.reference, b, c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time)
+    "What is done to a whole map: it ends with the song, a new range goes into its reference map, places are settled, and all is cleaned."
+    calm, late = is_calm(c), settles(c, self.language) == "late"
+    end_with_song(b, song.heard.ms)
+    if not c.add_to_beatmap:
+        if late: clean(b := settled(b, c), calm)
+        return b
+    start, end = c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time
+    b = splice(song.reference, b, start, end)
+    if late: b = settled(b, c)
+    clean_range(b, start, end, calm)
+    return b
 
 # %% ../nbs/57_pipeline.ipynb #dcd3509a
 @lru_cache(maxsize=1)
@@ -252,7 +266,9 @@ def finish(self:Song2Map, song:Song, wish:Wish, streams:Sequence[EventStream], p
     "What one row wrote, as a map with its figures."
     c, timing, changes = wish.config, song.timing, Counter()
     said = dict(version=c.version or difficulty_name(c.difficulty), tags=setting_tags(c)) | metadata
-    b = self.polished(assemble(streams, timing, c, self.language, keys=c.keycount or 4, report=changes, **said), song, c)
+    early = partial(settled, c=c) if settles(c, self.language) == "early" else None
+    b = assemble(streams, timing, c, self.language, keys=c.keycount or 4, report=changes, settle=early, **said)
+    b = self.polished(b, song, c)
     report = {"bpm": timing.bpm, "offset": timing.offset, "requested_stars": c.difficulty,
               "achieved_stars": star_rating(b) if b.hit_objects else 0., "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b),
               "seed": c.seed, "tokens_per_second": self.engine.speed.tokens_per_second, "song_seconds": song.heard.ms / 1000,
@@ -283,7 +299,8 @@ def next_told(
 PROBLEM, WARNING = 10., 1. # stars that a map is worth less when all of its objects have one
 
 def worth(r:Result) -> float: # 0 is perfect
-    "How far a map is from what was asked: stars missed, and the shares of objects with problems and warnings."
+    "How far a map is from what was asked: stars missed, and the shares of objects with problems and warnings. No map is worse than any."
+    if not r.report["objects"]: return math.inf
     share = lambda severity: len({i for f in r.check.of(severity) for i in f.objects or (0,)}) / max(r.report["objects"], 1)
     return r.miss + PROBLEM * share("problem") + WARNING * share("warning")
 

@@ -4,10 +4,10 @@
 
 # %% ../nbs/55_postprocess.ipynb #8f93bd90
 from __future__ import annotations
-import math
+import copy, math
 from collections import Counter
 from dataclasses import replace
-from typing import Iterable, Optional, Sequence
+from typing import Callable, Iterable, Optional, Sequence
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
 __all__ = ['WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
-           'end_in_time', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes', 'ease_jumps',
-           'preview_point', 'preempt', 'set_breaks', 'clean', 'completed', 'lead_in', 'settings_of', 'assemble']
+           'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes',
+           'is_calm', 'ease_jumps', 'preview_point', 'preempt', 'set_breaks', 'clean', 'clean_range', 'completed',
+           'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -164,6 +165,12 @@ def end_in_time(
     map.hit_objects = out
     return changed
 
+# %% ../nbs/55_postprocess.ipynb #196915ef
+def end_with_song(map:Beatmap, length:float) -> int: # ms; objects dropped
+    "Nothing goes on when the song is over."
+    before, map.hit_objects = map.hit_objects, [o for o in map.hit_objects if map.end_time(o) <= length]
+    return len(before) - len(map.hit_objects)
+
 # %% ../nbs/55_postprocess.ipynb #95aaa029
 def end_holds(
     map:Beatmap,     # mania, changed in place; in time order
@@ -262,9 +269,16 @@ def _nearer(o:HitObject, far:float) -> bool: # whether it could be moved all the
     else: o.x = min(max(before + step, 0), WIDTH)
     return o.x == before + step
 
-def ease_jumps(map:Beatmap) -> int: # objects moved
+def is_calm(c:GenerateConfig) -> bool: # whether the catcher of this map should never need to hyperdash
+    return c.gamemode == 2 and c.difficulty is not None and c.difficulty < CALM
+
+def ease_jumps(
+    map:Beatmap,            # catch, changed in place
+    start:float=-math.inf,  # ms: only objects that begin in [start, end) move
+    end:float=math.inf,
+) -> int:                   # objects moved
     "Catch for beginners: pull fruits and juice streams just as near as the catcher can dash."
-    moved, stuck = set(), set()
+    moved, stuck = set(), {j for j, o in enumerate(map.hit_objects) if not start <= o.time < end}
     while found := next(((far, j) for far, i, j in hyperdashes(map) if i != j and j not in stuck), None):
         far, j = found
         (moved if _nearer(map.hit_objects[j], far) else stuck).add(j)
@@ -302,11 +316,24 @@ def set_breaks(
     return len(lines) * changed
 
 # %% ../nbs/55_postprocess.ipynb #19038bd1
-def clean(map:Beatmap) -> Counter: # changes per step
+def clean(
+    map:Beatmap,      # changed in place
+    calm:bool=False,  # whether the catcher shall not hyperdash
+) -> Counter:         # changes per step
     "Every step on a map, in order."
     steps = [one_at_a_time, inside, end_holds if map.mode == 3 else end_in_time, size_hitsounds, fix_combos, set_breaks]
-    report = Counter({step.__name__: step(map) for step in steps})
+    report = Counter({step.__name__: step(map) for step in [*steps, *[ease_jumps] * calm]})
     if map.preview_time < 0: map.preview_time = preview_point(map)
+    return report
+
+def clean_range(map:Beatmap, start:float, end:float, calm:bool=False) -> Counter: # ms
+    "The same for the objects that begin in [start, end), which stand together; nothing else of the map changes."
+    within = [start <= o.time < end for o in map.hit_objects]
+    first, part = within.index(True) if any(within) else 0, copy.copy(map)
+    part.hit_objects = [o for o, w in zip(map.hit_objects, within) if w]
+    report, kept = clean(part), [o for o, w in zip(map.hit_objects, within) if not w]
+    map.hit_objects = [*kept[:first], *part.hit_objects, *kept[first:]]
+    if calm: report["ease_jumps"] = ease_jumps(map, start, end) # with the catcher where the objects before leave it
     return report
 
 # %% ../nbs/55_postprocess.ipynb #d4589ca5
@@ -345,6 +372,7 @@ def assemble(
     language:Optional[LanguageConfig]=None, # what the model speaks
     keys:int=4,                       # columns (mania)
     report:Optional[Counter]=None,    # counts of what was changed and dropped are added to it
+    settle:Optional[Callable]=None,   # (groups, timing=, slider_multiplier=) -> the groups in better places, once they are in time
     **metadata,                       # of the map: title, artist, audio_filename, background …
 ) -> Beatmap:
     "Events and red lines to a finished map."
@@ -353,12 +381,12 @@ def assemble(
     for s in [streams] if isinstance(streams, EventStream) else streams: stream = merge(stream, s)
     parts = groups(stream, language, keys)
     if config.resnap_events: report["resnap"] += resnap(parts, timing)
-    report["snap_overlaps"] += snap_overlaps(parts) if config.gamemode in (0, 2) else 0
     map = Beatmap.new(**settings_of(config, keys, **metadata))
+    if settle: parts = settle(parts, timing=timing, slider_multiplier=map.slider_multiplier)
+    report["snap_overlaps"] += snap_overlaps(parts) if config.gamemode in (0, 2) else 0
     found = to_hit_objects(parts, timing, map.slider_multiplier, language, map.mode)
     first = min([o.time for o in found.objects] + [t for t, _ in found.changes], default=0)
     builder = found.apply(TimingBuilder(lead_in([replace(p, effects=p.effects & ~1) for p in timing.red], first)))
     map.timing_points, map.hit_objects = builder.points(), found.objects
-    report.update(clean(map)); report.update(found.dropped)
-    if map.mode == 2 and (config.difficulty or CALM) < CALM: report["ease_jumps"] += ease_jumps(map)
+    report.update(clean(map, is_calm(config))); report.update(found.dropped)
     return map

@@ -13,23 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .config import LanguageConfig, RefineConfig
+from .config import RefineConfig
 from .core import UserError
 from .diffusion import Schedule, guided, kept_steps, noise_betas, reverse
 from .engine import tell
-from .events import Event, EventStream, EventType
+from .events import EventType
 from .model.dit import Denoiser, class_vector, out_of_reach, point_features
 from .osu.beatmap import Beatmap, Slider, Spinner
 from .osu.curves import SliderPath
 from .osu.timing import Timing
 from .parse import curve_kind, interior
-from .unparse import SLACK, Group, groups
+from .unparse import SLACK, Group
 
 # %% auto #0
 __all__ = ['CENTRE', 'FIELD', 'ANCHORS', 'SPINNER_START', 'SPINNER_STOP', 'HEAD', 'LAST', 'END', 'PLAIN', 'end_kind', 'Guide',
            'Points', 'Sketch', 'is_shape', 'sketch_slider', 'map_points', 'moved_slider', 'move_map', 'slides_of',
-           'StreamSketch', 'stream_points', 'pixel_language', 'move_stream', 'to_field', 'to_pixels', 'spans',
-           'free_points', 'Piece', 'cut', 'stacks', 'guide_ends', 'Refiner', 'gaussian', 'refine']
+           'GroupSketch', 'group_points', 'move_groups', 'to_field', 'to_pixels', 'spans', 'free_points', 'Piece',
+           'cut', 'stacks', 'guide_ends', 'Refiner', 'gaussian', 'refine']
 
 # %% ../nbs/54_refine.ipynb #2d54dcdd
 CENTRE, FIELD = (256., 192.), np.array([512., 384.]) # px
@@ -147,7 +147,7 @@ def slides_of(head:Group|None, last:Group|None, end:Group) -> int:
     if head is None or last is None or last.time <= head.time: return 1
     return max(round((end.time - head.time) / (last.time - head.time)), 1)
 
-class StreamSketch(Sketch):
+class GroupSketch(Sketch):
     "Collects the points of groups; remembers the slider that is open."
     def __init__(self, timing:Timing|None, slider_multiplier:float):
         super().__init__()
@@ -175,38 +175,20 @@ class StreamSketch(Sketch):
         curve = {_E.PERFECT_ANCHOR: "P", _E.CATMULL_ANCHOR: "C"}.get(self.anchors[1][1], "B")
         self.guides.append(Guide(control, end, curve, head.scroll_speed * beats * 100 * self.sm))
 
-def stream_points(
-    stream:EventStream,
-    language:LanguageConfig,
+def group_points(
+    groups:Sequence[Group],       # of a language that says a slider anchor by anchor
     timing:Timing|None=None,      # with it, and with velocities in the language, slider ends are guided
     slider_multiplier:float=1.4,
 ) -> tuple[Points, list[Group]]:  # and the group of each point
-    "The points of events as a model wrote them. Raises `UserError` for languages that say a shape at once."
-    if language.slider_version != 1:
-        raise UserError("This language says the shape of a slider at its head, so its events are no sequence of points; "
-                        "refine the beatmap.")
-    found = [g for g in groups(stream, language) if g.type in _POINTS]
-    sketch = StreamSketch(timing, slider_multiplier)
+    "The points of groups as a model said them."
+    sketch, found = GroupSketch(timing, slider_multiplier), [g for g in groups if g.type in _POINTS]
     for g in found: sketch.read(g)
     return sketch.points(), found
 
-# %% ../nbs/54_refine.ipynb #78322adc
-_PLACES = {_E.DISTANCE, _E.POS, _E.POS_REFINE, _E.POS_X, _E.POS_Y}
-
-def pixel_language(language:LanguageConfig) -> LanguageConfig: # of a refined stream
-    "The same language with positions in whole pixels, one word per axis."
-    return replace(language, add_distances=False, position_precision=1, position_refinement=None, position_split_axes=True)
-
-def move_stream(stream:EventStream, found:Sequence[Group], places:np.ndarray) -> EventStream:
-    "The events with x and y in pixels, once, where a place or a distance was said."
-    where = {i: (g, tuple(p)) for g, p in zip(found, np.round(places).astype(int).tolist()) for i in range(g.first, g.last + 1)}
-    out, said = EventStream(), set()
-    for i, (e, t) in enumerate(stream):
-        if e.type not in _PLACES or i not in where: out.append(e, t); continue
-        g, (x, y) = where[i]
-        if g.first not in said: out.append(Event(_E.POS_X, x), t); out.append(Event(_E.POS_Y, y), t)
-        said.add(g.first)
-    return out
+def move_groups(groups:Sequence[Group], found:Sequence[Group], places:np.ndarray) -> list[Group]: # (points, 2) px
+    "The groups, those of points with other places, in whole pixels."
+    there = {id(g): place for g, place in zip(found, np.round(places).tolist())}
+    return [replace(g, x=there[id(g)][0], y=there[id(g)][1]) if id(g) in there else g for g in groups]
 
 # %% ../nbs/54_refine.ipynb #d4133c98
 def to_field(places:np.ndarray) -> Tensor: # (points, 2) px -> (1, 2, points), -1..1
@@ -220,10 +202,10 @@ def spans(n:int, size:int, overlap:int) -> list[tuple[int, int]]: # (start, stop
     return [(a, min(a + size, n)) for a in range(0, max(n - 2 * overlap, 1), size - 2 * overlap)]
 
 def free_points(points:Points, start:float|None, end:float|None) -> np.ndarray: # (points,) whether each may move
-    "Points of objects that lie wholly inside a stretch of time."
-    inside = (points.times >= (-math.inf if start is None else start)) & (points.times <= (math.inf if end is None else end))
-    split = set(points.owners[~inside].tolist())
-    return np.array([o not in split for o in points.owners.tolist()], bool)
+    "Points of objects that begin in [start, end), ms: those that a remap of this range would exchange."
+    _, first, owner = np.unique(points.owners, return_index=True, return_inverse=True)
+    begun = points.times[first][owner]
+    return (begun >= (-math.inf if start is None else start)) & (begun < (math.inf if end is None else end))
 
 # %% ../nbs/54_refine.ipynb #5361f8ca
 @dataclass
@@ -338,20 +320,18 @@ def gaussian(seed:int) -> Callable: # x -> noise of its shape; the same on every
     return lambda x: torch.randn(x.shape, generator=draw)
 
 def refine(
-    source:Beatmap|EventStream,          # a map, or events of a model that says sliders anchor by anchor
+    source:Beatmap|Sequence[Group],      # a map, or groups of a model that says sliders anchor by anchor
     denoiser:Denoiser,
     conf:RefineConfig=RefineConfig(),
     seed:int=0,                          # the same seed gives the same map
     progress:Callable|None=None,         # gets an `engine.Progress`; returning true cancels
-    language:LanguageConfig|None=None,   # of the events; the answer is in `pixel_language(language)`
-    timing:Timing|None=None,             # for events: lets slider ends be guided
-    slider_multiplier:float=1.4,         # for events
-) -> Beatmap|EventStream: # of the same kind as the source, which is left as it is
+    timing:Timing|None=None,             # for groups: lets slider ends be guided
+    slider_multiplier:float=1.4,         # for groups
+) -> Beatmap|list[Group]: # of the same kind as the source, which is left as it is
     "Objects where a human would put them."
     run = Refiner(denoiser, conf)
     if isinstance(source, Beatmap):
         points = map_points(source)
         return move_map(source, points, run(points, gaussian(seed), progress))
-    if language is None: raise UserError("Events were given without their language; give language=, or refine the beatmap.")
-    points, found = stream_points(source, language, timing, slider_multiplier)
-    return move_stream(source, found, run(points, gaussian(seed), progress))
+    points, found = group_points(source, timing, slider_multiplier)
+    return move_groups(source, found, run(points, gaussian(seed), progress))

@@ -15,6 +15,7 @@ from .events import ContextType
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
 from .parse import hitsounded
+from .timing import manual
 
 # %% auto #0
 __all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'check_request', 'unheard', 'read_reference', 'inherited',
@@ -41,7 +42,10 @@ def _check_range(c:GenerateConfig):
 # %% ../nbs/54_request.ipynb #bb734a0e
 def _check_timing(c:GenerateConfig):
     _need((c.bpm is None) == (c.offset is None), "bpm and offset go together; give both, or neither.")
+    _need(c.bpm is not None or "meter" not in changed(c), f"meter={c.meter} is given without bpm and offset; give them, or leave it out.")
     _need(c.bpm is None or c.timing in ("auto", "manual"), f"bpm is given, but timing={c.timing}; use timing=manual or leave it out.")
+    _need(c.bpm is not None or c.timing != "manual", "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377.")
+    if c.bpm is not None: manual(bpm=c.bpm, offset=c.offset, meter=c.meter)
     _need(c.timing != "reference" or bool(c.beatmap_path), "timing=reference takes the beats of a map; give beatmap_path=FILE.osu.")
 
 def _check_sampling(c:GenerateConfig):
@@ -108,7 +112,9 @@ OWN_PLACE = ("audio_path", "output_path", "beatmap_path", "title", "artist", "cr
              "export_osz", "plot", "device", "overwrite_reference_beatmap") # said elsewhere in the file, or no business of the map
 NAMES = ((2.0, "Easy"), (2.7, "Normal"), (4.0, "Hard"), (5.3, "Insane"), (6.5, "Expert"), (99, "Expert+")) # the game's own limits
 
-def _shown(value) -> str: return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+def _shown(value) -> str: # as it is typed
+    if not isinstance(value, list): return str(value)
+    return str(value[0]) if len(value) == 1 else f"[{','.join(map(str, value))}]"
 
 def setting_tags(c:GenerateConfig) -> str:
     "Disclosure and changed settings, as the Tags field of the map."

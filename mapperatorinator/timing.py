@@ -6,6 +6,7 @@
 from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Callable, Optional, Sequence
 
 import numpy as np
@@ -194,12 +195,12 @@ def grid(
 
 # %% ../nbs/53_timing.ipynb #29ec8b1f
 def _tempo(bpm) -> float: # checked
-    if bpm is None or not np.isfinite(bpm) or not 10 <= bpm <= 1000:
+    if not isinstance(bpm, Real) or not 10 <= bpm <= 1000:
         raise UserError(f"bpm is {bpm}, but a tempo must be a number from 10 to 1000; give it, or choose timing=auto.")
     return float(bpm)
 
 def _offset(ms) -> float: # checked
-    if ms is None or not np.isfinite(ms):
+    if not isinstance(ms, Real) or not np.isfinite(ms):
         raise UserError(f"offset is {ms}, but manual timing needs the ms of the first beat; give it, or choose timing=auto.")
     return float(ms)
 
@@ -216,7 +217,8 @@ def manual(
     bpms, offsets, meters = [_tempo(b) for b in _listed(bpm)], [_offset(o) for o in _listed(offset)], _listed(meter)
     meters = meters * len(bpms) if len(meters) == 1 else meters
     if not len(bpms) == len(offsets) == len(meters) or sorted(set(offsets)) != offsets:
-        raise UserError(f"{len(bpms)} tempos stand beside offsets {offsets}; give each section both, in order of time.")
+        raise UserError(f"bpm={bpms}, offset={offsets} and meter={meters} do not match; give each section one of each, in order of time.")
+    if not all(1 <= m <= 32 for m in meters): raise UserError(f"meter is {meters}, but a bar has 1 to 32 beats; give 4, 3, 7 …")
     return Estimate([TimingPoint(o, 60000 / b, int(m), 2, 0, 100, True, 0) for b, o, m in zip(bpms, offsets, meters)])
 
 def reference(samples=None, sample_rate:int=16000, beatmap:Optional[Beatmap]=None, **_) -> Estimate:
@@ -313,11 +315,12 @@ def by_ear_and_model(samples:np.ndarray, sample_rate:int, events:Optional[EventS
     try: return settle(ear, voted_beats(samples, sample_rate, listen, **options), "super")[0]
     except UserError: return found # the passes agree on nothing
 
-def auto(samples, sample_rate:int=16000, bpm=None, offset=None, beatmap:Optional[Beatmap]=None, events:Optional[EventStream]=None,
-         listen:Optional[Listener]=None, onsets=None, beats=None, downbeats=None, hop_ms:float=16., **options) -> Estimate:
+def auto(samples, sample_rate:int=16000, bpm=None, offset=None, meter=4, beatmap:Optional[Beatmap]=None,
+         events:Optional[EventStream]=None, listen:Optional[Listener]=None, onsets=None, beats=None, downbeats=None, hop_ms:float=16.,
+         **options) -> Estimate:
     "Your word if you gave it, else a map's, else the signal together with what the network heard."
     hints = dict(onsets=onsets, beats=beats, downbeats=downbeats, hop_ms=hop_ms)
-    if bpm is not None and offset is not None: return manual(bpm=bpm, offset=offset)
+    if bpm is not None and offset is not None: return manual(bpm=bpm, offset=offset, meter=meter)
     if beatmap is not None: return reference(beatmap=beatmap)
     if bpm is not None: found = grid(samples, sample_rate, bpm, **hints)
     else: found = by_ear_and_model(samples, sample_rate, events, listen, hints, options)

@@ -11,7 +11,7 @@ from typing import Any, Callable, get_args
 import ipywidgets as W
 import numpy as np
 
-from .config import GenerateConfig, Setting, settings_table
+from .config import GenerateConfig, Setting, is_list, settings_table
 from .core import UserError, demo_song
 
 # %% auto #0
@@ -22,7 +22,7 @@ __all__ = ['BOUNDS', 'CHOICES', 'HINTS', 'AUDIO', 'control', 'Field', 'Form', 'u
 BOUNDS = dict(difficulty=(.5, 12, .1), year=(2007, 2076, 1), mapper_id=(0, 10**9, 1), hp_drain_rate=(0, 10, .1),
     circle_size=(0, 18, .1), overall_difficulty=(0, 10, .1), approach_rate=(0, 10, .1), slider_multiplier=(.4, 3.6, .1),
     slider_tick_rate=(.5, 8, .5), guidance=(.1, 10, .1), keycount=(1, 18, 1), hold_note_ratio=(0, 1, .05), scroll_speed_ratio=(0, 1, .05),
-    candidates=(1, 64, 1), star_tries=(0, 20, 1), star_tolerance=(.1, 5, .1), bpm=(20, 1000, .1), temperature=(0, 5, .05),
+    candidates=(1, 64, 1), star_tries=(0, 20, 1), star_tolerance=(.1, 5, .1), temperature=(0, 5, .05),
     timing_temperature=(0, 5, .05), mania_column_temperature=(0, 5, .05), taiko_hit_temperature=(0, 5, .05), time_bias=(-10, 10, .5),
     top_p=(0, 1, .01), top_k=(0, 10**6, 1), num_beams=(1, 16, 1), lookback=(0, .95, .05), lookahead=(0, .95, .05),
     max_batch_size=(1, 512, 1)) # lowest, highest, step
@@ -72,18 +72,19 @@ class Field:
         if new is not None or self.known is None: self.inner.value = _write(self.setting, new)
 
 # %% ../nbs/70_ui.ipynb #7b316240
-def _is_list(setting:Setting) -> bool: return str(setting.base).startswith("list")
+def _items(setting:Setting, shown:str) -> list: # what stands between the commas
+    item = get_args(setting.base)[0]
+    try: return [item(part.strip()) for part in shown.split(",") if part.strip()]
+    except ValueError as e:
+        raise UserError(f"{setting.name} is '{shown}', but takes numbers; give one, or several with commas between.") from e
 
 def _read(setting:Setting, shown:Any) -> Any: # what the widget shows -> Python value
-    if _is_list(setting):
-        item = get_args(setting.base)[0]
-        found = [item(p.strip()) for p in shown.split(",") if p.strip()]
-        return found or ([] if not setting.optional else None)
+    if is_list(setting.base): return _items(setting, shown) or (None if setting.optional else [])
     if setting.optional and setting.base is str: return shown or None
     return shown
 
 def _write(setting:Setting, value:Any) -> Any: # and back
-    if _is_list(setting): return ", ".join(map(str, value or []))
+    if is_list(setting.base): return ", ".join(map(str, value or []))
     return value if value is not None else "" if setting.base is str else None
 
 # %% ../nbs/70_ui.ipynb #e07ca112
@@ -96,7 +97,7 @@ class Form:
     ):
         self.cls, table = cls, settings_table(cls)
         self.forms = {s.name: Form(s.base) for s in table if is_dataclass(s.base)}
-        self.kept = {s.name: s.default for s in table if _is_list(s) and is_dataclass(get_args(s.base)[0])}
+        self.kept = {s.name: s.default for s in table if is_list(s.base) and is_dataclass(get_args(s.base)[0])}
         self.fields = {s.name: Field(s) for s in table if s.name not in {*self.forms, *self.kept}}
         if groups is None:
             groups = {}
@@ -280,8 +281,10 @@ class App:
 
     def start(self):
         "Generate beside the notebook, then show the map."
+        try: config = self.config
+        except UserError as e: return self.job.meter.end(str(e), "danger")
         self.go.disabled, self.cancel.disabled, self.view.children = True, False, ()
-        self.job.start(self.config, self.ended, self.log.append_stderr)
+        self.job.start(config, self.ended, self.log.append_stderr)
 
     def ended(self, result):
         self.go.disabled, self.cancel.disabled = False, True

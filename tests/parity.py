@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def cases(family, folder):
     "All cases of a family."
     return getattr(import_module(FAMILIES[family]), family)(Path(folder))
 
+@lru_cache # several tests ask
 def report(family, folder):
     "Per (version, what): how many cases, how many equal; then how often each named fix explains a difference, and the rows nothing explains."
     total, equal, named, wrong, remarks = Counter(), Counter(), Counter(), [], {}

@@ -1,4 +1,7 @@
-"The diffusion family of `parity.py`: the denoiser, its schedule and the whole position pipeline of a real map."
+"""The diffusion family of `parity.py`: the denoiser, its schedule and the whole position pipeline of a real map.
+
+Where the pipeline differs on purpose, the rule of the reference that a fix replaced is written down here and can be put back. With all of them the
+oracle must come out; the names of a difference are the rules that cannot be left out."""
 from __future__ import annotations
 import gzip
 import json
@@ -14,8 +17,8 @@ from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.model.dit import Classes, class_vector, new_denoiser, out_of_reach, point_features
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.refine import Refiner, guide_ends, move_stream, spans, stream_points, to_field
-from mapperatorinator.unparse import event_times
+from mapperatorinator.refine import Refiner, group_points, guide_ends, spans, to_field, to_pixels
+from mapperatorinator.unparse import event_times, groups
 
 TABLES = {"betas": "betas", "alphas_cumprod": "left", "posterior_variance": "variance", "posterior_log_variance_clipped": "log_variance",
           "posterior_mean_coef1": "clean_share", "posterior_mean_coef2": "noisy_share", "timestep_map": "steps"}
@@ -87,20 +90,44 @@ def training(z, net):
 
 E = EventType
 
-class Reference(Refiner):
-    "Our refiner with what the reference does otherwise; each of it is a fix of ours, named below."
-    pad = 0
-    def free(self, points):
+RULES = ("a zero is a coordinate", "noise as the first step expects it", "mappers found by their id", "a place is said once",
+         "kept points stay, slider ends too", "padding takes no part in attention", "short maps are refined", "objects stay on the playfield",
+         "stacks stay stacks")
+
+class Ruled(Refiner):
+    "Our refiner with rules of the reference put back, each of which a fix of ours replaced."
+    def __init__(self, denoiser, conf, rules, pad):
+        back = "noise as the first step expects it" in rules
+        super().__init__(denoiser, replace(conf, renoise=not back))
+        self.rules, self.pad = rules, pad if "padding takes no part in attention" in rules else 0
+
+    def __call__(self, points, noise, progress=None):
+        if "short maps are refined" in self.rules and len(points) <= 2 * self.conf.overlap: return points.places
+        places = super().__call__(points, noise, progress)
+        if "kept points stay, slider ends too" not in self.rules: return places
+        free, pieces = self.free(points), spans(len(points), self.conf.max_length, self.conf.overlap)
+        walked = [(a, b) for k, (a, b) in enumerate(pieces) if free[a + self.conf.overlap * bool(k):b].any()]
+        guides = [g for g in points.guides if any(a <= min(g.control) and max(*g.control, g.end) < b for a, b in walked)]
+        return to_pixels(guide_ends(to_field(places), guides))
+
+    def free(self, points): # point by point
+        if "kept points stay, slider ends too" not in self.rules: return super().free(points)
         start, end = self.conf.start_time or -np.inf, self.conf.end_time or np.inf
         return (points.times >= start) & (points.times <= end)
 
-    def settle(self, x0, piece): return guide_ends(torch.where(piece.free, x0, piece.start), piece.guides)
+    def settle(self, x0, piece):
+        if "objects stay on the playfield" in self.rules: piece = replace(piece, rigid=torch.zeros_like(piece.rigid))
+        if "stacks stay stacks" in self.rules: piece = replace(piece, stacks=torch.arange(len(piece.stacks)))
+        settled = super().settle(x0, piece)
+        return guide_ends(settled, piece.guides) if "kept points stay, slider ends too" in self.rules else settled
 
     def walk(self, piece, noise): # padding walks along
         self.n = piece.start.shape[-1]
-        wide = lambda v, value=0: torch.nn.functional.pad(v, (0, max(self.pad - self.n, 0)), value=value)
-        for x in super().walk(replace(piece, start=wide(piece.start), free=wide(piece.free, True), context=wide(piece.context)), noise):
-            yield x[..., :self.n]
+        more = max(self.pad - self.n, 0)
+        wide = lambda v, value=0: torch.nn.functional.pad(v, (0, more), value=value)
+        padded = replace(piece, start=wide(piece.start), free=wide(piece.free, True), context=wide(piece.context), rigid=wide(piece.rigid, False),
+                         stacks=torch.cat([piece.stacks, torch.arange(self.n, self.n + more)]))
+        for x in super().walk(padded, noise): yield x[..., :self.n]
 
     def predict(self, x, step, context, hidden): # padding sees all and is seen by all
         hidden[self.n:], hidden[:, self.n:] = False, False
@@ -124,68 +151,79 @@ def centred(stream):
         out.append(Event(e.type, {E.POS_X: 256, E.POS_Y: 192}[e.type]) if zero else e, t)
     return out
 
-def said_once(stream):
-    "Without the second of two equal places in one group, which the reference writes where a distance and a place were given."
-    events = stream.events
-    again = lambda i: i > 1 and events[i].type in (E.POS_X, E.POS_Y) and events[i] == events[i - 2] and {events[i-1].type, events[i].type} == {E.POS_X, E.POS_Y}
-    keep = [i for i in range(len(events)) if not again(i)]
-    return EventStream([events[i] for i in keep], [stream.times[i] for i in keep])
+def move_stream(stream, found, places, twice):
+    "The events with x and y in pixels where a place or a distance was said: once, or once for each."
+    where = {i: (g, p) for g, p in zip(found, np.round(places).astype(int).tolist()) for i in range(g.first, g.last + 1)}
+    out, said = EventStream(), set()
+    for i, (e, t) in enumerate(stream):
+        if e.type not in (E.DISTANCE, E.POS_X, E.POS_Y) or i not in where: out.append(e, t); continue
+        g, (x, y) = where[i]
+        axes = [axis for axis in (E.POS_X, E.POS_Y) if e.type in (axis, E.DISTANCE)] if twice else [E.POS_X, E.POS_Y] if g.first not in said else []
+        for axis in axes: out.append(Event(axis, x if axis is E.POS_X else y), t)
+        said.add(g.first)
+    return out
 
 def place_words(stream): return np.array([e.value for e in stream.events if e.type in (E.POS_X, E.POS_Y)]).reshape(-1, 2)
 def other_words(stream): return [e.type if e.type in (E.POS_X, E.POS_Y) else e for e in stream.events]
 
-def close(got, want, kept):
-    "Everything equal but positions, which may round otherwise by a pixel in one of a hundred; kept ones stay with us."
+def close(got, want):
+    "Everything equal but positions, which may round otherwise by a pixel in one of a hundred."
     if other_words(got) != other_words(want): return False
     off = np.abs(place_words(got) - place_words(want))
-    moved = off.any(1) & kept
-    if off[~moved].max() > 1 or np.mean(off[~moved] == 0) < .99: return False
-    return "kept points stay, slider ends too" if moved.any() else True
+    return off.max() <= 1 and np.mean(off == 0) >= .99
 
 def points_of_events(found, n):
     "The point each event belongs to; what belongs to none falls to the next."
     return np.minimum(np.searchsorted([g.last for g in found], np.arange(n)), len(found) - 1).tolist()
 
-def emulated(folder, d, run, stream, timing):
-    "Points and events as the reference makes them."
-    points, found = stream_points(centred(stream), language_of(run), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
-    conf = RefineConfig(timesteps=run["timesteps"], guidance=run["diff_cfg_scale"], renoise=False, max_length=run["max_seq_len"],
-                        overlap=run["overlap_buffer"], start_time=run["start_time"], end_time=run["end_time"], difficulty=5.3, circle_size=4.2,
-                        descriptors=["c"], negative_descriptors=["a"])
-    refiner = Reference(oracle_denoiser(folder, run["training_seq_len"]), conf)
-    if run["pad_sequence"]: refiner.pad = run["max_seq_len"]
-    noise = Noise()
-    places = refiner(points, noise) if len(points) > 2 * conf.overlap else points.places
-    return points, found, move_stream(stream, found, places), noise.calls, refiner
+class Case:
+    "One run of the whole pipeline, with rules of the reference put back or not."
+    def __init__(self, folder, d, run):
+        self.folder, self.run, self.seen = folder, run, {}
+        self.stream, self.want = (stream_of(d["types"], run, key) for key in ("events_in", "events_out"))
+        self.timing = Timing([TimingPoint(t, mpb, int(meter)) for t, mpb, meter in d["timing"]]) if run["has_sv"] else None
+        self.sm = d["generation_config"]["slider_multiplier"]
+
+    def points(self, rules):
+        stream = centred(self.stream) if "a zero is a coordinate" in rules else self.stream
+        return group_points(groups(stream, language_of(self.run)), self.timing, self.sm)
+
+    def refiner(self, rules):
+        run, mapper = self.run, None if "mappers found by their id" in rules else 9
+        conf = RefineConfig(timesteps=run["timesteps"], guidance=run["diff_cfg_scale"], max_length=run["max_seq_len"], overlap=run["overlap_buffer"],
+                            start_time=run["start_time"], end_time=run["end_time"], difficulty=5.3, circle_size=4.2, mapper_id=mapper,
+                            descriptors=["c"], negative_descriptors=["a"])
+        return Ruled(oracle_denoiser(self.folder, run["training_seq_len"]), conf, rules, run["max_seq_len"] if run["pad_sequence"] else 0)
+
+    def places(self, rules): # walked once for rules that differ only in words
+        rules = rules - {"a place is said once"}
+        if rules not in self.seen: self.seen[rules] = self.refiner(rules)(self.points(rules)[0], noise := Noise()), noise.calls
+        return self.seen[rules]
+
+    def out(self, rules):
+        return move_stream(self.stream, self.points(rules)[1], self.places(rules)[0], "a place is said once" in rules)
+
+    def explain(self):
+        "True, the rules that cannot be left out joined by ' + ', or False."
+        needed = frozenset(RULES)
+        if not close(self.out(needed), self.want): return False
+        if close(self.out(frozenset()), self.want): return True
+        for rule in RULES:
+            if close(self.out(needed - {rule}), self.want): needed -= {rule}
+        return " + ".join(sorted(needed))
 
 def pipeline_run(folder, d, run):
-    "(what, result) of one run of the whole pipeline."
-    stream, want = stream_of(d["types"], run, "events_in"), stream_of(d["types"], run, "events_out")
-    timing = Timing([TimingPoint(t, mpb, int(meter)) for t, mpb, meter in d["timing"]])
-    points, found, out, calls, refiner = emulated(folder, d, run, stream, timing)
+    "(what, result) of one run of the whole pipeline: its parts as the reference has them, then what ours makes of it."
+    case, rules = Case(folder, d, run), frozenset(RULES)
+    points, found = case.points(rules)
     yield "points", len(points) == run["points"]
     yield "positions read", near(to_field(points.places)[0], run["seq_x"], 1e-6)
     yield "times", near(points.times, run["seq_times"], 1e-9)
-    yield "point of each event", points_of_events(found, len(stream)) == run["point_of_event"]
+    yield "point of each event", points_of_events(found, len(case.stream)) == run["point_of_event"]
     yield "guided sliders", [(g.control, g.end, round(g.length, 6)) for g in points.guides] == [(s["indices"], s["end"], round(s["length"], 6)) for s in run["sliders"]]
-    yield "noise calls", calls == run["noise_calls"]
-    yield "wish", refiner.wishes[0].nonzero().flatten().tolist() == run["class_vector"]
-    placed = [k for k, g in enumerate(found) if g.distance is not None or g.x is not None]
-    yield "positions", close(out, said_once(want), ~refiner.free(points)[placed])
-    yield from pipeline_fixes(d, run, stream, points, timing, want)
-
-def pipeline_fixes(d, run, stream, points, timing, want):
-    "Where we go another way than the reference did above, with the fix that is the reason."
-    ours, _ = stream_points(stream, language_of(run), timing if run["has_sv"] else None, d["generation_config"]["slider_multiplier"])
-    zero = (ours.places == 0).any(1)
-    other = (ours.places != points.places).any(1)
-    if other.any(): yield "zero coordinates", "a zero is a coordinate" if (zero == other).all() else False
-    yield "start", "noise as the first step expects it"
-    wish = class_vector(oracle_classes(), 5.3, 9, ["c"], 4.2).nonzero().flatten().tolist()
-    yield "mapper", "mappers found by their id" if wish == [10, 27, 31, 41] != run["class_vector"] else wish == run["class_vector"]
-    if not run["noise_calls"]: yield "short map", "short maps are refined" if spans(len(ours), run["max_seq_len"], run["overlap_buffer"]) else False
-    if run["pad_sequence"]: yield "padding", "padding takes no part in attention"
-    if len(said_once(want)) != len(want): yield "events", "a place is said once"
+    yield "noise calls", case.places(rules)[1] == run["noise_calls"]
+    yield "wish", case.refiner(rules).wishes[0].nonzero().flatten().tolist() == run["class_vector"]
+    yield "positions", case.explain()
 
 def pipeline(folder):
     "All runs."

@@ -57,6 +57,7 @@ def test_help_names_every_setting_with_default_and_help(command, cls):
     (["generat"], "did you mean 'generate'?"), (["difficulty=5"], "mapperatorinator generate difficulty=5"), (["xyzzy"], "generate, train"),
     (["generate", "dificulty=5"], "did you mean 'difficulty'?"), (["generate", "seed=abc"], "seed=abc"), (["generate", "song.mp3"], "key=value"),
     (["generate", "preset=none_such"], "Unknown preset"), (["train", "model.dmodel=3"], "model.d_model"), (["generate", "seed={a"], "seed={a"),
+    (["generate", "bpm=[120,fast]"], "bpm=[120,fast]"),
     (["config", "train", "stepz=3"], "'steps'")])
 def test_mistakes_are_one_sentence_and_code_2(args, says):
     done = cli(*args)
@@ -95,9 +96,16 @@ def test_a_reader_that_leaves_is_no_error():
 def test_config_dump_is_yaml_that_comes_back():
     import yaml
     from mapperatorinator.config import compose, from_dict
-    done = cli("config", "generate", "difficulty=5.5", "descriptors=[a,b]", "title=Re: [1] #2")
-    assert from_dict(GenerateConfig, yaml.safe_load(done.stdout)) == compose(GenerateConfig, ["difficulty=5.5", "descriptors=[a,b]", "title=Re: [1] #2"])
+    said = ["difficulty=5.5", "descriptors=[a,b]", "title=Re: [1] #2", "bpm=[120,180]", "offset=1000"]
+    done = cli("config", "generate", *said)
+    assert from_dict(GenerateConfig, yaml.safe_load(done.stdout)) == compose(GenerateConfig, said)
     assert from_dict(TrainConfig, yaml.safe_load(cli("config", "train").stdout)) == TrainConfig()
+
+def test_python_runs_the_package():
+    run = lambda *args: subprocess.run([sys.executable, "-m", "mapperatorinator", *args], capture_output=True, text=True, timeout=60)
+    for args in (["--help"], ["config", "difficulty=5.5"], ["generate", "dificulty=5"]):
+        same, done = cli(*args), run(*args)
+        assert (done.returncode, done.stdout, done.stderr) == (same.returncode, same.stdout, same.stderr)
 
 def test_console_script_points_here():
     from importlib.metadata import entry_points

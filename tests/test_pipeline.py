@@ -7,23 +7,17 @@ import pytest
 import soundfile
 
 from mapperatorinator.audio import load_audio
-from mapperatorinator.config import GenerateConfig
+from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.evaluate import faults
-from mapperatorinator.osu.beatmap import Beatmap, read_osz
-from mapperatorinator.pipeline import File2File, generate_map
+from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint, read_osz
+from mapperatorinator.osu.check import check_map
+from mapperatorinator.pipeline import Result, Song2Map, generate_map
 
 ASK = GenerateConfig(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377)
 
 @pytest.fixture(scope="module")
-def make(): return File2File("embedded", device="cpu")
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    "Eight seconds of the demo song."
-    path = tmp_path_factory.mktemp("clip")/"Some One - Some Song.wav"
-    soundfile.write(path, load_audio(demo_song())[8*16000:16*16000], 16000)
-    return path
+def clip(excerpt): return excerpt(8, "Some One - Some Song.wav")
 
 @pytest.fixture(scope="module")
 def made(make, clip): return make(replace(ASK, audio_path=str(clip)))
@@ -39,6 +33,27 @@ def test_other_readers_agree(made):
     rosu, slider = pytest.importorskip("rosu_pp_py"), pytest.importorskip("slider")
     assert rosu.Beatmap(path=str(made.path)).n_objects == len(made.beatmap.hit_objects)
     assert len(slider.Beatmap.from_path(made.path).hit_objects(stacking=False)) == len(made.beatmap.hit_objects)
+
+class Scripted(Song2Map):
+    "A pipeline whose model wrote, draft by draft, what is handed in: a number of objects and the stars they come to."
+    def __init__(self, *drafts): self.script, self.told, self.language = list(drafts), [], LanguageConfig()
+    def hear(self, *_): return None
+    find_grid = given = hear
+    def drafts(self, song, wishes, progress=None, **metadata):
+        self.told += [w.told for w in wishes]
+        return [self.result(w, *self.script.pop(0)) for w in wishes]
+    def result(self, wish, objects, stars): # side by side in one place before the song: nothing but problems
+        b = Beatmap.new(timing_points=[TimingPoint(0, 500)], hit_objects=[Circle(-50, 192, 10)] * objects)
+        report = dict(requested_stars=wish.config.difficulty, achieved_stars=stars, objects=objects, seed=wish.config.seed)
+        return Result(b, report, check_map(b), wish.told)
+
+def test_a_retry_that_writes_nothing_keeps_the_earlier_map():
+    ask = replace(ASK, difficulty=1., star_tries=3)
+    line = Scripted((40, 6.), (0, 0.), (0, 0.), (0, 0.))
+    kept = line.maps(None, [ask])[0]
+    assert (kept.report["objects"], kept.report["achieved_stars"], kept.told) == (40, 6., 1.)
+    assert line.told[:2] == [1., .5] and len(line.told) == kept.report["drafts"].count("told") == 4
+    with pytest.raises(UserError, match="wrote no objects"): Scripted((0, 0.)).maps(None, [ask])
 
 def test_settings_and_disclosure_are_in_the_tags(made):
     tags = made.beatmap.metadata["Tags"].split()

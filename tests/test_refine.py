@@ -1,19 +1,25 @@
 "Maps as points, refined and put back: what must stay, stays."
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from mapperatorinator.config import DiffusionConfig, LanguageConfig, RefineConfig, TrainRefineConfig, compose
+from mapperatorinator.config import DiffusionConfig, GenerateConfig, LanguageConfig, RefineConfig, TrainRefineConfig, compose
 from mapperatorinator.core import UserError
 from mapperatorinator.engine import Cancelled
 from mapperatorinator.events import Event, EventStream, EventType as E
-from mapperatorinator.model.dit import Classes, new_denoiser
-from mapperatorinator.osu.beatmap import Beatmap
+from mapperatorinator.model.dit import Classes, new_denoiser, save_denoiser
+from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser
-from mapperatorinator.refine import map_points, move_map, pixel_language, refine, stream_points
+from mapperatorinator.pipeline import Song2Map, settled, settles
+from mapperatorinator.postprocess import assemble, clean, hyperdashes
+from mapperatorinator.refine import group_points, map_points, move_map, refine
 from mapperatorinator.train_refine import half_covered, placement, sliders_outside, train_refine, travel
+from mapperatorinator.unparse import groups
 
 HEADER = ("osu file format v14\n\n[General]\nAudioFilename: a.mp3\nMode: 0\n\n[Difficulty]\nCircleSize:4\nSliderMultiplier:1.4\n\n"
           "[TimingPoints]\n0,500,4,2,0,70,1,0\n\n[HitObjects]\n")
@@ -43,10 +49,10 @@ def test_zero_is_a_coordinate(map):
     points = map_points(map)
     assert points.places[0].tolist() == [0, 0] and points.places[1].tolist() == [0, 200]
     v31 = compose(LanguageConfig, preset="v31")
-    zero, _ = stream_points(Parser(v31).map_events(map), pixels := v31)
+    zero, _ = group_points(groups(Parser(v31).map_events(map), v31))
     assert zero.places[0].tolist() == [2, 2] or zero.places[0].tolist() == [0, 0], "half a cell at most"
     stream = EventStream([Event(E.CIRCLE), Event(E.TIME_SHIFT, 10), Event(E.POS_X, 0), Event(E.POS_Y, 77)], [10]*4)
-    exact, _ = stream_points(stream, pixel_language(pixels))
+    exact, _ = group_points(groups(stream, replace(v31, position_precision=1)))
     assert exact.places.tolist() == [[0, 77]]
 
 def test_the_same_seed_gives_the_same_map(map, wild):
@@ -69,7 +75,7 @@ def test_heads_stay_on_the_playfield(map, wild):
 
 def test_what_lies_outside_the_window_keeps_its_line(map, wild):
     out = refine(map, wild, RefineConfig(start_time=1600, end_time=3200, **FEW)).to_text().splitlines()[-len(LINES):]
-    assert [k for k, (a, b) in enumerate(zip(LINES, out)) if a != b] == [3], "a slider that is cut by the window stays whole"
+    assert [k for k, (a, b) in enumerate(zip(LINES, out)) if a != b] == [3, 4], "a slider belongs to where it begins, and stays whole"
 
 def test_pieces_overlap(map, wild):
     far = refine(map, wild, RefineConfig(max_length=9, overlap=2, **FEW))
@@ -99,19 +105,20 @@ def test_guidance_asks_twice(map, wild):
     plain, wish = (refine(map, wild, RefineConfig(guidance=g, difficulty=6., descriptors=["a"], negative_descriptors=["b"], **FEW)) for g in (1., 30.))
     assert plain.to_text() != wish.to_text()
 
-def test_events_come_back_in_pixels(map, wild):
+def test_groups_come_back_in_other_places(map, wild):
     v31 = compose(LanguageConfig, preset="v31")
-    stream = Parser(v31).map_events(map)
-    out = refine(stream, wild, RefineConfig(**FEW), language=v31, timing=Timing.of(map))
-    kinds = {E.POS_X, E.POS_Y, E.DISTANCE}
-    assert [e for e in out.events if e.type not in kinds] == [e for e in stream.events if e.type not in kinds]
-    again, _ = stream_points(out, pixel_language(v31))
-    assert len(again) == len(stream_points(stream, v31)[0]) and E.DISTANCE not in {e.type for e in out.events}
+    said = groups(Parser(v31).map_events(map), v31)
+    out = refine(said, wild, RefineConfig(**FEW), timing=Timing.of(map))
+    bare = lambda some: [replace(g, x=0, y=0) for g in some]
+    assert bare(out) == bare(said) and len(out) == len(said) and sum((a.x, a.y) != (b.x, b.y) for a, b in zip(said, out)) > 8
+    assert all(g.x == round(g.x) for g in out) and out == refine(said, wild, RefineConfig(**FEW), timing=Timing.of(map))
+    nowhere = refine([replace(g, x=None, y=None) for g in said], wild, RefineConfig(**FEW))
+    assert None not in [v for g in nowhere if g.type is E.CIRCLE for v in (g.x, g.y)]
 
 def test_an_empty_map_is_left_alone(wild):
     empty = Beatmap.parse(HEADER)
     assert refine(empty, wild, RefineConfig(**FEW)).to_text() == empty.to_text()
-    assert len(refine(EventStream(), wild, RefineConfig(**FEW), language=compose(LanguageConfig, preset="v31"))) == 0
+    assert refine([], wild, RefineConfig(**FEW)) == []
 
 def test_progress_and_cancel(map, wild):
     seen = []
@@ -122,7 +129,6 @@ def test_progress_and_cancel(map, wild):
 def test_refusals(map, wild):
     mania = Beatmap.parse(HEADER.replace("Mode: 0", "Mode: 3") + "64,192,1000,1,0\n")
     with pytest.raises(UserError, match="mode 3"): refine(mania, wild)
-    with pytest.raises(UserError, match="refine the beatmap"): refine(EventStream(), wild, language=compose(LanguageConfig, preset="v32"))
     with pytest.raises(UserError, match="part 1 has 100 steps"): refine(map, wild, RefineConfig(timesteps=[101] + [0]*9))
     with pytest.raises(UserError, match="Nothing to learn from"): train_refine(TrainRefineConfig())
 
@@ -140,14 +146,57 @@ def test_stacks_stay_stacks(wild):
     first, second, _, fourth, late = (o.pos for o in refine(m, wild, RefineConfig(**FEW)).hit_objects)
     assert first == second == fourth != late, "what comes a second later is another place"
 
-def test_the_pipeline_refines_only_the_range(map, wild, tmp_path):
-    from mapperatorinator.config import GenerateConfig
-    from mapperatorinator.model.dit import save_denoiser
-    from mapperatorinator.pipeline import Song2Map
+def test_a_range_sees_its_neighbours_and_leaves_them(map, wild):
+    conf, at = RefineConfig(start_time=2000, end_time=3000, **FEW), lambda m: [o.pos for o in m.hit_objects]
+    elsewhere = map.copy(); elsewhere.hit_objects[1].x += 200
+    a, b = refine(map, wild, conf), refine(elsewhere, wild, conf)
+    assert at(a)[3:5] != at(map)[3:5] and at(b)[3:5] != at(a)[3:5], "places depend on what lies around"
+    assert at(a)[:3] + at(a)[5:] == at(map)[:3] + at(map)[5:]
+
+def song(reference=None): return SimpleNamespace(heard=SimpleNamespace(samples=None, rate=16000, ms=9000), reference=reference) # not at hand
+
+@pytest.fixture
+def polished(wild, tmp_path):
+    "The last steps of the pipeline for a language and some settings."
     save_denoiser(wild, tmp_path)
-    times, middle = [o.time for o in map.hit_objects], map.hit_objects[1].time
-    ask = GenerateConfig(refiner=str(tmp_path), device="cpu", start_time=int(middle), seed=1)
-    silent = SimpleNamespace(heard=SimpleNamespace(samples=None, rate=16000)) # a song that is not at hand
-    out = Song2Map.polished(None, map, silent, ask)
-    assert [o.time for o in out.hit_objects] == times and out.hit_objects[0].pos == map.hit_objects[0].pos
+    def polished(map, reference=None, language=LanguageConfig(), **settings):
+        ask = GenerateConfig(refiner=str(tmp_path), device="cpu", seed=1, **settings)
+        return Song2Map.polished(SimpleNamespace(language=language), map, song(reference), ask)
+    return polished
+
+def test_the_pipeline_refines_only_the_range(map, polished):
+    out = polished(map, start_time=int(map.hit_objects[1].time))
+    assert [o.time for o in out.hit_objects] == [o.time for o in map.hit_objects] and out.hit_objects[0].pos == map.hit_objects[0].pos
     assert any(a.pos != b.pos for a, b in zip(out.hit_objects, map.hit_objects))
+
+def test_a_new_range_is_refined_in_the_reference_map(map, polished):
+    span, new = dict(start_time=2000, end_time=4400), Beatmap.parse(HEADER + "100,100,2250,5,0\n200,200,2750,1,0\n300,300,3250,1,0\n")
+    lines = lambda m: m.to_text().splitlines()[-len(m.hit_objects):]
+    out = polished(new, map, add_to_beatmap=True, **span)
+    assert lines(out)[:3] == LINES[:3] and lines(out)[-3:] == LINES[-3:] and len(out.hit_objects) == 9
+    assert [o.time for o in out.hit_objects[3:6]] == [2250, 2750, 3250] and [o.pos for o in out.hit_objects[3:6]] != [(100, 100), (200, 200), (300, 300)]
+    other = map.copy(); other.hit_objects[1].x += 200
+    assert lines(polished(new, other, add_to_beatmap=True, **span))[3:6] != lines(out)[3:6], "the neighbours are seen"
+
+def test_catch_for_beginners_needs_no_hyperdash_after_refining(wild, polished):
+    fruit = HEADER.replace("Mode: 0", "Mode: 2") + "".join(f"{x},192,{1000 + 125*i},1,0\n" for i, x in enumerate((100, 200, 300, 200, 100, 0, 100, 200)))
+    catch, ask = Beatmap.parse(fruit), dict(gamemode=2, circle_size=4.)
+    hard, easy = (polished(catch, difficulty=stars, **ask) for stars in (5., 2.))
+    assert hyperdashes(hard) and not hyperdashes(easy), "a wild denoiser tears fruits apart"
+    reference = catch.copy(); reference.hit_objects = catch.hit_objects[:2] + catch.hit_objects[-2:]
+    joined = polished(catch, reference, add_to_beatmap=True, start_time=1250, end_time=1750, difficulty=2., **ask)
+    assert [j for _, i, j in hyperdashes(joined) if j < 6] == [] and [o.pos for o in joined.hit_objects[:2]] == [(100, 192), (200, 192)]
+
+@pytest.mark.parametrize("preset, settings, when", [("v28", {}, "early"), ("v31", {}, "early"), ("v31", dict(add_to_beatmap=True), "late"),
+    ("v32", {}, "late"), ("v32", dict(gamemode=3), ""), ("v28", dict(refiner=""), "")])
+def test_models_that_say_anchors_are_refined_before_there_are_objects(preset, settings, when):
+    assert settles(GenerateConfig(**dict(refiner="x") | settings), compose(LanguageConfig, preset=preset)) == when
+
+def test_assembling_takes_the_settled_places(map, wild, tmp_path):
+    save_denoiser(wild, tmp_path)
+    v28 = compose(LanguageConfig, preset="v28")
+    ask = GenerateConfig(slider_multiplier=1.4, refiner=str(tmp_path), device="cpu", seed=1)
+    plain, out = (assemble(Parser(v28).map_events(map), Timing.of(map), ask, v28, settle=s) for s in (None, partial(settled, c=ask)))
+    assert [(type(o), o.time) for o in out.hit_objects] == [(type(o), o.time) for o in plain.hit_objects]
+    assert sum(a.pos != b.pos for a, b in zip(plain.hit_objects, out.hit_objects)) > 5 and clean(out).total() == 0
+    for s in (o for o in out.hit_objects if isinstance(o, Slider)): assert s.path.natural_length * 1.05 > s.length, "the curve is as long as it lasts"

@@ -26,6 +26,7 @@ def values(setting):
     elif setting.base is int: base = st.integers(int(np.ceil(low)), int(high))
     elif setting.base is float: base = st.floats(low, high)
     elif setting.base is str: base = st.text(min_size=int(setting.optional))
+    elif setting.base == list[int]: base = st.lists(st.integers(1, 32), min_size=1)
     elif setting.base == list[float]: base = st.lists(st.floats(0, 12), min_size=1)
     else: base = st.lists(st.text("abc ()/é", min_size=1).map(str.strip).filter(bool), min_size=1)
     return st.none() | base if setting.optional else base
@@ -36,6 +37,14 @@ def test_any_request_round_trips(asked):
     config = GenerateConfig(**asked)
     form = ui.Form(GenerateConfig); form.value = config
     assert form.value == config
+
+def test_one_number_or_several_and_a_word_where_numbers_belong():
+    form = ui.Form(GenerateConfig)
+    form["bpm"].inner.value, form["offset"].inner.value, form["meter"].inner.value = "120, 180", "1000", ""
+    assert (form.value.bpm, form.value.offset, form.value.meter) == ([120., 180.], [1000.], [])
+    app = ui.App()
+    app.form["bpm"].inner.value = "fast"; app.go.click()
+    assert "bpm is &#x27;fast&#x27;" in app.job.meter.text.value and not app.go.disabled and app.job.thread is None
 
 def test_help_bounds_and_choices_are_shown():
     form = ui.Form(GenerateConfig)

@@ -4,9 +4,9 @@
 
 # %% ../../nbs/15_osu.check.ipynb #7d681182
 from __future__ import annotations
-import html, math
+import html
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Iterator, Optional
@@ -17,14 +17,14 @@ from ..config import CheckConfig
 from ..core import UserError
 from .beatmap import Beatmap, Circle, HitObject, Hold, Slider, Spinner
 from .difficulty import star_rating
-from .show import PALETTE, canvas, kind as look, show_playfield, show_timeline
+from .show import PALETTE, canvas, kind as look, show_timeline
 from .timing import Timing
 
 # %% auto #0
-__all__ = ['KINDS', 'SEVERITIES', 'CHECKS', 'COLOURS', 'FIXABLE', 'Finding', 'Facts', 'clock', 'check_lines', 'check_objects',
-           'check_field', 'check_durations', 'check_song', 'check_overlaps', 'check_chords', 'unsnapped', 'check_snaps',
+__all__ = ['KINDS', 'SEVERITIES', 'CHECKS', 'COLOURS', 'Finding', 'Facts', 'clock', 'check_lines', 'check_objects', 'check_field',
+           'check_durations', 'check_song', 'check_overlaps', 'check_chords', 'unsnapped', 'check_snaps',
            'check_stacks', 'bars', 'check_copies', 'check_gaps', 'check_crowds', 'loudness', 'check_silence',
-           'check_stars', 'Report', 'check_map', 'show_findings', 'fixed']
+           'check_stars', 'Report', 'check_map', 'show_findings']
 
 # %% ../../nbs/15_osu.check.ipynb #befe61ac
 KINDS = { # kind -> (severity, what it is about)
@@ -335,50 +335,3 @@ def show_findings(beatmap:Beatmap, report:Report, start:Optional[float]=None, en
         ax.text(f.time, .9 - .09 * (shown % 6), " " + f.kind, color=COLOURS[f.severity], fontsize=7, zorder=9)
         shown += 1
     return figure
-
-# %% ../../nbs/15_osu.check.ipynb #88499c2e
-def _circle(o:HitObject) -> Circle: # the head alone
-    return Circle(o.x, o.y, o.time, o.type & ~138 | 1, o.hitsound, "0:0:0:0:") # 138: slider, spinner, hold
-
-def _into_field(o:HitObject, mode:int) -> HitObject: # moved to the edge, its path with it
-    x, y = min(max(o.x, 0), 512), min(max(o.y, 0), 384) if mode == 0 else o.y
-    points = {"points": [(px + x - o.x, py + y - o.y) for px, py in o.points]} if isinstance(o, Slider) else {}
-    return replace(o, x=x, y=y, **points)
-
-def _at_home(o:HitObject, map:Beatmap) -> HitObject: # what an object of another mode is in this one
-    if map.mode != 3 or isinstance(o, Spinner) or map.duration(o) <= 0: return _circle(o)
-    return Hold(o.x, o.y, o.time, o.type & ~2 | 128, o.hitsound, "0:0:0:0:", end_time=math.floor(map.end_time(o)))
-
-def _apart(struck:HitObject, held:HitObject): # of two at once: (what becomes of the struck, of the held); None: it goes
-    if isinstance(held, Hold) and held.time + 1 < struck.time: return struck, replace(held, end_time=math.floor(struck.time) - 1)
-    return None, held
-
-def _fix(map:Beatmap, f:Finding) -> dict: # place -> the object in its stead, None for none
-    objects = map.hit_objects
-    if f.kind == "foreign": return {i: _at_home(objects[i], map) for i in f.objects}
-    if f.kind == "no_duration": return {i: None if isinstance(objects[i], Spinner) else _circle(objects[i]) for i in f.objects}
-    if f.kind == "outside": return {i: _into_field(objects[i], map.mode) for i in f.objects}
-    if f.kind == "past_end": return {i: None for i in f.objects}
-    if f.kind in ("overlap", "column_overlap"): return dict(zip(f.objects, _apart(*(objects[i] for i in f.objects))))
-    return {}
-
-# %% ../../nbs/15_osu.check.ipynb #eab1701c
-FIXABLE = ("foreign", "no_duration", "outside", "past_end", "overlap", "column_overlap", "unordered")
-
-def _once(map:Beatmap, findings) -> Beatmap: # the map with each object changed at most once
-    new = {}
-    for f in findings:
-        if not set(f.objects) & set(new): new |= _fix(map, f)
-    kept = [new.get(i, o) for i, o in enumerate(map.hit_objects)]
-    return replace(map, hit_objects=sorted((o for o in kept if o is not None), key=lambda o: o.time))
-
-def fixed(
-    beatmap:Beatmap,
-    findings=None, # of `check_map` on this map; None: checked here, without the song
-) -> Beatmap:      # a new one; the objects that were right are shared
-    "The map with what has one safe answer put right; done twice, the second time changes nothing."
-    todo = [f for f in (check_map(beatmap).findings if findings is None else findings) if f.kind in FIXABLE]
-    while todo:
-        beatmap = _once(beatmap, todo)
-        todo = [f for f in check_map(beatmap).findings if f.kind in FIXABLE]
-    return beatmap
