@@ -4,27 +4,43 @@
 
 # %% ../nbs/71_bench.ipynb #91f6af1a
 from __future__ import annotations
-import json, sys, time
-from collections.abc import Callable
-from dataclasses import asdict
+import json, os, platform, shutil, sys, sysconfig, time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .audio import load_audio
-from .config import BenchConfig, LanguageConfig, ModelConfig, SpectrogramConfig
+from .config import BENCH_TASKS, BenchConfig, GenerateConfig, LanguageConfig, ModelConfig, SpectrogramConfig
 from .core import UserError, demo_song
-from .engine import Engine, Job, pad_left, side_by_side
+from .engine import Engine, Job, Progress, pad_left, side_by_side
+from .events import ContextType
+from .generate import contexts_of
 from .model.hub import Bundle, load_bundle, new_bundle
-from .model.layers import Int8Linear
+from .model.layers import Int8Linear, has_int8
 from .model.mapper import Encoded
-from .tokenizer import SOS
+from .osu.beatmap import Beatmap
+from .pipeline import Song2Map
+from .prompt import Context, Metadata, build
+from .request import spread
+from .rules import NEVER, Rule
+from .synth import demo_song as compose_demo
+from .tokenizer import EOS, SOS
 from .windows import cut, plan
 
 # %% auto #0
-__all__ = ['SIZES', 'AHEAD', 'sized', 'song_windows', 'told', 'best_of', 'step_bytes', 'writing', 'sweep', 'naively', 'ladder',
-           'song', 'whisper_like', 'plain_loop', 'agreement', 'peak_mb', 'songs', 'bench', 'report_lines', 'run_bench']
+__all__ = ['SIZES', 'STARS', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples', 'song_windows', 'told', 'clock',
+           'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes', 'writing', 'engines', 'sweep',
+           'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs', 'ladder', 'table',
+           'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests', 'whole',
+           'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines', 'measure_speed',
+           'speed_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/71_bench.ipynb #b7dc2993
 SIZES = {"v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
@@ -40,16 +56,18 @@ def sized(
     shape = ModelConfig(**SIZES[name], global_attn_every_n_layers=1, time_pointer=False, frame_heads=0, spectrogram=SpectrogramConfig(n_mels=128))
     return new_bundle(shape, LanguageConfig())
 
+def song_samples(language:LanguageConfig, seconds:float) -> np.ndarray: # (samples,)
+    "The demo song, played again and again."
+    return np.resize(load_audio(demo_song(), language.sample_rate), int(seconds * language.sample_rate))
+
 def song_windows(
     bundle:Bundle,
     seconds:float,   # length of the song
     most:int=0,      # windows; 0: all
 ) -> np.ndarray: # (windows, samples)
-    "The demo song, played again and again, cut as `generate` cuts it."
-    language = bundle.language
-    samples = np.resize(load_audio(demo_song(), language.sample_rate), int(seconds * language.sample_rate))
-    windows = plan(len(samples), language)
-    return cut(samples, windows[:most or None])
+    "That song, cut as `generate` cuts it."
+    samples = song_samples(bundle.language, seconds)
+    return cut(samples, plan(len(samples), bundle.language)[:most or None])
 
 def told(
     bundle:Bundle,
@@ -62,13 +80,38 @@ def told(
     return [[SOS, *row] for row in ids.tolist()]
 
 # %% ../nbs/71_bench.ipynb #a40a32c8
-def best_of(do:Callable, times:int=2) -> float: # seconds
-    "The fastest of a few runs."
-    def once():
-        begun = time.perf_counter(); do()
-        return time.perf_counter() - begun
-    return min(once() for _ in range(times))
+def clock(do:Callable) -> float: # seconds
+    "How long something takes."
+    begun = time.perf_counter(); do()
+    return time.perf_counter() - begun
 
+def in_turns(runs:dict[str, Callable], rounds:int) -> dict[str, list]:
+    "What each gives in some rounds; every other round goes backwards."
+    given = {name: [] for name in runs}
+    for i in range(rounds):
+        for name in [*runs][::1 if i % 2 == 0 else -1]: given[name].append(runs[name]())
+    return given
+
+def fastest(runs:dict[str, Callable], rounds:int=2) -> dict[str, float]: # seconds
+    "The fastest round of each."
+    return {name: min(seconds) for name, seconds in in_turns({n: partial(clock, do) for n, do in runs.items()}, rounds).items()}
+
+def best_of(do:Callable) -> float: return fastest({"": do})[""] # seconds
+
+def peak_mb() -> float: # 0 on Windows, which does not tell
+    "Most memory this process has held so far, in MB."
+    if sys.platform == "win32": return 0.
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+def machine(device:str) -> str:
+    "What the figures belong to."
+    if torch.cuda.is_available() and device != "cpu": return torch.cuda.get_device_name()
+    told = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("model name")] if told.exists() else []
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+# %% ../nbs/71_bench.ipynb #68650222
 def step_bytes(engine:Engine) -> int:
     "Bytes of the weights that one step reads."
     parts = [*engine.model.decoder.layers, engine.model.head]
@@ -89,20 +132,70 @@ def writing(
     step = max(both - read, 1e-9) / tokens
     return {"prefill_s": read, "tokens_per_s": rows / step, "gb_per_s": step_bytes(engine) / step / 1e9}
 
+def engines(bundle:Bundle, conf:BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
+    "An engine for each precision, one after the other. Of those nobody asked for by name, what this machine lacks is left out."
+    for precision in conf.precisions or BENCH_TASKS[conf.task]:
+        try: engine = Engine(bundle, conf.device, precision, **settings)
+        except UserError:
+            if conf.precisions: raise
+            continue
+        yield precision, engine
+
 def sweep(
-    bundle:Bundle,
+    engine:Engine,
     windows:np.ndarray, # (windows, samples)
-    precision:str,
     conf:BenchConfig,
 ) -> dict:
     "One precision: hearing a window, then reading and writing at each batch size."
-    engine = Engine(bundle, conf.device, precision, guess=0)
     heard = engine.encode(windows[:1])
     hear = best_of(lambda: engine.encode(windows[:2])) / len(windows[:2])
     return {"numbers": "/".join(engine.numbers), "encode_s": hear,
             "batch": {str(n): writing(engine, heard, n, conf.prompt, conf.tokens) for n in conf.batches}}
 
 # %% ../nbs/71_bench.ipynb #ea1c5158
+class Dictation(Rule):
+    "Lets a row write this text and nothing else."
+    def __init__(self, ids:list[int]): self.ids, self.at = ids, 0
+    def reset(self, prompts:Tensor): self.at = 0
+    def update(self, ids:Tensor): self.at += 1
+    def __call__(self, scores:Tensor) -> Tensor: # (rows, vocab)
+        out = torch.full_like(scores, NEVER)
+        out[:, self.ids[min(self.at, len(self.ids) - 1)]] = 0
+        return out
+
+STARS = 5. # of the map whose text it is
+
+@lru_cache(maxsize=1)
+def demo_map() -> tuple[Beatmap, float]: # and the ms of its song
+    "The demo song's map by rule."
+    song = compose_demo()
+    return song.map(STARS), song.seconds * 1000
+
+def map_text(
+    bundle:Bundle,
+    kind:ContextType,
+    tokens:int,       # dictated in each window, its end included
+    windows:int=1,
+) -> list[tuple[list[int], list[int]]]: # of each window: the prompt, and what is dictated
+    "What a model reads and writes in the second half of some windows of the demo song."
+    (beatmap, ms), language, tokenizer = demo_map(), bundle.language, bundle.tokenizer
+    half, out = language.window_ms / 2, []
+    stream = contexts_of(beatmap, language, [kind], ms)[0].stream
+    for start in np.linspace(0, ms - 2 * half, windows + 2)[1:-1]:
+        told = Context(kind, stream.between(start, start + half))
+        prompt = build(tokenizer, language, Metadata(song_length=ms, difficulty=STARS), [], [told], start)
+        text = tokenizer.encode_stream(stream.between(start + half, start + 2 * half), start)
+        out.append((prompt.ids, [*islice(cycle(text), tokens - 1), EOS]))
+    return out
+
+# %% ../nbs/71_bench.ipynb #b6575185
+@dataclass
+class Rung:
+    "An idea."
+    base: str       # what it is compared with
+    rows: int       # written together
+    write: Callable # () -> tokens of the first row
+
 def naively(engine:Engine, prompt:list[int], heard:Encoded, tokens:int) -> list[int]:
     "Greedy tokens by a full pass for each."
     ids = torch.tensor([prompt], device=engine.device)
@@ -110,26 +203,71 @@ def naively(engine:Engine, prompt:list[int], heard:Encoded, tokens:int) -> list[
         for _ in range(tokens): ids = torch.cat([ids, engine.model.decode(ids, heard)[:, -1:].argmax(-1)], 1)
     return ids[0, len(prompt):].tolist()
 
-def ladder(
+def compiled(engine:Engine) -> Engine: # with static steps
+    "The engine, its step compiled when it is first run. Raises `UserError` where nothing can be compiled."
+    compilers = (os.environ.get("CXX") or "g++", "clang++", "cl")
+    if not any(map(shutil.which, compilers)) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        raise UserError("Compiling needs a C++ compiler (g++, clang++ or cl) and the headers of Python, and one of them is missing; install it.")
+    engine.model.static_step = torch.compile(engine.model.static_step, dynamic=False)
+    return engine
+
+# %% ../nbs/71_bench.ipynb #9432c1f3
+def rungs(
     bundle:Bundle,
-    windows:np.ndarray,  # (windows, samples)
-    prompt:list[int],
-    tokens:int=24,       # written in each row
-    rows:int=8,          # of the batched rungs
-    extra:tuple=("bf16", "int8"), # precisions beside fp32, where the machine has them
-) -> dict[str, float]: # tokens per second
-    "Speed on each rung."
-    def rate(engine, n=1):
-        heard = engine.encode(windows[:1])
-        return n * tokens / best_of(lambda: engine.generate(Job([prompt] * n, heard, stop=(), max_new=tokens)))
-    plain = Engine(bundle, "cpu", guess=0)
-    once = plain.encode(windows[:1])
-    out = {"naive": tokens / best_of(lambda: naively(plain, prompt, once, tokens)), "cached": rate(plain),
-           "static": rate(Engine(bundle, "cpu", static=True)), "guessing": rate(Engine(bundle, "cpu")), f"{rows} rows": rate(plain, rows)}
-    for precision in extra:
-        try: out[f"{rows} rows, {precision}"] = rate(Engine(bundle, "cpu", precision, guess=0), rows)
-        except UserError: continue # this machine has none of it
-    return out
+    conf:BenchConfig,
+    quick:bool=False, # without the compiler, which takes half a minute
+) -> tuple[dict[str, Rung], list[str]]: # from the foot of the ladder; why some are missing
+    "One song, one prompt, the same number of tokens in each row."
+    (read, text), = map_text(bundle, ContextType.MAP, conf.tokens)
+    windows, prompt = song_windows(bundle, conf.seconds, 1), [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt:]
+    make = lambda **settings: Engine(bundle, conf.device, **dict(guess=0, static=False) | settings)
+    def rung(base:str, engine:Engine, rows:int=1, rules=()) -> Rung:
+        heard = engine.encode(windows)
+        write = lambda: engine.generate(Job([prompt] * rows, heard, list(rules), stop=(), max_new=conf.tokens))[0].ids
+        return Rung(base, rows, write)
+    plain, missing, many = make(), [], max(conf.batches)
+    heard = plain.encode(windows)
+    out = {"naive": Rung("", 1, lambda: naively(plain, prompt, heard, conf.tokens)), "cached": rung("naive", plain),
+           "static": rung("cached", make(static=True)), "batched": rung("cached", plain, many)}
+    try:
+        if not quick: out["compiled"] = rung("batched", compiled(make(static=True)), many)
+    except UserError as e: missing.append(str(e))
+    for name, engine in engines(bundle, conf, guess=0, static=False):
+        if name != "fp32": out[name] = rung("batched", engine, many)
+    return out | {"guessing": rung("cached", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
+
+# %% ../nbs/71_bench.ipynb #124f3aa1
+def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, missing
+    "Speed on each rung, in turns, after a first run that warms up (and compiles)."
+    found, missing = rungs(bundle, conf, quick)
+    first, wrote = {}, {}
+    for name, r in found.items():
+        begun = time.perf_counter()
+        wrote[name] = r.write()
+        first[name] = time.perf_counter() - begun
+    seconds = fastest({name: r.write for name, r in found.items()}, conf.repeats)
+    rate = {name: r.rows * conf.tokens / seconds[name] for name, r in found.items()}
+    rows = [{"rung": name, "rows": r.rows, "tokens_per_s": rate[name], "times_naive": rate[name] / rate["naive"], "base": r.base,
+             "times_base": rate[name] / rate[r.base or name], "same_tokens": wrote[name] == wrote["naive"], "first_s": first[name]}
+            for name, r in found.items()]
+    return {"rungs": rows, "missing": missing}
+
+PAYS = 1.05 # times as fast, from which something is worth while
+
+def table(rows:list[dict]) -> list[str]: # lines
+    "Markdown that is a table in a terminal as well."
+    cells = [[*rows[0]], *([str(v) for v in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(row, widths)) + " |" for row in cells]
+    return [lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]]
+
+def ladder_lines(report:dict) -> list[str]:
+    "The ladder as a table, and what does not pay."
+    rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": f"{r['tokens_per_s']:.0f}", "times naive": f"{r['times_naive']:.1f}",
+             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "",
+             "naive's tokens": "yes" if r["same_tokens"] else "given text" if r["rung"] == "guessing" else "no"} for r in report["rungs"]]
+    idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
+    return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
 # %% ../nbs/71_bench.ipynb #867cae11
 AHEAD = 5 # windows that the beats are ahead of the objects
@@ -194,46 +332,140 @@ def agreement(
         with torch.inference_mode(): return engine.model.decode(full, heard)[:, -tokens - 1:-1].argmax(-1)
     return (choices(exact, heard) == choices(other, other.encode(windows))).float().mean().item()
 
-# %% ../nbs/71_bench.ipynb #f15411b9
-def peak_mb() -> float: # 0 on Windows, which does not tell
-    "Most memory this process has held so far, in MB."
-    if sys.platform == "win32": return 0.
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+# %% ../nbs/71_bench.ipynb #d3008c67
+STAGES = {"listening": "hearing", "timing": "timing", "super timing": "timing", "refine": "finishing"} # the others are writing
 
-def songs(bundle:Bundle, windows:np.ndarray, conf:BenchConfig) -> dict:
-    "The whole song in each precision, with agreement and, when wanted, against the plain loop."
-    out, exact = {}, Engine(bundle, conf.device, "fp32", guess=0)
-    if conf.plain: out["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
-    for precision in conf.precisions:
-        engine = Engine(bundle, conf.device, precision, guess=0)
-        seconds = song(engine, windows, conf.prompt, conf.tokens)[1]
+class Stages:
+    "Listens to progress and keeps the time of each stage; what comes after the last token is finishing."
+    def __init__(self): self.seconds, self.stage, self.since = Counter(), "hearing", time.perf_counter()
+
+    def turn(self, stage:str):
+        now = time.perf_counter()
+        self.seconds[self.stage] += now - self.since
+        self.stage, self.since = stage, now
+
+    def __call__(self, p:Progress): self.turn(STAGES.get(p.stage) or ("finishing" if p.done == p.total else "writing"))
+
+def requests(conf:BenchConfig) -> dict[str, list[GenerateConfig]]:
+    "What is asked for, the cheapest first, so that the memory of each can be told."
+    ask = GenerateConfig(difficulty=conf.difficulty, seed=conf.seed, star_tries=conf.star_tries)
+    return {"one difficulty": [ask], f"a spread of {len(conf.difficulties)}": spread(replace(ask, difficulties=conf.difficulties)),
+            f"{conf.candidates} candidates": [replace(ask, candidates=conf.candidates)]}
+
+def whole(song2map:Song2Map, samples:np.ndarray, asked:list[GenerateConfig]) -> dict: # samples: (n,)
+    "One run over a song, and what it took."
+    stages, speed = Stages(), song2map.engine.speed
+    before = speed.tokens
+    song2map.maps(samples, asked, stages)
+    stages.turn("")
+    return {"wall_s": stages.seconds.total(), "stages_s": dict(stages.seconds), "maps": sum(c.candidates for c in asked),
+            "tokens": speed.tokens - before, "peak_mb": peak_mb()}
+
+# %% ../nbs/71_bench.ipynb #388082c5
+def measure_maps(bundle:Bundle, conf:BenchConfig) -> dict: # runs, by precision and by what was asked for
+    "Whole songs with a real model, what is compared in turns, the fastest of some rounds."
+    samples, out = song_samples(bundle.language, conf.seconds), {}
+    for precision in conf.precisions or BENCH_TASKS["song"]:
+        song2map, asked = Song2Map(bundle, conf.device, precision), requests(conf)
+        runs = in_turns({name: partial(whole, song2map, samples, one) for name, one in asked.items()}, conf.repeats)
+        best = {name: min(rs, key=lambda r: r["wall_s"]) | {"peak_mb": rs[0]["peak_mb"]} for name, rs in runs.items()}
+        out[precision] = {name: r | {"times_one": r["wall_s"] / best["one difficulty"]["wall_s"]} for name, r in best.items()}
+    return {"runs": out}
+
+def maps_lines(report:dict) -> list[str]:
+    "Whole songs as a table."
+    def row(precision:str, name:str, r:dict) -> dict:
+        stages = {stage: f"{r['stages_s'].get(stage, 0):.1f} s" for stage in ("hearing", "timing", "writing", "finishing")}
+        return {"asked": name, "precision": precision, "wall": f"{r['wall_s']:.1f} s", "times one": f"{r['times_one']:.2f}", **stages,
+                "tokens": r["tokens"], "peak": f"{r['peak_mb']:.0f} MB"}
+    return table([row(precision, name, r) for precision, runs in report["runs"].items() for name, r in runs.items()])
+
+# %% ../nbs/71_bench.ipynb #2e530f1a
+def both_counts(text:str) -> tuple[int, int]:
+    "Tokens of beats and objects in a window, from text such as 20/80."
+    parts = text.split("/")
+    if len(parts) != 2 or not all(p.isdigit() and int(p) > 1 for p in parts):
+        raise UserError(f"counts={text} is not understood; give tokens of beats and of objects, at least 2 each, such as 20/80.")
+    return int(parts[0]), int(parts[1])
+
+def paired(
+    engine:Engine,
+    heard:Encoded,   # of some windows
+    texts:tuple,     # of beats and of objects: a prompt and a text for each window
+    rounds:int,
+) -> dict: # ms and passes in each window
+    "Beats and objects apart, and side by side."
+    job = lambda i, told: Job([told[0]], heard.rows(slice(i, i + 1)), [Dictation(told[1])], (EOS,))
+    pairs = [[job(i, told) for told in both] for i, both in enumerate(zip(*texts))]
+    ways = {"apart": lambda: [engine.generate(j) for pair in pairs for j in pair],
+            "beside": lambda: [engine.generate(side_by_side(pair)) for pair in pairs]}
+    def passes(do:Callable) -> float:
+        before = engine.speed.passes; do()
+        return (engine.speed.passes - before) / len(pairs)
+    needed = {name: passes(do) for name, do in ways.items()}
+    seconds = fastest(ways, rounds)
+    return {f"{name}_ms": seconds[name] * 1000 / len(pairs) for name in ways} | {f"{name}_passes": needed[name] for name in ways} | {
+            "times_apart": seconds["apart"] / seconds["beside"]}
+
+# %% ../nbs/71_bench.ipynb #921f73ae
+def measure_pairs(bundle:Bundle, conf:BenchConfig) -> dict: # pairs: a row per guessing, precision and count
+    "Whether beats beside objects pay, with guesses and without."
+    windows, rows = song_windows(bundle, conf.seconds, conf.windows), []
+    counts = [both_counts(c) for c in conf.counts]
+    for guesses, settings in (("off", {"guess": 0}), ("on", {})):
+        for precision, engine in engines(bundle, conf, **settings):
+            heard = engine.encode(windows)
+            for beats, objects in counts:
+                texts = tuple(map_text(bundle, kind, n, len(windows)) for kind, n in ((ContextType.TIMING, beats), (ContextType.MAP, objects)))
+                rows.append({"precision": precision, "guesses": guesses, "beats": beats, "objects": objects} | paired(engine, heard, texts, conf.repeats))
+    return {"pairs": rows, "windows": len(windows)}
+
+def pairs_lines(report:dict) -> list[str]:
+    "The pairs as a table."
+    return table([{"precision": r["precision"], "guesses": r["guesses"], "beats/objects": f"{r['beats']}/{r['objects']}",
+                   "apart": f"{r['apart_ms']:.0f} ms, {r['apart_passes']:.0f} passes", "side by side": f"{r['beside_ms']:.0f} ms, {r['beside_passes']:.0f} passes",
+                   "times as fast": f"{r['times_apart']:.2f}", "pays": "yes" if r["times_apart"] >= PAYS else "no"} for r in report["pairs"]])
+
+# %% ../nbs/71_bench.ipynb #f15411b9
+def measure_speed(bundle:Bundle, conf:BenchConfig) -> dict:
+    "Hearing, reading and writing by precision and batch, and a song in each precision, when wanted against the plain loop."
+    windows, songs, exact = song_windows(bundle, conf.seconds, conf.windows), {}, Engine(bundle, conf.device, guess=0)
+    if conf.plain: songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
+    for precision, engine in engines(bundle, conf, guess=0):
+        songs[precision] = {"wall_s": song(engine, windows, conf.prompt, conf.tokens)[1], "peak_mb": peak_mb()}
         few = windows[:3]
-        out[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
-        if precision != "fp32": out[precision]["agreement"] = agreement(exact, engine, few, told(bundle, len(few), conf.prompt, conf.seed), conf.tokens)
-        if conf.plain: out[precision]["times_plain"] = out["plain loop"]["wall_s"] / seconds
+        if precision != "fp32": songs[precision]["agreement"] = agreement(exact, engine, few, told(bundle, len(few), conf.prompt, conf.seed), conf.tokens)
+        if conf.plain: songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / songs[precision]["wall_s"]
+    return {"windows": len(windows), "song": songs, "sweep": {p: sweep(e, windows, conf) for p, e in engines(bundle, conf, guess=0)}}
+
+# %% ../nbs/71_bench.ipynb #99a4a90c
+def speed_lines(report:dict) -> list[str]:
+    "Songs and speeds, a line for each precision."
+    out, texts = [], {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal", "peak_mb": "peak {:.0f} MB"}
+    for name, s in report["song"].items():
+        out.append(f"song of {report['windows']} windows, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
+    for name, s in report["sweep"].items():
+        rates = ", ".join(f"{b['tokens_per_s']:.0f} tokens/s for {n}" for n, b in s["batch"].items())
+        out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
     return out
 
+TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines), "song": (measure_maps, maps_lines),
+         "pipelining": (measure_pairs, pairs_lines)} # what is measured, and how it is shown
+
 def bench(conf:BenchConfig) -> dict:
-    "Measure a model: hearing, reading and writing by precision and batch, whole songs, memory."
+    "Measure a model at a task. Raises `UserError` for tasks that are not known."
+    if conf.task not in TASKS: raise UserError(f"Unknown task '{conf.task}'; expected one of {', '.join(TASKS)}.")
     torch.set_num_threads(conf.threads)
     bundle = sized(conf.model, conf.seed)
-    windows = song_windows(bundle, conf.seconds, conf.windows)
     weights = sum(p.numel() * p.element_size() for p in bundle.model.parameters()) / 1e6
-    return {"config": asdict(conf), "parameters": bundle.model.n_params(), "weights_mb": weights, "windows": len(windows),
-            "song": songs(bundle, windows, conf), "sweep": {p: sweep(bundle, windows, p, conf) for p in conf.precisions}, "peak_mb": peak_mb()}
+    about = {"config": asdict(conf), "machine": machine(conf.device), "parameters": bundle.model.n_params(), "weights_mb": weights}
+    return about | TASKS[conf.task][0](bundle, conf) | {"peak_mb": peak_mb()}
 
 # %% ../nbs/71_bench.ipynb #a799917e
 def report_lines(report:dict) -> list[str]: # the last one is JSON
     "A report as text."
-    out = [f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; {report['windows']} windows; peak {report['peak_mb']:.0f} MB"]
-    texts = {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal", "peak_mb": "peak {:.0f} MB"}
-    for name, s in report["song"].items():
-        out.append(f"song, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
-    for name, s in report["sweep"].items():
-        rates = ", ".join(f"{b['tokens_per_s']:.0f} tokens/s for {n}" for n, b in s["batch"].items())
-        out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
-    return out + [json.dumps(report)]
+    head = f"{report['machine']}; {report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
+    return [head, *TASKS[report["config"]["task"]][1](report), json.dumps(report)]
 
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."

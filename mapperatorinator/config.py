@@ -12,7 +12,7 @@ from typing import Any, Optional, get_args, get_type_hints
 from .core import UserError
 
 # %% auto #0
-__all__ = ['SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
+__all__ = ['BENCH_TASKS', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
            'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
            'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict',
            'changed', 'Setting', 'settings_table']
@@ -375,17 +375,27 @@ class TrainRefineConfig:
     model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
 
 # %% ../nbs/01_config.ipynb #fc34199d
+BENCH_TASKS = {"speed": ["fp32", "bf16", "auto"], "ladder": ["bf16", "int8"], "song": ["auto"],
+               "pipelining": ["fp32", "int8"]} # and the precisions that each compares
+
 @dataclass
 class BenchConfig:
     "One measurement of speed."
+    task: str = "speed"          # speed, ladder (what each idea brings), song (whole maps) or pipelining (beats beside objects)
     model: str = "embedded"      # embedded, a folder, a name on the hub; v32-size or v32-mini-size: random weights of that size
     seconds: float = 180         # length of the song, the demo song played again and again
     windows: int = 12            # windows measured, from the beginning; 0: all
     prompt: int = 200            # tokens told before each window
     tokens: int = 30             # tokens written in each window and context
     batches: list[int] = field(default_factory=lambda: [1, 4, 8]) # rows written together
-    precisions: list[str] = field(default_factory=lambda: ["fp32", "bf16", "auto"]) # each measured
-    plain: bool = False          # also measure a plain loop with the generate of transformers
+    precisions: Optional[list[str]] = None # each measured: fp32, bf16, int8, auto; null: those of the task that this machine has
+    plain: bool = False          # speed: also measure a plain loop with the generate of transformers
+    difficulty: float = 4.0      # song: stars of one difficulty, and of the candidates
+    difficulties: list[float] = field(default_factory=lambda: [1.8, 2.5, 4.0, 5.2]) # song: stars of the spread
+    candidates: int = 8          # song: maps drawn of the one difficulty
+    star_tries: int = 0          # song: runs more while the stars miss
+    counts: list[str] = field(default_factory=lambda: ["20/80", "30/30", "30/60"]) # pipelining: tokens of beats/objects in a window
+    repeats: int = 2             # rounds, of which the fastest counts
     threads: int = 2             # CPU threads
     device: str = "auto"         # auto, cpu, cuda, cuda:0 …, mps
     seed: int = 0                # of random weights and prompts
