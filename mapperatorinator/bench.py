@@ -7,7 +7,7 @@ from __future__ import annotations
 import json, os, platform, shutil, sys, sysconfig, time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from itertools import cycle, islice
 from pathlib import Path
