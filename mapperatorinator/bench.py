@@ -53,8 +53,8 @@ def sized(
     "A model to measure."
     if name not in SIZES: return load_bundle(name)
     torch.manual_seed(seed)
-    shape = ModelConfig(**SIZES[name], global_attn_every_n_layers=1, time_pointer=False, frame_heads=0, spectrogram=SpectrogramConfig(n_mels=128))
-    return new_bundle(shape, LanguageConfig())
+    plain = dict(global_attn_every_n_layers=1, time_pointer=False, frame_heads=0, spectrogram=SpectrogramConfig(n_mels=128))
+    return new_bundle(ModelConfig(**SIZES[name], **plain), LanguageConfig())
 
 def song_samples(language:LanguageConfig, seconds:float) -> np.ndarray: # (samples,)
     "The demo song, played again and again."
@@ -108,8 +108,9 @@ def machine(device:str) -> str:
     "What the figures belong to."
     if torch.cuda.is_available() and device != "cpu": return torch.cuda.get_device_name()
     told = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("model name")] if told.exists() else []
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(names or [platform.processor() or platform.machine()])[0]}, {torch.get_num_threads()} threads"
 
 # %% ../nbs/71_bench.ipynb #68650222
 def step_bytes(engine:Engine) -> int:
@@ -207,7 +208,7 @@ def compiled(engine:Engine) -> Engine: # with static steps
     "The engine, its step compiled when it is first run. Raises `UserError` where nothing can be compiled."
     compilers = (os.environ.get("CXX") or "g++", "clang++", "cl")
     if not any(map(shutil.which, compilers)) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        raise UserError("Compiling needs a C++ compiler (g++, clang++ or cl) and the headers of Python, and one of them is missing; install it.")
+        raise UserError("torch.compile needs a C++ compiler (g++, clang++ or cl) and Python's headers; one is missing here: install it.")
     engine.model.static_step = torch.compile(engine.model.static_step, dynamic=False)
     return engine
 
@@ -247,9 +248,9 @@ def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, 
         first[name] = time.perf_counter() - begun
     seconds = fastest({name: r.write for name, r in found.items()}, conf.repeats)
     rate = {name: r.rows * conf.tokens / seconds[name] for name, r in found.items()}
-    rows = [{"rung": name, "rows": r.rows, "tokens_per_s": rate[name], "times_naive": rate[name] / rate["naive"], "base": r.base,
-             "times_base": rate[name] / rate[r.base or name], "same_tokens": wrote[name] == wrote["naive"], "first_s": first[name]}
-            for name, r in found.items()]
+    rows = [{"rung": name, "rows": r.rows, "tokens_per_s": rate[name], "times_naive": rate[name] / rate["naive"],
+             "base": r.base, "times_base": rate[name] / rate[r.base or name],
+             "same_tokens": wrote[name] == wrote["naive"], "first_s": first[name]} for name, r in found.items()]
     return {"rungs": rows, "missing": missing}
 
 PAYS = 1.05 # times as fast, from which something is worth while
@@ -263,9 +264,9 @@ def table(rows:list[dict]) -> list[str]: # lines
 
 def ladder_lines(report:dict) -> list[str]:
     "The ladder as a table, and what does not pay."
+    same = lambda r: "given text" if r["rung"] == "guessing" else "yes" if r["same_tokens"] else "no"
     rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": f"{r['tokens_per_s']:.0f}", "times naive": f"{r['times_naive']:.1f}",
-             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "",
-             "naive's tokens": "yes" if r["same_tokens"] else "given text" if r["rung"] == "guessing" else "no"} for r in report["rungs"]]
+             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "naive's tokens": same(r)} for r in report["rungs"]]
     idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
     return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
@@ -349,8 +350,8 @@ class Stages:
 def requests(conf:BenchConfig) -> dict[str, list[GenerateConfig]]:
     "What is asked for, the cheapest first, so that the memory of each can be told."
     ask = GenerateConfig(difficulty=conf.difficulty, seed=conf.seed, star_tries=conf.star_tries)
-    return {"one difficulty": [ask], f"a spread of {len(conf.difficulties)}": spread(replace(ask, difficulties=conf.difficulties)),
-            f"{conf.candidates} candidates": [replace(ask, candidates=conf.candidates)]}
+    several, drafts = spread(replace(ask, difficulties=conf.difficulties)), replace(ask, candidates=conf.candidates)
+    return {"one difficulty": [ask], f"a spread of {len(several)}": several, f"{conf.candidates} candidates": [drafts]}
 
 def whole(song2map:Song2Map, samples:np.ndarray, asked:list[GenerateConfig]) -> dict: # samples: (n,)
     "One run over a song, and what it took."
@@ -376,8 +377,8 @@ def maps_lines(report:dict) -> list[str]:
     "Whole songs as a table."
     def row(precision:str, name:str, r:dict) -> dict:
         stages = {stage: f"{r['stages_s'].get(stage, 0):.1f} s" for stage in ("hearing", "timing", "writing", "finishing")}
-        return {"asked": name, "precision": precision, "wall": f"{r['wall_s']:.1f} s", "times one": f"{r['times_one']:.2f}", **stages,
-                "tokens": r["tokens"], "peak": f"{r['peak_mb']:.0f} MB"}
+        return {"asked": name, "precision": precision, "wall": f"{r['wall_s']:.1f} s", "times one": f"{r['times_one']:.2f}",
+                **stages, "tokens": r["tokens"], "peak": f"{r['peak_mb']:.0f} MB"}
     return table([row(precision, name, r) for precision, runs in report["runs"].items() for name, r in runs.items()])
 
 # %% ../nbs/71_bench.ipynb #2e530f1a
@@ -402,29 +403,31 @@ def paired(
     def passes(do:Callable) -> float:
         before = engine.speed.passes; do()
         return (engine.speed.passes - before) / len(pairs)
-    needed = {name: passes(do) for name, do in ways.items()}
+    out = {f"{name}_passes": passes(do) for name, do in ways.items()}
     seconds = fastest(ways, rounds)
-    return {f"{name}_ms": seconds[name] * 1000 / len(pairs) for name in ways} | {f"{name}_passes": needed[name] for name in ways} | {
-            "times_apart": seconds["apart"] / seconds["beside"]}
+    out |= {f"{name}_ms": s * 1000 / len(pairs) for name, s in seconds.items()}
+    return out | {"times_apart": seconds["apart"] / seconds["beside"]}
 
 # %% ../nbs/71_bench.ipynb #921f73ae
 def measure_pairs(bundle:Bundle, conf:BenchConfig) -> dict: # pairs: a row per guessing, precision and count
     "Whether beats beside objects pay, with guesses and without."
-    windows, rows = song_windows(bundle, conf.seconds, conf.windows), []
-    counts = [both_counts(c) for c in conf.counts]
+    windows, counts, rows = song_windows(bundle, conf.seconds, conf.windows), [both_counts(c) for c in conf.counts], []
+    text = lambda kind, n: map_text(bundle, kind, n, len(windows))
     for guesses, settings in (("off", {"guess": 0}), ("on", {})):
         for precision, engine in engines(bundle, conf, **settings):
             heard = engine.encode(windows)
             for beats, objects in counts:
-                texts = tuple(map_text(bundle, kind, n, len(windows)) for kind, n in ((ContextType.TIMING, beats), (ContextType.MAP, objects)))
-                rows.append({"precision": precision, "guesses": guesses, "beats": beats, "objects": objects} | paired(engine, heard, texts, conf.repeats))
+                both = text(ContextType.TIMING, beats), text(ContextType.MAP, objects)
+                about = {"precision": precision, "guesses": guesses, "beats": beats, "objects": objects}
+                rows.append(about | paired(engine, heard, both, conf.repeats))
     return {"pairs": rows, "windows": len(windows)}
 
 def pairs_lines(report:dict) -> list[str]:
     "The pairs as a table."
+    took = lambda r, way: f"{r[f'{way}_ms']:.0f} ms, {r[f'{way}_passes']:.0f} passes"
     return table([{"precision": r["precision"], "guesses": r["guesses"], "beats/objects": f"{r['beats']}/{r['objects']}",
-                   "apart": f"{r['apart_ms']:.0f} ms, {r['apart_passes']:.0f} passes", "side by side": f"{r['beside_ms']:.0f} ms, {r['beside_passes']:.0f} passes",
-                   "times as fast": f"{r['times_apart']:.2f}", "pays": "yes" if r["times_apart"] >= PAYS else "no"} for r in report["pairs"]])
+                   "apart": took(r, "apart"), "side by side": took(r, "beside"), "times as fast": f"{r['times_apart']:.2f}",
+                   "pays": "yes" if r["times_apart"] >= PAYS else "no"} for r in report["pairs"]])
 
 # %% ../nbs/71_bench.ipynb #f15411b9
 def measure_speed(bundle:Bundle, conf:BenchConfig) -> dict:
@@ -432,18 +435,22 @@ def measure_speed(bundle:Bundle, conf:BenchConfig) -> dict:
     windows, songs, exact = song_windows(bundle, conf.seconds, conf.windows), {}, Engine(bundle, conf.device, guess=0)
     if conf.plain: songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
     for precision, engine in engines(bundle, conf, guess=0):
-        songs[precision] = {"wall_s": song(engine, windows, conf.prompt, conf.tokens)[1], "peak_mb": peak_mb()}
-        few = windows[:3]
-        if precision != "fp32": songs[precision]["agreement"] = agreement(exact, engine, few, told(bundle, len(few), conf.prompt, conf.seed), conf.tokens)
-        if conf.plain: songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / songs[precision]["wall_s"]
-    return {"windows": len(windows), "song": songs, "sweep": {p: sweep(e, windows, conf) for p, e in engines(bundle, conf, guess=0)}}
+        seconds, few = song(engine, windows, conf.prompt, conf.tokens)[1], windows[:3]
+        songs[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
+        prompts = told(bundle, len(few), conf.prompt, conf.seed)
+        if precision != "fp32": songs[precision]["agreement"] = agreement(exact, engine, few, prompts, conf.tokens)
+        if conf.plain: songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / seconds
+    speeds = {precision: sweep(engine, windows, conf) for precision, engine in engines(bundle, conf, guess=0)}
+    return {"windows": len(windows), "song": songs, "sweep": speeds}
 
 # %% ../nbs/71_bench.ipynb #99a4a90c
 def speed_lines(report:dict) -> list[str]:
     "Songs and speeds, a line for each precision."
-    out, texts = [], {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal", "peak_mb": "peak {:.0f} MB"}
+    texts = {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal",
+             "peak_mb": "peak {:.0f} MB"}
+    out, of = [], f"song of {report['windows']} windows"
     for name, s in report["song"].items():
-        out.append(f"song of {report['windows']} windows, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
+        out.append(f"{of}, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
     for name, s in report["sweep"].items():
         rates = ", ".join(f"{b['tokens_per_s']:.0f} tokens/s for {n}" for n, b in s["batch"].items())
         out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
@@ -464,8 +471,8 @@ def bench(conf:BenchConfig) -> dict:
 # %% ../nbs/71_bench.ipynb #a799917e
 def report_lines(report:dict) -> list[str]: # the last one is JSON
     "A report as text."
-    head = f"{report['machine']}; {report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
-    return [head, *TASKS[report["config"]["task"]][1](report), json.dumps(report)]
+    size = f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
+    return [f"{report['machine']}; {size}", *TASKS[report["config"]["task"]][1](report), json.dumps(report)]
 
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."

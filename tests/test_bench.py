@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mapperatorinator.bench import (SIZES, TASKS, Stages, bench, both_counts, compiled, engines, fastest, in_turns, ladder, map_text, plain_loop, report_lines,
-                                    requests, run_bench, rungs, sized, song, song_windows, table, told)
+from mapperatorinator.bench import (SIZES, TASKS, Stages, bench, both_counts, compiled, engines, fastest, in_turns, map_text, plain_loop,
+                                    report_lines, requests, run_bench, rungs, sized, song, song_windows, table, told)
 from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, ModelConfig, compose, settings_table
 from mapperatorinator.core import UserError
 from mapperatorinator.engine import Engine, Job, Progress
