@@ -35,8 +35,8 @@ from .tokenizer import EOS, SOS
 from .windows import cut, plan
 
 # %% auto #0
-__all__ = ['SIZES', 'STARS', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples', 'song_windows', 'told', 'clock',
-           'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes', 'writing', 'engines', 'sweep',
+__all__ = ['SIZES', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples', 'song_windows', 'told',
+           'clock', 'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes', 'writing', 'engines', 'sweep',
            'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs', 'ladder', 'table',
            'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests', 'whole',
            'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines', 'measure_speed',
@@ -195,7 +195,10 @@ class Rung:
     "An idea."
     base: str       # what it is compared with
     rows: int       # written together
+    tokens: int     # written in each row
     write: Callable # () -> tokens of the first row
+
+NAIVE = 5 # tokens that are enough to know the naive speed, since all cost the same
 
 def naively(engine:Engine, prompt:list[int], heard:Encoded, tokens:int) -> list[int]:
     "Greedy tokens by a full pass for each."
@@ -218,17 +221,17 @@ def rungs(
     conf:BenchConfig,
     quick:bool=False, # without the compiler, which takes half a minute
 ) -> tuple[dict[str, Rung], list[str]]: # from the foot of the ladder; why some are missing
-    "One song, one prompt, the same number of tokens in each row."
+    "One song, one prompt, the same tokens in each row."
     (read, text), = map_text(bundle, ContextType.MAP, conf.tokens)
     windows, prompt = song_windows(bundle, conf.seconds, 1), [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt:]
     make = lambda **settings: Engine(bundle, conf.device, **dict(guess=0, static=False) | settings)
     def rung(base:str, engine:Engine, rows:int=1, rules=()) -> Rung:
         heard = engine.encode(windows)
         write = lambda: engine.generate(Job([prompt] * rows, heard, list(rules), stop=(), max_new=conf.tokens))[0].ids
-        return Rung(base, rows, write)
-    plain, missing, many = make(), [], max(conf.batches)
+        return Rung(base, rows, conf.tokens, write)
+    plain, missing, many, few = make(), [], max(conf.batches), min(conf.tokens, NAIVE)
     heard = plain.encode(windows)
-    out = {"naive": Rung("", 1, lambda: naively(plain, prompt, heard, conf.tokens)), "cached": rung("naive", plain),
+    out = {"naive": Rung("", 1, few, lambda: naively(plain, prompt, heard, few)), "cached": rung("naive", plain),
            "static": rung("cached", make(static=True)), "batched": rung("cached", plain, many)}
     try:
         if not quick: out["compiled"] = rung("batched", compiled(make(static=True)), many)
@@ -247,10 +250,11 @@ def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, 
         wrote[name] = r.write()
         first[name] = time.perf_counter() - begun
     seconds = fastest({name: r.write for name, r in found.items()}, conf.repeats)
-    rate = {name: r.rows * conf.tokens / seconds[name] for name, r in found.items()}
+    rate = {name: r.rows * r.tokens / seconds[name] for name, r in found.items()}
+    same = {name: ids == wrote["cached"][:len(ids)] for name, ids in wrote.items()}
     rows = [{"rung": name, "rows": r.rows, "tokens_per_s": rate[name], "times_naive": rate[name] / rate["naive"],
              "base": r.base, "times_base": rate[name] / rate[r.base or name],
-             "same_tokens": wrote[name] == wrote["naive"], "first_s": first[name]} for name, r in found.items()]
+             "same_tokens": same[name], "first_s": first[name]} for name, r in found.items()]
     return {"rungs": rows, "missing": missing}
 
 PAYS = 1.05 # times as fast, from which something is worth while
@@ -266,7 +270,7 @@ def ladder_lines(report:dict) -> list[str]:
     "The ladder as a table, and what does not pay."
     same = lambda r: "given text" if r["rung"] == "guessing" else "yes" if r["same_tokens"] else "no"
     rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": f"{r['tokens_per_s']:.0f}", "times naive": f"{r['times_naive']:.1f}",
-             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "naive's tokens": same(r)} for r in report["rungs"]]
+             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "same tokens": same(r)} for r in report["rungs"]]
     idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
     return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
