@@ -7,6 +7,7 @@ from __future__ import annotations
 import json, os, platform, shutil, sys, sysconfig, time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from itertools import cycle, islice
@@ -35,12 +36,12 @@ from .tokenizer import EOS, SOS
 from .windows import cut, plan
 
 # %% auto #0
-__all__ = ['SIZES', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples', 'song_windows', 'told',
-           'clock', 'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes', 'writing', 'engines', 'sweep',
-           'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs', 'ladder', 'table',
-           'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests', 'whole',
-           'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines', 'measure_speed',
-           'speed_lines', 'bench', 'report_lines', 'run_bench']
+__all__ = ['SIZES', 'CLOCKS', 'the_clock', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples',
+           'song_windows', 'told', 'now', 'clock', 'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes',
+           'writing', 'engines', 'sweep', 'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs',
+           'ladder', 'table', 'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests',
+           'whole', 'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines',
+           'measure_speed', 'speed_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/71_bench.ipynb #b7dc2993
 SIZES = {"v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
@@ -80,10 +81,15 @@ def told(
     return [[SOS, *row] for row in ids.tolist()]
 
 # %% ../nbs/71_bench.ipynb #a40a32c8
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+the_clock = ContextVar("the_clock", default=time.perf_counter) # `bench` sets it
+
+def now() -> float: return the_clock.get()() # seconds
+
 def clock(do:Callable) -> float: # seconds
     "How long something takes."
-    begun = time.perf_counter(); do()
-    return time.perf_counter() - begun
+    begun = now(); do()
+    return now() - begun
 
 def in_turns(runs:dict[str, Callable], rounds:int) -> dict[str, list]:
     "What each gives in some rounds; every other round goes backwards."
@@ -246,9 +252,9 @@ def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, 
     found, missing = rungs(bundle, conf, quick)
     first, wrote = {}, {}
     for name, r in found.items():
-        begun = time.perf_counter()
+        begun = now()
         wrote[name] = r.write()
-        first[name] = time.perf_counter() - begun
+        first[name] = now() - begun
     seconds = fastest({name: r.write for name, r in found.items()}, conf.repeats)
     rate = {name: r.rows * r.tokens / seconds[name] for name, r in found.items()}
     same = {name: ids == wrote["cached"][:len(ids)] for name, ids in wrote.items()}
@@ -284,14 +290,14 @@ def song(
     tokens:int,          # tokens written in each window and context
 ) -> tuple[list[list[int]], float]: # what was written per pass and row, seconds
     "Hear a song once and write two contexts over it, side by side."
-    begun, n, prompts = time.perf_counter(), len(windows), told(engine, 2 * len(windows), prompt)
+    begun, n, prompts = now(), len(windows), told(engine, 2 * len(windows), prompt)
     heard = engine.encode(windows)
     job = lambda i, context: Job([prompts[2 * i + context]], heard.rows(slice(i, i + 1)), stop=(), max_new=tokens)
     out = []
     for i in range(n + AHEAD):
         jobs = [job(at, context) for context, at in ((0, i), (1, i - AHEAD)) if 0 <= at < n]
         if jobs: out += [w.ids for w in engine.generate(side_by_side(jobs))]
-    return out, time.perf_counter() - begun
+    return out, now() - begun
 
 def whisper_like(bundle:Bundle):
     "A Whisper of transformers with random weights, of the size of a model."
@@ -313,13 +319,13 @@ def plain_loop(
     from transformers import GenerationMixin
     model, prompts = whisper_like(bundle), told(bundle, 2 * len(windows), prompt)
     length = dict(min_new_tokens=tokens, max_new_tokens=tokens, do_sample=False, use_cache=True)
-    begun = time.perf_counter()
+    begun = now()
     with torch.inference_mode():
         for i, ids in enumerate(prompts):
             mel = bundle.model.mel(torch.from_numpy(np.array(windows[i % len(windows)], np.float32))[None])
             heard = model.get_encoder()(mel.transpose(1, 2))
             GenerationMixin.generate(model, encoder_outputs=heard, decoder_input_ids=torch.tensor([ids]), **length)
-    return time.perf_counter() - begun
+    return now() - begun
 
 # %% ../nbs/71_bench.ipynb #b546f351
 def agreement(
@@ -342,12 +348,12 @@ STAGES = {"listening": "hearing", "timing": "timing", "super timing": "timing", 
 
 class Stages:
     "Listens to progress and keeps the time of each stage; what comes after the last token is finishing."
-    def __init__(self): self.seconds, self.stage, self.since = Counter(), "hearing", time.perf_counter()
+    def __init__(self): self.seconds, self.stage, self.since = Counter(), "hearing", now()
 
     def turn(self, stage:str):
-        now = time.perf_counter()
-        self.seconds[self.stage] += now - self.since
-        self.stage, self.since = stage, now
+        at = now()
+        self.seconds[self.stage] += at - self.since
+        self.stage, self.since = stage, at
 
     def __call__(self, p:Progress): self.turn(STAGES.get(p.stage) or ("finishing" if p.done == p.total else "writing"))
 
@@ -464,9 +470,11 @@ TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines)
          "pipelining": (measure_pairs, pairs_lines)} # what is measured, and how it is shown
 
 def bench(conf:BenchConfig) -> dict:
-    "Measure a model at a task. Raises `UserError` for tasks that are not known."
+    "Measure a model at a task. Raises `UserError` for tasks and clocks that are not known."
     if conf.task not in TASKS: raise UserError(f"Unknown task '{conf.task}'; expected one of {', '.join(TASKS)}.")
+    if conf.clock not in CLOCKS: raise UserError(f"Unknown clock '{conf.clock}'; expected one of {', '.join(CLOCKS)}.")
     torch.set_num_threads(conf.threads)
+    the_clock.set(CLOCKS[conf.clock])
     bundle = sized(conf.model, conf.seed)
     weights = sum(p.numel() * p.element_size() for p in bundle.model.parameters()) / 1e6
     about = {"config": asdict(conf), "machine": machine(conf.device), "parameters": bundle.model.n_params(), "weights_mb": weights}
@@ -476,7 +484,7 @@ def bench(conf:BenchConfig) -> dict:
 def report_lines(report:dict) -> list[str]: # the last one is JSON
     "A report as text."
     size = f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
-    return [f"{report['machine']}; {size}", *TASKS[report["config"]["task"]][1](report), json.dumps(report)]
+    return [f"{report['machine']}, {report['config']['clock']} clock; {size}", *TASKS[report["config"]["task"]][1](report), json.dumps(report)]
 
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."

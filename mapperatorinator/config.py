@@ -397,6 +397,7 @@ class BenchConfig:
     counts: list[str] = field(default_factory=lambda: ["20/80", "30/30", "30/60"]) # pipelining: tokens of beats/objects in a window
     repeats: int = 2             # rounds, of which the fastest counts
     threads: int = 2             # CPU threads
+    clock: str = "wall"          # wall, or cpu: processor time, steadier on a CPU that others use as well (with threads=1)
     device: str = "auto"         # auto, cpu, cuda, cuda:0 …, mps
     seed: int = 0                # of random weights and prompts
 

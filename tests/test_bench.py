@@ -1,12 +1,13 @@
 "The bench: what it prints can be read by machines, it measures what it says, and the sizes are those of the published models."
 import json
+import time
 
 import numpy as np
 import pytest
 import torch
 
-from mapperatorinator.bench import (SIZES, TASKS, Stages, bench, both_counts, compiled, engines, fastest, in_turns, map_text, plain_loop,
-                                    report_lines, requests, run_bench, rungs, sized, song, song_windows, table, told)
+from mapperatorinator.bench import (CLOCKS, SIZES, TASKS, Stages, bench, both_counts, clock, compiled, engines, fastest, in_turns, map_text,
+                                    plain_loop, report_lines, requests, run_bench, rungs, sized, song, song_windows, table, the_clock, told)
 from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, ModelConfig, compose, settings_table
 from mapperatorinator.core import UserError
 from mapperatorinator.engine import Engine, Job, Progress
@@ -56,6 +57,14 @@ def test_tasks():
 @pytest.mark.parametrize("counts", ["20", "20-80", "1/80", "a/b", "20/80/30"])
 def test_counts_are_pairs(counts):
     with pytest.raises(UserError, match="such as 20/80"): both_counts(counts)
+
+def test_clocks():
+    "The clock is known by name, and that of the processor stands still while this process sleeps."
+    with pytest.raises(UserError, match="one of wall, cpu"): bench(BenchConfig(clock="moon"))
+    token = the_clock.set(CLOCKS["cpu"])
+    assert clock(lambda: time.sleep(.2)) < .1
+    the_clock.reset(token)
+    assert clock(lambda: time.sleep(.2)) >= .2
 
 def test_precisions_asked_for_must_exist():
     "What was named is measured or refused; what a task would compare is left out where the machine lacks it."
