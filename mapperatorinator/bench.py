@@ -276,8 +276,9 @@ def table(rows:list[dict]) -> list[str]: # lines
 
 def ladder_lines(report:dict) -> list[str]:
     "The ladder as a table, and what does not pay."
+    short = lambda x: f"{x:.1f}" if x < 10 else f"{x:.0f}"
     same = lambda r: "given text" if r["rung"] == "guessing" else "yes" if r["same_tokens"] else "no"
-    rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": f"{r['tokens_per_s']:.3g}", "times naive": f"{r['times_naive']:.1f}",
+    rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": short(r["tokens_per_s"]), "times naive": f"{r['times_naive']:.1f}",
              "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "same tokens": same(r)} for r in report["rungs"]]
     idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
     return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
