@@ -219,7 +219,7 @@ def compiled(engine:Engine) -> Engine: # with static steps
     "The engine, its step compiled when it is first run. Raises `UserError` where nothing can be compiled."
     compilers = (os.environ.get("CXX") or "g++", "clang++", "cl")
     if not any(map(shutil.which, compilers)) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        raise UserError("torch.compile needs a C++ compiler (g++, clang++ or cl) and Python's headers; one is missing here: install it.")
+        raise UserError("torch.compile needs a C++ compiler (g++, clang++ or cl) and Python's headers; install what is missing.")
     engine.model.static_step = torch.compile(engine.model.static_step, dynamic=False)
     return engine
 
@@ -279,7 +279,8 @@ def ladder_lines(report:dict) -> list[str]:
     short = lambda x: f"{x:.1f}" if x < 10 else f"{x:.0f}"
     same = lambda r: "given text" if r["rung"] == "guessing" else "yes" if r["same_tokens"] else "no"
     rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": short(r["tokens_per_s"]), "times naive": f"{r['times_naive']:.1f}",
-             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "same tokens": same(r)} for r in report["rungs"]]
+             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "same tokens": same(r)}
+            for r in report["rungs"]]
     idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
     return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
@@ -479,14 +480,16 @@ def bench(conf:BenchConfig) -> dict:
     the_clock.set(CLOCKS[conf.clock])
     bundle = sized(conf.model, conf.seed)
     weights = sum(p.numel() * p.element_size() for p in bundle.model.parameters()) / 1e6
-    about = {"config": asdict(conf), "machine": machine(conf.device), "parameters": bundle.model.n_params(), "weights_mb": weights}
+    about = {"config": asdict(conf), "machine": machine(conf.device), "parameters": bundle.model.n_params(),
+             "weights_mb": weights}
     return about | TASKS[conf.task][0](bundle, conf) | {"peak_mb": peak_mb()}
 
 # %% ../nbs/71_bench.ipynb #a799917e
 def report_lines(report:dict) -> list[str]: # the last one is JSON
     "A report as text."
     size = f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
-    return [f"{report['machine']}, {report['config']['clock']} clock; {size}", *TASKS[report["config"]["task"]][1](report), json.dumps(report)]
+    shown = TASKS[report["config"]["task"]][1](report)
+    return [f"{report['machine']}, {report['config']['clock']} clock; {size}", *shown, json.dumps(report)]
 
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."
