@@ -4,27 +4,44 @@
 
 # %% ../nbs/71_bench.ipynb #91f6af1a
 from __future__ import annotations
-import json, sys, time
-from collections.abc import Callable
-from dataclasses import asdict
+import json, os, platform, shutil, sys, sysconfig, time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .audio import load_audio
-from .config import BenchConfig, LanguageConfig, ModelConfig, SpectrogramConfig
+from .config import BENCH_TASKS, BenchConfig, GenerateConfig, LanguageConfig, ModelConfig, SpectrogramConfig
 from .core import UserError, demo_song
-from .engine import Engine, Job, pad_left, side_by_side
+from .engine import Engine, Job, Progress, pad_left, side_by_side
+from .events import ContextType
+from .generate import contexts_of
 from .model.hub import Bundle, load_bundle, new_bundle
-from .model.layers import Int8Linear
+from .model.layers import Int8Linear, has_int8
 from .model.mapper import Encoded
-from .tokenizer import SOS
+from .osu.beatmap import Beatmap
+from .pipeline import Song2Map
+from .prompt import Context, Metadata, build
+from .request import spread
+from .rules import NEVER, Rule
+from .synth import demo_song as compose_demo
+from .tokenizer import EOS, SOS
 from .windows import cut, plan
 
 # %% auto #0
-__all__ = ['SIZES', 'AHEAD', 'sized', 'song_windows', 'told', 'best_of', 'step_bytes', 'writing', 'sweep', 'naively', 'ladder',
-           'song', 'whisper_like', 'plain_loop', 'agreement', 'peak_mb', 'songs', 'bench', 'report_lines', 'run_bench']
+__all__ = ['SIZES', 'CLOCKS', 'the_clock', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples',
+           'song_windows', 'told', 'now', 'clock', 'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes',
+           'writing', 'engines', 'sweep', 'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs',
+           'ladder', 'table', 'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests',
+           'whole', 'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines',
+           'measure_speed', 'speed_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/71_bench.ipynb #b7dc2993
 SIZES = {"v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
@@ -37,19 +54,21 @@ def sized(
     "A model to measure."
     if name not in SIZES: return load_bundle(name)
     torch.manual_seed(seed)
-    shape = ModelConfig(**SIZES[name], global_attn_every_n_layers=1, time_pointer=False, frame_heads=0, spectrogram=SpectrogramConfig(n_mels=128))
-    return new_bundle(shape, LanguageConfig())
+    plain = dict(global_attn_every_n_layers=1, time_pointer=False, frame_heads=0, spectrogram=SpectrogramConfig(n_mels=128))
+    return new_bundle(ModelConfig(**SIZES[name], **plain), LanguageConfig())
+
+def song_samples(language:LanguageConfig, seconds:float) -> np.ndarray: # (samples,)
+    "The demo song, played again and again."
+    return np.resize(load_audio(demo_song(), language.sample_rate), int(seconds * language.sample_rate))
 
 def song_windows(
     bundle:Bundle,
     seconds:float,   # length of the song
     most:int=0,      # windows; 0: all
 ) -> np.ndarray: # (windows, samples)
-    "The demo song, played again and again, cut as `generate` cuts it."
-    language = bundle.language
-    samples = np.resize(load_audio(demo_song(), language.sample_rate), int(seconds * language.sample_rate))
-    windows = plan(len(samples), language)
-    return cut(samples, windows[:most or None])
+    "That song, cut as `generate` cuts it."
+    samples = song_samples(bundle.language, seconds)
+    return cut(samples, plan(len(samples), bundle.language)[:most or None])
 
 def told(
     bundle:Bundle,
@@ -62,13 +81,45 @@ def told(
     return [[SOS, *row] for row in ids.tolist()]
 
 # %% ../nbs/71_bench.ipynb #a40a32c8
-def best_of(do:Callable, times:int=2) -> float: # seconds
-    "The fastest of a few runs."
-    def once():
-        begun = time.perf_counter(); do()
-        return time.perf_counter() - begun
-    return min(once() for _ in range(times))
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+the_clock = ContextVar("the_clock", default=time.perf_counter) # `bench` sets it
 
+def now() -> float: return the_clock.get()() # seconds
+
+def clock(do:Callable) -> float: # seconds
+    "How long something takes."
+    begun = now(); do()
+    return now() - begun
+
+def in_turns(runs:dict[str, Callable], rounds:int) -> dict[str, list]:
+    "What each gives in some rounds; every other round goes backwards."
+    given = {name: [] for name in runs}
+    for i in range(rounds):
+        for name in [*runs][::1 if i % 2 == 0 else -1]: given[name].append(runs[name]())
+    return given
+
+def fastest(runs:dict[str, Callable], rounds:int=2) -> dict[str, float]: # seconds
+    "The fastest round of each."
+    return {name: min(seconds) for name, seconds in in_turns({n: partial(clock, do) for n, do in runs.items()}, rounds).items()}
+
+def best_of(do:Callable) -> float: return fastest({"": do})[""] # seconds
+
+def peak_mb() -> float: # 0 on Windows, which does not tell
+    "Most memory this process has held so far, in MB."
+    if sys.platform == "win32": return 0.
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+def machine(device:str) -> str:
+    "What the figures belong to."
+    if torch.cuda.is_available() and device != "cpu": return torch.cuda.get_device_name()
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    threads = torch.get_num_threads()
+    return f"{(names or [platform.processor() or platform.machine()])[0]}, {threads} thread{'s' * (threads > 1)}"
+
+# %% ../nbs/71_bench.ipynb #68650222
 def step_bytes(engine:Engine) -> int:
     "Bytes of the weights that one step reads."
     parts = [*engine.model.decoder.layers, engine.model.head]
@@ -89,20 +140,74 @@ def writing(
     step = max(both - read, 1e-9) / tokens
     return {"prefill_s": read, "tokens_per_s": rows / step, "gb_per_s": step_bytes(engine) / step / 1e9}
 
+def engines(bundle:Bundle, conf:BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
+    "An engine for each precision, one after the other. Of those nobody asked for by name, what this machine lacks is left out."
+    for precision in conf.precisions or BENCH_TASKS[conf.task]:
+        try: engine = Engine(bundle, conf.device, precision, **settings)
+        except UserError:
+            if conf.precisions: raise
+            continue
+        yield precision, engine
+
 def sweep(
-    bundle:Bundle,
+    engine:Engine,
     windows:np.ndarray, # (windows, samples)
-    precision:str,
     conf:BenchConfig,
 ) -> dict:
     "One precision: hearing a window, then reading and writing at each batch size."
-    engine = Engine(bundle, conf.device, precision, guess=0)
     heard = engine.encode(windows[:1])
     hear = best_of(lambda: engine.encode(windows[:2])) / len(windows[:2])
     return {"numbers": "/".join(engine.numbers), "encode_s": hear,
             "batch": {str(n): writing(engine, heard, n, conf.prompt, conf.tokens) for n in conf.batches}}
 
 # %% ../nbs/71_bench.ipynb #ea1c5158
+class Dictation(Rule):
+    "Lets a row write this text and nothing else."
+    def __init__(self, ids:list[int]): self.ids, self.at = ids, 0
+    def reset(self, prompts:Tensor): self.at = 0
+    def update(self, ids:Tensor): self.at += 1
+    def __call__(self, scores:Tensor) -> Tensor: # (rows, vocab)
+        out = torch.full_like(scores, NEVER)
+        out[:, self.ids[min(self.at, len(self.ids) - 1)]] = 0
+        return out
+
+STARS = 5. # of the map whose text it is
+
+@lru_cache(maxsize=1)
+def demo_map() -> tuple[Beatmap, float]: # and the ms of its song
+    "The demo song's map by rule."
+    song = compose_demo()
+    return song.map(STARS), song.seconds * 1000
+
+def map_text(
+    bundle:Bundle,
+    kind:ContextType,
+    tokens:int,       # dictated in each window, its end included
+    windows:int=1,
+    most:int=0,       # tokens of a prompt: the last ones; 0: all
+) -> list[tuple[list[int], list[int]]]: # of each window: the prompt, and what is dictated
+    "What a model reads and writes in the second half of some windows of the demo song."
+    (beatmap, ms), language, tokenizer = demo_map(), bundle.language, bundle.tokenizer
+    half, out = language.window_ms / 2, []
+    stream = contexts_of(beatmap, language, [kind], ms)[0].stream
+    for start in np.linspace(0, ms - 2 * half, windows + 2)[1:-1]:
+        told = Context(kind, stream.between(start, start + half))
+        prompt = build(tokenizer, language, Metadata(song_length=ms, difficulty=STARS), [], [told], start)
+        text = tokenizer.encode_stream(stream.between(start + half, start + 2 * half), start)
+        out.append((prompt.ids[-most:], [*islice(cycle(text), tokens - 1), EOS]))
+    return out
+
+# %% ../nbs/71_bench.ipynb #b6575185
+@dataclass
+class Rung:
+    "An idea."
+    base: str       # what it is compared with
+    rows: int       # written together
+    tokens: int     # written in each row
+    write: Callable # () -> tokens of the first row
+
+NAIVE = 5 # tokens that are enough to know the naive speed, since all cost the same
+
 def naively(engine:Engine, prompt:list[int], heard:Encoded, tokens:int) -> list[int]:
     "Greedy tokens by a full pass for each."
     ids = torch.tensor([prompt], device=engine.device)
@@ -110,26 +215,74 @@ def naively(engine:Engine, prompt:list[int], heard:Encoded, tokens:int) -> list[
         for _ in range(tokens): ids = torch.cat([ids, engine.model.decode(ids, heard)[:, -1:].argmax(-1)], 1)
     return ids[0, len(prompt):].tolist()
 
-def ladder(
+def compiled(engine:Engine) -> Engine: # with static steps
+    "The engine, its step compiled when it is first run. Raises `UserError` where nothing can be compiled."
+    compilers = (os.environ.get("CXX") or "g++", "clang++", "cl")
+    if not any(map(shutil.which, compilers)) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        raise UserError("torch.compile needs a C++ compiler (g++, clang++ or cl) and Python's headers; install what is missing.")
+    engine.model.static_step = torch.compile(engine.model.static_step, dynamic=False)
+    return engine
+
+# %% ../nbs/71_bench.ipynb #9432c1f3
+def rungs(
     bundle:Bundle,
-    windows:np.ndarray,  # (windows, samples)
-    prompt:list[int],
-    tokens:int=24,       # written in each row
-    rows:int=8,          # of the batched rungs
-    extra:tuple=("bf16", "int8"), # precisions beside fp32, where the machine has them
-) -> dict[str, float]: # tokens per second
-    "Speed on each rung."
-    def rate(engine, n=1):
-        heard = engine.encode(windows[:1])
-        return n * tokens / best_of(lambda: engine.generate(Job([prompt] * n, heard, stop=(), max_new=tokens)))
-    plain = Engine(bundle, "cpu", guess=0)
-    once = plain.encode(windows[:1])
-    out = {"naive": tokens / best_of(lambda: naively(plain, prompt, once, tokens)), "cached": rate(plain),
-           "static": rate(Engine(bundle, "cpu", static=True)), "guessing": rate(Engine(bundle, "cpu")), f"{rows} rows": rate(plain, rows)}
-    for precision in extra:
-        try: out[f"{rows} rows, {precision}"] = rate(Engine(bundle, "cpu", precision, guess=0), rows)
-        except UserError: continue # this machine has none of it
-    return out
+    conf:BenchConfig,
+    quick:bool=False, # without the compiler, which takes half a minute
+) -> tuple[dict[str, Rung], list[str]]: # from the foot of the ladder; why some are missing
+    "One song, one prompt, the same tokens in each row."
+    (read, text), = map_text(bundle, ContextType.MAP, conf.tokens)
+    windows, prompt = song_windows(bundle, conf.seconds, 1), [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt:]
+    make = lambda **settings: Engine(bundle, conf.device, **dict(guess=0, static=False) | settings)
+    def rung(base:str, engine:Engine, rows:int=1, rules=()) -> Rung:
+        heard = engine.encode(windows)
+        write = lambda: engine.generate(Job([prompt] * rows, heard, list(rules), stop=(), max_new=conf.tokens))[0].ids
+        return Rung(base, rows, conf.tokens, write)
+    plain, missing, many, few = make(), [], max(conf.batches), min(conf.tokens, NAIVE)
+    heard = plain.encode(windows)
+    out = {"naive": Rung("", 1, few, lambda: naively(plain, prompt, heard, few)), "cached": rung("naive", plain),
+           "static": rung("cached", make(static=True)), "batched": rung("cached", plain, many)}
+    try:
+        if not quick: out["compiled"] = rung("batched", compiled(make(static=True)), many)
+    except UserError as e: missing.append(str(e))
+    for name, engine in engines(bundle, conf, guess=0, static=False):
+        if name != "fp32": out[name] = rung("batched", engine, many)
+    return out | {"guessing": rung("cached", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
+
+# %% ../nbs/71_bench.ipynb #124f3aa1
+def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, missing
+    "Speed on each rung, in turns, after a first run that warms up (and compiles)."
+    found, missing = rungs(bundle, conf, quick)
+    first, wrote = {}, {}
+    for name, r in found.items():
+        begun = now()
+        wrote[name] = r.write()
+        first[name] = now() - begun
+    seconds = fastest({name: r.write for name, r in found.items()}, conf.repeats)
+    rate = {name: r.rows * r.tokens / seconds[name] for name, r in found.items()}
+    same = {name: ids == wrote["cached"][:len(ids)] for name, ids in wrote.items()}
+    rows = [{"rung": name, "rows": r.rows, "tokens_per_s": rate[name], "times_naive": rate[name] / rate["naive"],
+             "base": r.base, "times_base": rate[name] / rate[r.base or name],
+             "same_tokens": same[name], "first_s": first[name]} for name, r in found.items()]
+    return {"rungs": rows, "missing": missing}
+
+PAYS = 1.05 # times as fast, from which something is worth while
+
+def table(rows:list[dict]) -> list[str]: # lines
+    "Markdown that is a table in a terminal as well."
+    cells = [[*rows[0]], *([str(v) for v in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(row, widths)) + " |" for row in cells]
+    return [lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]]
+
+def ladder_lines(report:dict) -> list[str]:
+    "The ladder as a table, and what does not pay."
+    short = lambda x: f"{x:.1f}" if x < 10 else f"{x:.0f}"
+    same = lambda r: "given text" if r["rung"] == "guessing" else "yes" if r["same_tokens"] else "no"
+    rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": short(r["tokens_per_s"]), "times naive": f"{r['times_naive']:.1f}",
+             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "same tokens": same(r)}
+            for r in report["rungs"]]
+    idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
+    return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
 # %% ../nbs/71_bench.ipynb #867cae11
 AHEAD = 5 # windows that the beats are ahead of the objects
@@ -141,14 +294,14 @@ def song(
     tokens:int,          # tokens written in each window and context
 ) -> tuple[list[list[int]], float]: # what was written per pass and row, seconds
     "Hear a song once and write two contexts over it, side by side."
-    begun, n, prompts = time.perf_counter(), len(windows), told(engine, 2 * len(windows), prompt)
+    begun, n, prompts = now(), len(windows), told(engine, 2 * len(windows), prompt)
     heard = engine.encode(windows)
     job = lambda i, context: Job([prompts[2 * i + context]], heard.rows(slice(i, i + 1)), stop=(), max_new=tokens)
     out = []
     for i in range(n + AHEAD):
         jobs = [job(at, context) for context, at in ((0, i), (1, i - AHEAD)) if 0 <= at < n]
         if jobs: out += [w.ids for w in engine.generate(side_by_side(jobs))]
-    return out, time.perf_counter() - begun
+    return out, now() - begun
 
 def whisper_like(bundle:Bundle):
     "A Whisper of transformers with random weights, of the size of a model."
@@ -170,13 +323,13 @@ def plain_loop(
     from transformers import GenerationMixin
     model, prompts = whisper_like(bundle), told(bundle, 2 * len(windows), prompt)
     length = dict(min_new_tokens=tokens, max_new_tokens=tokens, do_sample=False, use_cache=True)
-    begun = time.perf_counter()
+    begun = now()
     with torch.inference_mode():
         for i, ids in enumerate(prompts):
             mel = bundle.model.mel(torch.from_numpy(np.array(windows[i % len(windows)], np.float32))[None])
             heard = model.get_encoder()(mel.transpose(1, 2))
             GenerationMixin.generate(model, encoder_outputs=heard, decoder_input_ids=torch.tensor([ids]), **length)
-    return time.perf_counter() - begun
+    return now() - begun
 
 # %% ../nbs/71_bench.ipynb #b546f351
 def agreement(
@@ -194,46 +347,149 @@ def agreement(
         with torch.inference_mode(): return engine.model.decode(full, heard)[:, -tokens - 1:-1].argmax(-1)
     return (choices(exact, heard) == choices(other, other.encode(windows))).float().mean().item()
 
-# %% ../nbs/71_bench.ipynb #f15411b9
-def peak_mb() -> float: # 0 on Windows, which does not tell
-    "Most memory this process has held so far, in MB."
-    if sys.platform == "win32": return 0.
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+# %% ../nbs/71_bench.ipynb #d3008c67
+STAGES = {"listening": "hearing", "timing": "timing", "super timing": "timing", "refine": "finishing"} # the others are writing
 
-def songs(bundle:Bundle, windows:np.ndarray, conf:BenchConfig) -> dict:
-    "The whole song in each precision, with agreement and, when wanted, against the plain loop."
-    out, exact = {}, Engine(bundle, conf.device, "fp32", guess=0)
-    if conf.plain: out["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
-    for precision in conf.precisions:
-        engine = Engine(bundle, conf.device, precision, guess=0)
-        seconds = song(engine, windows, conf.prompt, conf.tokens)[1]
-        few = windows[:3]
-        out[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
-        if precision != "fp32": out[precision]["agreement"] = agreement(exact, engine, few, told(bundle, len(few), conf.prompt, conf.seed), conf.tokens)
-        if conf.plain: out[precision]["times_plain"] = out["plain loop"]["wall_s"] / seconds
+class Stages:
+    "Listens to progress and keeps the time of each stage; what comes after the last token is finishing."
+    def __init__(self): self.seconds, self.stage, self.since = Counter(), "hearing", now()
+
+    def turn(self, stage:str):
+        at = now()
+        self.seconds[self.stage] += at - self.since
+        self.stage, self.since = stage, at
+
+    def __call__(self, p:Progress): self.turn(STAGES.get(p.stage) or ("finishing" if p.done == p.total else "writing"))
+
+def requests(conf:BenchConfig) -> dict[str, list[GenerateConfig]]:
+    "What is asked for, the cheapest first, so that the memory of each can be told."
+    ask = GenerateConfig(difficulty=conf.difficulty, seed=conf.seed, star_tries=conf.star_tries)
+    several, drafts = spread(replace(ask, difficulties=conf.difficulties)), replace(ask, candidates=conf.candidates)
+    return {"one difficulty": [ask], f"a spread of {len(several)}": several, f"{conf.candidates} candidates": [drafts]}
+
+def whole(song2map:Song2Map, samples:np.ndarray, asked:list[GenerateConfig]) -> dict: # samples: (n,)
+    "One run over a song, and what it took."
+    stages, speed = Stages(), song2map.engine.speed
+    before = speed.tokens
+    song2map.maps(samples, asked, stages)
+    stages.turn("")
+    return {"wall_s": stages.seconds.total(), "stages_s": dict(stages.seconds), "maps": sum(c.candidates for c in asked),
+            "tokens": speed.tokens - before, "peak_mb": peak_mb()}
+
+# %% ../nbs/71_bench.ipynb #388082c5
+def measure_maps(bundle:Bundle, conf:BenchConfig) -> dict: # runs, by precision and by what was asked for
+    "Whole songs with a real model, what is compared in turns, the fastest of some rounds."
+    samples, out = song_samples(bundle.language, conf.seconds), {}
+    for precision in conf.precisions or BENCH_TASKS["song"]:
+        song2map, asked = Song2Map(bundle, conf.device, precision), requests(conf)
+        runs = in_turns({name: partial(whole, song2map, samples, one) for name, one in asked.items()}, conf.repeats)
+        best = {name: min(rs, key=lambda r: r["wall_s"]) | {"peak_mb": rs[0]["peak_mb"]} for name, rs in runs.items()}
+        out[precision] = {name: r | {"times_one": r["wall_s"] / best["one difficulty"]["wall_s"]} for name, r in best.items()}
+    return {"runs": out}
+
+def maps_lines(report:dict) -> list[str]:
+    "Whole songs as a table."
+    def row(precision:str, name:str, r:dict) -> dict:
+        stages = {stage: f"{r['stages_s'].get(stage, 0):.1f} s" for stage in ("hearing", "timing", "writing", "finishing")}
+        return {"asked": name, "precision": precision, "wall": f"{r['wall_s']:.1f} s", "times one": f"{r['times_one']:.2f}",
+                **stages, "tokens": r["tokens"], "peak": f"{r['peak_mb']:.0f} MB"}
+    return table([row(precision, name, r) for precision, runs in report["runs"].items() for name, r in runs.items()])
+
+# %% ../nbs/71_bench.ipynb #2e530f1a
+def both_counts(text:str) -> tuple[int, int]:
+    "Tokens of beats and objects in a window, from text such as 20/80."
+    parts = text.split("/")
+    if len(parts) != 2 or not all(p.isdigit() and int(p) > 1 for p in parts):
+        raise UserError(f"counts={text} is not understood; give tokens of beats and of objects, at least 2 each, such as 20/80.")
+    return int(parts[0]), int(parts[1])
+
+def paired(
+    engine:Engine,
+    heard:Encoded,   # of some windows
+    texts:tuple,     # of beats and of objects: a prompt and a text for each window
+    rounds:int,
+) -> dict: # ms and passes in each window
+    "Beats and objects apart, and side by side."
+    job = lambda i, told: Job([told[0]], heard.rows(slice(i, i + 1)), [Dictation(told[1])], (EOS,))
+    pairs = [[job(i, told) for told in both] for i, both in enumerate(zip(*texts))]
+    def write(jobs:list[Job]) -> tuple[float, float]: # ms and passes in each window
+        before, begun = engine.speed.passes, now()
+        for job in jobs: engine.generate(job)
+        return (now() - begun) * 1000 / len(pairs), (engine.speed.passes - before) / len(pairs)
+    ways = {"apart": [job for pair in pairs for job in pair], "beside": [side_by_side(pair) for pair in pairs]}
+    best = {name: min(rs) for name, rs in in_turns({name: partial(write, jobs) for name, jobs in ways.items()}, rounds).items()}
+    out = {f"{name}_{what}": value for name, took in best.items() for what, value in zip(("ms", "passes"), took)}
+    return out | {"times_apart": out["apart_ms"] / out["beside_ms"]}
+
+# %% ../nbs/71_bench.ipynb #921f73ae
+def measure_pairs(bundle:Bundle, conf:BenchConfig) -> dict: # pairs: a row per guessing, precision and count
+    "Whether beats beside objects pay, with guesses and without."
+    windows, counts, rows = song_windows(bundle, conf.seconds, conf.windows), [both_counts(c) for c in conf.counts], []
+    text = lambda kind, n: map_text(bundle, kind, n, len(windows), conf.prompt)
+    for guesses, settings in (("off", {"guess": 0}), ("on", {})):
+        for precision, engine in engines(bundle, conf, **settings):
+            heard = engine.encode(windows)
+            for beats, objects in counts:
+                both = text(ContextType.TIMING, beats), text(ContextType.MAP, objects)
+                about = {"precision": precision, "guesses": guesses, "beats": beats, "objects": objects}
+                rows.append(about | paired(engine, heard, both, conf.repeats))
+    return {"pairs": rows, "windows": len(windows)}
+
+def pairs_lines(report:dict) -> list[str]:
+    "The pairs as a table."
+    took = lambda r, way: f"{r[f'{way}_ms']:.0f} ms, {r[f'{way}_passes']:.0f} passes"
+    return table([{"precision": r["precision"], "guesses": r["guesses"], "beats/objects": f"{r['beats']}/{r['objects']}",
+                   "apart": took(r, "apart"), "side by side": took(r, "beside"), "times as fast": f"{r['times_apart']:.2f}",
+                   "pays": "yes" if r["times_apart"] >= PAYS else "no"} for r in report["pairs"]])
+
+# %% ../nbs/71_bench.ipynb #f15411b9
+def measure_speed(bundle:Bundle, conf:BenchConfig) -> dict:
+    "Hearing, reading and writing by precision and batch, and a song in each precision, when wanted against the plain loop."
+    windows, songs, exact = song_windows(bundle, conf.seconds, conf.windows), {}, Engine(bundle, conf.device, guess=0)
+    if conf.plain: songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
+    for precision, engine in engines(bundle, conf, guess=0):
+        seconds, few = song(engine, windows, conf.prompt, conf.tokens)[1], windows[:3]
+        songs[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
+        prompts = told(bundle, len(few), conf.prompt, conf.seed)
+        if precision != "fp32": songs[precision]["agreement"] = agreement(exact, engine, few, prompts, conf.tokens)
+        if conf.plain: songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / seconds
+    speeds = {precision: sweep(engine, windows, conf) for precision, engine in engines(bundle, conf, guess=0)}
+    return {"windows": len(windows), "song": songs, "sweep": speeds}
+
+# %% ../nbs/71_bench.ipynb #99a4a90c
+def speed_lines(report:dict) -> list[str]:
+    "Songs and speeds, a line for each precision."
+    texts = {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal",
+             "peak_mb": "peak {:.0f} MB"}
+    out, of = [], f"song of {report['windows']} windows"
+    for name, s in report["song"].items():
+        out.append(f"{of}, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
+    for name, s in report["sweep"].items():
+        rates = ", ".join(f"{b['tokens_per_s']:.0f} tokens/s for {n}" for n, b in s["batch"].items())
+        out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
     return out
 
+TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines), "song": (measure_maps, maps_lines),
+         "pipelining": (measure_pairs, pairs_lines)} # what is measured, and how it is shown
+
 def bench(conf:BenchConfig) -> dict:
-    "Measure a model: hearing, reading and writing by precision and batch, whole songs, memory."
+    "Measure a model at a task. Raises `UserError` for tasks and clocks that are not known."
+    if conf.task not in TASKS: raise UserError(f"Unknown task '{conf.task}'; expected one of {', '.join(TASKS)}.")
+    if conf.clock not in CLOCKS: raise UserError(f"Unknown clock '{conf.clock}'; expected one of {', '.join(CLOCKS)}.")
     torch.set_num_threads(conf.threads)
+    the_clock.set(CLOCKS[conf.clock])
     bundle = sized(conf.model, conf.seed)
-    windows = song_windows(bundle, conf.seconds, conf.windows)
     weights = sum(p.numel() * p.element_size() for p in bundle.model.parameters()) / 1e6
-    return {"config": asdict(conf), "parameters": bundle.model.n_params(), "weights_mb": weights, "windows": len(windows),
-            "song": songs(bundle, windows, conf), "sweep": {p: sweep(bundle, windows, p, conf) for p in conf.precisions}, "peak_mb": peak_mb()}
+    about = {"config": asdict(conf), "machine": machine(conf.device), "parameters": bundle.model.n_params(),
+             "weights_mb": weights}
+    return about | TASKS[conf.task][0](bundle, conf) | {"peak_mb": peak_mb()}
 
 # %% ../nbs/71_bench.ipynb #a799917e
 def report_lines(report:dict) -> list[str]: # the last one is JSON
     "A report as text."
-    out = [f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; {report['windows']} windows; peak {report['peak_mb']:.0f} MB"]
-    texts = {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal", "peak_mb": "peak {:.0f} MB"}
-    for name, s in report["song"].items():
-        out.append(f"song, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
-    for name, s in report["sweep"].items():
-        rates = ", ".join(f"{b['tokens_per_s']:.0f} tokens/s for {n}" for n, b in s["batch"].items())
-        out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
-    return out + [json.dumps(report)]
+    size = f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
+    shown = TASKS[report["config"]["task"]][1](report)
+    return [f"{report['machine']}, {report['config']['clock']} clock; {size}", *shown, json.dumps(report)]
 
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."
