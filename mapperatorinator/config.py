@@ -7,15 +7,15 @@ from __future__ import annotations
 import difflib, inspect, linecache, re
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
-from typing import Any, Optional, get_args, get_type_hints
+from typing import Any, Optional, get_args, get_origin, get_type_hints
 
 from .core import UserError
 
 # %% auto #0
 __all__ = ['BENCH_TASKS', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
-           'GenerateConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names', 'load_preset', 'compose', 'from_dict',
-           'changed', 'Setting', 'settings_table']
+           'WantedMap', 'WrittenMap', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig',
+           'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names',
+           'load_preset', 'is_list', 'listed', 'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
@@ -156,8 +156,8 @@ class LoraConfig:
 
 # %% ../nbs/01_config.ipynb #2f87506d
 @dataclass
-class GenerateConfig:
-    "One request: a song in, a beatmap out."
+class WantedMap:
+    "What the map shall be: its song, its difficulty, its style."
     audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
     output_path: str = ""                # file or folder to write; empty: beside the song
     model: str = "embedded"              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
@@ -186,6 +186,11 @@ class GenerateConfig:
     candidates: int = 1                  # maps drawn for each difficulty, with seeds counting up; the best one is kept
     star_tries: int = 2                  # runs more while the stars reached miss those asked for; 0: none
     star_tolerance: float = 0.5          # stars that a map may miss by
+
+# %% ../nbs/01_config.ipynb #5e770002
+@dataclass
+class WrittenMap(WantedMap):
+    "How the map is written: what is given, from where to where, how boldly."
     # reference map
     beatmap_path: str = ""               # an .osu file: what is left at its default is taken from it
     in_context: list[str] = field(default_factory=list) # what of it the model is told: timing, kiai, map, gd, no_hs, sv
@@ -194,8 +199,9 @@ class GenerateConfig:
     overwrite_reference_beatmap: bool = False # into the very file (an undo copy stays beside it), not a copy
     # timing
     timing: str = "auto"                 # auto, grid (signal), super (20 votes), model, reference, or manual (bpm, offset)
-    bpm: Optional[float] = None          # beats per minute, when you know it
-    offset: Optional[float] = None       # ms of the first beat, when you know it
+    bpm: Optional[list[float]] = None    # beats per minute, when you know them: one, or one for each section
+    offset: Optional[list[float]] = None # ms of the first beat, of each section
+    meter: list[int] = field(default_factory=lambda: [4]) # beats per bar, with bpm: one for all, or one for each section
     timing_budget: Optional[float] = None # seconds that the votes of timing=super may take; null: all of them
     # range and sampling
     start_time: Optional[int] = None     # ms: objects from here
@@ -213,6 +219,11 @@ class GenerateConfig:
     parallel: bool = False               # all windows at once, without looking back: faster on a GPU, seams may show
     lookback: float = 0.5                # share of a window given from the one before
     lookahead: float = 0.125             # share of a window heard but not written
+
+# %% ../nbs/01_config.ipynb #5e770004
+@dataclass
+class GenerateConfig(WrittenMap):
+    "One request: a song in, a beatmap out."
     # after the model
     resnap_events: bool = True           # move objects onto the beat grid
     refiner: str = ""                    # denoiser that settles positions: osu-diffusion-v2, or a folder; empty: none
@@ -232,21 +243,18 @@ class GenerateConfig:
     precision: str = "auto"              # auto (the fastest here), fp32 (exact), bf16 or int8
     max_batch_size: int = 16             # windows encoded at once
 
-# %% ../nbs/01_config.ipynb #e75a6794
+    def __post_init__(self): vars(self).update(listed(type(self), vars(self)))
+
+# %% ../nbs/01_config.ipynb #5e77b001
 @dataclass
-class TrainConfig:
-    "One training run."
-    run: str = "runs/default"            # folder of checkpoints and logs; the run resumes from it
+class RunConfig:
+    "What every training run has."
+    run: str = "runs/default"            # folder of checkpoint and log; the run resumes from it
     data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
-    modes: list[str] = field(default_factory=lambda: ["standard"]) # modes to learn from
     train_split: str = "train"           # split learnt from
     val_split: str = "validation"        # split measured on
-    synth_data: str = ""                 # folder of composed songs with exact timing (see `synth`); empty: none
-    synth_share: float = 0.2             # share of windows drawn from them
     steps: int = 10_000                  # optimiser steps
     batch_size: int = 8                  # windows per step
-    maps_per_window: int = 3             # maps of a song that share a window
-    length_groups: int = 3               # groups of lines of similar length, to pad little
     lr: float = 2e-3                     # peak learning rate of AdamW
     muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
     warmup: int = 100                    # steps of linear warm-up
@@ -254,6 +262,24 @@ class TrainConfig:
     final_lr: float = 0.02               # share of the peak at the very end
     weight_decay: float = 0.01           # of the matrices
     grad_clip: float = 1.0               # longest gradient
+    eval_every: int = 250                # steps between measurements
+    save_every: int = 100                # steps between checkpoints
+    precision: str = "bf16"              # bf16 autocast or fp32
+    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
+    threads: int = 2                     # CPU threads
+    seed: int = 42                       # of weights, data and noise
+    max_minutes: float = 0               # stop (and save) after this long; 0: never
+    ship: str = ""                       # folder for what is finished: weights, card; empty: none
+
+# %% ../nbs/01_config.ipynb #e75a6794
+@dataclass
+class TrainConfig(RunConfig):
+    "One training run."
+    modes: list[str] = field(default_factory=lambda: ["standard"]) # modes to learn from
+    synth_data: str = ""                 # folder of composed songs with exact timing (see `synth`); empty: none
+    synth_share: float = 0.2             # share of windows drawn from them
+    maps_per_window: int = 3             # maps of a song that share a window
+    length_groups: int = 3               # groups of lines of similar length, to pad little
     rhythm_weight: float = 2.0           # weight of time tokens in the loss
     frame_loss: float = 1.0              # weight of the onset, beat and downbeat loss on frames
     time_noise: int = 2                  # 10-ms steps of noise on the times that are read
@@ -261,15 +287,7 @@ class TrainConfig:
     speed_prob: float = 0.3              # chance that a song is played faster
     speed_range: list[float] = field(default_factory=lambda: [0.85, 1.2]) # slowest and fastest
     flip_prob: float = 0.5               # chance of each mirror image
-    eval_every: int = 250                # steps between measurements
-    save_every: int = 100                # steps between checkpoints
-    precision: str = "bf16"              # bf16 autocast or fp32
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    threads: int = 2                     # CPU threads
-    seed: int = 42                       # of weights, data and augmentations
-    max_minutes: float = 0               # stop (and save) after this long; 0: never
     init: str = ""                       # weights to start from: a folder or `embedded`
-    ship: str = ""                       # folder for the finished model: weights, vocabulary, card; empty: none
     model: ModelConfig = field(default_factory=ModelConfig)          # the network
     language: LanguageConfig = field(default_factory=LanguageConfig) # what it speaks
 
@@ -323,6 +341,7 @@ class DiffusionConfig:
     noise_steps: int = 1000              # steps from a map to pure noise
     trained_steps: int = 100             # the first of them, which it was trained on
 
+# %% ../nbs/01_config.ipynb #5e770006
 @dataclass
 class RefineConfig:
     "How positions are refined."
@@ -334,44 +353,29 @@ class RefineConfig:
     guide_sliders: bool = True           # slider ends stay where the ball gets to
     max_length: int = 1024               # points refined at once
     overlap: int = 128                   # points that neighbouring pieces share
-    start_time: Optional[float] = None   # ms: objects before stay
-    end_time: Optional[float] = None     # ms: objects after stay
+    start_time: Optional[float] = None   # ms: objects that begin earlier stay
+    end_time: Optional[float] = None     # ms: objects that begin then or later stay
     difficulty: Optional[float] = None   # stars; null: unknown
     mapper_id: Optional[int] = None      # osu! user id whose style is wanted
     descriptors: Optional[list[str]] = None          # tags wanted
     negative_descriptors: Optional[list[str]] = None # tags to stay away from, with guidance above 1
     circle_size: Optional[float] = None  # CS; null: unknown
 
+# %% ../nbs/01_config.ipynb #5e770008
 @dataclass
-class TrainRefineConfig:
+class TrainRefineConfig(RunConfig):
     "One training run of a denoiser of positions."
     run: str = "runs/refine"             # folder of checkpoint and log; the run resumes from it
-    data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
-    train_split: str = "train"           # split learnt from
-    val_split: str = "validation"        # split measured on
     steps: int = 6000                    # optimiser steps
     batch_size: int = 16                 # windows of `reach` points per step
     lr: float = 1e-3                     # peak learning rate of AdamW
-    muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
-    warmup: int = 100                    # steps of linear warm-up
     decay: int = 3000                    # steps of linear fall at the end
-    final_lr: float = 0.02               # share of the peak at the very end
-    weight_decay: float = 0.01
-    grad_clip: float = 1.0               # longest gradient
     average: float = 0.999               # share of the past in the averaged weights, which are shipped
     distance_noise: float = 0.1          # octaves by which distances are off
     distance_dropout: float = 0.5        # chance that a window is told no distances
     class_dropout: float = 0.2           # chance that each wish is hidden
     double_time: float = 0.5             # chance of a map at 1.5 times its speed
     latest: float = 300_000.0            # ms: windows are moved to begin anywhere up to here
-    eval_every: int = 250                # steps between measurements
-    save_every: int = 100                # steps between checkpoints
-    precision: str = "bf16"              # bf16 autocast or fp32
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    threads: int = 2                     # CPU threads
-    seed: int = 42                       # of weights, data and noise
-    max_minutes: float = 0               # stop (and save) after this long; 0: never
-    ship: str = ""                       # folder for the finished denoiser; empty: none
     model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
 
 # %% ../nbs/01_config.ipynb #fc34199d
@@ -433,12 +437,22 @@ def load_preset(name:str, group:str="generate") -> dict:
     return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{name}.yaml").read_text()) or {}
 
 # %% ../nbs/01_config.ipynb #5a3ed427
-def _text(cls, item:str) -> dict: # {key: value} when the setting is text: `title=Re: [1] #2` is no YAML
+def is_list(hint:Any) -> bool: # whether a type is a list, or a list or None
+    return list in map(get_origin, (hint, *get_args(hint)))
+
+def listed(cls, values:dict) -> dict:
+    "The values of a config dataclass; one that stands where a list belongs becomes a list of one, as in `bpm=180`."
+    hints = get_type_hints(cls)
+    alone = lambda name, v: is_list(hints.get(name)) and isinstance(v, (str, int, float))
+    return {name: [v] if alone(name, v) else v for name, v in values.items()}
+
+def _typed(cls, item:str) -> dict: # key=value -> {key: value}; text is taken as it stands: `title=Re: [1] #2` is no YAML
+    from omegaconf import OmegaConf
     key, _, value = item.partition("=")
     hint = get_type_hints(cls).get(key)
-    text = value.replace("${", r"\${") # no OmegaConf interpolation either
-    if hint is str: return {key: text}
-    return {key: None if value == "null" else text} if hint == Optional[str] else {}
+    if hint == Optional[str] and value == "null": return {key: None}
+    if hint in (str, Optional[str]): return {key: value.replace("${", r"\${")} # no OmegaConf interpolation either
+    return listed(cls, OmegaConf.to_container(OmegaConf.from_dotlist([item])))
 
 # %% ../nbs/01_config.ipynb #a781520f
 def compose(
@@ -457,9 +471,9 @@ def compose(
             key, eq, _ = item.partition("=")
             if not eq: raise UserError(f"'{item}' is not a setting: expected key=value, such as difficulty=5.5.")
             _check_key(key, cls)
-            conf = OmegaConf.merge(conf, _text(cls, item) or OmegaConf.from_dotlist([item]))
+            conf = OmegaConf.merge(conf, _typed(cls, item))
         for key in values: _check_key(key, cls)
-        conf = OmegaConf.merge(conf, values)
+        conf = OmegaConf.merge(conf, listed(cls, values))
     except (errors.OmegaConfBaseException, YAMLError) as e:
         raise UserError(f"Bad value in '{item if overrides else values}': {str(e).splitlines()[0]}.") from e
     return OmegaConf.to_object(conf)
@@ -499,9 +513,9 @@ def _source(cls) -> str: # text that defines the class: in its file, or in a not
         found = (re.search(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", c, re.M) for c in cells)
         return next((m[0] for m in found if m), "") # a frozen build has no source: no help, but no failure either
 
-def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group
+def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group; of the classes it builds on as well
     group, out = "", {}
-    for line in _source(cls).splitlines():
+    for line in (line for part in reversed(cls.__mro__[:-1]) for line in _source(part).splitlines()):
         if m := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line): out[m[1]] = (m[2] or "").strip(), group
         elif m := re.match(r"\s+#\s*(.*)", line): group = m[1].strip()
     return out
