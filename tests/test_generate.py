@@ -9,7 +9,6 @@ from mapperatorinator.engine import Cancelled, Engine, Written
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
 from mapperatorinator.generate import (MARKS, LULL, Loudness, Run, Sampling, contexts_of, encode_song, generate, held_columns, keep_until, loops,
                                        opposite, trouble, whole_groups, within)
-                                       trouble, whole_groups, within)
 from mapperatorinator.model.hub import new_bundle
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.osu.timing import Timing
