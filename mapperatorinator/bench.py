@@ -24,7 +24,7 @@ from .engine import Engine, Job, Progress, pad_left, side_by_side
 from .events import ContextType
 from .generate import contexts_of
 from .model.hub import Bundle, load_bundle, new_bundle
-from .model.layers import Int8Linear, has_int8
+from .model.layers import Int8Linear, PackedLinear, has_int8
 from .model.mapper import Encoded
 from .osu.beatmap import Beatmap
 from .pipeline import Song2Map
@@ -41,7 +41,7 @@ __all__ = ['SIZES', 'CLOCKS', 'the_clock', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'S
            'writing', 'engines', 'sweep', 'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs',
            'ladder', 'table', 'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests',
            'whole', 'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines',
-           'measure_speed', 'speed_lines', 'bench', 'report_lines', 'run_bench']
+           'measure_speed', 'speed_lines', 'measure_memory', 'memory_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/71_bench.ipynb #b7dc2993
 SIZES = {"v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
@@ -124,7 +124,8 @@ def step_bytes(engine:Engine) -> int:
     "Bytes of the weights that one step reads."
     parts = [*engine.model.decoder.layers, engine.model.head]
     kept = sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
-    return kept + sum(m.packed.numel() for part in parts for m in part.modules() if isinstance(m, Int8Linear))
+    small = [m for part in parts for m in part.modules() if isinstance(m, (PackedLinear, Int8Linear))]
+    return kept + sum(m.packed.numel() * m.dtype.itemsize for m in small)
 
 def writing(
     engine:Engine,
@@ -232,7 +233,7 @@ def rungs(
     "One song, one prompt, the same tokens in each row."
     (read, text), = map_text(bundle, ContextType.MAP, conf.tokens)
     windows, prompt = song_windows(bundle, conf.seconds, 1), [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt:]
-    make = lambda **settings: Engine(bundle, conf.device, **dict(guess=0, static=False) | settings)
+    make = lambda **settings: Engine(bundle, conf.device, **dict(guess=0, static=False, packed=False) | settings)
     def rung(base:str, engine:Engine, rows:int=1, rules=()) -> Rung:
         heard = engine.encode(windows)
         write = lambda: engine.generate(Job([prompt] * rows, heard, list(rules), stop=(), max_new=conf.tokens))[0].ids
@@ -241,12 +242,14 @@ def rungs(
     heard = plain.encode(windows)
     out = {"naive": Rung("", 1, few, lambda: naively(plain, prompt, heard, few)), "cached": rung("naive", plain),
            "static": rung("cached", make(static=True)), "batched": rung("cached", plain, many)}
+    out["packed"] = rung("batched", make(packed=True), many)
     try:
         if not quick: out["compiled"] = rung("batched", compiled(make(static=True)), many)
     except UserError as e: missing.append(str(e))
     for name, engine in engines(bundle, conf, guess=0, static=False):
-        if name != "fp32": out[name] = rung("batched", engine, many)
-    return out | {"guessing": rung("cached", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
+        if name != "fp32": out[name] = rung("packed", engine, many)
+    out["one row"] = rung("cached", make(packed=True))
+    return out | {"guessing": rung("one row", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
 
 # %% ../nbs/71_bench.ipynb #124f3aa1
 def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, missing
@@ -445,15 +448,16 @@ def pairs_lines(report:dict) -> list[str]:
 # %% ../nbs/71_bench.ipynb #f15411b9
 def measure_speed(bundle:Bundle, conf:BenchConfig) -> dict:
     "Hearing, reading and writing by precision and batch, and a song in each precision, when wanted against the plain loop."
-    windows, songs, exact = song_windows(bundle, conf.seconds, conf.windows), {}, Engine(bundle, conf.device, guess=0)
+    windows, songs, speeds = song_windows(bundle, conf.seconds, conf.windows), {}, {}
+    few, exact = windows[:3], Engine(bundle, conf.device, guess=0)
     if conf.plain: songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
     for precision, engine in engines(bundle, conf, guess=0):
-        seconds, few = song(engine, windows, conf.prompt, conf.tokens)[1], windows[:3]
+        seconds = song(engine, windows, conf.prompt, conf.tokens)[1]
         songs[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
         prompts = told(bundle, len(few), conf.prompt, conf.seed)
         if precision != "fp32": songs[precision]["agreement"] = agreement(exact, engine, few, prompts, conf.tokens)
         if conf.plain: songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / seconds
-    speeds = {precision: sweep(engine, windows, conf) for precision, engine in engines(bundle, conf, guess=0)}
+        speeds[precision] = sweep(engine, windows, conf)
     return {"windows": len(windows), "song": songs, "sweep": speeds}
 
 # %% ../nbs/71_bench.ipynb #99a4a90c
@@ -469,8 +473,19 @@ def speed_lines(report:dict) -> list[str]:
         out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
     return out
 
+def measure_memory(bundle:Bundle, conf:BenchConfig) -> dict:
+    "A song in one precision. The weights are let go in the form in which they came, as in the pipeline."
+    windows, (_, engine) = song_windows(bundle, conf.seconds), next(engines(bundle, conf))
+    bundle.model = engine.model
+    return {"windows": len(windows), "wall_s": song(engine, windows, conf.prompt, conf.tokens)[1]}
+
+def memory_lines(report:dict) -> list[str]:
+    "What the process held at most, in weights and the rest."
+    share, seconds = report["peak_mb"] / report["weights_mb"], report["config"]["seconds"]
+    return [f"a song of {seconds:.0f} s in {report['wall_s']:.1f} s; at most {report['peak_mb']:.0f} MB, {share:.2f} times the weights in fp32"]
+
 TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines), "song": (measure_maps, maps_lines),
-         "pipelining": (measure_pairs, pairs_lines)} # what is measured, and how it is shown
+         "pipelining": (measure_pairs, pairs_lines), "memory": (measure_memory, memory_lines)} # what is measured, and how it is shown
 
 def bench(conf:BenchConfig) -> dict:
     "Measure a model at a task. Raises `UserError` for tasks and clocks that are not known."

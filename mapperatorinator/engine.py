@@ -84,10 +84,11 @@ def in_numbers(
     model:Mapper,
     heard:str,    # of mel to audio states
     written:str,  # of tokens to scores
+    packed:bool=True, # on a CPU, where oneDNN can
 ) -> Mapper:
-    "The model in other numbers, on a CPU with its weights packed; the given one stays as it is."
+    "The model in other numbers, its weights packed; the given one stays as it is."
     kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
-    if model.device.type == "cpu" and has_packing():
+    if packed and model.device.type == "cpu" and has_packing():
         kinds |= {model.head: "fp32"} if written == "bf16" else {} # the last word is exact
         change = lambda m: with_linears(with_linears(m, LINEARS[kinds[m]], EXACT), PackedLinear)
     else: change = lambda m: m if kinds[m] == "fp32" else copy.deepcopy(m).to(torch.bfloat16)
@@ -114,10 +115,11 @@ class Engine:
         max_batch_size:int=16,  # windows encoded at once
         guess:int=8,            # tokens guessed ahead at most, where steps are not static; 0: none
         static:bool|None=None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
+        packed:bool=True,       # weights as oneDNN reads them, on a CPU; torch.compile wants them as they are
     ):
         self.device = pick_device(device)
         self.numbers = numbers(precision, bundle.model, self.device)
-        self.model, self.n_params = in_numbers(bundle.model.to(self.device), *self.numbers).eval(), bundle.model.n_params()
+        self.model, self.n_params = in_numbers(bundle.model.to(self.device), *self.numbers, packed).eval(), bundle.model.n_params()
         self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
         self.static = self.device.type == "cuda" if static is None else static
         if self.static: self.guess = 0

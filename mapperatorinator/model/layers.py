@@ -239,6 +239,7 @@ def has_int8() -> bool:
 
 class Int8Linear(nn.Module):
     "A linear layer in 8-bit integers, for inference on a CPU."
+    dtype = torch.int8
     TINY = 1e-12 # scale of a row of zeros
 
     def __init__(self, linear:nn.Linear):
