@@ -126,6 +126,7 @@ class Engine:
         if self.device.type == "cpu" and self.n_params >= LARGE: self.max_batch_size = min(max_batch_size, 4) # as fast, in less memory
         self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
+        self.leaving = self.every == 1 and not self.static # whether rows that are done leave
 
     def __repr__(self): return f"Engine({self.n_params/1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.numbers)})"
 
@@ -227,6 +228,7 @@ class Neighbours(Rule):
         groups, end = [], 0
         for rows, rules in self.groups:
             mine = index[(index >= rows.start) & (index < rows.stop)] - rows.start
+            if not len(mine): continue # all of them have left
             for rule in rules: rule.reorder(mine)
             groups.append((slice(end, end := end + len(mine)), rules))
         self.groups = groups
@@ -260,7 +262,7 @@ class Pen:
         self.noise = job.noise(max(limits), device)
         self.greedy = None if self.noise is None else self.noise[:, 0].isnan()
         self.mixed = self.noise is not None and any(g is None for g in job.generators)
-        self.out = torch.zeros(len(limits), max(limits), dtype=torch.long, device=device)
+        self.out = self.written = torch.zeros(len(limits), max(limits), dtype=torch.long, device=device) # of all rows; of those at work
         self.limits = torch.tensor(limits, device=device)
         self.ended = self.limits <= 0
         self.stops = job.stop_mask(vocab, device)
@@ -268,6 +270,20 @@ class Pen:
 
     @property
     def left(self) -> int: return self.out.shape[1] - self.at # tokens that may still be written
+
+    @property
+    def last(self) -> Tensor: return self.written[:, self.at - 1:self.at] # (rows, 1) what was drawn
+
+    def at_work(self) -> slice: # from the first to the last row that has not ended
+        busy = (~self.ended).nonzero()[:, 0].tolist()
+        return slice(busy[0], busy[-1] + 1)
+
+    def keep(self, rows:slice):
+        "The others leave; what they wrote stays in `out`."
+        index = torch.arange(rows.start, rows.stop, device=self.out.device)
+        self.written, self.limits, self.ended, self.stops = self.written[rows], self.limits[rows], self.ended[rows], self.stops[rows]
+        if self.noise is not None: self.noise, self.greedy = self.noise[rows], self.greedy[rows]
+        for rule in self.rules: rule.reorder(index)
 
     def least(self) -> int: # tokens that every row at work may still write
         return int((self.limits - self.at).masked_fill(self.ended, self.left).min())
@@ -281,7 +297,7 @@ class Pen:
         "Draw one token in each row and let the rules hear it."
         for rule in self.rules: scores = rule(scores)
         ids = self.pick(scores).masked_fill(self.ended, PAD)
-        self.out[:, self.at] = ids
+        self.written[:, self.at] = ids
         self.at += 1
         self.ended = self.ended | self.stops.gather(1, ids[:, None])[:, 0] | (self.limits <= self.at)
         for rule in self.rules: rule.update(ids)
@@ -396,9 +412,16 @@ def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tens
         right = self._take(job, pen, scores, guessed, guesser)
         if right is None: return pen.out
         cache.rewind(guessed.shape[1] - right)
-        ids = pen.out[:, pen.at - 1:pen.at]
-        guessed = guesser.guess(pen.ended, pen.least() - 1).to(ids.device) if guesser else guessed
-        scores = self._step(torch.cat([ids, guessed], 1), cache, bool(job.negatives))
+        if self.leaving and not job.negatives and bool(pen.ended[[0, -1]].any()): cache = _leave(pen, guesser, cache)
+        guessed = guesser.guess(pen.ended, pen.least() - 1).to(self.device) if guesser else guessed[:len(pen.last)]
+        scores = self._step(torch.cat([pen.last, guessed], 1), cache, bool(job.negatives))
+
+def _leave(pen:Pen, guesser:Guesser|None, cache:Cache) -> Cache:
+    "Go on without the rows that are done at either end."
+    rows = pen.at_work()
+    pen.keep(rows)
+    if guesser: guesser.echoes = guesser.echoes[rows]
+    return cache.rows(rows)
 
 @patch
 def _take(self:Engine, job:Job, pen:Pen, scores:Tensor, guessed:Tensor, guesser:Guesser|None) -> int|None: # how many guesses were right

@@ -79,6 +79,13 @@ class Cache:
         for kept in (self.k, self.v): kept[:, :, :, :self.used] = kept[:, rows, :, :self.used]
         self.real.copy_(self.real[rows]); self.now.copy_(self.now[rows])
 
+    def rows(self, part:slice) -> Cache:
+        "Some rows that stand together, in the same memory."
+        out, some = copy.copy(self), lambda x: x if x is None or len(x) == 1 else x[part]
+        out.k, out.v, out.real, out.now = self.k[:, part], self.v[:, part], self.real[part], self.now[part]
+        out.bins, out.keys, out.cross = some(self.bins), some(self.keys), [(some(k), some(v)) for k, v in self.cross]
+        return out
+
     def reset(self) -> Cache:
         "Forget everything but the memory."
         self.length, self.cross, self.bins, self.keys, self.padded = 0, [], None, None, False
