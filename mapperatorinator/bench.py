@@ -248,8 +248,8 @@ def rungs(
     except UserError as e: missing.append(str(e))
     for name, engine in engines(bundle, conf, guess=0, static=False):
         if name != "fp32": out[name] = rung("packed", engine, many)
-    out["one row"] = rung("cached", make(packed=True))
-    return out | {"guessing": rung("one row", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
+    out["packed alone"] = rung("cached", make(packed=True))
+    return out | {"guessing": rung("packed alone", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
 
 # %% ../nbs/71_bench.ipynb #124f3aa1
 def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, missing
@@ -288,7 +288,7 @@ def ladder_lines(report:dict) -> list[str]:
     return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
 # %% ../nbs/71_bench.ipynb #867cae11
-AHEAD = 5 # windows that the beats are ahead of the objects
+AHEAD = 2 # windows that the beats are ahead of the objects, as in `generate`
 
 def song(
     engine:Engine,

@@ -85,8 +85,8 @@ def test_ladder(capsys, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler"); monkeypatch.setattr("shutil.which", lambda name: None)
     report = printed(capsys, task="ladder", precisions=["bf16"])
     rungs = {r["rung"]: r for r in report["rungs"]}
-    assert list(rungs) == ["naive", "cached", "static", "batched", "packed", "bf16", "one row", "guessing"] and "C++ compiler" in report["missing"][0]
-    assert all(rungs[name]["same_tokens"] for name in ("naive", "cached", "static", "batched", "packed", "one row")) and rungs["batched"]["rows"] == 2
+    assert list(rungs) == ["naive", "cached", "static", "batched", "packed", "bf16", "packed alone", "guessing"] and "C++ compiler" in report["missing"][0]
+    assert all(rungs[name]["same_tokens"] for name in ("naive", "cached", "static", "batched", "packed", "packed alone")) and rungs["batched"]["rows"] == 2
     assert all(abs(r["times_naive"] * rungs["naive"]["tokens_per_s"] / r["tokens_per_s"] - 1) < 1e-6 for r in rungs.values())
 
 @pytest.fixture(scope="module")
