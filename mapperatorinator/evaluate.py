@@ -203,10 +203,10 @@ def octave_choice(case:Case, weight:float=1.) -> Choice:
     features = [passage.features(l) for l in lines]
     return Choice(list(features[0]), np.array([list(f.values()) for f in features]), np.array([bool(true(l)) for l in lines]), weight)
 
-def octave_choices(folder:str, planted:int=450) -> Iterator[Choice]: # a folder in the layout of the corpus; of each sort
+def octave_choices(folder:str, planted:int=600) -> Iterator[Choice]: # a folder in the layout of the corpus; of each sort
     "Everything that the scorer is fitted on."
     real = timing_cases(EvalConfig(dataset=folder, split="train", mode="all", songs=0))
-    yield from (octave_choice(c, 3.) for c in real if c.group.endswith("constant"))
+    yield from (octave_choice(c, 6.) for c in real if c.group.endswith("constant"))
     yield from (octave_choice(planted_case(i, 1, plain)) for plain in (False, True) for i in range(planted))
 
 def padded(choices:list[Choice]) -> tuple: # tensors (songs, lines, features), (songs, lines) 0 or -inf: a line, a true line
@@ -218,7 +218,7 @@ def padded(choices:list[Choice]) -> tuple: # tensors (songs, lines, features), (
     x = pad_sequence([torch.tensor(c.x, dtype=torch.float32) for c in choices], batch_first=True)
     return x, *(pad_sequence(m, batch_first=True, padding_value=-1e9) for m in (there, true))
 
-def fit_octave(choices:list[Choice], units:int=8, decay:float=.3, steps:int=300, seed:int=0) -> Scorer: # as in assets/octave.json
+def fit_octave(choices:list[Choice], units:int=16, decay:float=.3, steps:int=300, seed:int=0) -> Scorer: # as in assets/octave.json
     "Weights of the octave scorer by likelihood, with decay."
     import torch
     choices = [c for c in choices if c.right.any()]

@@ -17,7 +17,8 @@ from .synth import Style, compose_song
 
 # %% auto #0
 __all__ = ['SHAPES', 'FASTER', 'Strokes', 'PLAIN', 'tempo_plan', 'plan_song', 'ping', 'burst', 'thump', 'a_click', 'clicks',
-           'accents', 'back_beat', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant', 'planted_style']
+           'accents', 'back_beat', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant', 'fade_out',
+           'planted_style']
 
 # %% ../nbs/63_planted.ipynb #7f11e7b9
 SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of course, in turn
@@ -30,7 +31,7 @@ def tempo_plan(rng, shape:str, bpm:float, seconds:float) -> list[tuple[str, floa
         return [("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)] # one is the longest
     if shape == "ritardando": return [("chorus", bpm, .7 * seconds), *(("chorus", bpm * .97**k, 0.) for k in range(1, 9))]
     if shape == "silence": return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.), ("chorus", bpm, seconds / 2 - 5)]
-    return [("outro" if shape == "fade" else "chorus", bpm, seconds)]
+    return [("chorus", bpm, seconds)]
 
 def plan_song(rng, shape:str, bpm:float, meter:int, seconds:float=40.) -> list[Section]:
     "Sections of a planted song; another tempo starts on a whole millisecond."
@@ -147,18 +148,22 @@ def plant(number:int, seed:int=0, plain:bool=False) -> Planted:
     "The song of a number and a seed."
     rng = np.random.default_rng([seed, number] + [1] * plain)
     bpm, meter = float(np.round(60 * 5 ** rng.random())), int(rng.choice([4, 4, 4, 3, 7]))
-    if plain:
-        kind, shape = list(PLAIN)[number % len(PLAIN)], SHAPES[number // len(PLAIN) % len(SHAPES)]
-        sections = plan_song(rng, shape, bpm, meter)
-        return Planted(kind, shape, sections, lambda: render_plain(np.random.default_rng([seed, number]), kind, sections))
-    shape = SHAPES[number % len(SHAPES)]
+    kind = list(PLAIN)[number % len(PLAIN)] if plain else "composed"
+    shape = SHAPES[number // (len(PLAIN) if plain else 1) % len(SHAPES)]
     sections, style = plan_song(rng, shape, bpm, meter), planted_style(rng)
-    compose = lambda: compose_song(number + 1000 * seed, sections[-1].end_ms / 1000 + .5, sections=sections, style=style)
-    return Planted("composed", shape, sections, lambda: compose().samples)
+    def render():
+        if plain: x = render_plain(np.random.default_rng([seed, number]), kind, sections)
+        else: x = compose_song(number + 1000 * seed, sections[-1].end_ms / 1000 + .5, sections=sections, style=style).samples
+        return fade_out(x) if shape == "fade" else x
+    return Planted(kind, shape, sections, render)
+
+def fade_out(x:np.ndarray, seconds:float=15.) -> np.ndarray:
+    "The same, softer and softer at its end."
+    return (x * np.clip((len(x) - np.arange(len(x))) / (seconds * SR), 0, 1)).astype(np.float32)
 
 def planted_style(rng) -> Style:
     "A style whose drums tell the tempo: bass drum and snare in turn, or a bass drum on every beat."
     pick = lambda *names: str(rng.choice(names))
-    return Style(key=int(rng.integers(50, 66)), groove=pick("rock", "rock", "four", "four", "break"), busy=rng.uniform(.3, .9),
+    return Style(key=int(rng.integers(50, 66)), groove=pick("rock", "rock", "four", "four", "four"), busy=rng.uniform(.3, .9),
                  chords=pick("pad", "stab", "arp", "chug"), bass=pick("eighths", "roots", "kick", "off", "long"),
                  jitter=float(rng.choice([0, 2, 4])))
