@@ -34,10 +34,10 @@ from .train_refine import placement
 # %% auto #0
 __all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs', 'human_maps',
            'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases', 'librosa_beats',
-           'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'Choice', 'octave_choice',
-           'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body', 'chance_near', 'judge_map',
-           'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'eval_timing', 'eval_generate', 'eval_refine',
-           'evaluate']
+           'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'Choice', 'choice_of',
+           'case_choices', 'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body', 'chance_near',
+           'judge_map', 'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'eval_timing', 'eval_generate',
+           'eval_refine', 'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -191,9 +191,8 @@ class Choice(NamedTuple):
     right: np.ndarray   # (lines,) bool: true tempo and on the beat
     weight: float       # in the fit
 
-def octave_choice(case:Case, weight:float=1.) -> Choice:
-    "The lines of a song, and which of them are true where its tempo is heard best."
-    passage = Passage.steadiest(Ear.of(case.samples, 16000))
+def choice_of(passage:Passage, case:Case, weight:float) -> Choice:
+    "The lines of a passage, and which of them are true there."
     lines, beats = passage.lines(), (case.truth.beats + OSU_OFFSET_MS) / 1000
     beats = beats[(beats > passage.start) & (beats < passage.end)]
     bpm = 60 / np.median(np.diff(beats)) if len(beats) > 2 else np.nan
@@ -203,11 +202,22 @@ def octave_choice(case:Case, weight:float=1.) -> Choice:
     features = [passage.features(l) for l in lines]
     return Choice(list(features[0]), np.array([list(f.values()) for f in features]), np.array([bool(true(l)) for l in lines]), weight)
 
+def case_choices(case:Case, weight:float=1., parts:int=0, seed:int=0) -> Iterator[Choice]: # parts count as much as the whole, together
+    "A song where its tempo is heard best, and random parts of that, 8 to 25 s long."
+    whole, rng = Passage.steadiest(Ear.of(case.samples, 16000)), np.random.default_rng(seed)
+    yield choice_of(whole, case, weight)
+    for _ in range(parts):
+        length = rng.uniform(8, 25)
+        start = whole.start + rng.random() * max(whole.end - whole.start - length, 0)
+        yield choice_of(Passage.of(whole.ear, start, min(start + length, whole.end)), case, weight / parts)
+
 def octave_choices(folder:str, planted:int=600) -> Iterator[Choice]: # a folder in the layout of the corpus; of each sort
     "Everything that the scorer is fitted on."
     real = timing_cases(EvalConfig(dataset=folder, split="train", mode="all", songs=0))
-    yield from (octave_choice(c, 6.) for c in real if c.group.endswith("constant"))
-    yield from (octave_choice(planted_case(i, 1, plain)) for plain in (False, True) for i in range(planted))
+    for i, c in enumerate(real):
+        if c.group.endswith("constant"): yield from case_choices(c, 6., 3, i)
+    for plain in (False, True):
+        for i in range(planted): yield from case_choices(planted_case(i, 1, plain), 1., 1, i)
 
 def padded(choices:list[Choice]) -> tuple: # tensors (songs, lines, features), (songs, lines) 0 or -inf: a line, a true line
     "Choices of unlike length side by side."
