@@ -296,7 +296,7 @@ class TrainConfig(RunConfig):
 class EvalConfig:
     "One measurement on songs with human maps."
     task: str = "generate"               # generate (maps), timing (beat grids) or refine (places)
-    dataset: str = ""                    # folder with songs/<split>/<song>/ (and beats/) as in the corpus README; planted: composed songs (timing)
+    dataset: str = ""                    # folder with songs/<split>/<song>/ (and beats/) as in the corpus README; planted or plain: made songs (timing)
     split: str = "validation"            # split measured on
     mode: str = "standard"               # standard, taiko, catch, mania or all
     songs: int = 5                       # how many songs, spread evenly; 0: all

@@ -10,33 +10,34 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
 from .audio import OSU_OFFSET_MS, load_audio
-from .choreography import Section, red_lines
 from .config import EvalConfig, GenerateConfig, RefineConfig
 from .core import UserError, pick_device, say
 from .data import MODES, audio_file, read_maps, song_folders
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .model.dit import Denoiser, load_denoiser
+from .octave import FAR, Passage, Scorer, octave_scorer
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
 from .postprocess import clean
 from .refine import map_points, move_map, refine
-from .rhythm import Spectrum, octave_features, onset_bands, onset_strength, tempo_candidates
-from .synth import Style, compose_song
+from .planted import plant
+from .rhythm import Ear
 from .timing import find_timing
 from .train_refine import placement
 
 # %% auto #0
-__all__ = ['SHAPES', 'PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs',
-           'human_maps', 'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'tempo_plan', 'plan_song',
-           'planted_case', 'timing_cases', 'librosa_beats', 'essentia_beats', 'by_model', 'answerer', 'judge_timing',
-           'sum_timing', 'octave_choices', 'fit_octave', 'faults', 'body', 'chance_near', 'judge_map', 'sum_maps',
-           'crumbled', 'px_apart', 'refined', 'drafts', 'eval_timing', 'eval_generate', 'eval_refine', 'evaluate']
+__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs', 'human_maps',
+           'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases', 'librosa_beats',
+           'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'Choice', 'choice_of',
+           'case_choices', 'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body', 'chance_near',
+           'judge_map', 'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'eval_timing', 'eval_generate',
+           'eval_refine', 'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -114,40 +115,17 @@ def tapped_cases(conf:EvalConfig) -> list[Case]:
     return [tapped_case(f) for f in spread(folders, conf.songs)]
 
 # %% ../nbs/65_evaluate.ipynb #29a47d68
-SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of planted songs, in turn
-
-def tempo_plan(rng, shape:str, bpm:float, seconds:float) -> list[tuple[str, float, float]]: # name of a section, BPM, s
-    "The course of a planted song."
-    if shape == "changes":
-        tempos = [bpm, *(round(bpm * f) for f in rng.choice([.8, .85, .9, 1.1, 1.15, 1.2], rng.integers(1, 7)))]
-        return [("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)] # one is the longest
-    if shape == "ritardando": return [("chorus", bpm, .7 * seconds), *(("chorus", bpm * .97**k, 0.) for k in range(1, 9))]
-    if shape == "silence": return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.), ("chorus", bpm, seconds / 2 - 5)]
-    return [("outro" if shape == "fade" else "chorus", bpm, seconds)]
-
-def plan_song(rng, shape:str, bpm:float, meter:int, seconds:float=40.) -> list[Section]:
-    "Sections of a planted song; another tempo starts on a whole millisecond."
-    out, at, before = [], rng.uniform(200, 1500), None
-    for name, tempo, length in tempo_plan(rng, shape, bpm, seconds):
-        bars = max(round(length * tempo / 60 / meter), 1)
-        out.append(Section(name, at if tempo == before else round(at), tempo, meter, bars, 0. if name == "silence" else .8))
-        at, before = out[-1].end_ms, tempo
-    return out
-
-def planted_case(number:int, seed:int=0) -> Case:
+def planted_case(number:int, seed:int=0, plain:bool=False) -> Case:
     "One planted song."
-    rng, shape = np.random.default_rng([seed, number]), SHAPES[number % len(SHAPES)]
-    bpm, meter = float(np.round(60 * 5 ** rng.random())), int(rng.choice([4, 4, 4, 3, 7]))
-    sections = plan_song(rng, shape, bpm, meter)
-    style = Style(groove=str(rng.choice(["rock", "four"])), busy=.6, key=int(rng.integers(50, 66)))
-    compose = lambda: compose_song(number, sections[-1].end_ms / 1000 + .5, sections=sections, style=style)
-    start, end = (t - OSU_OFFSET_MS for t in (sections[0].start_ms, sections[-1].end_ms))
-    return Case(f"{shape} {bpm:g} BPM {meter}/4", f"planted {shape}", BeatGrid.of(Timing(red_lines(sections)), start, end - 1),
-                made=lambda: compose().samples)
+    song = plant(number, seed, plain)
+    start, end = song.span
+    group = f"plain {song.kind}" if plain else f"planted {song.shape}"
+    return Case(song.name, group, BeatGrid.of(song.timing, start, end - 1), made=song.render)
 
 def timing_cases(conf:EvalConfig) -> list[Case]:
     "All that is to be judged: planted songs, or what the folder holds."
-    if conf.dataset == "planted": return [planted_case(i, conf.seed) for i in range(conf.songs or 60)]
+    if conf.dataset in ("planted", "plain"):
+        return [planted_case(i, conf.seed, conf.dataset == "plain") for i in range(conf.songs or 60)]
     return [*map(map_case, judged_songs(conf)), *tapped_cases(conf)]
 
 # %% ../nbs/65_evaluate.ipynb #e9a009a8
@@ -206,27 +184,71 @@ def sum_timing(judged:list[tuple[dict, Score]]) -> dict:
             "s_per_minute": round(float(np.median([r["s_per_minute"] for r in rows])), 2)}
 
 # %% ../nbs/65_evaluate.ipynb #3490df01
-def octave_choices(cases:list[Case]) -> Iterator[tuple[np.ndarray, int]]: # (candidates, 13) features, which candidate is true
-    "What the ear has to choose from, for songs of one tempo."
-    for case in cases:
-        if not case.group.endswith("constant"): continue
-        spectrum = Spectrum(onset_strength(onset_bands(case.samples, 16000)))
-        bpm, _ = tempo_candidates(spectrum)
-        true = np.flatnonzero(np.abs(bpm / case.truth.bpm - 1) < .002)
-        if len(true): yield np.array([octave_features(spectrum, b) for b in bpm]), int(true[0])
+class Choice(NamedTuple):
+    "What the ear has to choose from in one song."
+    features: list[str]
+    x: np.ndarray       # (lines, features)
+    right: np.ndarray   # (lines,) bool: true tempo and on the beat
+    weight: float       # in the fit
 
-def fit_octave(choices:list[tuple[np.ndarray, int]], penalty:float=6.) -> np.ndarray: # (13,) as in `rhythm.OCTAVE_WEIGHTS`
-    "Weights of the octave model by penalised likelihood."
-    from scipy.optimize import minimize
-    deviation = np.concatenate([x for x, _ in choices]).std(0) + 1e-9
-    def loss(w):
-        total, gradient = penalty * w @ w, 2 * penalty * w
-        for x, true in choices:
-            x = x / deviation
-            score = x @ w - np.logaddexp.reduce(x @ w)
-            total, gradient = total - score[true], gradient + x.T @ np.exp(score) - x[true]
-        return total, gradient
-    return np.round(minimize(loss, np.zeros(len(deviation)), jac=True).x / deviation, 2)
+def choice_of(passage:Passage, case:Case, weight:float) -> Choice:
+    "The lines of a passage, and which of them are true there."
+    lines, beats = passage.lines(), (case.truth.beats + OSU_OFFSET_MS) / 1000
+    beats = beats[(beats > passage.start) & (beats < passage.end)]
+    bpm = 60 / np.median(np.diff(beats)) if len(beats) > 2 else np.nan
+    def true(line):
+        off = (beats - line.offset) / line.period
+        return abs(line.bpm / bpm - 1) < .004 and np.median(np.abs(off - np.round(off))) < .15
+    features = [passage.features(l) for l in lines]
+    return Choice(list(features[0]), np.array([list(f.values()) for f in features]), np.array([bool(true(l)) for l in lines]), weight)
+
+def case_choices(case:Case, weight:float=1., parts:int=0, seed:int=0) -> Iterator[Choice]: # parts count as much as the whole, together
+    "A song where its tempo is heard best, and random parts of that, 8 to 25 s long."
+    whole, rng = Passage.steadiest(Ear.of(case.samples, 16000)), np.random.default_rng(seed)
+    yield choice_of(whole, case, weight)
+    for _ in range(parts):
+        length = rng.uniform(8, 25)
+        start = whole.start + rng.random() * max(whole.end - whole.start - length, 0)
+        yield choice_of(Passage.of(whole.ear, start, min(start + length, whole.end)), case, weight / parts)
+
+def octave_choices(folder:str, planted:int=600) -> Iterator[Choice]: # a folder in the layout of the corpus; of each sort
+    "Everything that the scorer is fitted on."
+    real = timing_cases(EvalConfig(dataset=folder, split="train", mode="all", songs=0))
+    for i, c in enumerate(real):
+        if c.group.endswith("constant"): yield from case_choices(c, 6., 3, i)
+    for plain in (False, True):
+        for i in range(planted): yield from case_choices(planted_case(i, 1, plain), 1., 1, i)
+
+def padded(choices:list[Choice]) -> tuple: # tensors (songs, lines, features), (songs, lines) 0 or -inf: a line, a true line
+    "Choices of unlike length side by side."
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+    there, true = ([torch.tensor(np.where(m, 0., -1e9), dtype=torch.float32) for m in masks]
+                   for masks in ([np.ones(len(c.right)) for c in choices], [c.right for c in choices]))
+    x = pad_sequence([torch.tensor(c.x, dtype=torch.float32) for c in choices], batch_first=True)
+    return x, *(pad_sequence(m, batch_first=True, padding_value=-1e9) for m in (there, true))
+
+def fit_octave(choices:list[Choice], units:int=16, decay:float=.3, steps:int=300, seed:int=0) -> Scorer: # as in assets/octave.json
+    "Weights of the octave scorer by likelihood, with decay."
+    import torch
+    choices = [c for c in choices if c.right.any()]
+    every, weight = np.concatenate([c.x for c in choices]), torch.tensor([c.weight for c in choices])
+    center, scale, (x, there, true) = every.mean(0), every.std(0) + 1e-3, padded(choices)
+    torch.manual_seed(seed)
+    net = torch.nn.Sequential(torch.nn.Linear(every.shape[1], units), torch.nn.Tanh(), torch.nn.Linear(units, 1, bias=False))
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, .02, steps)
+    x = ((x - torch.tensor(center)) / torch.tensor(scale)).clamp(-FAR, FAR).float()
+    for _ in range(steps):
+        likely = torch.logsumexp(torch.log_softmax(net(x)[..., 0] + there, 1) + true, 1)
+        loss = -(weight * likely).sum() / weight.sum()
+        optimizer.zero_grad(); loss.backward(); optimizer.step(); schedule.step()
+    hidden, bias, out = (p.detach().double().numpy() for p in net.parameters())
+    return Scorer(choices[0].features, center, scale, hidden.T, bias, out[0])
+
+def share_chosen(scorer:Scorer, choices:list[Choice]) -> float:
+    "Share of songs whose true line has the highest score."
+    return float(np.mean([c.right[scorer(c.x).argmax()] for c in choices]))
 
 # %% ../nbs/65_evaluate.ipynb #56405ca2
 def faults(b:Beatmap) -> list[str]: # empty when all is well

@@ -13,10 +13,9 @@ from .audio import OSU_OFFSET_MS
 from .core import UserError
 
 # %% auto #0
-__all__ = ['FPS', 'BANDS', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'OCTAVE_RATES', 'OCTAVE_WEIGHTS', 'SNAPS',
-           'HARMONY_FPS', 'onset_bands', 'onset_strength', 'Spectrum', 'octave_features', 'tempo_candidates', 'Line',
-           'Phasors', 'evidence', 'on_the_beat', 'refine', 'harmony', 'change_at', 'find_bars', 'Ear', 'agreement',
-           'led', 'main_line']
+__all__ = ['FPS', 'BANDS', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'SNAPS', 'HARMONY_FPS', 'onset_bands', 'levelled',
+           'centred', 'onset_strength', 'Spectrum', 'strongest', 'Line', 'Phasors', 'evidence', 'on_the_beat', 'refine',
+           'harmony', 'sound_between', 'tonal_distance', 'change_at', 'find_bars', 'Ear', 'agreement']
 
 # %% ../nbs/36_rhythm.ipynb #41c9a75f
 FPS = 200                          # onset frames per second
@@ -65,17 +64,24 @@ def _smooth(x:np.ndarray, seconds:float) -> np.ndarray:
     a, b = np.maximum(i - n, 0), np.minimum(i + n + 1, len(x))
     return (c[b] - c[a]) / (b - a)
 
+def levelled(bands:np.ndarray) -> np.ndarray: # (frames, 6) both
+    "Bands weighed alike, loud and quiet passages too."
+    e = bands / (bands.std(0) + 1e-9)
+    return e / np.sqrt(_smooth((e**2).mean(1), 8) + .05)[:, None]
+
+def centred(x:np.ndarray) -> np.ndarray: # (frames,) mean 0, deviation 1
+    "A curve without its far peaks and without the mean of the surrounding second."
+    x = np.minimum(x, 6 * x.std())
+    x = x - _smooth(x, 1)
+    return x / (x.std() + 1e-9)
+
 def onset_strength(
     bands:np.ndarray, # (frames, 6)
 ) -> np.ndarray:      # (frames,) mean 0, deviation 1
-    "One curve of onsets: bands weighed alike, loud and quiet passages too."
-    e = bands / (bands.std(0) + 1e-9)
-    e = e / np.sqrt(_smooth((e**2).mean(1), 8) + .05)[:, None]
-    o = e.mean(1)
+    "One curve of onsets."
+    o = levelled(bands).mean(1)
     if not o.std() > 1e-6: raise UserError("No onsets can be heard in this audio; give bpm and offset yourself.")
-    o = np.minimum(o, 6 * o.std())
-    o = o - _smooth(o, 1)
-    return o / o.std()
+    return centred(o)
 
 # %% ../nbs/36_rhythm.ipynb #936ca875
 BPM_RANGE = (40., 330.)
@@ -93,22 +99,12 @@ class Spectrum:
         return sum(w * np.minimum(self(h * bpm / 60), 12) for h, w in zip(HARMONICS, WEIGHTS))
 
 # %% ../nbs/36_rhythm.ipynb #92f78986
-RATIOS = (1, 2, 1/2, 3, 1/3, 3/2, 2/3, 4, 1/4, 4/3, 3/4)
-OCTAVE_RATES = np.array([1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3, 4, 6, 8])
-# fitted by `evaluate.fit_octave` (room 65)
-OCTAVE_WEIGHTS = np.array([-.06, -1.7, .16, -.33, -.03, -.38, .31, -.16, .74, -.06, .38, .74, .22])
+RATIOS = (1, 2, 1/2, 3, 1/3, 3/2, 2/3, 4, 1/4, 4/3, 3/4) # of tempos that explain the same onsets
 
-def octave_features(spectrum:Spectrum, bpm:float) -> np.ndarray: # (13,)
-    "Tempo relative to 150, squared too, and the log magnitude at multiples of the beat rate."
-    x, near = np.log2(bpm / 150), np.array([-.004, -.002, 0, .002, .004])
-    return np.array([x, x * x, *(np.log(.5 + spectrum(r * bpm / 60 + near).max()) for r in OCTAVE_RATES)])
-
-def tempo_candidates(spectrum:Spectrum) -> tuple[np.ndarray, np.ndarray]: # BPM, score
-    "The best tempo of the comb and its relatives, each with its score as the beat."
+def strongest(spectrum:Spectrum) -> float: # BPM
+    "The best tempo of the comb."
     grid = np.arange(*BPM_RANGE, .02)
-    top = grid[spectrum.comb(grid).argmax()]
-    bpm = np.array([top * r for r in RATIOS if 55 <= top * r <= 380])
-    return bpm, np.array([octave_features(spectrum, b) for b in bpm]) @ OCTAVE_WEIGHTS
+    return float(grid[spectrum.comb(grid).argmax()])
 
 # %% ../nbs/36_rhythm.ipynb #14fbe816
 _TURNS = np.exp(2j * np.pi * HARMONICS * (np.arange(480) / 480)[:, None]) # (phases, harmonics)
@@ -121,6 +117,10 @@ class Line(NamedTuple):
     def bpm(self) -> float: return 60 / self.period
     def from_(self, time:float) -> float: # first beat at or after a time, s
         return self.offset + np.ceil((time - self.offset) / self.period - 1e-6) * self.period
+    def later(self, beats:float) -> Line: return Line(self.offset + beats * self.period, self.period)
+    def nearest(self, other:Line, time:float) -> Line: # this line or the one half a beat later, whichever is nearer to another there
+        beats = (self.from_(time) - other.from_(time)) / self.period
+        return self.later(.5 * (abs(beats - round(beats)) > .25))
 
 @dataclass
 class Phasors:
@@ -195,20 +195,25 @@ def harmony(samples:np.ndarray, sample_rate:int) -> np.ndarray: # (frames, 17), 
 # %% ../nbs/36_rhythm.ipynb #b3cc8b2b
 def _standard(z:np.ndarray) -> np.ndarray: return np.minimum((z - z.mean()) / (z.std() + 1e-9), 3)
 
+def sound_between(sound:np.ndarray, start:np.ndarray, end:np.ndarray) -> np.ndarray: # (n,) s -> (n, 17)
+    "The mean sound of stretches of time."
+    sums = np.concatenate([np.zeros((1, sound.shape[1])), np.cumsum(sound, 0, dtype=np.float64)])
+    i, j = (np.clip(np.rint(v * HARMONY_FPS).astype(int), 0, len(sound)) for v in (start, end))
+    i = np.minimum(i, len(sound) - 1); j = np.maximum(j, i + 1)
+    return (sums[j] - sums[i]) / (j - i)[:, None]
+
+def tonal_distance(before:np.ndarray, after:np.ndarray) -> np.ndarray: # (n, 17) -> (n,)
+    "0 for the same chord, 1 for one that shares nothing with it."
+    a, b = (v[:, :12] - v[:, :12].mean(1, keepdims=True) for v in (before, after))
+    return 1 - (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-9)
+
 def change_at(sound:np.ndarray, beats:np.ndarray) -> np.ndarray: # (beats,)
     "How much harmony and timbre change at each beat, in standard deviations."
-    sums = np.concatenate([np.zeros((1, sound.shape[1])), np.cumsum(sound, 0, dtype=np.float64)])
-    period = np.median(np.diff(beats))
-    def mean(a, b):
-        i, j = (np.clip(np.rint(v * HARMONY_FPS).astype(int), 0, len(sound)) for v in (a, b))
-        i = np.minimum(i, len(sound) - 1); j = np.maximum(j, i + 1)
-        return (sums[j] - sums[i]) / (j - i)[:, None]
-    out = np.zeros(len(beats))
+    period, out = np.median(np.diff(beats)), np.zeros(len(beats))
     for w, weight in ((1, 1), (2, 1), (4, 1), (16, .3)):
-        before, after = mean(np.maximum(beats - w * period, 0), beats), mean(beats, beats + w * period)
-        a, b = (v[:, :12] - v[:, :12].mean(1, keepdims=True) for v in (before, after))
-        cosine = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-9)
-        out += weight * (_standard(1 - cosine) + _standard(np.abs(before[:, 12:] - after[:, 12:]).mean(1)))
+        before, after = sound_between(sound, np.maximum(beats - w * period, 0), beats), sound_between(sound, beats, beats + w * period)
+        timbre = np.abs(before[:, 12:] - after[:, 12:]).mean(1)
+        out += weight * (_standard(tonal_distance(before, after)) + _standard(timbre))
     return out / (out.std() + 1e-9)
 
 # %% ../nbs/36_rhythm.ipynb #2517f213
@@ -236,6 +241,7 @@ class Ear:
     strength:np.ndarray                   # (frames,) onset strength at 200 frames per second
     guide:np.ndarray                      # (frames,) the same, with the network's onsets added: for following, not for measuring
     sound:np.ndarray                      # (frames, 17) harmony at 20 frames per second
+    bands:np.ndarray                      # (frames, 6) growth of each band, at 200 frames per second
     beats:Optional[np.ndarray] = None     # (frames,) beat probability at 200 frames per second
     downbeats:Optional[np.ndarray] = None # (frames,) downbeat probability
 
@@ -244,11 +250,12 @@ class Ear:
 
     @classmethod
     def of(cls, samples:np.ndarray, sample_rate:int, onsets=None, beats=None, downbeats=None, hop_ms:float=16.) -> Ear:
-        o = onset_strength(onset_bands(samples, sample_rate))
+        bands = onset_bands(samples, sample_rate)
+        o = onset_strength(bands)
         onsets, beats, downbeats = (_retime(v, hop_ms, len(o)) for v in (onsets, beats, downbeats))
         seen = onsets is not None and onsets.std() > 1e-3
         guide = (o + .5 * (onsets - _smooth(onsets, 1)) / onsets.std()) / 1.1 if seen else o
-        return cls(o, guide, harmony(samples, sample_rate), beats, downbeats)
+        return cls(o, guide, harmony(samples, sample_rate), bands, beats, downbeats)
 
 def _retime(p, hop_ms:float, n:int) -> Optional[np.ndarray]: # probabilities in osu! time -> (n,) on the sound's clock
     if p is None: return None
@@ -265,21 +272,3 @@ def agreement(p:np.ndarray, line:Line, seconds:float, within:float=.03) -> float
     peak, chance = max(float(np.quantile(p[at].max(1), .9)), 1e-3), min(at.size / len(p), .9)
     precision, recall = np.minimum(p[at].max(1) / peak, 1).mean(), (min(p[at].sum() / p.sum(), 1) - chance) / (1 - chance)
     return float(2 * precision * recall / (precision + recall)) if recall > 0 else 0.
-
-def led(ear:Ear, line:Line, margin:float=.1) -> tuple[float, Line]: # agreement, line
-    "The line shifted by quarters of a beat where the network clearly hears it there."
-    tries = [Line(line.offset + s * line.period, line.period) for s in (0, .5, .25, .75)]
-    fit = [agreement(ear.beats, l, ear.seconds) - margin * (i > 0) for i, l in enumerate(tries)]
-    best = int(np.argmax(fit))
-    return fit[best] + margin * (best > 0), tries[best]
-
-def main_line(ear:Ear) -> tuple[Line, float]: # and how sure the octave is
-    "The one line that explains a song best, by ear and, when there is one, by the network's beats."
-    bpm, score = tempo_candidates(Spectrum(ear.strength))
-    lines = {b: refine(ear.strength, b) for b in (bpm if ear.beats is not None else bpm[[score.argmax()]])}
-    if ear.beats is not None:
-        both = {b: led(ear, l) for b, l in lines.items()}
-        score = score + 12 * np.array([both[b][0] for b in bpm])
-        lines = {b: l for b, (_, l) in both.items()}
-    share = np.exp(score - score.max())
-    return lines[bpm[score.argmax()]], float(1 / share.sum())

@@ -16,9 +16,10 @@ from .beats import Beats, distances, fit_beats, red_line, straight_pieces
 from .core import UserError
 from .engine import tell
 from .events import EventStream
+from .octave import choose_phase, main_line
 from .osu.beatmap import Beatmap, TimingPoint
 from .osu.timing import Timing
-from .rhythm import FPS, Ear, Line, Phasors, change_at, evidence, find_bars, main_line, on_the_beat, refine
+from .rhythm import FPS, Ear, Line, Phasors, change_at, evidence, find_bars, refine
 from .votes import agree, count_votes, vote_peaks
 
 # %% auto #0
@@ -31,7 +32,7 @@ __all__ = ['Listener', 'PROVIDERS', 'track_beats', 'Piece', 'same_grid', 'merge_
 def track_beats(
     o:np.ndarray,        # (frames,) onset strength
     period:float,        # s, about
-    low:float=.82, high:float=1.22, # allowed intervals as shares of it
+    low:float=.7, high:float=1.45, # allowed intervals as shares of it
     stiff:float=600.,    # cost of a changing interval
     jump:float=15.,      # cost of any interval after any other
 ) -> np.ndarray:         # s
@@ -82,10 +83,10 @@ def merge_pieces(
 ) -> list[Piece]:
     "Give up changes of line that do not explain enough onsets."
     score = lambda line, a, b: evidence(o, line, a, b)
-    out = []
-    for p in pieces:
-        keep = score(p.line, p.start, p.end) - rate * (p.end - p.start) / whole.period > score(whole, p.start, p.end)
-        out.append(Piece(p.start, p.end, p.line if keep else whole))
+    def own(p): # whether a piece needs a line of its own
+        if all(same_grid(p.line, whole, t) for t in (p.start, p.end)): return False
+        return score(p.line, p.start, p.end) - rate * (p.end - p.start) / whole.period > score(whole, p.start, p.end)
+    out = [Piece(p.start, p.end, p.line if own(p) else whole) for p in pieces]
     def loss(i):
         l, r = out[i], out[i + 1]
         if l.line == r.line or same_grid(l.line, r.line, r.start):
@@ -101,10 +102,10 @@ def merge_pieces(
     return out
 
 # %% ../nbs/53_timing.ipynb #44d0409d
-def find_pieces(o:np.ndarray, whole:Line, guide:Optional[np.ndarray]=None) -> list[Piece]:
-    "Constant stretches of a song whose main tempo is known; beats are followed along `guide`, lines measured on `o`."
-    beats = track_beats(o if guide is None else guide, whole.period)
-    if len(beats) < 8: return [Piece(0, len(o) / FPS, whole)]
+def find_pieces(ear:Ear, whole:Line) -> list[Piece]:
+    "Constant stretches of a song whose main tempo is known; beats are followed along the guide, lines measured on the onsets."
+    o, beats = ear.strength, track_beats(ear.guide, whole.period)
+    if len(beats) < 8: return [Piece(0, ear.seconds, whole)]
     index, pieces = np.arange(len(beats)), []
     for i, j in straight_pieces(beats, index):
         line = whole if not pieces else pieces[-1].line
@@ -115,7 +116,10 @@ def find_pieces(o:np.ndarray, whole:Line, guide:Optional[np.ndarray]=None) -> li
             if length > 4: line = refine(o, 60 / period, near, beats[i] - period / 2, beats[j - 1] + period / 2)
         end = beats[j] if j < len(beats) else beats[-1] + line.period
         pieces.append(Piece(beats[i] - line.period / 4, end - line.period / 4, line))
-    return merge_pieces(o, pieces, whole)
+    merged = merge_pieces(o, pieces, whole)
+    for p in merged:
+        if p.line != whole and p.end - p.start > 4: p.line = choose_phase(ear, p.line, p.start, p.end)
+    return merged
 
 # %% ../nbs/53_timing.ipynb #ef81d61a
 def place_seams(o:np.ndarray, pieces:list[Piece], reach:int=6, bar:float=4.) -> list[Piece]:
@@ -171,13 +175,13 @@ def confidence(ear:Ear, pieces:list[Piece], share:float) -> float:
 def grid_of(ear:Ear) -> Estimate:
     "Tempo, phase, changes and bars from what was heard."
     whole, share = main_line(ear)
-    pieces = place_seams(ear.strength, find_pieces(ear.strength, whole, ear.guide))
+    pieces = place_seams(ear.strength, find_pieces(ear, whole))
     return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, share), ear.seconds * 1000)
 
 def grid_at(ear:Ear, bpm:float) -> Estimate:
     "Phase and bars for a tempo that is known."
     phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
-    line = on_the_beat(ear.strength, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
+    line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
     pieces = [Piece(0, ear.seconds, line)]
     return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, 1.), ear.seconds * 1000)
 
