@@ -4,7 +4,8 @@
 
 # %% ../nbs/61_metrics.ipynb #f0a9a043
 from __future__ import annotations
-from typing import NamedTuple
+from collections import Counter
+from typing import NamedTuple, Sequence
 import numpy as np
 
 from .beats import count_beats, fit_line
@@ -12,8 +13,8 @@ from .osu.timing import Timing
 from .rhythm import RATIOS
 
 # %% auto #0
-__all__ = ['count_matches', 'Rhythm', 'rhythm', 'share_near', 'peaks', 'best_f1', 'main_bpm', 'BeatGrid', 'Score', 'from_nearest',
-           'score_grid', 'score_timing']
+__all__ = ['count_matches', 'Rhythm', 'rhythm', 'share_near', 'peaks', 'best_f1', 'Stretch', 'stretches', 'BeatGrid', 'Score',
+           'from_nearest', 'score_grid', 'score_timing']
 
 # %% ../nbs/61_metrics.ipynb #5a619f42
 def count_matches(
@@ -69,17 +70,22 @@ def best_f1(
     return max(float(np.mean(at(h) or [0])) for h in thresholds)
 
 # %% ../nbs/61_metrics.ipynb #a38d7bd7
-def main_bpm(t:Timing, start:float, end:float) -> float: # ms
-    "The tempo in force longest between two times."
-    length, ends = {}, [p.time for p in t.red[1:]] + [end]
-    for i, (p, stop) in enumerate(zip(t.red, ends)):
-        key = round(p.beat_length, 2)
-        length[key] = length.get(key, 0) + max(min(stop, end) - (max(p.time, start) if i else start), 0)
-    return 60000 / max(length, key=length.get)
+class Stretch(NamedTuple):
+    "Where a tempo holds."
+    start: float # ms
+    end: float   # ms
+    bpm: float
+
+    def shared(self, other:Stretch) -> float: return max(min(self.end, other.end) - max(self.start, other.start), 0) # ms
+
+def stretches(t:Timing, start:float, end:float) -> list[Stretch]: # ms
+    "The tempos between two times; the first red line also holds before itself."
+    begins = [start, *(p.time for p in t.red[1:])]
+    return [Stretch(max(a, start), min(b, end), 60000 / p.beat_length) for p, a, b in zip(t.red, begins, [*begins[1:], end])]
 
 class BeatGrid(NamedTuple):
     "Beats of a song, whoever found them; times in ms on osu!'s clock."
-    bpm: float
+    tempos: list[Stretch]
     beats: np.ndarray     # (n,) sorted
     downbeats: np.ndarray # (m,) sorted; empty when unknown
 
@@ -87,16 +93,26 @@ class BeatGrid(NamedTuple):
     def of(cls, timing:Timing, start:float, end:float) -> BeatGrid: # between two times; lines outside 10 to 1000 BPM are no tempo
         real = Timing([p for p in timing.red if 60 <= p.beat_length <= 6000] or timing.red)
         ticks = real.beats(start - 1, end + 1)
-        return cls(main_bpm(real, start, end), *(np.array([b.time for b in ticks if b.downbeat >= bar]) for bar in (False, True)))
+        return cls(stretches(real, start, end), *(np.array([b.time for b in ticks if b.downbeat >= bar]) for bar in (False, True)))
 
     @classmethod
     def tapped(cls, beats:np.ndarray, downbeats=()) -> BeatGrid: # two beats at least
         index, keep = count_beats(beats / 1000)
-        return cls(fit_line(index[keep], beats[keep] / 1000).bpm, np.asarray(beats, float), np.asarray(downbeats, float))
+        straight = Stretch(-np.inf, np.inf, fit_line(index[keep], beats[keep] / 1000).bpm)
+        return cls([straight], np.asarray(beats, float), np.asarray(downbeats, float))
 
     def between(self, start:float, end:float) -> BeatGrid:
         inside = lambda t: t[(t >= start) & (t <= end)]
-        return BeatGrid(self.bpm, inside(self.beats), inside(self.downbeats))
+        return BeatGrid(self.tempos, inside(self.beats), inside(self.downbeats))
+
+    def tempo(self, where:Sequence[Stretch]) -> float: # BPM
+        "The tempo that holds longest in some stretches."
+        ms = Counter()
+        for t in self.tempos: ms[round(60000 / t.bpm, 2)] += sum(map(t.shared, where))
+        return 60000 / max(ms, key=ms.get)
+
+    @property
+    def bpm(self) -> float: return self.tempo(self.tempos) # the tempo in force longest
 
 # %% ../nbs/61_metrics.ipynb #17e9dc89
 class Score(NamedTuple):
@@ -121,7 +137,8 @@ def from_nearest(a:np.ndarray, b:np.ndarray) -> np.ndarray: # b sorted
 
 def score_grid(found:BeatGrid, true:BeatGrid) -> Score:
     "Tempo, beats and downbeats."
-    ratio = found.bpm / true.bpm
+    main = true.bpm
+    ratio = found.tempo([t for t in true.tempos if abs(t.bpm / main - 1) < .002]) / main
     near = lambda r: bool(abs(ratio / r - 1) < .002)
     bars = from_nearest(found.downbeats, true.downbeats)
     return Score(near(1), any(map(near, RATIOS)), ratio, from_nearest(found.beats, true.beats),

@@ -1,7 +1,7 @@
 "Rhythm figures against mir_eval."
 import numpy as np, pytest
 from hypothesis import given, strategies as st
-from mapperatorinator.metrics import BeatGrid, from_nearest, rhythm, score_grid, score_timing
+from mapperatorinator.metrics import BeatGrid, Stretch, from_nearest, rhythm, score_grid, score_timing
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
 
@@ -29,5 +29,5 @@ def test_nearest_is_nearest(found, truth):
 def test_taps_have_a_tempo():
     rng = np.random.default_rng(0)
     taps = BeatGrid.tapped(1000 + np.arange(80) * 60000 / 173 + rng.normal(0, 6, 80))
-    assert score_grid(taps, BeatGrid(173., 1000 + np.arange(80) * 60000 / 173, np.zeros(0))).right
+    assert score_grid(taps, BeatGrid([Stretch(0, 60000, 173.)], 1000 + np.arange(80) * 60000 / 173, np.zeros(0))).right
     assert len(taps.between(2000, 3000).beats) == 3
