@@ -152,7 +152,8 @@ def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, r
     if reference is not None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap): provider = "reference"
     if provider in ("model", "super") or heard.frames is None: hints["listen"] = self.listener(c)
     if heard.frames is not None and c.start_time is None and c.end_time is None:
-        hints |= dict(zip(("onsets", "beats", "downbeats"), heard.frames.T), hop_ms=1000 * self.language.hop_length / heard.rate)
+        onsets, _, downbeats = heard.frames.T # its beats decide the octave no better than the ear does
+        hints |= dict(onsets=onsets, downbeats=downbeats, hop_ms=1000 * self.language.hop_length / heard.rate)
     if provider == "reference": hints["beatmap"] = reference
     found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, meter=c.meter, progress=progress, **hints)
     tell(progress, "timing", 1, 1)
