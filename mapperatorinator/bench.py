@@ -24,7 +24,7 @@ from .engine import Engine, Job, Progress, pad_left, side_by_side
 from .events import ContextType
 from .generate import contexts_of
 from .model.hub import Bundle, load_bundle, new_bundle
-from .model.layers import Int8Linear, PackedLinear, has_int8
+from .model.layers import Int8Linear, PackedLinear
 from .model.mapper import Encoded
 from .osu.beatmap import Beatmap
 from .pipeline import Song2Map

@@ -88,10 +88,12 @@ def in_numbers(
 ) -> Mapper:
     "The model in other numbers, its weights packed; the given one stays as it is."
     kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
-    if packed and model.device.type == "cpu" and has_packing():
-        kinds |= {model.head: "fp32"} if written == "bf16" else {} # the last word is exact
-        change = lambda m: with_linears(with_linears(m, LINEARS[kinds[m]], EXACT), PackedLinear)
-    else: change = lambda m: m if kinds[m] == "fp32" else copy.deepcopy(m).to(torch.bfloat16)
+    packed = packed and model.device.type == "cpu" and has_packing()
+    if packed and written == "bf16": kinds[model.head] = "fp32" # the last word is exact
+    def change(m):
+        if packed: return with_linears(with_linears(m, LINEARS[kinds[m]], EXACT), PackedLinear)
+        if kinds[m] == "int8": return with_linears(m, Int8Linear, EXACT)
+        return copy.deepcopy(m).to(torch.bfloat16) if kinds[m] == "bf16" else m
     return exchange(model, lambda m: change(m) if m in kinds else None)
 
 # %% ../nbs/51_engine.ipynb #c4f4bfc5

@@ -219,6 +219,7 @@ def octave_choices(folder:str, planted:int=600) -> Iterator[Choice]: # a folder 
     for plain in (False, True):
         for i in range(planted): yield from case_choices(planted_case(i, 1, plain), 1., 1, i)
 
+# %% ../nbs/65_evaluate.ipynb #2daa1411
 def padded(choices:list[Choice]) -> tuple: # tensors (songs, lines, features), (songs, lines) 0 or -inf: a line, a true line
     "Choices of unlike length side by side."
     import torch

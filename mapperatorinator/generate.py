@@ -373,17 +373,17 @@ def batches(self:Run) -> list[list[Place]]:
 
 # %% ../nbs/52_generate.ipynb #fa057b75
 @patch
-def behind(self:Run) -> int: # batches
+def behind(self:Run) -> float: # batches
     "How far a context stays behind the one before, so that it hears all of it; to the end of the song where they cannot mix."
     alone = self.parallel or self.sampling.reference or self.sampling.guidance != 1
     stride = self.engine.language.window_ms - self.lookback_ms - self.lookahead_ms
-    most = len(self.batches())
-    return most if alone else min(1 + math.ceil(self.lookahead_ms / stride), most)
+    return math.inf if alone else 1 + math.ceil(self.lookahead_ms / stride)
 
 @patch
 def steps(self:Run) -> Iterator[list[tuple[int, list[Place]]]]: # contexts, and the places of each
     "What is written together, one step after another."
-    batches, behind = self.batches(), self.behind()
+    batches = self.batches()
+    behind = min(self.behind(), len(batches))
     for i in range(len(batches) + behind * (len(self.grammars) - 1)):
         yield [(k, batches[at]) for n, k in enumerate(self.grammars) if 0 <= (at := i - n * behind) < len(batches)]
 

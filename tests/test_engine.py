@@ -12,7 +12,7 @@ from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.engine import Cancelled, Echo, Engine, Job, draw, numbers, pad_left, side_by_side
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.model.hub import Bundle, load_bundle, new_bundle
-from mapperatorinator.model.layers import has_int8
+from mapperatorinator.model.layers import Int8Linear, has_int8
 from mapperatorinator.prompt import Context, Metadata, build
 from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, lines_of
 from mapperatorinator.tokenizer import SOS
@@ -176,6 +176,12 @@ def test_packed_rows_keep_apart(precision):
     heard, prompt = engine.encode(cut(samples, plan(len(samples), bundle.language)[:6])), told(bundle, samples)
     job = lambda rows: Job([prompt] * len(rows), heard.rows(rows), [Temperature(.9), TopP(.9)], (2,), generators(*rows), 40)
     assert engine.generate(job([0, 1, 2, 3]))[1] == engine.generate(job([1]))[0]
+
+def test_eight_bits_unpacked():
+    "Weights that are not packed still have the numbers that were asked for."
+    if not has_int8(): pytest.skip("no fast 8-bit integers here")
+    decoder = Engine(load_bundle("embedded"), "cpu", "int8", packed=False).model.decoder
+    assert isinstance(decoder.layers[0].ff.up, Int8Linear) and {p.dtype for p in decoder.parameters()} == {torch.float32}
 
 def test_precisions(engine):
     bundle = load_twin(engine)

@@ -225,19 +225,19 @@ def has_packing() -> bool:
 
 class PackedLinear(nn.Module):
     "A linear layer whose weights lie as oneDNN reads them, for inference on a CPU."
-    def __init__(self, linear:nn.Linear,
-        dtype=torch.float32, # of the weights; bfloat16 halves them, and what comes in and goes out stays as it is
-    ):
+    dtype = torch.float32 # of the weights
+
+    def __init__(self, linear:nn.Linear):
         super().__init__()
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype), None)
-        self.bias, self.dtype = None if linear.bias is None else linear.bias.detach().to(dtype), dtype
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(self.dtype), None)
+        self.bias = None if linear.bias is None else linear.bias.detach().to(self.dtype)
 
     def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
         return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, "none", [], "").to(x.dtype)
 
 class HalfLinear(PackedLinear):
-    "The same with weights of 16 bits."
-    def __init__(self, linear:nn.Linear): super().__init__(linear, torch.bfloat16)
+    "The same with weights of 16 bits; what comes in and goes out stays as it is."
+    dtype = torch.bfloat16
 
 # %% ../../nbs/40_model.layers.ipynb #f3d42664
 def has_int8() -> bool:
