@@ -16,7 +16,7 @@ from fastcore.basics import patch
 
 from .core import UserError, pick_device
 from .model.hub import Bundle
-from .model.layers import Cache, HalfLinear, Int8Linear, PackedLinear, StaticCache, exchange, has_int8, has_packing, with_linears
+from .model.layers import Cache, Int8Linear, PackedLinear, StaticCache, exchange, half_linear, has_int8, has_packing, with_linears
 from .model.mapper import Conditioning, Encoded, Mapper, Ruler
 from .rules import NEVER, Guidance, Rule
 from .events import EventType
@@ -77,7 +77,7 @@ def numbers(
     if precision not in known: raise UserError(f"precision={precision} is unknown; give auto, fp32, bf16 or int8.")
     return known[precision]
 
-LINEARS = {"fp32": PackedLinear, "bf16": HalfLinear, "int8": Int8Linear}
+LINEARS = {"fp32": PackedLinear, "bf16": half_linear, "int8": Int8Linear}
 EXACT = (Ruler,) # it is small, and a time must be right
 
 def in_numbers(

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 # %% auto #0
 __all__ = ['make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend', 'SelfAttention',
            'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_packing', 'PackedLinear',
-           'HalfLinear', 'has_int8', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
+           'HalfLinear', 'WidenedLinear', 'half_linear', 'has_int8', 'Int8Linear', 'exchange', 'with_linears',
+           'sinusoids']
 
 # %% ../../nbs/40_model.layers.ipynb #17f025cd
 def make_norm(kind:str, width:int) -> nn.Module: # kind: rms or layer
@@ -216,11 +217,16 @@ class DecoderLayer(nn.Module):
 
 # %% ../../nbs/40_model.layers.ipynb #3c3300c1
 @lru_cache
-def has_packing() -> bool:
+def has_packing(
+    dtype:torch.dtype=torch.float32, # of the weights; bfloat16 asks more of the CPU
+) -> bool:
     "Whether linear layers can be packed here, through oneDNN: tried once."
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")): return False
-    x = torch.arange(16.)[None]
-    try: return torch.equal(torch.ops.mkldnn._linear_pointwise(x, torch.ops.mkldnn._reorder_linear_weight(torch.eye(16), None), None, "none", [], ""), x)
+    if not torch.backends.mkldnn.is_available(): return False
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"): return False
+    x = torch.arange(16, dtype=dtype)[None]
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(torch.eye(16, dtype=dtype), None)
+        return torch.equal(torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""), x)
     except RuntimeError: return False
 
 class PackedLinear(nn.Module):
@@ -238,6 +244,20 @@ class PackedLinear(nn.Module):
 class HalfLinear(PackedLinear):
     "The same with weights of 16 bits; what comes in and goes out stays as it is."
     dtype = torch.bfloat16
+
+class WidenedLinear(nn.Module):
+    "Weights of 16 bits that are widened whenever they are read: for a CPU that cannot multiply them as they are."
+    def __init__(self, linear:nn.Linear):
+        super().__init__()
+        self.weight = linear.weight.detach().to(torch.bfloat16)
+        self.bias = linear.bias
+
+    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
+        return F.linear(x, self.weight.to(x.dtype), self.bias)
+
+def half_linear(linear:nn.Linear) -> nn.Module:
+    "A layer with weights of 16 bits, as this CPU can read them."
+    return HalfLinear(linear) if has_packing(torch.bfloat16) else WidenedLinear(linear)
 
 # %% ../../nbs/40_model.layers.ipynb #f3d42664
 def has_int8() -> bool:
@@ -276,7 +296,7 @@ def exchange(
 
 def with_linears(
     module:nn.Module,
-    kind,             # nn.Linear -> its replacement: `PackedLinear`, `HalfLinear`, `Int8Linear`
+    kind,             # nn.Linear -> its replacement: `PackedLinear`, `half_linear`, `Int8Linear`
     keep:tuple=(),    # kinds of modules that stay as they are
 ) -> nn.Module:
     "The same module with other linear layers."
