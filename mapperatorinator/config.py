@@ -312,12 +312,17 @@ class EvalConfig:
 @dataclass(frozen=True)
 class CheckConfig:
     "Where `osu.check` begins to complain: of 100 maps made by people, about two get a warning."
-    field_margin: float = 32.0          # px by which the path of a slider may leave the playfield
+    screen_margin: float = 1.0          # px by which an object may leave a 4:3 screen
+    path_margin: float = 20.0           # px by which the body of a slider may
     overlap: float = 2.0                # ms by which an object may begin before the last one is over
     snap_tolerance: float = 2.0         # ms a note may lie beside a tick
-    off_grid: float = 0.15              # share of notes on no tick of 1/1 to 1/16 beat
+    kiai_tolerance: float = 10.0        # ms kiai may begin beside a tick
+    off_grid: float = 0.15              # share of notes on no tick
+    rare_snap: int = 3                  # notes on one of the divisors from 1/5 on that may be slips
     short_slider: float = 20.0          # ms a slide should last
     long_object: float = 120_000.0      # ms an object may last
+    nodes: float = 10.0                 # anchors of a slider per square root of its px
+    wild_jump: float = 4.0              # times as far as the jumps before
     stack: int = 16                     # objects in a row in one place
     one_place: float = 0.7              # share of objects in one place
     copied_bars: int = 5                # equal bars in a row
@@ -326,6 +331,9 @@ class CheckConfig:
     coverage: float = 0.5               # share of the song between the first and the last object
     crowd: int = 60                     # objects within a second
     silence: float = -50.0              # dB below the loud parts of the song
+    sound_floor: float = -70.0          # dB below them: what stays under it is the end of the song
+    silent_volume: int = 5              # percent: notes that nobody hears
+    quiet_volume: int = 20              # percent: notes that are hard to hear
     stars: float = 0.15                 # share by which the star rating may miss the request; a half star always may
 
 # %% ../nbs/01_config.ipynb #025b964d
