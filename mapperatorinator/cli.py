@@ -9,14 +9,14 @@ from dataclasses import asdict
 from typing import Any, Callable
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
+from .config import BenchConfig, CheckConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
 from .config import compose, is_list, preset_names, settings_table
 from .core import UserError, duration, say
 
 # %% auto #0
-__all__ = ['BAR', 'LABELS', 'COMMANDS', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars', 'report_table',
-           'run_generate', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run',
-           'unknown', 'main']
+__all__ = ['BAR', 'LABELS', 'COMMANDS', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'split_words', 'Bars',
+           'report_table', 'run_generate', 'run_check', 'run_train', 'run_train_refine', 'run_bench', 'run_eval',
+           'dump', 'overview', 'run', 'unknown', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -55,20 +55,30 @@ def settings_help(
 # %% ../nbs/72_cli.ipynb #ee7b9c9f
 class Command:
     "A sub-command: what it is for, its settings, and what it does with them."
-    def __init__(self, about:str, config:type, run:Callable[[Any], int|None], example:str):
+    def __init__(self, about:str, config:type, run:Callable[[Any], int|None], example:str, words:str=""):
         self.about, self.config, self.run, self.example = about, config, run, example
+        self.words = words # the setting that bare words belong to
 
     def help(self, name:str, width:int=100) -> str:
         presets = preset_names(self.config.__name__.removesuffix("Config").lower())
         call = f"mapperatorinator {name}"
         return "\n".join([f"{call}: {self.about}", "",
-            f"Usage: {call} [preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
+            f"Usage: {call} {self.words.upper() + '… ' if self.words else ''}[preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
             "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
 
 def config_of(command:Command, args:list[str]): # the command's dataclass
     "Settings from `preset=NAME` and `key=value` words. Raises `UserError`."
     presets = [a.partition("=")[2] for a in args if a.startswith("preset=")]
-    return compose(command.config, [a for a in args if not a.startswith("preset=")], preset=presets[-1] if presets else None)
+    settings, bare = split_words(command, [a for a in args if not a.startswith("preset=")])
+    values = {command.words: bare} if bare else {}
+    return compose(command.config, settings, preset=presets[-1] if presets else None, **values)
+
+def split_words(command:Command, args:list[str]) -> tuple[list[str], list[str]]: # key=value words, bare words
+    "Where a command takes bare words, `--json` is short for `json=true`, and what exists as a file is one even with a = in its name."
+    if not command.words: return args, []
+    args = [a.removeprefix("--") + "=true" * ("=" not in a) if a.startswith("--") else a for a in args]
+    bare = [a for a in args if "=" not in a or os.path.exists(a)]
+    return [a for a in args if a not in bare], [a.replace("${", r"\${") for a in bare]
 
 # %% ../nbs/72_cli.ipynb #39b496ff
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
@@ -121,6 +131,16 @@ def run_generate(config:GenerateConfig) -> None:
     for map in [*getattr(result, "others", []), result]:
         say(report_table({**map.report, "path": map.path, "png": getattr(map, "png", None)}))
 
+def run_check(config:CheckConfig) -> int: # 0 clean, 1 a problem was found, 2 something could not be read
+    "Say what is wrong with maps and sets, line by line or as one JSON document."
+    from mapperatorinator.verify import as_json, as_text, exit_code, verify
+    results = []
+    for result in verify(config):
+        results.append(result)
+        if not config.json: say(as_text(result, config))
+    if config.json: say(as_json(results, config))
+    return exit_code(results)
+
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
     from mapperatorinator.train import train
@@ -145,6 +165,7 @@ def run_eval(config:EvalConfig) -> None:
 COMMANDS = {
     "generate": Command("a song in, an osu! beatmap out", GenerateConfig, run_generate,
                         "audio_path=song.mp3 difficulty=5.5 seed=7"),
+    "check": Command("say what is wrong with maps, archives and folders of maps", CheckConfig, run_check, "Songs/mine.osz --json", words="paths"),
     "train": Command("train a model on songs and their maps", TrainConfig, run_train, "data=corpus run=runs/mine steps=10000"),
     "train_refine": Command("train a denoiser of positions on human maps", TrainRefineConfig, run_train_refine, "data=corpus run=runs/refine"),
     "eval": Command("measure maps, timing or places on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5"),
@@ -167,7 +188,7 @@ def overview() -> str:
 # %% ../nbs/72_cli.ipynb #4bdd1dee
 def run(
     args:list[str], # words after `mapperatorinator`
-) -> None:
+) -> int|None: # exit code
     "Do what the words say. Raises `UserError`."
     name, *rest = args or ["--help"]
     if name in ("--help", "-h", "help"): return say(overview())
@@ -177,7 +198,7 @@ def run(
     if name not in COMMANDS: raise UserError(unknown(name))
     command = COMMANDS[name]
     if {"--help", "-h"} & set(rest): return say(command.help(name, min(120, _columns())))
-    command.run(config_of(command, rest))
+    return command.run(config_of(command, rest))
 
 def unknown(name:str) -> str:
     "The sentence for a command that does not exist."
@@ -192,12 +213,12 @@ def _columns() -> int:
 
 # %% ../nbs/72_cli.ipynb #5dd8ad44
 def main(args:list[str]|None=None) -> int: # exit code
-    "The entry point of `mapperatorinator`: 0 done, 2 the user's turn, 130 interrupted."
+    "The entry point of `mapperatorinator`: 0 done, 1 a check found a problem, 2 the user's turn, 130 interrupted."
     for stream in (sys.stdout, sys.stderr): # a Windows console or pipe may not know every letter of a title
         if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
-    try: run(sys.argv[1:] if args is None else args); sys.stdout.flush()
+    try: code = run(sys.argv[1:] if args is None else args); sys.stdout.flush()
     except UserError as e: sys.stderr.write(f"mapperatorinator: {e}\n"); return 2
     except KeyboardInterrupt: sys.stderr.write("\nmapperatorinator: interrupted; no half-written file is left.\n"); return 130
     except BrokenPipeError: # the reader has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()); return 141
-    return 0
+    return code or 0

@@ -311,7 +311,16 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class CheckConfig:
-    "Where `osu.check` begins to complain: of 100 maps made by people, about two get a warning."
+    "What `check` looks at and says, and where complaints begin: of 100 maps made by people, two get a problem or a warning."
+    # What to check
+    paths: list[str] = field(default_factory=list) # maps, archives, folders; words without key= are paths
+    listen: bool = True                 # hear the song, for silence and the end of its sound
+    # What to say and do
+    show: str = "note"                  # the least grave that is shown: problem, warning or note
+    most: int = 5                       # findings of one kind that are shown
+    json: bool = False                  # one JSON document instead of lines
+    fix: bool = False                   # mend what is safe, with an undo copy beside the file
+    # Where complaints begin
     screen_margin: float = 1.0          # px by which an object may leave a 4:3 screen
     path_margin: float = 20.0           # px by which the body of a slider may
     overlap: float = 2.0                # ms by which an object may begin before the last one is over

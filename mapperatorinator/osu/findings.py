@@ -113,7 +113,7 @@ KINDS |= {
     "no_audio": ("problem", "the song is missing"), "audio_format": ("warning", "a song the game may not play"),
     "bit_rate": ("note", "a bit rate too high or too low"), "missing_file": ("warning", "a file that is not there"),
     "unused_file": ("note", "files that nothing uses"), "empty_file": ("problem", "a file of 0 bytes"),
-    "broken_file": ("warning", "a file that cannot be read"),
+    "broken_file": ("warning", "a file that cannot be read"), "not_heard": ("note", "a song that could not be heard"),
     "long_name": ("warning", "a file name too long to unpack"), "file_name": ("note", "a file name the game would change"),
     "background_size": ("note", "a background too large or too small"), "sprite_size": ("note", "a picture too large to load"),
     "video_size": ("note", "a video too large"), "video_codec": ("note", "a video not in H.264"), "video_sound": ("note", "a video with sound"),
