@@ -323,6 +323,7 @@ class CheckConfig:
     # Where complaints begin
     screen_margin: float = 1.0          # px by which an object may leave a 4:3 screen
     path_margin: float = 20.0           # px by which the body of a slider may
+    field_margin: float = 8.0           # px by which an object may lie outside the playfield
     overlap: float = 2.0                # ms by which an object may begin before the last one is over
     snap_tolerance: float = 2.0         # ms a note may lie beside a tick
     kiai_tolerance: float = 10.0        # ms kiai may begin beside a tick
@@ -341,7 +342,7 @@ class CheckConfig:
     crowd: int = 60                     # objects within a second
     silence: float = -50.0              # dB below the loud parts of the song
     sound_floor: float = -70.0          # dB below them: what stays under it is the end of the song
-    silent_volume: int = 5              # percent: notes that nobody hears
+    silent_volume: int = 5              # percent: below it nobody hears a note
     quiet_volume: int = 20              # percent: notes that are hard to hear
     stars: float = 0.15                 # share by which the star rating may miss the request; a half star always may
 

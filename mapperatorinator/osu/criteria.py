@@ -245,9 +245,8 @@ def check_spinners(facts:Facts) -> Iterator[Finding]:
     for i, o in enumerate(facts.objects):
         if not isinstance(o, Spinner): continue
         lasts = facts.ends[i] - facts.times[i]
-        if 0 < lasts < perhaps:
-            sure = "cannot" if lasts < surely else "may not"
-            yield facts.found("short_spinner", f"{facts.name(i)} lasts {lasts:.0f} ms; even Auto {sure} reach 1000 bonus.", i)
+        if 0 < lasts < surely: yield facts.found("short_spinner", f"{facts.name(i)} lasts {lasts:.0f} ms; even Auto cannot reach 1000 bonus.", i)
+        elif 0 < lasts < perhaps: yield facts.found("quick_spinner", f"{facts.name(i)} lasts {lasts:.0f} ms; Auto may not reach 1000 bonus.", i)
         least = RECOVERY.get(facts.level)
         if least and i + 1 < len(facts.objects):
             gap = (facts.times[i + 1] - facts.ends[i]) / beats[i]

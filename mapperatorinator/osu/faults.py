@@ -18,7 +18,7 @@ from .findings import (CLAMP, Facts, Finding, beat_lengths, beats_at, clock, div
                                            volumes_at)
 
 # %% auto #0
-__all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT', 'RARE',
+__all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT', 'SOME', 'RARE',
            'FAULTS', 'check_tempo', 'check_double_lines', 'check_idle_lines', 'check_line_values', 'check_before_line',
            'check_kiai', 'check_objects', 'preempt', 'stack_heights', 'check_screen', 'check_field', 'check_durations',
            'check_paths', 'loudness', 'sound_end', 'check_song', 'check_sound', 'runs', 'check_gaps', 'check_coverage',
@@ -193,7 +193,7 @@ def check_field(facts:Facts) -> Iterator[Finding]:
     if facts.mode == 1: return
     for i, o in enumerate(facts.objects):
         far = max(-o.x, o.x - 512, *(() if facts.mode else (-o.y, o.y - 384)))
-        if far > 0 and not isinstance(o, Spinner):
+        if far > facts.config.field_margin and not isinstance(o, Spinner):
             yield facts.found("outside", f"{facts.name(i)} lies {far:.0f} px outside the playfield.", i)
 
 # %% ../../nbs/17_osu.faults.ipynb #d96efa23
@@ -332,6 +332,8 @@ def check_chords(facts:Facts) -> Iterator[Finding]:
             yield facts.found("chord", f"{len(chord)} notes at {clock(time)} are too many for {facts.keys} keys.", *chord)
 
 # %% ../../nbs/17_osu.faults.ipynb #e1aad5b4
+SOME = 4 # a few may be meant
+
 def _which_end(facts:Facts, i:int, part:int) -> str: # in a sentence
     return f"The {'end' if part == 2 else 'reverse'} of the {facts.name(i)[4:]}"
 
@@ -343,12 +345,15 @@ def check_snaps(facts:Facts) -> Iterator[Finding]:
     for run in runs(heads):
         more = f" and {len(run) - 1} after it" if len(run) > 1 else ""
         yield facts.found("unsnapped", f"{facts.name(run[0])}{more} lies {off[run[0]]:.0f} ms beside a tick.", *run)
-    for k in np.flatnonzero(wrong & (edges.part > 0)).tolist():
+    late = np.flatnonzero(wrong & (edges.part > 0) & ~heads[edges.of]).tolist()
+    for k in late:
         i = int(edges.of[k])
-        text = f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at {clock(edges.time[k])}."
-        if not heads[i]: yield facts.found("unsnapped_end", text, i)
-    if len(heads) and heads.mean() > facts.config.off_grid:
+        yield facts.found("unsnapped_end", f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at {clock(edges.time[k])}.", i)
+    most, ends = facts.config.off_grid, (edges.part > 0).sum()
+    if len(heads) and heads.mean() > most:
         yield facts.found("off_grid", f"{heads.mean():.0%} of the objects lie on no tick; the grid is not that of the song.")
+    elif len(late) >= SOME and len(late) > most * ends:
+        yield facts.found("ends_off_grid", f"{len(late)} of {ends} ends and reverses lie on no tick.", time=float(edges.time[late[0]]))
 
 # %% ../../nbs/17_osu.faults.ipynb #d1047440
 def check_next_grid(facts:Facts) -> Iterator[Finding]:
@@ -388,11 +393,14 @@ def check_volume(facts:Facts) -> Iterator[Finding]:
     volume = np.where((own > 0) & (edges.part == 0), own, volume)
     active = np.array([not isinstance(o, Spinner) for o in facts.objects], bool)
     heads = volume[edges.part == 0]
-    for run in runs(active & (heads <= config.silent_volume)):
-        n = f"{len(run)} notes from" if len(run) > 1 else "The note at"
-        yield facts.found("silent_note", f"{n} {clock(facts.times[run[0]])}{' on' * (len(run) > 1)} cannot be heard, at {heads[run].min()} % volume.", *run)
-    quiet = np.flatnonzero(active & (heads > config.silent_volume) & (heads <= config.quiet_volume)).tolist()
-    if quiet: yield facts.found("quiet_note", f"{len(quiet)} notes have a volume of {config.quiet_volume} % or less.", *quiet)
+    silent = active & (heads < config.silent_volume) & (facts.mode != 3)
+    for run in runs(silent):
+        if len(run) < SOME: continue
+        yield facts.found("silent_note", f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard, at {heads[run].min()} % volume.", *run)
+    quiet = np.flatnonzero(active & (heads <= config.quiet_volume)).tolist()
+    if quiet:
+        text = f"{len(quiet)} note{'s have' if len(quiet) > 1 else ' has'} a volume of {config.quiet_volume} % or less, down to {heads[quiet].min()} %."
+        yield facts.found("quiet_note", text, *quiet)
     ends = np.flatnonzero((edges.part > 0) & (volume <= config.silent_volume)).tolist()
     if ends: yield facts.found("quiet_end", f"{len(ends)} reverses and ends have no sound.", *edges.of[ends].tolist())
 

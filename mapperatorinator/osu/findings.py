@@ -52,7 +52,7 @@ KINDS = { # kind -> (severity, what it is about)
     "break_note": ("problem", "an object in a break"), "break_edge": ("note", "a break the editor would not make"),
     "silent_note": ("problem", "notes that nobody hears"), "quiet_note": ("note", "notes that are hard to hear"),
     "quiet_end": ("note", "reverses and ends without sound"),
-    "unsnapped": ("note", "objects on no tick"), "unsnapped_end": ("note", "ends and reverses on no tick"),
+    "unsnapped": ("note", "objects on no tick"), "unsnapped_end": ("note", "ends and reverses on no tick"), "ends_off_grid": ("warning", "ends beside the grid"),
     "off_grid": ("warning", "a map beside its grid"), "next_red_line": ("note", "an object on the old grid, just before a new one"),
     "rare_snap": ("note", "a divisor used a few times only"),
     "stack": ("warning", "many objects in one place"), "one_place": ("problem", "nearly everything in one place"),
@@ -75,7 +75,7 @@ KINDS |= {
     "no_hitsounds": ("note", "no hitsounds at all"), "few_hitsounds": ("note", "a long stretch without hitsounds"),
     "story_sound": ("note", "hitsounds of the storyboard"),
     # osu.criteria: standard
-    "short_spinner": ("warning", "a spinner that Auto cannot fill"), "spinner_recovery": ("note", "an object soon after a spinner"),
+    "short_spinner": ("problem", "a spinner that Auto cannot fill"), "quick_spinner": ("note", "a spinner that Auto may not fill"), "spinner_recovery": ("note", "an object soon after a spinner"),
     "brief_slider": ("note", "a slider too quick for the level"), "many_reverses": ("note", "more reverses than the level reads"),
     "only_sliders": ("note", "a long row of sliders"), "many_circles": ("note", "a long row of quick circles"),
     "close_overlap": ("note", "objects that cover each other"), "perfect_stack": ("note", "objects exactly on top of each other"),
