@@ -14,9 +14,8 @@ import numpy as np
 
 from ..config import CheckConfig
 from ..core import UserError
-from .beatmap import Beatmap, Circle, HitObject, Hold, Slider, Spinner
+from .beatmap import Beatmap, Circle, HitObject, Slider, Spinner, combo_numbers, kind as look
 from .difficulty import star_rating
-from .show import PALETTE, canvas, combo_numbers, kind as look, show_timeline
 from .timing import Timing
 
 # %% auto #0
@@ -330,7 +329,7 @@ def stars_of(beatmap:Beatmap) -> Optional[float]:
     except UserError: return None
 
 # %% ../../nbs/15_osu.findings.ipynb #54015348
-COLOURS = {"problem": PALETTE["downbeat"], "warning": PALETTE["kiai"], "note": PALETTE["faint"]}
+COLOURS = {"problem": "#ff3b52", "warning": "#ffa040", "note": "#9a9ab4"} # as a downbeat, kiai and faint text in the palette
 
 @dataclass(frozen=True)
 class Report:
@@ -370,6 +369,7 @@ def _table(report:Report, most:int=20) -> str: # for a notebook, the gravest fir
 # %% ../../nbs/15_osu.findings.ipynb #9db7ca2c
 def show_findings(beatmap:Beatmap, report:Report, start:Optional[float]=None, end:Optional[float]=None): # ms -> Figure
     "The timeline of a map, with a line and a name where something was found."
+    from mapperatorinator.osu.show import canvas, show_timeline # which takes a second to load
     ax = canvas(10, 2.6).add_subplot()
     figure = show_timeline(beatmap, start, end, ax=ax)
     left, right = ax.get_xlim()
