@@ -4,9 +4,11 @@
 
 # %% ../nbs/58_verify.ipynb #2b1fc0e6
 from __future__ import annotations
-import io, json, math, re, unicodedata, warnings, zipfile
+import io, itertools, json, math, re, tempfile, unicodedata, warnings, zipfile
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Optional
 
@@ -15,20 +17,22 @@ import numpy as np
 from .audio import load_audio
 from .config import CheckConfig
 from .core import UserError, write_atomic
-from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, read_osz
-from .osu.check import check_set, video_of
+from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, plain, read_osz, safe_member
+from .osu.check import check_set, name_of, quoted, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
-from .osu.findings import CLAMP, SEVERITIES, Facts, Finding, Report, of_set
+from .osu.findings import CLAMP, LENIENCY, SEVERITIES, Facts, Finding, Report, of_set, several
 from .postprocess import lead_in, preview_point, size_hitsounds
 
 # %% auto #0
-__all__ = ['PICTURES', 'SOUNDS', 'VIDEOS', 'MOST_FILES', 'MOST_BYTES', 'WHERE', 'HITSOUND', 'SKIN', 'PICTURE_SIZES',
-           'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE', 'SHORTEST', 'BLANK', 'MOST_SOUNDS', 'MOST_SECONDS',
+__all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEXT', 'WHERE', 'HITSOUND', 'SKIN', 'SONGS',
+           'LEAST_KBPS', 'LONGEST_NAME', 'SMALLEST', 'LARGEST', 'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE',
+           'SHORTEST', 'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'BANKS', 'ADDITIONS',
            'SKIN_SETS', 'ELEMENT_SIZES', 'FILES', 'RATE', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset',
-           'read_set', 'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'check_missing',
-           'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks', 'check_skin',
-           'hear_song', 'check_mapset', 'mend', 'undo_copy', 'mend_set', 'find_sets', 'Verified', 'verify_one',
-           'verify', 'exit_code', 'as_text', 'as_json']
+           'read_set', 'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed',
+           'check_missing', 'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files',
+           'check_banks', 'elements_of', 'check_skin', 'check_element_sizes', 'hear_song', 'copy_on_disk',
+           'check_mapset', 'mend', 'undo_copy', 'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify',
+           'exit_code', 'as_text', 'as_json']
 
 # %% ../nbs/58_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -42,32 +46,37 @@ class Media:
     kbps: float = 0.         # kilobits a second
     sound: bool = False      # of a video: whether it has a sound track
 
+BROKEN = Media("broken")
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 SOUNDS = (".wav", ".ogg", ".mp3")
-VIDEOS = (".mp4", ".avi", ".flv", ".mpg", ".wmv", ".m4v", ".mov", ".webm", ".mkv")
 
 def _look(file:BinaryIO) -> Media: # a picture
     from PIL import Image
+    refusals = OSError, ValueError, SyntaxError, TypeError, OverflowError, Image.DecompressionBombError
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore") # a picture that is too large is what we are looking for
             width, height = Image.open(file).size
-        return Media("picture", width=width, height=height)
-    except (OSError, ValueError, SyntaxError, TypeError, OverflowError, Image.DecompressionBombError): return Media("broken")
+    except refusals: return BROKEN
+    return Media("picture", width=width, height=height)
+
+def _described(box, size:int) -> Media: # an opened container and its bytes
+    pictures = [s for s in box.streams.video if not s.disposition & s.disposition.attached_pic] # a cover is no video
+    streams = [*pictures, *box.streams.audio]
+    if not streams: return BROKEN
+    context = streams[0].codec_context
+    seconds = max(box.duration or 0, 0) / 1e6
+    kbps = size * 8 / seconds / 1000 if seconds else 0.
+    media = Media("sound", codec=context.name, seconds=seconds, kbps=kbps)
+    if not pictures: return media
+    return replace(media, kind="video", width=context.width, height=context.height, sound=bool(box.streams.audio))
 
 def _open(file:BinaryIO, size:int) -> Media: # a sound or video
     import av
+    refusals = av.error.FFmpegError, OSError, ValueError, IndexError, AttributeError, TypeError, OverflowError
     try:
-        with av.open(file) as box:
-            pictures = [s for s in box.streams.video if not s.disposition & s.disposition.attached_pic]
-            stream = next(iter([*pictures, *box.streams.audio]), None)
-            if stream is None: return Media("broken")
-            seconds = box.duration / 1e6 if box.duration and box.duration > 0 else 0.
-            context = stream.codec_context
-            kbps = size * 8 / seconds / 1000 if seconds else 0.
-            if not pictures: return Media("sound", codec=context.name, seconds=seconds, kbps=kbps)
-            return Media("video", width=context.width, height=context.height, codec=context.name, seconds=seconds, kbps=kbps, sound=bool(box.streams.audio))
-    except (av.error.FFmpegError, OSError, ValueError, IndexError, AttributeError, TypeError, OverflowError): return Media("broken")
+        with av.open(file) as box: return _described(box, size)
+    except refusals: return BROKEN
 
 def look_at(name:str, size:int, file:BinaryIO) -> Media:
     "What a file is, by its name and first bytes."
@@ -76,11 +85,16 @@ def look_at(name:str, size:int, file:BinaryIO) -> Media:
 # %% ../nbs/58_verify.ipynb #ba2f7d19
 MOST_FILES = 5000
 MOST_BYTES = 200_000_000 # of a hitsound, song or picture that is opened
+MOST_TEXT = 2**26        # bytes of a map or storyboard
 
 class File(NamedTuple):
     "A file beside the maps."
     size: int                     # bytes
     open: Callable[[], BinaryIO]
+
+def _key(name:str) -> str: # equal for names that the game takes for one
+    parts = name.replace("\\", "/").lower().split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
 
 @dataclass
 class Mapset:
@@ -92,53 +106,49 @@ class Mapset:
     storyboard: list = field(default_factory=list) # event lines of the .osb
     alone: bool = False                            # one difficulty was asked for, not its set
 
-    def find(self, name:str) -> Optional[str]: # as the game finds it, in any case
-        return self._keys.get(_key(name))
-    @property
-    def _keys(self) -> dict: return {_key(name): name for name in self.files}
+    @cached_property
+    def keys(self) -> dict: return {_key(name): name for name in self.files} # what the game calls a file -> its name
+    def find(self, name:str) -> Optional[str]: return self.keys.get(_key(name)) # as the game finds it, in any case
 
     def media(self, name:str) -> Media:
         "What a file is."
         file = self.files[name]
-        if not 0 < file.size <= MOST_BYTES: return Media("broken")
+        if not 0 < file.size <= MOST_BYTES: return BROKEN
         with file.open() as opened: return look_at(name, file.size, opened)
 
-def _key(name:str) -> str: return "/".join(part for part in name.replace("\\", "/").lower().split("/") if part not in ("", "."))
+# %% ../nbs/58_verify.ipynb #045e7701
+def _on_disk(path:Path) -> File: return File(path.stat().st_size, lambda: path.open("rb"))
+def _in_memory(data:bytes) -> File: return File(len(data), lambda: io.BytesIO(data))
 
-def _from_disk(path:Path) -> File: return File(path.stat().st_size, lambda: path.open("rb"))
+def _in_folder(path:Path) -> dict[str, File]: # folders below it included
+    found = itertools.islice((p for p in path.rglob("*") if p.is_file()), MOST_FILES)
+    return {p.relative_to(path).as_posix(): _on_disk(p) for p in sorted(found)}
+
+def _in_archive(path:Path) -> tuple[dict[str, File], dict[str, str]]: # files, and reasons for those that were refused
+    archive = read_osz(path)
+    maps = {name: b.to_bytes() for name, b in archive.beatmaps.items()}
+    return {name: _in_memory(data) for name, data in {**archive.files, **maps}.items()}, dict(archive.refused)
 
 def _read_osu(name:str, file:File, into:Mapset):
     "One difficulty, or the reason why it is none; an empty file is found by its size."
-    into.files[name] = file
     if not file.size: return
     try:
-        with file.open() as opened: into.beatmaps[name] = Beatmap.parse(opened.read(2**26 + 1))
+        with file.open() as opened: into.beatmaps[name] = Beatmap.parse(opened.read(MOST_TEXT + 1))
     except (BeatmapError, OSError) as e: into.refused[name] = str(e)
 
 def _read_storyboard(file:File) -> list[str]:
-    with file.open() as opened: return opened.read(2**26).decode("utf-8", "replace").splitlines()
-
-def _members(path:Path) -> Iterator[tuple[str, File]]: # of a folder, those below it included
-    for i, p in enumerate(sorted(path.rglob("*"))):
-        if i >= MOST_FILES: return
-        if p.is_file(): yield p.relative_to(path).as_posix(), _from_disk(p)
-
-def _packed(path:Path) -> tuple[dict, dict]: # files of an archive, and reasons for those that were refused
-    archive = read_osz(path)
-    maps = {name: b.to_bytes() for name, b in archive.beatmaps.items()}
-    return {name: File(len(data), lambda data=data: io.BytesIO(data)) for name, data in {**archive.files, **maps}.items()}, dict(archive.refused)
+    with file.open() as opened: return opened.read(MOST_TEXT).decode("utf-8", "replace").splitlines()
 
 def read_set(path:Path) -> Mapset:
     "A folder, an .osz or a single .osu. Raises `UserError` where it is none of these."
     out = Mapset(path)
-    if path.is_dir(): members = dict(_members(path))
-    elif path.suffix.lower() == ".osz": members, out.refused = _packed(path)
-    elif path.is_file(): members, out.alone = {path.name: _from_disk(path)}, True
-    else: raise UserError(f"There is no file or folder '{path}'; give a .osu, an .osz or a folder with maps.")
-    for name, file in members.items():
+    if path.is_dir(): out.files = _in_folder(path)
+    elif path.suffix.lower() == ".osz": out.files, out.refused = _in_archive(path)
+    elif path.is_file(): out.files, out.alone = {path.name: _on_disk(path)}, True
+    else: raise UserError(f"There is no file or folder {quoted(str(path), 200)}; give a .osu, an .osz or a folder with maps.")
+    for name, file in out.files.items():
         if out.alone or name.lower().endswith(".osu"): _read_osu(name, file, out)
-        else: out.files[name] = file
-        if name.lower().endswith(".osb"): out.storyboard += _read_storyboard(file)
+        elif name.lower().endswith(".osb"): out.storyboard += _read_storyboard(file)
     return out
 
 # %% ../nbs/58_verify.ipynb #eb851e11
@@ -148,20 +158,27 @@ class Named(NamedTuple):
     name: str
     layer: str = "" # of a sprite
 
-WHERE = {"0": ("background", 2), "Background": ("background", 2), "1": ("video", 2), "Video": ("video", 2), "4": ("sprite", 3), "Sprite": ("sprite", 3),
-         "6": ("animation", 3), "Animation": ("animation", 3), "5": ("sample", 3), "Sample": ("sample", 3)} # event -> (kind, which field is the name)
+WHERE = { # event -> kind, and which field is the name
+    "0": ("background", 2), "Background": ("background", 2),
+    "1": ("video", 2), "Video": ("video", 2),
+    "4": ("sprite", 3), "Sprite": ("sprite", 3),
+    "5": ("sample", 3), "Sample": ("sample", 3),
+    "6": ("animation", 3), "Animation": ("animation", 3)}
 
 def named_files(events:Iterable[str]) -> Iterator[Named]:
     "The files that event lines name."
     for line in events:
         fields = [f.strip() for f in line.split(",")]
-        kind, at = WHERE.get(fields[0], ("", 0)) if line[:1] not in " _" else ("", 0)
-        if kind and len(fields) > at and (name := fields[at].strip('"')):
-            yield Named(kind, name, fields[1] if kind in ("sprite", "animation") else "")
+        if line[:1] in " _" or fields[0] not in WHERE: continue # a command of the sprite above, or nothing with a file
+        kind, at = WHERE[fields[0]]
+        name = fields[at].strip('"') if len(fields) > at else ""
+        if name: yield Named(kind, name, fields[1] if kind in ("sprite", "animation") else "")
 
-HITSOUND = re.compile(r"(?:taiko-)?(normal|soft|drum)-(hit(?:normal|whistle|finish|clap)|slider(?:slide|tick|whistle))(\d*)\.(?:wav|ogg|mp3)$", re.I)
-SKIN = re.compile(r"^(?:approachcircle|combo|comboburst|count|cursor|default-|fail|followpoint|fruit-|go\b|hit|inputoverlay|lighting|mania-|menu-|note|particle|pause-|play-"
-                  r"|pippidon|ranking-|ready|reversearrow|score|section|selection-|slider|spinner|star|taiko|applause|nightcore-|are-you-ready|gos|readys|target|skin\.)", re.I)
+HITSOUND = re.compile(r"(?:taiko-)?(normal|soft|drum)"
+                      r"-(hit(?:normal|whistle|finish|clap)|slider(?:slide|tick|whistle))(\d{0,4})\.(?:wav|ogg|mp3)$", re.I)
+SKIN = re.compile(r"(?:applause|approachcircle|are-you-ready|combo|count|cursor|default-|fail|followpoint|fruit-|go\b|hit"
+                  r"|inputoverlay|lighting|mania-|menu-|nightcore-|note|particle|pause-|pippidon|play-|ranking-|ready"
+                  r"|reversearrow|score|section|selection-|skin\.|slider|spinner|star|taiko|target)", re.I)
 
 def story_of(mapset:Mapset) -> list[Named]:
     "What the difficulties and the storyboard name, each once."
@@ -173,218 +190,307 @@ def samples_of(mapset:Mapset) -> set[str]: # as written
     return {name for b in mapset.beatmaps.values() for o in b.hit_objects if (name := o.hit_sample.filename)}
 
 # %% ../nbs/58_verify.ipynb #fc64e8c6
+SONGS = {".mp3": (("mp3", "mp3float"), 192), ".ogg": (("vorbis",), 208)} # suffix -> codecs, and the most kbit/s
+LEAST_KBPS = 128
+
 def check_song_file(mapset:Mapset) -> Iterator[Finding]:
     "The song: there, playable, neither too large nor too thin."
-    for name in sorted({b.audio_filename for b in mapset.beatmaps.values()}):
-        if name.lower() == "virtual": continue # a mania map that plays its own samples
-        if (found := mapset.find(name)) is None:
-            yield of_set("no_audio", f"The song {name!r} is missing.")
+    for name in sorted({b.audio_filename for b in mapset.beatmaps.values()} - {"virtual"}): # which plays samples only
+        found = mapset.find(name)
+        if found is None:
+            yield of_set("no_audio", f"The song {quoted(name)} is missing.")
             continue
-        media, suffix = mapset.media(found), PurePosixPath(found).suffix.lower()
-        if media.kind == "broken": yield of_set("broken_file", f"The song {found!r} cannot be read.")
-        elif media.kind == "video" or suffix not in (".mp3", ".ogg") or media.codec.split("_")[0] not in ("mp3", "mp3float", "vorbis"):
-            yield of_set("audio_format", f"The song {found!r} is {media.codec or media.kind}; the ranking criteria ask for .mp3 or .ogg (Vorbis).")
-        elif media.kbps and not 127 <= media.kbps <= (209 if suffix == ".ogg" else 193):
-            yield of_set("bit_rate", f"The song has {media.kbps:.0f} kbit/s; the ranking criteria ask for 128 to {208 if suffix == '.ogg' else 192}.")
-
-def check_missing(mapset:Mapset) -> Iterator[Finding]:
-    "Files that the maps name and that are not there."
-    gone = [n for n in story_of(mapset) if mapset.find(n.name) is None and mapset.find(_frame(n.name)) is None]
-    for kind in ("background", "video", "sprite", "animation", "sample"):
-        if names := sorted({n.name for n in gone if n.kind == kind}): yield of_set("missing_file", _listed(f"{kind}s that are named are missing", names))
-    if names := sorted(n for n in samples_of(mapset) if mapset.find(n) is None and not _other_suffix(mapset, n)):
-        yield of_set("missing_sound", _listed("hitsounds that notes name are missing", names))
+        media = mapset.media(found)
+        codecs, most = SONGS.get(PurePosixPath(found).suffix.lower(), ((), 0))
+        if media.kind == "broken": yield of_set("broken_file", f"The song {quoted(found)} cannot be read.")
+        elif media.codec not in codecs:
+            text = f"The song {quoted(found)} is {media.codec}; the ranking criteria ask for .mp3 or .ogg (Vorbis)."
+            yield of_set("audio_format", text)
+        elif media.kbps and not LEAST_KBPS - 1 <= media.kbps <= most + 1:
+            text = f"The song has {media.kbps:.0f} kbit/s; the ranking criteria ask for {LEAST_KBPS} to {most}."
+            yield of_set("bit_rate", text)
 
 def _frame(name:str) -> str: # the first picture of an animation
     path = PurePosixPath(name.replace("\\", "/"))
-    return str(path.with_name(f"{path.stem}0{path.suffix}"))
+    return str(path.with_name(f"{path.stem}0{path.suffix}")) if path.name else name
 
-def _other_suffix(mapset:Mapset, name:str) -> bool: # the game takes any of the formats
+def found_file(mapset:Mapset, named:Named) -> Optional[str]:
+    "The file that a map or storyboard names."
+    return mapset.find(named.name) or (mapset.find(_frame(named.name)) if named.kind == "animation" else None)
+
+def _has_sample(mapset:Mapset, name:str) -> bool: # the game takes any of the formats
     stem = _key(name).rsplit(".", 1)[0]
-    return any(f"{stem}{s}" in mapset._keys for s in SOUNDS)
+    return mapset.find(name) is not None or any(f"{stem}{suffix}" in mapset.keys for suffix in SOUNDS)
 
-def _listed(what:str, names:list[str], most:int=5) -> str: # "3 sprites that are named are missing: a, b, c."
-    return f"{len(names)} {what}: {', '.join(repr(n) for n in names[:most])}{' …' * (len(names) > most)}."
+def listed(n:str, names:list[str], most:int=5) -> str: # "3 sprites are missing: 'a', 'b', 'c'."
+    "A sentence that ends in names."
+    return f"{n}: {', '.join(map(quoted, names[:most]))}{' …' * (len(names) > most)}."
+
+def check_missing(mapset:Mapset) -> Iterator[Finding]:
+    "Files that the maps name and that are not there."
+    gone = defaultdict(set)
+    for named in story_of(mapset):
+        if found_file(mapset, named) is None: gone[named.kind].add(named.name)
+    for kind, names in gone.items():
+        yield of_set("missing_file", listed(f"{several(len(names), kind)} named but missing", sorted(names)))
+    names = sorted(name for name in samples_of(mapset) if not _has_sample(mapset, name))
+    if names: yield of_set("missing_sound", listed(f"{several(len(names), 'hitsound')} named but missing", names))
 
 # %% ../nbs/58_verify.ipynb #64139eb3
-def _is_used(mapset:Mapset) -> Callable[[str], bool]: # whether anything uses a file
-    story = story_of(mapset)
-    used = {_key(n.name) for n in story} | {_key(b.audio_filename) for b in mapset.beatmaps.values()}
-    used |= {_key(name).rsplit(".", 1)[0] for name in samples_of(mapset)}
-    moving = tuple(_key(n.name).rsplit(".", 1)[0] for n in story if n.kind == "animation")
+def _used_names(mapset:Mapset) -> set[str]: # keys, without suffix where the game does not care
+    used = {_key(n.name) for n in story_of(mapset)}
+    used |= {_key(b.audio_filename) for b in mapset.beatmaps.values()}
+    return used | {_key(name).rsplit(".", 1)[0] for name in samples_of(mapset)}
+
+def _belongs(key:str) -> bool: # whether the game looks for such a file by itself
+    if key.endswith((".osu", ".osb", "thumbs.db")) or HITSOUND.search(key): return True
+    return "/" not in key and key.endswith((*PICTURES, *SOUNDS, ".ini")) and bool(SKIN.match(key))
+
+def unused_files(mapset:Mapset) -> list[str]:
+    "Files that nothing uses."
+    used = _used_names(mapset)
+    moving = {_key(n.name).rsplit(".", 1)[0] for n in story_of(mapset) if n.kind == "animation"}
     def is_used(name:str) -> bool:
         key = _key(name)
         stem = key.rsplit(".", 1)[0]
-        if key in used or stem in used or bool(moving) and stem.rstrip("0123456789") in moving: return True
-        return key.endswith((".osu", ".osb", "thumbs.db")) or bool(HITSOUND.search(key)) or "/" not in key and bool(SKIN.match(key)) and key.endswith((*PICTURES, *SOUNDS, ".ini"))
-    return is_used
+        return bool({key, stem} & used) or stem.rstrip("0123456789") in moving or _belongs(key)
+    return [name for name in sorted(mapset.files) if not is_used(name)]
+
+LONGEST_NAME = 130 # letters
 
 def check_folder(mapset:Mapset) -> Iterator[Finding]:
     "Files of 0 bytes, files that nothing uses, names too long or not those of the game."
-    is_used = _is_used(mapset)
     for name, file in sorted(mapset.files.items()):
-        if not file.size: yield of_set("empty_file", f"{name!r} has 0 bytes; such a file stops a set from being uploaded.")
-        if len(PurePosixPath(name).name) > 130: yield of_set("long_name", f"{name[:60]!r}… has {len(PurePosixPath(name).name)} letters; many systems cannot unpack it.")
-    idle = [name for name in sorted(mapset.files) if not is_used(name)]
-    if idle: yield of_set("unused_file", _listed("files are used by nothing", idle))
+        letters = len(PurePosixPath(name).name)
+        if not file.size:
+            yield of_set("empty_file", f"{quoted(name)} has 0 bytes; such a file stops a set from being uploaded.")
+        if letters > LONGEST_NAME:
+            yield of_set("long_name", f"{quoted(name)} has {letters} letters; many systems cannot unpack it.")
+    if idle := unused_files(mapset): yield of_set("unused_file", listed(f"{several(len(idle), 'file')} used by nothing", idle))
     for name, b in mapset.beatmaps.items():
-        if PurePosixPath(name).name.lower() != b.filename.lower():
-            yield of_set("file_name", f"{PurePosixPath(name).name!r} would be {b.filename!r} in the game.", b.version)
+        now = PurePosixPath(name).name
+        if now.lower() != b.filename.lower():
+            yield of_set("file_name", f"{quoted(now, 80)} would be {quoted(b.filename, 80)} in the game.", name_of(b))
 
 # %% ../nbs/58_verify.ipynb #68e7c402
-PICTURE_SIZES = (160, 120), (2560, 1440) # px, least and most of a background
-PICTURE_BYTES, SPRITE_AREA = 2_621_440, 17_000_000
+SMALLEST, LARGEST = (160, 120), (2560, 1440) # px of a background
+PICTURE_BYTES = 2_621_440
+SPRITE_AREA = 17_000_000 # px
 VIDEO_SIZE = 1280, 720
 
 def _background_fault(media:Media, size:int) -> str: # empty when there is none
-    (w0, h0), (w1, h1) = PICTURE_SIZES
-    if media.width < w0 or media.height < h0: return f"is {media.width} x {media.height} px, less than {w0} x {h0}"
-    if media.width > w1 or media.height > h1: return f"is {media.width} x {media.height} px, more than {w1} x {h1}"
+    measures = f"has {media.width} x {media.height} px"
+    if media.width < SMALLEST[0] or media.height < SMALLEST[1]: return f"{measures}, less than {SMALLEST[0]} x {SMALLEST[1]}"
+    if media.width > LARGEST[0] or media.height > LARGEST[1]: return f"{measures}, more than {LARGEST[0]} x {LARGEST[1]}"
     return f"has {size / 2**20:.1f} MB, more than 2.5" if size > PICTURE_BYTES else ""
+
+def _check_picture(mapset:Mapset, named:Named, name:str) -> Iterator[Finding]:
+    media, size, said = mapset.media(name), mapset.files[name].size, f"The {named.kind} {quoted(name)}"
+    if media.kind == "broken" and size: yield of_set("broken_file", f"{said} cannot be read as a picture.")
+    elif named.kind == "background" and (fault := _background_fault(media, size)):
+        yield of_set("background_size", f"{said} {fault}; the ranking criteria ask for that.")
+    elif media.width * media.height > SPRITE_AREA:
+        yield of_set("sprite_size", f"{said} has {media.width} x {media.height} px, more than {SPRITE_AREA:,}.")
 
 def check_pictures(mapset:Mapset) -> Iterator[Finding]:
     "Backgrounds and sprites that are too large, too small or no pictures."
-    for named in story_of(mapset):
-        found = mapset.find(named.name) or mapset.find(_frame(named.name))
-        if found is None or named.kind not in ("background", "sprite", "animation"): continue
-        media = mapset.media(found)
-        if media.kind == "broken" and mapset.files[found].size: yield of_set("broken_file", f"The {named.kind} {found!r} cannot be read as a picture.")
-        elif named.kind == "background" and (fault := _background_fault(media, mapset.files[found].size)):
-            yield of_set("background_size", f"The background {found!r} {fault}; the ranking criteria ask for that.")
-        elif media.width * media.height > SPRITE_AREA: yield of_set("sprite_size", f"The picture {found!r} has {media.width} x {media.height} px, more than {SPRITE_AREA:,}.")
-    over = {n.name for n in story_of(mapset) if n.layer in ("4", "Overlay")}
-    if over: yield of_set("overlay_layer", _listed("sprites lie over the objects", sorted(over)))
+    story = story_of(mapset)
+    for named in story:
+        name = found_file(mapset, named)
+        if name and named.kind in ("background", "sprite", "animation"): yield from _check_picture(mapset, named, name)
+    over = sorted({n.name for n in story if n.layer in ("4", "Overlay")})
+    if over: yield of_set("overlay_layer", listed(f"{several(len(over), 'sprite')} over the objects", over))
 
 def check_videos(mapset:Mapset) -> Iterator[Finding]:
     "Videos that are too large, in another format, or with sound."
     for name in sorted({video_of(b)[0] for b in mapset.beatmaps.values()} - {""}):
-        if (found := mapset.find(name)) is None: continue
+        found = mapset.find(name)
+        if found is None: continue
         media = mapset.media(found)
-        if media.kind != "video": yield of_set("broken_file", f"The video {found!r} cannot be read.")
-        elif media.width > VIDEO_SIZE[0] or media.height > VIDEO_SIZE[1]: yield of_set("video_size", f"The video has {media.width} x {media.height} px; the ranking criteria ask for at most 1280 x 720.")
-        if media.kind == "video" and media.codec != "h264": yield of_set("video_codec", f"The video is {media.codec}; the ranking criteria ask for H.264.")
+        if media.kind != "video":
+            yield of_set("broken_file", f"The video {quoted(found)} cannot be read.")
+            continue
+        if media.width > VIDEO_SIZE[0] or media.height > VIDEO_SIZE[1]:
+            text = f"The video has {media.width} x {media.height} px; the ranking criteria ask for at most 1280 x 720."
+            yield of_set("video_size", text)
+        if media.codec != "h264":
+            yield of_set("video_codec", f"The video is {media.codec}; the ranking criteria ask for H.264.")
         if media.sound: yield of_set("video_sound", "The video has a sound track, which nobody hears; remove it.")
 
 # %% ../nbs/58_verify.ipynb #bd018c89
 LATE, SHORTEST, BLANK = 5., 25., 44 # ms until it is heard, ms of a sound, bytes of the empty file that the game knows
+INAUDIBLE = .01                     # peak
+ONE_SIDED = 4                       # times as loud as the other channel
 MOST_SOUNDS, MOST_SECONDS = 300, 10
 
 def _hear(file:File) -> Optional[tuple[np.ndarray, int]]: # (n, channels) and Hz; None when it cannot be read
     import soundfile as sf
+    if file.size > MOST_BYTES: return None
     try:
         with file.open() as opened, sf.SoundFile(opened) as sound:
             return sound.read(sound.samplerate * MOST_SECONDS, dtype="float32", always_2d=True), sound.samplerate
     except (sf.SoundFileError, OSError, ValueError, TypeError, ZeroDivisionError): return None
 
-def _sound_faults(samples:np.ndarray, rate:int, size:int, active:bool) -> Iterator[tuple[str, str]]: # (kind, what is wrong)
-    lasts, loud = len(samples) * 1000 / rate, np.abs(samples)
-    if size == BLANK or not len(samples): return
-    peak = float(loud.max())
-    if peak < .01: yield "silent_sound", f"is silent; the game knows an empty file of {BLANK} bytes for that"; return
+def _side(samples:np.ndarray) -> str: # left, right, or empty when both are heard
+    if samples.shape[1] != 2: return ""
+    left, right = np.sqrt((samples**2).mean(axis=0)) + 1e-6
+    if max(left, right) <= ONE_SIDED * min(left, right): return ""
+    return "left" if left > right else "right"
+
+def _sound_faults(samples:np.ndarray, rate:int, active:bool) -> Iterator[tuple[str, str]]: # kind and what is wrong
+    "What is wrong with a hitsound; an active one tells the player when they hit."
+    level = np.abs(samples).max(axis=1)
+    if level.max() < INAUDIBLE:
+        yield "silent_sound", f"is silent; the game knows an empty file of {BLANK} bytes for that"
+        return
+    ms = 1000 / rate
+    lasts, first = len(level) * ms, float(np.argmax(level > .1 * level.max())) * ms
     if lasts < SHORTEST: yield "short_sound", f"lasts {lasts:.0f} ms and may not be played; {SHORTEST:.0f} are needed"
-    first = float(np.argmax(loud.max(axis=1) > .1 * peak)) * 1000 / rate
     if active and first > LATE: yield "late_sound", f"is first heard after {first:.0f} ms"
-    if samples.shape[1] == 2:
-        left, right = (float(np.sqrt((samples[:, c]**2).mean())) + 1e-6 for c in (0, 1))
-        if max(left, right) > 4 * min(left, right): yield "uneven_sound", f"comes from the {'left' if left > right else 'right'} only"
+    if side := _side(samples): yield "uneven_sound", f"comes from the {side} only"
+
+def _check_sound(name:str, file:File) -> Iterator[Finding]:
+    known, said = HITSOUND.search(name), f"The hitsound {quoted(name)}"
+    active = known is None or known[2].lower().startswith("hit")
+    if active and name.lower().endswith(".mp3"):
+        yield of_set("sound_format", f"{said} is an mp3, which comes late; the ranking criteria ask for .wav or .ogg.")
+    heard = _hear(file)
+    if heard is None: yield of_set("broken_file", f"{said} cannot be read.")
+    elif len(heard[0]):
+        for kind, what in _sound_faults(*heard, active): yield of_set(kind, f"{said} {what}.")
 
 def check_hitsound_files(mapset:Mapset) -> Iterator[Finding]:
     "Hitsounds that come late, are too short, silent, on one side, or in a slow format."
-    named = {_key(n) for n in samples_of(mapset)}
-    sounds = [n for n in sorted(mapset.files) if n.lower().endswith(SOUNDS) and (HITSOUND.search(n) or _key(n) in named)]
+    named = {_key(name) for name in samples_of(mapset)}
+    sounds = [name for name in sorted(mapset.files) if name.lower().endswith(SOUNDS)]
+    sounds = [name for name in sounds if HITSOUND.search(name) or _key(name) in named]
     for name in sounds[:MOST_SOUNDS]:
-        file, known = mapset.files[name], HITSOUND.search(name)
-        active = known is None or known[2].lower().startswith("hit")
-        if not file.size: continue
-        if active and name.lower().endswith(".mp3"): yield of_set("sound_format", f"The hitsound {name!r} is an mp3, which comes late; the ranking criteria ask for .wav or .ogg.")
-        heard = _hear(file) if file.size <= MOST_BYTES else None
-        if heard is None: yield of_set("broken_file", f"The hitsound {name!r} cannot be read.")
-        for kind, what in _sound_faults(*heard, file.size, active) if heard else (): yield of_set(kind, f"The hitsound {name!r} {what}.")
+        if mapset.files[name].size not in (0, BLANK): yield from _check_sound(name, mapset.files[name])
 
-def _banks(b:Beatmap) -> Counter: # (set, sound, number) of a custom sample -> how often it is asked for
-    out, names = Counter(), {2: "hitwhistle", 4: "hitfinish", 8: "hitclap"}
-    sets = {1: "normal", 2: "soft", 3: "drum"}
+# %% ../nbs/58_verify.ipynb #a8ba9bd3
+BANKS = {1: "normal", 2: "soft", 3: "drum"}
+ADDITIONS = {2: "hitwhistle", 4: "hitfinish", 8: "hitclap"}
+
+def _asked(b:Beatmap) -> Counter: # (bank, sound, number) of a custom sample -> how often it is asked for
+    out = Counter()
     for o in b.hit_objects:
-        line, sample = b.point_at(o.time + 5), o.hit_sample
+        line, sample = b.point_at(o.time + LENIENCY), o.hit_sample
         number = sample.index or line.sample_index
-        for bit, name in names.items():
-            if number and o.hitsound & bit: out[sets.get(sample.addition_set or sample.normal_set or line.sample_set, "soft"), name, number] += 1
+        bank = BANKS.get(sample.addition_set or sample.normal_set or line.sample_set, "soft")
+        for bit, sound in ADDITIONS.items():
+            if number and o.hitsound & bit: out[bank, sound, number] += 1
     return out
+
+def _there(mapset:Mapset) -> set: # (bank, sound, number) of the samples in the folder
+    found = [m for name in mapset.files if (m := HITSOUND.search(name))]
+    return {(m[1].lower(), m[2].lower(), int(m[3] or 1)) for m in found}
+
+def _common_finish(b:Beatmap, asked:Counter, there:set) -> int: # how often, when it is too often
+    own = [n for key, n in asked.items() if key[1] == "hitfinish" and key[0] != "drum" and key in there]
+    return sum(own) if b.mode in (0, 2) and 4 * sum(own) > len(b.hit_objects) else 0
 
 def check_banks(mapset:Mapset) -> Iterator[Finding]:
     "Custom samples that are asked for and not there, and a finish that is heard all the time."
-    have = {(m[1].lower(), m[2].lower(), int(m[3] or 1)) for name in mapset.files if (m := HITSOUND.search(name)) and len(m[3]) < 5}
+    there = _there(mapset)
     for b in mapset.beatmaps.values():
-        asked = _banks(b)
-        gone = sorted({f"{bank}-{sound}{number if number > 1 else ''}" for bank, sound, number in asked if number > 1 and (bank, sound, number) not in have})
-        if gone: yield of_set("missing_sound", _listed("custom samples are asked for but not there", gone), b.version)
-        finishes = sum(n for (bank, sound, number), n in asked.items() if sound == "hitfinish" and (bank, sound, number) in have and bank != "drum")
-        if b.mode in (0, 2) and finishes > .25 * len(b.hit_objects): yield of_set("common_finish", f"{finishes} of {len(b.hit_objects)} notes have a finish with a sample of its own.", b.version)
+        asked = _asked(b)
+        gone = sorted(f"{bank}-{sound}{number}" for bank, sound, number in set(asked) - there if number > 1)
+        if gone: yield of_set("missing_sound", listed(f"{several(len(gone), 'custom sample')} missing", gone), name_of(b))
+        if n := _common_finish(b, asked, there):
+            text = f"{n} of {len(b.hit_objects)} notes have a finish with a sample of its own."
+            yield of_set("common_finish", text, name_of(b))
         keyed = sum(bool(o.hit_sample.filename) for o in b.hit_objects)
-        if b.mode == 3 and keyed > .1 * len(b.hit_objects) and not any(sound == "hitnormal" for _, sound, _ in have):
-            yield of_set("missing_sound", "The notes play samples of the song, but there is no hitnormal to hear whether they were hit.", b.version)
+        if b.mode == 3 and 10 * keyed > len(b.hit_objects) and not any(sound == "hitnormal" for _, sound, _ in there):
+            text = "The notes play samples of the song, but there is no hitnormal to hear whether they were hit."
+            yield of_set("missing_sound", text, name_of(b))
 
 # %% ../nbs/58_verify.ipynb #01c77f1f
 SKIN_SETS = { # mode -> what belongs together
-    0: {"cursor": "cursor cursortrail", "hit circle": "approachcircle hitcircle hitcircleoverlay", "slider": "sliderb sliderfollowcircle sliderscorepoint",
-        "hit burst": "hit0 hit50 hit100 hit100k hit300 hit300g hit300k", "numbers": "default0 default1 default2 default3 default4 default5 default6 default7 default8 default9",
+    0: {"cursor": "cursor cursortrail",
+        "hit circle": "approachcircle hitcircle hitcircleoverlay",
+        "slider": "sliderb sliderfollowcircle sliderscorepoint",
+        "hit burst": "hit0 hit50 hit100 hit100k hit300 hit300g hit300k",
+        "number": " ".join(f"default{digit}" for digit in range(10)),
         "spinner": "spinner-background spinner-circle spinner-metre"},
-    1: {"drum": "taikohitcircle taikohitcircleoverlay taikobigcircle taikobigcircleoverlay", "taiko hit burst": "taiko-hit0 taiko-hit100 taiko-hit300"},
-    2: {"fruit": "fruit-apple fruit-apple-overlay fruit-grapes fruit-grapes-overlay fruit-orange fruit-orange-overlay fruit-pear fruit-pear-overlay", "catcher": "fruit-catcher-idle fruit-catcher-fail fruit-catcher-kiai"},
-    3: {"mania hit burst": "mania-hit0 mania-hit50 mania-hit100 mania-hit200 mania-hit300 mania-hit300g"}}
-ELEMENT_SIZES = {"fruit-drop": (82, 103), "fruit-apple": (128, 128), "fruit-grapes": (128, 128), "fruit-orange": (128, 128), "fruit-pear": (128, 128), "fruit-catcher-idle": (306, 320)}
+    1: {"drum": "taikohitcircle taikohitcircleoverlay taikobigcircle taikobigcircleoverlay",
+        "hit burst": "taiko-hit0 taiko-hit100 taiko-hit300"},
+    2: {"fruit": " ".join(f"fruit-{f} fruit-{f}-overlay" for f in ("apple", "grapes", "orange", "pear")),
+        "catcher": "fruit-catcher-idle fruit-catcher-fail fruit-catcher-kiai"},
+    3: {"hit burst": "mania-hit0 mania-hit50 mania-hit100 mania-hit200 mania-hit300 mania-hit300g"}}
+ELEMENT_SIZES = { # px, in catch
+    "fruit-drop": (82, 103), "fruit-apple": (128, 128), "fruit-grapes": (128, 128), "fruit-orange": (128, 128),
+    "fruit-pear": (128, 128), "fruit-catcher-idle": (306, 320)}
 
-def _elements(mapset:Mapset) -> dict[str, str]: # element -> its file, without number of frame and size
-    out = {}
-    for name in mapset.files:
-        if "/" in name or not name.lower().endswith(PICTURES[:3]): continue
-        stem = name.lower().rsplit(".", 1)[0].removesuffix("@2x")
-        out.setdefault(re.sub(r"^(default)-(\d)$", r"\1\2", re.sub(r"(?<!^default)-\d+$", "", stem)), name)
-    return out
+def _element(name:str) -> str: # without suffix, @2x and the number of a frame; the digits of numbers stay
+    stem = name.lower().rsplit(".", 1)[0].removesuffix("@2x")
+    if digit := re.fullmatch(r"default-(\d)", stem): return f"default{digit[1]}"
+    return re.sub(r"-\d+$", "", stem)
+
+def elements_of(mapset:Mapset) -> dict[str, str]: # element -> its file
+    "The skin elements of a set."
+    pictures = [name for name in mapset.files if "/" not in name and name.lower().endswith(PICTURES)]
+    return {_element(name): name for name in sorted(pictures, reverse=True)}
 
 def check_skin(mapset:Mapset) -> Iterator[Finding]:
-    "Skin elements whose set has gaps, and elements of another size in catch."
-    have, modes = _elements(mapset), {b.mode for b in mapset.beatmaps.values()}
-    for mode in sorted(modes):
-        for name, elements in SKIN_SETS[mode].items():
-            gone = [e for e in elements.split() if e not in have]
-            if gone and len(gone) < len(elements.split()): yield of_set("skin_set", _listed(f"elements of the {name} set are missing", gone))
-    for element, size in ELEMENT_SIZES.items() if 2 in modes else ():
-        name = have.get(element)
-        media = mapset.media(name) if name and "@2x" not in name.lower() else None
-        if media and media.kind == "picture" and (media.width, media.height) != size:
-            yield of_set("skin_size", f"{name!r} has {media.width} x {media.height} px; the ranking criteria ask for {size[0]} x {size[1]}.")
+    "Skin elements whose set has gaps."
+    have = elements_of(mapset)
+    for mode in sorted({b.mode for b in mapset.beatmaps.values()}):
+        for name, text in SKIN_SETS[mode].items():
+            elements = text.split()
+            gone = [e for e in elements if e not in have]
+            if 0 < len(gone) < len(elements):
+                yield of_set("skin_set", listed(f"{several(len(gone), 'element')} of the {name} set missing", gone))
+
+def check_element_sizes(mapset:Mapset) -> Iterator[Finding]:
+    "Catch: elements of another size than those of the game."
+    have = elements_of(mapset) if any(b.mode == 2 for b in mapset.beatmaps.values()) else {}
+    for element, size in ELEMENT_SIZES.items():
+        name = have.get(element, "@2x")
+        if "@2x" in name.lower(): continue # a large twin, or none
+        media = mapset.media(name)
+        if media.kind == "picture" and (media.width, media.height) != size:
+            text = (f"{quoted(name)} has {media.width} x {media.height} px; the ranking criteria ask for "
+                    f"{size[0]} x {size[1]}.")
+            yield of_set("skin_size", text)
 
 # %% ../nbs/58_verify.ipynb #45a109f8
-FILES = (check_song_file, check_missing, check_folder, check_pictures, check_videos, check_hitsound_files, check_banks, check_skin)
+FILES = (check_song_file, check_missing, check_folder, check_pictures, check_videos, check_hitsound_files, check_banks,
+         check_skin, check_element_sizes)
 RATE = 16_000 # Hz
 
-def _song_path(mapset:Mapset) -> Optional[Path]: # on disk
-    names = {b.audio_filename for b in mapset.beatmaps.values()}
+def _song(mapset:Mapset) -> Optional[File]: # the one song of a set; beside a single difficulty it is looked for, too
+    names = {_key(b.audio_filename) for b in mapset.beatmaps.values()}
     if len(names) != 1: return None
-    folder = mapset.path.parent if mapset.alone else mapset.path
-    return next((p for p in folder.iterdir() if _key(p.name) == _key(next(iter(names)))), None) if folder.is_dir() else None
+    name = mapset.find(min(names))
+    if not mapset.alone: return name and mapset.files[name]
+    beside = [p for p in mapset.path.parent.iterdir() if _key(p.name) in names and p.is_file()]
+    return _on_disk(beside[0]) if beside else None
 
 def hear_song(mapset:Mapset) -> Optional[np.ndarray]: # (n,) at RATE
     "The song of a set, when it has one that can be heard."
-    import tempfile
-    path, name = _song_path(mapset), mapset.find(next(iter(mapset.beatmaps.values())).audio_filename) if mapset.beatmaps else None
+    file = _song(mapset)
+    if file is None or not 0 < file.size <= MOST_BYTES: return None
     try:
-        if path is not None: return load_audio(path, RATE)
-        if name is None or mapset.alone: return None
-        with tempfile.TemporaryDirectory() as folder, mapset.files[name].open() as opened:
-            copy = Path(folder)/f"song{PurePosixPath(name).suffix}"
-            copy.write_bytes(opened.read(MOST_BYTES))
-            return load_audio(copy, RATE)
+        with copy_on_disk(file) as path: return load_audio(path, RATE)
     except (UserError, OSError): return None
+
+@contextmanager
+def copy_on_disk(file:File) -> Iterator[Path]:
+    "A file as one on disk, for as long as it is needed."
+    with tempfile.TemporaryDirectory() as folder, file.open() as opened:
+        path = Path(folder)/"song"
+        path.write_bytes(opened.read(MOST_BYTES))
+        yield path
 
 def check_mapset(mapset:Mapset, config:CheckConfig=CheckConfig()) -> Report:
     "Everything that is wrong with a set, its files included."
-    song = hear_song(mapset) if config.listen and mapset.beatmaps else None
-    files = [] if mapset.alone else [f for check in FILES for f in check(mapset)]
-    if song is None and config.listen and mapset.beatmaps:
-        files.append(of_set("not_heard", "The song could not be heard, so nothing is said of silence and of its end."))
-    return check_set(mapset.beatmaps.values(), song, RATE, config=config, more=files)
+    listen = config.listen and bool(mapset.beatmaps)
+    song = hear_song(mapset) if listen else None
+    found = [] if mapset.alone else [f for check in FILES for f in check(mapset)]
+    if listen and song is None:
+        text = "The song could not be heard, so nothing is said of silence and of its end."
+        found.append(of_set("not_heard", text))
+    return check_set(mapset.beatmaps.values(), song, RATE, config=config, more=found)
 
 # %% ../nbs/58_verify.ipynb #76c8c6ce
 def _sort_objects(map:Beatmap) -> int:
@@ -393,59 +499,71 @@ def _sort_objects(map:Beatmap) -> int:
     map.hit_objects = sorted(map.hit_objects, key=lambda o: o.time)
     return 1
 
+def _first_red(map:Beatmap) -> Optional[TimingPoint]:
+    return min((p for p in map.timing_points if p.uninherited), key=lambda p: p.time, default=None)
+
+def _as_green(p:TimingPoint) -> TimingPoint: # what a red line says besides the tempo
+    return replace(p, beat_length=-100, uninherited=False, raw=None)
+
+def _without_kiai(p:TimingPoint) -> TimingPoint: return replace(p, effects=p.effects & ~1, raw=None)
+
 def _free_early_lines(map:Beatmap) -> int:
     "Green lines before the first red one get a red one, whole bars earlier, and what it says comes where it stood."
-    points = sorted(map.timing_points, key=lambda p: (p.time, not p.uninherited))
-    red = next((p for p in points if p.uninherited), None)
-    early = [p for p in points if red and p.time < red.time]
+    red = _first_red(map)
+    early = [p for p in map.timing_points if red and p.time < red.time]
     if not early or not CLAMP[0] <= red.beat_length <= CLAMP[1]: return 0
-    moved = lead_in([red], early[0].time)[0]
-    restored = replace(red, beat_length=-100, uninherited=False, raw=None)
-    at = map.timing_points.index(red)
-    map.timing_points[at:at + 1] = [restored]
-    map.timing_points.insert(0, replace(moved, effects=moved.effects & ~1, raw=None))
+    moved = lead_in([red], min(p.time for p in early))[0]
+    map.timing_points[map.timing_points.index(red)] = _as_green(red)
+    map.timing_points.insert(0, _without_kiai(moved))
     return len(early)
 
 def _calm_first_kiai(map:Beatmap) -> int:
-    red = min((p for p in map.timing_points if p.uninherited), key=lambda p: p.time, default=None)
+    red = _first_red(map)
     if red is None or not red.kiai: return 0
     at = map.timing_points.index(red)
-    map.timing_points[at:at + 1] = [replace(red, effects=red.effects & ~1, raw=None), replace(red, beat_length=-100, uninherited=False, raw=None)]
+    map.timing_points[at:at + 1] = [_without_kiai(red), _as_green(red)]
     return 1
+
+def _says(p:TimingPoint) -> tuple: return p.velocity, p.volume, p.sample_set, p.sample_index, p.kiai
+def _beats(p:TimingPoint) -> tuple: return p.uninherited, p.time, p.beat_length, p.meter, p.effects
 
 def _drop_idle_lines(map:Beatmap) -> int:
     "Green lines that say what holds already, and red lines that stand twice."
-    kept, before = [], None
+    kept = []
     for p in sorted(map.timing_points, key=lambda p: (p.time, not p.uninherited)):
-        says = p.velocity, p.volume, p.sample_set, p.sample_index, p.kiai
-        twice = kept and p.uninherited and kept[-1].uninherited and (p.time, p.beat_length, p.meter, p.effects) == (kept[-1].time, kept[-1].beat_length, kept[-1].meter, kept[-1].effects)
-        if twice: kept[-1] = p
-        elif p.uninherited or says != before: kept.append(p)
-        before = says
-    n, map.timing_points = len(map.timing_points) - len(kept), kept if len(kept) < len(map.timing_points) else map.timing_points
-    return n
+        before = kept[-1] if kept else None
+        if before and p.uninherited and _beats(p) == _beats(before): kept[-1] = p # the later one holds
+        elif p.uninherited or not before or _says(p) != _says(before): kept.append(p)
+    dropped = len(map.timing_points) - len(kept)
+    if dropped: map.timing_points = kept
+    return dropped
 
 def _clamp_volumes(map:Beatmap) -> int:
     wrong = [i for i, p in enumerate(map.timing_points) if not 5 <= p.volume <= 100]
-    for i in wrong: map.timing_points[i] = replace(map.timing_points[i], volume=min(max(map.timing_points[i].volume, 5), 100), raw=None)
+    for i in wrong:
+        p = map.timing_points[i]
+        map.timing_points[i] = replace(p, volume=min(max(p.volume, 5), 100), raw=None)
     return len(wrong)
 
 # %% ../nbs/58_verify.ipynb #7e52f0b4
+def _mended_break(facts:Facts, start:float, end:float) -> Optional[tuple]: # ms; None when it has to go
+    "A break as the editor would make it."
+    if ((facts.times < end) & (facts.ends > start)).any(): return None
+    before, after = facts.ends[facts.ends <= start], facts.times[facts.times >= end]
+    lead = preempt(facts.beatmap.ar) if facts.mode in (0, 2) else PREEMPT[2]
+    low = max(start, math.ceil(before.max()) + AFTER_OBJECT) if len(before) else start
+    high = min(end, math.floor(after.min() - lead)) if len(after) else end
+    return (low, high) if high - low >= SHORTEST_BREAK else None
+
 def _mend_breaks(map:Beatmap) -> int:
     "Breaks with notes in them go, others begin and end where the editor would."
     facts, out, changed = Facts(map), [], 0
-    lead = preempt(map.ar) if map.mode in (0, 2) else PREEMPT[2]
     for line in map.events:
-        span = Beatmap(events=[line]).breaks
-        if not span: out.append(line); continue
-        (start, end), = span
-        before, after = facts.ends[facts.times < end], facts.times[facts.times >= end]
-        low = max(start, before.max() + AFTER_OBJECT) if len(before) else start
-        high = min(end, after.min() - lead) if len(after) else end
-        busy = ((facts.times < end) & (facts.ends > start)).any()
-        if busy or high - low < SHORTEST_BREAK: changed += 1
-        elif (low, high) == (start, end): out.append(line)
-        else: out.append(f"2,{math.ceil(low)},{math.floor(high)}"); changed += 1
+        old = next(iter(Beatmap(events=[line]).breaks), None)
+        new = _mended_break(facts, *old) if old else None
+        changed += new != old
+        if new == old: out.append(line)
+        elif new: out.append(f"2,{plain(new[0])},{plain(new[1])}")
     map.events = out
     return changed
 
@@ -455,14 +573,16 @@ def _romanise(map:Beatmap) -> int:
     for key in ("Title", "Artist"):
         text = map.metadata.get(key, "")
         latin = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
-        if text.isascii() or sum(c.isalnum() for c in latin) < sum(c.isalnum() for c in text): continue
+        lost = sum(c.isalnum() for c in text) - sum(c.isalnum() for c in latin)
+        if text.isascii() or lost > 0: continue
         map.metadata[f"{key}Unicode"] = map.metadata.get(f"{key}Unicode") or text
         map.metadata[key] = latin
         changed += 1
     return changed
 
 def _clamp_places(map:Beatmap) -> int:
-    wrong = [o for o in map.hit_objects if map.mode in (2, 3) and not 0 <= o.x <= 512 and not isinstance(o, Slider)]
+    if map.mode not in (2, 3): return 0
+    wrong = [o for o in map.hit_objects if not 0 <= o.x <= 512 and not isinstance(o, Slider)]
     for o in wrong: o.x = min(max(o.x, 0), 512)
     return len(wrong)
 
@@ -471,10 +591,17 @@ def _set_preview(map:Beatmap) -> int:
     map.preview_time = preview_point(map)
     return 1
 
-SAFE = {"objects put in order": _sort_objects, "green lines given a red line before them": _free_early_lines, "kiai taken off the first red line": _calm_first_kiai,
-        "lines that change nothing removed": _drop_idle_lines, "volumes brought to 5 to 100 %": _clamp_volumes, "breaks mended or removed": _mend_breaks,
-        "fields romanised": _romanise, "objects brought to the edge of the field": _clamp_places, "preview point set": _set_preview,
-        "sliders given a sound for each edge": size_hitsounds}
+SAFE = {
+    "objects put in order": _sort_objects,
+    "green lines given a red line before them": _free_early_lines,
+    "kiai taken off the first red line": _calm_first_kiai,
+    "lines that change nothing removed": _drop_idle_lines,
+    "volumes brought to 5 to 100 %": _clamp_volumes,
+    "breaks mended or removed": _mend_breaks,
+    "fields romanised": _romanise,
+    "objects brought to the edge of the field": _clamp_places,
+    "preview point set": _set_preview,
+    "sliders given a sound for each edge": size_hitsounds}
 
 def mend(map:Beatmap) -> dict[str, int]: # what was done -> how often
     "Put right what is safe, in place. A second run does nothing."
@@ -483,45 +610,46 @@ def mend(map:Beatmap) -> dict[str, int]: # what was done -> how often
 
 # %% ../nbs/58_verify.ipynb #ba2835eb
 def undo_copy(path:Path) -> Path:
-    "A copy of a file under the next free number, `map.osu.undo1`; made whole or not at all."
-    for number in range(1, 10_000):
+    "A copy of a file under the next free number, `map.osu.undo1`."
+    for number in itertools.count(1):
         copy = path.with_name(f"{path.name}.undo{number}")
         try:
             with copy.open("xb") as f: f.write(path.read_bytes())
             return copy
         except FileExistsError: continue
-        except OSError as e: raise UserError(f"Cannot write '{copy}' ({e.strerror}); nothing was changed.") from e
-    raise UserError(f"'{path}' has 10,000 undo copies; remove some.")
+        except OSError as e: raise UserError(f"Cannot write {quoted(str(copy), 200)} ({e.strerror}); nothing was changed.") from e
 
 def _repacked(path:Path, changed:dict) -> bytes: # an archive with some members exchanged
     out = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for m in old.infolist(): new.writestr(m, changed[m.filename] if m.filename in changed else old.read(m))
+        for m in old.infolist(): new.writestr(m, changed.get(safe_member(m.filename)) or old.read(m))
     return out.getvalue()
 
-def mend_set(mapset:Mapset) -> list[str]: # a sentence per file that was changed
+def _told(name:str, done:dict) -> str: # map.osu: preview point set (1)
+    return f"{PurePosixPath(name).name}: {', '.join(f'{what} ({n})' for what, n in done.items())}"
+
+def mend_set(mapset:Mapset) -> list[str]: # sentences
     "Put right what is safe in every difficulty, and write it; what it was stays beside it."
-    done = {name: mend(b) for name, b in mapset.beatmaps.items()}
-    changed = {name: mapset.beatmaps[name].to_bytes() for name, what in done.items() if what}
-    if not changed: return []
-    paths = {mapset.path: None} if mapset.path.is_file() else {mapset.path/name: name for name in changed}
-    copies = {path: undo_copy(path) for path in paths}
-    for path, name in paths.items():
-        alone = name or path.name
-        write_atomic(path, changed[alone] if alone in changed else _repacked(path, changed))
-    said = "; ".join(f"{Path(name).name}: " + ", ".join(f"{what} ({n})" for what, n in done[name].items()) for name in changed)
-    return [f"{said}. What it was: {', '.join(copy.name for copy in copies.values())}."]
+    done = {name: what for name, b in mapset.beatmaps.items() if (what := mend(b))}
+    data = {name: mapset.beatmaps[name].to_bytes() for name in done}
+    if not done: return []
+    if mapset.path.is_dir(): writes = {mapset.path/name: data[name] for name in done}
+    else: writes = {mapset.path: data[mapset.path.name] if mapset.alone else _repacked(mapset.path, data)}
+    copies = [undo_copy(path) for path in writes]
+    for path, content in writes.items(): write_atomic(path, content)
+    was = ", ".join(copy.name for copy in copies)
+    return [*(f"{_told(name, what)}." for name, what in done.items()), f"What it was: {was}."]
 
 # %% ../nbs/58_verify.ipynb #424b7047
 MOST_SETS = 10_000
 
 def find_sets(path:Path) -> list[Path]: # folders that hold maps, archives, or the file itself
     "What there is to check below a path."
-    if not path.is_dir(): return [path]
-    maps, packed = set(), set()
-    for p in path.rglob("*"):
-        if p.suffix.lower() == ".osu": maps.add(p.parent)
-        elif p.suffix.lower() == ".osz": packed.add(p)
+    try:
+        if not path.is_dir(): return [path]
+        maps = {p.parent for p in path.rglob("*") if p.suffix.lower() == ".osu"}
+        packed = {p for p in path.rglob("*") if p.suffix.lower() == ".osz"}
+    except OSError: return [path] # a name too long, or a folder that may not be read; reading it says so
     return sorted(maps | packed)[:MOST_SETS]
 
 @dataclass
@@ -532,22 +660,27 @@ class Verified:
     refused: dict = field(default_factory=dict) # name -> why it could not be read
     mended: list = field(default_factory=list)  # sentences
 
+def _unread(path:Path, why:str) -> Verified: return Verified(path, refused={path.name: why})
+
 def verify_one(path:Path, config:CheckConfig) -> Verified:
     "Read, mend when asked to, and check a set."
+    shown = quoted(str(path), 200)
     try: mapset = read_set(path)
-    except (UserError, OSError) as e: return Verified(path, refused={path.name: str(e)})
-    if not mapset.beatmaps and not mapset.refused: mapset.refused[path.name] = f"There is no beatmap in '{path}'."
+    except UserError as e: return _unread(path, str(e))
+    except OSError as e: return _unread(path, f"{shown} cannot be read ({e.strerror}); check its name and permissions.")
+    if not mapset.beatmaps and not mapset.refused: return _unread(path, f"There is no beatmap in {shown}.")
     mended = mend_set(mapset) if config.fix else []
     return Verified(path, check_mapset(mapset, config), mapset.refused, mended)
 
 def verify(config:CheckConfig) -> Iterator[Verified]:
     "Check all paths of a request."
-    if not config.paths: raise UserError("Nothing to check: give a .osu, an .osz or a folder, as in mapperatorinator check map.osu.")
+    if not config.paths:
+        raise UserError("Nothing to check: give a .osu, an .osz or a folder, as in mapperatorinator check map.osu.")
     if config.show not in SEVERITIES: raise UserError(f"show={config.show!r} is none of {', '.join(SEVERITIES)}.")
     for text in config.paths:
-        path = Path(text).expanduser()
+        path = Path(text)
         found = find_sets(path)
-        if not found: yield Verified(path, refused={path.name: f"There is no beatmap in '{path}'; give a folder with .osu or .osz files."})
+        if not found: yield _unread(path, f"There is no beatmap in {quoted(text, 200)}; give a folder with .osu or .osz files.")
         for one in found: yield verify_one(one, config)
 
 def exit_code(results:Iterable[Verified]) -> int:
@@ -557,29 +690,46 @@ def exit_code(results:Iterable[Verified]) -> int:
     return int(any(r.report.problems for r in results))
 
 # %% ../nbs/58_verify.ipynb #38fbb855
-def _shown(report:Report, show:str) -> list[Finding]: # at least as grave as asked for
+def _shown(report:Report, show:str) -> list[Finding]: # at least as grave as asked for, the gravest first
     most = SEVERITIES.index(show)
     return [f for f in report.gravest() if SEVERITIES.index(f.severity) <= most]
 
+def _line(f:Finding) -> str: # severity, time stamp, sentence, link
+    parts = [f.severity.ljust(8), f.stamp, f.text, f.link]
+    return "  " + "  ".join(part for part in parts if part)
+
+def _lines(found:list[Finding], most:int) -> Iterator[str]: # of one difficulty
+    seen = Counter()
+    for f in found:
+        seen[f.kind] += 1
+        if seen[f.kind] <= most: yield _line(f)
+    for kind, n in seen.items():
+        if n > most: yield f"            … and {n - most} more of the kind {kind}"
+
 def as_text(result:Verified, config:CheckConfig) -> str:
     "What was found at one path, in lines."
-    lines = [f"{result.path}: {result.report.summary()}", *(f"  mended    {said}" for said in result.mended)]
+    lines = [f"{quoted(str(result.path), 500)[1:-1]}: {result.report.summary()}"]
+    lines += [f"  mended    {said}" for said in result.mended]
     lines += [f"  unread    {reason}" for reason in result.refused.values()]
     by_place = defaultdict(list)
     for f in _shown(result.report, config.show): by_place[f.difficulty].append(f)
     for difficulty, found in by_place.items():
         if difficulty: lines.append(f"  [{difficulty}]")
-        seen = Counter()
-        for f in found:
-            seen[f.kind] += 1
-            if seen[f.kind] <= config.most: lines.append(f"  {f.severity:<9} {f.stamp + '  ' if f.stamp else ''}{f.text}{'  ' + f.link if f.link else ''}")
-        lines += [f"  {'':<9} … and {n - config.most} more of the kind {kind}" for kind, n in seen.items() if n > config.most]
+        lines += _lines(found, config.most)
     return "\n".join(lines)
+
+def _row(r:Verified, show:str) -> dict:
+    return {
+        "path": str(r.path),
+        "summary": r.report.summary(),
+        "counts": dict(r.report.counts()),
+        "unreadable": r.refused,
+        "mended": r.mended,
+        "findings": [f.row() for f in _shown(r.report, show)]}
 
 def as_json(results:Iterable[Verified], config:CheckConfig) -> str:
     "All results as one JSON document."
-    def row(r:Verified) -> dict:
-        return dict(path=str(r.path), summary=r.report.summary(), counts=dict(r.report.counts()), unreadable=r.refused, mended=r.mended,
-                    findings=[f.row() for f in _shown(r.report, config.show)])
     results = list(results)
-    return json.dumps(dict(clean=exit_code(results) == 0, exit_code=exit_code(results), results=[row(r) for r in results]), ensure_ascii=False, indent=1)
+    code = exit_code(results)
+    said = {"clean": code == 0, "exit_code": code, "results": [_row(r, config.show) for r in results]}
+    return json.dumps(said, ensure_ascii=False, indent=1)

@@ -11,15 +11,17 @@ from typing import Callable, Iterable, Iterator, Optional, Sequence
 import numpy as np
 
 from ..config import CheckConfig
-from .beatmap import Beatmap, Slider
+from .beatmap import Beatmap
 from .criteria import CRITERIA, drain_time
 from .faults import FAULTS
-from .findings import KINDS, LEVELS, Facts, Finding, Report, clock, of_set, ordered
+from .findings import KINDS, LEVELS, Facts, Finding, Report, beat_lengths, clock, of_set, ordered
+from .findings import reds_at, several
 
 # %% auto #0
-__all__ = ['SAME_WORDS', 'SAME_SETTINGS', 'NEAR', 'SPREAD', 'WHOLE', 'EACH', 'NOT_OURS', 'UPSTREAM', 'check_map', 'compare_words',
-           'compare_timing', 'compare_settings', 'compare_hitsounds', 'compare_snaps', 'compare_spread', 'video_of',
-           'compare_videos', 'compare_maps', 'check_set']
+__all__ = ['SAME_WORDS', 'SAME_GENERAL', 'NEAR', 'BESIDE', 'SPREAD', 'WHOLE', 'EACH', 'NOT_OURS', 'UPSTREAM', 'check_map',
+           'quoted', 'name_of', 'differ', 'in_map', 'compare_words', 'compare_timing', 'compare_settings',
+           'compare_taiko', 'compare_hitsounds', 'compare_snaps', 'compare_spread', 'video_of', 'compare_videos',
+           'compare_maps', 'check_set']
 
 # %% ../../nbs/19_osu.check.ipynb #9e15b203
 def check_map(
@@ -32,139 +34,171 @@ def check_map(
 ) -> Report:
     "Everything that is wrong with a map, in all four modes."
     facts = Facts(beatmap, config, samples=samples, sample_rate=sample_rate, length=length, stars=stars)
-    found = [f for check in (*FAULTS, *CRITERIA) for f in check(facts)]
+    found = [f for check in (*FAULTS, *CRITERIA[facts.mode]) for f in check(facts)]
     return Report(ordered(found), objects=len(facts.objects))
 
 # %% ../../nbs/19_osu.check.ipynb #bac7fa1e
-def _quoted(text:str, most:int=40) -> str: return repr(text if len(text) <= most else text[:most] + "…")
+def quoted(text:str, most:int=40) -> str: # as Python writes it: nothing of a stranger's text gets to a terminal raw
+    "A text in quotes, cut when it is long."
+    return repr(text if len(text) <= most else text[:most] + "…")
 
-def _name(b:Beatmap) -> str: return b.version or "(no name)"
+def name_of(b:Beatmap) -> str:
+    "The name of a difficulty, fit to be shown."
+    return quoted(b.version)[1:-1] or "(no name)"
 
-def _by_value(beatmaps:Sequence[Beatmap], value:Callable) -> dict: # value -> names of the difficulties, the most common first
+def _by_value(beatmaps:Sequence[Beatmap], value:Callable) -> dict: # value -> names of difficulties
+    "Which difficulties have which value, the most common first."
     groups = defaultdict(list)
-    for b in beatmaps: groups[value(b)].append(_name(b))
+    for b in beatmaps: groups[value(b)].append(name_of(b))
     return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
-def _differ(kind:str, what:str, groups:dict) -> Iterator[Finding]: # a sentence when there is more than one value
+def _among(names:list[str], most:int=3) -> str: return ", ".join(names[:most]) + " …" * (len(names) > most)
+
+def differ(kind:str, what:str, beatmaps:Sequence[Beatmap], value:Callable) -> Iterator[Finding]:
+    "A finding when a value is not the same in all difficulties."
+    groups = _by_value(beatmaps, value)
     if len(groups) < 2: return
-    said = [f"{_quoted(str(value))} in {', '.join(names[:3])}{' …' * (len(names) > 3)}" for value, names in groups.items()]
+    said = [f"{quoted(str(v))} in {_among(names)}" for v, names in groups.items()]
     yield of_set(kind, f"{what} differs: {'; '.join(said[:4])}.")
+
+def in_map(kind:str, text:str, b:Beatmap, time:float) -> Finding:
+    "A finding at a time of one difficulty of a set."
+    return replace(of_set(kind, text, name_of(b)), time=float(time), stamp=clock(time))
 
 SAME_WORDS = ("Title", "TitleUnicode", "Artist", "ArtistUnicode", "Creator", "Source", "Tags")
 
 def compare_words(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "Metadata of two kinds, two difficulties of one name, two songs, two preview points."
-    for key in SAME_WORDS: yield from _differ("metadata_differs", key, _by_value(beatmaps, lambda b: b.metadata.get(key, "")))
-    yield from _differ("several_songs", "The song", _by_value(beatmaps, lambda b: b.audio_filename.lower()))
-    yield from _differ("preview_differs", "The preview point", _by_value(beatmaps, lambda b: b.preview_time))
+    for key in SAME_WORDS:
+        yield from differ("metadata_differs", key, beatmaps, lambda b: b.metadata.get(key, ""))
+    yield from differ("several_songs", "The song", beatmaps, lambda b: b.audio_filename.lower())
+    yield from differ("preview_differs", "The preview point", beatmaps, lambda b: b.preview_time)
     names = Counter((b.mode, b.version, b.creator) for b in beatmaps)
     for (_, name, _), n in names.items():
-        if n > 1: yield of_set("same_name", f"{n} difficulties are called {_quoted(name)}; one would replace the other.", name)
+        if n > 1: yield of_set("same_name", f"{n} difficulties are called {quoted(name)}; one would replace the other.")
 
 # %% ../../nbs/19_osu.check.ipynb #0ce8ddd9
-def _red_line_texts(b:Beatmap) -> tuple: # what must be the same
-    return tuple((round(p.time), round(p.beat_length, 3), p.meter) for p in sorted(b.timing_points, key=lambda p: p.time) if p.uninherited)
+def _red_lines(b:Beatmap) -> tuple: # what must be the same
+    reds = sorted((p for p in b.timing_points if p.uninherited), key=lambda p: p.time)
+    return tuple((round(p.time), round(p.beat_length, 3), p.meter) for p in reds)
 
 def compare_timing(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "Red lines that are not in all difficulties."
-    lines = {id(b): _red_line_texts(b) for b in beatmaps}
-    usual, _ = Counter(lines.values()).most_common(1)[0]
-    for b in beatmaps:
-        odd = sorted(set(lines[id(b)]) ^ set(usual))
+    lines = [_red_lines(b) for b in beatmaps]
+    usual, _ = Counter(lines).most_common(1)[0]
+    for b, own in zip(beatmaps, lines):
+        odd = sorted(set(own) ^ set(usual))
         if not odd: continue
         time, beat, meter = odd[0]
-        has = "has a red line" if odd[0] in lines[id(b)] else "lacks the red line"
+        has = "has a red line" if odd[0] in own else "lacks the red line"
         tempo = f"{60000 / beat:.6g} BPM" if beat > 0 else f"beats of {beat:g} ms"
-        yield replace(of_set("timing_differs", f"{_name(b)} {has} of {tempo}, {meter}/4, at {clock(time)}, unlike the others; {len(odd)} differences in all.", _name(b)),
-                      time=float(time), stamp=clock(time))
+        text = (f"{name_of(b)} {has} of {tempo}, {meter}/4, at {clock(time)}, unlike the others; "
+                f"{several(len(odd), 'difference')} in all.")
+        yield in_map("timing_differs", text, b, time)
 
-SAME_SETTINGS = { # section -> keys that a player expects to be the same
-    "general": ("Countdown", "CountdownOffset", "LetterboxInBreaks", "EpilepsyWarning", "SkinPreference", "UseSkinSprites",
-                "WidescreenStoryboard", "SamplesMatchPlaybackRate", "AudioLeadIn", "SampleSet"),
-    "difficulty": ("SliderTickRate",)}
+SAME_GENERAL = (
+    "Countdown", "CountdownOffset", "LetterboxInBreaks", "EpilepsyWarning", "SkinPreference", "UseSkinSprites",
+    "WidescreenStoryboard", "SamplesMatchPlaybackRate", "AudioLeadIn", "SampleSet")
 
 def compare_settings(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "Settings that differ within a mode."
-    for section, keys in SAME_SETTINGS.items():
-        for key in keys: yield from _differ("settings_differ", key, _by_value(beatmaps, lambda b: getattr(b, section).get(key, "")))
-    if beatmaps[0].mode in (0, 2): yield from _differ("settings_differ", "The combo colours", _by_value(beatmaps, lambda b: " ".join(b.colours.values())))
-    if beatmaps[0].mode != 1: return
-    yield from _differ("velocity_differs", "The base velocity", _by_value(beatmaps, lambda b: b.slider_multiplier))
-    yield from _differ("kiai_differs", "Kiai", _by_value(beatmaps, lambda b: tuple(clock(p.time) for p, q in _switches(b))))
-    yield from _differ("barlines_differ", "Which first bar lines are left out", _by_value(beatmaps, lambda b: tuple(clock(p.time) for p in b.timing_points if p.uninherited and p.effects & 8)))
+    for key in SAME_GENERAL: yield from differ("settings_differ", key, beatmaps, lambda b: b.general.get(key, ""))
+    yield from differ("settings_differ", "The slider tick rate", beatmaps, lambda b: b.tick_rate)
+    if beatmaps[0].mode in (0, 2):
+        yield from differ("settings_differ", "The combo colours", beatmaps, lambda b: " ".join(b.colours.values()))
 
-def _switches(b:Beatmap) -> list: # pairs of lines between which kiai is switched
+def _kiai(b:Beatmap) -> str: # where it is switched
     points = sorted(b.timing_points, key=lambda p: p.time)
-    return [(q, p) for p, q in zip(points, points[1:]) if p.kiai != q.kiai]
+    return " ".join(clock(q.time) for p, q in zip(points, points[1:]) if p.kiai != q.kiai)
+
+def _hidden_bars(b:Beatmap) -> str: return " ".join(clock(p.time) for p in b.timing_points if p.uninherited and p.effects & 8)
+
+def compare_taiko(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+    "Taiko: what everybody sees scroll by."
+    if beatmaps[0].mode != 1: return
+    yield from differ("velocity_differs", "The base velocity", beatmaps, lambda b: b.slider_multiplier)
+    yield from differ("kiai_differs", "Where kiai is switched", beatmaps, _kiai)
+    yield from differ("barlines_differ", "Which first bar lines are left out", beatmaps, _hidden_bars)
 
 # %% ../../nbs/19_osu.check.ipynb #a44af1a4
-def _heads(b:Beatmap) -> dict: # ms -> additions of the head there
-    out = {}
+def _heads(b:Beatmap) -> dict: # ms -> additions of the heads there
+    out = defaultdict(int)
     for o in b.hit_objects:
-        sounds = o.edge_sounds[0] if isinstance(o, Slider) and o.edge_sounds else o.hitsound
-        out[round(o.time)] = out.get(round(o.time), 0) | sounds & 14
+        edges = getattr(o, "edge_sounds", ())
+        out[round(o.time)] |= (edges[0] if edges else o.hitsound) & 14
     return out
+
+def _lacking(own:dict, others:list[dict]) -> list[int]: # ms
+    "Where most others that have a note have an addition that this one lacks."
+    def lacks(time:int) -> bool:
+        there = [heads[time] for heads in others if time in heads]
+        return 2 * sum(bool(sounds & ~own[time]) for sounds in there) > len(there)
+    return [time for time in own if lacks(time)]
 
 def compare_hitsounds(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "Additions that most other difficulties have at the same time; in taiko they are the notes."
     if beatmaps[0].mode == 1 or len(beatmaps) < 2: return
-    heads = {id(b): _heads(b) for b in beatmaps}
-    for b in beatmaps:
-        lacks = []
-        for time, own in heads[id(b)].items():
-            others = [h[time] for key, h in heads.items() if key != id(b) and time in h]
-            missing = sum(bool(sounds & ~own) for sounds in others)
-            if others and 2 * missing > len(others): lacks.append(time)
-        if lacks and 4 * len(lacks) < len(heads[id(b)]): # else it has hitsounds of its own
-            yield replace(of_set("hitsounds_differ", f"{_name(b)} lacks additions at {len(lacks)} notes that others have, the first at {clock(lacks[0])}.", _name(b)),
-                          time=float(lacks[0]), stamp=clock(lacks[0]))
+    heads = [_heads(b) for b in beatmaps]
+    for i, b in enumerate(beatmaps):
+        lacks = _lacking(heads[i], heads[:i] + heads[i + 1:])
+        if not lacks or 4 * len(lacks) >= len(heads[i]): continue # else it has hitsounds of its own
+        text = f"{name_of(b)} lacks additions of others at {several(len(lacks), 'note')}, first at {clock(lacks[0])}."
+        yield in_map("hitsounds_differ", text, b, lacks[0])
 
-NEAR = 3, 1 / 8 # ms within which two notes are one, beats within which they should have been
+NEAR, BESIDE = 3, 1 / 8 # ms within which two notes are one, beats within which they should have been
+
+def _to_nearest(times:np.ndarray, others:np.ndarray) -> np.ndarray: # ms from each time to the nearest of the others
+    at = np.searchsorted(others, times)
+    after = others[np.minimum(at, len(others) - 1)]
+    before = others[np.maximum(at - 1, 0)]
+    return np.minimum(np.abs(times - before), np.abs(times - after))
 
 def compare_snaps(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "Notes that a harder difficulty has a little beside."
-    ranked = sorted((Facts(b) for b in beatmaps), key=lambda f: (f.level is None, f.level or 0, len(f.objects)))
+    ranked = sorted((Facts(b) for b in beatmaps if b.hit_objects), key=lambda f: (f.level, len(f.objects)))
     for easy, hard in zip(ranked, ranked[1:]):
-        if not len(easy.times) or not len(hard.times): continue
-        at = np.clip(np.searchsorted(hard.times, easy.times), 1, max(len(hard.times) - 1, 1))
-        off = np.minimum(np.abs(easy.times - hard.times[at - 1]), np.abs(easy.times - hard.times[np.minimum(at, len(hard.times) - 1)]))
-        beat = np.array([easy.beatmap.redline_at(t).beat_length for t in easy.times])
-        beside = np.flatnonzero((off > NEAR[0]) & (off < NEAR[1] * np.clip(beat, 6, 60000)))
-        if len(beside) and len(beside) < .1 * len(easy.times):
-            first = float(easy.times[beside[0]])
-            text = f"{_name(easy.beatmap)} has {len(beside)} notes a little beside those of {_name(hard.beatmap)}, the first at {clock(first)}, {off[beside[0]]:.0f} ms."
-            yield replace(of_set("snaps_differ", text, _name(easy.beatmap)), time=first, stamp=clock(first))
+        if not easy.timing.red: continue
+        off = _to_nearest(easy.times, hard.times)
+        beats = beat_lengths(easy)[reds_at(easy, easy.times)]
+        beside = np.flatnonzero((off > NEAR) & (off < BESIDE * beats))
+        if not 0 < len(beside) < .1 * len(off): continue
+        first, mine, other = easy.times[beside[0]], name_of(easy.beatmap), name_of(hard.beatmap)
+        text = (f"{mine} has {several(len(beside), 'note')} a little beside those of {other}, first at "
+                f"{clock(first)}, {off[beside[0]]:.0f} ms.")
+        yield in_map("snaps_differ", text, easy.beatmap, first)
 
 # %% ../../nbs/19_osu.check.ipynb #158a3bd0
-SPREAD = (150, 195, 240), (210, 255, 300) # s below which the lowest difficulty may be at most Normal, Hard, Insane; in taiko
+SPREAD = {False: (150, 195, 240), True: (210, 255, 300)} # taiko -> s below which the lowest is at most Normal, Hard, Insane
 
 def compare_spread(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "A lowest difficulty that is too hard for so short a song, and difficulties of unlike length."
-    facts = [f for f in map(Facts, beatmaps) if f.objects and f.level is not None]
+    facts = [Facts(b) for b in beatmaps if b.hit_objects]
     if not facts: return
     drains = [drain_time(f.beatmap, f.times[0], f.ends.max()) / 1000 for f in facts]
-    lowest = min(f.level for f in facts)
+    shortest, lowest = min(drains), LEVELS[min(f.level for f in facts)]
     limits = SPREAD[facts[0].mode == 1]
-    allowed = next((level for level, limit in enumerate(limits, 1) if min(drains) < limit), len(LEVELS))
-    if lowest > allowed:
-        yield of_set("lowest_difficulty", f"The lowest difficulty is {LEVELS[lowest]}; with {min(drains):.0f} s to play the ranking criteria ask for {LEVELS[allowed]} or easier.")
-    if max(drains) > 1.25 * max(min(drains), 1):
-        yield of_set("drain_differs", f"The difficulties are {min(drains):.0f} to {max(drains):.0f} s long.")
+    allowed = LEVELS[next((level for level, limit in enumerate(limits, 1) if shortest < limit), -1)]
+    if LEVELS.index(lowest) > LEVELS.index(allowed):
+        text = (f"The lowest difficulty is {lowest}; with {shortest:.0f} s to play the ranking criteria ask for "
+                f"{allowed} or easier.")
+        yield of_set("lowest_difficulty", text)
+    if max(drains) > 1.25 * max(shortest, 1):
+        yield of_set("drain_differs", f"The difficulties are {shortest:.0f} to {max(drains):.0f} s long.")
 
-def video_of(b:Beatmap) -> tuple[str, str]: # (file name, ms): empty when there is none
+def video_of(b:Beatmap) -> tuple[str, str]: # file name and ms; empty when there is none
     "The video of a difficulty and when it starts."
     for line in b.events:
-        f = line.split(",")
-        if f[0].strip() in ("1", "Video") and len(f) > 2: return f[2].strip().strip('"'), f[1].strip()
+        f = [part.strip() for part in line.split(",")]
+        if f[0] in ("1", "Video") and len(f) > 2: return f[2].strip('"'), f[1]
     return "", ""
 
 def compare_videos(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     "A video that not all difficulties have, or at another time."
-    yield from _differ("video_differs", "The video", _by_value(beatmaps, lambda b: " from ".join(video_of(b)) if video_of(b)[0] else "none"))
+    yield from differ("video_differs", "The video", beatmaps, lambda b: " from ".join(video_of(b)) if video_of(b)[0] else "")
 
 # %% ../../nbs/19_osu.check.ipynb #ecb20276
-WHOLE = (compare_words, compare_timing, compare_videos)                                 # across all modes
-EACH = (compare_settings, compare_hitsounds, compare_snaps, compare_spread)             # within a mode
+WHOLE = (compare_words, compare_timing, compare_videos) # across all modes
+EACH = (compare_settings, compare_taiko, compare_hitsounds, compare_snaps, compare_spread) # within a mode
 
 def compare_maps(beatmaps:Iterable[Beatmap]) -> list[Finding]:
     "What the difficulties of a set say to one another."
@@ -172,7 +206,7 @@ def compare_maps(beatmaps:Iterable[Beatmap]) -> list[Finding]:
     if not beatmaps: return []
     modes = defaultdict(list)
     for b in beatmaps: modes[b.mode, b.keys if b.mode == 3 else 0].append(b)
-    found = [f for check in WHOLE for f in check(beatmaps)] if len(beatmaps) > 1 else []
+    found = [f for check in WHOLE for f in check(beatmaps)]
     return found + [f for group in modes.values() for check in EACH for f in check(group)]
 
 def check_set(
@@ -188,7 +222,7 @@ def check_set(
     found, objects = [*more, *compare_maps(beatmaps)], 0
     for b in beatmaps:
         report = check_map(b, samples, sample_rate, length=length, config=config)
-        found += [replace(f, difficulty=_name(b)) for f in report.findings]
+        found += [replace(f, difficulty=name_of(b)) for f in report.findings]
         objects += report.objects
     return Report(ordered(found), objects=objects)
 
@@ -196,60 +230,179 @@ def check_set(
 NOT_OURS = "not applicable: "
 UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Check" -> our kinds, or why there is none
     # general, in both or either
-    "AbnormalNodes": "many_nodes", "Concurrent": "overlap column_overlap too_close", "ConcurrentObjects": "overlap column_overlap too_close",
-    "ManiaConcurrentObjects": "column_overlap", "DrainTime": "short_drain drain_differs", "DrainLength": "short_drain",
-    "InvisibleSlider": "no_path no_duration short_slider", "ZeroLengthObjects": "no_duration", "Breaks": "break_note break_edge",
-    "StoryHitSounds": "story_sound", "AudioFormat": "audio_format", "SongFormat": "audio_format", "AudioInVideo": "video_sound",
-    "AudioUsage": "unused_end coverage", "UnusedAudioAtEnd": "unused_end coverage", "Bitrate": "bit_rate", "AudioQuality": "bit_rate",
-    "AudioPresence": "no_audio", "CommonFinish": "common_finish", "HitSoundDelay": "late_sound", "DelayedHitsounds": "late_sound",
-    "HitSoundFormat": "sound_format", "HitsoundsFormat": "sound_format", "HitSoundImbalance": "uneven_sound",
-    "HitSoundLength": "short_sound", "TooShortAudioFiles": "short_sound", "SilentHitSounds": "silent_sound",
-    "MultipleAudio": "several_songs", "InconsistentAudio": "several_songs", "EmptyDifficultyFile": "empty_file", "HitsoundDiff": "hitsound_difficulty",
-    "UnusedFiles": "unused_file", "UpdateValidity": "file_name long_name", "ZeroBytes": "empty_file", "ZeroByteFiles": "empty_file",
-    "FilePresence": "missing_file", "GenreLanguage": "genre_language", "MissingGenreLanguage": "genre_language", "GuestTags": "guest_tags",
-    "InconsistentMetadata": "metadata_differs", "MarkerFormat": "marker_format", "MarkerSpacing": "marker_spacing", "TitleMarkers": "marker_format",
-    "Unicode": "not_romanised", "BgPresence": "no_background missing_file", "BackgroundPresence": "no_background missing_file",
-    "Background": "no_background missing_file", "BgResolution": "background_size", "BackgroundQuality": "background_size",
-    "MappersGuildBackground": "free_background", "MultipleVideo": "video_differs", "VideoUsage": "video_differs", "VideoOffset": "video_differs",
-    "VideoResolution": "video_size video_codec", "OverlayLayer": "overlay_layer", "SpriteResolution": "sprite_size",
+    "AbnormalNodes": "many_nodes",
+    "Concurrent": "overlap column_overlap too_close",
+    "ConcurrentObjects": "overlap column_overlap too_close",
+    "ManiaConcurrentObjects": "column_overlap",
+    "DrainTime": "short_drain drain_differs",
+    "DrainLength": "short_drain",
+    "InvisibleSlider": "no_path no_duration short_slider",
+    "ZeroLengthObjects": "no_duration",
+    "Breaks": "break_note break_edge",
+    "StoryHitSounds": "story_sound",
+    "AudioFormat": "audio_format",
+    "SongFormat": "audio_format",
+    "AudioInVideo": "video_sound",
+    "AudioUsage": "unused_end coverage",
+    "UnusedAudioAtEnd": "unused_end coverage",
+    "Bitrate": "bit_rate",
+    "AudioQuality": "bit_rate",
+    "AudioPresence": "no_audio",
+    "CommonFinish": "common_finish",
+    "HitSoundDelay": "late_sound",
+    "DelayedHitsounds": "late_sound",
+    "HitSoundFormat": "sound_format",
+    "HitsoundsFormat": "sound_format",
+    "HitSoundImbalance": "uneven_sound",
+    "HitSoundLength": "short_sound",
+    "TooShortAudioFiles": "short_sound",
+    "SilentHitSounds": "silent_sound",
+    "MultipleAudio": "several_songs",
+    "InconsistentAudio": "several_songs",
+    "EmptyDifficultyFile": "empty_file",
+    "HitsoundDiff": "hitsound_difficulty",
+    "UnusedFiles": "unused_file",
+    "UpdateValidity": "file_name long_name",
+    "ZeroBytes": "empty_file",
+    "ZeroByteFiles": "empty_file",
+    "FilePresence": "missing_file",
+    "GenreLanguage": "genre_language",
+    "MissingGenreLanguage": "genre_language",
+    "GuestTags": "guest_tags",
+    "InconsistentMetadata": "metadata_differs",
+    "MarkerFormat": "marker_format",
+    "MarkerSpacing": "marker_spacing",
+    "TitleMarkers": "marker_format",
+    "Unicode": "not_romanised",
+    "BgPresence": "no_background missing_file",
+    "BackgroundPresence": "no_background missing_file",
+    "Background": "no_background missing_file",
+    "BgResolution": "background_size",
+    "BackgroundQuality": "background_size",
+    "MappersGuildBackground": "free_background",
+    "MultipleVideo": "video_differs",
+    "VideoUsage": "video_differs",
+    "VideoOffset": "video_differs",
+    "VideoResolution": "video_size video_codec",
+    "OverlayLayer": "overlay_layer",
+    "SpriteResolution": "sprite_size",
     "SkinResolution": NOT_OURS + "commented out upstream: the size of an element depends on its scale in play",
-    "HitSounds": "no_hitsounds few_hitsounds", "FewHitsounds": "no_hitsounds few_hitsounds", "HitSoundConsistency": "hitsounds_differ",
-    "Muted": "silent_note quiet_note quiet_end", "MutedObjects": "silent_note quiet_note quiet_end", "DefaultColours": "few_colours",
-    "DiffSettings": "setting_range setting_precision", "DiffSettingsAllModes": "setting_range setting_precision",
-    "AbnormalDifficultySettings": "setting_range setting_precision", "InconsistentSettings": "settings_differ", "Luminosity": "dark_colour bright_colour",
-    "ScoreOverflow": "score_overflow", "TickRate": "tick_rate", "LowestDiff": "lowest_difficulty", "LowestDiffDrainTime": "lowest_difficulty",
-    "BeforeLine": "before_line", "ConcurrentLines": "two_red_lines same_red_line two_green_lines", "FirstLine": "early_line endless_line first_kiai",
-    "InconsistentLines": "timing_differs", "InconsistentTimingControlPoints": "timing_differs", "InvalidVolume": "line_volume",
-    "KiaiUnsnap": "kiai_unsnapped", "Preview": "no_preview preview_differs", "PreviewTime": "no_preview preview_differs", "RedLineSnapping": "next_red_line",
-    "Unsnaps": "unsnapped unsnapped_end off_grid", "UnsnappedObjects": "unsnapped unsnapped_end off_grid",
-    "UnusedLines": "idle_red_line idle_green_lines", "WrongSnapping": "rare_snap snaps_differ"}
+    "HitSounds": "no_hitsounds few_hitsounds",
+    "FewHitsounds": "no_hitsounds few_hitsounds",
+    "HitSoundConsistency": "hitsounds_differ",
+    "Muted": "silent_note quiet_note quiet_end",
+    "MutedObjects": "silent_note quiet_note quiet_end",
+    "DefaultColours": "few_colours",
+    "DiffSettings": "setting_range setting_precision",
+    "DiffSettingsAllModes": "setting_range setting_precision",
+    "AbnormalDifficultySettings": "setting_range setting_precision",
+    "InconsistentSettings": "settings_differ",
+    "Luminosity": "dark_colour bright_colour",
+    "ScoreOverflow": "score_overflow",
+    "TickRate": "tick_rate",
+    "LowestDiff": "lowest_difficulty",
+    "LowestDiffDrainTime": "lowest_difficulty",
+    "BeforeLine": "before_line",
+    "ConcurrentLines": "two_red_lines same_red_line two_green_lines",
+    "FirstLine": "early_line endless_line first_kiai",
+    "InconsistentLines": "timing_differs",
+    "InconsistentTimingControlPoints": "timing_differs",
+    "InvalidVolume": "line_volume",
+    "KiaiUnsnap": "kiai_unsnapped",
+    "Preview": "no_preview preview_differs",
+    "PreviewTime": "no_preview preview_differs",
+    "RedLineSnapping": "next_red_line",
+    "Unsnaps": "unsnapped unsnapped_end off_grid",
+    "UnsnappedObjects": "unsnapped unsnapped_end off_grid",
+    "UnusedLines": "idle_red_line idle_green_lines",
+    "WrongSnapping": "rare_snap snaps_differ",
+}
 
 # %% ../../nbs/19_osu.check.ipynb #59f44eca
 UPSTREAM |= {
     # standard
-    "AbnormalSpacing": "wild_spacing", "Ambiguity": "ambiguous_slider", "Burai": "burai", "NinjaSpinner": "short_spinner", "TooShortSpinners": "short_spinner",
-    "ObscuredReverse": "hidden_reverse", "Offscreen": "off_screen path_off_screen outside", "OffscreenObjects": "off_screen path_off_screen outside",
-    "SliderOnlySections": "only_sliders", "ConsecutiveCircles": "many_circles", "DiffSettingsStandard": "setting_range", "OsuAbnormalDifficultySettings": "setting_range",
-    "OsuFewHitsounds": "no_hitsounds few_hitsounds", "OsuLowestDiffDrainTime": "lowest_difficulty", "SkinningStandard": "skin_set",
-    "CloseOverlap": "close_overlap", "LowDiffOverlaps": "close_overlap", "HardRockPerfectStacks": "perfect_stack", "StackLeniency": "perfect_stack",
-    "MultipleReverses": "many_reverses", "ShortSliders": "brief_slider", "TooShortSliders": "brief_slider", "SpaceVariation": "uneven_spacing",
-    "TimeDistanceEquality": "uneven_spacing", "SpinnerRecovery": "spinner_recovery", "SpinnerRecoveryTime": "spinner_recovery",
+    "AbnormalSpacing": "wild_spacing",
+    "Ambiguity": "ambiguous_slider",
+    "Burai": "burai",
+    "NinjaSpinner": "short_spinner",
+    "TooShortSpinners": "short_spinner",
+    "ObscuredReverse": "hidden_reverse",
+    "Offscreen": "off_screen path_off_screen outside",
+    "OffscreenObjects": "off_screen path_off_screen outside",
+    "SliderOnlySections": "only_sliders",
+    "ConsecutiveCircles": "many_circles",
+    "DiffSettingsStandard": "setting_range",
+    "OsuAbnormalDifficultySettings": "setting_range",
+    "OsuFewHitsounds": "no_hitsounds few_hitsounds",
+    "OsuLowestDiffDrainTime": "lowest_difficulty",
+    "Skinning": "skin_set",
+    "SkinningStandard": "skin_set",
+    "CloseOverlap": "close_overlap",
+    "LowDiffOverlaps": "close_overlap",
+    "HardRockPerfectStacks": "perfect_stack",
+    "StackLeniency": "perfect_stack",
+    "MultipleReverses": "many_reverses",
+    "ShortSliders": "brief_slider",
+    "TooShortSliders": "brief_slider",
+    "SpaceVariation": "uneven_spacing",
+    "TimeDistanceEquality": "uneven_spacing",
+    "SpinnerRecovery": "spinner_recovery",
+    "SpinnerRecoveryTime": "spinner_recovery",
     # taiko
-    "LastNoteHidingBarline": "hidden_barline", "PatternLength": "long_pattern", "RestMoments": "no_rest", "SmallestSnap": "small_snap",
-    "SpinnerReadability": "close_spinner", "UnrankableFinishers": "finisher", "BgOffsetConsistency": "background_offset", "BgOffsetIssues": "background_offset",
-    "BaseSvProgression": "velocity_differs", "DiffSettingsTaiko": "setting_range", "TaikoAbnormalDifficultySettings": "setting_range",
-    "TaikoLowestDiffDrainTime": "lowest_difficulty", "SkinningTaiko": "skin_set", "BarlineUnaffectedBySv": "barline_speed", "CloseBarlines": "close_barlines",
-    "DoubleBarlines": "close_barlines", "InconsistentBarLines": "barlines_differ", "TaikoInconsistentSkipBarLine": "barlines_differ",
-    "KiaiConsistency": "kiai_differs", "KiaiFlash": "kiai_flash", "LowDiffScrollSpeed": "scroll_speed",
+    "LastNoteHidingBarline": "hidden_barline",
+    "PatternLength": "long_pattern",
+    "RestMoments": "no_rest",
+    "SmallestSnap": "small_snap",
+    "SpinnerReadability": "close_spinner",
+    "UnrankableFinishers": "finisher",
+    "BgOffsetConsistency": "background_offset",
+    "BgOffsetIssues": "background_offset",
+    "BaseSvProgression": "velocity_differs",
+    "DiffSettingsTaiko": "setting_range",
+    "TaikoAbnormalDifficultySettings": "setting_range",
+    "TaikoLowestDiffDrainTime": "lowest_difficulty",
+    "SkinningTaiko": "skin_set",
+    "BarlineUnaffectedBySv": "barline_speed",
+    "CloseBarlines": "close_barlines",
+    "DoubleBarlines": "close_barlines",
+    "InconsistentBarLines": "barlines_differ",
+    "TaikoInconsistentSkipBarLine": "barlines_differ",
+    "KiaiConsistency": "kiai_differs",
+    "KiaiFlash": "kiai_flash",
+    "LowDiffScrollSpeed": "scroll_speed",
     # catch
-    "ConsecutiveHyperdash": "hyperdash_chain", "HasEdgeDash": "edge_dash", "HasHyperdash": "hyperdash", "HasSpinner": "no_spinner", "HyperdashSnap": "hyperdash_snap",
-    "MaxCombo": "long_combo", "SpinnerGap": "spinner_gap", "BananaShowerGap": "spinner_gap", "TooShortSpinnerGap": "spinner_gap",
-    "HigherSnappedHyperdash": "hyperdash_chain", "PlatterHigherSnappedHyperdash": "hyperdash_chain", "RainConsistentHyperdashSnaps": "hyperdash_chain",
-    "RainHyperdashSlider": "hyperdash_slider", "DiffSettingsCatch": "setting_range", "CatchAbnormalDifficultySettings": "setting_range",
-    "CatchFewHitsounds": "no_hitsounds few_hitsounds", "CatchLowestDiffDrainTime": "lowest_difficulty", "SkinningCatch": "skin_set skin_size",
+    "ConsecutiveHyperdash": "hyperdash_chain",
+    "HasEdgeDash": "edge_dash",
+    "HasHyperdash": "hyperdash",
+    "HasSpinner": "no_spinner",
+    "HyperdashSnap": "hyperdash_snap",
+    "MaxCombo": "long_combo",
+    "SpinnerGap": "spinner_gap",
+    "BananaShowerGap": "spinner_gap",
+    "TooShortSpinnerGap": "spinner_gap",
+    "HigherSnappedHyperdash": "hyperdash_chain",
+    "PlatterHigherSnappedHyperdash": "hyperdash_chain",
+    "RainConsistentHyperdashSnaps": "hyperdash_chain",
+    "RainHyperdashSlider": "hyperdash_slider",
+    "DiffSettingsCatch": "setting_range",
+    "CatchAbnormalDifficultySettings": "setting_range",
+    "CatchFewHitsounds": "no_hitsounds few_hitsounds",
+    "CatchLowestDiffDrainTime": "lowest_difficulty",
+    "SkinningCatch": "skin_set skin_size",
     # mania
-    "ColumnDistribution": "unused_column column_balance", "SliderLength": "short_hold", "DoubleHitSounds": "double_sound", "HitNormalUsage": "missing_sound",
+    "ColumnDistribution": "unused_column column_balance",
+    "SliderLength": "short_hold",
+    "DoubleHitSounds": "double_sound",
+    "HitNormalUsage": "missing_sound",
     "HitSoundInconsistencies": NOT_OURS + "switched off upstream for its false alarms; what is missing or doubled is missing_sound and double_sound",
-    "ManiaHitSoundConsistency": "hitsounds_differ", "MissingHitSoundFiles": "missing_sound", "DiffSettingsLowerDifficulties": "setting_range",
-    "ManiaAbnormalDifficultySettings": "setting_range", "SkinningMania": "skin_set", "MaxChordSize": "chord_size", "EasySliderVelocity": "scroll_speed",
-    "VariableBpm": "scroll_speed", "KeyCount": "key_count", "ManiaLowestDiffDrainTime": "lowest_difficulty"}
+    "ManiaHitSoundConsistency": "hitsounds_differ",
+    "MissingHitSoundFiles": "missing_sound",
+    "DiffSettingsLowerDifficulties": "setting_range",
+    "ManiaAbnormalDifficultySettings": "setting_range",
+    "SkinningMania": "skin_set",
+    "MaxChordSize": "chord_size",
+    "EasySliderVelocity": "scroll_speed",
+    "VariableBpm": "scroll_speed",
+    "KeyCount": "key_count",
+    "ManiaLowestDiffDrainTime": "lowest_difficulty",
+}

@@ -13,21 +13,22 @@ import numpy as np
 
 from .beatmap import Beatmap, Circle, Hold, Slider, Spinner, number
 from .faults import preempt, runs
-from .findings import CLAMP, LEVELS, Facts, Finding, beat_lengths, beats_at, clock, reds_at
+from .findings import LENIENCY, LEVELS, Facts, Finding, beat_lengths, clock, reds_at, several
 
 # %% auto #0
 __all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'GENRES', 'LANGUAGES', 'OWNER', 'NAMES', 'KEYS', 'RANGES', 'DARK',
            'BRIGHT', 'MODS', 'SILENT_STRETCH', 'FEW_OBJECTS', 'SLOWEST', 'QUICKEST', 'RECOVERY', 'BRIEF', 'TOUCH',
            'APART', 'STACK_BEATS', 'HARD_ROCK', 'RUN_OVER', 'SAMPLES', 'LOOK_BACK', 'CLOSEST', 'PATTERNS', 'FINISHER',
-           'REST', 'SPINNER', 'PLATE', 'GRACE', 'SNAPS', 'CHAIN', 'BASIC', 'SHOWERS', 'COMBOS', 'EDGE', 'RANKED_KEYS',
-           'WIDEST', 'HOLDS', 'UNEVEN', 'CRITERIA', 'check_romanised', 'check_markers', 'check_tags', 'check_presence',
-           'check_settings', 'check_ticks', 'luminosity', 'check_colours', 'drain_time', 'most_score', 'check_length',
-           'check_hitsounds', 'check_story_sounds', 'scaled_beats', 'shortest_spinner', 'check_spinners',
-           'check_sliders', 'check_rows', 'check_spacing', 'check_jumps', 'check_overlap_time', 'check_perfect_stacks',
-           'run_over', 'check_shapes', 'check_hidden_reverses', 'check_taiko_snaps', 'check_rests', 'check_finishers',
-           'check_barlines', 'check_kiai_flashes', 'scroll_speeds', 'check_scroll', 'check_background_offset', 'Fruit',
-           'fruits', 'Move', 'moves', 'hyperdashes', 'check_dashes', 'check_showers', 'check_columns', 'check_holds',
-           'check_chord_sizes']
+           'REST', 'SPINNER', 'PLATE', 'GRACE', 'MOST_DROPS', 'SNAPS', 'CHAIN', 'BASIC', 'EDGE', 'SHOWERS', 'COMBOS',
+           'RANKED_KEYS', 'UNEVEN', 'WIDEST', 'HOLDS', 'FOR_ALL', 'SOUNDED', 'CRITERIA', 'check_romanised',
+           'check_markers', 'check_tags', 'check_presence', 'check_settings', 'check_ticks', 'luminosity',
+           'check_colours', 'drain_time', 'most_score', 'check_length', 'check_hitsounds', 'check_story_sounds',
+           'scaled_beats', 'shortest_spinner', 'check_spinners', 'check_recovery', 'check_sliders', 'check_rows',
+           'check_spacing', 'check_jumps', 'check_overlap_time', 'check_perfect_stacks', 'run_over', 'check_shapes',
+           'check_hidden_reverses', 'check_taiko_snaps', 'check_rests', 'check_covered', 'check_finishers', 'after_bar',
+           'check_barlines', 'check_barline_speed', 'check_last_barline', 'check_kiai_flashes', 'scroll_speeds',
+           'check_scroll', 'check_background_offset', 'Fruit', 'fruits', 'Move', 'moves', 'hyperdashes', 'check_dashes',
+           'check_showers', 'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
 
 # %% ../../nbs/18_osu.criteria.ipynb #f1867c89
 FIELD_LIMIT = 81 # characters that the site keeps
@@ -39,10 +40,12 @@ def check_romanised(facts:Facts) -> Iterator[Finding]:
     for key, name in ROMANISED.items():
         if not words.get(key, "").isascii():
             more = f"; keep it in {key}Unicode and romanise it" if key != "Creator" else ""
-            yield facts.found("not_romanised", f"The {name} {words[key][:40]!r} has letters that are not ASCII{more}.")
+            text = f"The {name} {words[key][:40]!r} has letters that are not ASCII{more}."
+            yield facts.found("not_romanised", text)
     for key in ("Title", "TitleUnicode", "Artist", "ArtistUnicode", "Source"):
         if len(words.get(key, "")) > FIELD_LIMIT:
-            yield facts.found("long_field", f"{key} has {len(words[key])} characters; the site keeps {FIELD_LIMIT}.")
+            text = f"{key} has {len(words[key])} characters; the site keeps {FIELD_LIMIT}."
+            yield facts.found("long_field", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #61e3c983
 MARKERS = { # how it is written -> what people write
@@ -57,7 +60,8 @@ LINKS = {"feat.": r"\b(?:feat|ft|featuring)\b\.?", "vs.": r"\b(?:vs|versus)\b\.?
 def _misspelt(text:str, table:dict) -> Iterator[tuple[str, str]]: # (as it is, as it should be)
     for right, pattern in table.items():
         for m in re.finditer(pattern, text, re.I):
-            if m[0].strip().lower() != right.lower(): yield m[0].strip(), right
+            if m[0].strip() != right and not (right in LINKS and m[0].lower() == right.lower()):
+                yield m[0].strip(), right
 
 def check_markers(facts:Facts) -> Iterator[Finding]:
     "Markers in title and artist that are spelt or spaced in another way."
@@ -69,8 +73,10 @@ def check_markers(facts:Facts) -> Iterator[Finding]:
             yield facts.found("marker_spacing", f"The {name} lacks a space around {m[0].strip()!r}.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #772d5d24
-GENRES = "video game|anime|rock|pop|novelty|hip[ -]?hop|electronic|metal|classical|folk|jazz|edm|dance|house|techno|trance|dubstep|core|j-?pop|k-?pop"
-LANGUAGES = "english|chinese|mandarin|cantonese|french|german|italian|japanese|korean|spanish|swedish|russian|polish|portuguese|instrumental"
+GENRES = ("video game|anime|rock|pop|novelty|hip[ -]?hop|electronic|metal|classical|folk|jazz"
+          "|edm|dance|house|techno|trance|dubstep|core")
+LANGUAGES = ("english|chinese|mandarin|cantonese|french|german|italian|japanese|korean|spanish|swedish|russian|polish"
+             "|portuguese|instrumental")
 OWNER = re.compile(r"^(.{1,60}?)(?:'s|’s|s'|s’) \S")
 
 def _guests(name:str) -> list[str]: # whose difficulty it is, by its name
@@ -83,46 +89,64 @@ def check_tags(facts:Facts) -> Iterator[Finding]:
     for guest in _guests(facts.beatmap.version[:200]):
         known = {guest.lower(), guest.lower().replace(" ", "_")}
         if guest.lower() != facts.beatmap.creator.lower() and not any(name in tags for name in known):
-            yield facts.found("guest_tags", f"The difficulty is {guest!r}'s by its name, but the tags do not name them.")
+            text = f"The difficulty is {guest!r}'s by its name, but the tags do not name them."
+            yield facts.found("guest_tags", text)
     missing = [what for what, words in (("genre", GENRES), ("language", LANGUAGES)) if not re.search(words, tags)]
-    if missing: yield facts.found("genre_language", f"The tags name no {' and no '.join(missing)} of the song.")
+    if missing:
+        yield facts.found("genre_language", f"The tags name no {' and no '.join(missing)} of the song.")
     if re.search(r"\bmpg\b|mappers'? guild", tags):
-        yield facts.found("free_background", "The tags name the Mappers' Guild, whose backgrounds must be free to use.")
+        text = "The tags name the Mappers' Guild, whose backgrounds must be free to use."
+        yield facts.found("free_background", text)
 
 def check_presence(facts:Facts) -> Iterator[Finding]:
     "A preview point, a background, and no left-over difficulty of hitsounds."
-    if facts.beatmap.preview_time < 0: yield facts.found("no_preview", "There is no preview point; song select starts at 40 % of the song.")
-    if not facts.beatmap.background: yield facts.found("no_background", "There is no background; the ranking criteria ask for one.")
+    if facts.beatmap.preview_time < 0:
+        text = "There is no preview point; song select starts at 40 % of the song."
+        yield facts.found("no_preview", text)
+    if not facts.beatmap.background:
+        text = "There is no background; the ranking criteria ask for one."
+        yield facts.found("no_background", text)
     if re.search(r"hit.{0,9}sound|^_?hs_?$", facts.beatmap.version[:200], re.I):
-        yield facts.found("hitsound_difficulty", f"'{facts.beatmap.version}' looks like a difficulty of hitsounds; remove it before the set is shared.")
+        text = (f"'{facts.beatmap.version}' looks like a difficulty of hitsounds; remove it before the set is "
+                "shared.")
+        yield facts.found("hitsound_difficulty", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #dbcee228
 NAMES = {"ar": "approach rate", "od": "overall difficulty", "hp": "HP drain rate", "cs": "circle size"}
 KEYS = {"ar": "ApproachRate", "od": "OverallDifficulty", "hp": "HPDrainRate", "cs": "CircleSize"}
 RANGES = { # mode -> level -> setting -> (from, to)
-    0: ({"ar": (0, 5), "od": (1, 3), "hp": (1, 3), "cs": (0, 4)}, {"ar": (4, 6), "od": (3, 5), "hp": (3, 5), "cs": (0, 5)},
-        {"ar": (6, 8), "od": (5, 7), "hp": (4, 6), "cs": (0, 6)}, {"ar": (7, 9.3), "od": (7, 9), "hp": (5, 8), "cs": (0, 7)},
+    0: ({"ar": (0, 5), "od": (1, 3), "hp": (1, 3), "cs": (0, 4)},
+        {"ar": (4, 6), "od": (3, 5), "hp": (3, 5), "cs": (0, 5)},
+        {"ar": (6, 8), "od": (5, 7), "hp": (4, 6), "cs": (0, 6)},
+        {"ar": (7, 9.3), "od": (7, 9), "hp": (5, 8), "cs": (0, 7)},
         {"ar": (8, 10), "od": (8, 10), "hp": (5, 10), "cs": (0, 7)}),
-    1: ({"od": (0, 3), "hp": (8, 10)}, {"od": (0, 4), "hp": (7, 10)}, {"od": (0, 5), "hp": (6, 10)}, {"od": (5, 10), "hp": (5, 10)},
-        {"od": (5, 10), "hp": (5, 10)}),
-    2: ({"ar": (0, 6), "hp": (2, 3), "cs": (0, 2.5)}, {"ar": (0, 7), "hp": (3, 4), "cs": (0, 3)}, {"ar": (0, 8), "hp": (4, 5), "cs": (0, 3.5)},
-        {"ar": (0, 9), "hp": (5, 6), "cs": (0, 4)}, {"ar": (9, 10), "hp": (5, 10), "cs": (4, 10)}),
+    1: ({"od": (0, 3), "hp": (8, 10)}, {"od": (0, 4), "hp": (7, 10)}, {"od": (0, 5), "hp": (6, 10)},
+        {"od": (5, 10), "hp": (5, 10)}, {"od": (5, 10), "hp": (5, 10)}),
+    2: ({"ar": (0, 6), "hp": (2, 3), "cs": (0, 2.5)},
+        {"ar": (0, 7), "hp": (3, 4), "cs": (0, 3)},
+        {"ar": (0, 8), "hp": (4, 5), "cs": (0, 3.5)},
+        {"ar": (0, 9), "hp": (5, 6), "cs": (0, 4)},
+        {"ar": (9, 10), "hp": (5, 10), "cs": (4, 10)}),
     3: ({"od": (0, 7), "hp": (0, 7)}, {"od": (0, 7.5), "hp": (0, 7.5)}, {"od": (0, 8), "hp": (0, 8)}, {}, {})}
 
 def _raw(facts:Facts, key:str) -> Optional[float]: # as written
     try: return float(number(facts.beatmap.difficulty[KEYS[key]]))
     except (KeyError, ValueError): return None
 
+def _settings(facts:Facts) -> Iterator[tuple[str, float]]: # key and value as written, of those the mode has
+    for key in NAMES:
+        value = _raw(facts, key)
+        if value is not None and (key in ("od", "hp") or facts.mode in (0, 2)): yield key, value
+
 def check_settings(facts:Facts) -> Iterator[Finding]:
     "Settings unusual for the level, or that no editor sets."
-    usual = RANGES[facts.mode][facts.level] if facts.level is not None else {}
-    for key, name in NAMES.items():
-        value = _raw(facts, key)
-        if value is None or (key == "cs" and facts.mode in (1, 3)) or (key == "ar" and facts.mode in (1, 3)): continue
+    usual = RANGES[facts.mode][facts.level]
+    for key, value in _settings(facts):
         low, high = usual.get(key, (0, 10))
+        name, level = NAMES[key], LEVELS[facts.level] if key in usual else "all"
         if not low <= value <= high:
-            whose = f"{LEVELS[facts.level]} difficulties" if key in usual else "all difficulties"
-            yield facts.found("setting_range", f"The {name} is {value:g}; the ranking criteria ask for {low:g} to {high:g} in {whose}.")
+            text = f"The {name} is {value:g}; the ranking criteria ask for {low:g} to {high:g} in {level} maps."
+            yield facts.found("setting_range", text)
         if abs(value * 10 - round(value * 10)) > 1e-6 and key != "cs":
             yield facts.found("setting_precision", f"The {name} is {value:g}; the editor sets tenths.")
 
@@ -139,7 +163,8 @@ def _colours(facts:Facts) -> dict[str, tuple]: # name -> red, green, blue
     out = {}
     for name, text in facts.beatmap.colours.items():
         parts = text.split(",")[:3]
-        if len(parts) == 3 and all(p.strip().isdecimal() and len(p.strip()) <= 3 for p in parts): out[name] = tuple(map(int, parts))
+        if len(parts) == 3 and all(p.strip().isdecimal() and len(p.strip()) <= 3 for p in parts):
+            out[name] = tuple(map(int, parts))
     return out
 
 def luminosity(colour:tuple) -> float: # 0..255
@@ -148,18 +173,18 @@ def luminosity(colour:tuple) -> float: # 0..255
 
 def check_colours(facts:Facts) -> Iterator[Finding]:
     "Standard and catch: combo colours that are missing, too dark, or too bright in kiai."
-    if facts.mode not in (0, 2): return
     colours = _colours(facts)
-    combos = {name: c for name, c in colours.items() if name.startswith("Combo")}
+    combos = {name for name in colours if name.startswith("Combo")}
     if len(combos) < 2 and facts.beatmap.general.get("SkinPreference") != "Default":
-        yield facts.found("few_colours", "There are fewer than two combo colours; the ranking criteria ask for two of the map's own.")
+        text = "There are fewer than two combo colours; the ranking criteria ask for two of the map's own."
+        yield facts.found("few_colours", text)
     kiai = any(p.kiai for p in facts.timing.points)
-    for name, colour in colours.items():
-        said = ",".join(map(str, colour))
-        if name in (*combos, "SliderBorder") and luminosity(colour) < DARK:
-            yield facts.found("dark_colour", f"{name} ({said}) is so dark that it cannot be seen.")
-        if name in combos and kiai and luminosity(colour) > BRIGHT:
-            yield facts.found("bright_colour", f"{name} ({said}) is so bright that it dazzles when kiai flashes.")
+    for name in [name for name in colours if name in (*combos, "SliderBorder")]:
+        said = f"{name} ({','.join(map(str, colours[name]))})"
+        bright = luminosity(colours[name])
+        if bright < DARK: yield facts.found("dark_colour", f"{said} is so dark that it cannot be seen.")
+        if bright > BRIGHT and kiai and name in combos:
+            yield facts.found("bright_colour", f"{said} is so bright that it dazzles when kiai flashes.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #8bc5de27
 MODS = 1.06 * 1.06 * 1.12 * 1.12 # what Hidden, Hard Rock, Double Time and Flashlight multiply a score by
@@ -181,43 +206,53 @@ def check_length(facts:Facts) -> Iterator[Finding]:
     "Maps too short to count, or too long to be counted."
     if not facts.objects: return
     drain = drain_time(facts.beatmap, facts.times[0], facts.ends.max())
-    if drain < 30_000: yield facts.found("short_drain", f"There are {max(drain, 0) / 1000:.0f} s to play; the ranking criteria ask for 30.")
+    if drain < 30_000:
+        text = f"There are {max(drain, 0) / 1000:.0f} s to play; the ranking criteria ask for 30."
+        yield facts.found("short_drain", text)
     if facts.mode in (0, 2) and most_score(facts) > 2**31:
-        yield facts.found("score_overflow", "A perfect play with all mods makes more score than the old client can count.")
+        text = "A perfect play with all mods makes more score than the old client can count."
+        yield facts.found("score_overflow", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #662de194
 SILENT_STRETCH, FEW_OBJECTS = 12_000, 8 # ms and objects without a hitsound
 
+def _has_addition(o) -> bool: # a whistle, finish or clap somewhere, or a sample of its own
+    edges = getattr(o, "edge_sounds", ())
+    return bool(o.hitsound & 14 or o.hit_sample.filename or any(s & 14 for s in edges))
+
 def _additions(facts:Facts) -> np.ndarray: # (objects,) of bool
-    "Which objects have a whistle, finish or clap somewhere."
-    any_edge = lambda o: any(s & 14 for s in getattr(o, "edge_sounds", ()))
-    return np.array([bool(o.hitsound & 14) or any_edge(o) or bool(o.hit_sample.filename) for o in facts.objects], bool)
+    return np.array([_has_addition(o) for o in facts.objects], bool)
 
 def _resampled(facts:Facts) -> np.ndarray: # (objects,) of bool
     "At which objects the sample set changes."
     points = facts.timing.points
     if not points or not facts.objects: return np.zeros(len(facts.objects), bool)
-    at = np.maximum(np.searchsorted([p.time for p in points], facts.times + 5, side="left") - 1, 0)
-    banks = np.array([p.sample_set * 1000 + p.sample_index for p in points])[at] + 0.1 * np.array([o.hit_sample.normal_set for o in facts.objects])
-    return np.r_[False, banks[1:] != banks[:-1]]
+    at = np.searchsorted([p.time for p in points], facts.times + LENIENCY, side="left") - 1
+    lines = np.array([(p.sample_set, p.sample_index) for p in points])[np.maximum(at, 0)]
+    own = np.array([o.hit_sample.normal_set for o in facts.objects])[:, None]
+    banks = np.hstack([lines, own])
+    return np.r_[False, (banks[1:] != banks[:-1]).any(axis=1)]
 
 def check_hitsounds(facts:Facts) -> Iterator[Finding]:
     "Standard and catch: no hitsounds, or none for a long time."
-    if facts.mode not in (0, 2) or len(facts.objects) < FEW_OBJECTS: return
+    if len(facts.objects) < FEW_OBJECTS: return
     heard = _additions(facts) | _resampled(facts)
     if not heard.any():
-        yield facts.found("no_hitsounds", "There are no hitsounds and no changes of the sample set; the ranking criteria ask for hitsounds.")
+        text = "There are no hitsounds and no changes of the sample set; the ranking criteria ask for hitsounds."
+        yield facts.found("no_hitsounds", text)
         return
     for run in runs(~heard):
-        start, end = facts.times[run[0]], facts.ends[run[-1]]
-        lasts = drain_time(facts.beatmap, start, end)
+        lasts = drain_time(facts.beatmap, facts.times[run[0]], facts.ends[run[-1]])
         if lasts > SILENT_STRETCH and len(run) > FEW_OBJECTS:
-            yield facts.found("few_hitsounds", f"There is no hitsound for {lasts / 1000:.0f} s and {len(run)} objects.", *run)
+            text = f"There is no hitsound for {lasts / 1000:.0f} s and {len(run)} objects."
+            yield facts.found("few_hitsounds", text, *run)
 
 def check_story_sounds(facts:Facts) -> Iterator[Finding]:
     "Sounds that the storyboard plays."
     n = sum(line.startswith(("5,", "Sample,")) for line in facts.beatmap.events)
-    if n and facts.mode != 3: yield facts.found("story_sound", f"The storyboard plays {n} samples; they do not tell a player whether a note was hit.")
+    if n and facts.mode != 3:
+        text = f"The storyboard plays {n} samples; they do not tell a player whether a note was hit."
+        yield facts.found("story_sound", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #28ba7f44
 SLOWEST, QUICKEST = 60000 / 110, 60000 / 270 # ms per beat
@@ -230,7 +265,7 @@ def scaled_beats(facts:Facts, times:np.ndarray) -> np.ndarray: # ms
     quick = np.ceil(np.log2(np.maximum(QUICKEST / lengths, 1)))
     return lengths * 2.**(quick - slow)
 
-def shortest_spinner(od:float) -> tuple[float, float]: # ms: below the first Auto cannot fill it, below the second perhaps
+def shortest_spinner(od:float) -> tuple[float, float]: # ms; below the first surely too short
     "How long a spinner must be for Auto to reach 1000 bonus, as measured in the game."
     steps = (17, 21.8) if od < 5 else (17, 20)
     return 450 + (od - 5) * steps[0], 500 + (od - 5) * steps[1]
@@ -238,79 +273,92 @@ def shortest_spinner(od:float) -> tuple[float, float]: # ms: below the first Aut
 RECOVERY = {0: 4, 1: 2, 2: 1} # beats after a spinner, by level
 
 def check_spinners(facts:Facts) -> Iterator[Finding]:
-    "Standard: spinners too short for Auto, and objects too soon after one."
-    if facts.mode != 0: return
-    beats = scaled_beats(facts, facts.times)
+    "Standard: spinners too short for Auto."
     surely, perhaps = shortest_spinner(facts.beatmap.od)
     for i, o in enumerate(facts.objects):
-        if not isinstance(o, Spinner): continue
         lasts = facts.ends[i] - facts.times[i]
-        if 0 < lasts < surely: yield facts.found("short_spinner", f"{facts.name(i)} lasts {lasts:.0f} ms; even Auto cannot reach 1000 bonus.", i)
-        elif 0 < lasts < perhaps: yield facts.found("quick_spinner", f"{facts.name(i)} lasts {lasts:.0f} ms; Auto may not reach 1000 bonus.", i)
-        least = RECOVERY.get(facts.level)
-        if least and i + 1 < len(facts.objects):
-            gap = (facts.times[i + 1] - facts.ends[i]) / beats[i]
-            if 0 <= gap < least - .05:
-                yield facts.found("spinner_recovery", f"The next object comes {gap:.1f} beats after the spinner; {LEVELS[facts.level]} players need {least}.", i, i + 1)
+        if not isinstance(o, Spinner) or lasts <= 0: continue
+        said = f"{facts.name(i)} lasts {lasts:.0f} ms"
+        if lasts < surely: yield facts.found("short_spinner", f"{said}; even Auto cannot reach 1000 bonus.", i)
+        elif lasts < perhaps: yield facts.found("quick_spinner", f"{said}; Auto may not reach 1000 bonus.", i)
+
+def check_recovery(facts:Facts) -> Iterator[Finding]:
+    "Easy to Hard: objects too soon after a spinner."
+    if facts.level not in RECOVERY: return
+    least, level = RECOVERY[facts.level], LEVELS[facts.level]
+    beats = scaled_beats(facts, facts.times)
+    for i, o in enumerate(facts.objects[:-1]):
+        gap = (facts.times[i + 1] - facts.ends[i]) / beats[i]
+        if isinstance(o, Spinner) and 0 <= gap < least - .05:
+            text = f"The next object comes {gap:.1f} beats after the spinner; {level} players need {least}."
+            yield facts.found("spinner_recovery", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #82b18358
 BRIEF = 125 # ms of a slider that beginners can follow
 
 def check_sliders(facts:Facts) -> Iterator[Finding]:
     "Easy and Normal: sliders that are too quick or turn too often."
-    if facts.mode != 0 or facts.level not in (0, 1): return
-    beats = scaled_beats(facts, facts.times)
-    longest = (1, .5)[facts.level] # beats of a span that must not turn twice
+    if facts.level > 1: return
+    longest = (1, .5)[facts.level] * scaled_beats(facts, facts.times) # ms of a span that must not turn twice
     for i, o in enumerate(facts.objects):
         if not isinstance(o, Slider): continue
         span = (facts.ends[i] - facts.times[i]) / o.slides
         if facts.level == 0 and 0 < span < BRIEF:
             yield facts.found("brief_slider", f"{facts.name(i)} slides for {span:.0f} ms, too quick for an Easy.", i)
-        if o.slides > 2 and span <= longest * beats[i] + 1:
-            yield facts.found("many_reverses", f"{facts.name(i)} turns {o.slides - 1} times; {LEVELS[facts.level]} players see the second arrow too late.", i)
+        if o.slides > 2 and span <= longest[i] + 1:
+            text = f"{facts.name(i)} turns {o.slides - 1} times; {LEVELS[facts.level]} players see too late where to."
+            yield facts.found("many_reverses", text, i)
 
 def check_rows(facts:Facts) -> Iterator[Finding]:
     "Easy and Normal: long rows of sliders, or of quick circles."
-    if facts.mode != 0 or facts.level not in (0, 1): return
+    if facts.level > 1: return
     for run in runs(np.array([isinstance(o, Slider) for o in facts.objects], bool)):
         lasts = facts.ends[run[-1]] - facts.times[run[0]]
-        if len(run) > 6 and lasts > 5000: yield facts.found("only_sliders", f"{len(run)} sliders in a row, for {lasts / 1000:.0f} s, leave no rest.", *run)
+        if len(run) > 6 and lasts > 5000:
+            text = f"{len(run)} sliders in a row, for {lasts / 1000:.0f} s, leave no rest."
+            yield facts.found("only_sliders", text, *run)
     circle = np.array([isinstance(o, Circle) for o in facts.objects], bool)
-    quick = circle[1:] & circle[:-1] & (np.diff(facts.times) < 300)
-    for run in runs(quick):
-        if len(run) >= 3: yield facts.found("many_circles", f"{len(run) + 1} circles in a row come less than 300 ms apart.", *run, run[-1] + 1)
+    for run in runs(circle[1:] & circle[:-1] & (np.diff(facts.times) < 300)):
+        if len(run) < 3: continue
+        text = f"{len(run) + 1} circles in a row come less than 300 ms apart."
+        yield facts.found("many_circles", text, *run, run[-1] + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #9446d4d3
-def _steps(facts:Facts) -> tuple[np.ndarray, np.ndarray]: # ms and px from the end of each object to the next; NaN around spinners
+def _steps(facts:Facts) -> tuple[np.ndarray, np.ndarray]: # ms and px, each (objects - 1,)
+    "How far it is from the end of each object to the next; NaN px around spinners."
     gap = facts.times[1:] - facts.ends[:-1]
-    objects = facts.objects
-    spins = np.array([isinstance(o, Spinner) for o in objects], bool)
+    spins = np.array([isinstance(o, Spinner) for o in facts.objects], bool)
     far = np.hypot(*(facts.heads[1:] - facts.ways.tail[:-1]).T)
     return gap, np.where(spins[1:] | spins[:-1], np.nan, far)
 
 def check_spacing(facts:Facts) -> Iterator[Finding]:
     "Easy and Normal: distances that do not fit the time, by those of the last seconds."
-    if facts.mode != 0 or facts.level not in (0, 1) or len(facts.objects) < 3: return
+    if facts.level > 1 or len(facts.objects) < 3: return
     gap, far = _steps(facts)
     seen = []
     for i in np.flatnonzero((gap <= 600) & (gap > 0) & (far >= 12)).tolist():
-        like = [d for t, g, d in seen if facts.times[i] - t <= 4000 and abs(g - gap[i]) <= 16]
+        like = [d for t, g, d in seen[-30:] if facts.times[i] - t <= 4000 and abs(g - gap[i]) <= 16]
         usual = float(np.mean(like)) if like else far[i]
-        if abs(usual - far[i]) - 20 > .3 * far[i]:
-            yield facts.found("uneven_spacing", f"{facts.name(i + 1)} is {far[i]:.0f} px away; others at this distance in time are {usual:.0f} px.", i, i + 1)
-        else: seen = [*seen[-30:], (facts.times[i], gap[i], far[i])]
+        if abs(usual - far[i]) - 20 <= .3 * far[i]:
+            seen.append((facts.times[i], gap[i], far[i]))
+            continue
+        text = f"{facts.name(i + 1)} is {far[i]:.0f} px away; others at this distance in time are {usual:.0f} px."
+        yield facts.found("uneven_spacing", text, i, i + 1)
 
 def check_jumps(facts:Facts) -> Iterator[Finding]:
     "Jumps far beyond those before at the same distance in time."
-    if facts.mode != 0 or len(facts.objects) < 5: return
+    if len(facts.objects) < 5: return
     gap, far = _steps(facts)
     seen = defaultdict(list) # circle or slider, 10 ms -> px
     for i in np.flatnonzero((gap <= 180) & (gap > 0) & np.isfinite(far)).tolist():
         slides = isinstance(facts.objects[i], Slider)
         before = seen[slides, int(gap[i] // 10)]
         reach = far[i] - 3 * facts.radius * slides
-        if len(before) >= 5 and reach > max(4 * facts.radius, facts.config.wild_jump * np.mean(before[-20:])):
-            yield facts.found("wild_spacing", f"{facts.name(i + 1)} is {far[i]:.0f} px away after {gap[i]:.0f} ms, {far[i] / np.mean(before[-20:]):.1f} times as far as others.", i, i + 1)
+        usual = sum(before[-20:]) / max(len(before[-20:]), 1)
+        if len(before) >= 5 and reach > max(4 * facts.radius, facts.config.wild_jump * usual):
+            text = (f"{facts.name(i + 1)} is {far[i]:.0f} px away after {gap[i]:.0f} ms, "
+                    f"{far[i] / usual:.1f} times as far as others.")
+            yield facts.found("wild_spacing", text, i, i + 1)
         before.append(max(far[i], 20))
 
 # %% ../../nbs/18_osu.criteria.ipynb #ef871772
@@ -320,27 +368,28 @@ HARD_ROCK = 1.4 # what the mod multiplies the approach rate by
 
 def check_overlap_time(facts:Facts) -> Iterator[Finding]:
     "Easy and Normal: quick objects that do not overlap, and slow ones that do."
-    if facts.mode != 0 or facts.level not in (0, 1) or len(facts.objects) < 2: return
+    if facts.level > 1 or len(facts.objects) < 2: return
     gap, far = _steps(facts)
     wide = 2 * facts.radius - 5
     for i in np.flatnonzero((gap > 0) & (gap < TOUCH) & (far > wide)).tolist():
-        yield facts.found("close_overlap", f"{facts.name(i + 1)} comes {gap[i]:.0f} ms after the one before but does not overlap it, so it looks slower.", i, i + 1)
+        text = f"{facts.name(i + 1)} comes after {gap[i]:.0f} ms but does not overlap, so it looks slower."
+        yield facts.found("close_overlap", text, i, i + 1)
     for i in np.flatnonzero((gap > APART) & (gap < 2 * APART) & (far < wide) & (far > 12)).tolist():
-        yield facts.found("close_overlap", f"{facts.name(i + 1)} overlaps the one {gap[i]:.0f} ms before, so it looks quicker.", i, i + 1)
+        text = f"{facts.name(i + 1)} comes after {gap[i]:.0f} ms but overlaps, so it looks quicker."
+        yield facts.found("close_overlap", text, i, i + 1)
 
 def check_perfect_stacks(facts:Facts) -> Iterator[Finding]:
     "Easy to Insane: objects exactly on top of each other that the game does not fan out, also with Hard Rock."
-    if facts.mode != 0 or facts.level is None or facts.level > 3: return
-    within = STACK_BEATS[facts.level] * 375
-    leniency = facts.beatmap.stack_leniency
-    fanned = preempt(facts.beatmap.ar) * leniency
-    with_mod = preempt(min(facts.beatmap.ar * HARD_ROCK, 10)) * leniency
-    for i, (o, p) in enumerate(zip(facts.objects, facts.objects[1:])):
-        gap = facts.times[i + 1] - facts.ends[i]
-        if isinstance(o, Spinner) or isinstance(p, Spinner) or not min(fanned, with_mod) < gap < within: continue
-        if math.dist(facts.ways.tail[i], p.pos) < facts.radius / 14:
-            mod = "" if gap > fanned else " with Hard Rock"
-            yield facts.found("perfect_stack", f"{facts.name(i + 1)} lies exactly on the one before{mod}; a higher stack leniency fans them out.", i, i + 1)
+    if facts.level > 3 or len(facts.objects) < 2: return
+    gap, far = _steps(facts)
+    ar, leniency = facts.beatmap.ar, facts.beatmap.stack_leniency
+    fanned = preempt(ar) * leniency
+    with_mod = preempt(min(ar * HARD_ROCK, 10)) * leniency
+    alike = (far < facts.radius / 14) & (gap > min(fanned, with_mod)) & (gap < STACK_BEATS[facts.level] * 375)
+    for i in np.flatnonzero(alike).tolist():
+        mod = "" if gap[i] > fanned else " with Hard Rock"
+        text = f"{facts.name(i + 1)} lies exactly on the one before{mod}; a higher stack leniency fans them out."
+        yield facts.found("perfect_stack", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #35c1563d
 RUN_OVER = 40 # px of a body that runs over another part of itself
@@ -364,23 +413,25 @@ def run_over(o:Slider) -> float: # px
 
 def _may_be_misread(facts:Facts) -> list[int]: # sliders that are longer than a way that only goes on
     box = (facts.ways.high - facts.ways.low).sum(axis=1)
-    return [i for i, o in enumerate(facts.objects) if isinstance(o, Slider) and len(o.points) > 2 and o.length > max(1.1 * box[i], 60)]
+    bent = [i for i, o in enumerate(facts.objects) if isinstance(o, Slider) and len(o.points) > 2]
+    return [i for i in bent if facts.objects[i].length > max(1.1 * box[i], 60)]
 
 def check_shapes(facts:Facts) -> Iterator[Finding]:
     "Sliders that come back to their head or run over themselves."
-    if facts.mode != 0 or not facts.objects: return
+    if not facts.objects: return
     for i in _may_be_misread(facts):
         o = facts.objects[i]
         points, _ = _shape(o)
         from_head = np.hypot(*(points - points[0]).T)
         if from_head[-1] <= 5 and from_head.max() > 2 * facts.radius:
-            yield facts.found("ambiguous_slider", f"{facts.name(i)} ends where it begins; which way round cannot be seen.", i)
+            text = f"{facts.name(i)} ends where it begins; which way round cannot be seen."
+            yield facts.found("ambiguous_slider", text, i)
         elif (over := run_over(o)) > RUN_OVER:
             yield facts.found("burai", f"{facts.name(i)} runs over itself for {over:.0f} px.", i)
 
 def check_hidden_reverses(facts:Facts) -> Iterator[Finding]:
     "Easy to Insane: reverse arrows under an object that ends just before."
-    if facts.mode != 0 or facts.level is None or facts.level > 3: return
+    if facts.level > 3: return
     lead = preempt(facts.beatmap.ar)
     for i, o in enumerate(facts.objects):
         if not isinstance(o, Slider) or o.slides < 2: continue
@@ -388,7 +439,8 @@ def check_hidden_reverses(facts:Facts) -> Iterator[Finding]:
         for k in range(i - 1, max(i - LOOK_BACK, 0) - 1, -1):
             if isinstance(facts.objects[k], Spinner) or facts.ends[k] < turns - lead: continue
             if math.dist(facts.ways.tail[k], facts.ways.turn[i]) < facts.radius / 1.75:
-                yield facts.found("hidden_reverse", f"The reverse arrow of {facts.name(i).lower()} lies under {facts.name(k).lower()}.", k, i)
+                text = f"The reverse arrow of {facts.name(i).lower()} lies under {facts.name(k).lower()}."
+                yield facts.found("hidden_reverse", text, k, i)
                 break
 
 # %% ../../nbs/18_osu.criteria.ipynb #5ed79562
@@ -405,102 +457,141 @@ def _within(gaps:np.ndarray, snap:float) -> np.ndarray: return gaps <= snap + .0
 
 def check_taiko_snaps(facts:Facts) -> Iterator[Finding]:
     "Taiko: notes too close and patterns too long for the level."
-    if facts.mode != 1 or facts.level is None or len(facts.objects) < 2: return
-    gaps, least, name = _note_gaps(facts), CLOSEST[facts.level], LEVELS[facts.level]
+    if len(facts.objects) < 2: return
+    gaps, least, level = _note_gaps(facts), CLOSEST[facts.level], LEVELS[facts.level]
     for i in np.flatnonzero((gaps < least - .02) & (gaps > 0)).tolist():
-        yield facts.found("small_snap", f"{facts.name(i + 1)} comes {gaps[i]:.2f} beats after the one before; {name} notes are at least {least:.2f} apart.", i, i + 1)
+        text = f"{facts.name(i + 1)} comes after {gaps[i]:.2f} beats; {level} notes are {least:.2f} apart."
+        yield facts.found("small_snap", text, i, i + 1)
     for snap, most in PATTERNS[facts.level].items():
         for run in runs(_within(gaps, snap)):
-            if len(run) + 1 > most:
-                yield facts.found("long_pattern", f"{len(run) + 1} notes in a row are 1/{1 / snap:.0f} apart; {name} patterns have at most {most}.", *run, run[-1] + 1)
+            if len(run) < most: continue
+            text = f"{len(run) + 1} notes in a row are 1/{1 / snap:.0f} apart; {level} patterns have at most {most}."
+            yield facts.found("long_pattern", text, *run, run[-1] + 1)
 
 def check_rests(facts:Facts) -> Iterator[Finding]:
-    "Taiko: a long stretch without rest, and notes close to spinners."
-    if facts.mode != 1 or facts.level is None or len(facts.objects) < 2: return
-    gaps, beats = _note_gaps(facts), scaled_beats(facts, facts.times)
+    "Taiko: a long stretch without rest."
+    if len(facts.objects) < 2: return
     rest, most = REST[facts.level]
-    for run in runs(gaps < rest - .01):
+    beats = scaled_beats(facts, facts.times)
+    for run in runs(_note_gaps(facts) < rest - .01):
         lasts = (facts.ends[run[-1] + 1] - facts.times[run[0]]) / beats[run[0]]
-        if lasts > most: yield facts.found("no_rest", f"There is no rest of {rest:g} beats for {lasts:.0f} beats.", *run)
-    spins = np.array([isinstance(o, Spinner) for o in facts.objects], bool)
-    near = spins[1:] & (gaps < SPINNER[facts.level] - .01)
-    for i in np.flatnonzero(near).tolist():
-        yield facts.found("close_spinner", f"{facts.name(i + 1)} covers the note {max(gaps[i], 0):.2f} beats before it.", i, i + 1)
+        if lasts > most:
+            yield facts.found("no_rest", f"There is no rest of {rest:g} beats for {lasts:.0f} beats.", *run)
+
+def check_covered(facts:Facts) -> Iterator[Finding]:
+    "Taiko: spinners that cover the note before them."
+    if len(facts.objects) < 2: return
+    gaps = _note_gaps(facts)
+    spins = np.array([isinstance(o, Spinner) for o in facts.objects[1:]], bool)
+    for i in np.flatnonzero(spins & (gaps < SPINNER[facts.level] - .01)).tolist():
+        text = f"{facts.name(i + 1)} covers the note {max(gaps[i], 0):.2f} beats before it."
+        yield facts.found("close_spinner", text, i, i + 1)
+
+def _misplaced(
+    facts:Facts,
+    before:np.ndarray, # (objects,) beats since the one before
+    after:np.ndarray,  # (objects,) beats to the one after
+) -> np.ndarray:       # (objects,) of bool
+    "Where a finisher of an Oni would not end its pattern in the other colour."
+    kat = np.array([bool(o.hitsound & 10) for o in facts.objects], bool)
+    same = np.r_[False, kat[1:] == kat[:-1]]
+    return _within(before, 1 / 4) & (same | _within(after, 1 / 4)) & (facts.level == 3)
 
 def check_finishers(facts:Facts) -> Iterator[Finding]:
     "Taiko: finishers within patterns that are too quick for them."
-    if facts.mode != 1 or facts.level is None or len(facts.objects) < 2: return
-    gaps = _note_gaps(facts)
-    around = np.minimum(np.r_[9., gaps], np.r_[gaps, 9.])
-    kat = np.array([bool(o.hitsound & 10) for o in facts.objects], bool)
-    for i, o in enumerate(facts.objects):
-        if not isinstance(o, Circle) or not o.hitsound & 4: continue
-        quick = around[i] <= FINISHER[facts.level] + .01
-        inner = facts.level == 3 and i and gaps[i - 1] <= .26 and (kat[i] == kat[i - 1] or (i < len(gaps) and gaps[i] <= .26))
-        if quick or inner: yield facts.found("finisher", f"{facts.name(i)} is a finisher in a pattern too quick for {LEVELS[facts.level]} players.", i)
+    if len(facts.objects) < 2: return
+    gaps, far = _note_gaps(facts), 9.
+    before, after = np.r_[far, gaps], np.r_[gaps, far]
+    quick = _within(np.minimum(before, after), FINISHER[facts.level]) | _misplaced(facts, before, after)
+    big = np.array([isinstance(o, Circle) and bool(o.hitsound & 4) for o in facts.objects], bool)
+    for i in np.flatnonzero(big & quick).tolist():
+        text = f"{facts.name(i)} is a finisher in a pattern too quick for {LEVELS[facts.level]} players."
+        yield facts.found("finisher", text, i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #97874dcf
-def _bar_rest(facts:Facts, times:np.ndarray) -> np.ndarray: # ms since the bar line before each time
-    bars = beats_at(facts, times) / np.array([p.meter for p in facts.timing.red])[reds_at(facts, times)]
-    length = beat_lengths(facts)[reds_at(facts, times)] * np.array([p.meter for p in facts.timing.red])[reds_at(facts, times)]
-    return (bars - np.floor(bars + 1e-9)) * length
+def _bars(facts:Facts, times:np.ndarray) -> np.ndarray: # ms of a bar at each time
+    meters = np.array([p.meter for p in facts.timing.red])
+    return (beat_lengths(facts) * meters)[reds_at(facts, times)]
+
+def after_bar(facts:Facts, times:np.ndarray) -> np.ndarray: # ms
+    "How long after a bar line each time comes."
+    starts = np.array([p.time for p in facts.timing.red])[reds_at(facts, times)]
+    return (times - starts + 1e-6) % _bars(facts, times)
 
 def check_barlines(facts:Facts) -> Iterator[Finding]:
-    "Taiko: bar lines too close to each other, beside their velocity, or hidden by the last note."
-    if facts.mode != 1 or not facts.timing.red or not facts.objects: return
-    for p, q in zip(facts.timing.red, facts.timing.red[1:]):
-        bar = min(max(p.beat_length, CLAMP[0]), CLAMP[1]) * p.meter
-        rest = (q.time - p.time) % bar
-        if q.effects & 8 or not 1 < rest < bar / 2 or q.time - p.time < 1: continue
-        yield facts.found("close_barlines", f"The bar line at {clock(q.time)} comes {rest:.0f} ms after another; the first bar line of the red line can be left out.", time=q.time)
-    turns = [q for p, q in zip(facts.timing.points, facts.timing.points[1:]) if not q.uninherited and abs(p.velocity - q.velocity) > 1e-6]
-    late = _bar_rest(facts, np.array([p.time for p in turns], float)) if turns else np.zeros(0)
-    for p, ms in zip(turns, late):
-        if 0 < ms <= 5: yield facts.found("barline_speed", f"The velocity at {clock(p.time)} comes {ms:.0f} ms after a bar line, which keeps the old one.", time=p.time)
-    end = float(facts.ends.max())
-    if 1 <= -_bar_rest(facts, np.array([end + 2]))[0] + 2 < 2:
-        yield facts.found("hidden_barline", f"The last note at {clock(end)} ends just before a bar line, which is not drawn then.", time=end)
+    "Taiko: bar lines soon after another, because a red line begins within a bar."
+    red = facts.timing.red
+    starts = np.array([p.time for p in red[1:]], float)
+    if not len(starts): return
+    rest = after_bar(facts, starts - 1) + 1
+    for p, ms, bar in zip(red[1:], rest, _bars(facts, starts - 1)):
+        if p.effects & 8 or not 1.5 < ms < bar / 2: continue
+        text = (f"The bar line at {clock(p.time)} comes {ms:.0f} ms after another; the first one of the red line "
+                "can be left out.")
+        yield facts.found("close_barlines", text, time=p.time)
+
+def check_barline_speed(facts:Facts) -> Iterator[Finding]:
+    "Taiko: velocities that come just after the bar line they are meant for."
+    points = facts.timing.points
+    turns = [q for p, q in zip(points, points[1:]) if not q.uninherited and abs(p.velocity - q.velocity) > 1e-6]
+    if not turns or not facts.timing.red: return
+    for p, ms in zip(turns, after_bar(facts, np.array([p.time for p in turns], float))):
+        if .5 < ms <= 5:
+            text = f"The velocity at {clock(p.time)} comes {ms:.0f} ms after a bar line, which keeps the old one."
+            yield facts.found("barline_speed", text, time=p.time)
+
+def check_last_barline(facts:Facts) -> Iterator[Finding]:
+    "Taiko: a bar line that is not drawn because the last note ends just before it."
+    if not facts.objects or not facts.timing.red: return
+    end = facts.ends.max(keepdims=True)
+    if 1 <= (_bars(facts, end) - after_bar(facts, end))[0] < 2:
+        text = f"The last note at {clock(end[0])} ends just before a bar line, which is not drawn then."
+        yield facts.found("hidden_barline", text, time=float(end[0]))
 
 def check_kiai_flashes(facts:Facts) -> Iterator[Finding]:
     "Taiko: kiai that is switched again within half a beat."
-    if facts.mode != 1 or not facts.timing.red: return
     points = facts.timing.points
     switches = np.array([q.time for p, q in zip(points, points[1:]) if p.kiai != q.kiai], float)
-    short = np.diff(switches) <= scaled_beats(facts, switches)[:-1] / 2 + 1 if len(switches) > 1 else np.zeros(0, bool)
-    for i in np.flatnonzero(short).tolist():
-        yield facts.found("kiai_flash", f"Kiai is switched twice within half a beat at {clock(switches[i])}.", time=switches[i])
+    if len(switches) < 2: return
+    short = np.diff(switches) <= scaled_beats(facts, switches[:-1]) / 2 + 1
+    for time in switches[:-1][short].tolist():
+        yield facts.found("kiai_flash", f"Kiai is switched twice within half a beat at {clock(time)}.", time=time)
 
 # %% ../../nbs/18_osu.criteria.ipynb #636d7497
-def scroll_speeds(facts:Facts) -> list[tuple[float, float]]: # (ms from, px per beat-less second as BPM times velocity) where something stands
+def scroll_speeds(facts:Facts) -> list[tuple[float, float]]: # (ms from, BPM times velocity)
     "The scroll speed of each stretch that has objects."
     points = facts.timing.points
     if not facts.timing.red or not facts.objects: return []
     starts = np.array([p.time for p in points])
     used = np.unique(np.maximum(np.searchsorted(starts, facts.times, side="right") - 1, 0))
-    lengths = beat_lengths(facts)[reds_at(facts, starts)]
-    return [(float(starts[i]), 60000 / lengths[i] * (points[i].velocity if not points[i].uninherited else 1.)) for i in used.tolist()]
+    bpm = 60000 / beat_lengths(facts)[reds_at(facts, starts)]
+    velocity = np.array([1. if p.uninherited else p.velocity for p in points])
+    return list(zip(starts[used].tolist(), (bpm * velocity)[used].tolist()))
 
 def check_scroll(facts:Facts) -> Iterator[Finding]:
     "Taiko and mania, Easy and Normal: stretches that scroll at another speed than most."
-    if facts.mode not in (1, 3) or facts.level not in (0, 1): return
     speeds = scroll_speeds(facts)
-    if len(speeds) < 2: return
-    ends = [t for t, _ in speeds[1:]] + [float(facts.ends.max())]
+    if facts.level > 1 or len(speeds) < 2: return
+    starts = [start for start, _ in speeds]
     lasts = Counter()
-    for (start, speed), end in zip(speeds, ends): lasts[round(speed)] += max(end - start, 0)
-    usual = lasts.most_common(1)[0][0]
-    other = [t for t, speed in speeds if abs(speed - usual) > .02 * usual]
-    if other: yield facts.found("scroll_speed", f"{len(other)} stretches do not scroll like the rest, the first from {clock(other[0])}; {LEVELS[facts.level]} players need one speed.", time=other[0])
+    for (start, speed), end in zip(speeds, [*starts[1:], float(facts.ends.max())]): lasts[round(speed)] += end - start
+    usual, _ = lasts.most_common(1)[0]
+    other = [start for start, speed in speeds if abs(speed - usual) > .02 * usual]
+    if other:
+        text = (f"The scroll speed differs in {several(len(other), 'stretch', 'stretches')}, first from "
+                f"{clock(other[0])}; {LEVELS[facts.level]} players need one speed.")
+        yield facts.found("scroll_speed", text, time=other[0])
 
 def check_background_offset(facts:Facts) -> Iterator[Finding]:
     "Taiko: a background that is moved sideways."
     lines = [line.split(",") for line in facts.beatmap.events if line.startswith(("0,", "Background,"))]
-    moved = [f for f in lines if len(f) > 3 and f[3].strip() not in ("", "0")]
-    if facts.mode == 1 and moved: yield facts.found("background_offset", "The background is moved sideways, which leaves a gap beside it.")
+    if any(f[3].strip() not in ("", "0") for f in lines if len(f) > 3):
+        yield facts.found("background_offset", "The background is moved sideways, which leaves a gap beside it.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #4fc296ec
 PLATE = 106.75 # px, width of the catcher's plate at CS 5
 GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
+MOST_DROPS = 1000 # of a slide
 
 class Fruit(NamedTuple):
     "Something that must be caught."
@@ -510,11 +601,15 @@ class Fruit(NamedTuple):
     inner: bool # a drop or repeat within a juice stream
 
 def _caught(map:Beatmap, s:Slider, of:int) -> list[Fruit]: # what a juice stream drops, its head first
-    tick = 100 * map.slider_multiplier * map.point_at(s.time).velocity / map.tick_rate / (s.length or s.path.natural_length or 1)
-    count = min(math.ceil(1 / tick - .01), 1000) if tick > 0 else 1
-    inner, span, last = [j * tick for j in range(1, count)], map.slide_duration(s), s.slides
-    shares = [k + u for k in range(last) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
-    drops = [Fruit(s.time + u * span, s.path.ball(u / last, last)[0], of, u < last) for u in shares]
+    length = s.length or s.path.natural_length or 1
+    velocity = 100 * map.slider_multiplier * map.point_at(s.time).velocity # px per beat
+    tick = velocity / map.tick_rate / length # as a share of the slide
+    count = min(math.ceil(1 / tick - .01), MOST_DROPS)
+    there = [j * tick for j in range(1, count)]
+    back = [1 - v for v in reversed(there)]
+    shares = [k + u for k in range(s.slides) for u in [*(back if k % 2 else there), 1]]
+    span, path = map.slide_duration(s), s.path
+    drops = [Fruit(s.time + u * span, path.ball(u / s.slides, s.slides)[0], of, u < s.slides) for u in shares]
     return [Fruit(s.time, s.x, of, False), *drops]
 
 def fruits(map:Beatmap) -> list[Fruit]: # in time order
@@ -539,110 +634,148 @@ class Move(NamedTuple):
 
 def moves(map:Beatmap) -> list[Move]: # in time order
     "Every way the catcher goes."
-    half, out = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2, []
-    reach, last, caught = half, 0, fruits(map)
+    half = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2
+    out, reach, last, caught = [], half, 0, fruits(map)
     for a, b in zip(caught, caught[1:]):
         side = 1 if b.x > a.x else -1
-        spare = int(b.time) - int(a.time) - GRACE - (abs(b.x - a.x) - (reach if side == last else half))
+        free = int(b.time) - int(a.time) - GRACE
+        spare = free - (abs(b.x - a.x) - (reach if side == last else half))
         out.append(Move(a, b, spare, side))
         reach, last = half if spare < 0 else min(spare, half), side
     return out
 
-def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, signed; indices of the objects left and reached)
+def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, signed; objects left and reached)
     "Where the catcher must hyperdash."
     return [(-m.side * m.spare, m.start.of, m.end.of) for m in moves(map) if m.hyper]
 
 # %% ../../nbs/18_osu.criteria.ipynb #e885151b
-SNAPS = {1: None, 2: 125, 3: 62} # ms that a hyperdash must have, by level (Salad: none at all)
+SNAPS = {2: 125, 3: 62}          # ms that a hyperdash must have, by level; the easier ones have none
 CHAIN = {2: 2, 3: 4}             # hyperdashes in a row
 BASIC = {2: 250, 3: 125}         # ms from which a hyperdash is basic-snapped; quicker ones stand alone
-SHOWERS = ((250, 250), (250, 250), (125, 250), (125, 125), (62, 125)) # ms before and after a banana shower
-COMBOS = (8, 10, 12)             # fruits in a combo
 EDGE = 5                         # px
 
-def _chains(ways:list[Move]) -> Iterator[list[Move]]: # hyperdashes in a row
-    for hyper, run in groupby(ways, key=lambda m: m.hyper):
-        if hyper: yield list(run)
+def _dash_fault(facts:Facts, m:Move) -> tuple[str, str]: # kind and what is wrong; empty when nothing is
+    level, name = facts.level, f"{LEVELS[facts.level]} difficulties"
+    if m.hyper and level < 2:
+        return "hyperdash", f"The hyperdash is one that {name} do not have"
+    if m.hyper and m.gap < SNAPS[level] - 1:
+        return "hyperdash_snap", f"A hyperdash within {m.gap:.0f} ms is too quick for {name}"
+    if m.hyper and m.start.inner and level == 2:
+        return "hyperdash_slider", f"A hyperdash leaves a drop or repeat, not so in {name}"
+    dashes = abs(m.end.x - m.start.x) > .5 * m.gap + facts.radius
+    edge = level in (1, 2) and 0 <= m.spare < EDGE and dashes
+    return ("edge_dash", f"The dash has {m.spare:.0f} px to spare, too few for {name}") if edge else ("", "")
+
+def _chain_faults(facts:Facts, chain:list[Move]) -> Iterator[tuple[str, str]]: # kind and what is wrong
+    "What is wrong with hyperdashes in a row."
+    level = facts.level
+    most = 1 if min(m.gap for m in chain) < BASIC[level] - 1 else CHAIN[level]
+    if len(chain) > most:
+        yield "hyperdash_chain", f"{len(chain)} hyperdashes follow each other, where {LEVELS[level]} has at most {most}"
+    if level == 3 and sum(m.start.inner for m in chain) > 2:
+        yield "hyperdash_slider", "More than two hyperdashes lie within a juice stream"
 
 def check_dashes(facts:Facts) -> Iterator[Finding]:
     "Catch: hyperdashes and edge dashes that the level does not have."
-    if facts.mode != 2 or facts.level is None or facts.level > 3: return
-    name, level, order = LEVELS[facts.level], facts.level, {p: i for i, p in enumerate(facts.places)}
-    def at(kind, text, m): return facts.found(kind, f"{text} at {clock(m.start.time)}.", order[m.start.of], time=m.start.time)
-    for m in (ways := moves(facts.beatmap)):
-        if m.hyper and level < 2: yield at("hyperdash", f"There is a hyperdash, which {name} difficulties do not have,", m)
-        elif m.hyper and m.gap < SNAPS[level] - 1: yield at("hyperdash_snap", f"A hyperdash within {m.gap:.0f} ms is too quick for {name} difficulties,", m)
-        elif m.hyper and m.start.inner and level == 2: yield at("hyperdash_slider", f"A hyperdash leaves a drop or repeat, which {name} difficulties do not have,", m)
-        elif level in (1, 2) and 0 <= m.spare < EDGE and abs(m.end.x - m.start.x) > .5 * m.gap + facts.radius:
-            yield at("edge_dash", f"The dash has {m.spare:.0f} px to spare, which {name} players do not manage,", m)
-    if level < 2: return
-    for chain in _chains(ways):
-        most = 1 if min(m.gap for m in chain) < BASIC[level] - 1 else CHAIN[level]
-        if len(chain) > most: yield at("hyperdash_chain", f"{len(chain)} hyperdashes in a row; {name} difficulties have at most {most} of this speed,", chain[0])
-        if level == 3 and sum(m.start.inner for m in chain) > 2: yield at("hyperdash_slider", "More than two hyperdashes lie within a juice stream", chain[0])
+    if facts.level > 3: return
+    ways = moves(facts.beatmap)
+    faults = [(m, *_dash_fault(facts, m)) for m in ways]
+    if facts.level > 1:
+        chains = [list(run) for hyper, run in groupby(ways, key=lambda m: m.hyper) if hyper]
+        faults += [(chain[0], *fault) for chain in chains for fault in _chain_faults(facts, chain)]
+    order = {place: i for i, place in enumerate(facts.places)}
+    for m, kind, what in faults:
+        if kind: yield facts.found(kind, f"{what}, at {clock(m.start.time)}.", order[m.start.of], time=m.start.time)
+
+# %% ../../nbs/18_osu.criteria.ipynb #43b2b3a6
+SHOWERS = ((250, 250), (250, 250), (125, 250), (125, 125), (62, 125)) # ms before and after a banana shower
+COMBOS = (8, 10, 12)             # fruits in a combo, by level
 
 def check_showers(facts:Facts) -> Iterator[Finding]:
-    "Catch: banana showers close to fruits, or none at all, and combos that fill the plate."
-    if facts.mode != 2 or not facts.objects or facts.level is None: return
+    "Catch: banana showers close to fruits, or none at all."
     before, after = SHOWERS[facts.level]
+    lead = np.r_[np.inf, facts.times[1:] - facts.ends[:-1]]
+    rest = np.r_[lead[1:], np.inf]
     showers = [i for i, o in enumerate(facts.objects) if isinstance(o, Spinner)]
     for i in showers:
-        lead = facts.times[i] - facts.ends[i - 1] if i else before
-        rest = facts.times[i + 1] - facts.ends[i] if i + 1 < len(facts.objects) else after
-        if lead < before - 1 or rest < after - 1:
-            yield facts.found("spinner_gap", f"The banana shower at {clock(facts.times[i])} has {lead:.0f} ms before and {rest:.0f} ms after it; the ranking criteria ask for {before} and {after}.", i)
-    if not showers: yield facts.found("no_spinner", "There is no banana shower.")
+        if lead[i] >= before - 1 and rest[i] >= after - 1: continue
+        text = (f"The banana shower at {clock(facts.times[i])} has {lead[i]:.0f} ms before and {rest[i]:.0f} ms "
+                f"after it; the ranking criteria ask for {before} and {after}.")
+        yield facts.found("spinner_gap", text, i)
+    if facts.objects and not showers: yield facts.found("no_spinner", "There is no banana shower.")
+
+def check_combos(facts:Facts) -> Iterator[Finding]:
+    "Catch: combos that fill the plate."
     if facts.level >= len(COMBOS): return
+    most = COMBOS[facts.level]
     starts = [i for i, o in enumerate(facts.objects) if o.new_combo or not i]
     for a, b in zip(starts, [*starts[1:], len(facts.objects)]):
-        n = sum(o.slides + 1 if isinstance(o, Slider) else 1 for o in facts.objects[a:b])
-        if n > 2 * COMBOS[facts.level]: yield facts.found("long_combo", f"{n} fruits in one combo from {clock(facts.times[a])} on; the ranking criteria ask for {COMBOS[facts.level]}.", a)
+        n = sum(getattr(o, "slides", 0) + 1 for o in facts.objects[a:b])
+        if n > 2 * most:
+            text = f"{n} fruits are in one combo at {clock(facts.times[a])}; the ranking criteria ask for {most}."
+            yield facts.found("long_combo", text, a)
 
 # %% ../../nbs/18_osu.criteria.ipynb #34f2e3e2
 RANKED_KEYS = (*range(4, 11), 12, 14, 16, 18)
-WIDEST = {4: (2, 2, 3, 6), 7: (2, 3, 4, 6)}  # notes in a chord, by keys and level; more keys as 7, fewer as 4
-HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12)    # beats that a long note lasts
-UNEVEN = .35, 2.                             # of the mean: a column with less or more is unlike the others
+UNEVEN = .35, 2. # of the mean: a column with less or more is unlike the others
 
 def check_columns(facts:Facts) -> Iterator[Finding]:
     "Mania: columns that are not or hardly used, and numbers of keys that are not ranked."
-    if facts.mode != 3 or not facts.objects: return
     if facts.keys not in RANKED_KEYS:
         yield facts.found("key_count", f"{facts.keys} keys; the ranking criteria know 4 to 10, 12, 14, 16 and 18.")
     used = Counter(o.column(facts.keys) for o in facts.objects)
     mean = len(facts.objects) / facts.keys
     if mean < 4: return # an excerpt
     for column in range(facts.keys):
-        if not used[column]: yield facts.found("unused_column", f"Column {column + 1} has no notes; the ranking criteria ask for fewer keys then.")
-        elif not UNEVEN[0] * mean <= used[column] <= UNEVEN[1] * mean:
-            yield facts.found("column_balance", f"Column {column + 1} has {used[column]} notes; the mean is {mean:.0f}.")
+        said, n = f"Column {column + 1} has", used[column]
+        if not n:
+            yield facts.found("unused_column", f"{said} no notes; the ranking criteria ask for fewer keys then.")
+        elif not UNEVEN[0] * mean <= n <= UNEVEN[1] * mean:
+            yield facts.found("column_balance", f"{said} {several(n, 'note')}; the mean is {mean:.0f}.")
+
+# %% ../../nbs/18_osu.criteria.ipynb #3401c8ab
+WIDEST = {4: (2, 2, 3, 6, 18), 7: (2, 3, 4, 6, 18)} # notes in a chord, by keys and level; more keys as 7, fewer as 4
+HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12)           # beats that a long note lasts
 
 def check_holds(facts:Facts) -> Iterator[Finding]:
     "Mania: long notes too short to be let go."
-    if facts.mode != 3: return
-    beats = scaled_beats(facts, facts.times)
-    least = HOLDS[facts.level if facts.level is not None else 4]
-    for i, o in enumerate(facts.objects):
-        lasts = (facts.ends[i] - facts.times[i]) / beats[i]
-        if isinstance(o, Hold) and 0 < lasts < least - .02:
-            yield facts.found("short_hold", f"{facts.name(i)} lasts {lasts:.2f} beats; the ranking criteria ask for {least:.2f}.", i)
+    lasts = (facts.ends - facts.times) / scaled_beats(facts, facts.times)
+    least = HOLDS[facts.level]
+    for i in np.flatnonzero((lasts > 0) & (lasts < least - .02)).tolist():
+        text = f"{facts.name(i)} lasts {lasts[i]:.2f} beats; the ranking criteria ask for {least:.2f}."
+        yield facts.found("short_hold", text, i)
+
+def _chords(facts:Facts) -> Iterator[list[int]]: # notes at the same time
+    for _, run in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]): yield list(run)
+
+def _sounds_twice(notes:list) -> bool: # whether a sample is played more than once
+    sounds = [bit for o in notes for bit in (2, 4, 8) if o.hitsound & bit]
+    sounds += [o.hit_sample.filename for o in notes if o.hit_sample.filename]
+    return len(set(sounds)) < len(sounds)
 
 def check_chord_sizes(facts:Facts) -> Iterator[Finding]:
     "Mania: chords too wide for the level, and samples that a chord plays twice."
-    if facts.mode != 3: return
-    most = WIDEST[7 if facts.keys >= 7 else 4][facts.level] if facts.level is not None and facts.level < 4 else facts.keys
+    most = WIDEST[7 if facts.keys >= 7 else 4][facts.level]
     twice = []
-    for time, chord in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]):
-        chord = list(chord)
-        if len(chord) > most: yield facts.found("chord_size", f"{len(chord)} notes at {clock(time)}; {LEVELS[facts.level]} chords have at most {most}.", *chord)
-        sounds = Counter(bit for i in chord for bit in (2, 4, 8) if facts.objects[i].hitsound & bit)
-        files = Counter(name for i in chord if (name := facts.objects[i].hit_sample.filename))
-        if max([*sounds.values(), *files.values()], default=0) > 1: twice += chord
-    if twice: yield facts.found("double_sound", f"Chords play a sample more than once at a time, {len(twice)} notes in all, the first at {clock(facts.times[twice[0]])}.", *twice)
+    for chord in _chords(facts):
+        if len(chord) < 2: continue
+        if len(chord) > most:
+            time, level = clock(facts.times[chord[0]]), LEVELS[facts.level]
+            text = f"{len(chord)} notes at {time}; {level} chords have at most {most}."
+            yield facts.found("chord_size", text, *chord)
+        if _sounds_twice([facts.objects[i] for i in chord]): twice += chord
+    if twice:
+        first = clock(facts.times[twice[0]])
+        text = f"Chords play a sample more than once at a time, {len(twice)} notes in all, first at {first}."
+        yield facts.found("double_sound", text, *twice)
 
 # %% ../../nbs/18_osu.criteria.ipynb #6b3a0b08
-CRITERIA = (check_romanised, check_markers, check_tags, check_presence, check_settings, check_ticks, check_colours, check_length,
-            check_hitsounds, check_story_sounds, check_spinners, check_sliders, check_rows, check_spacing, check_jumps, check_overlap_time,
-            check_perfect_stacks, check_shapes, check_hidden_reverses, check_taiko_snaps, check_rests, check_finishers, check_barlines,
-            check_kiai_flashes, check_scroll, check_background_offset, check_dashes, check_showers, check_columns, check_holds,
-            check_chord_sizes)
+FOR_ALL = (check_romanised, check_markers, check_tags, check_presence, check_settings, check_ticks, check_length)
+SOUNDED = (check_colours, check_hitsounds) # where hitsounds and combo colours are the mapper's choice
+CRITERIA = { # mode -> checks
+    0: (*FOR_ALL, *SOUNDED, check_story_sounds, check_spinners, check_recovery, check_sliders, check_rows,
+        check_spacing, check_jumps, check_overlap_time, check_perfect_stacks, check_shapes, check_hidden_reverses),
+    1: (*FOR_ALL, check_story_sounds, check_taiko_snaps, check_rests, check_covered, check_finishers, check_barlines,
+        check_barline_speed, check_last_barline, check_kiai_flashes, check_scroll, check_background_offset),
+    2: (*FOR_ALL, *SOUNDED, check_story_sounds, check_dashes, check_showers, check_combos),
+    3: (*FOR_ALL, check_scroll, check_columns, check_holds, check_chord_sizes)}

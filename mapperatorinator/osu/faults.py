@@ -14,8 +14,8 @@ import numpy as np
 from ..core import UserError
 from .beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from .difficulty import star_rating
-from .findings import (CLAMP, Facts, Finding, beat_lengths, beats_at, clock, divisors_of, off_tick, reds_at, to_next_red,
-                                           volumes_at)
+from .findings import CLAMP, Facts, Finding, beat_lengths, beats_at, clock
+from .findings import divisors_of, off_tick, reds_at, several, to_next_red, volumes_at
 
 # %% auto #0
 __all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT', 'SOME', 'RARE',
@@ -31,9 +31,13 @@ def _early_lines(facts:Facts) -> Iterator[Finding]:
     first = facts.timing.red[0].time
     early = [p for p in facts.timing.points if p.time < first]
     if not early: return
-    lines = f"{len(early)} green line{'s stand' if len(early) > 1 else ' stands'} before the first red line at {clock(first)}"
-    if facts.mode != 3: yield facts.found("early_line", f"{lines}; nothing is there to inherit.", time=early[0].time)
-    else: yield facts.found("endless_line", f"{lines}; the old client loads such a mania map for ever.", time=early[0].time)
+    lines = f"{several(len(early), 'green line')} before the first red line at {clock(first)}"
+    if facts.mode != 3:
+        text = f"{lines}; nothing is there to inherit."
+        yield facts.found("early_line", text, time=early[0].time)
+    else:
+        text = f"{lines}; the old client loads such a mania map for ever."
+        yield facts.found("endless_line", text, time=early[0].time)
 
 def check_tempo(facts:Facts) -> Iterator[Finding]:
     "Red lines that are missing or absurd, green ones that come too early, kiai where nothing is yet."
@@ -43,10 +47,12 @@ def check_tempo(facts:Facts) -> Iterator[Finding]:
     yield from _early_lines(facts)
     for p in facts.timing.red:
         if not CLAMP[0] <= p.beat_length <= CLAMP[1]:
-            yield facts.found("absurd_tempo", f"The red line at {clock(p.time)} has beats of {p.beat_length:g} ms.", time=p.time)
+            text = f"The red line at {clock(p.time)} has beats of {p.beat_length:g} ms."
+            yield facts.found("absurd_tempo", text, time=p.time)
     first = facts.timing.red[0]
     if first.kiai:
-        yield facts.found("first_kiai", "Kiai is on at the first red line and flashes before anything else; a green line there can set it.", time=first.time)
+        text = "Kiai is on at the first red line and flashes before anything else; a green line there can set it."
+        yield facts.found("first_kiai", text, time=first.time)
 
 # %% ../../nbs/17_osu.faults.ipynb #a61668a2
 def _at_once(points:list[TimingPoint]) -> Iterator[list[TimingPoint]]: # lines of one kind that share a millisecond
@@ -70,20 +76,26 @@ def check_double_lines(facts:Facts) -> Iterator[Finding]:
         same = all(_same_beats(run[0], p) for p in run[1:])
         kind = "same_red_line" if same else "two_red_lines"
         tempi = " and ".join(f"{p.bpm or 0:.6g} BPM" for p in run[:3])
-        yield facts.found(kind, f"{len(run)} red lines stand at {clock(run[0].time)}: {tempi}; keep one.", time=run[0].time)
+        text = f"{len(run)} red lines stand at {clock(run[0].time)}: {tempi}; keep one."
+        yield facts.found(kind, text, time=run[0].time)
     for run in _at_once([p for p in facts.timing.points if not p.uninherited]):
         if len({(p.sv, *_says(p)) for p in run}) > 1:
-            yield facts.found("two_green_lines", f"{len(run)} green lines at {clock(run[0].time)} say different things; keep one.", time=run[0].time)
+            text = f"{len(run)} green lines at {clock(run[0].time)} say different things; keep one."
+            yield facts.found("two_green_lines", text, time=run[0].time)
 
 def check_idle_lines(facts:Facts) -> Iterator[Finding]:
     "Lines that change nothing."
     for p, q in zip(facts.timing.red, facts.timing.red[1:]):
         if q.time - p.time >= 1 and _goes_on(p, q):
-            yield facts.found("idle_red_line", f"The red line at {clock(q.time)} goes on with the same beats and bars; the one before is enough.", time=q.time)
+            text = (f"The red line at {clock(q.time)} goes on with the same beats and bars; the one before is "
+                    "enough.")
+            yield facts.found("idle_red_line", text, time=q.time)
     points = facts.timing.points
-    idle = [q for p, q in zip(points, points[1:]) if not q.uninherited and (p.velocity, _says(p)) == (q.velocity, _says(q))]
+    same = lambda p, q: _says(p) == _says(q) and p.velocity == q.velocity
+    idle = [q for p, q in zip(points, points[1:]) if not q.uninherited and same(p, q)]
     if idle:
-        yield facts.found("idle_green_lines", f"{len(idle)} green line{'s' * (len(idle) > 1)} from {clock(idle[0].time)} on change nothing.", time=idle[0].time)
+        text = f"Nothing is changed by {several(len(idle), 'green line')} from {clock(idle[0].time)} on."
+        yield facts.found("idle_green_lines", text, time=idle[0].time)
 
 # %% ../../nbs/17_osu.faults.ipynb #62847345
 BEFORE = 5 # ms by which an object misses a line
@@ -92,13 +104,15 @@ def check_line_values(facts:Facts) -> Iterator[Finding]:
     "Volumes and velocities that the editor cannot set and the game clamps."
     loud = [p for p in facts.timing.points if not 5 <= p.volume <= 100]
     if loud:
-        text = f"{len(loud)} line{'s have' if len(loud) > 1 else ' has'} a volume outside 5 to 100 %, the first {loud[0].volume} % at {clock(loud[0].time)}."
+        text = (f"A volume outside 5 to 100 % stands in {several(len(loud), 'line')}, first {loud[0].volume} % "
+                f"at {clock(loud[0].time)}.")
         yield facts.found("line_volume", text, time=loud[0].time)
     slowest = .01 if facts.mode in (1, 3) else .1
     for p in facts.timing.points:
         if not p.uninherited and not (p.beat_length < 0 and slowest <= p.sv <= 10):
-            said = "no number" if p.beat_length != p.beat_length else f"{p.sv:.3g}x" if p.beat_length < 0 else f"a beat length of {p.beat_length:g}"
-            yield facts.found("odd_velocity", f"The green line at {clock(p.time)} says {said}; the game knows {slowest:g}x to 10x.", time=p.time)
+            said = f"{p.sv:.3g}x" if p.beat_length < 0 else f"a beat length of {p.beat_length:g}"
+            text = f"The green line at {clock(p.time)} says {said}; the game knows {slowest:g}x to 10x."
+            yield facts.found("odd_velocity", text, time=p.time)
 
 def check_before_line(facts:Facts) -> Iterator[Finding]:
     "Objects that come a few milliseconds before the line whose velocity was meant for them."
@@ -111,7 +125,8 @@ def check_before_line(facts:Facts) -> Iterator[Finding]:
     scrolls = np.array([facts.mode in (1, 3) or isinstance(o, Slider) for o in facts.objects], bool)
     late = scrolls & (wait > 0) & (wait <= BEFORE) & (np.abs(velocity[after] - velocity[after - 1]) > 1e-6)
     for i in np.flatnonzero(late).tolist():
-        text = f"{facts.name(i)} comes {wait[i]:.0f} ms before the line that changes the velocity to {velocity[after[i]]:.3g}x."
+        text = (f"{facts.name(i)} comes {wait[i]:.0f} ms before the line that changes the velocity "
+                f"to {velocity[after[i]]:.3g}x.")
         yield facts.found("before_line", text, i)
 
 def check_kiai(facts:Facts) -> Iterator[Finding]:
@@ -122,7 +137,8 @@ def check_kiai(facts:Facts) -> Iterator[Finding]:
     off = off_tick(facts, np.array([p.time for p in begins], float))
     for p, ms in zip(begins, off):
         if ms >= facts.config.kiai_tolerance:
-            yield facts.found("kiai_unsnapped", f"Kiai begins {ms:.0f} ms beside a tick at {clock(p.time)}.", time=p.time)
+            text = f"Kiai begins {ms:.0f} ms beside a tick at {clock(p.time)}."
+            yield facts.found("kiai_unsnapped", text, time=p.time)
 
 # %% ../../nbs/17_osu.faults.ipynb #8ac371fd
 def check_objects(facts:Facts) -> Iterator[Finding]:
@@ -132,7 +148,9 @@ def check_objects(facts:Facts) -> Iterator[Finding]:
         yield facts.found("unordered", "The objects are not in order of time; the game sorts them.")
     known = (Circle, Hold) if facts.mode == 3 else (Circle, Slider, Spinner)
     for i, o in enumerate(facts.objects):
-        if not isinstance(o, known): yield facts.found("foreign", f"{facts.name(i)} does not exist in this mode.", i)
+        if not isinstance(o, known):
+            text = f"{facts.name(i)} does not exist in this mode."
+            yield facts.found("foreign", text, i)
 
 # %% ../../nbs/17_osu.faults.ipynb #1f9ace3d
 STACK_REACH = 3 # px within which objects stack
@@ -165,13 +183,15 @@ def stack_heights(facts:Facts) -> list[int]: # one per object; a step is a tenth
     heights = [0] * len(facts.objects)
     window = preempt(facts.beatmap.ar) * facts.beatmap.stack_leniency
     for i in range(len(facts.objects) - 1, 0, -1):
-        if heights[i] == 0 and not isinstance(facts.objects[i], Spinner): _climb(facts, heights, i, window)
+        if heights[i] == 0 and not isinstance(facts.objects[i], Spinner):
+            _climb(facts, heights, i, window)
     return heights
 
 # %% ../../nbs/17_osu.faults.ipynb #468d9d64
 SCREEN = np.array([[-67, -60], [579, 428]]) # px of the playfield at the corners of a 4:3 screen
 
-def _beyond(low:np.ndarray, high:np.ndarray, radius:float) -> np.ndarray: # (n, 2) each -> (n,) px off the screen; below 0 when on it
+def _beyond(low:np.ndarray, high:np.ndarray, radius:float) -> np.ndarray: # (n, 2) each -> (n,)
+    "How many px of a circle or path lie off the screen; below 0 when it is on it."
     return np.maximum(SCREEN[0] - low + radius, high + radius - SCREEN[1]).max(axis=1)
 
 def check_screen(facts:Facts) -> Iterator[Finding]:
@@ -204,15 +224,20 @@ def check_durations(facts:Facts) -> Iterator[Finding]:
         if lasts <= 0: yield facts.found("no_duration", f"{facts.name(i)} ends as it begins.", i)
         elif isinstance(o, Slider) and lasts / o.slides < facts.config.short_slider:
             yield facts.found("short_slider", f"{facts.name(i)} slides for {lasts / o.slides:.1f} ms.", i)
-        elif lasts > facts.config.long_object: yield facts.found("long_object", f"{facts.name(i)} lasts {lasts / 1000:.0f} s.", i)
+        elif lasts > facts.config.long_object:
+            text = f"{facts.name(i)} lasts {lasts / 1000:.0f} s."
+            yield facts.found("long_object", text, i)
 
 def check_paths(facts:Facts) -> Iterator[Finding]:
     "Sliders without a way, or with many more anchors than it needs."
     for i, o in enumerate(facts.objects):
         if not isinstance(o, Slider) or facts.mode in (1, 3): continue
-        if len(set(o.control_points)) < 2: yield facts.found("no_path", f"{facts.name(i)} has all its anchors in one place.", i)
+        if len(set(o.control_points)) < 2:
+            text = f"{facts.name(i)} has all its anchors in one place."
+            yield facts.found("no_path", text, i)
         elif len(o.points) > max(facts.config.nodes * math.sqrt(max(o.length, 1)), 20):
-            yield facts.found("many_nodes", f"{facts.name(i)} has {len(o.points)} anchors for {o.length:.0f} px.", i)
+            text = f"{facts.name(i)} has {len(o.points)} anchors for {o.length:.0f} px."
+            yield facts.found("many_nodes", text, i)
 
 # %% ../../nbs/17_osu.faults.ipynb #a51af1dc
 FRAME = 50. # ms
@@ -235,7 +260,8 @@ def check_song(facts:Facts) -> Iterator[Finding]:
     for i, (start, end) in enumerate(zip(facts.times, facts.ends)):
         if start < 0: yield facts.found("before_start", f"{facts.name(i)} comes before the song.", i)
         if facts.length and end > facts.length + facts.config.overlap:
-            yield facts.found("past_end", f"{facts.name(i)} ends {(end - facts.length) / 1000:.1f} s after the song.", i)
+            text = f"{facts.name(i)} ends {(end - facts.length) / 1000:.1f} s after the song."
+            yield facts.found("past_end", text, i)
 
 def check_sound(facts:Facts) -> Iterator[Finding]:
     "Objects in silence and after the last sound."
@@ -244,12 +270,15 @@ def check_sound(facts:Facts) -> Iterator[Finding]:
     over = sound_end(facts.samples, facts.sample_rate, facts.config.sound_floor)
     after = np.flatnonzero(facts.times > over + 2 * FRAME).tolist()
     if after:
-        yield facts.found("after_sound", f"{len(after)} objects from {clock(facts.times[after[0]])} on come after the last sound at {clock(over)}.", *after)
+        text = (f"{len(after)} objects from {clock(facts.times[after[0]])} on come after the last sound at "
+                f"{clock(over)}.")
+        yield facts.found("after_sound", text, *after)
     frames = (np.clip(facts.times, -FRAME, len(level) * FRAME) / FRAME).astype(int)
     around = np.clip(frames[:, None] + np.arange(3), 0, len(level) - 1) # the sound of a note may come a little later
     silent = (frames >= 0) & (facts.times <= over) & (level[around].max(axis=1) < facts.config.silence)
     for run in runs(silent):
-        yield facts.found("silence", f"{len(run)} objects from {clock(facts.times[run[0]])} on have no sound under them.", *run)
+        text = f"{len(run)} objects from {clock(facts.times[run[0]])} on have no sound under them."
+        yield facts.found("silence", text, *run)
 
 def runs(which:np.ndarray) -> Iterator[list[int]]:
     "The stretches of a mask that are true."
@@ -263,16 +292,20 @@ def check_gaps(facts:Facts) -> Iterator[Finding]:
     for i in np.flatnonzero(facts.times[1:] - busy[:-1] > facts.config.long_gap).tolist():
         start, end = busy[i], facts.times[i + 1]
         if not any(a < end and b > start for a, b in facts.beatmap.breaks):
-            yield facts.found("gap", f"Nothing happens for {(end - start) / 1000:.0f} s after {clock(start)}.", time=float(start))
+            text = f"Nothing happens for {(end - start) / 1000:.0f} s after {clock(start)}."
+            yield facts.found("gap", text, time=float(start))
 
 def check_coverage(facts:Facts) -> Iterator[Finding]:
     "Much of the song left without objects."
     if not facts.length or not facts.objects: return
     last = float(facts.ends.max())
     share = (last - facts.times[0]) / facts.length
-    if share < facts.config.coverage: yield facts.found("coverage", f"The map covers {share:.0%} of the song.", 0)
+    if share < facts.config.coverage:
+        yield facts.found("coverage", f"The map covers {share:.0%} of the song.", 0)
     elif last < .8 * facts.length:
-        yield facts.found("unused_end", f"Nothing uses the last {1 - last / facts.length:.0%} of the song; the ranking criteria ask to cut it.", time=last)
+        text = (f"Nothing uses the last {1 - last / facts.length:.0%} of the song; the ranking criteria ask to "
+                "cut it.")
+        yield facts.found("unused_end", text, time=last)
 
 # %% ../../nbs/17_osu.faults.ipynb #13b0db35
 SHORTEST_BREAK, AFTER_OBJECT = 650, 200 # ms
@@ -280,10 +313,12 @@ SHORTEST_BREAK, AFTER_OBJECT = 650, 200 # ms
 def _break_faults(facts:Facts, start:float, end:float) -> Iterator[str]: # what the editor would not do
     if end - start < SHORTEST_BREAK: yield f"lasts {end - start:.0f} ms, less than {SHORTEST_BREAK}"
     before = facts.ends[facts.ends <= start]
-    if len(before) and start - before.max() < AFTER_OBJECT - 1: yield f"begins {start - before.max():.0f} ms after an object, not {AFTER_OBJECT}"
+    if len(before) and start - before.max() < AFTER_OBJECT - 1:
+        yield f"begins {start - before.max():.0f} ms after an object, not {AFTER_OBJECT}"
     after = facts.times[facts.times >= end]
     lead = preempt(facts.beatmap.ar) if facts.mode in (0, 2) else PREEMPT[2]
-    if len(after) and after.min() - end < lead - 1: yield f"ends {after.min() - end:.0f} ms before an object, not {lead:.0f}"
+    if len(after) and after.min() - end < lead - 1:
+        yield f"ends {after.min() - end:.0f} ms before an object, not {lead:.0f}"
 
 def check_breaks(facts:Facts) -> Iterator[Finding]:
     "Objects in breaks, and breaks that the editor would not make."
@@ -307,11 +342,13 @@ def _collisions(facts:Facts, which:list[int]) -> Iterator[tuple[int, int]]: # (h
 def check_overlaps(facts:Facts) -> Iterator[Finding]:
     "Two objects at once: anywhere, or in mania in one column."
     hands = defaultdict(list)
-    for i, o in enumerate(facts.objects): hands[o.column(facts.keys) if facts.mode == 3 else 0].append(i)
+    for i, o in enumerate(facts.objects):
+        hands[o.column(facts.keys) if facts.mode == 3 else 0].append(i)
     for column, which in hands.items():
         for held, i in _collisions(facts, which):
             kind, text = "overlap", f"{facts.name(i)} begins before the one at {clock(facts.times[held])} is over."
-            if facts.mode == 3: kind, text = "column_overlap", f"{facts.name(i)} meets another in column {column + 1}."
+            if facts.mode == 3:
+                kind, text = "column_overlap", f"{facts.name(i)} meets another in column {column + 1}."
             yield facts.found(kind, text, i, held)
 
 def check_close(facts:Facts) -> Iterator[Finding]:
@@ -321,7 +358,8 @@ def check_close(facts:Facts) -> Iterator[Finding]:
     least = np.array([20 if isinstance(o, Slider) else 10 for o in facts.objects[:-1]])
     close = (gaps < least) & (gaps >= -facts.config.overlap) & (np.diff(facts.times) >= 1)
     for i in np.flatnonzero(close).tolist():
-        text = f"{facts.name(i + 1)} comes {gaps[i]:.0f} ms after the one before; the ranking criteria ask for {least[i]}."
+        text = (f"{facts.name(i + 1)} comes {gaps[i]:.0f} ms after the one before; the ranking criteria ask "
+                f"for {least[i]}.")
         yield facts.found("too_close", text, i, i + 1)
 
 def check_chords(facts:Facts) -> Iterator[Finding]:
@@ -329,7 +367,8 @@ def check_chords(facts:Facts) -> Iterator[Finding]:
     if facts.mode != 3: return
     for time, chord in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]):
         if len(chord := list(chord)) > facts.keys:
-            yield facts.found("chord", f"{len(chord)} notes at {clock(time)} are too many for {facts.keys} keys.", *chord)
+            text = f"{len(chord)} notes at {clock(time)} are too many for {facts.keys} keys."
+            yield facts.found("chord", text, *chord)
 
 # %% ../../nbs/17_osu.faults.ipynb #e1aad5b4
 SOME = 4 # a few may be meant
@@ -348,27 +387,37 @@ def check_snaps(facts:Facts) -> Iterator[Finding]:
     late = np.flatnonzero(wrong & (edges.part > 0) & ~heads[edges.of]).tolist()
     for k in late:
         i = int(edges.of[k])
-        yield facts.found("unsnapped_end", f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at {clock(edges.time[k])}.", i)
+        text = (f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at "
+                f"{clock(edges.time[k])}.")
+        yield facts.found("unsnapped_end", text, i)
     most, ends = facts.config.off_grid, (edges.part > 0).sum()
     if len(heads) and heads.mean() > most:
-        yield facts.found("off_grid", f"{heads.mean():.0%} of the objects lie on no tick; the grid is not that of the song.")
+        text = f"{heads.mean():.0%} of the objects lie on no tick; the grid is not that of the song."
+        yield facts.found("off_grid", text)
     elif len(late) >= SOME and len(late) > most * ends:
-        yield facts.found("ends_off_grid", f"{len(late)} of {ends} ends and reverses lie on no tick.", time=float(edges.time[late[0]]))
+        text = f"{len(late)} of {ends} ends and reverses lie on no tick."
+        yield facts.found("ends_off_grid", text, time=float(edges.time[late[0]]))
 
 # %% ../../nbs/17_osu.faults.ipynb #d1047440
+def _off_next_grid(facts:Facts, ahead:float, red:int) -> float: # ms to the red line, its place -> ms beside its ticks
+    length = beat_lengths(facts)[red]
+    beats = -ahead / length
+    return float(np.abs(beats - np.round(beats * facts.divisors) / facts.divisors).min() * length)
+
 def check_next_grid(facts:Facts) -> Iterator[Finding]:
     "Heads and ends on a tick of the old grid, where the new one begins at once and has none there."
-    red, times = facts.timing.red, facts.edges.time
+    red, times, tolerance = facts.timing.red, facts.edges.time, facts.config.snap_tolerance
     if len(red) < 2 or not len(times): return
-    at, lengths = reds_at(facts, times), beat_lengths(facts)
-    ahead = to_next_red(facts, times)
-    close = (ahead <= np.maximum(50, lengths[at] / 8)) & (ahead >= facts.config.snap_tolerance) & (off_tick(facts, times) < facts.config.snap_tolerance)
-    for k in np.flatnonzero(close).tolist():
-        after, i = red[at[k] + 1], int(facts.edges.of[k])
-        beats = -ahead[k] / lengths[at[k] + 1]
-        off = np.abs(beats - np.round(beats * facts.divisors) / facts.divisors).min() * lengths[at[k] + 1]
-        if off >= facts.config.snap_tolerance and not _goes_on(red[at[k]], after):
-            yield facts.found("next_red_line", f"{facts.name(i)} is on the old grid but {off:.0f} ms off that of the red line at {clock(after.time)}.", i)
+    at, ahead = reds_at(facts, times), to_next_red(facts, times)
+    soon = ahead <= np.maximum(50, beat_lengths(facts)[at] / 8)
+    snapped = off_tick(facts, times) < tolerance
+    for k in np.flatnonzero(soon & snapped & (ahead >= tolerance)).tolist():
+        before, after = red[at[k]], red[at[k] + 1]
+        off = _off_next_grid(facts, ahead[k], at[k] + 1)
+        if off < tolerance or _goes_on(before, after): continue
+        i = int(facts.edges.of[k])
+        text = f"{facts.name(i)} is on the old grid but {off:.0f} ms off that of the red line at {clock(after.time)}."
+        yield facts.found("next_red_line", text, i)
 
 RARE = {"thirds": (3, 6, 9, 12), "eighths and sixteenths": (8, 16)} # divisors that a slip may hit
 
@@ -378,7 +427,9 @@ def check_rare_snaps(facts:Facts) -> Iterator[Finding]:
     for name, family in RARE.items():
         which = np.flatnonzero(np.isin(on, family))
         if 0 < len(which) <= facts.config.rare_snap and len(on) >= 5 * len(which):
-            text = f"Only {len(which)} head{'s or ends are' if len(which) > 1 else ' or end is'} on {name} of a beat, the first at {clock(facts.edges.time[which[0]])}."
+            first = clock(facts.edges.time[which[0]])
+            n = several(len(which), "head or end", "heads or ends")
+            text = f"Only {n} on {name} of a beat, first at {first}."
             yield facts.found("rare_snap", text, *facts.edges.of[which].tolist())
 
 # %% ../../nbs/17_osu.faults.ipynb #44c03822
@@ -396,13 +447,18 @@ def check_volume(facts:Facts) -> Iterator[Finding]:
     silent = active & (heads < config.silent_volume) & (facts.mode != 3)
     for run in runs(silent):
         if len(run) < SOME: continue
-        yield facts.found("silent_note", f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard, at {heads[run].min()} % volume.", *run)
+        text = (f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard, at {heads[run].min()} % "
+                "volume.")
+        yield facts.found("silent_note", text, *run)
     quiet = np.flatnonzero(active & (heads <= config.quiet_volume)).tolist()
     if quiet:
-        text = f"{len(quiet)} note{'s have' if len(quiet) > 1 else ' has'} a volume of {config.quiet_volume} % or less, down to {heads[quiet].min()} %."
+        text = (f"A volume of {config.quiet_volume} % or less, down to {heads[quiet].min()} %, is that of "
+                f"{several(len(quiet), 'note')}.")
         yield facts.found("quiet_note", text, *quiet)
     ends = np.flatnonzero((edges.part > 0) & (volume <= config.silent_volume)).tolist()
-    if ends: yield facts.found("quiet_end", f"{len(ends)} reverses and ends have no sound.", *edges.of[ends].tolist())
+    if ends:
+        text = f"{len(ends)} reverses and ends have no sound."
+        yield facts.found("quiet_end", text, *edges.of[ends].tolist())
 
 # %% ../../nbs/17_osu.faults.ipynb #639e0865
 def check_stacks(facts:Facts) -> Iterator[Finding]:
@@ -412,7 +468,8 @@ def check_stacks(facts:Facts) -> Iterator[Finding]:
     most = facts.config.stack * (3 if facts.mode == 1 else 1)
     for spot, run in groupby(spots, key=lambda s: s[1]):
         if len(run := [i for i, _ in run]) >= most:
-            yield facts.found("stack", f"{len(run)} objects from {clock(facts.times[run[0]])} on are all in one place.", *run)
+            text = f"{len(run)} objects from {clock(facts.times[run[0]])} on are all in one place."
+            yield facts.found("stack", text, *run)
     spot, n = Counter(s for _, s in spots).most_common(1)[0]
     limit = 0.99 if facts.mode == 1 else facts.config.one_place
     if n / len(spots) > limit:
@@ -442,7 +499,9 @@ def check_copies(facts:Facts) -> Iterator[Finding]:
             yield facts.found("copies", f"The bar at {clock(time)} comes {len(run)} times in a row.", time=time)
     if len(found) < 8 or facts.mode in (1, 3): return # columns and colours are few, so bars repeat
     share = 1 - len({b for _, b in found}) / len(found)
-    if share > facts.config.copied_share: yield facts.found("copied", f"{share:.0%} of the bars are copies of others.")
+    if share > facts.config.copied_share:
+        text = f"{share:.0%} of the bars are copies of others."
+        yield facts.found("copied", text)
 
 # %% ../../nbs/17_osu.faults.ipynb #34e3d8f0
 def check_crowds(facts:Facts) -> Iterator[Finding]:
@@ -461,6 +520,8 @@ def check_stars(facts:Facts) -> Iterator[Finding]:
         yield facts.found("stars", f"The map has {stars:.2f} stars; {facts.wanted:.2f} were asked for.")
 
 # %% ../../nbs/17_osu.faults.ipynb #d059331f
-FAULTS = (check_tempo, check_double_lines, check_idle_lines, check_line_values, check_before_line, check_kiai, check_objects, check_screen, check_field,
-          check_durations, check_paths, check_song, check_sound, check_gaps, check_coverage, check_breaks, check_overlaps, check_close,
-          check_chords, check_snaps, check_next_grid, check_rare_snaps, check_volume, check_stacks, check_copies, check_crowds, check_stars)
+FAULTS = (
+    check_tempo, check_double_lines, check_idle_lines, check_line_values, check_before_line, check_kiai,
+    check_objects, check_screen, check_field, check_durations, check_paths, check_song, check_sound,
+    check_gaps, check_coverage, check_breaks, check_overlaps, check_close, check_chords, check_snaps,
+    check_next_grid, check_rare_snaps, check_volume, check_stacks, check_copies, check_crowds, check_stars)

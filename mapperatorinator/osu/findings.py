@@ -7,8 +7,8 @@ from __future__ import annotations
 import html
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple, Optional
+from functools import cached_property, partial
+from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
@@ -20,107 +20,185 @@ from .timing import Timing
 
 # %% auto #0
 __all__ = ['SEVERITIES', 'KINDS', 'MOST_REPEATS', 'MOST_SELECTED', 'CLAMP', 'LENIENCY', 'LEVELS', 'BANDS', 'NAMED', 'COLOURS',
-           'clock', 'Finding', 'of_set', 'Edges', 'Ways', 'Facts', 'reds_at', 'beat_lengths', 'beats_at', 'off_each',
-           'to_next_red', 'off_tick', 'divisors_of', 'known_divisors', 'volumes_at', 'level_of', 'stars_of', 'Report',
-           'ordered', 'show_findings']
+           'clock', 'Finding', 'several', 'of_set', 'Edges', 'Ways', 'Facts', 'reds_at', 'beat_lengths', 'beats_at',
+           'off_each', 'to_next_red', 'off_tick', 'divisors_of', 'known_divisors', 'volumes_at', 'level_of', 'stars_of',
+           'Report', 'ordered', 'show_findings']
 
 # %% ../../nbs/15_osu.findings.ipynb #49492635
 SEVERITIES = ("problem", "warning", "note")
 KINDS = { # kind -> (severity, what it is about)
     # osu.faults: lines
-    "no_tempo": ("problem", "no red line"), "endless_line": ("problem", "a green line first, in mania"),
-    "early_line": ("note", "a green line before the first red one"), "absurd_tempo": ("warning", "a beat the game would clamp"),
-    "two_red_lines": ("problem", "two red lines at once that disagree"), "same_red_line": ("note", "two red lines at once that agree"),
-    "two_green_lines": ("note", "two green lines at once that disagree"), "line_volume": ("note", "a volume the editor cannot set"),
-    "first_kiai": ("note", "kiai on the first red line"), "idle_red_line": ("note", "a red line that changes nothing"),
-    "idle_green_lines": ("note", "green lines that change nothing"), "kiai_unsnapped": ("note", "kiai that begins on no tick"),
-    "odd_velocity": ("note", "a velocity the game clamps"), "before_line": ("note", "an object just before its velocity"),
+    "no_tempo": ("problem", "no red line"),
+    "endless_line": ("problem", "a green line first, in mania"),
+    "early_line": ("note", "a green line before the first red one"),
+    "absurd_tempo": ("warning", "a beat the game would clamp"),
+    "two_red_lines": ("problem", "two red lines at once that disagree"),
+    "same_red_line": ("note", "two red lines at once that agree"),
+    "two_green_lines": ("note", "two green lines at once that disagree"),
+    "line_volume": ("note", "a volume the editor cannot set"),
+    "first_kiai": ("note", "kiai on the first red line"),
+    "idle_red_line": ("note", "a red line that changes nothing"),
+    "idle_green_lines": ("note", "green lines that change nothing"),
+    "kiai_unsnapped": ("note", "kiai that begins on no tick"),
+    "odd_velocity": ("note", "a velocity the game clamps"),
+    "before_line": ("note", "an object just before its velocity"),
     # osu.faults: objects
-    "empty": ("problem", "no objects"), "unordered": ("note", "objects out of order"),
-    "foreign": ("problem", "an object the mode does not know"), "off_screen": ("problem", "an object beyond the screen"),
-    "outside": ("warning", "an object outside the playfield"), "path_off_screen": ("warning", "a slider that leaves the screen"),
-    "no_duration": ("problem", "an object that ends as it begins"), "no_path": ("warning", "a slider without a way"),
-    "short_slider": ("warning", "a slider too short to see"), "long_object": ("warning", "an object without end"),
+    "empty": ("problem", "no objects"),
+    "unordered": ("note", "objects out of order"),
+    "foreign": ("problem", "an object the mode does not know"),
+    "off_screen": ("problem", "an object beyond the screen"),
+    "outside": ("warning", "an object outside the playfield"),
+    "path_off_screen": ("warning", "a slider that leaves the screen"),
+    "no_duration": ("problem", "an object that ends as it begins"),
+    "no_path": ("warning", "a slider without a way"),
+    "short_slider": ("warning", "a slider too short to see"),
+    "long_object": ("warning", "an object without end"),
     "many_nodes": ("note", "a slider with far more anchors than it needs"),
-    "overlap": ("problem", "two objects at once"), "column_overlap": ("problem", "two notes at once in a column"),
-    "too_close": ("warning", "an object right after another"), "chord": ("problem", "more notes at once than keys"),
+    "overlap": ("problem", "two objects at once"),
+    "column_overlap": ("problem", "two notes at once in a column"),
+    "too_close": ("warning", "an object right after another"),
+    "chord": ("problem", "more notes at once than keys"),
     # osu.faults: the song and the grid
-    "before_start": ("warning", "an object before the song"), "past_end": ("problem", "an object after the song"),
-    "after_sound": ("warning", "objects after the last sound"), "silence": ("warning", "objects in silence"),
-    "unused_end": ("note", "a fifth of the song left over"), "coverage": ("warning", "much of the song left empty"),
-    "break_note": ("problem", "an object in a break"), "break_edge": ("note", "a break the editor would not make"),
-    "silent_note": ("problem", "notes that nobody hears"), "quiet_note": ("note", "notes that are hard to hear"),
+    "before_start": ("warning", "an object before the song"),
+    "past_end": ("problem", "an object after the song"),
+    "after_sound": ("warning", "objects after the last sound"),
+    "silence": ("warning", "objects in silence"),
+    "unused_end": ("note", "a fifth of the song left over"),
+    "coverage": ("warning", "much of the song left empty"),
+    "break_note": ("problem", "an object in a break"),
+    "break_edge": ("note", "a break the editor would not make"),
+    "silent_note": ("problem", "notes that nobody hears"),
+    "quiet_note": ("note", "notes that are hard to hear"),
     "quiet_end": ("note", "reverses and ends without sound"),
-    "unsnapped": ("note", "objects on no tick"), "unsnapped_end": ("note", "ends and reverses on no tick"), "ends_off_grid": ("warning", "ends beside the grid"),
-    "off_grid": ("warning", "a map beside its grid"), "next_red_line": ("note", "an object on the old grid, just before a new one"),
+    "unsnapped": ("note", "objects on no tick"),
+    "unsnapped_end": ("note", "ends and reverses on no tick"),
+    "ends_off_grid": ("warning", "ends beside the grid"),
+    "off_grid": ("warning", "a map beside its grid"),
+    "next_red_line": ("note", "an object on the old grid, just before a new one"),
     "rare_snap": ("note", "a divisor used a few times only"),
-    "stack": ("warning", "many objects in one place"), "one_place": ("problem", "nearly everything in one place"),
-    "copies": ("warning", "one bar again and again"), "copied": ("warning", "a map made of copies"),
-    "gap": ("warning", "a long stretch of nothing"), "crowd": ("problem", "more objects than fingers"),
-    "stars": ("warning", "not the difficulty asked for"), "no_stars": ("problem", "no star rating")}
+    "stack": ("warning", "many objects in one place"),
+    "one_place": ("problem", "nearly everything in one place"),
+    "copies": ("warning", "one bar again and again"),
+    "copied": ("warning", "a map made of copies"),
+    "gap": ("warning", "a long stretch of nothing"),
+    "crowd": ("problem", "more objects than fingers"),
+    "stars": ("warning", "not the difficulty asked for"),
+    "no_stars": ("problem", "no star rating"),
+}
 
 # %% ../../nbs/15_osu.findings.ipynb #8d46c9b9
 KINDS |= {
     # osu.criteria: words and settings
-    "not_romanised": ("problem", "letters in the romanised fields that are not ASCII"), "long_field": ("note", "metadata that is cut"),
-    "marker_format": ("note", "a marker spelt in another way"), "marker_spacing": ("note", "a marker without its spaces"),
-    "guest_tags": ("note", "a guest who is not in the tags"), "genre_language": ("note", "tags without genre and language"),
-    "free_background": ("note", "a background that must be free to use"), "hitsound_difficulty": ("warning", "a difficulty of hitsounds"),
-    "no_preview": ("note", "no preview point"), "no_background": ("note", "no background"),
-    "setting_range": ("note", "a setting unusual for the level"), "setting_precision": ("note", "a setting the editor cannot set"),
-    "tick_rate": ("note", "slider ticks on no tick"), "few_colours": ("note", "no combo colours of its own"),
-    "dark_colour": ("note", "a combo colour that cannot be seen"), "bright_colour": ("note", "a combo colour that dazzles in kiai"),
-    "score_overflow": ("note", "more score than the old client can count"), "short_drain": ("note", "less than half a minute to play"),
-    "no_hitsounds": ("note", "no hitsounds at all"), "few_hitsounds": ("note", "a long stretch without hitsounds"),
+    "not_romanised": ("problem", "letters in the romanised fields that are not ASCII"),
+    "long_field": ("note", "metadata that is cut"),
+    "marker_format": ("note", "a marker spelt in another way"),
+    "marker_spacing": ("note", "a marker without its spaces"),
+    "guest_tags": ("note", "a guest who is not in the tags"),
+    "genre_language": ("note", "tags without genre and language"),
+    "free_background": ("note", "a background that must be free to use"),
+    "hitsound_difficulty": ("warning", "a difficulty of hitsounds"),
+    "no_preview": ("note", "no preview point"),
+    "no_background": ("note", "no background"),
+    "setting_range": ("note", "a setting unusual for the level"),
+    "setting_precision": ("note", "a setting the editor cannot set"),
+    "tick_rate": ("note", "slider ticks on no tick"),
+    "few_colours": ("note", "no combo colours of its own"),
+    "dark_colour": ("note", "a combo colour that cannot be seen"),
+    "bright_colour": ("note", "a combo colour that dazzles in kiai"),
+    "score_overflow": ("note", "more score than the old client can count"),
+    "short_drain": ("note", "less than half a minute to play"),
+    "no_hitsounds": ("note", "no hitsounds at all"),
+    "few_hitsounds": ("note", "a long stretch without hitsounds"),
     "story_sound": ("note", "hitsounds of the storyboard"),
     # osu.criteria: standard
-    "short_spinner": ("problem", "a spinner that Auto cannot fill"), "quick_spinner": ("note", "a spinner that Auto may not fill"), "spinner_recovery": ("note", "an object soon after a spinner"),
-    "brief_slider": ("note", "a slider too quick for the level"), "many_reverses": ("note", "more reverses than the level reads"),
-    "only_sliders": ("note", "a long row of sliders"), "many_circles": ("note", "a long row of quick circles"),
-    "close_overlap": ("note", "objects that cover each other"), "perfect_stack": ("note", "objects exactly on top of each other"),
-    "uneven_spacing": ("note", "spacing that does not follow the rhythm"), "wild_spacing": ("note", "a jump unlike those before"),
-    "ambiguous_slider": ("note", "a slider whose way can be misread"), "burai": ("note", "a slider that runs back over itself"),
+    "short_spinner": ("problem", "a spinner that Auto cannot fill"),
+    "quick_spinner": ("note", "a spinner that Auto may not fill"),
+    "spinner_recovery": ("note", "an object soon after a spinner"),
+    "brief_slider": ("note", "a slider too quick for the level"),
+    "many_reverses": ("note", "more reverses than the level reads"),
+    "only_sliders": ("note", "a long row of sliders"),
+    "many_circles": ("note", "a long row of quick circles"),
+    "close_overlap": ("note", "objects that cover each other"),
+    "perfect_stack": ("note", "objects exactly on top of each other"),
+    "uneven_spacing": ("note", "spacing that does not follow the rhythm"),
+    "wild_spacing": ("note", "a jump unlike those before"),
+    "ambiguous_slider": ("note", "a slider whose way can be misread"),
+    "burai": ("note", "a slider that runs back over itself"),
     "hidden_reverse": ("note", "a reverse arrow under another object"),
     # osu.criteria: taiko
-    "finisher": ("note", "a finisher where the level has none"), "long_pattern": ("note", "a pattern too long for the level"),
-    "small_snap": ("note", "notes too close for the level"), "no_rest": ("note", "a long stretch without rest"),
-    "close_spinner": ("note", "a spinner close to a note"), "hidden_barline": ("note", "a last note that hides its bar line"),
-    "close_barlines": ("note", "two bar lines in a row"), "barline_speed": ("note", "a bar line just before its velocity"),
-    "kiai_flash": ("note", "a kiai of less than half a beat"), "scroll_speed": ("note", "a scroll speed of its own"),
+    "finisher": ("note", "a finisher where the level has none"),
+    "long_pattern": ("note", "a pattern too long for the level"),
+    "small_snap": ("note", "notes too close for the level"),
+    "no_rest": ("note", "a long stretch without rest"),
+    "close_spinner": ("note", "a spinner close to a note"),
+    "hidden_barline": ("note", "a last note that hides its bar line"),
+    "close_barlines": ("note", "two bar lines in a row"),
+    "barline_speed": ("note", "a bar line just before its velocity"),
+    "kiai_flash": ("note", "a kiai of less than half a beat"),
+    "scroll_speed": ("note", "a scroll speed of its own"),
     "background_offset": ("note", "a background that is moved"),
     # osu.criteria: catch
-    "hyperdash": ("note", "a dash or hyperdash where the level has none"), "edge_dash": ("note", "a dash to the last pixel"),
-    "hyperdash_chain": ("note", "more hyperdashes in a row than the level has"), "hyperdash_snap": ("note", "a hyperdash too quick for the level"),
-    "hyperdash_slider": ("note", "hyperdashes within a juice stream"), "spinner_gap": ("note", "a banana shower close to a fruit"),
-    "long_combo": ("note", "a combo that fills the plate"), "no_spinner": ("note", "no banana shower"),
+    "hyperdash": ("note", "a dash or hyperdash where the level has none"),
+    "edge_dash": ("note", "a dash to the last pixel"),
+    "hyperdash_chain": ("note", "more hyperdashes in a row than the level has"),
+    "hyperdash_snap": ("note", "a hyperdash too quick for the level"),
+    "hyperdash_slider": ("note", "hyperdashes within a juice stream"),
+    "spinner_gap": ("note", "a banana shower close to a fruit"),
+    "long_combo": ("note", "a combo that fills the plate"),
+    "no_spinner": ("note", "no banana shower"),
     # osu.criteria: mania
-    "key_count": ("note", "a number of keys that is not ranked"), "unused_column": ("warning", "a column without notes"),
-    "column_balance": ("note", "a column used much more or less"), "short_hold": ("note", "a hold too short to release"),
-    "chord_size": ("note", "a chord too wide for the level"), "double_sound": ("note", "a sample twice at once")}
+    "key_count": ("note", "a number of keys that is not ranked"),
+    "unused_column": ("warning", "a column without notes"),
+    "column_balance": ("note", "a column used much more or less"),
+    "short_hold": ("note", "a hold too short to release"),
+    "chord_size": ("note", "a chord too wide for the level"),
+    "double_sound": ("note", "a sample twice at once"),
+}
 
 # %% ../../nbs/15_osu.findings.ipynb #35c1ae3d
 KINDS |= {
     # osu.check: difficulties of one set
-    "same_name": ("warning", "two difficulties of one name"), "metadata_differs": ("warning", "metadata of two kinds"),
-    "timing_differs": ("warning", "red lines that differ"), "settings_differ": ("note", "settings of the set that differ"),
-    "preview_differs": ("note", "preview points that differ"), "kiai_differs": ("note", "kiai that differs"),
-    "barlines_differ": ("note", "hidden bar lines that differ"), "velocity_differs": ("note", "base velocities that differ"),
-    "hitsounds_differ": ("note", "a hitsound that one difficulty lacks"), "snaps_differ": ("note", "a note snapped otherwise elsewhere"),
-    "lowest_difficulty": ("note", "no difficulty that is easy enough"), "drain_differs": ("note", "difficulties of unlike length"),
-    "several_songs": ("warning", "more than one song"), "video_differs": ("note", "videos that differ"),
+    "same_name": ("warning", "two difficulties of one name"),
+    "metadata_differs": ("warning", "metadata of two kinds"),
+    "timing_differs": ("warning", "red lines that differ"),
+    "settings_differ": ("note", "settings of the set that differ"),
+    "preview_differs": ("note", "preview points that differ"),
+    "kiai_differs": ("note", "kiai that differs"),
+    "barlines_differ": ("note", "hidden bar lines that differ"),
+    "velocity_differs": ("note", "base velocities that differ"),
+    "hitsounds_differ": ("note", "a hitsound that one difficulty lacks"),
+    "snaps_differ": ("note", "a note snapped otherwise elsewhere"),
+    "lowest_difficulty": ("note", "no difficulty that is easy enough"),
+    "drain_differs": ("note", "difficulties of unlike length"),
+    "several_songs": ("warning", "more than one song"),
+    "video_differs": ("note", "videos that differ"),
     # osu.check: files
-    "no_audio": ("problem", "the song is missing"), "audio_format": ("warning", "a song the game may not play"),
-    "bit_rate": ("note", "a bit rate too high or too low"), "missing_file": ("warning", "a file that is not there"),
-    "unused_file": ("note", "files that nothing uses"), "empty_file": ("problem", "a file of 0 bytes"),
-    "broken_file": ("warning", "a file that cannot be read"), "not_heard": ("note", "a song that could not be heard"),
-    "long_name": ("warning", "a file name too long to unpack"), "file_name": ("note", "a file name the game would change"),
-    "background_size": ("note", "a background too large or too small"), "sprite_size": ("note", "a picture too large to load"),
-    "video_size": ("note", "a video too large"), "video_codec": ("note", "a video not in H.264"), "video_sound": ("note", "a video with sound"),
-    "overlay_layer": ("note", "a storyboard over the objects"), "sound_format": ("note", "hitsounds in a slow format"),
-    "short_sound": ("note", "a hitsound too short to be played"), "late_sound": ("note", "a hitsound that comes late"),
-    "uneven_sound": ("note", "a hitsound on one side"), "silent_sound": ("note", "silence in a large file"),
-    "common_finish": ("note", "a finish that is heard all the time"), "missing_sound": ("note", "hitsounds that are not there"),
-    "skin_set": ("note", "a set of skin elements with gaps"), "skin_size": ("note", "a skin element of another size")}
+    "no_audio": ("problem", "the song is missing"),
+    "audio_format": ("warning", "a song the game may not play"),
+    "bit_rate": ("note", "a bit rate too high or too low"),
+    "missing_file": ("warning", "a file that is not there"),
+    "unused_file": ("note", "files that nothing uses"),
+    "empty_file": ("problem", "a file of 0 bytes"),
+    "broken_file": ("warning", "a file that cannot be read"),
+    "not_heard": ("note", "a song that could not be heard"),
+    "long_name": ("warning", "a file name too long to unpack"),
+    "file_name": ("note", "a file name the game would change"),
+    "background_size": ("note", "a background too large or too small"),
+    "sprite_size": ("note", "a picture too large to load"),
+    "video_size": ("note", "a video too large"),
+    "video_codec": ("note", "a video not in H.264"),
+    "video_sound": ("note", "a video with sound"),
+    "overlay_layer": ("note", "a storyboard over the objects"),
+    "sound_format": ("note", "hitsounds in a slow format"),
+    "short_sound": ("note", "a hitsound too short to be played"),
+    "late_sound": ("note", "a hitsound that comes late"),
+    "uneven_sound": ("note", "a hitsound on one side"),
+    "silent_sound": ("note", "silence in a large file"),
+    "common_finish": ("note", "a finish that is heard all the time"),
+    "missing_sound": ("note", "hitsounds that are not there"),
+    "skin_set": ("note", "a set of skin elements with gaps"),
+    "skin_size": ("note", "a skin element of another size"),
+}
 
 # %% ../../nbs/15_osu.findings.ipynb #fcd3e474
 def clock(ms:float) -> str:
@@ -145,8 +223,12 @@ class Finding:
         return "osu://edit/" + self.stamp.replace(" ", "%20") if self.stamp else ""
 
     def row(self) -> dict: # for a table or JSON
-        return dict(difficulty=self.difficulty, time=self.time, stamp=self.stamp, severity=self.severity, kind=self.kind,
-                    text=self.text, link=self.link)
+        keys = "difficulty", "time", "stamp", "severity", "kind", "text", "link"
+        return {key: getattr(self, key) for key in keys}
+
+def several(n:int, one:str, many:str="") -> str:
+    "A number with its noun: 1 note, 2 notes."
+    return f"{n} {one if n == 1 else many or one + 's'}"
 
 def of_set(kind:str, text:str, difficulty:str="") -> Finding:
     "A finding about a whole map or set."
@@ -172,9 +254,11 @@ def _edges(facts:Facts) -> Edges:
     of = np.repeat(n, repeats)
     number = np.arange(len(of)) - np.repeat(np.cumsum(repeats) - repeats, repeats) + 1
     span = (facts.ends - facts.times) / np.maximum(slides, 1)
-    return Edges(time=np.concatenate([facts.times, facts.times[of] + span[of] * number, facts.ends[lasting]]),
-                 of=np.concatenate([n, of, lasting]),
-                 part=np.repeat([0, 1, 2], [len(n), len(of), len(lasting)]))
+    reverses = facts.times[of] + span[of] * number
+    return Edges(
+        time=np.concatenate([facts.times, reverses, facts.ends[lasting]]),
+        of=np.concatenate([n, of, lasting]),
+        part=np.repeat([0, 1, 2], [len(n), len(of), len(lasting)]))
 
 class Ways(NamedTuple):
     "Where objects are, px; for all but sliders their place."
@@ -204,10 +288,11 @@ class Facts:
         length:Optional[float]=None,      # ms of the song; None: that of the samples
         stars:Optional[float]=None,       # difficulty asked for
     ):
-        self.beatmap, self.config, self.samples, self.sample_rate, self.wanted = beatmap, config, samples, sample_rate, stars
+        self.beatmap, self.config, self.wanted = beatmap, config, stars
+        self.samples, self.sample_rate = samples, sample_rate
         self.mode, self.keys = beatmap.mode, beatmap.keys
-        known = length is not None or samples is None
-        self.length = length if known else len(samples) * 1000 / sample_rate
+        self.length = length
+        if length is None and samples is not None: self.length = len(samples) * 1000 / sample_rate
         self.places = sorted(range(len(beatmap.hit_objects)), key=lambda i: beatmap.hit_objects[i].time)
         self.objects = [beatmap.hit_objects[i] for i in self.places]
         self.times = np.array([o.time for o in self.objects], float)             # ms
@@ -226,23 +311,30 @@ class Facts:
     @cached_property
     def numbers(self) -> list[int]: return combo_numbers(self.objects) # in the combo, as drawn
     @cached_property
-    def level(self) -> Optional[int]: # 0 easy to 4 expert: by the name, else by the stars
-        by_name = level_of(self.beatmap.version[:200])
-        return level_of("", stars_of(self.beatmap)) if by_name is None and self.objects else by_name
+    def level(self) -> int: # 0 easy to 4 expert: by the name, else by the stars
+        return level_of(self.beatmap.version[:200], partial(stars_of, self.beatmap))
     @cached_property
     def radius(self) -> float: return 54.4 - 4.48 * self.beatmap.cs    # px of a circle
 
     def stamp(self, time:float, which:tuple=()) -> str: # as in the editor
         if not which: return clock(time)
-        which = which[:MOST_SELECTED]
-        if self.mode != 3: return f"{clock(time)} ({','.join(str(self.numbers[i]) for i in which)})"
-        return f"{clock(time)} ({','.join(f'{int(self.times[i])}|{self.objects[i].column(self.keys)}' for i in which)})"
+        columns = self.mode == 3
+        chosen = [self._at(i) if columns else str(self.numbers[i]) for i in which[:MOST_SELECTED]]
+        return f"{clock(time)} ({','.join(chosen)})"
+
+    def _at(self, i:int) -> str: # time and column of a note
+        return f"{int(self.times[i])}|{self.objects[i].column(self.keys)}"
 
     def found(self, kind:str, text:str, *which:int, time:Optional[float]=None) -> Finding: # which: in order of time
         if time is None and which: time = float(self.times[which[0]])
         if time is None: return of_set(kind, text)
-        return Finding(time=time, kind=kind, severity=KINDS[kind][0], text=text, objects=tuple(self.places[i] for i in which),
-                       stamp=self.stamp(time, which))
+        return Finding(
+            time=time,
+            kind=kind,
+            severity=KINDS[kind][0],
+            text=text,
+            objects=tuple(self.places[i] for i in which),
+            stamp=self.stamp(time, which))
 
     def name(self, i:int) -> str: # in a sentence
         return f"The {look(self.objects[i], self.mode)} at {clock(self.times[i])}"
@@ -293,10 +385,12 @@ def known_divisors(facts:Facts) -> np.ndarray:
     "The divisors a map may use: those of every song, and the odd ones that several of its notes are on."
     usual, some = np.array([1, 2, 3, 4, 6, 8, 12, 16]), 4
     if not facts.timing.red or not facts.objects: return usual
-    off = off_each(facts, facts.times, usual).min(axis=0) >= facts.config.snap_tolerance
+    tolerance = facts.config.snap_tolerance
+    off = off_each(facts, facts.times, usual).min(axis=0) >= tolerance
     if off.mean() > facts.config.off_grid: return usual # then anything is hit by chance
-    odd = [d for d in (5, 7, 9) if (off_each(facts, facts.times[off], np.array([d])) < facts.config.snap_tolerance).sum() >= some]
-    return np.sort(np.r_[usual, np.array(odd, int)])
+    odd = np.array([5, 7, 9])
+    on = off_each(facts, facts.times[off], odd) < tolerance
+    return np.sort(np.r_[usual, odd[on.sum(axis=1) >= some]])
 
 LENIENCY = 5 # ms by which a line may come after the note whose sound it sets
 
@@ -315,21 +409,25 @@ NAMED = { # words in a difficulty's name, by level
     2: ("hard", "advanced", "muzukashii", "platter"), 3: ("insane", "hyper", "oni", "rain"),
     4: ("expert", "extra", "extreme", "inner oni", "ura oni", "overdose", "deluge")}
 
-def level_of(name:str, stars:Optional[float]=None) -> Optional[int]:
-    "The level of a difficulty, 0 easy to 4 expert; None when neither name nor stars tell."
+def level_of(
+    name:str,       # of the difficulty
+    stars:Callable, # () -> its stars, asked for when the name does not tell; None: it has none
+) -> int:           # 0 easy to 4 expert
+    "The level of a difficulty. One that nothing tells is taken for the hardest, of which the least is asked."
     words = f" {''.join(c if c.isalpha() else ' ' for c in name.lower())} "
     for level in (4, 3, 2, 1, 0):
         if any(f" {word} " in words for word in NAMED[level]): return level
-    if stars is None: return None
-    return sum(stars >= band for band in BANDS)
+    found = stars()
+    return len(BANDS) if found is None else sum(found >= band for band in BANDS)
 
 def stars_of(beatmap:Beatmap) -> Optional[float]:
     "The star rating; None where there is none."
+    if not beatmap.hit_objects: return None
     try: return star_rating(beatmap)
     except UserError: return None
 
 # %% ../../nbs/15_osu.findings.ipynb #54015348
-COLOURS = {"problem": "#ff3b52", "warning": "#ffa040", "note": "#9a9ab4"} # as a downbeat, kiai and faint text in the palette
+COLOURS = {"problem": "#ff3b52", "warning": "#ffa040", "note": "#9a9ab4"} # of the palette: downbeat, kiai, faint
 
 @dataclass(frozen=True)
 class Report:
@@ -353,11 +451,16 @@ class Report:
 
     def _repr_html_(self) -> str: return _table(self)
 
-def ordered(findings) -> tuple[Finding, ...]: # those about the whole map first, then by time
-    return tuple(sorted(findings, key=lambda f: (f.time is not None, f.time or 0, SEVERITIES.index(f.severity), f.kind)))
+def _order(f:Finding) -> tuple: # those about the whole map first, then by time
+    return f.time is not None, f.time or 0, SEVERITIES.index(f.severity), f.kind
+
+def ordered(findings) -> tuple[Finding, ...]:
+    "Findings in the order in which they are shown."
+    return tuple(sorted(findings, key=_order))
 
 def _html_row(f:Finding) -> str:
-    cells = [html.escape(f.stamp or "–"), f'<span style="color:{COLOURS[f.severity]}">{f.severity}</span>', f.kind, html.escape(f.text)]
+    severity = f'<span style="color:{COLOURS[f.severity]}">{f.severity}</span>'
+    cells = [html.escape(f.stamp or "–"), severity, f.kind, html.escape(f.text)]
     if f.difficulty: cells.insert(0, html.escape(f.difficulty))
     return "<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>"
 
@@ -367,7 +470,12 @@ def _table(report:Report, most:int=20) -> str: # for a notebook, the gravest fir
     return f"<p>{report.summary()}</p><table>{rows}</table>{more}"
 
 # %% ../../nbs/15_osu.findings.ipynb #9db7ca2c
-def show_findings(beatmap:Beatmap, report:Report, start:Optional[float]=None, end:Optional[float]=None): # ms -> Figure
+def show_findings(
+    beatmap:Beatmap,
+    report:Report,
+    start:Optional[float]=None, # ms
+    end:Optional[float]=None,   # ms
+): # Figure
     "The timeline of a map, with a line and a name where something was found."
     from mapperatorinator.osu.show import canvas, show_timeline # which takes a second to load
     ax = canvas(10, 2.6).add_subplot()
