@@ -591,7 +591,7 @@ def check_background_offset(facts:Facts) -> Iterator[Finding]:
 # %% ../../nbs/18_osu.criteria.ipynb #4fc296ec
 PLATE = 106.75 # px, width of the catcher's plate at CS 5
 GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
-MOST_DROPS = 1000 # of a slide
+MOST_DROPS = 5000 # of a juice stream
 
 class Fruit(NamedTuple):
     "Something that must be caught."
@@ -600,16 +600,20 @@ class Fruit(NamedTuple):
     of: int     # place of its object in `hit_objects`
     inner: bool # a drop or repeat within a juice stream
 
-def _caught(map:Beatmap, s:Slider, of:int) -> list[Fruit]: # what a juice stream drops, its head first
+def _drops(map:Beatmap, s:Slider) -> list[float]: # shares of one slide at which something drops, its end last
     length = s.length or s.path.natural_length or 1
     velocity = 100 * map.slider_multiplier * map.point_at(s.time).velocity # px per beat
-    tick = velocity / map.tick_rate / length # as a share of the slide
-    count = min(math.ceil(1 / tick - .01), MOST_DROPS)
-    there = [j * tick for j in range(1, count)]
-    back = [1 - v for v in reversed(there)]
-    shares = [k + u for k in range(s.slides) for u in [*(back if k % 2 else there), 1]]
-    span, path = map.slide_duration(s), s.path
-    drops = [Fruit(s.time + u * span, path.ball(u / s.slides, s.slides)[0], of, u < s.slides) for u in shares]
+    tick = velocity / map.tick_rate / length
+    return [*(j * tick for j in range(1, min(math.ceil(1 / tick - .01), MOST_DROPS))), 1]
+
+def _caught(map:Beatmap, s:Slider, of:int) -> list[Fruit]: # what a juice stream drops, its head first
+    there = _drops(map, s)
+    back = [*(1 - v for v in reversed(there[:-1])), 1]
+    seen = min(s.slides, max(MOST_DROPS // len(there), 1))
+    shares = np.array([k + u for k in range(seen) for u in (back if k % 2 else there)])
+    times = s.time + shares * map.slide_duration(s)
+    x = s.path.ball(shares / s.slides, s.slides)[:, 0]
+    drops = [Fruit(time, place, of, u < s.slides) for time, place, u in zip(times.tolist(), x.tolist(), shares)]
     return [Fruit(s.time, s.x, of, False), *drops]
 
 def fruits(map:Beatmap) -> list[Fruit]: # in time order

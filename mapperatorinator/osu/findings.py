@@ -296,7 +296,8 @@ class Facts:
         self.places = sorted(range(len(beatmap.hit_objects)), key=lambda i: beatmap.hit_objects[i].time)
         self.objects = [beatmap.hit_objects[i] for i in self.places]
         self.times = np.array([o.time for o in self.objects], float)             # ms
-        self.ends = np.array([beatmap.end_time(o) for o in self.objects], float) # ms
+        ends = np.array([beatmap.end_time(o) for o in self.objects], float)
+        self.ends = np.where(np.isfinite(ends), ends, self.times)                # ms
         self.timing = Timing.of(beatmap)
 
     @cached_property
@@ -351,7 +352,7 @@ def reds_at(facts:Facts, times:np.ndarray) -> np.ndarray:
 
 def beat_lengths(facts:Facts) -> np.ndarray:
     "Ms per beat of each red line, within the limits of the game."
-    return np.clip([p.beat_length for p in facts.timing.red], *CLAMP)
+    return np.clip(np.nan_to_num([p.beat_length for p in facts.timing.red]), *CLAMP)
 
 def beats_at(facts:Facts, times:np.ndarray) -> np.ndarray:
     "Beats since the red line in force at each time."
