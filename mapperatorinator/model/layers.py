@@ -13,8 +13,8 @@ from torch.nn import functional as F
 # %% auto #0
 __all__ = ['FEW', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
            'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_packing',
-           'PackedLinear', 'HalfLinear', 'WidenedLinear', 'half_linear', 'has_int8', 'Int8Linear', 'exchange',
-           'with_linears', 'sinusoids']
+           'PackedLinear', 'HalfLinear', 'WidenedLinear', 'half_linear', 'multiply_rows', 'has_int8', 'Int8Linear',
+           'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/40_model.layers.ipynb #17f025cd
 def make_norm(kind:str, width:int) -> nn.Module: # kind: rms or layer
@@ -281,6 +281,15 @@ class WidenedLinear(nn.Module):
 def half_linear(linear:nn.Linear) -> nn.Module:
     "A layer with weights of 16 bits, as this CPU can read them."
     return HalfLinear(linear) if has_packing(torch.bfloat16) else WidenedLinear(linear)
+
+def multiply_rows(
+    x:Tensor,     # (..., width)
+    rows:Tensor,  # (rows, width)
+) -> Tensor:      # (..., rows)
+    "`x @ rows.T`; in inference on a CPU by oneDNN, which adds up in one order whatever the number of threads."
+    quick = x.device.type == "cpu" and x.dtype == torch.float32 and torch.is_inference_mode_enabled()
+    if not quick or torch.compiler.is_compiling() or not has_packing(): return x @ rows.mT
+    return torch.ops.mkldnn._linear_pointwise(x, rows, None, "none", [], "")
 
 # %% ../../nbs/40_model.layers.ipynb #f3d42664
 def has_int8() -> bool:
