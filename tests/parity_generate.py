@@ -1,10 +1,12 @@
-"The generate family of `parity.py`: whole greedy generations of small published-layout models, call by call."
+"""The generate family of `parity.py`: whole greedy generations of small published-layout models, call by call.
+
+Where the weights of a run (or its clip) are not in the folder, the model says what it said then: prompts, windows and stitching are compared all the same."""
 from __future__ import annotations
-import gzip
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
+import soundfile
 import torch
 
 from mapperatorinator.audio import load_audio
@@ -20,11 +22,12 @@ from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.tokenizer import PAD, SOS, Tokenizer
 from mapperatorinator.unparse import column_place, place_of
 from mapperatorinator.windows import plan
+from parity import either, guarded, read_json as read
+from parity_language import types_of
 
 C, E = ContextType, EventType
 TIE = 1e-4 # two best scores so near may change places
-
-def read(path): return json.loads(gzip.open(path).read())
+SOUNDS = ".wav", ".ogg", ".flac", ".mp3"
 
 class Witness(Engine):
     "An engine that remembers what it was told and what it wrote."
@@ -52,6 +55,13 @@ class Script(Witness):
 
 # --- our run of a stored request -----------------------------------------------------------------------------------------
 
+def clip_of(home, clip):
+    "The sound of a run: the file of that name, else the only one that is as long; None when there is none."
+    if (named := either(home/clip["name"])): return named
+    found = [p for p in sorted(home.iterdir()) if p.suffix.lower() in SOUNDS]
+    fits = [p for p in found if abs(soundfile.info(p).duration - clip["secs"]) < .05]
+    return fits[0] if len(fits) == 1 else None
+
 class Case:
     "A stored run, and what our side needs to repeat it."
     def __init__(self, folder, path):
@@ -59,10 +69,18 @@ class Case:
         r = self.run
         self.name, self.version, self.settings = r["run"], r["version"], r["settings"]
         self.language = compose(LanguageConfig, preset=self.version, src_seq_len=r["src_seq_len"], tgt_seq_len=r["tgt_seq_len"])
-        self.tokenizer = Tokenizer.load(self.home/"ckpt"/r["checkpoint"])
-        self.samples = load_audio(self.home/"clip1.wav", self.language.sample_rate)
-        self.length = len(self.samples) * 1000 / self.language.sample_rate
+        self.folder = self.home/"ckpt"/r["checkpoint"]
+        self.tokenizer = Tokenizer.load(self.folder)
+        self.clip = clip_of(self.home, r["clip"])
+        rate = self.language.sample_rate
+        self.samples = np.zeros(round(r["clip"]["secs"] * rate), np.float32) if self.clip is None else load_audio(self.clip, rate)
+        self.length = len(self.samples) * 1000 / rate
         self.beatmap = Beatmap.read(self.home/r["reference_beatmap"]) if r["reference_beatmap"] else None
+
+    def engine(self):
+        "The model of the run; or its own words where there is no model or nothing to hear."
+        if self.clip and (self.folder/"model.safetensors").is_file(): return Witness(load_bundle(self.folder))
+        return Script(self.tokenizer, self.language, self.run["calls"])
 
     @property
     def adds(self): return bool(self.settings.get("add_to_beatmap"))
@@ -164,22 +182,28 @@ def events_equal(case, types, step, made):
 def compare(case, types, engine):
     "All comparisons of a stored run with ours; what follows on a difference that has a name is not told apart from it."
     steps = list(case.passes(engine))
-    calls, reason = case.run["calls"], True
+    calls, reason, heard = case.run["calls"], True, type(engine) is Witness
     yield "windows", [w["sequence_times"] for w in case.run["processor_generate"]] == case.windows()
     yield "calls", len(calls) == len(engine.calls)
     for call, (job, out) in zip(calls, engine.calls):
         told = prompts_equal(case, call, job)
         if told is not True and isinstance(reason, str): told = reason
         yield "prompt", told
-        wrote = tokens_equal(case, call, job, out, told)
+        wrote = tokens_equal(case, call, job, out, told) if heard else None
         yield "tokens", wrote
         reason = next((r for r in (told, wrote) if isinstance(r, str)), reason)
     for step, made in steps:
         for name, same in events_equal(case, types, step, made): yield f"{name} events", same or (reason if isinstance(reason, str) else False)
 
+def run_rows(folder, path):
+    "(version, what, result) of a stored run."
+    run = read(path)
+    lacking = either(folder/"oracles"/"generate"/"ckpt"/run["checkpoint"]/"tokenizer.json") is None
+    if lacking: yield run["version"], "the tokenizer of a run", None; return
+    if run["reference_beatmap"] and not (folder/"oracles"/"generate"/run["reference_beatmap"]).is_file(): yield run["version"], "the map of a run", None; return
+    case = Case(folder, path)
+    for what, result in compare(case, types_of(folder), case.engine()): yield case.version, what, result
+
 def generate(folder):
     "All cases of the generate family."
-    types = json.loads((folder/"oracles"/"parse"/"index.json").read_text(encoding="utf-8"))["types"]
-    for path in sorted((folder/"oracles"/"generate"/"runs").glob("*.json.gz")):
-        case = Case(folder, path)
-        for what, result in compare(case, types, Witness(load_bundle(case.home/"ckpt"/case.run["checkpoint"]))): yield case.name, case.version, what, result
+    for path in sorted((folder/"oracles"/"generate"/"runs").glob("*.json.gz")): yield from guarded(path.name.removesuffix(".json.gz"), run_rows(folder, path))

@@ -4,7 +4,6 @@ Where ours differs on purpose, the rule of the reference that a fix replaced is 
 explained when ours with all rules put back is the oracle to the last digit, and with none of them is what the package makes; its names are the
 rules that cannot be left out. The names are told in nbs/explanations/parity_with_the_reference.ipynb."""
 from __future__ import annotations
-import json
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +17,7 @@ from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.postprocess import lead_in, snap_overlaps
 from mapperatorinator.unparse import SLACK, Assembler, curve_of, event_times, groups, to_hit_objects, zigzag
+from parity import guarded, oracles_of
 
 def spared(model, want, needed, idle):
     "The needed rules that are left when those of `idle` that change nothing are taken out: all at once, else half by half."
@@ -71,11 +71,10 @@ def snapped(timing, time, d, rules):
     if "no jump beyond 20 ms" not in rules and abs(best - time) > 20: return time
     return int(best) if "ticks are fractions" in rules else time if abs(best - time) < 1 else math.floor(best + 1e-6)
 
-def resnap_cases(data):
-    for i, c in enumerate(data["resnap"]):
-        timing = Timing([TimingPoint(*p) for p in c["timing"]])
-        ours = timing.resnap(c["time"], c["divisor"])
-        yield f"resnap {i}", "resnap", explain(ours, lambda rules: snapped(timing, c["time"], c["divisor"], rules), SNAP_RULES, c["out"])
+def resnap_rows(c):
+    timing = Timing([TimingPoint(*p) for p in c["timing"]])
+    ours = timing.resnap(c["time"], c["divisor"])
+    yield "-", "resnap", explain(ours, lambda rules: snapped(timing, c["time"], c["divisor"], rules), SNAP_RULES, c["out"])
 
 # --- timing lines --------------------------------------------------------------------------------------------------------
 
@@ -173,12 +172,11 @@ def engine_lines(reds, words, rules):
     engine.say(words)
     return engine.texts()
 
-def timing_change_cases(data):
-    for i, c in enumerate(data["timing_change"]):
-        reds = [TimingPoint(*p, sample_index=-1) for p in c["start"]]
-        words = [(t, {kind: v}) for kind, t, v in c["ops"] if (kind, v) != ("sv", 0)]
-        want = [near_line(l) for l in c["lines"]]
-        yield f"timing_change {i}", "timing_change", explain(built(reds, words), lambda rules: engine_lines(reds, words, rules), LINE_RULES, want)
+def timing_change_rows(c):
+    reds = [TimingPoint(*p, sample_index=-1) for p in c["start"]]
+    words = [(t, {kind: v}) for kind, t, v in c["ops"] if (kind, v) != ("sv", 0)]
+    want = [near_line(l) for l in c["lines"]]
+    yield "-", "timing_change", explain(built(reds, words), lambda rules: engine_lines(reds, words, rules), LINE_RULES, want)
 
 # --- slider paths --------------------------------------------------------------------------------------------------------
 
@@ -202,19 +200,18 @@ def nearest(path, point, theirs):
 
 def close(a, b, tolerance=5e-7): return bool(np.allclose(a, b, rtol=0, atol=tolerance))
 
-def path_cases(data):
-    for i, c in enumerate(data["slider_path"]):
-        kind, points, name = c["type"][0], [tuple(p) for p in c["points"]], f"slider_path {i}"
-        path = SliderPath(kind, points)
-        yield name, "path", close(path.total, c["length"]) and len(path.vertices) == c["vertices"]
-        yield name, "path position", all(close(path.at(float(t)), at) for t, *at in c["at"])
-        if "progress_of" in c:
-            point, progress = c["progress_of"]
-            yield name, "path progress", close(path.progress_of(point), progress) or nearest(path, point, progress)
-        if "expected" in c:
-            wanted, length, *end = c["expected"]
-            cut = SliderPath(kind, points, wanted)
-            yield name, "path of a length", close(cut.total, length) and close(cut.end, end)
+def path_rows(c):
+    kind, points = c["type"][0], [tuple(p) for p in c["points"]]
+    path = SliderPath(kind, points)
+    yield "-", "path", close(path.total, c["length"]) and len(path.vertices) == c["vertices"]
+    yield "-", "path position", all(close(path.at(float(t)), at) for t, *at in c["at"])
+    if "progress_of" in c:
+        point, progress = c["progress_of"]
+        yield "-", "path progress", close(path.progress_of(point), progress) or nearest(path, point, progress)
+    if "expected" in c:
+        wanted, length, *end = c["expected"]
+        cut = SliderPath(kind, points, wanted)
+        yield "-", "path of a length", close(cut.total, length) and close(cut.end, end)
 
 # --- conversions ---------------------------------------------------------------------------------------------------------
 
@@ -376,21 +373,22 @@ def near_object(o):
     "An object line whose length is cut to 9 digits."
     return format_hit_object(replace(o, length=float(f"{o.length:.9g}")) if isinstance(o, Slider) else o)
 
-def convert_cases(data):
-    for i, case in enumerate(data["convert"]):
-        wanted = [near_object(parse_hit_object(l)) for l in case["object_lines"]], [near_line(l) for l in case["timing_lines"]]
-        model, ours = lru_cache(maxsize=None)(lambda rules: converted(case, rules)), made(case)
-        mode = ("standard", "taiko", "catch", "mania")[case["mode"]]
-        for j, what in enumerate(("objects", "lines")):
-            yield f"convert {i}", f"{mode} {what}", explain(ours[j], lambda rules: model(rules)[j], RULES, wanted[j])
+def convert_rows(case):
+    wanted = [near_object(parse_hit_object(l)) for l in case["object_lines"]], [near_line(l) for l in case["timing_lines"]]
+    model, ours = lru_cache(maxsize=None)(lambda rules: converted(case, rules)), made(case)
+    mode = ("standard", "taiko", "catch", "mania")[case["mode"]]
+    for j, what in enumerate(("objects", "lines")):
+        yield "-", f"{mode} {what}", explain(ours[j], lambda rules: model(rules)[j], RULES, wanted[j])
 
 # --- the family ----------------------------------------------------------------------------------------------------------
 
+KINDS = {"resnap": resnap_rows, "timing_change": timing_change_rows, "slider_path": path_rows, "convert": convert_rows} # key of the oracles -> rows of a case
+
 def postprocess(folder):
     "All cases of the family: (name, version, what, result)."
-    yield from cases_of(json.loads((folder/"postprocess_timing_oracles.json").read_text(encoding="utf-8")))
+    yield from cases_of(oracles_of(folder))
 
 def cases_of(data):
     "The cases of oracles laid out as in the fixtures."
-    for cases in (resnap_cases, timing_change_cases, path_cases, convert_cases):
-        for name, what, result in cases(data): yield name, "-", what, result
+    for kind, rows in KINDS.items():
+        for i, case in enumerate(data.get(kind, [])): yield from guarded(f"{kind} {i}", rows(case))
