@@ -71,8 +71,8 @@ def network(z, net):
         eps = guided(both[0, :2], both[1, :2], scale)
         yield "v2", "guided forward", near(torch.cat([eps, both[0, 2:]]), z[f"out_cfg_{scale}"][0], 2e-5)
 
-def sampling(z, net):
-    "The trace of the whole way back."
+def trace(z, net):
+    "The whole way back: places and guesses of each step, and how often noise was drawn."
     x, c, y = given(z)
     hidden, scale = out_of_reach(48, 8), float(z["trace_cfg"])
     def predict(x, t):
@@ -80,21 +80,29 @@ def sampling(z, net):
         return torch.cat([guided(both[:1, :2], both[1:, :2], scale), both[:1, 2:]], 1)
     noise, schedule = Noise(), Schedule(noise_betas(), kept_steps(1000, KEPT["100"]))
     samples, guesses = zip(*((sample[0], x0[0]) for _, sample, x0 in reverse(schedule, predict, x[:1], noise)))
+    return torch.stack(samples), torch.stack(guesses), noise.calls
+
+def sampling(z, net):
+    "The trace of the whole way back."
+    samples, guesses, calls = trace(z, net)
     stored = z["trace_steps"] if "trace_steps" in z else np.arange(100)
     for part in np.array_split(np.arange(len(stored)), 10): # a tenth of the steps a case
-        steps = stored[part]
-        yield "v2", "trace sample", near(torch.stack(samples)[steps], z["trace_sample"][part, 0], 2e-4)
-        yield "v2", "trace guess", near(torch.stack(guesses)[steps], z["trace_pred_x0"][part, 0], 2e-4)
-    yield "v2", "noise calls", noise.calls == int(z["trace_noise_calls"])
+        yield "v2", "trace sample", near(samples[stored[part]], z["trace_sample"][part, 0], 2e-4)
+        yield "v2", "trace guess", near(guesses[stored[part]], z["trace_pred_x0"][part, 0], 2e-4)
+    yield "v2", "noise calls", calls == int(z["trace_noise_calls"])
 
-def training(z, net):
-    "Both losses."
+def losses(z, net):
+    "Both parts of the training loss."
     x0, context, y = given(z)
     schedule, i = Schedule(noise_betas()), torch.tensor([5, 60])
     noise = sines(x0, 5)
     x = schedule.noised(x0, i, noise)
     out = net(x, i, context.expand(2, -1, -1), y)
-    error, bits = denoising_loss(schedule, out, x0, x, noise, i)
+    return denoising_loss(schedule, out, x0, x, noise, i)
+
+def training(z, net):
+    "Both losses."
+    error, bits = losses(z, net)
     yield "v2", "squared error", near(error, z["train_mse"], 2e-5)
     yield "v2", "bits", near(bits, z["train_vb"], 2e-5)
     yield "v2", "loss", near(error + bits, z["train_loss"], 2e-5)
@@ -225,17 +233,33 @@ class Case:
             if close(self.out(needed - {rule}), self.want): needed -= {rule}
         return " + ".join(sorted(needed))
 
+def parts_of(case):
+    "The parts of a run as the reference has them, by the names of the oracle."
+    points, found = case.points(frozenset(RULES))
+    return {"points": len(points), "seq_x": to_field(points.places)[0], "seq_times": points.times, "point_of_event": points_of_events(found, len(case.stream)),
+            "sliders": [(g.control, g.end, round(g.length, 6)) for g in points.guides], "noise_calls": case.places(frozenset(RULES))[1],
+            "class_vector": case.refiner(frozenset(RULES)).wishes[0].nonzero().flatten().tolist()}
+
+def reference_run(folder, d, run):
+    "What the reference makes of a run, by its rules: for oracles of our own."
+    case = Case(folder, d, run)
+    parts, out = parts_of(case), case.out(frozenset(RULES))
+    types = {t: i for i, t in enumerate(d["types"])}
+    parts["sliders"] = [{"indices": [int(i) for i in control], "end": int(end), "length": length} for control, end, length in parts["sliders"]]
+    parts["events_out"] = {"type": [types[e.type.value] for e in out.events], "value": [int(e.value) for e in out.events]}
+    return parts | {"seq_x": np.asarray(parts["seq_x"]).round(6).tolist(), "seq_times": np.asarray(parts["seq_times"]).tolist()}
+
 def pipeline_run(folder, d, run):
-    "(what, result) of one run of the whole pipeline: its parts as the reference has them, then what ours makes of it."
-    case, rules = Case(folder, d, run), frozenset(RULES)
-    points, found = case.points(rules)
-    yield "pipeline", "points", len(points) == run["points"]
-    yield "pipeline", "positions read", near(to_field(points.places)[0], run["seq_x"], 1e-6)
-    yield "pipeline", "times", near(points.times, run["seq_times"], 1e-9)
-    yield "pipeline", "point of each event", points_of_events(found, len(case.stream)) == run["point_of_event"]
-    yield "pipeline", "guided sliders", [(g.control, g.end, round(g.length, 6)) for g in points.guides] == [(s["indices"], s["end"], round(s["length"], 6)) for s in run["sliders"]]
-    yield "pipeline", "noise calls", case.places(rules)[1] == run["noise_calls"]
-    yield "pipeline", "wish", case.refiner(rules).wishes[0].nonzero().flatten().tolist() == run["class_vector"]
+    "(version, what, result) of one run of the whole pipeline: its parts as the reference has them, then what ours makes of it."
+    case = Case(folder, d, run)
+    parts = parts_of(case)
+    yield "pipeline", "points", parts["points"] == run["points"]
+    yield "pipeline", "positions read", near(parts["seq_x"], run["seq_x"], 1e-6)
+    yield "pipeline", "times", near(parts["seq_times"], run["seq_times"], 1e-9)
+    yield "pipeline", "point of each event", parts["point_of_event"] == run["point_of_event"]
+    yield "pipeline", "guided sliders", parts["sliders"] == [(s["indices"], s["end"], round(s["length"], 6)) for s in run["sliders"]]
+    yield "pipeline", "noise calls", parts["noise_calls"] == run["noise_calls"]
+    yield "pipeline", "wish", parts["class_vector"] == run["class_vector"]
     yield "pipeline", "positions", case.explain()
 
 def pipeline(folder):
