@@ -1,10 +1,15 @@
 """Toy maps of our own, made by rule: all modes, and everything that maps are known to do in a corner. `python tests/toys.py FOLDER` writes them.
 
-No person drew them and no song belongs to them; a name says the mode and what it is made of. `toy_maps()` gives name -> text of an .osu file."""
+No person drew them and no song belongs to them; a name says the mode and what it is made of. `toy_maps()` gives name -> text of an .osu file;
+`toy_corpus(folder)` lays out sound maps, as a mapper would leave them, and files that are none, as ../shared/data has those of people."""
 from __future__ import annotations
+import math
 import random
 import sys
 from pathlib import Path
+
+from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
+from mapperatorinator.osu.difficulty import star_rating
 
 MODES = ("standard", "taiko", "catch", "mania")
 SETS = ("0:0:0:0:", "1:2:0:33:", "2:0:0:0:", "3:1:4:120:", "0:3:0:1:toy.wav", "4:5:0:0:")
@@ -194,6 +199,79 @@ def mania():
 def toy_maps() -> dict[str, str]:
     "All of them: name -> text."
     return {name: body for part in (standard, taiko, catch, mania) for name, body in part()}
+
+# --- maps as a mapper would leave them ---------------------------------------------------------------------------------------
+
+def near(rng, spot, distance, low, high):
+    "A place at some distance that lies on the field."
+    for _ in range(50):
+        turn = rng.uniform(0, 2 * math.pi)
+        x, y = round(spot[0] + distance * math.cos(turn)), round(spot[1] + distance * math.sin(turn))
+        if low <= x <= high and 40 <= y <= 340: return x, y
+    return 256, 192
+
+def sound_slider(rng, t, spot, length, slides=1, combo=0):
+    "A slider that is as long as its time and stays on the field: straight, bent, an arc or with a corner."
+    (x, y), way = spot, 1 if spot[0] < 256 else -1
+    half, lift = length / 2, rng.choice((-30, 30, 40))
+    letter, points = rng.choice((("L", [(x + way * length, y)]), ("B", [(x + way * half, y + lift), (x + way * length, y)]),
+                                 ("P", [(x + way * half, y + lift), (x + way * length, y)]), ("L", [(x + way * half, y), (x + way * half, y + half * (1 if y < 192 else -1))])))
+    points = [spot, *((round(a), round(b)) for a, b in points)]
+    return Slider(*spot, t, 2 + combo, rng.choice((0, 2, 8)), curve=letter, points=points, slides=slides, length=length)
+
+def sound_objects(rng, mode, beat, start, end, keys, busy):
+    "Objects on the beat, with room between them."
+    out, t, spot, bar = [], start, (256, 192), 0
+    while t < end:
+        combo, bar, step = 4 * (bar % 8 == 0 and mode in (0, 2)), bar + 1, beat if rng.random() > busy else beat / 2
+        if mode == 3: columns = rng.sample(range(keys), rng.randint(1, 2))
+        spot = near(rng, spot, 60 * step / beat + 30, 60, 450) if mode != 1 else (256, 192)
+        kind = rng.random()
+        if mode == 3:
+            for c in columns:
+                x = int((c + .5) * 512 / keys)
+                out.append(Hold(x, 192, t, 128, 0, end_time=t + beat) if kind < .2 else Circle(x, 192, t, 1, rng.choice((0, 2, 8))))
+            t += 2 * beat if kind < .2 else step
+        elif kind < .3:
+            out.append(sound_slider(rng, t, spot, 140 if mode == 0 else 70, 2 if kind < .05 else 1, combo))
+            t += beat * (4 if kind < .05 else 2)
+        elif kind < .32 and mode != 2:
+            out.append(Spinner(256, 192, t, 12, 4, end_time=t + 4 * beat)); t += 8 * beat
+        else:
+            out.append(Circle(*spot, t, 1 + combo, rng.choice((0, 2, 4, 8)))); t += step
+    return out
+
+def sound_map(seed, mode, title, busy=.3, beat=400, bars=24, keys=4):
+    "A map without a fault: whole beats of 400 ms or another whole length, a velocity, a kiai, and a volume that changes."
+    rng, start = random.Random(seed), 800
+    points = [TimingPoint(start, beat, 4, 2, 0, 70, True, 0), TimingPoint(start + 8 * beat, -100, 4, 2, 0, 60, False, 1),
+              TimingPoint(start + 24 * beat, -100, 4, 2, 0, 80, False, 0)]
+    if mode in (1, 3): points.append(TimingPoint(start + 32 * beat, -80, 4, 2, 0, 80, False, 0))
+    objects = sound_objects(rng, mode, beat, start, start + 4 * bars * beat, keys, busy)
+    return Beatmap.new(mode=mode, cs=keys if mode == 3 else 4, hp=5, od=6, ar=7, slider_multiplier=1.4, title=title, artist="Rule", creator="tests",
+                       version=f"{MODES[mode]} {seed}", audio_filename="audio.ogg", preview_time=start + 8 * beat, timing_points=points, hit_objects=objects)
+
+BROKEN = {"empty.osu": b"", "words.osu": b"this is no map", "zeros.osu": bytes(200), "head_only.osu": b"osu file format v14\n", "picture.osu": b"\x89PNG\r\n\x1a\n" + bytes(64),
+          "no_objects.osu": b"osu file format v14\n\n[General]\nMode: 0\n\n[TimingPoints]\n0,500,4,2,0,70,1,0\n"}
+
+def toy_corpus(folder):
+    "A folder laid out as ../shared/data: three songs with two maps a mode, single maps, and files that are no maps; no sounds."
+    folder, rows = Path(folder), ["file\tstars"]
+    for song in range(3):
+        for mode, name in enumerate(MODES):
+            for k in range(2):
+                b = sound_map(100 * song + 10 * mode + k, mode, f"Toy {song}", busy=.2 + .3 * k, beat=(400, 375, 500)[song], keys=(4, 7, 5)[song])
+                (path := folder/"songs"/"validation"/f"toy-{song}"/f"{name}-tests-{k}.osu").parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b.to_bytes())
+    for mode, name in enumerate(MODES):
+        for k in range(12):
+            (path := folder/"beatmaps"/name/f"toy-{k}.osu").parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((b := sound_map(1000 + 10 * k + mode, mode, f"Single {k}", busy=k / 12, bars=12)).to_bytes())
+            rows.append(f"{path.relative_to(folder).as_posix()}\t{star_rating(b)}")
+    (folder/"beatmaps"/"malformed").mkdir(exist_ok=True)
+    for name, data in BROKEN.items(): (folder/"beatmaps"/"malformed"/name).write_bytes(data)
+    (folder/"beatmaps"/"index.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
 
 if __name__ == "__main__":
     if len(sys.argv) != 2: sys.exit(__doc__)
