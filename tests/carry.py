@@ -18,7 +18,7 @@ import parity_diffusion
 import parity_language
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.diffusion import Schedule, guided, kept_steps, noise_betas, reverse
-from mapperatorinator.events import ContextType
+from mapperatorinator.events import ContextType, EventStream
 from mapperatorinator.model.mapper import Conditioning
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.parse import Parser
@@ -190,8 +190,13 @@ def network(folder, fixtures):
     np.savez_compressed(folder/"dit_io.npz", **out)
 
 KINDS = [("plain", {}), ("guided_slider_ends", dict(has_sv=True)), ("types_last", dict(types_first=False, diff_cfg_scale=2.)),
-         ("in_a_range", dict(has_sv=True, start_time=4000, end_time=9000)), ("padded", dict(pad_sequence=True)), ("too_short", dict(short=True)),
+         ("in_a_range", dict(has_sv=True, start_time=2500, end_time=6000)), ("padded", dict(pad_sequence=True)), ("too_short", dict(short=True)),
          ("cut_through_a_place", dict(cut=True))]
+
+def cut_at_an_x(s):
+    "The stream up to its last x, whose y is lost."
+    n = max(i for i, e in enumerate(s.events) if e.type is parity_diffusion.E.POS_X) + 1
+    return EventStream(s.events[:n], s.times[:n])
 
 def pipeline(folder):
     "The whole way of positions of a toy map, by the rules of the reference."
@@ -203,8 +208,8 @@ def pipeline(folder):
                    pad_sequence=False, start_time=None, end_time=None) | {k: v for k, v in given.items() if k not in ("short", "cut")}
         s = Parser(f.language_of(run)).map_events(b)
         if not run["has_sv"]: s = s.drop([f.E.POS_X, f.E.POS_Y])
-        s = s.between(0, 2000 if given.get("short") else 14_000)
-        if given.get("cut"): s = Parser(f.language_of(run | {"has_sv": True})).map_events(b).between(0, 5000); s.events, s.times = s.events[:-5], s.times[:-5]
+        s = s.between(0, 2000 if given.get("short") else 8000)
+        if given.get("cut"): s = cut_at_an_x(Parser(f.language_of(run)).map_events(b).between(0, 5000))
         run["events_in"] = run["events_out"] = told(s)
         d["runs"].append(run | f.reference_run(folder, d, run))
     write(folder/"pipeline.json.gz", d)

@@ -4,6 +4,7 @@ Where the pipeline differs on purpose, the rule of the reference that a fix repl
 oracle must come out; the names of a difference are the rules that cannot be left out."""
 from __future__ import annotations
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -154,13 +155,16 @@ class Ruled(Refiner):
         hidden[self.n:], hidden[:, self.n:] = False, False
         return super().predict(x, step, context, hidden)
 
+@cache
+def spoken(types_first, has_sv): return compose(LanguageConfig, preset="v31", types_first=types_first, position_precision=1, add_sv=has_sv)
+
 def language_of(run):
     "Positions in pixels, a word per axis."
-    return compose(LanguageConfig, preset="v31", types_first=run["types_first"], position_precision=1, add_sv=run["has_sv"])
+    return spoken(run["types_first"], run["has_sv"])
 
 def stream_of(types, run, key):
     "Events with their times."
-    events = [Event(E(types[t]), v) for t, v in zip(run[key]["type"], run[key]["value"])]
+    events = [Event(E(types[t]), v) for t, v in zip(run[key]["type"], run[key]["value"], strict=True)]
     return EventStream(events, event_times(events, run["types_first"]))
 
 def centred(stream):

@@ -165,10 +165,10 @@ def test_us_to_peft(bundle, tmp_path):
 
 @pytest.mark.parametrize("version", ["v28", "v31", "v32"])
 @pytest.mark.parametrize("init", [True, "pissa"])
-def test_published_adapters(shared, tmp_path, version, init):
+def test_published_adapters(published, tmp_path, version, init):
     "An adapter that PEFT made on published layers, merged by PEFT and by us: the same weights; and saved by us, PEFT reads it back."
     peft = pytest.importorskip("peft")
-    b = load_bundle(shared/"fixtures/checkpoints"/version)
+    b = load_bundle(published(version))
     weights = {k: v.clone() for k, v in to_published(b.model.state_dict(), b.model.c, b.published).items()}
     theirs = peft.get_peft_model(layers_of(weights), peft.LoraConfig(r=4, lora_alpha=8, target_modules=PACKED if version == "v32" else SPLIT, init_lora_weights=init))
     stir(theirs)

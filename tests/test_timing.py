@@ -12,7 +12,6 @@ from mapperatorinator.synth import Style, compose_song
 from mapperatorinator.beats import Beats, count_beats, fit_beats, straight_pieces
 from mapperatorinator.metrics import score_timing
 from mapperatorinator.timing import FPS, auto, find_timing, grid, manual, model, pulses, shifted, shifted_passes, super_timing
-import parity
 import parity_timing
 
 STYLE = Style(groove="rock", busy=.6, jitter=2.)
@@ -227,8 +226,3 @@ def test_votes_as_measured_on_the_reference():
 def test_nothing_to_fit():
     assert fit_beats(Beats.of(EventStream())) == []
     assert [p.time for p in fit_beats(Beats.of(parity_timing.stream([("T", 777)])))] == [777]
-
-def test_parity(shared, capsys):
-    total, _, named, wrong, _ = parity.report("timing", shared/"fixtures")
-    with capsys.disabled(): print(f"\n  timing: {sum(total.values())} cases, {dict(named)}, {len(wrong)} unexplained")
-    assert sum(total.values()) >= 168 and not wrong

@@ -67,8 +67,8 @@ def test_it_learns_with_accelerate(folder, inputs):
     assert boss.unwrap_model(model).num_parameters() == load_bundle(folder).model.n_params()
 
 @torch.no_grad()
-def test_published_layout(shared, tmp_path):
-    source = shared/"fixtures/checkpoints/v30"
+def test_published_layout(published, tmp_path):
+    source = published("v30")
     model = transformers.AutoModel.from_pretrained(source)
     model.save_pretrained(tmp_path)
     wishes = dict(difficulty=torch.tensor([5.3]), mapper_idx=torch.tensor([2]), song_position=torch.tensor([[0, .1]]))
