@@ -23,9 +23,10 @@ from mapperatorinator.model.published import from_published, published_config, t
 from mapperatorinator.prompt import Metadata
 from mapperatorinator.spectrogram import MelSpectrogram
 from mapperatorinator.config import SpectrogramConfig
+from tiny import tiny_model
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
-SMALL = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16)
+SMALL = tiny_model()
 PLAIN = dict(time_pointer=False, frame_heads=0, global_attn_every_n_layers=1, local_attention=64, condition_width=16)
 FAMILIES = {"whisper": ModelConfig(**vars(SMALL) | PLAIN | dict(norm="layer", positions="table", project_input=True,
                                    spectrogram=SpectrogramConfig(n_mels=96, f_min=0, mel_scale="slaney", pad_mode="constant", log=False))),

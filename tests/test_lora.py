@@ -7,14 +7,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mapperatorinator.config import LanguageConfig, LoraConfig, ModelConfig
+from mapperatorinator.config import LanguageConfig, LoraConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.model.hub import load_bundle, new_bundle
 from mapperatorinator.model.lora import add_lora, adapters, load_lora, merge, save_lora, unmerge
 from mapperatorinator.model.published import published_modules, to_published
+from tiny import tiny_model
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
-SMALL = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=2, local_attention=16)
+SMALL = tiny_model(decoder_layers=2)
 SPLIT = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "encoder_attn.q_proj", "encoder_attn.k_proj",
          "encoder_attn.v_proj", "encoder_attn.out_proj"]
 PACKED = ["Wqkv", "Wq", "Wkv", "Wo"]
