@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import mapperatorinator # first: it lets torchaudio be imported, which some tests compare with
-from parity_checkpoints import complete
-from toys import toy_corpus
+from parity.checkpoints import complete
+from corpus.toys import toy_corpus
 
 os.environ.setdefault("MPLBACKEND", "agg")
 

@@ -2,13 +2,12 @@
 import io, math, os, random, warnings, zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 import parity
-import parity_language as L
-from corpus import anew, examine, report as figures
+from parity import language as L
+from corpus.corpus import anew, examine, report as figures
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner, TimingPoint, read_osz, safe_member
 from mapperatorinator.osu.curves import SliderPath
@@ -30,7 +29,7 @@ def report(capsys, text):
 
 # ---- reading and writing
 
-def test_corpus_is_read_and_written_back(corpus, capsys): # the whole of it: python tests/corpus.py ../shared/data
+def test_corpus_is_read_and_written_back(corpus, capsys): # the whole of it: python tests/corpus/corpus.py ../shared/data
     found = figures([examine(p) for p in sorted(corpus.rglob("malformed/*.osu")) + files(corpus, 25)])
     report(capsys, found)
     assert found["read"] == found["identity"] == 1 and found["byte_identical"] >= 0.99

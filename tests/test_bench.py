@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from mapperatorinator.bench import (CLOCKS, SIZES, TASKS, Stages, bench, both_counts, clock, compiled, engines, fastest, in_turns, map_text,
                                     plain_loop, report_lines, requests, run_bench, rungs, sized, song, song_windows, table, the_clock, told)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import oracles_language as O
+from parity import oracles_language as O
 from mapperatorinator.config import CompatConfig, LanguageConfig, compose, preset_names
 from mapperatorinator.core import UserError
 from mapperatorinator.events import ContextType as C, Event, EventStream, EventType as E
@@ -23,7 +23,7 @@ from mapperatorinator.parse import Parser, hold_note_ratio
 from mapperatorinator.prompt import IGNORE, Context, Metadata, Span, build, training_example
 from mapperatorinator.tokenizer import OPEN, SOS, Tokenizer, known_descriptors
 from mapperatorinator.unparse import event_times, groups, to_hit_objects
-from toys import toy_corpus
+from corpus.toys import toy_corpus
 
 BODY = {"std": (0, O.STD, "4.2", "1.6"), "taiko": (1, O.TAIKO, "5", "1.4"), "mania": (3, O.MANIA, "4", "1.4")}
 
@@ -401,7 +401,7 @@ def round_trip(fixtures, tmp_path_factory):
     "The summary of the script over the maps of the oracles, or over toy maps without a fault."
     carried = "shared" not in fixtures.parts
     folder = toy_corpus(tmp_path_factory.mktemp("round_trip")) if carried else fixtures
-    done = subprocess.run([sys.executable, Path(__file__).parent/"round_trip.py", folder], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, Path(__file__).parent/"corpus"/"tokens_round_trip.py", folder], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 @pytest.mark.parametrize("mode", ["standard", "taiko", "catch", "mania"])

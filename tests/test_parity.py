@@ -112,7 +112,7 @@ def test_an_oracle_without_its_map_is_left_out_and_said(copy, capsys):
 
 def test_a_renamed_clip_is_found_by_its_length(copy, tmp_path):
     import soundfile
-    from parity_generate import clip_of
+    from parity.generate import clip_of
     home, clip = tmp_path, {"name": "clip7.wav", "secs": 2.5}
     assert clip_of(home, clip) is None
     for name, seconds in (("short.wav", 1.), ("other.flac", 2.5)): soundfile.write(home/name, np.zeros(int(seconds * 16000)), 16000)

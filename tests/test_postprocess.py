@@ -14,7 +14,8 @@ from mapperatorinator.postprocess import (assemble, clean, completed, end_holds,
                                           preview_point, resnap, set_breaks, ease_jumps, hyperdashes, size_hitsounds, snap_overlaps)
 from mapperatorinator.timing import manual
 from mapperatorinator.unparse import Group
-import oracles_postprocess, parity_postprocess, there_and_back
+from corpus import assemble_round_trip
+from parity import oracles_postprocess, postprocess as reference
 
 RED = [TimingPoint(0, 500)]
 
@@ -212,7 +213,7 @@ def test_mania_of_any_key_count(keys):
     holds = [Hold(int((k + .5) * 512 / keys), 192, 4000, 128, end_time=4500 + 10 * k) for k in range(0, keys, 2)]
     points = [*RED, TimingPoint(4000, -50, 4, 2, 0, 100, False), TimingPoint(6000, 250)]
     human = new(*notes, *holds, Circle(10, 192, 6500), mode=3, cs=keys, points=points)
-    back = there_and_back.there_and_back(human)
+    back = assemble_round_trip.there_and_back(human)
     look = lambda m: sorted((o.time, o.column(keys), getattr(o, "end_time", 0) // 10) for o in m.hit_objects)
     assert (back.keys, look(back)) == (keys, look(human)) and hold_note_ratio(back) == hold_note_ratio(human)
     assert [back.point_at(t).velocity for t in (0, 4000, 6500)] == pytest.approx([1, 2, 1])
@@ -222,7 +223,7 @@ def test_taiko_keeps_colours_finishers_and_rolls():
     roll = slider(3000, [(0, 192), (280, 192)], 280)
     roll.hitsound = 4
     human = new(*hits, roll, Spinner(256, 192, 5000, 12, end_time=5500), mode=1)
-    back = there_and_back.there_and_back(human)
+    back = assemble_round_trip.there_and_back(human)
     assert [o.hitsound for o in back.hit_objects[:8]] == [o.hitsound for o in hits]
     assert [(type(o), o.time, back.end_time(o)) for o in back.hit_objects[8:]] == [(Slider, 3000, pytest.approx(4000, abs=1)), (Spinner, 5000, 5500)]
     assert back.hit_objects[8].hitsound & 4
@@ -250,7 +251,7 @@ def test_eased_maps_need_no_hyperdash(parts):
     assert sum(i != j for _, i, j in hyperdashes(m)) <= sum(isinstance(o, Slider) for o in m.hit_objects) and ease_jumps(m) == 0
 
 def test_there_and_back(corpus, capsys):
-    there_and_back.main(corpus, 12)
+    assemble_round_trip.main(corpus, 12)
     total = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (total["moved"], total["lost"], total["plays"], total["new_findings"]) == (0, 0, 12, {}) and len(total["modes"]) == 4
 
@@ -258,7 +259,7 @@ def test_there_and_back(corpus, capsys):
 def test_another_reader_agrees(corpus, mode):
     reader = pytest.importorskip("slider")
     for path in sorted(corpus.glob(f"songs/validation/*/{mode}-*.osu"))[:2]:
-        back = there_and_back.there_and_back(Beatmap.read(path))
+        back = assemble_round_trip.there_and_back(Beatmap.read(path))
         assert len(reader.Beatmap.parse(back.to_text()).hit_objects(stacking=False)) == len(back.hit_objects)
 
 # -- beside the reference ----------------------------------------------------------------------------------------------
@@ -266,14 +267,14 @@ def test_another_reader_agrees(corpus, mode):
 def unexplained(cases): return [(name, what) for name, _, what, result in cases if result is False]
 
 def test_small_oracles():
-    cases = list(parity_postprocess.cases_of(oracles_postprocess.DATA))
+    cases = list(reference.cases_of(oracles_postprocess.DATA))
     assert len(cases) == 83 and not unexplained(cases)
     assert [r for n, _, w, r in cases if (n, w) == ("convert 1", "mania objects")] == ["holds pair by column + the line decides the sound bank"]
 
 def test_a_wrong_oracle_is_not_explained():
     case = oracles_postprocess.CONVERT[0]
     wrong = case | {"object_lines": [l.replace("140.0", "150.0") for l in case["object_lines"]], "timing_lines": case["timing_lines"][:-1]}
-    assert [r for *_, r in parity_postprocess.convert_cases({"convert": [wrong]})] == [False, False]
+    assert [r for *_, r in reference.convert_rows(wrong)] == [False, False]
 
 NOTEBOOK = pathlib.Path(__file__).resolve().parents[1] / "nbs/explanations/parity_with_the_reference.ipynb"
 
@@ -284,4 +285,4 @@ def told(name):
     return space[name]
 
 def test_every_rule_is_told():
-    assert {*parity_postprocess.RULES, *parity_postprocess.SNAP_RULES} == {n for n, f in told("FIXES").items() if f[0] == "postprocess"}
+    assert {*reference.RULES, *reference.SNAP_RULES} == {n for n, f in told("FIXES").items() if f[0] == "postprocess"}

@@ -1,13 +1,12 @@
 """A range of one map in another: seams, tempo, bytes, files."""
 import json
-from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.remap import remap_file, same_grid, splice, undo
-import remap_thirds
+from corpus import remap_thirds
 
 FILE = """osu file format v14\r
 \r

@@ -14,7 +14,7 @@ from mapperatorinator.generate import MARKS, whole_groups
 from mapperatorinator.rules import (Columns, ConditionalTemperature, Grammar, Guidance, LookBack, LookBackShare, Machine, MonotonicTime, Temperature,
                                     TimeBias, TopK, TopP, calm, lines_of, still_open)
 from mapperatorinator.tokenizer import EOS, SOS, Tokenizer
-from toys import sound_map
+from corpus.toys import sound_map
 
 E, C = EventType, ContextType
 language = compose(LanguageConfig, preset="embedded", src_seq_len=128)

@@ -8,7 +8,7 @@ import torch
 from mapperatorinator.config import SpectrogramConfig
 from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.spectrogram import MelSpectrogram, frame_to_ms, mel_filters, ms_to_frame, n_frames
-from parity_checkpoints import Given, sounds
+from parity.checkpoints import Given, sounds
 
 V28 = SpectrogramConfig(n_mels=388, f_min=0, mel_scale="slaney", pad_mode="constant", log=False)
 V30, V32 = SpectrogramConfig(n_mels=80), SpectrogramConfig(n_mels=128)

@@ -1,33 +1,24 @@
-"""The small oracles in tests/data/parity, made anew: `python tests/carry.py FIXTURES` (the folder ../shared/fixtures, whose numbers on random inputs are
+"""The small oracles in tests/data/parity, made anew: `python tests/parity carry FIXTURES` (the folder ../shared/fixtures, whose numbers on random inputs are
 carried over, cut short).
 
-The rest is what our own code says of toy maps and of networks whose weights follow a rule: to be made anew only when `python tests/parity.py FAMILY
+The rest is what our own code says of toy maps and of networks whose weights follow a rule: to be made anew only when `python tests/parity FAMILY
 ../shared/fixtures` explains everything, so that what our code says is what the reference says."""
 from __future__ import annotations
 import gzip
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-import parity_checkpoints
-import parity_diffusion
-import parity_language
-from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.diffusion import Schedule, guided, kept_steps, noise_betas, reverse
+from mapperatorinator.diffusion import guided
 from mapperatorinator.events import ContextType, EventStream
-from mapperatorinator.model.mapper import Conditioning
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.parse import Parser
-from mapperatorinator.windows import plan
-from parity import read_json
-from toys import toy_maps
+from corpus.toys import toy_maps
+from parity import DATA, checkpoints as models, diffusion as places, language as texts, read_json
 
-HERE = Path(__file__).resolve().parent
-DATA = HERE/"data"/"parity"
 VERSIONS = "v28", "v29", "v30", "v31", "v32", "v32-mini"
 
 def write(path, d):
@@ -40,21 +31,21 @@ def write(path, d):
 
 def told(s):
     "A stream as the oracles have it."
-    return {"type": [parity_language.TYPES.index(e.type.value) for e in s.events], "value": [e.value for e in s.events], "time": list(s.times)}
+    return {"type": [texts.TYPES.index(e.type.value) for e in s.events], "value": [e.value for e in s.events], "time": list(s.times)}
 
 def in_windows(folder, version, s):
     "Token ids of whole windows, and how many of each."
-    c, tok = parity_language.language(version), parity_language.tokenizer(folder, version)
+    c, tok = texts.language(version), texts.tokenizer(folder, version)
     if not all(e.type in tok for e in s.events): return {}
     count = int(max(s.times, default=0) // c.window_ms) + 1
-    ids = [parity_language.windowed(tok, c, s, k) for k in range(count + 1)]
+    ids = [texts.windowed(tok, c, s, k) for k in range(count + 1)]
     return {"ids": ids[-1], "per_window": [len(b) - len(a) for a, b in zip(ids, ids[1:])]}
 
 def spoken(folder, version, b):
     "What a version says of a map."
-    c, p = parity_language.language(version), Parser(parity_language.language(version))
+    c, p = texts.language(version), Parser(texts.language(version))
     if b.mode not in c.gamemodes: return None
-    found = {what: s for what, f in parity_language.methods(p).items() if len(s := f(b))}
+    found = {what: s for what, f in texts.methods(p).items() if len(s := f(b))}
     return {what: told(s) | in_windows(folder, version, s) for what, s in found.items()}
 
 def parse(folder):
@@ -63,12 +54,12 @@ def parse(folder):
         b = Beatmap.parse(text)
         (path := folder/"oracles"/"parse"/"osu"/f"{name}.osu.gz").parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-        said, p = {v: found for v in VERSIONS if (found := spoken(folder, v, b))}, Parser(parity_language.language("v32"))
+        said, p = {v: found for v in VERSIONS if (found := spoken(folder, v, b))}, Parser(texts.language("v32"))
         configs = {v: next((w for w in said if w < v and said[w] == said[v]), said[v]) for v in said}
         faster = [dict(speed=speed, flip=flip, map=told(p.map_events(b, flip, speed=speed)), timing=told(p.timing_events(b, speed=speed)))
                   for speed, flip in ((1.25, (False, True)), (.8, (True, False)))]
-        d = {"configs": configs, "augmented_v32": faster, "scalars": parity_language.measured(p, b)}
-        if "v28" in said: d["no_hs_v28"] = told(Parser(parity_language.language("v28")).context(ContextType.NO_HS, b))
+        d = {"configs": configs, "augmented_v32": faster, "scalars": texts.measured(p, b)}
+        if "v28" in said: d["no_hs_v28"] = told(Parser(texts.language("v28")).context(ContextType.NO_HS, b))
         write(folder/"oracles"/"parse"/f"{name}.json.gz", d)
 
 # --- windows -----------------------------------------------------------------------------------------------------------------
@@ -84,7 +75,7 @@ def request(mode):
 
 def templates(version, mode):
     "Inputs and outputs that a version knows."
-    c = parity_language.language(version)
+    c = texts.language(version)
     if mode not in c.gamemodes: return
     for t in c.context_types: yield list(t.inputs) if c.add_out_context_types else [], [o for o in t.outputs if o != "sv" or mode == 3]
 
@@ -100,10 +91,10 @@ def windows(folder):
                 base = {"version": version, "in": given, "out": wanted}
                 for window, lookback, speed, flip in ((0, 0., 1., (False, False)), (1, .2 * (version > "v31"), 1.25, (True, False)))[:1 + (k < 2)]:
                     x = base | dict(window=window, lookback=lookback, speed=speed, flip=flip)
-                    x["input_ids"], x["labels"] = parity_language.training_ids(folder, d, x)
+                    x["input_ids"], x["labels"] = texts.training_ids(folder, d, x)
                     d["training"].append(x)
                 x = base | dict(frame_time_ms=4000. * (k % 2), song_length_ms=30_000.)
-                x["prompt_ids"], x["negative_prompt_ids"] = (parity_language.inference_ids(folder, d, x, negative) for negative in (False, True))
+                x["prompt_ids"], x["negative_prompt_ids"] = (texts.inference_ids(folder, d, x, negative) for negative in (False, True))
                 d["inference"].append(x)
         write(folder/"oracles"/"windows"/f"{PAIRS[list(PAIRS)[mode]][0]}.json.gz", d)
 
@@ -116,13 +107,13 @@ def checkpoint(source, folder):
     "What a model with weights by the rule computes and writes; sizes and vocabulary are those of the fixtures."
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "tokenizer.json", "generation_config.json"): shutil.copy(source/name, folder/name)
-    bundle, given = parity_checkpoints.filled_bundle(folder), np.load(source/"io.npz")
+    bundle, given = models.filled_bundle(folder), np.load(source/"io.npz")
     io = {k: torch.from_numpy(given[k]) for k in given if k in ("ids", "mask", "labels", "neg") or k.startswith("cond_")}
-    io["dice"] = parity_checkpoints.filled((60,), 7).double().abs()
-    mel, encoded, logits, loss = parity_checkpoints.computed(bundle, io)
+    io["dice"] = models.filled((60,), 7).double().abs()
+    mel, encoded, logits, loss = models.computed(bundle, io)
     out = io | {"every": torch.tensor(EVERY), "mel": mel.flatten()[::EVERY], "enc": encoded.states.flatten()[::EVERY],
                 "logits": logits.flatten()[::EVERY], "loss": loss}
-    for way, draw in parity_checkpoints.ways(bundle, io, encoded, lambda key: 48).items(): out[parity_checkpoints.WAYS[way]] = draw()
+    for way, draw in models.ways(bundle, io, encoded, lambda key: 48).items(): out[models.WAYS[way]] = draw()
     np.savez_compressed(folder/"io.npz", **{k: v.numpy() for k, v in out.items()})
 
 def checkpoints(folder, fixtures):
@@ -173,7 +164,7 @@ STEPS = np.array([0, 1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 99]) # of the trace
 @torch.inference_mode()
 def network(folder, fixtures):
     "What the network with weights by the rule makes of random points; the tables of the schedules are the reference's."
-    z, f = np.load(fixtures/"oracles"/"diffusion"/"dit_io.npz"), parity_diffusion
+    z, f = np.load(fixtures/"oracles"/"diffusion"/"dit_io.npz"), places
     out = {k: z[k] for k in ("x", "t", "y", "times", "distances", "one_hot", "band_mask_forbidden", "t_cfg", "trace_cfg", "trace_noise_calls")}
     out |= {k: z[k] for k in z if k.startswith("sched_") and "full" not in k}
     net = f.oracle_denoiser(folder).model
@@ -195,13 +186,13 @@ KINDS = [("plain", {}), ("guided_slider_ends", dict(has_sv=True)), ("types_last"
 
 def cut_at_an_x(s):
     "The stream up to its last x, whose y is lost."
-    n = max(i for i, e in enumerate(s.events) if e.type is parity_diffusion.E.POS_X) + 1
+    n = max(i for i, e in enumerate(s.events) if e.type is places.E.POS_X) + 1
     return EventStream(s.events[:n], s.times[:n])
 
 def pipeline(folder):
     "The whole way of positions of a toy map, by the rules of the reference."
-    b, f = Beatmap.parse(toy_maps()["standard_everything"]), parity_diffusion
-    d = {"types": parity_language.TYPES, "timing": [[p.time, p.beat_length, p.meter] for p in b.timing_points if p.uninherited],
+    b, f = Beatmap.parse(toy_maps()["standard_everything"]), places
+    d = {"types": texts.TYPES, "timing": [[p.time, p.beat_length, p.meter] for p in b.timing_points if p.uninherited],
          "generation_config": {"slider_multiplier": b.slider_multiplier}, "runs": []}
     for name, given in KINDS:
         run = dict(name=name, types_first=True, has_sv=False, max_seq_len=48, overlap_buffer=6, training_seq_len=10, timesteps=[4] + [0]*9, diff_cfg_scale=1.,
@@ -227,7 +218,3 @@ def main(fixtures):
     numbers(DATA, fixtures); diffusion(DATA, fixtures)
     sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file()) for p in [*DATA.iterdir(), *(DATA/"oracles").iterdir()] if p.is_dir()}
     print(json.dumps(sizes | {"all": sum(f.stat().st_size for f in DATA.rglob("*") if f.is_file())}))
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2: sys.exit(__doc__)
-    main(sys.argv[1])

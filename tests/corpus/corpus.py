@@ -1,4 +1,4 @@
-"""Read and write every .osu file below a folder: `python tests/corpus.py FOLDER [--every N]` (N: only each N-th file; default 1, all).
+"""Read and write every .osu file below a folder: `python tests/corpus/corpus.py FOLDER [--every N]` (N: only each N-th file; default 1, all).
 
 Each file is read, written, and read again; other readers get the same bytes in the same process: `slider` (PyPI) for speed, rosu-pp as the
 judge of what the game would refuse. Prints what was refused, by whom and why, then the shares; the last line is one JSON object.

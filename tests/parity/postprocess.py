@@ -1,4 +1,4 @@
-"""The postprocess family of `parity.py`: resnapping, timing lines, slider paths and whole conversions.
+"""The postprocess family of `tests/parity`: resnapping, timing lines, slider paths and whole conversions.
 
 Where ours differs on purpose, the rule of the reference that a fix replaced is written down here and can be put back. A difference counts as
 explained when ours with all rules put back is the oracle to the last digit, and with none of them is what the package makes; its names are the

@@ -1,4 +1,4 @@
-"""The generate family of `parity.py`: whole greedy generations of small published-layout models, call by call.
+"""The generate family of `tests/parity`: whole greedy generations of small published-layout models, call by call.
 
 Where the weights of a run (or its clip) are not in the folder, the model says what it said then: prompts, windows and stitching are compared all the same."""
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mapperatorinator.tokenizer import PAD, SOS, Tokenizer
 from mapperatorinator.unparse import column_place, place_of
 from mapperatorinator.windows import plan
 from parity import either, guarded, read_json as read
-from parity_language import types_of
+from parity.language import types_of
 
 C, E = ContextType, EventType
 TIE = 1e-4 # two best scores so near may change places

@@ -1,4 +1,4 @@
-"""The checkpoints family of `parity.py`: published models (tiny, random weights) against what the reference computes with them.
+"""The checkpoints family of `tests/parity`: published models (tiny, random weights) against what the reference computes with them.
 
 `frames`, `ids` and conditioning go in; mel, encoder states, logits, loss and four ways of writing come out. The loop below is an oracle: it
 follows transformers' `generate` and the reference's processors step by step, on top of our `prefill` and `step`. A folder may leave away much: what is

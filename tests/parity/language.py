@@ -1,4 +1,4 @@
-"The parse and windows families of `parity.py`: events, token ids, prompts and training examples of maps."
+"The parse and windows families of `tests/parity`: events, token ids, prompts and training examples of maps."
 from __future__ import annotations
 import gzip
 import math
@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 
 from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.events import ContextType, EventStream, EventType
+from mapperatorinator.events import ContextType, EventStream
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.curves import end_point
 from mapperatorinator.parse import Parser, hitsounded, hold_note_ratio, median_beat_length, Scribe

@@ -1,4 +1,4 @@
-"""Remap the middle third of human maps: `python tests/remap_thirds.py FOLDER [MAPS]` (a folder laid out as ../shared/data).
+"""Remap the middle third of human maps: `python tests/corpus/remap_thirds.py FOLDER [MAPS]` (a folder laid out as ../shared/data).
 
 The new content is another difficulty of the same song. Checks that the bytes outside are the same, that what lies outside lasts and sounds as it
 did, that new objects keep their duration, and that rosu-pp reads every object. Prints a line per map; the last line is one JSON object."""

@@ -1,4 +1,4 @@
-"""Map to events to tokens and back: `python tests/round_trip.py FOLDER [PRESET]` over every `.osu` below a folder (PRESET: a published language).
+"""Map to events to tokens and back: `python tests/corpus/tokens_round_trip.py FOLDER [PRESET]` over every `.osu` below a folder (PRESET: a published language).
 
 Prints per mode the objects that came back and the median and 95th percentile of their errors, as tokens have them and after resnapping: start (ms),
 start of those that lie on a tick of the grid (ms), end (ms), place of circles and heads (px), points along sliders (px); then why objects were lost, and

@@ -1,4 +1,4 @@
-"""Human maps through events and back: `python tests/there_and_back.py FOLDER [MAPS]` (a folder laid out as ../shared/data; default 200 maps).
+"""Human maps through events and back: `python tests/corpus/assemble_round_trip.py FOLDER [MAPS]` (a folder laid out as ../shared/data; default 200 maps).
 
 A map is parsed to events, its times are cut to the 10 ms that tokens keep, and post-processing makes a map of them again. Reports objects that
 moved by more than 5 ms, lost or of another kind (in taiko also don, kat and finisher), ends that moved, scroll speeds, whether rosu-pp reads all

@@ -1,4 +1,4 @@
-"""The timing family of `parity.py`: beat lists to red lines, and many passes to one list of beats.
+"""The timing family of `tests/parity`: beat lists to red lines, and many passes to one list of beats.
 
 A case is equal when all red lines are (time, length of a beat, meter). Where they differ, the way of the reference that ours replaces is written
 down here: a difference is explained only if that way leads to the oracle, and if one of two fixes says what ours is better at:

@@ -1,4 +1,4 @@
-"""Compare with measured oracles: `python tests/parity.py FAMILY [FOLDER]` (a family below; a folder laid out as ../shared/fixtures, or a part of one;
+"""Compare with measured oracles: `python tests/parity FAMILY [FOLDER]` (a family below; a folder laid out as ../shared/fixtures, or a part of one;
 without a folder the small oracles of tests/data).
 
 Prints a table and, as its last line, one JSON object {family, cases, equal, rounded, differ_by_a_fix, named, unexplained, left_out}. Exit code 1 when
@@ -19,13 +19,13 @@ from pathlib import Path
 from mapperatorinator.core import UserError
 
 FAMILIES = {
-    "parse": "parity_language",
-    "windows": "parity_language",
-    "checkpoints": "parity_checkpoints",
-    "generate": "parity_generate",
-    "timing": "parity_timing",
-    "postprocess": "parity_postprocess",
-    "diffusion": "parity_diffusion"} # family -> module that holds it
+    "parse": "parity.language",
+    "windows": "parity.language",
+    "checkpoints": "parity.checkpoints",
+    "generate": "parity.generate",
+    "timing": "parity.timing",
+    "postprocess": "parity.postprocess",
+    "diffusion": "parity.diffusion"} # family -> module that holds it
 PLACES = {
     "parse": "oracles/parse/*.json.gz with their maps in oracles/parse/osu",
     "windows": "oracles/windows/*.json.gz",
@@ -34,6 +34,7 @@ PLACES = {
     "timing": "postprocess_timing_oracles.json",
     "postprocess": "postprocess_timing_oracles.json",
     "diffusion": "oracles/diffusion/dit_io.npz or pipeline.json.gz"} # family -> where a folder has it
+DATA = Path(__file__).resolve().parents[1]/"data"/"parity" # the oracles that are carried along
 ROUNDED = "equal up to rounding"
 ODD = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, zlib.error, UserError) # what reading a strange file raises
 
@@ -102,7 +103,3 @@ def main(family, folder):
                       "differ_by_a_fix": sum(total.values()) - sum(equal.values()) - len(wrong), "named": dict(named), "unexplained": len(wrong),
                       "left_out": sum(lacking.values())}))
     return int(bool(wrong))
-
-if __name__ == "__main__":
-    if len(sys.argv) != 3: sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The diffusion family of `parity.py`: the denoiser, its schedule and the whole position pipeline of a real map.
+"""The diffusion family of `tests/parity`: the denoiser, its schedule and the whole position pipeline of a real map.
 
 Where the pipeline differs on purpose, the rule of the reference that a fix replaced is written down here and can be put back. With all of them the
 oracle must come out; the names of a difference are the rules that cannot be left out."""
@@ -19,7 +19,7 @@ from mapperatorinator.osu.timing import Timing
 from mapperatorinator.refine import Refiner, group_points, guide_ends, spans, to_field, to_pixels
 from mapperatorinator.unparse import event_times, groups
 from parity import guarded, read_json
-from parity_checkpoints import filled
+from parity.checkpoints import filled
 
 TABLES = {"betas": "betas", "alphas_cumprod": "left", "posterior_variance": "variance", "posterior_log_variance_clipped": "log_variance",
           "posterior_mean_coef1": "clean_share", "posterior_mean_coef2": "noisy_share", "timestep_map": "steps"}

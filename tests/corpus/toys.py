@@ -1,4 +1,4 @@
-"""Toy maps of our own, made by rule: all modes, and everything that maps are known to do in a corner. `python tests/toys.py FOLDER` writes them.
+"""Toy maps of our own, made by rule: all modes, and everything that maps are known to do in a corner. `python tests/corpus/toys.py FOLDER` writes them.
 
 No person drew them and no song belongs to them; a name says the mode and what it is made of. `toy_maps()` gives name -> text of an .osu file;
 `toy_corpus(folder)` lays out sound maps, as a mapper would leave them, and files that are none, as ../shared/data has those of people."""
