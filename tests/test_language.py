@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from parity import oracles_language as O
 from mapperatorinator.config import CompatConfig, LanguageConfig, compose, preset_names
 from mapperatorinator.core import UserError
-from mapperatorinator.events import ContextType as C, Event, EventStream, EventType as E
+from mapperatorinator.events import ContextType as C, Event, EventStream, EventType as E, read_events
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.curves import end_point
 from mapperatorinator.osu.timing import Timing, TimingBuilder
@@ -59,6 +59,17 @@ def test_events_and_ids(version, name):
     assert tokens(version).encode_stream(s) == ints(getattr(O, f"{key}_IDS"))
 
 def test_event_times(): assert events("v28", toy("std")).times == ints(O.V28_STD_TIMES)
+
+def test_a_known_time_stays():
+    "Anchors at the end reach out to what is to come; what is added later does not move them again."
+    first = read_events("slider_head t1000 bezier_anchor bezier_anchor")
+    known = event_times(first, True, end=4000)
+    assert known == [1000, 1000, 2000, 3000]
+    more = first + read_events("bezier_anchor last_anchor t6000")
+    assert event_times(more, True, known, 9000) == [*known, 4500, 6000, 6000] and event_times(more, True) == [1000, 1000, 2250, 3500, 4750, 6000, 6000]
+    first = read_events("t1000 slider_head bezier_anchor bezier_anchor")
+    known = event_times(first, False, end=4000)
+    assert known == [1000, 1000, 2000, 3000] and event_times(first + read_events("t6000 last_anchor"), False, known)[:4] == known
 def test_v30_events(): assert str(events("v30", toy("std"))) == O.V30_STD
 
 def test_v31_events():

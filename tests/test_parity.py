@@ -164,3 +164,26 @@ def test_a_stream_whose_places_are_no_pairs_is_compared(copy):
            add_to(d["runs"][0]["events_out"]["value"], [types[t] for t in run["events_out"]["type"]].index("pos_x")))
     parity.rows.cache_clear(); parity.report.cache_clear()
     assert [row[2] for row in parity.report("diffusion", folder)[3]] == ["positions"]
+
+# --- ends on the border of two cells -----------------------------------------------------------------------------------------
+
+ARC = "P", ((48, 68), (80, 60), (116, 64)), 70. # ends at (116, 64) but for the last bits
+MAP = "osu file format v14\n\n[General]\nMode: 0\n\n[TimingPoints]\n0,500,4,2,0,70,1,0\n\n[HitObjects]\n48,68,1000,2,0,P|80:60|116:64,1,70\n300,200,3000,1,0,0:0:0:0:\n"
+
+@pytest.mark.parametrize("version", ["v28", "v30", "v31", "v32"])
+def test_an_end_on_a_border_may_fall_to_either_side_and_nothing_else_may(version):
+    from mapperatorinator.osu.beatmap import Beatmap
+    from mapperatorinator.parse import Parser
+    from parity import language as L
+    b, c = Beatmap.parse(MAP), L.language(version)
+    speak = lambda: Parser(c).map_events(b)
+    def oracle(end):
+        with L.ends_at({ARC: end}): return L.ours(speak())
+    found = lambda want: L.equal_ends(speak, want, b, c)[1]
+    assert found(oracle((116., 64.))) in (True, parity.ROUNDED) and {found(want) for x in (-1, 1) for y in (-1, 1)
+        if (want := oracle((np.nextafter(116, x * np.inf), np.nextafter(64, y * np.inf)))) != L.ours(speak())} <= {parity.ROUNDED}
+    beyond = oracle((115.9, 63.9))
+    assert found(beyond) == (True if beyond == L.ours(speak()) else parity.ROUNDED) # the same cells as a last bit below
+    assert found(oracle((111., 64.))) is False or version == "v28"
+    kind, value, time = beyond[-2]
+    assert found([*beyond[:-2], (kind, value + 1, time), beyond[-1]]) is False
