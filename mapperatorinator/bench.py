@@ -491,8 +491,8 @@ def memory_lines(report:dict) -> list[str]:
     return [f"a song of {seconds:.0f} s in {report['wall_s']:.1f} s; at most {report['peak_mb']:.0f} MB, {share:.2f} times the weights in fp32"]
 
 # %% ../nbs/71_bench.ipynb #e29ee7f9
-WAYS = {"all threads, spinning": ("all", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}),
-        "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"})} # threads of a step; how they wait (the first is OpenMP's own way)
+WAYS = {"all threads, spinning": ("all", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}), # OpenMP's own way
+        "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"})} # threads of a step, and how they wait
 
 @contextmanager
 def busy_programs(count:int) -> Iterator[None]:
@@ -533,8 +533,13 @@ def measure_busy(bundle:Bundle, conf:BenchConfig) -> dict:
 
 def busy_lines(report:dict) -> list[str]:
     "Quiet and busy as a table."
-    return table([{"a step has": way, "quiet": f"{rate['quiet']:.0f} tokens/s", f"beside {report['cores']} busy programs": f"{rate['busy']:.0f} tokens/s",
-                   "times slower": f"{rate['quiet'] / rate['busy']:.1f}"} for way, rate in report["ways"].items()])
+    rows = []
+    for way, rate in report["ways"].items():
+        rows.append({"a step has": way,
+                     "quiet": f"{rate['quiet']:.0f} tokens/s",
+                     f"beside {report['cores']} busy programs": f"{rate['busy']:.0f} tokens/s",
+                     "times slower": f"{rate['quiet'] / rate['busy']:.1f}"})
+    return table(rows)
 
 # %% ../nbs/71_bench.ipynb #a1a782e5
 TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines), "song": (measure_maps, maps_lines),

@@ -9,6 +9,8 @@ from collections import deque
 from statistics import median
 from typing import Hashable, Iterator, Sequence
 
+from fastcore.basics import patch
+
 # %% auto #0
 __all__ = ['thread_counts', 'ThreadCount', 'threads_kept', 'timed_step']
 
@@ -70,33 +72,38 @@ class ThreadCount:
             self.left = min(self.left, self.wait)
         if self.left <= 0: self.begin()
 
-    def begin(self):
-        "Start a trial with the neighbour whose turn it is."
-        if not 0 <= self.at + self.step < len(self.counts): self.step = -self.step
-        self.tried = self.at + self.step
-        self.shares, self.unknown = [], 0
+# %% ../nbs/03_threads.ipynb #76f7c249
+@patch
+def begin(self:ThreadCount):
+    "Start a trial with the neighbour whose turn it is."
+    if not 0 <= self.at + self.step < len(self.counts): self.step = -self.step
+    self.tried = self.at + self.step
+    self.shares, self.unknown = [], 0
 
-    def judge(self, kind:Hashable, seconds:float):
-        "A step with a count on trial."
-        if kind in self.usual: self.shares.append(seconds / median(self.usual[kind]))
-        else: self.unknown += 1
-        woken = self.shares[1:]
-        if self.unknown > self.TRIAL or woken and woken[-1] > self.HOPELESS: self.reject()
-        elif len(woken) == self.TRIAL:
-            if median(woken) < self.BETTER: self.accept()
-            else: self.reject()
+@patch
+def judge(self:ThreadCount, kind:Hashable, seconds:float):
+    "A step with a count on trial."
+    if kind in self.usual: self.shares.append(seconds / median(self.usual[kind]))
+    else: self.unknown += 1
+    woken = self.shares[1:]
+    if self.unknown > self.TRIAL or woken and woken[-1] > self.HOPELESS: self.reject()
+    elif len(woken) == self.TRIAL:
+        if median(woken) < self.BETTER: self.accept()
+        else: self.reject()
 
-    def accept(self):
-        "The count on trial is faster: go on with it, and try the next one in the same direction soon."
-        self.wait = self.SOONEST
-        self.take(self.tried)
+@patch
+def accept(self:ThreadCount):
+    "The count on trial is faster: go on with it, and try the next one in the same direction soon."
+    self.wait = self.SOONEST
+    self.take(self.tried)
 
-    def reject(self):
-        "It is not: go back, and try the other direction after a longer while."
-        self.tried = self.at
-        self.step = -self.step
-        self.wait = min(2 * self.wait, self.LATEST)
-        self.left = self.wait
+@patch
+def reject(self:ThreadCount):
+    "It is not: go back, and try the other direction after a longer while."
+    self.tried = self.at
+    self.step = -self.step
+    self.wait = min(2 * self.wait, self.LATEST)
+    self.left = self.wait
 
 # %% ../nbs/03_threads.ipynb #fd9360a4
 @contextlib.contextmanager

@@ -282,6 +282,7 @@ def half_linear(linear:nn.Linear) -> nn.Module:
     "A layer with weights of 16 bits, as this CPU can read them."
     return HalfLinear(linear) if has_packing(torch.bfloat16) else WidenedLinear(linear)
 
+# %% ../../nbs/40_model.layers.ipynb #8296a90b
 def multiply_rows(
     x:Tensor,     # (..., width)
     rows:Tensor,  # (rows, width)
