@@ -13,9 +13,9 @@ from ..core import UserError, one_line, quoted, unseen, user_path, write_atomic
 from .beatmap import Beatmap, BeatmapError
 
 # %% auto #0
-__all__ = ['NAME_BYTES', 'DEVICES', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PIECE', 'HOSTILE', 'safe_name', 'map_name', 'file_name',
-           'romanised', 'name_key', 'distinct', 'find_file', 'safe_member', 'Archive', 'read_osz', 'check_members',
-           'osz_bytes', 'write_osz']
+__all__ = ['NAME_BYTES', 'DEVICES', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PIECE', 'HOSTILE', 'cut_name', 'safe_name', 'map_name',
+           'file_name', 'romanised', 'name_key', 'distinct', 'find_file', 'safe_member', 'Archive', 'read_osz',
+           'check_members', 'osz_bytes', 'write_osz']
 
 # %% ../../nbs/16_osu.files.ipynb #800d3a60
 NAME_BYTES = 240 # of the 255 that a name may have
@@ -27,7 +27,8 @@ def _plain(text:str) -> str: # without what some system refuses in a name
     text = "".join(c for c in text if not unseen(c))
     return re.sub(r'[<>:"/\\|?*\ufffd]', "", text).strip(" .")
 
-def _cut(text:str, most:int) -> str: # bytes; no letter is left in halves
+def cut_name(text:str, most:int) -> str: # bytes
+    "The beginning of a name; no letter is left in halves."
     return text.encode("utf-8")[:most].decode("utf-8", "ignore").strip(" .")
 
 def safe_name(
@@ -37,7 +38,7 @@ def safe_name(
     "A name for a file or folder that every system takes."
     stem, suffix = re.fullmatch(r"(.*?)(\.\w{1,8})?", _plain(text), re.ASCII).groups(default="")
     most = NAME_BYTES - len(suffix)
-    if len(stem.encode("utf-8")) > most: stem = _cut(stem, most)
+    if len(stem.encode("utf-8")) > most: stem = cut_name(stem, most)
     name = (stem or fallback) + suffix
     return f"_{name}" if DEVICES.match(name) else name
 
@@ -46,7 +47,7 @@ def _fit(parts:Sequence[str], room:int) -> list[str]: # bytes together
     "Texts cut so that they fit; the longest gives first."
     sizes = [min(len(p.encode("utf-8")), room) for p in parts]
     while sum(sizes) > room: sizes[sizes.index(max(sizes))] -= 1
-    return [_cut(p, size) for p, size in zip(parts, sizes)]
+    return [cut_name(p, size) for p, size in zip(parts, sizes)]
 
 def map_name(artist:str, title:str, creator:str, version:str, suffix:str=".osu") -> str:
     "What the game calls the file of a difficulty. Raises `UserError` when the difficulty's own name is too long for one."
