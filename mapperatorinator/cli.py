@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 from . import __version__
 from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
 from .config import compose, is_list, preset_names, settings_table
-from .core import UserError, duration, quoted, say, shown
+from .core import UserError, check_working_folder, duration, quoted, say, shown
 
 # %% auto #0
 __all__ = ['BAR', 'LABELS', 'COMMANDS', 'STOPS', 'MACHINE', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars',
@@ -130,8 +130,9 @@ def run_generate(config:GenerateConfig) -> None:
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
     for made in [*getattr(result, "others", []), result]:
-        try: say(report_table({**made.report, "path": made.path, "png": getattr(made, "png", None)}))
-        except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost: {e}") from e
+        report = report_table({**made.report, "path": made.path, "png": getattr(made, "png", None)})
+        try: say(report)
+        except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
@@ -192,7 +193,9 @@ def run(
     if name not in COMMANDS: raise UserError(unknown(name))
     command = COMMANDS[name]
     if {"--help", "-h"} & set(rest): return say(command.help(name, min(120, _columns())))
-    command.run(config_of(command, rest))
+    config = config_of(command, rest)
+    check_working_folder() # before PyTorch, which ends the program without one
+    command.run(config)
 
 def unknown(name:str) -> str:
     "The sentence for a command that does not exist."
@@ -226,8 +229,9 @@ def stoppable() -> Iterator[None]:
     finally:
         for n in ours: signal.signal(n, signal.SIG_DFL)
 
-# %% ../nbs/72_cli.ipynb #adc91f20
-MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOMEM, getattr(errno, "EDQUOT", errno.ENOSPC)) # no fault of ours
+# %% ../nbs/72_cli.ipynb #c3043f3a
+MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOMEM,
+           getattr(errno, "EDQUOT", errno.ENOSPC)) # no fault of ours
 
 def _complain(text:str, code:int) -> int: # the code
     "A line on stderr, if there is one that takes it."

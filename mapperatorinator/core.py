@@ -11,10 +11,10 @@ from typing import Any, Callable, Iterator, Sequence
 
 # %% auto #0
 __all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'quoted', 'UserError', 'one_line', 'devices', 'pick_device',
-           'seed_everything', 'asset', 'demo_song', 'user_path', 'atomic_path', 'write_atomic', 'write_new',
-           'undo_copies', 'rewrite', 'duration', 'say']
+           'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path', 'write_atomic',
+           'write_new', 'undo_copies', 'rewrite', 'duration', 'say']
 
-# %% ../nbs/00_core.ipynb #095f12b9
+# %% ../nbs/00_core.ipynb #fec72891
 JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
 
 def unseen(letter:str) -> bool:
@@ -44,7 +44,7 @@ class UserError(Exception):
     "Something the user gave cannot work; the message is one sentence: what was given, what was expected, what to do."
     def __init__(self, sentence:str=""): super().__init__(shown(sentence))
 
-# %% ../nbs/00_core.ipynb #080ad119
+# %% ../nbs/00_core.ipynb #b97553a4
 def one_line(text:str) -> str:
     "Text for a field of one line."
     text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
@@ -90,16 +90,17 @@ def asset(name:str) -> Path: # an existing file or folder
 # %% ../nbs/00_core.ipynb #6da42b1b
 def demo_song() -> Path: return asset("demo.ogg") # our own work, composed by `synth`
 
-# %% ../nbs/00_core.ipynb #9de4faa1
+# %% ../nbs/00_core.ipynb #b902cf64
 def _at_home(path:Path) -> Path: # `~` is the home folder, unless a file is called so
     try: return path.expanduser()
     except RuntimeError:
         if os.path.lexists(path): return path
         raise ValueError("there is no such home folder") from None
 
-def _working_folder():
+def check_working_folder():
+    "Raises `UserError` where the folder that we stand in was deleted, which some libraries do not survive."
     try: os.getcwd()
-    except OSError: raise ValueError("the working folder no longer exists") from None
+    except OSError: raise UserError("The working folder no longer exists; go to another one, and begin again.") from None
 
 def user_path(
     typed:str|Path, # of a file or folder that need not be there
@@ -107,7 +108,7 @@ def user_path(
     "The path that somebody typed. Raises `UserError` where the system can have none like it."
     try:
         path = _at_home(Path(typed))
-        if not path.is_absolute(): _working_folder()
+        if not path.is_absolute(): check_working_folder()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError): path.stat()
     except UnicodeError: why = "letters that no file name has"
     except (ValueError, OSError) as e: why = getattr(e, "strerror", None) or e
@@ -122,12 +123,14 @@ def _refusals(path:Path):
     "Turn what the system says against writing `path` into a sentence."
     try: yield
     except OSError as e:
-        raise UserError(f"Cannot write {quoted(path)} ({e.strerror or e}); give a path in a folder you can write to.") from e
+        why = e.strerror or e
+        raise UserError(f"Cannot write {quoted(path)} ({why}); give a path in a folder you can write to.") from e
 
 def _target(path:str|Path) -> Path: # absolute; links are followed, so that they stay links
     path = user_path(path)
     with _refusals(path): path = path.resolve()
-    if path.exists() and not path.is_file(): raise UserError(f"Cannot write {quoted(path)}: it is not a file; give the path of a file.")
+    if path.exists() and not path.is_file():
+        raise UserError(f"Cannot write {quoted(path)}: it is not a file; give the path of a file.")
     return path
 
 @contextlib.contextmanager
@@ -171,7 +174,7 @@ def write_atomic(
     with atomic_path(path) as tmp, _refusals(path): tmp.write_bytes(_bytes(data))
     return path
 
-# %% ../nbs/00_core.ipynb #29024d27
+# %% ../nbs/00_core.ipynb #30654232
 def _claim(tmp:Path, path:Path) -> bool: # whether the name was free
     "Give a finished file its name, unless something has it."
     try: os.link(tmp, path)
@@ -200,7 +203,7 @@ def write_new(
             if _claim(tmp, name) or _holds(name, data): return name
     raise UserError(f"{quoted(path.parent)} holds ten thousand files named {quoted(path.name)}; give another folder.")
 
-# %% ../nbs/00_core.ipynb #716f2c93
+# %% ../nbs/00_core.ipynb #d66ce6db
 def _lock(folder:Path) -> int: # a handle to be closed
     "Wait until nobody else has this folder."
     if os.name == "nt": return _lock_file(folder/f"{TEMPORARY}lock")
@@ -209,7 +212,7 @@ def _lock(folder:Path) -> int: # a handle to be closed
     with contextlib.suppress(OSError): fcntl.flock(handle, fcntl.LOCK_EX) # a file system without locks
     return handle
 
-def _lock_file(path:Path, seconds:float=10.) -> int: # Windows locks no folders, but removes such a file when it is closed
+def _lock_file(path:Path, seconds:float=10.) -> int: # Windows removes such a file when it is closed
     for _ in range(int(seconds * 50)):
         try: return os.open(path, os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
         except (FileExistsError, PermissionError): time.sleep(.02)
@@ -217,7 +220,8 @@ def _lock_file(path:Path, seconds:float=10.) -> int: # Windows locks no folders,
 
 def undo_copies(path:Path) -> list[Path]: # the oldest first
     "What a file was before it was replaced."
-    found = [p for p in path.parent.glob(f"{glob.escape(path.name)}.undo*") if re.fullmatch(r"\.undo[0-9]{1,9}", p.suffix)]
+    beside = path.parent.glob(f"{glob.escape(path.name)}.undo*")
+    found = [p for p in beside if re.fullmatch(r"\.undo[0-9]{1,9}", p.suffix)]
     return sorted(found, key=lambda p: int(p.suffix[5:]))
 
 def _keep(path:Path) -> Path: # the undo copy
@@ -228,7 +232,7 @@ def _keep(path:Path) -> Path: # the undo copy
         while not _claim(tmp, undo := path.with_name(f"{path.name}.undo{n + 1}")): n += 1
     return undo
 
-# %% ../nbs/00_core.ipynb #691af828
+# %% ../nbs/00_core.ipynb #16d2f455
 def rewrite(
     path:str|Path,                    # file to write; its folder is made when missing
     change:Callable[[], str|bytes],   # gives the new content, after all other writers of the folder are done
@@ -263,4 +267,5 @@ def say(text:str):
         sys.stdout.flush()
     except BrokenPipeError: raise # the reader has gone, as `| head` does
     except (OSError, ValueError) as e:
-        raise UserError(f"Nothing can be written to the standard output ({getattr(e, 'strerror', None) or e}); give it another one.") from e
+        why = getattr(e, "strerror", None) or e
+        raise UserError(f"Nothing can be written to the standard output ({why}); let it go to a file, or a disk that has room.") from e

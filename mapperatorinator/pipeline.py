@@ -375,7 +375,8 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
 def save(self:File2File, maps:list[Beatmap], job:Prepared, song_ms:float) -> Path: # absolute path written
     "Write the maps: into the reference map itself, together in an archive, or the only one."
     c, path = job.config, job.place.path
-    if c.overwrite_reference_beatmap: return remap_file(path, maps[0], c.start_time or 0, song_ms + 1 if c.end_time is None else c.end_time)
+    end = song_ms + 1 if c.end_time is None else c.end_time
+    if c.overwrite_reference_beatmap: return remap_file(path, maps[0], c.start_time or 0, end)
     if job.files:
         for b in maps: b.audio_filename = job.metadata["audio_filename"] # of a reference map it may have been another
     data = osz_bytes(maps, job.files) if job.files else maps[-1].to_bytes()
@@ -392,7 +393,8 @@ def keep(self:File2File, made:list[Result], job:Prepared):
     for r in made:
         r.path = path
         if kept and job.place.named: r.report["kept"] = f"what was there, as {kept[-1]}"
-        if job.config.plot: r.png = save_png(show_map(r.beatmap, r.mel), picture_path(path, r.beatmap.version if r is not made[-1] else ""))
+        version = "" if r is made[-1] else r.beatmap.version
+        if job.config.plot: r.png = save_png(show_map(r.beatmap, r.mel), picture_path(path, version))
 
 def picture_path(path:Path, version:str) -> Path: # empty: of the hardest map, or the only one
     "Where the picture of a map lies: beside its file, called after it and after the difficulty."

@@ -150,7 +150,8 @@ def remap_file(
 def undo(path:str|Path) -> Path: # what was restored
     "Take the last remap of a file back."
     path = user_path(path).resolve()
-    if not (copies := undo_copies(path)): raise UserError(f"{quoted(path)} has no undo copy beside it; it was not remapped in place.")
+    copies = undo_copies(path)
+    if not copies: raise UserError(f"{quoted(path)} has no undo copy beside it; it was not remapped in place.")
     write_atomic(path, copies[-1].read_bytes())
     copies[-1].unlink()
     return path

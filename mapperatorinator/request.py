@@ -14,7 +14,8 @@ from .core import UserError, one_line, quoted, user_path
 from .events import ContextType
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
-from .osu.files import NAME_BYTES, check_members, distinct, file_name, find_file, map_name, name_key, romanised, safe_member, safe_name
+from .osu.files import NAME_BYTES, check_members, distinct, file_name, find_file, map_name, romanised, safe_member
+from .osu.files import safe_name
 from .parse import hitsounded
 from .timing import manual
 
@@ -101,8 +102,8 @@ def song_of(reference:Beatmap, folder:Path) -> Path:
     "The song that a map names. Raises `UserError` when it is not in the map's folder."
     found = find_file(folder, reference.audio_filename)
     if found is not None: return found
-    raise UserError(f"The map names the song {quoted(reference.audio_filename)}, which is not in its folder {quoted(folder)}; put it there, "
-                    "or give audio_path=FILE.")
+    name = quoted(reference.audio_filename)
+    raise UserError(f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE.")
 
 def inherited(
     c:GenerateConfig,
@@ -128,12 +129,13 @@ def _shown(value) -> str: # as it is typed
 
 def setting_tags(c:GenerateConfig) -> str:
     "Disclosure and changed settings, as the Tags field of the map."
-    said = {name: value for name, value in changed(c).items() if name not in OWN_PLACE}
-    return " ".join([*c.tags.split(), "mapperatorinator", "ai-generated", *("_".join(f"{k}={_shown(v)}".split()) for k, v in said.items())])
+    said = [f"{name}={_shown(value)}" for name, value in changed(c).items() if name not in OWN_PLACE]
+    return " ".join([*c.tags.split(), "mapperatorinator", "ai-generated", *("_".join(words.split()) for words in said)])
 
 def difficulty_name(stars:float|None) -> str:
     "What the game calls a map of so many stars."
-    return "Mapperatorinator" if stars is None else f"Mapperatorinator's {next((n for limit, n in NAMES if stars < limit), NAMES[-1][1])}"
+    if stars is None: return "Mapperatorinator"
+    return "Mapperatorinator's " + next((name for limit, name in NAMES if stars < limit), NAMES[-1][1])
 
 # %% ../nbs/54_request.ipynb #e10cc363
 def spread(
@@ -164,20 +166,26 @@ def title_and_artist(
     for name, guess, none in (("title", title or audio.stem, NO_TITLE), ("artist", "", NO_ARTIST)):
         text = one_line(getattr(c, name) or "") or one_line(tags.get(name) or "") or none
         out[name] = romanised(text) or romanised(guess) or none
-        out[f"{name}_unicode"] = text
-        if reference is not None and text == getattr(reference, name): out[f"{name}_unicode"] = getattr(reference, f"{name}_unicode")
+        from_reference = reference is not None and text == getattr(reference, name)
+        out[f"{name}_unicode"] = getattr(reference, f"{name}_unicode") if from_reference else text
     return out
 
-# %% ../nbs/54_request.ipynb #1e301caf
+# %% ../nbs/54_request.ipynb #b2ed108c
 def _name_in_map(path:Path, what:str, never:str="\\") -> str: # letters that end a name there
     name = path.name
     if one_line(name) == name and not set(name) & set(never): return name
-    raise UserError(f"A map cannot name the {what} {quoted(name)} as it is; rename the file, or give export_osz=true, which packs it under a name that it can.")
+    raise UserError(f"A map cannot name the {what} {quoted(name)} as it is; rename the file, or give export_osz=true, "
+                    "which packs it under a name that it can.")
 
-def names_beside(audio:Path, background:Path|None, packed:bool) -> list[str]: # of the song, and of the picture if there is one
+def names_beside(
+    audio:Path,
+    background:Path|None,
+    packed:bool, # into an archive
+) -> list[str]: # one, or two
     "What a map calls its song and its picture."
-    if packed: return distinct([safe_name(audio.name), *([safe_name(background.name.replace(",", ""))] if background else [])])
-    return [_name_in_map(audio, "song"), *([_name_in_map(background, "picture", '\\,"')] if background else [])]
+    if background is None: return [safe_name(audio.name) if packed else _name_in_map(audio, "song")]
+    if packed: return distinct([safe_name(audio.name), safe_name(background.name.replace(",", ""))])
+    return [_name_in_map(audio, "song"), _name_in_map(background, "picture", '\\,"')]
 
 def picture_of(reference:Beatmap, folder:Path) -> dict: # {} when there is none
     "The picture of a map as a member of its archive, under the name that the map has for it."
@@ -185,7 +193,7 @@ def picture_of(reference:Beatmap, folder:Path) -> dict: # {} when there is none
     found = find_file(folder, name)
     return {name: found} if found and safe_member(name) == name else {}
 
-# %% ../nbs/54_request.ipynb #20c32fd6
+# %% ../nbs/54_request.ipynb #e919c20f
 @dataclass(frozen=True)
 class Place:
     "Where a map goes."
@@ -200,7 +208,8 @@ def _same_file(path:Path, given:str|None) -> bool: # by links, hard links and ot
 
 def _check_replaceable(path:Path):
     "Raises `UserError` where a file of this name cannot be written, or one that is there not be replaced."
-    _need(len(os.fsencode(path.name)) <= NAME_BYTES, f"The name {quoted(path.name)} is longer than {NAME_BYTES} bytes; give a shorter one.")
+    length = len(os.fsencode(path.name))
+    _need(length <= NAME_BYTES, f"The name {quoted(path.name)} is longer than {NAME_BYTES} bytes; give a shorter one.")
     if not path.exists(): return
     _need(path.is_file(), f"{quoted(path)} is no file, though its name ends like one; give another name.")
     _need(os.access(path, os.W_OK), f"{quoted(path)} is protected against writing; give another name.")
@@ -209,7 +218,8 @@ def _check_no_input(path:Path, c:GenerateConfig):
     "Raises `UserError` where the output would be what the map is made from."
     taken = next((name for name in INPUTS if _same_file(path, getattr(c, name))), None)
     advice = " or overwrite_reference_beatmap=true" if taken == "beatmap_path" and c.add_to_beatmap else ""
-    _need(taken is None, f"output_path={quoted(path)} is the file of {taken}, which is never written over; give another name{advice}.")
+    sentence = f"output_path={quoted(path)} is the file of {taken}, which is never written over; give another name{advice}."
+    _need(taken is None, sentence)
 
 def is_packed(c:GenerateConfig) -> bool:
     "Whether the maps go into an archive."
@@ -221,19 +231,19 @@ def place_for(
     name:str, # that the map has by itself
 ) -> Place:
     "Where the map goes. Raises `UserError` when it cannot go there."
-    if c.overwrite_reference_beatmap:
+    if c.overwrite_reference_beatmap and c.beatmap_path:
         _check_replaceable(user_path(c.beatmap_path))
         return Place(user_path(c.beatmap_path), named=True)
     out = user_path(c.output_path) if c.output_path else audio.parent
     suffix = out.suffix.lower()
-    _need(suffix != ".osu" or not is_packed(c),
-          f"An archive was asked for, but output_path={quoted(out)} ends in .osu; give a folder or a name that ends in .osz.")
+    sentence = f"An archive was asked for, but output_path={quoted(out)} ends in .osu; give a folder or a name that ends in .osz."
+    _need(suffix != ".osu" or not is_packed(c), sentence)
     if suffix not in (".osu", ".osz"): return Place(out/name, named=False)
     _check_replaceable(out)
     _check_no_input(out, c)
     return Place(out, named=True)
 
-# %% ../nbs/54_request.ipynb #1f1689b3
+# %% ../nbs/54_request.ipynb #4d7feb98
 def check_writable(place:Place, files:dict): # files: member name -> path of what an archive will hold
     "Raises `UserError` when nothing can be written there. The folder is made."
     folder, needed = place.path.parent, sum(path.stat().st_size for path in files.values())
@@ -241,10 +251,12 @@ def check_writable(place:Place, files:dict): # files: member name -> path of wha
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder): pass
         free = shutil.disk_usage(folder).free
-    except OSError as e: raise UserError(f"Cannot write to {quoted(folder)} ({e.strerror or e}); give another output_path.") from e
-    _need(free >= needed, f"The disk of {quoted(folder)} has {free} bytes left, and the archive needs {needed}; give another output_path.")
+    except OSError as e:
+        raise UserError(f"Cannot write to {quoted(folder)} ({e.strerror or e}); give another output_path.") from e
+    sentence = f"The disk of {quoted(folder)} has {free} bytes left, and the archive needs {needed}; give another output_path."
+    _need(free >= needed, sentence)
 
-# %% ../nbs/54_request.ipynb #b81baf63
+# %% ../nbs/54_request.ipynb #531d291a
 @dataclass(frozen=True)
 class Prepared:
     "A request of which all is known but the maps."
@@ -260,7 +272,8 @@ def _existing(path:str|None, what:str) -> Path|None:
     "A file that must be there, if it was given."
     if not path: return None
     file = user_path(path)
-    _need(file.is_file() and os.access(file, os.R_OK), f"No {what} {quoted(path)}; give a file that can be read, or leave it out.")
+    readable = file.is_file() and os.access(file, os.R_OK)
+    _need(readable, f"No {what} {quoted(path)}; give a file that can be read, or leave it out.")
     return file
 
 def _own_name(c:GenerateConfig, requests:list[GenerateConfig], said:dict, reference:Beatmap|None) -> str:
@@ -269,7 +282,12 @@ def _own_name(c:GenerateConfig, requests:list[GenerateConfig], said:dict, refere
     if c.add_to_beatmap and reference is not None: return file_name(reference).removesuffix(".osu") + suffix
     return [map_name(said["artist"], said["title"], r.creator, r.version, suffix) for r in requests][-1]
 
-def _members(c:GenerateConfig, names:list[str], files:list[Path], reference:Beatmap|None) -> dict: # name -> path; empty: no archive
+def _members(
+    c:GenerateConfig,
+    names:list[str],   # in the map
+    files:list[Path],
+    reference:Beatmap|None,
+) -> dict: # name -> path; empty: no archive
     "What an archive holds besides the maps. Raises `UserError` where names cannot be members."
     if not is_packed(c): return {}
     members = dict(zip(names, files))
@@ -283,11 +301,12 @@ def prepare(c:GenerateConfig) -> Prepared:
     if reference is not None: c = inherited(c, reference, user_path(c.beatmap_path).parent)
     _need(bool(c.audio_path), "No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
     if c.seed is None: c = replace(c, seed=secrets.randbelow(2**31))
-    audio, requests = user_path(c.audio_path), spread(c)
+    audio = user_path(c.audio_path)
     background = _existing(c.background, "picture")
     if c.add_to_beatmap: background = None # the reference map has its own
-    said = title_and_artist(c, audio, reference)
     names = names_beside(audio, background, packed=is_packed(c) or c.add_to_beatmap)
-    said |= dict(zip(("audio_filename", "background"), names))
-    place = place_for(c, audio, _own_name(c, requests, said, reference))
-    return Prepared(c, requests, reference, audio, said, place, _members(c, names, [audio, background], reference))
+    requests = spread(c)
+    said = title_and_artist(c, audio, reference) | dict(zip(("audio_filename", "background"), names))
+    return Prepared(config=c, requests=requests, reference=reference, audio=audio, metadata=said,
+                    place=place_for(c, audio, _own_name(c, requests, said, reference)),
+                    files=_members(c, names, [audio, background], reference))

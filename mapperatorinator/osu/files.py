@@ -13,9 +13,9 @@ from ..core import UserError, one_line, quoted, unseen, user_path, write_atomic
 from .beatmap import Beatmap, BeatmapError
 
 # %% auto #0
-__all__ = ['NAME_BYTES', 'DEVICES', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PIECE', 'HOSTILE', 'cut_name', 'safe_name', 'map_name',
-           'file_name', 'romanised', 'name_key', 'distinct', 'find_file', 'safe_member', 'Archive', 'read_osz',
-           'check_members', 'osz_bytes', 'write_osz']
+__all__ = ['NAME_BYTES', 'DEVICES', 'LEFT', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PIECE', 'HOSTILE', 'cut_name', 'safe_name',
+           'map_name', 'file_name', 'romanised', 'name_key', 'distinct', 'find_file', 'safe_member', 'Archive',
+           'read_osz', 'check_members', 'osz_bytes', 'write_osz']
 
 # %% ../../nbs/16_osu.files.ipynb #800d3a60
 NAME_BYTES = 240 # of the 255 that a name may have
@@ -43,6 +43,8 @@ def safe_name(
     return f"_{name}" if DEVICES.match(name) else name
 
 # %% ../../nbs/16_osu.files.ipynb #c8da6fa2
+LEFT = 60 # bytes of a name that are kept for artist, title and creator
+
 def _fit(parts:Sequence[str], room:int) -> list[str]: # bytes together
     "Texts cut so that they fit; the longest gives first."
     sizes = [min(len(p.encode("utf-8")), room) for p in parts]
@@ -50,12 +52,13 @@ def _fit(parts:Sequence[str], room:int) -> list[str]: # bytes together
     return [cut_name(p, size) for p, size in zip(parts, sizes)]
 
 def map_name(artist:str, title:str, creator:str, version:str, suffix:str=".osu") -> str:
-    "What the game calls the file of a difficulty. Raises `UserError` when the difficulty's own name is too long for one."
+    "What the game calls the file of a difficulty. Raises `UserError` when the difficulty's name is too long."
     version = _plain(version)
     frame = f" -  () [{version}]{suffix}"
     room = NAME_BYTES - len(frame.encode("utf-8"))
-    if room < 60:
-        raise UserError(f"The difficulty name {quoted(version)} is {60 - room} bytes too long for the name of a file; give a shorter version.")
+    if room < LEFT:
+        raise UserError(f"The difficulty name {quoted(version)} is {LEFT - room} bytes too long for the name of a file; "
+                        "give a shorter version.")
     artist, title, creator = _fit([_plain(artist), _plain(title), _plain(creator)], room)
     return safe_name(f"{artist} - {title} ({creator}) [{version}]{suffix}")
 
@@ -83,12 +86,12 @@ def romanised(text:str) -> str: # empty when there is too little to say
     kept = sum(bool(latin) for letter, latin in pairs if letter.isalnum())
     lost = sum(not latin for letter, latin in pairs if letter.isalnum())
     said = re.sub(r"\(\s*\)|\[\s*\]", "", "".join(latin for _, latin in pairs))
-    return " ".join(said.split()) if kept > lost else ""
+    return " ".join(said.split()) if kept > lost or not lost else ""
 
 # %% ../../nbs/16_osu.files.ipynb #f3de3080
 def name_key(name:str) -> str:
-    "Equal for two names that some file system takes for one."
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    "Equal for two names that some file system takes for one, or that a map cannot tell apart."
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", one_line(name)).casefold())
 
 def distinct(names:Iterable[str]) -> list[str]: # as many, in their order
     "Names, with numbers where a file system would take two for one."
@@ -150,11 +153,13 @@ GROWTH, SLACK = 20, 2**26  # an archive may unpack to so many times its size, an
 MAPS_LIMIT = 2**25         # bytes of all its maps together
 PIECE = 2**16              # bytes unpacked at a time
 
-HOSTILE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, OSError, ValueError, OverflowError, MemoryError) # what a ZIP can raise
+HOSTILE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, OSError, ValueError, OverflowError,
+           MemoryError) # what a ZIP can raise
 
 def _unpack(archive:zipfile.ZipFile, member:zipfile.ZipInfo, most:int) -> bytes:
     "The content of a member, of so many bytes at most."
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED): raise BeatmapError("it is packed in a way that no .osz is")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise BeatmapError("it is packed in a way that no .osz is")
     out = io.BytesIO()
     with archive.open(member) as packed:
         while piece := packed.read(PIECE):
@@ -185,15 +190,20 @@ class _Opening: # an archive that is being read, and what may still be unpacked 
 def _whole(source, most:int) -> bytes: # of a file, or as they are
     if isinstance(source, bytes): return source
     path = user_path(source)
+    if not path.is_file(): raise BeatmapError(f"{quoted(path)} is not a file; give an .osz archive.")
     try:
-        if path.stat().st_size > most: raise BeatmapError(f"{quoted(path)} is larger than {most} bytes, which is the limit.")
-        return path.read_bytes()
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= most else b""
     except OSError as e: raise BeatmapError(f"{quoted(path)} cannot be read ({e.strerror}); give an .osz archive.") from e
+    if size > most: raise BeatmapError(f"{quoted(path)} is larger than {most} bytes, which is the limit.")
+    return data
 
 def _members(data:bytes, max_files:int) -> zipfile.ZipFile:
-    if (n := data.count(b"PK\x01\x02")) > max_files: raise BeatmapError(f"The archive has {n} files; the limit is {max_files}.")
+    n = data.count(b"PK\x01\x02") # entries; to count them is cheaper than to read them
+    if n > max_files: raise BeatmapError(f"The archive has {n} files; the limit is {max_files}.")
     try: return zipfile.ZipFile(io.BytesIO(data))
-    except HOSTILE as e: raise BeatmapError(f"This is not an .osz archive ({e}); give a ZIP of .osu files and audio.") from e
+    except HOSTILE as e:
+        raise BeatmapError(f"This is not an .osz archive ({e}); give a ZIP of .osu files and audio.") from e
 
 def read_osz(
     source,                      # path, or bytes of the archive
@@ -204,13 +214,15 @@ def read_osz(
     data = _whole(source, max_bytes)
     budget = min(max_bytes, GROWTH * len(data) + SLACK)
     with _members(data, max_files) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir()]
+        members = [m for m in archive.infolist() if not m.filename.endswith("/")] # `is_dir` fails on an empty name
         if (total := sum(m.file_size for m in members)) > budget:
             raise BeatmapError(f"The archive unpacks to {total} bytes; the limit is {budget}.")
-        opening, names = _Opening(archive, budget), [safe_member(m.filename) for m in members]
-        opening.out.refused = {m.filename: "its name leads out of the archive" for m, name in zip(members, names) if not name}
-        inside = [m for m, name in zip(members, names) if name]
-        for member, name in zip(inside, distinct(filter(None, names))): opening.take(member, name)
+        opening = _Opening(archive, budget)
+        inside = [m for m in members if safe_member(m.filename)]
+        names = distinct(safe_member(m.filename) for m in inside)
+        for member, name in zip(inside, names): opening.take(member, name)
+    outside = [m.filename for m in members if not safe_member(m.filename)]
+    opening.out.refused |= dict.fromkeys(outside, "its name leads out of the archive")
     return opening.out
 
 # %% ../../nbs/16_osu.files.ipynb #6febf41c
@@ -224,13 +236,14 @@ def check_members(names:Sequence[str]):
     "Raises `UserError` where these cannot all be files of an archive, beside its maps."
     for name in names:
         if safe_member(name) != name or name.lower().endswith(".osu"):
-            raise UserError(f"{quoted(name)} cannot be the name of a song or picture in an archive; give the file another name.")
-    if _same(names): raise UserError(f"Two files of the archive are called {quoted(_same(names))}; give each its own name.")
+            raise UserError(f"{quoted(name)} cannot be the name of a song or picture in an archive; rename the file.")
+    if twice := _same(names): raise UserError(f"Two files of the archive are called {quoted(twice)}; rename one of them.")
 
 def _content(data) -> bytes: # bytes, or a path to them
     if isinstance(data, bytes): return data
     try: return Path(data).read_bytes()
-    except OSError as e: raise UserError(f"{quoted(data)} cannot be read ({e.strerror}), and belongs into the archive; put it back.") from e
+    except OSError as e:
+        raise UserError(f"{quoted(data)} cannot be read ({e.strerror}), and belongs into the archive; put it back.") from e
 
 def osz_bytes(
     beatmaps:Iterable[Beatmap], # difficulties of one song
