@@ -371,6 +371,7 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
     made[-1].others = made[:-1]
     return made[-1]
 
+# %% ../nbs/57_pipeline.ipynb #3b6eb24b
 @patch
 def save(self:File2File, maps:list[Beatmap], job:Prepared, song_ms:float) -> Path: # absolute path written
     "Write the maps: into the reference map itself, together in an archive, or the only one."

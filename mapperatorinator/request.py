@@ -221,6 +221,7 @@ def _check_no_input(path:Path, c:GenerateConfig):
     sentence = f"output_path={quoted(path)} is the file of {taken}, which is never written over; give another name{advice}."
     _need(taken is None, sentence)
 
+# %% ../nbs/54_request.ipynb #18c79753
 def is_packed(c:GenerateConfig) -> bool:
     "Whether the maps go into an archive."
     return c.export_osz or len(c.difficulties or []) > 1 or (c.output_path or "").lower().endswith(".osz")
@@ -238,10 +239,12 @@ def place_for(
     suffix = out.suffix.lower()
     sentence = f"An archive was asked for, but output_path={quoted(out)} ends in .osu; give a folder or a name that ends in .osz."
     _need(suffix != ".osu" or not is_packed(c), sentence)
-    if suffix not in (".osu", ".osz"): return Place(out/name, named=False)
-    _check_replaceable(out)
-    _check_no_input(out, c)
-    return Place(out, named=True)
+    if suffix in (".osu", ".osz"):
+        _check_replaceable(out)
+        _check_no_input(out, c)
+        return Place(out, named=True)
+    _need(not out.exists() or out.is_dir(), f"output_path={quoted(out)} is a file; give a folder, or a name that ends in .osu or .osz.")
+    return Place(out/name, named=False)
 
 # %% ../nbs/54_request.ipynb #4d7feb98
 def check_writable(place:Place, files:dict): # files: member name -> path of what an archive will hold
@@ -276,6 +279,7 @@ def _existing(path:str|None, what:str) -> Path|None:
     _need(readable, f"No {what} {quoted(path)}; give a file that can be read, or leave it out.")
     return file
 
+# %% ../nbs/54_request.ipynb #2d5f45c7
 def _own_name(c:GenerateConfig, requests:list[GenerateConfig], said:dict, reference:Beatmap|None) -> str:
     "What the file is called when nobody says. Raises `UserError` where a difficulty has too long a name."
     suffix = ".osz" if is_packed(c) else ".osu"
@@ -304,9 +308,9 @@ def prepare(c:GenerateConfig) -> Prepared:
     audio = user_path(c.audio_path)
     background = _existing(c.background, "picture")
     if c.add_to_beatmap: background = None # the reference map has its own
+    requests, said = spread(c), title_and_artist(c, audio, reference)
     names = names_beside(audio, background, packed=is_packed(c) or c.add_to_beatmap)
-    requests = spread(c)
-    said = title_and_artist(c, audio, reference) | dict(zip(("audio_filename", "background"), names))
+    said |= dict(zip(("audio_filename", "background"), names))
     return Prepared(config=c, requests=requests, reference=reference, audio=audio, metadata=said,
                     place=place_for(c, audio, _own_name(c, requests, said, reference)),
                     files=_members(c, names, [audio, background], reference))

@@ -205,6 +205,7 @@ def _members(data:bytes, max_files:int) -> zipfile.ZipFile:
     except HOSTILE as e:
         raise BeatmapError(f"This is not an .osz archive ({e}); give a ZIP of .osu files and audio.") from e
 
+# %% ../../nbs/16_osu.files.ipynb #2aced0f8
 def read_osz(
     source,                      # path, or bytes of the archive
     max_files:int=5000,          # members
@@ -239,6 +240,7 @@ def check_members(names:Sequence[str]):
             raise UserError(f"{quoted(name)} cannot be the name of a song or picture in an archive; rename the file.")
     if twice := _same(names): raise UserError(f"Two files of the archive are called {quoted(twice)}; rename one of them.")
 
+# %% ../../nbs/16_osu.files.ipynb #1785badf
 def _content(data) -> bytes: # bytes, or a path to them
     if isinstance(data, bytes): return data
     try: return Path(data).read_bytes()
