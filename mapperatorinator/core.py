@@ -4,18 +4,45 @@
 
 # %% ../nbs/00_core.ipynb #2982616d
 from __future__ import annotations
-import contextlib, os, random, secrets, shutil, sys
+import contextlib, os, random, secrets, shutil, sys, unicodedata
 from importlib import resources
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 # %% auto #0
-__all__ = ['UserError', 'devices', 'pick_device', 'seed_everything', 'asset', 'demo_song', 'atomic_path', 'write_atomic',
-           'duration', 'say']
+__all__ = ['JOINERS', 'unseen', 'shown', 'quoted', 'UserError', 'devices', 'pick_device', 'seed_everything', 'asset', 'demo_song',
+           'atomic_path', 'write_atomic', 'duration', 'say', 'note']
+
+# %% ../nbs/00_core.ipynb #095f12b9
+JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
+
+def unseen(letter:str) -> bool:
+    "Whether it breaks the line, moves the cursor, or cannot be seen."
+    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in JOINERS
+
+def _spelt(letter:str) -> str: # as in JSON
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or f"\\u{ord(letter):04x}"
+
+def shown(text:Any) -> str:
+    "Text that may come from anywhere, for a line on a screen: what cannot be seen is spelt out."
+    text = str(text)
+    if text.isprintable(): return text
+    return "".join(_spelt(c) if unseen(c) else c for c in text)
+
+def quoted(
+    value:Any,      # what somebody typed, or what a file holds
+    most:int=120,   # letters; of a longer text both ends are shown
+) -> str:
+    "A value as it stands in a sentence."
+    text = shown(value)
+    if len(text) > most: text = f"{text[:most // 2]} … {text[-most // 2:]}"
+    return f"'{text}'"
 
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):
-    "Something the user gave cannot work; the message is one sentence: what was given, what was expected, what to do."
+    "Something the user gave cannot work; a sentence for each thing: what was given, what was expected, what to do."
+    def __init__(self, *sentences:str): super().__init__(*map(shown, sentences))
+    def __str__(self) -> str: return "\n".join(self.args)
 
 # %% ../nbs/00_core.ipynb #166755a6
 def devices() -> list[str]: # always ends with "cpu"
@@ -112,3 +139,10 @@ def duration(seconds:float) -> str:
 
 def say(text:str): # a line on stdout, at once
     sys.stdout.write(text + "\n"); sys.stdout.flush()
+
+# %% ../nbs/00_core.ipynb #ce4d3035
+def note(text:str):
+    "A line on stderr, where there is one."
+    if sys.stderr is None: return # a window without a console
+    sys.stderr.write(shown(text) + "\n")
+    sys.stderr.flush()
