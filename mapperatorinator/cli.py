@@ -59,7 +59,7 @@ class Command:
             f"Usage: {call} [preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
             "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
 
-# %% ../nbs/72_cli.ipynb #b1570078
+# %% ../nbs/72_cli.ipynb #be1f52fe
 FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.S)
 CLOSERS = {"[": "]", '"': '"', "'": "'"}
 

@@ -4,7 +4,7 @@
 
 # %% ../nbs/01_config.ipynb #e586e4fb
 from __future__ import annotations
-import copy, difflib, inspect, linecache, math, os, re
+import copy, difflib, linecache, math, os, re, sys
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache, singledispatch
 from importlib import resources
@@ -15,17 +15,17 @@ from .core import UserError, pick_device, quoted, shown
 
 # %% auto #0
 __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID',
-           'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
+           'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
            'CONTEXT', 'CONDITIONS', 'TIMINGS', 'PROVIDERS', 'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS',
-           'SAME', 'MEANT', 'IDLE', 'spell', 'Bounds', 'Number', 'as_number', 'folded', 'Choice', 'Flag', 'unquoted',
-           'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list', 'Setting',
-           'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
+           'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell', 'Bounds', 'Number', 'as_number', 'folded', 'Choice', 'Flag',
+           'unquoted', 'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list',
+           'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
            'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig',
            'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
            'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
            'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'from_dict', 'changed', 'settings_table']
 
-# %% ../nbs/01_config.ipynb #9b15e835
+# %% ../nbs/01_config.ipynb #f78c6b19
 def spell(
     value:Any,
     most:int=100, # letters; of a longer one both ends are shown
@@ -33,6 +33,7 @@ def spell(
     "A value as it is typed on the command line, on one line."
     if value is None: return "null"
     if isinstance(value, bool): return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15: return str(int(value))
     if isinstance(value, int) and value.bit_length() > 256: return f"a number of {int(value.bit_length() * .30103) + 1} digits"
     text = f"[{','.join(map(spell, value))}]" if isinstance(value, (list, tuple)) else shown(value)
     return text if len(text) <= most else f"{text[:most // 2]} … {text[-most // 2:]}"
@@ -51,7 +52,7 @@ class Bounds:
 
     def __str__(self) -> str: return "" # what is right
 
-# %% ../nbs/01_config.ipynb #415fa7f5
+# %% ../nbs/01_config.ipynb #7ee91d48
 @dataclass(frozen=True)
 class Number(Bounds):
     "A number between limits, never infinite and never NaN."
@@ -92,7 +93,7 @@ def as_number(text:str) -> Any: # int, float, or the text
 
 SIGNS = str.maketrans("−：", "-:") # as text processors and other keyboards have them
 
-# %% ../nbs/01_config.ipynb #185c0518
+# %% ../nbs/01_config.ipynb #a0a07d1d
 def folded(text:str) -> str: # case, blanks and hyphens do not tell words apart
     return re.sub(r"[\s-]+", "_", text.strip().lower())
 
@@ -102,8 +103,9 @@ class Choice(Bounds):
     choices: tuple
     what: str = "value"                        # what they are called
     names: dict = field(default_factory=dict)  # other words for them
+    example: str = ""                          # how to say them; empty: as they are
 
-    def __str__(self) -> str: return ", ".join(map(str, self.choices))
+    def __str__(self) -> str: return self.example or ", ".join(map(str, self.choices))
 
     def read(self, value:Any) -> Any:
         words = {folded(str(c)): c for c in self.choices} | self.names
@@ -111,9 +113,8 @@ class Choice(Bounds):
 
     def problem(self, value:Any) -> Optional[str]:
         if type(value) in (int, str) and value in self.choices: return None
-        words = {str(c): str(c) for c in self.choices} | {name: str(c) for name, c in self.names.items()}
-        near = difflib.get_close_matches(folded(str(value)), words, n=1)
-        hint = f" (did you mean {quoted(words[near[0]])}?)" if near else ""
+        near = difflib.get_close_matches(folded(spell(value)), [*map(str, self.choices), *self.names], n=1)
+        hint = f" (did you mean {quoted(near[0])}?)" if near else ""
         return f"there is no {self.what} {quoted(spell(value))}; expected one of {self}{hint}"
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Flag(Bounds):
 
 FLAGS = {word: word in ("true", "yes", "on", "1", "y") for word in ("true", "yes", "on", "1", "y", "false", "no", "off", "0", "n")}
 
-# %% ../nbs/01_config.ipynb #ff92d29d
+# %% ../nbs/01_config.ipynb #c4af8f16
 QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "«": "»", "`": "`"}
 
 def unquoted(text:str) -> str:
@@ -151,15 +152,15 @@ def split_list(text:str, item:str=r"[^,]") -> list[str]: # item: of what an item
     parts = [a or b for a, b in re.findall(pattern, inner)]
     return [unquoted(part.strip()) for part in parts if part.strip()]
 
-# %% ../nbs/01_config.ipynb #dfe40008
-CLOCK = re.compile(r"([+-]?)(\d{1,4}):([0-5]?\d)(?::(\d{3})|(\.\d+))?") # minutes, seconds, and ms or a fraction
+# %% ../nbs/01_config.ipynb #7f21b5dc
+CLOCK = re.compile(r"([+-]?)(\d{1,4}):([0-5]?\d)(?::(\d{3})|(\.\d+))?(?:\s*\([\d|, ]*\))?") # minutes, seconds, ms or a fraction; objects
 _AMOUNT = r"(\d+(?:\.\d+)?) ?"
 UNITS = re.compile(rf"([+-]?)(?:{_AMOUNT}m(?:in(?:utes?)?)? ?)?(?:{_AMOUNT}s(?:ec(?:onds?)?)? ?)?(?:{_AMOUNT}ms)?")
 
 def as_ms(text:str) -> Any: # ms, or the text when it is no time
     "A time as the editor, a player or a program has it."
     bare = text.strip().translate(SIGNS).removeprefix("osu://edit/")
-    bare = re.sub(r"\s*\([^)]*\)|\s+-(\s.*)?$", "", bare)
+    bare = re.sub(r"\s+-(\s.*)?$", "", bare) # what a modder says of it
     if isinstance(number := as_number(bare), Real): return number
     if m := CLOCK.fullmatch(bare):
         seconds = int(m[2]) * 60 + int(m[3]) + float(m[5] or 0)
@@ -169,7 +170,7 @@ def as_ms(text:str) -> Any: # ms, or the text when it is no time
     else: return text
     return round(-ms if m[1] == "-" else ms, 3)
 
-# %% ../nbs/01_config.ipynb #be9c40ee
+# %% ../nbs/01_config.ipynb #d2e36339
 HOUR = 3_600_000 # ms: the longest song
 
 @dataclass(frozen=True)
@@ -203,6 +204,11 @@ class Text(Bounds):
 class Place(Text):
     "A path, or the name of something to be found."
     longest: int = 4096
+    needed: bool = False # empty is no answer
+
+    def problem(self, value:Any) -> Optional[str]:
+        if self.needed and value == "": return "nothing is given; give a path or a name"
+        return super().problem(value)
 
     def read(self, value:Any) -> Any:
         if isinstance(value, os.PathLike): value = os.fspath(value)
@@ -217,10 +223,10 @@ class Device(Text):
     example: str = "auto, cpu, cuda, cuda:0 … or mps"
 
     def read(self, value:Any) -> Any: # a torch.device too
-        name = str(value).strip().lower()
+        name = spell(value).strip().lower()
         return {"gpu": "cuda"}.get(name, name)
 
-# %% ../nbs/01_config.ipynb #21ef1439
+# %% ../nbs/01_config.ipynb #2df4b755
 @dataclass(frozen=True)
 class Several(Bounds):
     "A list, each item within the same bounds."
@@ -248,7 +254,7 @@ class Several(Bounds):
             return f"a list of {len(value)} does not do; give {count} values"
         return next((clause for item in value if (clause := self.of.problem(item))), None)
 
-# %% ../nbs/01_config.ipynb #420470ac
+# %% ../nbs/01_config.ipynb #88b1e3dc
 def setting(default:Any, bounds:Bounds) -> Any: # a dataclass field
     "A field with a default and with bounds."
     if isinstance(default, list): return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
@@ -263,7 +269,7 @@ def _as_type(kind:type, value:Any, rounded:bool=False) -> Any:
     if kind is float:
         try: return float(value)
         except OverflowError: return value
-    if kind is not int or isinstance(value, float) and not math.isfinite(value): return value
+    if kind is not int or isinstance(value, float) and not abs(value) < 2**53: return value
     return int(round(value)) if rounded or value == int(value) else value
 
 def _objects(kind:type, value:Any) -> Any: # text is read as YAML
@@ -276,7 +282,7 @@ def _objects(kind:type, value:Any) -> Any: # text is read as YAML
     known = {f.name for f in fields(kind)}
     return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
 
-# %% ../nbs/01_config.ipynb #0fceb4c2
+# %% ../nbs/01_config.ipynb #03f59206
 NOTHING = ("", "null", "none", "~") # how people type that there is none
 
 @dataclass(frozen=True)
@@ -299,7 +305,8 @@ class Setting:
     @property
     def nothing(self) -> Any: # what it is when somebody says `null`
         if self.optional: return None
-        return "" if self.base is str and isinstance(self.bounds, Text) else copy.copy(self.default)
+        free = isinstance(self.bounds, Text) and not getattr(self.bounds, "needed", False) and not self.bounds.pattern
+        return "" if self.base is str and free else copy.copy(self.default)
 
     @property
     def range(self) -> str: # what it may be, for help; empty where that is any text, number or truth
@@ -334,7 +341,7 @@ class Setting:
         if self.base is str and bare == text and folded(text) in NOTHING: return self.nothing
         return self.read(bare)
 
-# %% ../nbs/01_config.ipynb #78026772
+# %% ../nbs/01_config.ipynb #84709937
 def problem_of(
     s:Setting,
     value:Any,
@@ -374,7 +381,7 @@ class Settings:
     def __post_init__(self):
         for s in settings_of(type(self)): setattr(self, s.name, s.read(getattr(self, s.name)))
 
-# %% ../nbs/01_config.ipynb #d1880205
+# %% ../nbs/01_config.ipynb #4946269b
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -385,11 +392,12 @@ SIZE = Number(0, 10**7)                      # rows of a table
 STEPS = Number(1, 10**9, "steps")
 RATE = Number(0, 10, above=True)             # of learning
 THREADS = Number(1, 1024)
+NAMED = Place(needed=True)
 
 MODES = ("standard", "taiko", "catch", "mania")
 MODE_WORDS = {"osu": 0, "std": 0, "ctb": 2, "fruits": 2, "catch_the_beat": 2, **{name: i for i, name in enumerate(MODES)}}
 MODE_WORDS |= {f"osu!{word}": i for word, i in MODE_WORDS.items()} | {"osu!": 0} # as people call them
-MODE = Choice((0, 1, 2, 3), "gamemode", MODE_WORDS)
+MODE = Choice((0, 1, 2, 3), "gamemode", MODE_WORDS, "0 to 3, or osu, taiko, catch, mania")
 MODE_NAME = Choice(MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.items()} | {str(i): name for i, name in enumerate(MODES)})
 ANY_MODE = replace(MODE_NAME, choices=(*MODES, "all"))
 
@@ -398,7 +406,7 @@ CONDITIONS = ("difficulty", "mapper", "song_position")
 TIMINGS = ("auto", "grid", "super", "model", "reference", "manual")
 PROVIDERS = ("auto", "grid", "model", "super", "librosa", "essentia")
 COUNTS = Text(20, r"0*([2-9]|[1-9][0-9]{1,3})/0*([2-9]|[1-9][0-9]{1,3})", "tokens of beats and of objects, at least 2 each, such as 20/80")
-PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "bfloat16": "bf16", "amp": "bf16"}
+PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 
 # %% ../nbs/01_config.ipynb #9a526046
@@ -544,7 +552,7 @@ class WantedMap(Settings):
     "What the map shall be: its song, its difficulty, its style."
     audio_path: str = setting("", Place())                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
     output_path: str = setting("", Place())                # file or folder to write; empty: beside the song
-    model: str = setting("embedded", Place())              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
+    model: str = setting("embedded", NAMED)              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
     gamemode: int = setting(0, MODE)                       # 0 osu!, 1 taiko, 2 catch, 3 mania
     difficulty: Optional[float] = setting(4.0, STARS)      # stars asked for; null: let the model choose
     hitsounded: bool = True                                # whether to ask for hitsounds
@@ -631,12 +639,12 @@ class GenerateConfig(WrittenMap):
 @dataclass
 class RunConfig(Settings):
     "What every training run has."
-    run: str = setting("runs/default", Place())            # folder of checkpoint and log; the run resumes from it
+    run: str = setting("runs/default", NAMED)            # folder of checkpoint and log; the run resumes from it
     data: str = setting("", Place())                       # folder with songs/<split>/<song>/ as in the corpus README
-    train_split: str = setting("train", Place())           # split learnt from
+    train_split: str = setting("train", NAMED)           # split learnt from
     val_split: str = setting("validation", Place())        # split measured on
     steps: int = setting(10_000, STEPS)                    # optimiser steps
-    batch_size: int = setting(8, Number(1, 4096, "windows")) # windows per step
+    batch_size: int = setting(8, Number(1, 1024, "windows")) # windows per step
     lr: float = setting(2e-3, RATE)                        # peak learning rate of AdamW
     muon_lr: float = setting(0.02, Number(0, 10))          # peak learning rate of Muon for matrices; 0: AdamW for all
     warmup: int = setting(100, Number(0, 10**9, "steps"))  # steps of linear warm-up
@@ -679,14 +687,14 @@ class EvalConfig(Settings):
     "One measurement on songs with human maps."
     task: str = setting("generate", Choice(("generate", "timing", "refine"), "task")) # maps, beat grids or places
     dataset: str = setting("", Place())                    # folder with songs/<split>/<song>/; planted or plain: made songs (timing)
-    split: str = setting("validation", Place())            # split measured on
+    split: str = setting("validation", NAMED)              # split measured on
     mode: str = setting("standard", ANY_MODE)         # whose maps are measured
     songs: int = setting(5, Number(0, 1000000))            # how many songs, spread evenly; 0: all
     stars: list[float] = setting([2.0, 3.5, 5.0], Several(STARS, 1, 20)) # difficulties asked for
     providers: list[str] = setting(["grid"], Several(Choice(PROVIDERS, "provider"), 1, 10)) # of timing; librosa and essentia to compare
     refiner: str = setting("", Place())                    # of refine: the denoiser judged, a folder
     levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000, "steps"), 1)) # of refine: how far places are lifted into noise
-    model: str = setting("embedded", Place())              # embedded or a folder
+    model: str = setting("embedded", NAMED)              # embedded or a folder
     output: str = setting("", Place())                     # folder that keeps the maps; empty: thrown away
     seed: int = setting(0, SEED)
     device: str = setting("auto", Device())                # what computes
@@ -747,9 +755,9 @@ class RefineConfig(Settings):
 @dataclass
 class TrainRefineConfig(RunConfig):
     "One training run of a denoiser of positions."
-    run: str = setting("runs/refine", Place())             # folder of checkpoint and log; the run resumes from it
+    run: str = setting("runs/refine", NAMED)             # folder of checkpoint and log; the run resumes from it
     steps: int = setting(6000, STEPS)                      # optimiser steps
-    batch_size: int = setting(16, Number(1, 4096, "windows")) # windows of `reach` points per step
+    batch_size: int = setting(16, Number(1, 1024, "windows")) # windows of `reach` points per step
     lr: float = setting(1e-3, RATE)                        # peak learning rate of AdamW
     decay: int = setting(3000, Number(0, 10**9, "steps"))  # steps of linear fall at the end
     average: float = setting(0.999, Number(0, 0.999999))   # share of the past in the averaged weights, which are shipped
@@ -768,7 +776,7 @@ BENCH_TASKS = {"speed": ["fp32", "bf16", "auto"], "ladder": ["bf16", "int8"], "s
 class BenchConfig(Settings):
     "One measurement of speed."
     task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task")) # speed, ladder (each idea), song (whole maps), pipelining (beats beside objects), memory
-    model: str = setting("embedded", Place())              # embedded, a folder, a name on the hub; v32-size, v32-mini-size: random weights
+    model: str = setting("embedded", NAMED)              # embedded, a folder, a name on the hub; v32-size, v32-mini-size: random weights
     seconds: float = setting(180, Number(1, 3600, "s"))    # length of the song, the demo song played again and again
     windows: int = setting(12, Number(0, 100000))          # windows measured, from the beginning; 0: all
     prompt: int = setting(200, Number(1, 65536, "tokens")) # tokens told before each window
@@ -787,7 +795,7 @@ class BenchConfig(Settings):
     device: str = setting("auto", Device())                # what computes
     seed: int = setting(0, SEED)                           # of random weights and prompts
 
-# %% ../nbs/01_config.ipynb #736b9b63
+# %% ../nbs/01_config.ipynb #ab89fdae
 @singledispatch
 def contradictions(
     conf, # a config whose single values are all right
@@ -832,7 +840,7 @@ def check_settings(
     "Raises one `UserError` with everything about a config that cannot be, on this machine."
     if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]: raise UserError(*found)
 
-# %% ../nbs/01_config.ipynb #db12a816
+# %% ../nbs/01_config.ipynb #ddaec264
 def _spread(c:GenerateConfig) -> Iterator[str]:
     if len(set(c.difficulties or [])) < len(c.difficulties or []):
         yield f"difficulties={spell(c.difficulties)} names a difficulty twice; give different stars, such as [2,3.5,5]."
@@ -871,13 +879,19 @@ def _request(c:GenerateConfig) -> Iterator[str]:
     if c.lookback + c.lookahead >= 1:
         yield f"lookback={c.lookback:g} and lookahead={c.lookahead:g} leave nothing to write; together they must be below 1."
 
-# %% ../nbs/01_config.ipynb #87a642dc
+# %% ../nbs/01_config.ipynb #0520f6e1
+LARGEST = 5e9 # parameters of a network
+
 @contradictions.register
 def _network(c:ModelConfig) -> Iterator[str]:
     least = c.n_heads * (2 if c.positions == "rope" else 1)
     if c.d_model % least or c.time_pointer and c.d_model % 4:
         yield (f"d_model={c.d_model} does not go with n_heads={c.n_heads}; "
                f"give a d_model that can be divided by {math.lcm(least, 4)}, such as {math.lcm(least, 4) * max(c.d_model // math.lcm(least, 4), 1)}.")
+
+    layers = c.encoder_layers * 4 + c.decoder_layers * 8
+    size = layers * c.d_model**2 + (c.encoder_layers + c.decoder_layers) * 3 * c.d_model * c.d_ff + (c.vocab_in + c.vocab_out) * c.d_model
+    if size > LARGEST: yield f"d_model={c.d_model}, d_ff={c.d_ff} and the layers make {size / 1e9:.0f} billion parameters; give less, {LARGEST / 1e9:g} at most."
 
 @contradictions.register
 def _sound(c:SpectrogramConfig) -> Iterator[str]:
@@ -896,6 +910,7 @@ def _words(c:LanguageConfig) -> Iterator[str]:
 @contradictions.register
 def _denoiser(c:DiffusionConfig) -> Iterator[str]:
     if c.width % c.heads: yield f"width={c.width} does not go with heads={c.heads}; give a width that can be divided by {c.heads}."
+    if c.depth * 18 * c.width**2 > LARGEST: yield f"width={c.width} and depth={c.depth} make more than {LARGEST / 1e9:g} billion parameters; give less."
     if c.trained_steps > c.noise_steps: yield f"trained_steps={c.trained_steps} is above noise_steps={c.noise_steps}; give fewer."
 
 @contradictions.register
@@ -903,6 +918,7 @@ def _training(c:TrainConfig) -> Iterator[str]:
     slow, fast = c.speed_range
     if slow > fast or math.floor(fast * 20 + 1e-6) < math.ceil(slow * 20 - 1e-6):
         yield f"speed_range={spell(c.speed_range)} holds no speed; give the slowest and the fastest, in steps of 0.05, such as [0.85,1.2]."
+    if c.model.spectrogram.n_mels < 12: yield f"model.spectrogram.n_mels={c.model.spectrogram.n_mels} is too few to hide one; give 12 or more."
     for name in ("sample_rate", "hop_length"):
         said, sound = getattr(c.language, name), getattr(c.model.spectrogram, name)
         if said != sound: yield f"language.{name}={said} and model.spectrogram.{name}={sound} are not the same; give both alike."
@@ -946,7 +962,7 @@ def load_preset(name:str, group:str="generate") -> dict:
     file = next(n for n in known if folded(n) == folded(name))
     return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{file}.yaml").read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/01_config.ipynb #ff55282b
+# %% ../nbs/01_config.ipynb #91862a08
 SAME = {"WantedMap": dict( # another word for a setting, by the class that has it
     cfg_scale="guidance", cfg="guidance", timeshift_bias="time_bias", model_path="model", title_unicode="title", artist_unicode="artist",
     background_image="background", audio="audio_path", song="audio_path", beatmap="beatmap_path", output="output_path", mode="gamemode",
@@ -973,7 +989,7 @@ IDLE = { # another word, and why it changes nothing
     "settings are printed by `mapperatorinator config`": "hydra version_base job_logging"}
 IDLE = {word: why for why, words in IDLE.items() for word in words.split()}
 
-# %% ../nbs/01_config.ipynb #ec12caab
+# %% ../nbs/01_config.ipynb #815d9ada
 class Said:
     "What is said of a config: its settings by their dotted names, what is wrong with the words, and what is worth a note."
     def __init__(self, cls):
@@ -1005,15 +1021,18 @@ class Said:
 
     def stray(self, text:str) -> str:
         "The sentence for a word that says nothing of a setting."
-        song = self.foreign and re.search(r"\.(mp3|ogg|wav|flac|m4a|opus|osu)$", text.lower())
-        key = "beatmap_path" if text.lower().endswith(".osu") else "audio_path"
-        such = f"{key}={shown(text)}" if song else "seed=7"
+        such, name = "seed=7", self.name(text)
+        if name: such = f"{name}=true" if self.known[name].base is bool else f"{name}=…"
+        elif file := self.foreign and re.search(r"\.(mp3|ogg|wav|flac|m4a|opus|osu)$", text.lower()):
+            such = f"{'beatmap_path' if file[1] == 'osu' else 'audio_path'}={shown(text)}"
         return f"{quoted(text)} is not a setting: expected key=value, such as {such}; a value with blanks goes in quotes."
 
     def unknown(self, key:str) -> str:
         "The sentence for a key that nobody knows."
-        near = difflib.get_close_matches(key.lower(), [*self.known, *self.same], n=1, cutoff=0.5)
-        hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {', '.join(self.known)}."
+        close = lambda words, cutoff: difflib.get_close_matches(key.lower(), words, n=1, cutoff=cutoff)
+        near = close(self.same, .9) or close(self.known, .5) or close(self.same, .5)
+        known = ", ".join(self.known) if len(self.known) < 30 else "those that --help lists"
+        hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {known}."
         return f"Unknown setting {quoted(key)}{hint}"
 
 # %% ../nbs/01_config.ipynb #a781520f
@@ -1048,7 +1067,7 @@ def compose(
     said, under = Said(cls), {}
     try: under = _laid(cls, load_preset(preset, group_of(cls))) if preset else {}
     except UserError as e: said.wrong += e.args
-    for text in overrides or []: said.word(text)
+    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text): said.word(text) # a title in its own letters counts more
     said.wrong += [said.unknown(key) for key in values if said.name(key) is None]
     given = _laid(cls, {said.name(key): value for key, value in values.items()})
     conf = _built(cls, under | said.implied | said.values | given)
@@ -1073,12 +1092,15 @@ def changed(conf) -> dict:
     return {f.name: getattr(conf, f.name) for f in fields(conf) if getattr(conf, f.name) != getattr(base, f.name)}
 
 # %% ../nbs/01_config.ipynb #059d8389
-def _source(cls) -> str: # text that defines the class: in its file, or in a notebook cell
-    try: return inspect.getsource(cls)
-    except (OSError, TypeError):
-        cells = ("".join(c[2]) for c in list(linecache.cache.values()) if len(c) > 2)
-        found = (re.search(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", c, re.M) for c in cells)
-        return next((m[0] for m in found if m), "") # a frozen build has no source: no help, but no failure either
+def _texts(cls) -> Iterator[str]: # where its definition may be: its file, or a notebook cell
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if file: yield "".join(linecache.getlines(file))
+    yield from ("".join(entry[2]) for entry in list(linecache.cache.values()) if len(entry) > 2)
+
+def _source(cls) -> str: # a frozen build has none: no help, but no failure either
+    "The text that defines a class."
+    pattern = re.compile(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", re.M)
+    return next((found[0] for text in _texts(cls) if (found := pattern.search(text))), "")
 
 def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group; of the classes it builds on as well
     group, out = "", {}
