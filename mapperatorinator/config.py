@@ -16,16 +16,16 @@ from .core import UserError, pick_device, quoted, shown
 # %% auto #0
 __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID',
            'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
-           'CONTEXT', 'CONDITIONS', 'TIMINGS', 'PROVIDERS', 'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS',
-           'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell', 'Bounds', 'Number', 'as_number', 'folded', 'Choice', 'Flag',
-           'unquoted', 'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list',
-           'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
-           'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig',
-           'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
+           'CONTEXT', 'OUTPUT', 'CONDITIONS', 'TIMINGS', 'PROVIDERS', 'COUNTS', 'PRECISION_WORDS', 'PRECISION',
+           'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell', 'Bounds', 'Number', 'as_number', 'folded',
+           'Choice', 'Flag', 'unquoted', 'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting',
+           'is_list', 'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig',
+           'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap',
+           'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
            'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
            'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'from_dict', 'changed', 'settings_table']
 
-# %% ../nbs/01_config.ipynb #f78c6b19
+# %% ../nbs/01_config.ipynb #b0d9b44e
 def spell(
     value:Any,
     most:int=100, # letters; of a longer one both ends are shown
@@ -52,7 +52,7 @@ class Bounds:
 
     def __str__(self) -> str: return "" # what is right
 
-# %% ../nbs/01_config.ipynb #7ee91d48
+# %% ../nbs/01_config.ipynb #a0cd1b55
 @dataclass(frozen=True)
 class Number(Bounds):
     "A number between limits, never infinite and never NaN."
@@ -93,7 +93,7 @@ def as_number(text:str) -> Any: # int, float, or the text
 
 SIGNS = str.maketrans("−：", "-:") # as text processors and other keyboards have them
 
-# %% ../nbs/01_config.ipynb #a0a07d1d
+# %% ../nbs/01_config.ipynb #1f7c818a
 def folded(text:str) -> str: # case, blanks and hyphens do not tell words apart
     return re.sub(r"[\s-]+", "_", text.strip().lower())
 
@@ -133,7 +133,7 @@ class Flag(Bounds):
 
 FLAGS = {word: word in ("true", "yes", "on", "1", "y") for word in ("true", "yes", "on", "1", "y", "false", "no", "off", "0", "n")}
 
-# %% ../nbs/01_config.ipynb #c4af8f16
+# %% ../nbs/01_config.ipynb #299959bf
 QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "«": "»", "`": "`"}
 
 def unquoted(text:str) -> str:
@@ -152,7 +152,7 @@ def split_list(text:str, item:str=r"[^,]") -> list[str]: # item: of what an item
     parts = [a or b for a, b in re.findall(pattern, inner)]
     return [unquoted(part.strip()) for part in parts if part.strip()]
 
-# %% ../nbs/01_config.ipynb #7f21b5dc
+# %% ../nbs/01_config.ipynb #ca68f668
 CLOCK = re.compile(r"([+-]?)(\d{1,4}):([0-5]?\d)(?::(\d{3})|(\.\d+))?(?:\s*\([\d|, ]*\))?") # minutes, seconds, ms or a fraction; objects
 _AMOUNT = r"(\d+(?:\.\d+)?) ?"
 UNITS = re.compile(rf"([+-]?)(?:{_AMOUNT}m(?:in(?:utes?)?)? ?)?(?:{_AMOUNT}s(?:ec(?:onds?)?)? ?)?(?:{_AMOUNT}ms)?")
@@ -170,7 +170,7 @@ def as_ms(text:str) -> Any: # ms, or the text when it is no time
     else: return text
     return round(-ms if m[1] == "-" else ms, 3)
 
-# %% ../nbs/01_config.ipynb #d2e36339
+# %% ../nbs/01_config.ipynb #8a54cce2
 HOUR = 3_600_000 # ms: the longest song
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Device(Text):
         name = spell(value).strip().lower()
         return {"gpu": "cuda"}.get(name, name)
 
-# %% ../nbs/01_config.ipynb #2df4b755
+# %% ../nbs/01_config.ipynb #4b643b8b
 @dataclass(frozen=True)
 class Several(Bounds):
     "A list, each item within the same bounds."
@@ -254,7 +254,7 @@ class Several(Bounds):
             return f"a list of {len(value)} does not do; give {count} values"
         return next((clause for item in value if (clause := self.of.problem(item))), None)
 
-# %% ../nbs/01_config.ipynb #88b1e3dc
+# %% ../nbs/01_config.ipynb #0ccae94e
 def setting(default:Any, bounds:Bounds) -> Any: # a dataclass field
     "A field with a default and with bounds."
     if isinstance(default, list): return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
@@ -282,7 +282,7 @@ def _objects(kind:type, value:Any) -> Any: # text is read as YAML
     known = {f.name for f in fields(kind)}
     return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
 
-# %% ../nbs/01_config.ipynb #03f59206
+# %% ../nbs/01_config.ipynb #cab8b3c8
 NOTHING = ("", "null", "none", "~") # how people type that there is none
 
 @dataclass(frozen=True)
@@ -320,9 +320,10 @@ class Setting:
         if value is None: return self.nothing
         if is_dataclass(self.item): return _objects(self.item, value) if is_list(self.base) else value
         if isinstance(value, str) and self.base is not str:
-            value = unquoted(value)
+            bare = unquoted(value)
+            if self.item is not str or bare.strip()[:1] == "[": value = bare # else the quotes hold one item together
             if is_list(self.base) and not value.strip(): return None if self.optional else []
-            if folded(value) in NOTHING: return self.nothing
+            if folded(value) in NOTHING and folded(value) not in self.bounds.choices: return self.nothing
         return self._items(value) if is_list(self.base) else self._one(self.bounds.read(value))
 
     def _one(self, value:Any) -> Any: # a time in whole ms is rounded
@@ -341,7 +342,7 @@ class Setting:
         if self.base is str and bare == text and folded(text) in NOTHING: return self.nothing
         return self.read(bare)
 
-# %% ../nbs/01_config.ipynb #84709937
+# %% ../nbs/01_config.ipynb #d8dd3cb9
 def problem_of(
     s:Setting,
     value:Any,
@@ -381,7 +382,7 @@ class Settings:
     def __post_init__(self):
         for s in settings_of(type(self)): setattr(self, s.name, s.read(getattr(self, s.name)))
 
-# %% ../nbs/01_config.ipynb #4946269b
+# %% ../nbs/01_config.ipynb #91912e01
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -402,6 +403,7 @@ MODE_NAME = Choice(MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.item
 ANY_MODE = replace(MODE_NAME, choices=(*MODES, "all"))
 
 CONTEXT = Choice(("none", "timing", "no_hs", "gd", "map", "kiai", "sv"), "context")
+OUTPUT = replace(CONTEXT, choices=CONTEXT.choices[1:])
 CONDITIONS = ("difficulty", "mapper", "song_position")
 TIMINGS = ("auto", "grid", "super", "model", "reference", "manual")
 PROVIDERS = ("auto", "grid", "model", "super", "librosa", "essentia")
@@ -586,7 +588,7 @@ class WrittenMap(WantedMap):
     # reference map
     beatmap_path: str = setting("", Place())               # an .osu file: what is left at its default is taken from it
     in_context: list[str] = setting([], Several(CONTEXT, most=16)) # what of it the model is told
-    output_type: Optional[list[str]] = setting(None, Several(CONTEXT, most=16)) # what is written, or timing alone; null: a whole map
+    output_type: Optional[list[str]] = setting(None, Several(OUTPUT, most=16)) # what is written, or timing alone; null: a whole map
     add_to_beatmap: bool = False                           # put the new objects from start_time to end_time into the reference map
     overwrite_reference_beatmap: bool = False              # into the very file (an undo copy stays beside it), not a copy
     # timing
@@ -795,7 +797,7 @@ class BenchConfig(Settings):
     device: str = setting("auto", Device())                # what computes
     seed: int = setting(0, SEED)                           # of random weights and prompts
 
-# %% ../nbs/01_config.ipynb #ab89fdae
+# %% ../nbs/01_config.ipynb #06e243c9
 @singledispatch
 def contradictions(
     conf, # a config whose single values are all right
@@ -840,7 +842,7 @@ def check_settings(
     "Raises one `UserError` with everything about a config that cannot be, on this machine."
     if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]: raise UserError(*found)
 
-# %% ../nbs/01_config.ipynb #ddaec264
+# %% ../nbs/01_config.ipynb #d893bf6a
 def _spread(c:GenerateConfig) -> Iterator[str]:
     if len(set(c.difficulties or [])) < len(c.difficulties or []):
         yield f"difficulties={spell(c.difficulties)} names a difficulty twice; give different stars, such as [2,3.5,5]."
@@ -879,7 +881,7 @@ def _request(c:GenerateConfig) -> Iterator[str]:
     if c.lookback + c.lookahead >= 1:
         yield f"lookback={c.lookback:g} and lookahead={c.lookahead:g} leave nothing to write; together they must be below 1."
 
-# %% ../nbs/01_config.ipynb #0520f6e1
+# %% ../nbs/01_config.ipynb #9d8622e6
 LARGEST = 5e9 # parameters of a network
 
 @contradictions.register
@@ -962,7 +964,7 @@ def load_preset(name:str, group:str="generate") -> dict:
     file = next(n for n in known if folded(n) == folded(name))
     return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{file}.yaml").read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/01_config.ipynb #91862a08
+# %% ../nbs/01_config.ipynb #47515be3
 SAME = {"WantedMap": dict( # another word for a setting, by the class that has it
     cfg_scale="guidance", cfg="guidance", timeshift_bias="time_bias", model_path="model", title_unicode="title", artist_unicode="artist",
     background_image="background", audio="audio_path", song="audio_path", beatmap="beatmap_path", output="output_path", mode="gamemode",
@@ -989,7 +991,7 @@ IDLE = { # another word, and why it changes nothing
     "settings are printed by `mapperatorinator config`": "hydra version_base job_logging"}
 IDLE = {word: why for why, words in IDLE.items() for word in words.split()}
 
-# %% ../nbs/01_config.ipynb #815d9ada
+# %% ../nbs/01_config.ipynb #985f16fc
 class Said:
     "What is said of a config: its settings by their dotted names, what is wrong with the words, and what is worth a note."
     def __init__(self, cls):
@@ -1001,7 +1003,7 @@ class Said:
         "Hear one `key=value`."
         key, equals, value = text.partition("=")
         key = re.sub(r"[\s-]+", "_", key.strip().lstrip("+-"))
-        if not equals: return self.wrong.append(self.stray(text))
+        if not equals or not key: return self.wrong.append(self.stray(text))
         meaning = (key.lower(), Flag().read(unquoted(value)))
         if self.foreign and meaning in MEANT: return self.implied.update([MEANT[meaning]])
         if self.foreign and (why := IDLE.get(key.lower().split(".")[0])): return self.notes.append(f"{shown(key)} changes nothing here: {why}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .audio import read_tags
-from .config import GenerateConfig, LanguageConfig, Number, Text, changed, check_settings, known_settings
+from .config import GenerateConfig, LanguageConfig, Number, Text, changed, check_settings, known_settings, spell
 from .core import UserError
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
@@ -36,7 +36,7 @@ def check_request(
         more.append(f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, gamemodes))} only.")
     check_settings(c, *more)
 
-# %% ../nbs/54_request.ipynb #ae16fd65
+# %% ../nbs/54_request.ipynb #d3ffadde
 def advice(c:GenerateConfig) -> str:
     "What to try for a request that came out empty."
     drawn = c.do_sample and c.temperature > 0
@@ -94,8 +94,7 @@ OWN_PLACE = ("audio_path", "output_path", "beatmap_path", "title", "artist", "cr
 NAMES = ((2.0, "Easy"), (2.7, "Normal"), (4.0, "Hard"), (5.3, "Insane"), (6.5, "Expert"), (99, "Expert+")) # the game's own limits
 
 def _shown(value) -> str: # as it is typed
-    if not isinstance(value, list): return str(value)
-    return str(value[0]) if len(value) == 1 else f"[{','.join(map(str, value))}]"
+    return spell(value[0] if isinstance(value, list) and len(value) == 1 else value, most=5000)
 
 def setting_tags(c:GenerateConfig) -> str:
     "Disclosure and changed settings, as the Tags field of the map."

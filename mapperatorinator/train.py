@@ -74,7 +74,7 @@ def evaluate(
     token, frame = (total / batches).tolist()
     return {"token_loss": token, "frame_loss": frame, "time_20ms": right / max(timed, 1), "ear_f1": best_f1(onsets)}
 
-# %% ../nbs/62_train.ipynb #698a42c4
+# %% ../nbs/62_train.ipynb #a60dfbc0
 def _no_folder(name:str, path:str) -> Iterator[str]: # a sentence, or nothing
     "Why no folder can be written at a path."
     nearest = next(p for p in (Path(path), *Path(path).absolute().parents) if os.path.lexists(p))
@@ -83,10 +83,10 @@ def _no_folder(name:str, path:str) -> Iterator[str]: # a sentence, or nothing
 
 def _not_there(c:RunConfig) -> Iterator[str]:
     "What is asked for and is not there."
-    if not c.data: yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it."
-    else:
-        for base in {Path(c.data)/"songs"/split: None for split in (c.train_split, c.val_split) if split}:
-            if not base.is_dir(): yield f"No songs at {quoted(base)}: expected folders <song>/ with one audio file and .osu files."
+    if not c.data: return (yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
+    splits = [c.train_split, c.val_split] if Path(c.data).is_dir() else [c.train_split]
+    for base in {Path(c.data)/"songs"/split: None for split in splits if split}:
+        if not base.is_dir(): yield f"No songs at {quoted(base)}: expected folders <song>/ with one audio file and .osu files."
 
 def check_run(c:RunConfig):
     "Raises `UserError` naming everything that cannot be, before a song is read."
@@ -119,7 +119,7 @@ class Resumable:
         self.recent = state.get("recent", {})
         return self
 
-# %% ../nbs/62_train.ipynb #fdf64a8b
+# %% ../nbs/62_train.ipynb #1e98ebdb
 QUIET = ("run", "ship", "device", "threads", "max_minutes", "save_every", "steps") # may change without a word
 FIXED = ("model", "language")                                                      # cannot change
 
@@ -157,7 +157,7 @@ def resumed_notes(
     if refused: raise UserError(*refused)
     return told
 
-# %% ../nbs/62_train.ipynb #f152fccc
+# %% ../nbs/62_train.ipynb #6bb65351
 @dataclass
 class Run(Resumable):
     "The state of a training run."
