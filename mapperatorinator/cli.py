@@ -9,14 +9,15 @@ from dataclasses import asdict
 from typing import Any, Callable
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, Place, Said, Setting, TrainConfig, TrainRefineConfig
-from .config import FLAGS, compose, folded, group_of, is_list, preset_names, settings_table, spell, unquoted
+from .config import BenchConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
+from .config import FLAGS, Place, Said, Setting
+from .config import compose, folded, group_of, is_list, preset_names, settings_table, spell, unquoted
 from .core import UserError, duration, note, quoted, say
 
 # %% auto #0
-__all__ = ['FLAG', 'CLOSERS', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'type_name', 'settings_help', 'Command', 'joined', 'unflagged',
-           'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate', 'run_train', 'run_train_refine',
-           'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'main']
+__all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'type_name', 'settings_help', 'Command',
+           'joined', 'unflagged', 'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate', 'run_train',
+           'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -59,7 +60,7 @@ class Command:
             f"Usage: {call} [preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
             "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
 
-# %% ../nbs/72_cli.ipynb #be1f52fe
+# %% ../nbs/72_cli.ipynb #1bb6d3e2
 FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.S)
 CLOSERS = {"[": "]", '"': '"', "'": "'"}
 
@@ -81,6 +82,7 @@ def joined(args:list[str]) -> list[str]:
         words.append(word)
     return words
 
+# %% ../nbs/72_cli.ipynb #99da0d20
 def unflagged(
     words:list[str],
     said:Said, # knows the settings
@@ -90,23 +92,30 @@ def unflagged(
     while left:
         word = left.pop(0)
         flag = FLAG.fullmatch(word)
-        if not flag: out.append(word); continue
+        if not flag:
+            out.append(word)
+            continue
         key, value = folded(flag[1]), flag[2]
-        if key in ("cn", "config_name"): key = "preset"
-        setting = said.known.get(said.name(key) or said.name(key.removeprefix("no_")))
+        positive = key.removeprefix("no_")
+        setting = said.known.get(said.name(key) or said.name(positive))
         switch = setting is not None and setting.base is bool
-        if value is None and left and not _is_said(left[0]) and not (switch and left[0].lower() not in FLAGS): value = left.pop(0)
-        if value is None and switch: key, value = (key, "true") if said.name(key) else (key.removeprefix("no_"), "false")
-        out.append(word if value is None else f"{key}={value}")
+        follows = bool(left) and not _is_said(left[0]) and (not switch or left[0].lower() in FLAGS)
+        if value is None and follows: value = left.pop(0)
+        if value is None and switch: word = f"{key}=true" if said.name(key) else f"{positive}=false"
+        out.append(word if value is None else f"{FLAG_NAMES.get(key, key)}={value}")
     return out
 
+FLAG_NAMES = {"cn": "preset", "config_name": "preset"} # of the original
+
+# %% ../nbs/72_cli.ipynb #101d35e4
 def rejoined(word:str, said:Said) -> list[str]:
     "A path whose last backslash hid a quote from Windows, and what it swallowed."
     key, _, value = word.partition("=")
     setting = said.known.get(said.name(key))
     if setting is None or not isinstance(setting.bounds, Place) or value.count('"') != 1: return [word]
     path, rest = value.split('"')
-    return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest.strip())] if path and (not rest or _is_said(rest.strip())) else [word]
+    if not path or rest and not _is_said(rest.strip()): return [word]
+    return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest.strip())]
 
 def config_of(command:Command, args:list[str]): # the command's dataclass
     "Settings from `preset=NAME` and `key=value` words, and from what is like them. Raises `UserError`."

@@ -14,18 +14,19 @@ from typing import Any, Callable, Iterator, Optional, get_args, get_origin, get_
 from .core import UserError, pick_device, quoted, shown
 
 # %% auto #0
-__all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID',
-           'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
-           'CONTEXT', 'OUTPUT', 'CONDITIONS', 'TIMINGS', 'PROVIDERS', 'COUNTS', 'PRECISION_WORDS', 'PRECISION',
-           'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell', 'Bounds', 'Number', 'as_number', 'folded',
-           'Choice', 'Flag', 'unquoted', 'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting',
-           'is_list', 'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig',
-           'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap',
-           'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
-           'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'from_dict', 'changed', 'settings_table']
+__all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'STARS', 'SHARE', 'TEMPERATURE', 'SEED',
+           'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO', 'OFFSET', 'METER', 'MODES',
+           'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER',
+           'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell',
+           'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag', 'unquoted', 'split_list', 'as_ms', 'Time',
+           'Text', 'Place', 'Device', 'Several', 'setting', 'is_list', 'Setting', 'problem_of', 'bounds_of_type',
+           'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
+           'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig', 'RunConfig', 'TrainConfig',
+           'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig',
+           'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset',
+           'Said', 'compose', 'from_dict', 'changed', 'settings_table']
 
-# %% ../nbs/01_config.ipynb #b0d9b44e
+# %% ../nbs/01_config.ipynb #735ef24c
 def spell(
     value:Any,
     most:int=100, # letters; of a longer one both ends are shown
@@ -38,6 +39,16 @@ def spell(
     text = f"[{','.join(map(spell, value))}]" if isinstance(value, (list, tuple)) else shown(value)
     return text if len(text) <= most else f"{text[:most // 2]} … {text[-most // 2:]}"
 
+def as_number(text:str) -> Any: # int, float, or the text
+    "Text as a number, where it is one."
+    for kind in (int, float):
+        try: return kind(text.translate(SIGNS))
+        except ValueError: pass
+    return text
+
+SIGNS = str.maketrans("−：", "-:") # as text processors and other keyboards have them
+
+# %% ../nbs/01_config.ipynb #ad7535cd
 class Bounds:
     "What a value may be; these let everything pass."
     low, high, choices = None, None, ()
@@ -52,7 +63,7 @@ class Bounds:
 
     def __str__(self) -> str: return "" # what is right
 
-# %% ../nbs/01_config.ipynb #a0cd1b55
+# %% ../nbs/01_config.ipynb #2fc33746
 @dataclass(frozen=True)
 class Number(Bounds):
     "A number between limits, never infinite and never NaN."
@@ -84,16 +95,7 @@ class Number(Bounds):
         "The value itself, or the limit that it oversteps."
         return min(max(value, self.low), self.high)
 
-def as_number(text:str) -> Any: # int, float, or the text
-    "Text as a number, where it is one."
-    for kind in (int, float):
-        try: return kind(text.translate(SIGNS))
-        except ValueError: pass
-    return text
-
-SIGNS = str.maketrans("−：", "-:") # as text processors and other keyboards have them
-
-# %% ../nbs/01_config.ipynb #1f7c818a
+# %% ../nbs/01_config.ipynb #9eafaf7e
 def folded(text:str) -> str: # case, blanks and hyphens do not tell words apart
     return re.sub(r"[\s-]+", "_", text.strip().lower())
 
@@ -131,9 +133,9 @@ class Flag(Bounds):
     def problem(self, value:Any) -> Optional[str]:
         return None if isinstance(value, bool) else f"{spell(value)} is neither true nor false; give {self}"
 
-FLAGS = {word: word in ("true", "yes", "on", "1", "y") for word in ("true", "yes", "on", "1", "y", "false", "no", "off", "0", "n")}
+FLAGS = dict.fromkeys(("true", "yes", "on", "1", "y"), True) | dict.fromkeys(("false", "no", "off", "0", "n"), False)
 
-# %% ../nbs/01_config.ipynb #299959bf
+# %% ../nbs/01_config.ipynb #7f84615c
 QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "«": "»", "`": "`"}
 
 def unquoted(text:str) -> str:
@@ -152,8 +154,9 @@ def split_list(text:str, item:str=r"[^,]") -> list[str]: # item: of what an item
     parts = [a or b for a, b in re.findall(pattern, inner)]
     return [unquoted(part.strip()) for part in parts if part.strip()]
 
-# %% ../nbs/01_config.ipynb #ca68f668
-CLOCK = re.compile(r"([+-]?)(\d{1,4}):([0-5]?\d)(?::(\d{3})|(\.\d+))?(?:\s*\([\d|, ]*\))?") # minutes, seconds, ms or a fraction; objects
+# %% ../nbs/01_config.ipynb #96a90582
+OBJECTS = r"(?:\s*\([\d|, ]*\))?" # which of a combo, in the editor
+CLOCK = re.compile(rf"([+-]?)(\d{{1,4}}):([0-5]?\d)(?::(\d{{3}})|(\.\d+))?{OBJECTS}") # minutes, seconds, ms or a fraction
 _AMOUNT = r"(\d+(?:\.\d+)?) ?"
 UNITS = re.compile(rf"([+-]?)(?:{_AMOUNT}m(?:in(?:utes?)?)? ?)?(?:{_AMOUNT}s(?:ec(?:onds?)?)? ?)?(?:{_AMOUNT}ms)?")
 
@@ -170,7 +173,7 @@ def as_ms(text:str) -> Any: # ms, or the text when it is no time
     else: return text
     return round(-ms if m[1] == "-" else ms, 3)
 
-# %% ../nbs/01_config.ipynb #8a54cce2
+# %% ../nbs/01_config.ipynb #a04ccdf4
 HOUR = 3_600_000 # ms: the longest song
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ class Time(Number):
 
     def fault(self, value:Any) -> str: return "no time" if isinstance(value, str) else super().fault(value)
 
+# %% ../nbs/01_config.ipynb #4499f1df
 @dataclass(frozen=True)
 class Text(Bounds):
     "Words of the user's own."
@@ -226,7 +230,7 @@ class Device(Text):
         name = spell(value).strip().lower()
         return {"gpu": "cuda"}.get(name, name)
 
-# %% ../nbs/01_config.ipynb #4b643b8b
+# %% ../nbs/01_config.ipynb #66d3b217
 @dataclass(frozen=True)
 class Several(Bounds):
     "A list, each item within the same bounds."
@@ -254,7 +258,7 @@ class Several(Bounds):
             return f"a list of {len(value)} does not do; give {count} values"
         return next((clause for item in value if (clause := self.of.problem(item))), None)
 
-# %% ../nbs/01_config.ipynb #0ccae94e
+# %% ../nbs/01_config.ipynb #89f6b18c
 def setting(default:Any, bounds:Bounds) -> Any: # a dataclass field
     "A field with a default and with bounds."
     if isinstance(default, list): return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
@@ -282,7 +286,7 @@ def _objects(kind:type, value:Any) -> Any: # text is read as YAML
     known = {f.name for f in fields(kind)}
     return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
 
-# %% ../nbs/01_config.ipynb #cab8b3c8
+# %% ../nbs/01_config.ipynb #ca93080d
 NOTHING = ("", "null", "none", "~") # how people type that there is none
 
 @dataclass(frozen=True)
@@ -342,7 +346,7 @@ class Setting:
         if self.base is str and bare == text and folded(text) in NOTHING: return self.nothing
         return self.read(bare)
 
-# %% ../nbs/01_config.ipynb #d8dd3cb9
+# %% ../nbs/01_config.ipynb #2980811b
 def problem_of(
     s:Setting,
     value:Any,
@@ -363,6 +367,7 @@ def _clause(s:Setting, value:Any) -> Optional[str]:
     if is_dataclass(s.item) and (odd := [x for x in items if not isinstance(x, s.item)]):
         return f"{spell(odd[0])} is no {s.item.__name__}; give its settings by name"
 
+# %% ../nbs/01_config.ipynb #79343ebd
 def bounds_of_type(hint:Any) -> Bounds:
     "The bounds of a field that has none of its own."
     s = Setting("", hint, None)
@@ -382,7 +387,7 @@ class Settings:
     def __post_init__(self):
         for s in settings_of(type(self)): setattr(self, s.name, s.read(getattr(self, s.name)))
 
-# %% ../nbs/01_config.ipynb #91912e01
+# %% ../nbs/01_config.ipynb #66e81174
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -394,20 +399,24 @@ STEPS = Number(1, 10**9, "steps")
 RATE = Number(0, 10, above=True)             # of learning
 THREADS = Number(1, 1024)
 NAMED = Place(needed=True)
+TEMPO = Number(10, 1000, "BPM")
+OFFSET = Time(-HOUR)                         # a beat may lie before the song
+METER = Number(1, 32, "beats")
 
 MODES = ("standard", "taiko", "catch", "mania")
 MODE_WORDS = {"osu": 0, "std": 0, "ctb": 2, "fruits": 2, "catch_the_beat": 2, **{name: i for i, name in enumerate(MODES)}}
 MODE_WORDS |= {f"osu!{word}": i for word, i in MODE_WORDS.items()} | {"osu!": 0} # as people call them
 MODE = Choice((0, 1, 2, 3), "gamemode", MODE_WORDS, "0 to 3, or osu, taiko, catch, mania")
-MODE_NAME = Choice(MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.items()} | {str(i): name for i, name in enumerate(MODES)})
+MODE_NAME = Choice(MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.items()} | dict(zip("0123", MODES)))
 ANY_MODE = replace(MODE_NAME, choices=(*MODES, "all"))
 
 CONTEXT = Choice(("none", "timing", "no_hs", "gd", "map", "kiai", "sv"), "context")
 OUTPUT = replace(CONTEXT, choices=CONTEXT.choices[1:])
-CONDITIONS = ("difficulty", "mapper", "song_position")
-TIMINGS = ("auto", "grid", "super", "model", "reference", "manual")
-PROVIDERS = ("auto", "grid", "model", "super", "librosa", "essentia")
-COUNTS = Text(20, r"0*([2-9]|[1-9][0-9]{1,3})/0*([2-9]|[1-9][0-9]{1,3})", "tokens of beats and of objects, at least 2 each, such as 20/80")
+CONDITION = Choice(("difficulty", "mapper", "song_position"), "condition")
+TIMING = Choice(("auto", "grid", "super", "model", "reference", "manual"), "timing")
+PROVIDER = Choice(("auto", "grid", "model", "super", "librosa", "essentia"), "provider")
+_COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
+COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
 PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 
@@ -429,8 +438,8 @@ class SpectrogramConfig:
 @dataclass
 class ContextTemplate:
     "Which contexts are given to the model and which it writes, in order."
-    inputs: list[str] = setting([], Several(CONTEXT, most=16)) # contexts given
-    outputs: list[str] = setting(["timing", "map", "sv"], Several(CONTEXT, most=16)) # contexts written
+    inputs: list[str] = setting([], Several(CONTEXT)) # contexts given
+    outputs: list[str] = setting(["timing", "map", "sv"], Several(CONTEXT)) # contexts written
 
 @dataclass
 class CompatConfig:
@@ -534,19 +543,20 @@ class ModelConfig:
     frame_heads: int = setting(3, Number(0, 16))           # onset, beat and downbeat logits per frame (ours); 0: none
     time_start: int = setting(0, SIZE)                     # first id of the time tokens; set from the tokenizer
     time_end: int = setting(0, SIZE)                       # one past their last id
-    conditions: list[str] = setting([], Several(Choice(CONDITIONS, "condition"), most=3)) # heard beside the mel (v30, v31)
+    conditions: list[str] = setting([], Several(CONDITION)) # heard beside the mel (v30, v31)
     condition_width: int = setting(128, Number(1, 4096))   # channels of each of them
     num_mappers: int = setting(0, SIZE)                    # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
+# %% ../nbs/01_config.ipynb #ed62fbf0
 @dataclass
 class LoraConfig:
     "Adapters beside frozen matrices (see `model.lora`)."
     rank: int = setting(64, Number(1, 4096))               # rows of the narrow matrix
     alpha: float = setting(128.0, Number(0, 100000, above=True)) # what is learnt counts alpha/rank times
     dropout: float = setting(0.05, Number(0, 0.95))        # of what the adapter reads
-    init: str = setting("pissa", Choice(("pissa", "zero"), "start")) # pissa starts from the strongest directions of the frozen matrix
-    targets: list[str] = setting(["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"], Several(Text(100), 1)) # our module names
+    init: str = setting("pissa", Choice(("pissa", "zero"), "start")) # pissa: from the strongest directions of the matrix
+    targets: list[str] = setting(["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"], TAGS) # our module names
 
 # %% ../nbs/01_config.ipynb #2f87506d
 @dataclass
@@ -554,7 +564,7 @@ class WantedMap(Settings):
     "What the map shall be: its song, its difficulty, its style."
     audio_path: str = setting("", Place())                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
     output_path: str = setting("", Place())                # file or folder to write; empty: beside the song
-    model: str = setting("embedded", NAMED)              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
+    model: str = setting("embedded", NAMED)              # embedded, v28 to v32, v32-mini, a folder, or a name on the hub
     gamemode: int = setting(0, MODE)                       # 0 osu!, 1 taiko, 2 catch, 3 mania
     difficulty: Optional[float] = setting(4.0, STARS)      # stars asked for; null: let the model choose
     hitsounded: bool = True                                # whether to ask for hitsounds
@@ -562,7 +572,7 @@ class WantedMap(Settings):
     circle_size: Optional[float] = setting(None, Number(0, 18)) # CS of the map; null: by the stars
     overall_difficulty: Optional[float] = setting(None, Number(0, 10)) # OD of the map; null: by the stars
     approach_rate: Optional[float] = setting(None, Number(0, 10)) # AR of the map; null: by the stars
-    slider_multiplier: Optional[float] = setting(None, Number(0.4, 3.6)) # base slider velocity, hundreds of px per beat; null: by the stars
+    slider_multiplier: Optional[float] = setting(None, Number(0.4, 3.6)) # slider velocity, hundreds of px per beat; null: by the stars
     slider_tick_rate: float = setting(1.0, Number(0.5, 8)) # slider ticks per beat
     # style
     mapper_id: Optional[int] = setting(None, USER_ID)      # osu! user id of the mapper whose style is wanted
@@ -587,15 +597,15 @@ class WrittenMap(WantedMap):
     "How the map is written: what is given, from where to where, how boldly."
     # reference map
     beatmap_path: str = setting("", Place())               # an .osu file: what is left at its default is taken from it
-    in_context: list[str] = setting([], Several(CONTEXT, most=16)) # what of it the model is told
-    output_type: Optional[list[str]] = setting(None, Several(OUTPUT, most=16)) # what is written, or timing alone; null: a whole map
-    add_to_beatmap: bool = False                           # put the new objects from start_time to end_time into the reference map
+    in_context: list[str] = setting([], Several(CONTEXT)) # what of it the model is told
+    output_type: Optional[list[str]] = setting(None, Several(OUTPUT)) # what is written, or timing alone; null: a whole map
+    add_to_beatmap: bool = False                           # put objects from start_time to end_time into the reference map
     overwrite_reference_beatmap: bool = False              # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = setting("auto", Choice(TIMINGS, "timing")) # whose beats: grid (signal), super (20 votes), manual (bpm, offset) …
-    bpm: Optional[list[float]] = setting(None, Several(Number(10, 1000, "BPM"), 1, 1000)) # tempo, when you know it: one, or one for each section
-    offset: Optional[list[float]] = setting(None, Several(Time(-HOUR), 1, 1000)) # ms of the first beat, of each section
-    meter: list[int] = setting([4], Several(Number(1, 32, "beats"), 1, 1000)) # beats per bar, with bpm: one, or one for each section
+    timing: str = setting("auto", TIMING) # grid (signal), super (20 votes), manual (bpm, offset) …
+    bpm: Optional[list[float]] = setting(None, Several(TEMPO, 1, 1000)) # tempo, when you know it: one, or one for each section
+    offset: Optional[list[float]] = setting(None, Several(OFFSET, 1, 1000)) # ms of the first beat, of each section
+    meter: list[int] = setting([4], Several(METER, 1, 1000)) # beats per bar, with bpm: one, or one for each section
     timing_budget: Optional[float] = setting(None, Number(0, 86400, "s")) # that the votes of timing=super may take; null: all
     # range and sampling
     start_time: Optional[int] = setting(None, Time())      # ms: objects from here
@@ -620,7 +630,7 @@ class GenerateConfig(WrittenMap):
     "One request: a song in, a beatmap out."
     # after the model
     resnap_events: bool = True                            # move objects onto the beat grid
-    refiner: str = setting("", Place())                   # denoiser that settles positions: osu-diffusion-v2, or a folder; empty: none
+    refiner: str = setting("", Place())                   # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
     # the file
     title: Optional[str] = setting(None, Text())          # song title; null: from the file's tags
     artist: Optional[str] = setting(None, Text())         # song artist; null: from the file's tags
@@ -688,14 +698,14 @@ class TrainConfig(RunConfig):
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
     task: str = setting("generate", Choice(("generate", "timing", "refine"), "task")) # maps, beat grids or places
-    dataset: str = setting("", Place())                    # folder with songs/<split>/<song>/; planted or plain: made songs (timing)
+    dataset: str = setting("", Place())                    # folder with songs/<split>/<song>/; planted, plain: made songs
     split: str = setting("validation", NAMED)              # split measured on
     mode: str = setting("standard", ANY_MODE)         # whose maps are measured
     songs: int = setting(5, Number(0, 1000000))            # how many songs, spread evenly; 0: all
     stars: list[float] = setting([2.0, 3.5, 5.0], Several(STARS, 1, 20)) # difficulties asked for
-    providers: list[str] = setting(["grid"], Several(Choice(PROVIDERS, "provider"), 1, 10)) # of timing; librosa and essentia to compare
+    providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10)) # of timing; librosa and essentia to compare
     refiner: str = setting("", Place())                    # of refine: the denoiser judged, a folder
-    levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000, "steps"), 1)) # of refine: how far places are lifted into noise
+    levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1)) # of refine: how far places are lifted into noise
     model: str = setting("embedded", NAMED)              # embedded or a folder
     output: str = setting("", Place())                     # folder that keeps the maps; empty: thrown away
     seed: int = setting(0, SEED)
@@ -728,7 +738,7 @@ class DiffusionConfig:
     depth: int = setting(4, Number(1, 200))                # blocks
     heads: int = setting(4, Number(1, 256))                # attention heads
     reach: int = setting(128, Number(1, 65536, "points"))  # points seen to either side: the length of its training windows
-    neighbours: int = setting(4, Number(0, 64))            # points to either side whose places are said outright; 0: none, as published
+    neighbours: int = setting(4, Number(0, 64))            # points to either side whose places are said; 0: none, as published
     noise: str = setting("cosine", Choice(("cosine", "linear"), "noise")) # noise schedule
     noise_steps: int = setting(1000, Number(1, 100000))    # steps from a map to pure noise
     trained_steps: int = setting(100, Number(1, 100000))   # the first of them, which it was trained on
@@ -737,7 +747,7 @@ class DiffusionConfig:
 @dataclass
 class RefineConfig(Settings):
     "How positions are refined."
-    timesteps: list[int] = setting([100, 0, 0, 0, 0, 0, 0, 0, 0, 0], Several(Number(0, 1000), 1, 1000)) # steps in each equal part of the noise
+    timesteps: list[int] = setting([100] + [0] * 9, Several(Number(0, 1000), 1, 1000)) # steps in each equal part of the noise
     guidance: float = setting(1.0, Number(0.1, 20))        # 1: as trained; more follows difficulty, mapper and tags more closely
     renoise: bool = True                                   # lift positions to the noise level where the steps begin
     random_start: bool = False                             # forget the positions and begin from pure noise
@@ -777,14 +787,14 @@ BENCH_TASKS = {"speed": ["fp32", "bf16", "auto"], "ladder": ["bf16", "int8"], "s
 @dataclass
 class BenchConfig(Settings):
     "One measurement of speed."
-    task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task")) # speed, ladder (each idea), song (whole maps), pipelining (beats beside objects), memory
-    model: str = setting("embedded", NAMED)              # embedded, a folder, a name on the hub; v32-size, v32-mini-size: random weights
+    task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task")) # speed, ladder, song (whole maps), pipelining, memory
+    model: str = setting("embedded", NAMED)              # as for a map; v32-size, v32-mini-size: random weights
     seconds: float = setting(180, Number(1, 3600, "s"))    # length of the song, the demo song played again and again
     windows: int = setting(12, Number(0, 100000))          # windows measured, from the beginning; 0: all
     prompt: int = setting(200, Number(1, 65536, "tokens")) # tokens told before each window
     tokens: int = setting(30, Number(1, 65536))            # tokens written in each window and context
     batches: list[int] = setting([1, 4, 8], Several(Number(1, 1024, "rows"), 1)) # rows written together
-    precisions: Optional[list[str]] = setting(None, Several(PRECISION, 1, 10)) # each measured; null: those of the task that this machine has
+    precisions: Optional[list[str]] = setting(None, Several(PRECISION, 1, 10)) # null: those of the task that this machine has
     plain: bool = False                                    # speed: also measure a plain loop with the generate of transformers
     difficulty: float = setting(4.0, STARS)                # song: stars of one difficulty, and of the candidates
     difficulties: list[float] = setting([1.8, 2.5, 4.0, 5.2], Several(STARS, 1, 20)) # song: stars of the spread
@@ -793,11 +803,11 @@ class BenchConfig(Settings):
     counts: list[str] = setting(["20/80", "30/30", "30/60"], Several(COUNTS, 1)) # pipelining: tokens of beats/objects in a window
     repeats: int = setting(2, Number(1, 1000))             # rounds, of which the fastest counts
     threads: int = setting(2, THREADS)                     # CPU threads
-    clock: str = setting("wall", Choice(("wall", "cpu"), "clock")) # cpu: processor time, steadier beside other programs (with threads=1)
+    clock: str = setting("wall", Choice(("wall", "cpu"), "clock")) # cpu: processor time, steadier beside other programs
     device: str = setting("auto", Device())                # what computes
     seed: int = setting(0, SEED)                           # of random weights and prompts
 
-# %% ../nbs/01_config.ipynb #06e243c9
+# %% ../nbs/01_config.ipynb #edd445b8
 @singledispatch
 def contradictions(
     conf, # a config whose single values are all right
@@ -818,13 +828,16 @@ def _wrong(conf, prefix:str="") -> dict[str, str]: # dotted name -> sentence
 
 def _together(conf, wrong:dict[str, str], prefix:str="") -> Iterator[str]:
     "The contradictions of a config and of those in it, but for what is wrong anyway."
-    mine = [s for s in settings_of(type(conf)) if any(f"{name}.".startswith(f"{prefix}{s.name}.") for name in wrong)]
-    sound = replace(conf, **{s.name: copy.copy(s.default) for s in mine if prefix + s.name in wrong})
-    touched = re.compile("|".join(rf"\b{s.name}\b" for s in mine) or "(?!)")
-    yield from (f"{prefix}{sentence}" for sentence in contradictions(sound) if not touched.search(sentence))
-    for s in settings_of(type(conf)):
-        if is_dataclass(s.base) and prefix + s.name not in wrong: yield from _together(getattr(conf, s.name), wrong, f"{prefix}{s.name}.")
+    settings = settings_of(type(conf))
+    touched = [s for s in settings if any(f"{name}.".startswith(f"{prefix}{s.name}.") for name in wrong)]
+    sound = replace(conf, **{s.name: copy.copy(s.default) for s in touched if prefix + s.name in wrong})
+    names = re.compile("|".join(rf"\b{s.name}\b" for s in touched) or "(?!)")
+    yield from (f"{prefix}{sentence}" for sentence in contradictions(sound) if not names.search(sentence))
+    for s in settings:
+        inner = is_dataclass(s.base) and prefix + s.name not in wrong
+        if inner: yield from _together(getattr(conf, s.name), wrong, f"{prefix}{s.name}.")
 
+# %% ../nbs/01_config.ipynb #45dac919
 def problems(conf) -> list[str]: # conf: one of the config dataclasses
     "Everything about a config that cannot be, a sentence each."
     wrong = _wrong(conf)
@@ -842,31 +855,37 @@ def check_settings(
     "Raises one `UserError` with everything about a config that cannot be, on this machine."
     if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]: raise UserError(*found)
 
-# %% ../nbs/01_config.ipynb #d893bf6a
+# %% ../nbs/01_config.ipynb #a7b22a23
 def _spread(c:GenerateConfig) -> Iterator[str]:
     if len(set(c.difficulties or [])) < len(c.difficulties or []):
         yield f"difficulties={spell(c.difficulties)} names a difficulty twice; give different stars, such as [2,3.5,5]."
     if c.gamemode != 3 and (c.circle_size or 0) > 10:
-        yield f"circle_size={c.circle_size:g} is above 10; give 0 to 10, or null. Only in mania, where it counts columns, it may be more."
+        yield f"circle_size={spell(c.circle_size)} is above 10; give 0 to 10, or null. Only the columns of mania may be more."
     if c.gamemode == 3 and c.circle_size is not None and c.keycount is None and not c.beatmap_path:
-        yield f"circle_size={c.circle_size:g} would be the columns in mania; give keycount={max(round(c.circle_size), 1)} instead."
+        keys = max(round(c.circle_size), 1)
+        yield f"circle_size={spell(c.circle_size)} would be the columns in mania; give keycount={keys} instead."
     if c.negative_descriptors and c.guidance <= 1:
         yield "negative_descriptors need a guidance above 1, such as guidance=1.5."
 
 def _beats(c:GenerateConfig) -> Iterator[str]:
-    if (c.bpm is None) != (c.offset is None): yield "bpm and offset go together; give both, or neither."
-    if c.bpm is None and c.meter != [4]: yield f"meter={spell(c.meter)} is given without bpm and offset; give them, or leave it out."
-    if c.bpm and c.timing not in ("auto", "manual"): yield f"bpm is given, but timing={c.timing}; use timing=manual or leave it out."
-    if c.bpm is None and c.timing == "manual":
+    given, meter = c.bpm is not None, spell(c.meter)
+    if given != (c.offset is not None): yield "bpm and offset go together; give both, or neither."
+    if given and c.timing not in ("auto", "manual"):
+        yield f"bpm is given, but timing={c.timing}; use timing=manual or leave it out."
+    if not given and c.meter != [4]: yield f"meter={meter} is given without bpm and offset; give them, or leave it out."
+    if not given and c.timing == "manual":
         yield "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377."
-    if c.bpm and c.offset and not (len(c.bpm) == len(c.offset) and len(c.meter) in (1, len(c.bpm)) and c.offset == sorted(set(c.offset))):
-        yield (f"bpm={spell(c.bpm)}, offset={spell(c.offset)} and meter={spell(c.meter)} do not match; "
-               "give each section one of each, in order of time.")
-    if c.timing == "reference" and not c.beatmap_path: yield "timing=reference takes the beats of a map; give beatmap_path=FILE.osu."
+    if c.timing == "reference" and not c.beatmap_path:
+        yield "timing=reference takes the beats of a map; give beatmap_path=FILE.osu."
+    if not (c.bpm and c.offset): return
+    in_order = c.offset == sorted(set(c.offset))
+    if not (len(c.bpm) == len(c.offset) and len(c.meter) in (1, len(c.bpm)) and in_order):
+        yield f"bpm={spell(c.bpm)}, offset={spell(c.offset)} and meter={meter} do not match; give each section one of each, in order of time."
 
+# %% ../nbs/01_config.ipynb #9d4d81e2
 def _places(c:GenerateConfig|RefineConfig) -> Iterator[str]:
     if None not in (c.start_time, c.end_time) and c.start_time >= c.end_time:
-        yield f"end_time={c.end_time} is not after start_time={c.start_time}; give a range that lasts."
+        yield f"end_time={spell(c.end_time)} is not after start_time={spell(c.start_time)}; give a range that lasts."
 
 def _reference(c:GenerateConfig) -> Iterator[str]:
     if not set(c.in_context) <= {"none"} and not c.beatmap_path:
@@ -877,50 +896,58 @@ def _reference(c:GenerateConfig) -> Iterator[str]:
 
 @contradictions.register
 def _request(c:GenerateConfig) -> Iterator[str]:
-    yield from (*_spread(c), *_beats(c), *_places(c), *_reference(c))
+    for part in (_spread, _beats, _places, _reference): yield from part(c)
     if c.lookback + c.lookahead >= 1:
         yield f"lookback={c.lookback:g} and lookahead={c.lookahead:g} leave nothing to write; together they must be below 1."
 
-# %% ../nbs/01_config.ipynb #9d8622e6
+# %% ../nbs/01_config.ipynb #e56f1642
 LARGEST = 5e9 # parameters of a network
+
+def _too_large(size:float, names:str) -> Iterator[str]:
+    if size > LARGEST: yield f"{names} make {size / 1e9:.0f} billion parameters; give less, for {LARGEST / 1e9:g} billion at most."
 
 @contradictions.register
 def _network(c:ModelConfig) -> Iterator[str]:
-    least = c.n_heads * (2 if c.positions == "rope" else 1)
-    if c.d_model % least or c.time_pointer and c.d_model % 4:
-        yield (f"d_model={c.d_model} does not go with n_heads={c.n_heads}; "
-               f"give a d_model that can be divided by {math.lcm(least, 4)}, such as {math.lcm(least, 4) * max(c.d_model // math.lcm(least, 4), 1)}.")
+    least = math.lcm(c.n_heads * (2 if c.positions == "rope" else 1), 4 if c.time_pointer else 1)
+    if c.d_model % least:
+        near = least * max(c.d_model // least, 1)
+        yield f"d_model={c.d_model} does not go with n_heads={c.n_heads}; give a d_model that can be divided by {least}, such as {near}."
+    attention = (4 * c.encoder_layers + 8 * c.decoder_layers) * c.d_model**2
+    forward = 3 * (c.encoder_layers + c.decoder_layers) * c.d_model * c.d_ff
+    tables = (c.vocab_in + c.vocab_out) * c.d_model
+    yield from _too_large(attention + forward + tables, f"d_model={c.d_model}, d_ff={c.d_ff} and the layers")
 
-    layers = c.encoder_layers * 4 + c.decoder_layers * 8
-    size = layers * c.d_model**2 + (c.encoder_layers + c.decoder_layers) * 3 * c.d_model * c.d_ff + (c.vocab_in + c.vocab_out) * c.d_model
-    if size > LARGEST: yield f"d_model={c.d_model}, d_ff={c.d_ff} and the layers make {size / 1e9:.0f} billion parameters; give less, {LARGEST / 1e9:g} at most."
+@contradictions.register
+def _denoiser(c:DiffusionConfig) -> Iterator[str]:
+    if c.width % c.heads:
+        yield f"width={c.width} does not go with heads={c.heads}; give a width that can be divided by {c.heads}."
+    if c.trained_steps > c.noise_steps: yield f"trained_steps={c.trained_steps} is above noise_steps={c.noise_steps}; give fewer."
+    yield from _too_large(18 * c.depth * c.width**2, f"width={c.width} and depth={c.depth}")
 
 @contradictions.register
 def _sound(c:SpectrogramConfig) -> Iterator[str]:
-    if not c.f_min < c.f_max <= c.sample_rate / 2:
-        yield f"f_min={c.f_min:g} and f_max={c.f_max:g} do not go with sample_rate={c.sample_rate}; give f_min < f_max <= {c.sample_rate / 2:g}."
-    if c.hop_length > c.n_fft: yield f"hop_length={c.hop_length} leaves holes between windows of n_fft={c.n_fft}; give a shorter hop."
+    highest = c.sample_rate / 2
+    if not c.f_min < c.f_max <= highest:
+        yield f"f_min={c.f_min:g} and f_max={c.f_max:g} do not go with sample_rate={c.sample_rate}; give f_min < f_max <= {highest:g}."
+    if c.hop_length > c.n_fft:
+        yield f"hop_length={c.hop_length} leaves holes between windows of n_fft={c.n_fft}; give a shorter hop."
 
+# %% ../nbs/01_config.ipynb #2d001464
 @contradictions.register
 def _words(c:LanguageConfig) -> Iterator[str]:
     x0, x1, y0, y1 = c.position_range
     cells = max(x1 - x0, 1) * max(y1 - y0, 1) / c.position_precision**2
     if not (x0 < x1 and y0 < y1) or cells > 2**20:
-        yield f"position_range={spell(c.position_range)} makes no grid; give x0,x1,y0,y1 in px, and cells (position_precision) to fill it."
+        yield f"position_range={spell(c.position_range)} makes no grid; give x0,x1,y0,y1 in px, and a position_precision to fill it."
     if not c.context_types: yield "context_types is empty; give one template at least."
-
-@contradictions.register
-def _denoiser(c:DiffusionConfig) -> Iterator[str]:
-    if c.width % c.heads: yield f"width={c.width} does not go with heads={c.heads}; give a width that can be divided by {c.heads}."
-    if c.depth * 18 * c.width**2 > LARGEST: yield f"width={c.width} and depth={c.depth} make more than {LARGEST / 1e9:g} billion parameters; give less."
-    if c.trained_steps > c.noise_steps: yield f"trained_steps={c.trained_steps} is above noise_steps={c.noise_steps}; give fewer."
 
 @contradictions.register
 def _training(c:TrainConfig) -> Iterator[str]:
     slow, fast = c.speed_range
     if slow > fast or math.floor(fast * 20 + 1e-6) < math.ceil(slow * 20 - 1e-6):
-        yield f"speed_range={spell(c.speed_range)} holds no speed; give the slowest and the fastest, in steps of 0.05, such as [0.85,1.2]."
-    if c.model.spectrogram.n_mels < 12: yield f"model.spectrogram.n_mels={c.model.spectrogram.n_mels} is too few to hide one; give 12 or more."
+        yield f"speed_range={spell(c.speed_range)} holds no speed; give the slowest and the fastest in steps of 0.05, such as [0.85,1.2]."
+    bands = c.model.spectrogram.n_mels
+    if bands < 12: yield f"model.spectrogram.n_mels={bands} is too few to hide one; give 12 or more."
     for name in ("sample_rate", "hop_length"):
         said, sound = getattr(c.language, name), getattr(c.model.spectrogram, name)
         if said != sound: yield f"language.{name}={said} and model.spectrogram.{name}={sound} are not the same; give both alike."
@@ -933,7 +960,8 @@ def _settling(c:RefineConfig) -> Iterator[str]:
 @contradictions.register
 def _judging(c:EvalConfig) -> Iterator[str]:
     if c.task == "refine" and not c.refiner: yield "No denoiser to judge: give refiner=FOLDER, as train_refine ships it."
-    if c.task != "timing" and c.dataset in ("planted", "plain"): yield f"dataset={c.dataset} holds beats and no maps; use it with task=timing."
+    if c.task != "timing" and c.dataset in ("planted", "plain"):
+        yield f"dataset={c.dataset} holds beats and no maps; use it with task=timing."
 
 # %% ../nbs/01_config.ipynb #8db03aa0
 @lru_cache(maxsize=None)
@@ -964,17 +992,22 @@ def load_preset(name:str, group:str="generate") -> dict:
     file = next(n for n in known if folded(n) == folded(name))
     return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{file}.yaml").read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/01_config.ipynb #47515be3
-SAME = {"WantedMap": dict( # another word for a setting, by the class that has it
-    cfg_scale="guidance", cfg="guidance", timeshift_bias="time_bias", model_path="model", title_unicode="title", artist_unicode="artist",
-    background_image="background", audio="audio_path", song="audio_path", beatmap="beatmap_path", output="output_path", mode="gamemode",
-    stars="difficulty", star_rating="difficulty", sr="difficulty", hp="hp_drain_rate", cs="circle_size", od="overall_difficulty",
-    ar="approach_rate", sv="slider_multiplier", keys="keycount", lora="lora_path", diff_ckpt="refiner", tempo="bpm", batch_size="max_batch_size"),
-    "RunConfig": {"optim.base_lr": "muon_lr", "optim.base_lr_2": "lr", "optim.batch_size": "batch_size", "optim.total_steps": "steps",
-    "optim.warmup_steps": "warmup", "optim.weight_decay": "weight_decay", "optim.grad_clip": "grad_clip", "optim.final_cosine": "final_lr",
-    "eval.every_steps": "eval_every", "checkpoint.every_steps": "save_every", "data.train_dataset_path": "data", "pretrained_path": "init",
-    "mixed_precision": "precision", "learning_rate": "lr"},
-    "EvalConfig": dict(gamemode="mode", model_path="model", data="dataset"), "BenchConfig": dict(model_path="model")}
+# %% ../nbs/01_config.ipynb #9c7176df
+SAME = { # another word for a setting, by the class that has it
+    "WantedMap": dict(
+        cfg_scale="guidance", cfg="guidance", timeshift_bias="time_bias", model_path="model", lora="lora_path",
+        audio="audio_path", song="audio_path", beatmap="beatmap_path", output="output_path", background_image="background",
+        title_unicode="title", artist_unicode="artist", mode="gamemode", keys="keycount", tempo="bpm",
+        stars="difficulty", star_rating="difficulty", sr="difficulty", hp="hp_drain_rate", cs="circle_size",
+        od="overall_difficulty", ar="approach_rate", sv="slider_multiplier", diff_ckpt="refiner", batch_size="max_batch_size"),
+    "RunConfig": {
+        "optim.base_lr": "muon_lr", "optim.base_lr_2": "lr", "learning_rate": "lr", "optim.batch_size": "batch_size",
+        "optim.total_steps": "steps", "optim.warmup_steps": "warmup", "optim.weight_decay": "weight_decay",
+        "optim.grad_clip": "grad_clip", "optim.final_cosine": "final_lr", "eval.every_steps": "eval_every",
+        "checkpoint.every_steps": "save_every", "data.train_dataset_path": "data", "pretrained_path": "init",
+        "mixed_precision": "precision"},
+    "EvalConfig": dict(gamemode="mode", model_path="model", data="dataset"),
+    "BenchConfig": dict(model_path="model")}
 
 MEANT = { # another word and its value, and what it means
     ("super_timing", True): ("timing", "super"), ("super_timing", False): ("timing", "auto"),
@@ -982,16 +1015,17 @@ MEANT = { # another word and its value, and what it means
     ("enable_bf16", True): ("precision", "bf16"), ("enable_bf16", False): ("precision", "fp32")}
 
 IDLE = { # another word, and why it changes nothing
-    "songs of one run are written side by side anyway": "use_server fast_decoder_loop super_timing_fast_loop compile pad_sequence "
-        "attn_implementation auto_select_gamemode_model",
+    "it is chosen by itself": "use_server fast_decoder_loop super_timing_fast_loop compile pad_sequence attn_implementation "
+        "auto_select_gamemode_model",
     "timing=super has its own": "timer_num_beams timer_bpm_threshold timer_cfg_scale timer_iterations",
     "objects are moved onto the grid by rules of their own": "timing_leniency snap_near_perfect_overlaps",
-    "the denoiser has its own": "diff_cfg_scale diff_refine_ckpt beatmap_idx refine_iters random_init timesteps max_seq_len overlap_buffer",
+    "the denoiser has its own": "diff_cfg_scale diff_refine_ckpt beatmap_idx refine_iters random_init timesteps max_seq_len "
+        "overlap_buffer",
     "no beatmap is a style here; give mapper_id or descriptors": "beatmap_id",
     "settings are printed by `mapperatorinator config`": "hydra version_base job_logging"}
 IDLE = {word: why for why, words in IDLE.items() for word in words.split()}
 
-# %% ../nbs/01_config.ipynb #985f16fc
+# %% ../nbs/01_config.ipynb #717999f6
 class Said:
     "What is said of a config: its settings by their dotted names, what is wrong with the words, and what is worth a note."
     def __init__(self, cls):
@@ -1004,17 +1038,23 @@ class Said:
         key, equals, value = text.partition("=")
         key = re.sub(r"[\s-]+", "_", key.strip().lstrip("+-"))
         if not equals or not key: return self.wrong.append(self.stray(text))
-        meaning = (key.lower(), Flag().read(unquoted(value)))
-        if self.foreign and meaning in MEANT: return self.implied.update([MEANT[meaning]])
-        if self.foreign and (why := IDLE.get(key.lower().split(".")[0])): return self.notes.append(f"{shown(key)} changes nothing here: {why}.")
+        if self.foreign and self.elsewhere(key.lower(), value): return
         if (name := self.name(key)) is None: return self.wrong.append(self.unknown(key))
-        if is_dataclass(self.known[name].base):
-            return self.wrong.append(f"{name} has settings of its own; give them one by one, such as {next(n for n in self.known if n.startswith(name + '.'))}=….")
-        self.value(name, self.known[name].typed(value))
+        if not is_dataclass(self.known[name].base): return self.value(name, self.known[name].typed(value))
+        inner = next(n for n in self.known if n.startswith(f"{name}."))
+        self.wrong.append(f"{name} has settings of its own; give them one by one, such as {inner}=….")
+
+    def elsewhere(self, key:str, value:str) -> bool: # whether that is all there is to it
+        "Hear a word of another program that has no setting here."
+        if meaning := MEANT.get((key, Flag().read(unquoted(value)))): self.implied.update([meaning])
+        why = IDLE.get(key.split(".")[0])
+        if why: self.notes.append(f"{shown(key)} changes nothing here: {why}.")
+        return bool(meaning or why)
 
     def value(self, name:str, value:Any):
         "Hear a value of a setting by its own name."
-        if name in self.values and self.values[name] != value: self.notes.append(f"{name} is given twice; the last one counts, {spell(value)}.")
+        if self.values.get(name, value) != value:
+            self.notes.append(f"{name} is given twice; the last one counts, {spell(value)}.")
         self.values[name] = value
 
     def name(self, key:str) -> Optional[str]: # None: nobody knows it
@@ -1069,7 +1109,7 @@ def compose(
     said, under = Said(cls), {}
     try: under = _laid(cls, load_preset(preset, group_of(cls))) if preset else {}
     except UserError as e: said.wrong += e.args
-    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text): said.word(text) # a title in its own letters counts more
+    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text): said.word(text) # its own letters count more
     said.wrong += [said.unknown(key) for key in values if said.name(key) is None]
     given = _laid(cls, {said.name(key): value for key, value in values.items()})
     conf = _built(cls, under | said.implied | said.values | given)

@@ -34,8 +34,8 @@ from .postprocess import assemble, clean, clean_range, completed, end_with_song,
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
-from .request import (advice, check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
-                                      unheard, with_seeds)
+from .request import (advice, check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags,
+                                      spread, title_and_artist, unheard, with_seeds)
 from .timing import Listener, find_timing
 from .unparse import Group
 from .windows import plan

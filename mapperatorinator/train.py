@@ -74,7 +74,7 @@ def evaluate(
     token, frame = (total / batches).tolist()
     return {"token_loss": token, "frame_loss": frame, "time_20ms": right / max(timed, 1), "ear_f1": best_f1(onsets)}
 
-# %% ../nbs/62_train.ipynb #a60dfbc0
+# %% ../nbs/62_train.ipynb #710b49e7
 def _no_folder(name:str, path:str) -> Iterator[str]: # a sentence, or nothing
     "Why no folder can be written at a path."
     nearest = next(p for p in (Path(path), *Path(path).absolute().parents) if os.path.lexists(p))
@@ -103,8 +103,9 @@ class Resumable:
         "Write the checkpoint and the log, whole or not at all."
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: module.state_dict() for name, module in self.modules.items()}
-        state |= {"optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "minutes": self.minutes, "log": self.log}
-        state |= {"recent": self.recent, "settings": asdict(self.conf)}
+        state["optimizers"] = [o.state_dict() for o in self.optimizers]
+        state |= {name: getattr(self, name) for name in ("step", "minutes", "log", "recent")}
+        state["settings"] = asdict(self.conf)
         with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
         with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
 
@@ -119,7 +120,7 @@ class Resumable:
         self.recent = state.get("recent", {})
         return self
 
-# %% ../nbs/62_train.ipynb #1e98ebdb
+# %% ../nbs/62_train.ipynb #92177cd5
 QUIET = ("run", "ship", "device", "threads", "max_minutes", "save_every", "steps") # may change without a word
 FIXED = ("model", "language")                                                      # cannot change
 
@@ -135,29 +136,32 @@ def restore(
 def flat(settings:dict, prefix:str="") -> dict[str, Any]: # by dotted name
     "Nested settings side by side."
     out = {}
-    for name, value in settings.items(): out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    for name, value in settings.items():
+        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return out
 
+# %% ../nbs/62_train.ipynb #c500e85a
 def resumed_notes(
     conf:RunConfig,
     before:dict|None, # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
     step:int,         # steps that are done
 ) -> list[str]:
     "What a run is taken up with that was not so before, in sentences. Raises `UserError` for what cannot be."
-    now, refused, told = flat(asdict(conf)), [], []
+    now, run = flat(asdict(conf)), quoted(conf.run)
+    refused, told = [], []
     if conf.steps < step:
-        refused.append(f"{quoted(conf.run)} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER.")
-    for name, old in flat(before or {}).items():
-        new = now.get(name, old)
-        if new == old or name in QUIET: continue
-        if name.split(".")[0] in FIXED or name == "muon_lr" and not (old and new):
-            refused.append(f"{name}={spell(new)}, but {quoted(conf.run)} began with {name}={spell(old)}; give that, or another run=FOLDER.")
-        elif name == "init": told.append(f"init was {spell(old)} and is {spell(new)} now; the run has begun, so its own weights count.")
-        else: told.append(f"{name} was {spell(old)} and is {spell(new)} from now on; give {name}={spell(old)} to go on as before.")
+        refused.append(f"{run} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER.")
+    for name, value in flat(before or {}).items():
+        if now.get(name, value) == value or name in QUIET: continue
+        old, new = spell(value), spell(now[name])
+        fixed = name.split(".")[0] in FIXED or name == "muon_lr" and not (value and now[name])
+        if fixed: refused.append(f"{name}={new}, but {run} began with {name}={old}; give that, or another run=FOLDER.")
+        elif name == "init": told.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
+        else: told.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
     if refused: raise UserError(*refused)
     return told
 
-# %% ../nbs/62_train.ipynb #6bb65351
+# %% ../nbs/62_train.ipynb #f1dde585
 @dataclass
 class Run(Resumable):
     "The state of a training run."
@@ -214,6 +218,7 @@ def row_of(
     held = {f"val_{key}": value for key, value in measure().items()} if measure else {}
     return {"step": run.step, "minutes": round(run.minutes, 2), **means, **held}
 
+# %% ../nbs/62_train.ipynb #ddb678c1
 def keep_on(
     run:Resumable,
     step:Callable,              # () -> figures of one step
