@@ -83,7 +83,7 @@ def test_nothing_from_python_ends_in_a_trace(value):
         assert all(len(sentence) < 500 and "\n" not in sentence for sentence in found)
 
 TOO_MUCH = ["candidates=1000", "star_tries=1e23", "num_beams=1000", "max_batch_size=100000", "seed=1e23", "difficulties=[" + ",".join(f"{i/100}" for i in range(1099)) + "]",
-            "bpm=[" + "120," * 2000 + "120]", "title=" + "x" * 2000, "tags=" + "x" * 6000, "descriptors=[" + "a," * 200 + "a]", "in_context=[" + "kiai," * 50 + "map]",
+            "bpm=[" + "120," * 2000 + "120]", "title=" + "x" * 2000, "tags=" + "x" * 6000, "descriptors=[" + "a," * 200 + "a]", "in_context=[" + "kiai," * 150 + "map]",
             "circle_size=1e308", "top_k=1e9", "timing_budget=1e9", "end_time=2000:00"]
 
 @pytest.mark.parametrize("word", TOO_MUCH, ids=[w.partition("=")[0] for w in TOO_MUCH])
