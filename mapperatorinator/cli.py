@@ -4,19 +4,21 @@
 
 # %% ../nbs/72_cli.ipynb #cfaf98ed
 from __future__ import annotations
-import contextlib, difflib, errno, os, signal, sys, textwrap, threading
+import contextlib, difflib, errno, os, re, signal, sys, textwrap, threading
 from dataclasses import asdict
 from typing import Any, Callable, Iterator
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
-from .config import compose, is_list, preset_names, settings_table
-from .core import UserError, check_working_folder, duration, quoted, say, shown
+from .config import BenchConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
+from .config import FLAGS, Place, Said, Setting
+from .config import compose, folded, group_of, is_list, preset_names, settings_table, spell, unquoted
+from .core import UserError, check_working_folder, duration, note, quoted, say, shown
 
 # %% auto #0
-__all__ = ['BAR', 'LABELS', 'COMMANDS', 'STOPS', 'MACHINE', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars',
-           'report_table', 'run_generate', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview',
-           'run', 'unknown', 'Stopped', 'stoppable', 'main']
+__all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
+           'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate',
+           'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'Stopped',
+           'stoppable', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -25,17 +27,11 @@ def type_name(setting:Setting) -> str:
     simple = {bool: "true/false", int: "whole number", float: "number", str: "text"}
     return simple.get(base, "list" if is_list(base) else "settings")
 
-def spell(value:Any) -> str:
-    "A value as it is typed on the command line."
-    if value is None: return "null"
-    if isinstance(value, bool): return str(value).lower()
-    return "[" + ",".join(map(spell, value)) + "]" if isinstance(value, list) else str(value)
-
 # %% ../nbs/72_cli.ipynb #29742a5a
-def _rows(table:list[Setting]) -> list[tuple[str, str]]: # key=default, help
-    nested = lambda s: type_name(s) == "settings"
-    return [(f"{s.name}.…" if nested(s) else f"{s.name}={spell(s.default)}",
-             s.help + "; its settings: mapperatorinator config"*nested(s) or type_name(s)) for s in table]
+def _row(s:Setting) -> tuple[str, str]: # key=default; help, and what the value may be
+    if type_name(s) == "settings": return f"{s.name}.…", f"{s.help}; its settings: mapperatorinator config"
+    about = s.help or type_name(s)
+    return f"{s.name}={spell(s.default)}", f"{about} ({s.range})" if s.range else about
 
 def settings_help(
     cls,            # a config dataclass
@@ -43,7 +39,7 @@ def settings_help(
 ) -> str:
     "The settings of a dataclass as a table: `key=default`, then what it means."
     table = settings_table(cls)
-    rows, out, group = _rows(table), [], None
+    rows, out, group = list(map(_row, table)), [], None
     left = min(34, max(len(a) for a, _ in rows)) + 4
     for s, (a, b) in zip(table, rows):
         if s.group != group: out += ["", f"  {s.group}:"] if s.group else []; group = s.group
@@ -59,16 +55,76 @@ class Command:
         self.about, self.config, self.run, self.example = about, config, run, example
 
     def help(self, name:str, width:int=100) -> str:
-        presets = preset_names(self.config.__name__.removesuffix("Config").lower())
+        presets = preset_names(group_of(self.config))
         call = f"mapperatorinator {name}"
         return "\n".join([f"{call}: {self.about}", "",
             f"Usage: {call} [preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
             "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
 
+# %% ../nbs/72_cli.ipynb #1bb6d3e2
+FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.S)
+CLOSERS = {"[": "]", '"': '"', "'": "'"}
+
+def _is_said(word:str) -> bool: # another setting begins here
+    return word.startswith("=") or bool(re.match(r"[\w.+-]*[\w-]=", word) or FLAG.fullmatch(word))
+
+def joined(args:list[str]) -> list[str]:
+    "Words with what belongs to them: `key = value`, or a value in quotes or brackets that was taken apart."
+    words, left = [], list(args)
+    while left:
+        word = left.pop(0)
+        if "=" not in word and left and left[0].startswith("="): word += left.pop(0)
+        if word.endswith("=") and word.count("=") == 1 and left and not _is_said(left[0]): word += left.pop(0)
+        value = word.partition("=")[2]
+        close = CLOSERS.get(value[:1])
+        if close and (len(value) == 1 or not value.endswith(close)):
+            ends = [i for i, more in enumerate(left) if more.endswith(close)]
+            if ends: word, left = " ".join([word, *left[:ends[0] + 1]]), left[ends[0] + 1:]
+        words.append(word)
+    return words
+
+# %% ../nbs/72_cli.ipynb #99da0d20
+def unflagged(
+    words:list[str],
+    said:Said, # knows the settings
+) -> list[str]: # each a key=value, where it can be
+    "`--key value`, `--key=value`, `--flag` and `--no-flag` as `key=value`."
+    out, left = [], list(words)
+    while left:
+        word = left.pop(0)
+        flag = FLAG.fullmatch(word)
+        if not flag:
+            out.append(word)
+            continue
+        key, value = folded(flag[1]), flag[2]
+        positive = key.removeprefix("no_")
+        setting = said.known.get(said.name(key) or said.name(positive))
+        switch = setting is not None and setting.base is bool
+        follows = bool(left) and not _is_said(left[0]) and (not switch or left[0].lower() in FLAGS)
+        if value is None and follows: value = left.pop(0)
+        if value is None and switch: word = f"{key}=true" if said.name(key) else f"{positive}=false"
+        out.append(word if value is None else f"{FLAG_NAMES.get(key, key)}={value}")
+    return out
+
+FLAG_NAMES = {"cn": "preset", "config_name": "preset"} # of the original
+
+# %% ../nbs/72_cli.ipynb #101d35e4
+def rejoined(word:str, said:Said) -> list[str]:
+    "A path whose last backslash hid a quote from Windows, and what it swallowed."
+    key, _, value = word.partition("=")
+    setting = said.known.get(said.name(key))
+    if setting is None or not isinstance(setting.bounds, Place) or value.count('"') != 1: return [word]
+    path, rest = value.split('"')
+    if not path or rest and not _is_said(rest.strip()): return [word]
+    return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest.strip())]
+
 def config_of(command:Command, args:list[str]): # the command's dataclass
-    "Settings from `preset=NAME` and `key=value` words. Raises `UserError`."
-    presets = [a.partition("=")[2] for a in args if a.startswith("preset=")]
-    return compose(command.config, [a for a in args if not a.startswith("preset=")], preset=presets[-1] if presets else None)
+    "Settings from `preset=NAME` and `key=value` words, and from what is like them. Raises `UserError`."
+    said = Said(command.config)
+    words = [w for word in unflagged(joined(args), said) for w in rejoined(word, said) if w]
+    presets = [unquoted(w.partition("=")[2]) for w in words if w.startswith("preset=")]
+    return compose(command.config, [w for w in words if not w.startswith("preset=")], presets[-1] if presets else None,
+                   tell=lambda text: note(f"mapperatorinator: {text}"))
 
 # %% ../nbs/72_cli.ipynb #39b496ff
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
@@ -181,18 +237,21 @@ def overview() -> str:
         "Use of AI has to be disclosed where a map is shared; the map's tags say so too."])
 
 # %% ../nbs/72_cli.ipynb #4bdd1dee
+HELP = {"--help", "-h", "-help", "help", "/?", "-?"}
+
 def run(
     args:list[str], # words after `mapperatorinator`
 ) -> None:
     "Do what the words say. Raises `UserError`."
     name, *rest = args or ["--help"]
-    if name in ("--help", "-h", "help"): return say(overview())
+    if folded(name) in COMMANDS: name = folded(name)
+    if name in HELP: return say(overview())
     if name in ("--version", "-V", "version"): return say(__version__)
-    if name == "config" and not {"--help", "-h"} & set(rest): return say(dump(rest).rstrip())
+    if name == "config" and not HELP & set(rest): return say(dump(rest).rstrip())
     if name == "config": return say("mapperatorinator config [COMMAND] [preset=NAME] [key=value …]: settings as YAML")
     if name not in COMMANDS: raise UserError(unknown(name))
     command = COMMANDS[name]
-    if {"--help", "-h"} & set(rest): return say(command.help(name, min(120, _columns())))
+    if HELP & set(rest): return say(command.help(name, min(120, _columns())))
     config = config_of(command, rest)
     check_working_folder() # before PyTorch, which ends the program without one
     command.run(config)
@@ -246,7 +305,7 @@ def _let_go(stream): # of what a full or closed stream has not taken, or Python 
 
 def _exit_code(args:list[str]) -> int:
     try: run(args)
-    except UserError as e: return _complain(f"mapperatorinator: {e}", 2)
+    except UserError as e: return _complain("\n".join(f"mapperatorinator: {line}" for line in str(e).splitlines()), 2)
     except Stopped as e: return _complain("\nmapperatorinator: stopped; no half-written file is left.", 128 + e.args[0])
     except KeyboardInterrupt: return _complain("\nmapperatorinator: interrupted; no half-written file is left.", 130)
     except BrokenPipeError: return 141 # the reader has gone, as `| head` does

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, Sequence
 # %% auto #0
 __all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'quoted', 'UserError', 'one_line', 'devices', 'pick_device',
            'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path', 'write_atomic',
-           'write_new', 'undo_copies', 'rewrite', 'duration', 'say']
+           'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note']
 
 # %% ../nbs/00_core.ipynb #fec72891
 JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
@@ -41,8 +41,9 @@ def quoted(
 
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):
-    "Something the user gave cannot work; the message is one sentence: what was given, what was expected, what to do."
-    def __init__(self, sentence:str=""): super().__init__(shown(sentence))
+    "Something the user gave cannot work; a sentence for each thing: what was given, what was expected, what to do."
+    def __init__(self, *sentences:str): super().__init__(*map(shown, sentences))
+    def __str__(self) -> str: return "\n".join(self.args)
 
 # %% ../nbs/00_core.ipynb #b97553a4
 def one_line(text:str) -> str:
@@ -269,3 +270,10 @@ def say(text:str):
     except (OSError, ValueError) as e:
         why = getattr(e, "strerror", None) or e
         raise UserError(f"Nothing can be written to the standard output ({why}); let it go to a file, or a disk that has room.") from e
+
+# %% ../nbs/00_core.ipynb #ce4d3035
+def note(text:str):
+    "A line on stderr, where there is one."
+    if sys.stderr is None: return # a window without a console
+    sys.stderr.write(shown(text) + "\n")
+    sys.stderr.flush()

@@ -35,15 +35,16 @@ from .postprocess import assemble, clean, clean_range, completed, end_with_song,
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
-from .request import Prepared, check_request, check_writable, difficulty_name, prepare, setting_tags, unheard, with_seeds
+from .request import Prepared, advice, check_request, check_writable, difficulty_name, prepare, setting_tags, unheard
+from .request import with_seeds
 from .timing import Listener, find_timing
 from .unparse import Group
 from .windows import plan
 
 # %% auto #0
 __all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result',
-           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'File2File',
-           'picture_path', 'generate_map']
+           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'rows_at_once',
+           'File2File', 'picture_path', 'generate_map']
 
 # %% ../nbs/57_pipeline.ipynb #d3796206
 @dataclass
@@ -330,9 +331,13 @@ def maps(self:Song2Map, samples:np.ndarray, requests:Sequence[GenerateConfig], p
         rows = [(i, wish) for i, wish in enumerate(map(self.again, requests, pools)) if wish]
     kept = [min(pool, key=worth) for pool in pools]
     if ContextType.MAP in self.wanted(first) and not any(r.report["objects"] for r in kept):
-        raise UserError("The model wrote no objects for this song; try another seed, a higher difficulty or a longer range.")
+        raise UserError(f"The model wrote no objects for this song; {advice(first)}.")
     for r, c, pool in zip(kept, requests, pools): r.report |= tried(pool, c) | {"seconds": time.perf_counter() - begun}
     return kept
+
+def rows_at_once(c:GenerateConfig) -> int:
+    "Maps that are written side by side: the memory of each is that of all its beams, and of what guidance leads away from."
+    return max(c.max_batch_size // (c.num_beams * (1 if c.guidance == 1 else 2)), 1)
 
 @patch
 def drafts(self:Song2Map, song:Song, wishes:Sequence[Wish], progress=None, **metadata) -> list[Result]:
@@ -340,7 +345,9 @@ def drafts(self:Song2Map, song:Song, wishes:Sequence[Wish], progress=None, **met
     wanted = self.wanted(wishes[0].config)
     if not wanted: return [self.finish(song, w, [], [], **metadata) for w in wishes]
     told = [x.stream for x in song.given if x.type in (ContextType.KIAI, ContextType.SV) and x.type not in wanted]
-    made = self.write(song.heard, wishes, wanted, song.given, progress)
+    at_once = rows_at_once(wishes[0].config)
+    parts = [wishes[i:i + at_once] for i in range(0, len(wishes), at_once)]
+    made = [m for part in parts for m in self.write(song.heard, part, wanted, song.given, progress)]
     return [self.finish(song, w, [*m.streams.values(), *told], m.problems, **metadata) for w, m in zip(wishes, made)]
 
 @patch

@@ -4,79 +4,50 @@
 
 # %% ../nbs/54_request.ipynb #3c748760
 from __future__ import annotations
-import os, secrets, shutil, tempfile
+import math, os, secrets, shutil, tempfile
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from .audio import read_tags
-from .config import GenerateConfig, LanguageConfig, changed
+from .config import GenerateConfig, LanguageConfig, Number, Text, changed, check_settings, known_settings, spell
 from .core import UserError, one_line, quoted, user_path
-from .events import ContextType
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
 from .osu.files import NAME_BYTES, check_members, distinct, file_name, find_file, map_name, romanised, safe_member
 from .osu.files import safe_name
 from .parse import hitsounded
-from .timing import manual
 
 # %% auto #0
-__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'unheard',
-           'read_reference', 'song_of', 'inherited', 'setting_tags', 'difficulty_name', 'spread', 'with_seeds',
-           'title_and_artist', 'names_beside', 'picture_of', 'Place', 'is_packed', 'place_for', 'check_writable',
-           'Prepared', 'prepare']
+__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'advice',
+           'unheard', 'read_reference', 'song_of', 'within_bounds', 'inherited', 'setting_tags', 'difficulty_name',
+           'spread', 'with_seeds', 'title_and_artist', 'names_beside', 'picture_of', 'Place', 'is_packed', 'place_for',
+           'check_writable', 'Prepared', 'prepare']
 
-# %% ../nbs/54_request.ipynb #308fa827
+# %% ../nbs/54_request.ipynb #0229562f
 def _need(ok:bool, sentence:str):
     if not ok: raise UserError(sentence)
 
-def _check_stars(c:GenerateConfig):
-    for stars in [c.difficulty, *(c.difficulties or [])]:
-        _need(stars is None or 0 <= stars <= 12, f"difficulty={stars} is no star rating; give 0 to 12, or null.")
-    _need(c.difficulties is None or len(set(c.difficulties)) == len(c.difficulties) > 0,
-          f"difficulties={c.difficulties} names a difficulty twice, or none; give different stars, such as [2,3.5,5].")
-    _need(c.candidates >= 1 and c.star_tries >= 0 and c.star_tolerance > 0,
-          "candidates must be 1 or more, star_tries 0 or more, and star_tolerance above 0.")
-
-def _check_range(c:GenerateConfig):
-    _need(None in (c.start_time, c.end_time) or c.start_time < c.end_time,
-          f"end_time={c.end_time} is not after start_time={c.start_time}; give a range that lasts.")
-    _need(0 <= c.lookback and 0 <= c.lookahead and c.lookback + c.lookahead < 1,
-          f"lookback={c.lookback} and lookahead={c.lookahead} leave nothing to write; together they must be below 1.")
-
-# %% ../nbs/54_request.ipynb #bb734a0e
-def _check_timing(c:GenerateConfig):
-    _need((c.bpm is None) == (c.offset is None), "bpm and offset go together; give both, or neither.")
-    _need(c.bpm is not None or "meter" not in changed(c), f"meter={c.meter} is given without bpm and offset; give them, or leave it out.")
-    _need(c.bpm is None or c.timing in ("auto", "manual"), f"bpm is given, but timing={c.timing}; use timing=manual or leave it out.")
-    _need(c.bpm is not None or c.timing != "manual", "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377.")
-    if c.bpm is not None: manual(bpm=c.bpm, offset=c.offset, meter=c.meter)
-    _need(c.timing != "reference" or bool(c.beatmap_path), "timing=reference takes the beats of a map; give beatmap_path=FILE.osu.")
-
-def _check_sampling(c:GenerateConfig):
-    heats = ("temperature", "timing_temperature", "mania_column_temperature", "taiko_hit_temperature")
-    _need(all(getattr(c, h) >= 0 for h in heats) and 0 < c.top_p <= 1 and c.top_k >= 0,
-          "Temperatures must not be negative, top_p must lie in (0, 1] and top_k must not be negative.")
-    _need(c.num_beams >= 1 and c.guidance > 0, "num_beams must be 1 or more, and guidance above 0.")
-    _need(not (c.negative_descriptors and c.guidance == 1), "negative_descriptors need a guidance above 1, such as 1.5.")
-
-# %% ../nbs/54_request.ipynb #0229562f
-def _check_reference(c:GenerateConfig):
-    names = [t.value for t in ContextType]
-    for name in [*c.in_context, *(c.output_type or [])]:
-        _need(name in names, f"There is no context '{name}'; choose from {', '.join(names)}.")
-    _need(not c.in_context or set(c.in_context) == {"none"} or bool(c.beatmap_path),
-          f"in_context={c.in_context} comes from a reference map; give beatmap_path=FILE.osu.")
-    _need(not c.add_to_beatmap or bool(c.beatmap_path), "add_to_beatmap changes a map; give beatmap_path=FILE.osu.")
-    _need(not c.add_to_beatmap or not c.difficulties, "add_to_beatmap changes one map; leave difficulties out.")
-    _need(not c.overwrite_reference_beatmap or c.add_to_beatmap, "overwrite_reference_beatmap needs add_to_beatmap=true.")
-
 def check_request(
     c:GenerateConfig,
-    gamemodes:list[int], # that the model has learnt
+    gamemodes:list[int]|None=None, # that the model has learnt; None: not known yet
 ):
-    "Raises `UserError` naming the first thing that cannot be."
-    _need(c.gamemode in gamemodes, f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, gamemodes))} only.")
-    for check in (_check_stars, _check_range, _check_timing, _check_sampling, _check_reference): check(c)
+    "Raises `UserError` naming everything that cannot be."
+    more = []
+    if gamemodes is not None and c.gamemode in (0, 1, 2, 3) and c.gamemode not in gamemodes:
+        more.append(f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, gamemodes))} only.")
+    check_settings(c, *more)
+
+# %% ../nbs/54_request.ipynb #d3ffadde
+def advice(c:GenerateConfig) -> str:
+    "What to try for a request that came out empty."
+    drawn = c.do_sample and c.temperature > 0
+    tips = ["another seed" if drawn else "a temperature above 0, with do_sample=true"]
+    if c.time_bias < 0: tips.append("a higher time_bias")
+    if c.difficulty is not None and c.difficulty < 6: tips.append("a higher difficulty")
+    if (c.start_time, c.end_time) != (None, None): tips.append("a longer range")
+    return f"try {' or '.join(tips)}"
 
 # %% ../nbs/54_request.ipynb #db920127
 WORDS = dict(mapper_id="add_mapper_token", year="add_year_token", descriptors="add_descriptors", negative_descriptors="add_descriptors",
@@ -105,6 +76,13 @@ def song_of(reference:Beatmap, folder:Path) -> Path:
     name = quoted(reference.audio_filename)
     raise UserError(f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE.")
 
+def within_bounds(name:str, value:Any) -> Any: # None: no value to work with
+    "What a map holds, as near as a setting can be to it."
+    bounds = known_settings(GenerateConfig)[name].bounds
+    if isinstance(bounds, Text) and isinstance(value, str): return value[:bounds.longest]
+    if not isinstance(bounds, Number) or not isinstance(value, Real): return value
+    return bounds.nearest(value) if math.isfinite(value) else None
+
 def inherited(
     c:GenerateConfig,
     reference:Beatmap,
@@ -114,7 +92,9 @@ def inherited(
     b, said = reference, changed(c)
     taken = {name: getattr(b, field) for name, field in TAKEN.items()}
     taken |= dict(difficulty=round(star_rating(b), 2) if b.hit_objects else c.difficulty, hitsounded=hitsounded(b))
+    taken["circle_size"] = min(b.cs, 18 if b.mode == 3 else 10)
     if b.mode == 3: taken["keycount"] = b.keys
+    taken = {name: within_bounds(name, value) for name, value in taken.items()}
     if b.audio_filename and "audio_path" not in said: taken["audio_path"] = str(song_of(b, folder))
     return replace(c, **{name: value for name, value in taken.items() if name not in said and value not in (None, "")})
 
@@ -124,8 +104,7 @@ OWN_PLACE = ("audio_path", "output_path", "beatmap_path", "title", "artist", "cr
 NAMES = ((2.0, "Easy"), (2.7, "Normal"), (4.0, "Hard"), (5.3, "Insane"), (6.5, "Expert"), (99, "Expert+")) # the game's own limits
 
 def _shown(value) -> str: # as it is typed
-    if not isinstance(value, list): return str(value)
-    return str(value[0]) if len(value) == 1 else f"[{','.join(map(str, value))}]"
+    return spell(value[0] if isinstance(value, list) and len(value) == 1 else value, most=5000)
 
 def setting_tags(c:GenerateConfig) -> str:
     "Disclosure and changed settings, as the Tags field of the map."
@@ -301,6 +280,7 @@ def _members(
 
 def prepare(c:GenerateConfig) -> Prepared:
     "Settle all that can be known before a model runs. Raises `UserError` for what cannot work."
+    check_request(c)
     reference = read_reference(c.beatmap_path) if c.beatmap_path else None
     if reference is not None: c = inherited(c, reference, user_path(c.beatmap_path).parent)
     _need(bool(c.audio_path), "No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")

@@ -65,6 +65,46 @@ def test_mistakes_are_one_sentence_and_code_2(args, says):
     done = cli(*args)
     assert (done.returncode, done.stdout) == (2, "") and says in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
+def test_several_mistakes_are_a_line_each():
+    done = cli("generate", "dificulty=5", "seed=x\ny", "temperature=inf", "timing=waltz", "bpm=120")
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, len(lines)) == (2, "", 5) and all(line.startswith("mapperatorinator: ") for line in lines)
+    assert "seed=x\\ny is no number" in done.stderr and "bpm and offset go together" in lines[-1]
+
+SAID = { # how it may be typed, and what it means
+    "generate": [(["--difficulty", "5.5"], "difficulty: 5.5"), (["--difficulty=5.5"], "difficulty: 5.5"), (["-difficulty=5.5"], "difficulty: 5.5"), (["difficulty", "=", "5.5"], "difficulty: 5.5"),
+                 (["difficulty=", "5.5"], "difficulty: 5.5"), (["difficulty", "=5.5"], "difficulty: 5.5"), (["--export-osz"], "export_osz: true"), (["--export_osz", "seed=3"], "export_osz: true"),
+                 (["--no-hitsounded"], "hitsounded: false"), (["--hitsounded", "no"], "hitsounded: false"), (["export-osz=true"], "export_osz: true"), (["title='My", "Song'"], "title: My Song"),
+                 (["bpm=[120,", "180]", "offset=0"], "bpm:\n- 120.0\n- 180.0"), (["output_path=C:\\maps\" seed=3"], "seed: 3"), (["preset='v32'"], "model: v32"), (["-cn", "v32"], "model: v32"),
+                 (["--config-name=V32"], "model: v32"), (["cfg_scale=2"], "guidance: 2.0"), (["start_time=00:12:345 (3,4) -"], "start_time: 12345"), (["descriptors=['jump aim','clean']"], "- jump aim\n- clean")]}
+
+@pytest.mark.parametrize("words, says", SAID["generate"], ids=[" ".join(words) for words, _ in SAID["generate"]])
+def test_words_as_shells_and_hands_have_them(words, says, capsys):
+    from mapperatorinator.cli import main
+    assert main(["config", "generate", *words]) == 0
+    out = capsys.readouterr()
+    assert says in out.out and not out.err
+
+@pytest.mark.parametrize("words, says", [(["--seed"], "--seed"), (["title=My", "Song"], "quotes"), (["song.mp3"], "audio_path=song.mp3"), (["export_osz"], "export_osz=true"), (["--nonsense", "3"], "nonsense"),
+                                         (["title='80s", "Mix"], "'Mix'"), (["x.osu"], "beatmap_path=x.osu"), (["="], "key=value"), (["--"], "key=value"), (["bpm=[120,"], "bpm=")])
+def test_words_that_are_left_over_are_refused(words, says, capsys):
+    from mapperatorinator.cli import main
+    assert main(["config", "generate", *words]) == 2
+    out = capsys.readouterr()
+    assert says in out.err and out.err.count("\n") == 1 and not out.out
+
+def test_notes_go_beside_the_result(capsys):
+    from mapperatorinator.cli import main
+    assert main(["config", "generate", "use_server=true"]) == 0
+    out = capsys.readouterr()
+    assert out.err.startswith("mapperatorinator: use_server changes nothing here") and out.err.count("\n") == 1 and "use_server" not in out.out
+
+@pytest.mark.parametrize("word", ["-h", "--help", "/?", "help"])
+def test_help_is_asked_for_in_many_ways(word, capsys):
+    from mapperatorinator.cli import main
+    assert main(["generate", word]) == 0 and "(0 to 12 stars)" in capsys.readouterr().out
+    assert main([word]) == 0 and main(["Train-Refine", word]) == 0
+
 def test_error_of_the_pipeline_is_code_2():
     done = cli("generate", fake=True)
     assert done.returncode == 2 and done.stderr.strip().endswith("give the path of a song.") and "Traceback" not in done.stderr
