@@ -15,7 +15,7 @@ from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Optional
 import numpy as np
 
 from .audio import load_audio
-from .config import CheckConfig
+from .config import CheckConfig, check_settings
 from .core import UserError, write_atomic
 from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, plain, read_osz, safe_member
 from .osu.check import check_set, name_of, quoted, video_of
@@ -676,7 +676,7 @@ def verify(config:CheckConfig) -> Iterator[Verified]:
     "Check all paths of a request."
     if not config.paths:
         raise UserError("Nothing to check: give a .osu, an .osz or a folder, as in mapperatorinator check map.osu.")
-    if config.show not in SEVERITIES: raise UserError(f"show={config.show!r} is none of {', '.join(SEVERITIES)}.")
+    check_settings(config)
     for text in config.paths:
         path = Path(text)
         found = find_sets(path)
