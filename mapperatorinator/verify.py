@@ -16,10 +16,11 @@ import numpy as np
 
 from .audio import load_audio
 from .config import CheckConfig, check_settings
-from .core import UserError, write_atomic
-from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, plain, read_osz, safe_member
-from .osu.check import check_set, name_of, quoted, video_of
+from .core import UserError, quoted, rewrite, undo_copies
+from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, plain
+from .osu.check import check_set, name_of, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
+from .osu.files import file_name, read_osz, safe_member
 from .osu.findings import CLAMP, LENIENCY, SEVERITIES, Facts, Finding, Report, of_set, several
 from .postprocess import lead_in, preview_point, size_hitsounds
 
@@ -31,8 +32,8 @@ __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEX
            'read_set', 'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed',
            'check_missing', 'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files',
            'check_banks', 'elements_of', 'check_skin', 'check_element_sizes', 'hear_song', 'copy_on_disk',
-           'check_mapset', 'mend', 'undo_copy', 'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify',
-           'exit_code', 'as_text', 'as_json']
+           'check_mapset', 'mend', 'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify', 'exit_code', 'as_text',
+           'as_json']
 
 # %% ../nbs/58_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def read_set(path:Path) -> Mapset:
     if path.is_dir(): out.files = _in_folder(path)
     elif path.suffix.lower() == ".osz": out.files, out.refused = _in_archive(path)
     elif path.is_file(): out.files, out.alone = {path.name: _on_disk(path)}, True
-    else: raise UserError(f"There is no file or folder {quoted(str(path), 200)}; give a .osu, an .osz or a folder with maps.")
+    else: raise UserError(f"There is no file or folder {quoted(path, 200)}; give a .osu, an .osz or a folder with maps.")
     for name, file in out.files.items():
         if out.alone or name.lower().endswith(".osu"): _read_osu(name, file, out)
         elif name.lower().endswith(".osb"): out.storyboard += _read_storyboard(file)
@@ -269,8 +270,8 @@ def check_folder(mapset:Mapset) -> Iterator[Finding]:
     if idle := unused_files(mapset): yield of_set("unused_file", listed(f"{several(len(idle), 'file')} used by nothing", idle))
     for name, b in mapset.beatmaps.items():
         now = PurePosixPath(name).name
-        if now.lower() != b.filename.lower():
-            yield of_set("file_name", f"{quoted(now, 80)} would be {quoted(b.filename, 80)} in the game.", name_of(b))
+        if now.lower() != file_name(b).lower():
+            yield of_set("file_name", f"{quoted(now, 80)} would be {quoted(file_name(b), 80)} in the game.", name_of(b))
 
 # %% ../nbs/58_verify.ipynb #68e7c402
 SMALLEST, LARGEST = (160, 120), (2560, 1440) # px of a background
@@ -609,16 +610,6 @@ def mend(map:Beatmap) -> dict[str, int]: # what was done -> how often
     return {what: n for what, n in done.items() if n}
 
 # %% ../nbs/58_verify.ipynb #ba2835eb
-def undo_copy(path:Path) -> Path:
-    "A copy of a file under the next free number, `map.osu.undo1`."
-    for number in itertools.count(1):
-        copy = path.with_name(f"{path.name}.undo{number}")
-        try:
-            with copy.open("xb") as f: f.write(path.read_bytes())
-            return copy
-        except FileExistsError: continue
-        except OSError as e: raise UserError(f"Cannot write {quoted(str(copy), 200)} ({e.strerror}); nothing was changed.") from e
-
 def _repacked(path:Path, changed:dict) -> bytes: # an archive with some members exchanged
     out = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
@@ -635,9 +626,8 @@ def mend_set(mapset:Mapset) -> list[str]: # sentences
     if not done: return []
     if mapset.path.is_dir(): writes = {mapset.path/name: data[name] for name in done}
     else: writes = {mapset.path: data[mapset.path.name] if mapset.alone else _repacked(mapset.path, data)}
-    copies = [undo_copy(path) for path in writes]
-    for path, content in writes.items(): write_atomic(path, content)
-    was = ", ".join(copy.name for copy in copies)
+    for path, content in writes.items(): rewrite(path, lambda: content)
+    was = ", ".join(undo_copies(path)[-1].name for path in writes)
     return [*(f"{_told(name, what)}." for name, what in done.items()), f"What it was: {was}."]
 
 # %% ../nbs/58_verify.ipynb #424b7047
@@ -664,7 +654,7 @@ def _unread(path:Path, why:str) -> Verified: return Verified(path, refused={path
 
 def verify_one(path:Path, config:CheckConfig) -> Verified:
     "Read, mend when asked to, and check a set."
-    shown = quoted(str(path), 200)
+    shown = quoted(path, 200)
     try: mapset = read_set(path)
     except UserError as e: return _unread(path, str(e))
     except OSError as e: return _unread(path, f"{shown} cannot be read ({e.strerror}); check its name and permissions.")
@@ -708,7 +698,7 @@ def _lines(found:list[Finding], most:int) -> Iterator[str]: # of one difficulty
 
 def as_text(result:Verified, config:CheckConfig) -> str:
     "What was found at one path, in lines."
-    lines = [f"{quoted(str(result.path), 500)[1:-1]}: {result.report.summary()}"]
+    lines = [f"{quoted(result.path, 500)[1:-1]}: {result.report.summary()}"]
     lines += [f"  mended    {said}" for said in result.mended]
     lines += [f"  unread    {reason}" for reason in result.refused.values()]
     by_place = defaultdict(list)

@@ -17,6 +17,7 @@ from mapperatorinator.cli import main
 from mapperatorinator.config import CheckConfig
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.check import NOT_OURS, UPSTREAM, check_map, check_set
+from mapperatorinator.osu.files import file_name
 from mapperatorinator.osu.findings import KINDS, Facts, divisors_of
 from mapperatorinator.postprocess import clean, end_with_song
 from mapperatorinator.verify import SAFE, check_mapset, find_sets, mend, read_set
@@ -318,7 +319,7 @@ FILES = { # kind -> (files, maps)
 def folder_of(path, files, maps):
     for name, data in files_of(**files).items():
         if data is not None: (path/name).write_bytes(data)
-    for b in maps: b.write(path/b.filename)
+    for b in maps: b.write(path/file_name(b))
     return path
 
 @pytest.mark.parametrize("kind", FILES)

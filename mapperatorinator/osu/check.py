@@ -11,6 +11,7 @@ from typing import Callable, Iterable, Iterator, Optional, Sequence
 import numpy as np
 
 from ..config import CheckConfig
+from ..core import quoted
 from .beatmap import Beatmap
 from .criteria import CRITERIA, drain_time
 from .faults import FAULTS
@@ -19,9 +20,9 @@ from .findings import reds_at, several
 
 # %% auto #0
 __all__ = ['SAME_WORDS', 'SAME_GENERAL', 'NEAR', 'BESIDE', 'SPREAD', 'WHOLE', 'EACH', 'NOT_OURS', 'UPSTREAM', 'check_map',
-           'quoted', 'name_of', 'differ', 'in_map', 'compare_words', 'compare_timing', 'compare_settings',
-           'compare_taiko', 'compare_hitsounds', 'compare_snaps', 'compare_spread', 'video_of', 'compare_videos',
-           'compare_maps', 'check_set']
+           'name_of', 'differ', 'in_map', 'compare_words', 'compare_timing', 'compare_settings', 'compare_taiko',
+           'compare_hitsounds', 'compare_snaps', 'compare_spread', 'video_of', 'compare_videos', 'compare_maps',
+           'check_set']
 
 # %% ../../nbs/19_osu.check.ipynb #9e15b203
 def check_map(
@@ -38,13 +39,9 @@ def check_map(
     return Report(ordered(found), objects=len(facts.objects))
 
 # %% ../../nbs/19_osu.check.ipynb #bac7fa1e
-def quoted(text:str, most:int=40) -> str: # as Python writes it: nothing of a stranger's text gets to a terminal raw
-    "A text in quotes, cut when it is long."
-    return repr(text if len(text) <= most else text[:most] + "…")
-
 def name_of(b:Beatmap) -> str:
     "The name of a difficulty, fit to be shown."
-    return quoted(b.version)[1:-1] or "(no name)"
+    return quoted(b.version, 40)[1:-1] or "(no name)"
 
 def _by_value(beatmaps:Sequence[Beatmap], value:Callable) -> dict: # value -> names of difficulties
     "Which difficulties have which value, the most common first."
@@ -58,7 +55,7 @@ def differ(kind:str, what:str, beatmaps:Sequence[Beatmap], value:Callable) -> It
     "A finding when a value is not the same in all difficulties."
     groups = _by_value(beatmaps, value)
     if len(groups) < 2: return
-    said = [f"{quoted(str(v))} in {_among(names)}" for v, names in groups.items()]
+    said = [f"{quoted(v, 40)} in {_among(names)}" for v, names in groups.items()]
     yield of_set(kind, f"{what} differs: {'; '.join(said[:4])}.")
 
 def in_map(kind:str, text:str, b:Beatmap, time:float) -> Finding:
@@ -75,7 +72,7 @@ def compare_words(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     yield from differ("preview_differs", "The preview point", beatmaps, lambda b: b.preview_time)
     names = Counter((b.mode, b.version, b.creator) for b in beatmaps)
     for (_, name, _), n in names.items():
-        if n > 1: yield of_set("same_name", f"{n} difficulties are called {quoted(name)}; one would replace the other.")
+        if n > 1: yield of_set("same_name", f"{n} difficulties are called {quoted(name, 40)}; one would replace the other.")
 
 # %% ../../nbs/19_osu.check.ipynb #0ce8ddd9
 def _red_lines(b:Beatmap) -> tuple: # what must be the same
