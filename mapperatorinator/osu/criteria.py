@@ -544,7 +544,7 @@ def check_last_barline(facts:Facts) -> Iterator[Finding]:
     "Taiko: a bar line that is not drawn because the last note ends just before it."
     if not facts.objects or not facts.timing.red: return
     end = facts.ends.max(keepdims=True)
-    if 1 <= (_bars(facts, end) - after_bar(facts, end))[0] < 2:
+    if .5 < (_bars(facts, end) - after_bar(facts, end))[0] < 2:
         text = f"The last note at {clock(end[0])} ends just before a bar line, which is not drawn then."
         yield facts.found("hidden_barline", text, time=float(end[0]))
 

@@ -260,6 +260,7 @@ def _edges(facts:Facts) -> Edges:
         of=np.concatenate([n, of, lasting]),
         part=np.repeat([0, 1, 2], [len(n), len(of), len(lasting)]))
 
+# %% ../../nbs/15_osu.findings.ipynb #253263da
 class Ways(NamedTuple):
     "Where objects are, px; for all but sliders their place."
     turn: np.ndarray # (n, 2) where a slide ends and turns
@@ -278,6 +279,7 @@ def _ways(facts:Facts) -> Ways:
         low[i], high[i] = vertices.min(axis=0), vertices.max(axis=0)
     return Ways(turn, tail, low, high)
 
+# %% ../../nbs/15_osu.findings.ipynb #626067af
 class Facts:
     "What all checks look at, measured once; objects in order of time."
     def __init__(self,
@@ -383,15 +385,15 @@ def divisors_of(facts:Facts, times:np.ndarray) -> np.ndarray: # (n,) 0 for none
     return np.where(on.any(axis=0), facts.divisors[on.argmax(axis=0)], new.astype(int))
 
 def known_divisors(facts:Facts) -> np.ndarray:
-    "The divisors a map may use: those of every song, and the odd ones that several of its notes are on."
-    usual, some = np.array([1, 2, 3, 4, 6, 8, 12, 16]), 4
+    "The divisors a map may use: those of every song, and the odd ones that many more of its notes are on than would be by chance."
+    usual, odd, some = np.array([1, 2, 3, 4, 6, 8, 12, 16]), np.array([5, 7, 9]), 4
     if not facts.timing.red or not facts.objects: return usual
     tolerance = facts.config.snap_tolerance
-    off = off_each(facts, facts.times, usual).min(axis=0) >= tolerance
-    if off.mean() > facts.config.off_grid: return usual # then anything is hit by chance
-    odd = np.array([5, 7, 9])
-    on = off_each(facts, facts.times[off], odd) < tolerance
-    return np.sort(np.r_[usual, odd[on.sum(axis=1) >= some]])
+    beside = facts.times[off_each(facts, facts.times, usual).min(axis=0) >= tolerance]
+    on = (off_each(facts, beside, odd) < tolerance).sum(axis=1)
+    beats = beat_lengths(facts)[reds_at(facts, beside)]
+    by_chance = np.minimum(2 * tolerance * odd[:, None] / beats, 1).sum(axis=1)
+    return np.sort(np.r_[usual, odd[on >= np.maximum(some, 3 * by_chance)]])
 
 LENIENCY = 5 # ms by which a line may come after the note whose sound it sets
 

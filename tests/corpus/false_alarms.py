@@ -1,4 +1,4 @@
-"""What the checks say of maps made by people: `python tests/false_alarms.py [STEP]` reads every STEPth map of ../shared/data.
+"""What the checks say of maps made by people: `python tests/corpus/false_alarms.py [STEP]` reads every STEPth map of ../shared/data.
 
 People make faults too, so not every finding is a false alarm; but a kind that many human maps have is taste and no problem. Converted charts,
 files that other programs made, and files written to break parsers are left out. Thresholds were set on `train` and on unpaired maps."""
@@ -12,7 +12,7 @@ from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.osu.check import check_map, compare_maps
 from mapperatorinator.osu.findings import KINDS, SEVERITIES
 
-DATA = Path(__file__).resolve().parents[2]/"shared"/"data"
+DATA = Path(__file__).resolve().parents[3]/"shared"/"data"
 MODES = "standard", "taiko", "catch", "mania"
 MADE = "Beatmap-gen_Thesis", "Osu-Mania-Beatmap-AI", "Tests/", "Tests.Resources", "stress", "fib.osu", "TestResources" # sources: generators and test files
 
