@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Callable, Iterator
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
+from .config import BenchConfig, CheckConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
 from .config import FLAGS, Place, Said, Setting
 from .config import compose, folded, group_of, is_list, preset_names, settings_table, spell, unquoted
 from .core import UserError, check_working_folder, duration, note, quoted, say, shown
@@ -17,8 +17,8 @@ from .core import UserError, check_working_folder, duration, note, quoted, say, 
 # %% auto #0
 __all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
            'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate',
-           'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'Stopped',
-           'stoppable', 'main']
+           'run_check', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown',
+           'Stopped', 'stoppable', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -51,14 +51,15 @@ def settings_help(
 # %% ../nbs/72_cli.ipynb #ee7b9c9f
 class Command:
     "A sub-command: what it is for, its settings, and what it does with them."
-    def __init__(self, about:str, config:type, run:Callable[[Any], int|None], example:str):
+    def __init__(self, about:str, config:type, run:Callable[[Any], int|None], example:str, words:str=""):
         self.about, self.config, self.run, self.example = about, config, run, example
+        self.words = words # the setting that bare words belong to
 
     def help(self, name:str, width:int=100) -> str:
         presets = preset_names(group_of(self.config))
         call = f"mapperatorinator {name}"
         return "\n".join([f"{call}: {self.about}", "",
-            f"Usage: {call} [preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
+            f"Usage: {call} {self.words.upper() + '… ' if self.words else ''}[preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
             "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
 
 # %% ../nbs/72_cli.ipynb #1bb6d3e2
@@ -121,10 +122,14 @@ def rejoined(word:str, said:Said) -> list[str]:
 def config_of(command:Command, args:list[str]): # the command's dataclass
     "Settings from `preset=NAME` and `key=value` words, and from what is like them. Raises `UserError`."
     said = Said(command.config)
-    words = [w for word in unflagged(joined(args), said) for w in rejoined(word, said) if w]
+    files = [a for a in args if os.path.lexists(a)] if command.words else [] # even with a = in the name
+    words = unflagged(joined([a for a in args if a not in files]), said)
+    words = [w for word in words for w in rejoined(word, said) if w]
+    bare = [*files, *(w for w in words if "=" not in w and not w.startswith("-"))] if command.words else []
+    words = [w for w in words if w not in bare]
     presets = [unquoted(w.partition("=")[2]) for w in words if w.startswith("preset=")]
     return compose(command.config, [w for w in words if not w.startswith("preset=")], presets[-1] if presets else None,
-                   tell=lambda text: note(f"mapperatorinator: {text}"))
+                   tell=lambda text: note(f"mapperatorinator: {text}"), **({command.words: bare} if bare else {}))
 
 # %% ../nbs/72_cli.ipynb #39b496ff
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
@@ -190,6 +195,16 @@ def run_generate(config:GenerateConfig) -> None:
         try: say(report)
         except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 
+def run_check(config:CheckConfig) -> int: # 0 clean, 1 a problem was found, 2 something could not be read
+    "Say what is wrong with maps and sets, line by line or as one JSON document."
+    from mapperatorinator.verify import as_json, as_text, exit_code, verify
+    results = []
+    for result in verify(config):
+        results.append(result)
+        if not config.json: say(as_text(result, config))
+    if config.json: say(as_json(results, config))
+    return exit_code(results)
+
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
     from mapperatorinator.train import train
@@ -214,6 +229,7 @@ def run_eval(config:EvalConfig) -> None:
 COMMANDS = {
     "generate": Command("a song in, an osu! beatmap out", GenerateConfig, run_generate,
                         "audio_path=song.mp3 difficulty=5.5 seed=7"),
+    "check": Command("say what is wrong with maps, archives and folders of maps", CheckConfig, run_check, "Songs/mine.osz --json", words="paths"),
     "train": Command("train a model on songs and their maps", TrainConfig, run_train, "data=corpus run=runs/mine steps=10000"),
     "train_refine": Command("train a denoiser of positions on human maps", TrainRefineConfig, run_train_refine, "data=corpus run=runs/refine"),
     "eval": Command("measure maps, timing or places on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5"),
@@ -241,7 +257,7 @@ HELP = {"--help", "-h", "-help", "help", "/?", "-?"}
 
 def run(
     args:list[str], # words after `mapperatorinator`
-) -> None:
+) -> int|None: # exit code
     "Do what the words say. Raises `UserError`."
     name, *rest = args or ["--help"]
     if folded(name) in COMMANDS: name = folded(name)
@@ -254,7 +270,7 @@ def run(
     if HELP & set(rest): return say(command.help(name, min(120, _columns())))
     config = config_of(command, rest)
     check_working_folder() # before PyTorch, which ends the program without one
-    command.run(config)
+    return command.run(config)
 
 def unknown(name:str) -> str:
     "The sentence for a command that does not exist."
@@ -304,7 +320,7 @@ def _let_go(stream): # of what a full or closed stream has not taken, or Python 
     except (OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 def _exit_code(args:list[str]) -> int:
-    try: run(args)
+    try: return run(args) or 0
     except UserError as e: return _complain("\n".join(f"mapperatorinator: {line}" for line in str(e).splitlines()), 2)
     except Stopped as e: return _complain("\nmapperatorinator: stopped; no half-written file is left.", 128 + e.args[0])
     except KeyboardInterrupt: return _complain("\nmapperatorinator: interrupted; no half-written file is left.", 130)
@@ -312,10 +328,9 @@ def _exit_code(args:list[str]) -> int:
     except OSError as e:
         if e.errno not in MACHINE: raise
         return _complain(f"mapperatorinator: This machine refuses ({shown(e)}); make room, or close other programs.", 2)
-    return 0
 
 def main(args:list[str]|None=None) -> int: # exit code
-    "The entry point of `mapperatorinator`: 0 done, 2 the user's turn, 130 interrupted, 143 stopped."
+    "The entry point of `mapperatorinator`: 0 done, 1 a check found a problem, 2 the user's turn, 130 interrupted, 143 stopped."
     streams = [s for s in (sys.stdout, sys.stderr) if s is not None]
     for stream in streams: # a Windows console or pipe may not know every letter of a title
         if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")

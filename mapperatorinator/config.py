@@ -15,16 +15,16 @@ from .core import UserError, pick_device, quoted, shown
 
 # %% auto #0
 __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'STARS', 'SHARE', 'TEMPERATURE', 'SEED',
-           'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO', 'OFFSET', 'METER', 'MODES',
-           'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER',
-           'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell',
-           'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag', 'unquoted', 'split_list', 'as_ms', 'Time',
-           'Text', 'Place', 'Device', 'Several', 'setting', 'is_list', 'Setting', 'problem_of', 'bounds_of_type',
-           'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
-           'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig', 'RunConfig', 'TrainConfig',
-           'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig',
-           'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset',
-           'Said', 'compose', 'from_dict', 'changed', 'settings_table']
+           'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO', 'OFFSET', 'METER', 'PX', 'LENIENCE',
+           'FACTOR', 'LEVEL', 'PERCENT', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT',
+           'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS', 'LARGEST',
+           'SAME', 'MEANT', 'IDLE', 'spell', 'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag', 'unquoted',
+           'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list', 'Setting',
+           'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
+           'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig',
+           'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
+           'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
+           'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'from_dict', 'changed', 'settings_table']
 
 # %% ../nbs/01_config.ipynb #e3428415
 def spell(
@@ -385,7 +385,7 @@ def settings_of(cls) -> tuple[Setting, ...]: # without help
 class Settings:
     "A config whose values are understood however they are spelled, in Python too."
     def __post_init__(self):
-        for s in settings_of(type(self)): setattr(self, s.name, s.read(getattr(self, s.name)))
+        for s in settings_of(type(self)): object.__setattr__(self, s.name, s.read(getattr(self, s.name))) # some are frozen
 
 # %% ../nbs/01_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -402,6 +402,11 @@ NAMED = Place(needed=True)
 TEMPO = Number(10, 1000, "BPM")
 OFFSET = Time(-HOUR)                         # a beat may lie before the song
 METER = Number(1, 32, "beats")
+PX = Number(0, 10**6, "px")                  # of the playfield, which is 512 wide
+LENIENCE = Number(0, HOUR, "ms")
+FACTOR = Number(0, 10**6)
+LEVEL = Number(-200, 0, "dB")
+PERCENT = Number(0, 100)
 
 MODES = ("standard", "taiko", "catch", "mania")
 MODE_WORDS = {"osu": 0, "std": 0, "ctb": 2, "fruits": 2, "catch_the_beat": 2, **{name: i for i, name in enumerate(MODES)}}
@@ -712,23 +717,41 @@ class EvalConfig(Settings):
     device: str = setting("auto", Device())                # what computes
 
 @dataclass(frozen=True)
-class CheckConfig:
-    "Where `osu.check` begins to complain: of 100 maps made by people, about two get a warning."
-    field_margin: float = 32.0     # px by which the path of a slider may leave the playfield
-    overlap: float = 2.0           # ms by which an object may begin before the last one is over
-    snap_tolerance: float = 2.0    # ms a note may lie beside a tick
-    off_grid: float = 0.15         # share of notes on no tick of 1/1 to 1/16 beat
-    short_slider: float = 20.0     # ms a slide should last
-    long_object: float = 120_000.0 # ms an object may last
-    stack: int = 16                # objects in a row in one place
-    one_place: float = 0.7         # share of objects in one place
-    copied_bars: int = 5           # equal bars in a row
-    copied_share: float = 0.35     # share of bars that repeat an earlier one to the pixel
-    long_gap: float = 20_000.0     # ms without objects outside breaks
-    coverage: float = 0.5          # share of the song between the first and the last object
-    crowd: int = 60                # objects within a second
-    silence: float = -50.0         # dB below the loud parts of the song
-    stars: float = 0.15            # share by which the star rating may miss the request; a half star always may
+class CheckConfig(Settings):
+    "What `check` looks at and says, and where complaints begin: of 100 maps made by people, two get a problem or a warning."
+    # What to check
+    paths: list[str] = setting([], Several(Place(), most=10**6)) # maps, archives, folders; words without key= are paths
+    listen: bool = True                                     # hear the song, for silence and the end of its sound
+    # What to say and do
+    show: str = setting("note", Choice(("problem", "warning", "note"), "severity")) # the least grave that is shown
+    most: int = setting(5, Number(1, 10**6, "findings"))    # findings of one kind that are shown
+    json: bool = False                                      # one JSON document instead of lines
+    fix: bool = False                                       # mend what is safe, with an undo copy beside the file
+    # Where complaints begin
+    screen_margin: float = setting(1.0, PX)                 # px by which an object may leave a 4:3 screen
+    path_margin: float = setting(20.0, PX)                  # px by which the body of a slider may
+    field_margin: float = setting(8.0, PX)                  # px by which an object may lie outside the playfield
+    overlap: float = setting(2.0, LENIENCE)                 # ms by which an object may begin before the last one is over
+    snap_tolerance: float = setting(2.0, LENIENCE)          # ms a note may lie beside a tick
+    kiai_tolerance: float = setting(10.0, LENIENCE)         # ms kiai may begin beside a tick
+    off_grid: float = setting(0.15, SHARE)                  # share of notes on no tick
+    rare_snap: int = setting(3, Number(0, 10**6, "notes"))  # notes on one of the divisors from 1/5 on that may be slips
+    short_slider: float = setting(20.0, LENIENCE)           # ms a slide should last
+    long_object: float = setting(120_000.0, LENIENCE)       # ms an object may last
+    nodes: float = setting(10.0, FACTOR)                    # anchors of a slider per square root of its px
+    wild_jump: float = setting(4.0, FACTOR)                 # times as far as the jumps before
+    stack: int = setting(16, Number(1, 10**6, "objects"))   # objects in a row in one place
+    one_place: float = setting(0.7, SHARE)                  # share of objects in one place
+    copied_bars: int = setting(5, Number(1, 10**6, "bars")) # equal bars in a row
+    copied_share: float = setting(0.35, SHARE)              # share of bars that repeat an earlier one to the pixel
+    long_gap: float = setting(20_000.0, LENIENCE)           # ms without objects outside breaks
+    coverage: float = setting(0.5, SHARE)                   # share of the song between the first and the last object
+    crowd: int = setting(60, Number(1, 10**6, "objects"))   # objects within a second
+    silence: float = setting(-50.0, LEVEL)                  # dB below the loud parts of the song
+    sound_floor: float = setting(-70.0, LEVEL)              # dB below them: what stays under it is the end of the song
+    silent_volume: int = setting(5, PERCENT)                # percent: below it nobody hears a note
+    quiet_volume: int = setting(20, PERCENT)                # percent: notes that are hard to hear
+    stars: float = setting(0.15, SHARE)                     # share by which the star rating may miss the request; a half star always may
 
 # %% ../nbs/01_config.ipynb #025b964d
 @dataclass

@@ -15,15 +15,16 @@ from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
 from .osu.beatmap import NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint
+from .osu.criteria import fruits, hyperdashes
 from .osu.difficulty import settings_for
+from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
 from .osu.timing import Timing, TimingBuilder
 from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
-           'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes',
-           'is_calm', 'ease_jumps', 'preview_point', 'preempt', 'set_breaks', 'clean', 'clean_range', 'completed',
-           'lead_in', 'settings_of', 'assemble']
+__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time',
+           'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm', 'ease_jumps', 'preview_point',
+           'set_breaks', 'clean', 'clean_range', 'completed', 'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -232,34 +233,7 @@ def fix_combos(
     return changed
 
 # %% ../nbs/55_postprocess.ipynb #24ea4440
-PLATE = 106.75 # px, width of the catcher's plate at CS 5
-GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
 CALM = 2.7 # stars: below, a map needs no hyperdash
-
-def _caught(map:Beatmap, s:Slider) -> list[tuple[float, float]]: # (ms, x) of what a juice stream drops, its head first
-    tick = 100 * map.slider_multiplier * map.point_at(s.time).velocity / map.tick_rate / (s.length or s.path.natural_length)
-    inner, path, span = [j * tick for j in range(1, math.ceil(1 / tick - .01))], s.path, map.slide_duration(s)
-    shares = [k + u for k in range(s.slides) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
-    return [(s.time, s.x), *((s.time + u * span, path.ball(u / s.slides, s.slides)[0]) for u in shares)]
-
-def fruits(map:Beatmap) -> list[tuple[float, float, int]]: # (ms, x, index of its object), in time order
-    "All that must be caught: fruits, droplets, repeats and tails."
-    out = []
-    for i, o in enumerate(map.hit_objects):
-        if isinstance(o, Slider): out += [(t, x, i) for t, x in _caught(map, o)]
-        elif isinstance(o, Circle): out.append((o.time, o.x, i))
-    return sorted(out)
-
-def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, signed; indices of the objects left and reached)
-    "Where the catcher must hyperdash."
-    half, out = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2, []
-    reach, last, caught = half, 0, fruits(map)
-    for (t, x, i), (u, y, j) in zip(caught, caught[1:]):
-        side = 1 if y > x else -1
-        spare = int(u) - int(t) - GRACE - (abs(y - x) - (reach if side == last else half))
-        if spare < 0: out.append((side * -spare, i, j))
-        reach, last = half if spare < 0 else min(spare, half), side
-    return out
 
 # %% ../nbs/55_postprocess.ipynb #14c50434
 def _nearer(o:HitObject, far:float) -> bool: # whether it could be moved all the way
@@ -296,8 +270,6 @@ def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty 
     bar = red.beat_length * red.meter
     return max(math.floor(red.time + math.floor((start - red.time) / bar + .05) * bar), 0)
 
-def preempt(ar:float) -> float: return 1800 - 120 * ar if ar < 5 else 1950 - 150 * ar # ms from appearing to being hit
-
 def set_breaks(
     map:Beatmap,        # changed in place
     shortest:float=5000., # ms without objects that make a break
@@ -306,8 +278,8 @@ def set_breaks(
     objects, lines = map.hit_objects, []
     ends = np.maximum.accumulate([map.end_time(o) for o in objects]) if objects else []
     for end, after in zip(ends, objects[1:]):
-        start, stop = end + 200, after.time - preempt(map.ar)
-        if after.time - end >= shortest and stop - start >= 650: lines.append(f"2,{round(start)},{round(stop)}")
+        start, stop = end + AFTER_OBJECT, after.time - preempt(map.ar)
+        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK: lines.append(f"2,{round(start)},{round(stop)}")
     rest = [l for l in map.events if not l.startswith(("2,", "Break,"))]
     at = next((i + 1 for i, l in enumerate(rest) if l.startswith("//Break")), len(rest))
     new = [*rest[:at], *lines, *rest[at:]]

@@ -56,7 +56,7 @@ def test_help_names_every_setting_with_default_and_help(command, cls):
         assert f"  {s.name}" in done.stdout and s.help in done.stdout, s.name
 
 @pytest.mark.parametrize("args, says", [
-    (["generat"], "did you mean 'generate'?"), (["difficulty=5"], "mapperatorinator generate difficulty=5"), (["xyzzy"], "generate, train"),
+    (["generat"], "did you mean 'generate'?"), (["difficulty=5"], "mapperatorinator generate difficulty=5"), (["xyzzy"], "generate, check, train"),
     (["generate", "dificulty=5"], "did you mean 'difficulty'?"), (["generate", "seed=abc"], "seed=abc"), (["generate", "song.mp3"], "key=value"),
     (["generate", "preset=none_such"], "Unknown preset"), (["train", "model.dmodel=3"], "model.d_model"), (["generate", "seed={a"], "seed={a"),
     (["generate", "bpm=[120,fast]"], "bpm=[120,fast]"),

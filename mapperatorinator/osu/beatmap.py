@@ -18,7 +18,8 @@ from .curves import SliderPath
 __all__ = ['LIMIT', 'COORDINATE_LIMIT', 'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'TEXT',
            'SIZE_LIMIT', 'BeatmapError', 'BeatmapWarning', 'number', 'integer', 'plain', 'TimingPoint',
            'parse_timing_point', 'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider',
-           'Spinner', 'Hold', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings', 'Beatmap', 'Mark']
+           'Spinner', 'Hold', 'kind', 'combo_numbers', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings',
+           'Beatmap', 'Mark']
 
 # %% ../../nbs/11_osu.beatmap.ipynb #63e7cdec
 class BeatmapError(UserError):
@@ -193,6 +194,22 @@ class Hold(HitObject):
     "A mania long note."
     type: int = HOLD
     end_time: float = 0. # ms
+
+# %% ../../nbs/11_osu.beatmap.ipynb #15d053a6
+def kind(obj:HitObject, mode:int=0) -> str:
+    "Name of what the player sees: circle, slider, spinner, hold; in taiko don, kat, drumroll, denden."
+    if mode != 1: return type(obj).__name__.lower()
+    if isinstance(obj, Slider): return "drumroll"
+    if isinstance(obj, Spinner): return "denden"
+    return "kat" if obj.hitsound & 10 else "don"
+
+def combo_numbers(objects:list[HitObject]) -> list[int]:
+    "The number drawn on each object."
+    out, n = [], 0
+    for o in objects:
+        n = 1 if o.new_combo or isinstance(o, Spinner) else n + 1
+        out.append(n)
+    return out
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4af2b1d6
 def _exact(text:str) -> int|float: return number(text, COORDINATE_LIMIT) # a coordinate of lazer's

@@ -17,13 +17,13 @@ from matplotlib.patches import Circle as Disc, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
 from ..core import write_new
-from .beatmap import Beatmap, HitObject, Hold, Slider, Spinner
+from .beatmap import Beatmap, HitObject, Hold, Slider, Spinner, combo_numbers, kind
 from .timing import Timing
 
 # %% auto #0
-__all__ = ['PALETTE', 'HEAT', 'mix', 'Picture', 'canvas', 'kind', 'combo_numbers', 'between', 'kiai_spans', 'song_end',
-           'beats_of', 'Tube', 'Label', 'slider_points', 'show_playfield', 'show_timeline', 'show_still', 'bars',
-           'show_strip', 'density', 'busiest', 'show_density', 'fonts', 'show_map', 'save_png']
+__all__ = ['PALETTE', 'HEAT', 'mix', 'Picture', 'canvas', 'between', 'kiai_spans', 'song_end', 'beats_of', 'Tube', 'Label',
+           'slider_points', 'show_playfield', 'show_timeline', 'show_still', 'bars', 'show_strip', 'density', 'busiest',
+           'show_density', 'fonts', 'show_map', 'save_png']
 
 # %% ../../nbs/14_osu.show.ipynb #ad71f047
 PALETTE = dict(background="#12121c", panel="#1b1b29", line="#34344a", text="#f4f4fa", faint="#9a9ab4",
@@ -63,21 +63,6 @@ def _axes(ax, width:float, height:float): # the given axes, or the only ones of 
     ax.tick_params(colors=PALETTE["faint"], labelsize=8, length=3)
     for s in ax.spines.values(): s.set_color(PALETTE["line"])
     return ax
-
-# %% ../../nbs/14_osu.show.ipynb #d9f9eabe
-def kind(obj:HitObject, mode:int=0) -> str:
-    "Name of what the player sees; a key of `PALETTE`."
-    if mode == 1: return ("drumroll" if isinstance(obj, Slider) else "denden" if isinstance(obj, Spinner)
-                          else "kat" if obj.hitsound & 10 else "don")
-    return type(obj).__name__.lower()
-
-def combo_numbers(objects:list[HitObject]) -> list[int]:
-    "The number drawn on each object."
-    out, n = [], 0
-    for o in objects:
-        n = 1 if o.new_combo or isinstance(o, Spinner) else n + 1
-        out.append(n)
-    return out
 
 # %% ../../nbs/14_osu.show.ipynb #c601a54b
 def between(

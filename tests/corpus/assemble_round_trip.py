@@ -2,7 +2,7 @@
 
 A map is parsed to events, its times are cut to the 10 ms that tokens keep, and post-processing makes a map of them again. Reports objects that
 moved by more than 5 ms, lost or of another kind (in taiko also don, kat and finisher), ends that moved, scroll speeds, whether rosu-pp reads all
-objects, and findings of `osu.check` that the map did not have before. Prints a line for each map that is not as it was; the last line is one JSON
+objects, and problems and warnings of `osu.check` that the map did not have before. Prints a line for each map that is not as it was; the last line is one JSON
 object. Ends and kinds change where a human map holds two things at once in one hand, which post-processing repairs."""
 from __future__ import annotations
 import json
@@ -64,7 +64,7 @@ def speeds(human, back):
 
 def findings(map):
     "Findings of osu.check by kind."
-    return check_map(map).counts()
+    return Counter(f.kind for f in check_map(map).findings if f.severity != "note")
 
 def examine(path):
     "What became of a map."
