@@ -896,7 +896,7 @@ def _beats(c:GenerateConfig) -> Iterator[str]:
     if given and c.timing not in ("auto", "manual"):
         yield f"bpm is given, but timing={c.timing}; use timing=manual or leave it out."
     if not given and c.meter != [4]: yield f"meter={meter} is given without bpm and offset; give them, or leave it out."
-    if not given and c.timing == "manual":
+    if not given and c.offset is None and c.timing == "manual":
         yield "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377."
     if c.timing == "reference" and not c.beatmap_path:
         yield "timing=reference takes the beats of a map; give beatmap_path=FILE.osu."

@@ -31,7 +31,7 @@ sys.exit(main())
 def cli(*args, fake=False, **env):
     "Run the command line in a process of its own."
     code = FAKE if fake else "import sys; from mapperatorinator.cli import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, encoding="utf-8", env={**os.environ, **env}, timeout=60)
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, encoding="utf-8", env={**os.environ, **env}, timeout=600)
 
 @pytest.mark.parametrize("args", [["--help"], ["generate", "--help"], ["train", "--help"], ["generate", "difculty=3"], ["config"]])
 def test_help_and_refusals_load_nothing_heavy(args):
@@ -154,7 +154,7 @@ full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/fu
 def shell(line, fake=False):
     "A command line through a shell; MAP stands for the program."
     program = f"import sys; sys.argv[0] = 'x'; exec({FAKE!r})" if fake else "import sys; from mapperatorinator.cli import main; sys.exit(main())"
-    return subprocess.run(line.replace("MAP", '"$PROGRAM" -c "$CODE"'), shell=True, capture_output=True, text=True, timeout=60,
+    return subprocess.run(line.replace("MAP", '"$PROGRAM" -c "$CODE"'), shell=True, capture_output=True, text=True, timeout=600,
                           env={**os.environ, "PROGRAM": sys.executable, "CODE": program})
 
 @full
@@ -203,7 +203,7 @@ def test_config_dump_is_yaml_that_comes_back():
     assert from_dict(TrainConfig, yaml.safe_load(cli("config", "train").stdout)) == TrainConfig()
 
 def test_python_runs_the_package():
-    run = lambda *args: subprocess.run([sys.executable, "-m", "mapperatorinator", *args], capture_output=True, text=True, timeout=60)
+    run = lambda *args: subprocess.run([sys.executable, "-m", "mapperatorinator", *args], capture_output=True, text=True, timeout=600)
     for args in (["--help"], ["config", "difficulty=5.5"], ["generate", "dificulty=5"]):
         same, done = cli(*args), run(*args)
         assert (done.returncode, done.stdout, done.stderr) == (same.returncode, same.stdout, same.stderr)

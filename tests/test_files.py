@@ -334,7 +334,7 @@ def test_processes_at_once_lose_nothing(tmp_path):
             write_new(folder/"maps"/"map.osu", f"{me} {i}")
             rewrite(folder/"maps"/"log.osu", lambda: ((folder/"maps"/"log.osu").read_text() if (folder/"maps"/"log.osu").exists() else "") + f"{me} {i}\\n")"""
     (tmp_path/"maps").mkdir()
-    for p in [subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(tmp_path), me]) for me in "ab"]: assert p.wait(timeout=60) == 0
+    for p in [subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(tmp_path), me]) for me in "ab"]: assert p.wait(timeout=600) == 0
     everything = sorted(f"{me} {i}" for me in "ab" for i in range(15))
     assert sorted(p.read_text() for p in (tmp_path/"maps").glob("map*.osu")) == everything
     assert sorted((tmp_path/"maps"/"log.osu").read_text().splitlines()) == everything and len(undo_copies(tmp_path/"maps"/"log.osu")) == 29

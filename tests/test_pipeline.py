@@ -207,7 +207,7 @@ def test_ctrl_c_while_writing_leaves_nothing(tmp_path):
     for line in iter(lambda: run.stderr.readline(), ""):
         if "map" in line or "listening" in line: break
     time.sleep(.5); run.send_signal(signal.SIGINT)
-    assert run.wait(timeout=60) == 130 and list(tmp_path.iterdir()) == []
+    assert run.wait(timeout=600) == 130 and list(tmp_path.iterdir()) == []
 
 def test_one_call_keeps_the_model(clip, tmp_path):
     from mapperatorinator.pipeline import _ready
