@@ -98,7 +98,7 @@ class Bars:
 LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_stars=("stars asked", "{:.2f}"),
     achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
-    song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
+    song_seconds=("song", "{:.1f} s"), heard=("heard", "{}"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
     problems=("tried again", "{}"), checked=("to look at", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"),
     seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 

@@ -365,10 +365,11 @@ class File2File(Song2Map):
         c, reference = self.complete(c)
         audio = Path(c.audio_path).expanduser()
         check_request(c, self.gamemodes)
-        samples = load_audio(audio, self.language.sample_rate)
+        samples = load_audio(audio, self.language.sample_rate, notes=(notes := []))
         place = place_for(c, audio)
         said = title_and_artist(c, audio) | ({"background": Path(c.background).name} if c.background else {})
         made = self.maps(samples, spread(c), progress, reference, audio_filename=audio.name, **said)
+        for r in made: r.report["heard"] = " ".join(notes) or None
         self.keep(made, c, audio, *place)
         made[-1].others = made[:-1]
         return made[-1]
