@@ -80,7 +80,7 @@ def resample_linear(
         seen, k, last = seen + len(x) - 1, end, x[-1:]
         yield _mix_integer(v.astype(np.int64) >> 16).astype(np.float32)
 
-# %% ../nbs/30_audio.ipynb #986973ab
+# %% ../nbs/30_audio.ipynb #401785cf
 CANCELLED = .03 # share of the channels' power that is left in their mean: less is cancellation
 FAINT = 1e-3    # of full scale: windows that are quieter than this say nothing
 RAMP = 256      # samples from one mix to the next
@@ -137,7 +137,7 @@ def _mixed(x:np.ndarray, before:np.ndarray, signs:np.ndarray) -> np.ndarray:
     gains[:len(way)] = before + (signs - before) * way
     return x * gains
 
-# %% ../nbs/30_audio.ipynb #ad95c95c
+# %% ../nbs/30_audio.ipynb #34455dd1
 def one_line(text:str) -> str:
     "A name from outside on one line, without what cannot be written."
     text = re.sub("[\ud800-\udfff]", "\ufffd", text)
@@ -196,9 +196,9 @@ def check_samples(x:np.ndarray, sample_rate:int=16000, name:str="The audio") -> 
     if peak < SILENCE: raise UserError(f"{name} is silent; give a song that can be heard.")
     return np.divide(x, np.float32(peak), dtype=np.float32)
 
-# %% ../nbs/30_audio.ipynb #a2afb3be
+# %% ../nbs/30_audio.ipynb #423bb7d1
 OVER = 2.  # of full scale: nothing that is softer is looked at
-BURST = 4. # times louder than all but a hundredth of the song
+BURST = 2. # times louder than all but a tenth of the song
 
 def without_bursts(x:np.ndarray, sample_rate:int, notes:list) -> np.ndarray: # changed in place
     "The samples, silent where damaged frames were decoded to noise."
@@ -206,7 +206,7 @@ def without_bursts(x:np.ndarray, sample_rate:int, notes:list) -> np.ndarray: # c
     if not OVER < peak < np.inf: return x
     n = sample_rate // 40 # 25 ms
     peaks = np.maximum.reduceat(np.abs(x), np.arange(0, len(x), n))
-    loud = peaks > max(OVER, BURST * np.quantile(peaks, .99))
+    loud = peaks > max(OVER, BURST * np.quantile(peaks, .9))
     x[np.repeat(loud, n)[:len(x)]] = 0
     if loud.any(): notes.append(f"{loud.sum() * 25} ms of noise far louder than the song were made silent.")
     return x
