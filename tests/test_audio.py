@@ -178,7 +178,7 @@ def test_forty_minutes_work_in_blocks(tmp_path, monkeypatch):
     def watched(blocks):
         for x in blocks: biggest.append(len(x)); yield from mono([x])
     monkeypatch.setattr(audio, "_mono", watched)
-    assert len(load_audio(tmp_path/"long.wav")) == 40*60*16000 and max(biggest) <= 1 << 18
+    assert len(load_audio(tmp_path/"long.wav")) == 40*60*16000 and max(biggest) <= 1 << 20
 
 def test_unknown_resampler(tmp_path):
     with pytest.raises(UserError, match="Unknown resampler"): load_audio(tmp_path, resample="cubic")
@@ -188,10 +188,10 @@ def test_mp3_whose_xing_frame_has_no_name(tmp_path, reference):
     data = (tmp_path/"a.mp3").read_bytes()
     assert b"LAME" in data[:400] or b"Lavc" in data[:400]
     (tmp_path/"b.mp3").write_bytes(data.replace(b"LAME", bytes(4)).replace(b"Lavc", bytes(4)))
-    assert not audio._nameless_xing(tmp_path/"a.mp3") and audio._nameless_xing(tmp_path/"b.mp3")
     tag = b"ID3\x03\0\0\0\0\x08\0" + bytes(1024) # 8 << 7 bytes of tag in front
     (tmp_path/"c.mp3").write_bytes(tag + (tmp_path/"b.mp3").read_bytes())
-    assert audio._nameless_xing(tmp_path/"c.mp3")
+    assert np.array_equal(load_audio(tmp_path/"c.mp3"), load_audio(tmp_path/"b.mp3"))
+    assert lag(reference, load_audio(tmp_path/"a.mp3")) == 0
     assert lag(reference, load_audio(tmp_path/"b.mp3")) == pytest.approx(1105*16000/44100, abs=2) # nothing says how much to cut
 
 def test_tags_in_every_container(tmp_path):
