@@ -16,9 +16,9 @@ from .core import UserError, duration
 from .decode import best_reading, open_av, read_errors, sentences, why_unreadable
 
 # %% auto #0
-__all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED', 'FAINT', 'RAMP', 'RESAMPLERS', 'OVER', 'BURST',
-           'resample_soxr', 'resample_linear', 'in_phase', 'one_line', 'check_samples', 'without_bursts', 'load_audio',
-           'read_tags', 'clicks', 'show_waveform']
+__all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED', 'STILL', 'FAINT', 'RAMP', 'RESAMPLERS', 'OVER',
+           'BURST', 'resample_soxr', 'resample_linear', 'in_phase', 'one_line', 'check_samples', 'without_bursts',
+           'load_audio', 'read_tags', 'clicks', 'show_waveform']
 
 # %% ../nbs/30_audio.ipynb #abecdaee
 OSU_OFFSET_MS = 23.0   # osu! times lie this much before the sound: osu time = onset - 23 ms
@@ -81,7 +81,8 @@ def resample_linear(
         yield _mix_integer(v.astype(np.int64) >> 16).astype(np.float32)
 
 # %% ../nbs/30_audio.ipynb #401785cf
-CANCELLED = .03 # share of the channels' power that is left in their mean: less is cancellation
+CANCELLED = .1  # share of the channels' power that is left in their mean: less is cancellation
+STILL = .3      # and goes on being so until more is left
 FAINT = 1e-3    # of full scale: windows that are quieter than this say nothing
 RAMP = 256      # samples from one mix to the next
 
@@ -105,11 +106,12 @@ def _signs(x:np.ndarray, before:np.ndarray) -> np.ndarray: # (channels,) 1 or -1
     each = flat @ flat / channels
     if each < FAINT**2 * len(x): return before
     mean = x[:, 0] + x[:, 1] if channels == 2 else x.sum(1)
-    if not mean @ mean < CANCELLED * each * channels**2: return np.ones(channels, np.float32)
+    share = STILL if (before < 0).any() else CANCELLED
+    if not mean @ mean < share * each * channels**2: return np.ones(channels, np.float32)
     power = x.T @ x # of each, and what they have in common
-    loudest = power.diagonal().argmax()
-    signs = np.where(power[loudest] < 0, -1, 1).astype(np.float32)
-    return -signs if signs @ before < 0 else signs # the sum goes on as it was
+    alone = power.diagonal()
+    signs = np.where(power[alone.argmax()] < 0, -1, 1).astype(np.float32)
+    return -signs if (alone * signs) @ before < 0 else signs # the sum goes on as it was
 
 def in_phase(
     blocks:Iterable[np.ndarray], # (n, channels) float32, all with as many channels
@@ -184,7 +186,7 @@ def _decode(path:Path, sample_rate:int, resample:str, notes:list) -> np.ndarray:
     except OSError as e: raise UserError(f"'{one_line(str(path))}' cannot be read ({e.strerror or e}); give another file.") from e
     if not hearing.position: raise UserError(f"'{one_line(str(path))}' {why_unreadable(path)}.")
     notes += sentences(hearing)
-    if turned: notes.append(f"Left and right cancel each other for {duration(turned)}; one of them was turned round there.")
+    if turned: notes.append(f"Its channels cancel each other for {duration(turned)}; some of them were turned round there.")
     return x
 
 def check_samples(x:np.ndarray, sample_rate:int=16000, name:str="The audio") -> np.ndarray: # (samples,) float32, peak 1

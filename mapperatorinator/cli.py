@@ -119,7 +119,8 @@ def run_generate(config:GenerateConfig) -> None:
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
     for map in [*getattr(result, "others", []), result]:
-        say(report_table({**map.report, "path": map.path, "png": getattr(map, "png", None)}))
+        heard = map.report.get("heard") if map is result else None # of a spread, once
+        say(report_table({**map.report, "heard": heard, "path": map.path, "png": getattr(map, "png", None)}))
 
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."

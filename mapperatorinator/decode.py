@@ -16,15 +16,15 @@ from typing import Callable, Iterator
 import numpy as np
 
 from .core import duration
-from .frames import (Frames, Link, adts_header, info_frame, lost_frames, mpeg_header, ogg_links, read_frames, tag_size,
-                                     wave_header)
+from .frames import (Frames, Link, adts_header, boxes, info_frame, lost_frames, mp4_links, mpeg_header, ogg_links,
+                                     read_frames, tag_size, wave_header)
 
 # %% auto #0
 __all__ = ['LEAST', 'PYTHON_ERRORS', 'BLOCK', 'RATES', 'Blocks', 'CONTAINERS', 'SAMPLE_TYPES', 'SAFE_PLANES', 'GAP', 'LONGEST',
            'FAULTS', 'Timed', 'TIMELESS', 'CHECKED', 'AHEAD', 'TOGETHER', 'MAGIC', 'JUNK', 'WALKED', 'WAVES',
-           'BY_SOUNDFILE', 'MP3_IN_WAVE', 'Hearing', 'sentences', 'read_errors', 'check_rate', 'by_soundfile',
-           'watched', 'open_av', 'as_float', 'channels_of', 'silence', 'by_av', 'Clock', 'by_frames', 'by_links',
-           'named', 'beginning', 'behind_junk', 'readers', 'best_reading', 'gathered', 'why_unreadable']
+           'BY_SOUNDFILE', 'BY_BOTH', 'SEVERAL', 'MP3_IN_WAVE', 'Hearing', 'sentences', 'read_errors', 'check_rate',
+           'by_soundfile', 'watched', 'open_av', 'as_float', 'channels_of', 'silence', 'by_av', 'Clock', 'by_frames',
+           'by_links', 'named', 'beginning', 'behind_junk', 'readers', 'best_reading', 'gathered', 'why_unreadable']
 
 # %% ../nbs/29_decode.ipynb #3caddd69
 LEAST = 100 # bytes a second of sound takes; what promises more sound than that is wrong
@@ -214,8 +214,11 @@ def _stream(box, hearing:Hearing):
     streams = [s for s in box.streams.audio if s.codec_context is not None]
     if not streams: raise ValueError("no audio stream")
     if len(streams) > 1: hearing.notes.append(f"It holds {len(streams)} audio streams, of which one was heard.")
-    marked = [s for s in streams if int(getattr(s, "disposition", 0)) & 1]
-    return (marked or streams)[0]
+    return next((s for s in streams if _by_default(s)), streams[0])
+
+def _by_default(stream) -> bool: # PyAV knows it since 14.1, first as a `Flag`, later as a number
+    flags = getattr(stream, "disposition", 0)
+    return bool(getattr(flags, "value", flags) & 1)
 
 TIMELESS = {"aac", "ac3", "dts", "eac3", "mp3"}  # containers without times: FFmpeg counts frames and guesses the length
 CHECKED = {"err_detect": "crccheck+explode"}     # a frame whose checksum is wrong is no sound, though it can be decoded
@@ -304,7 +307,7 @@ def by_frames(
     frames = [(at, h, lost.get(i, 0)) for i, (at, h) in enumerate(stream.frames)]
     if info: frames = frames[1:]
     samples = sum(h.samples * (1 + n) for _, h, n in frames)
-    if promised: hearing.promised = (promised * frames[0][1].samples - info.front - info.end) / frames[0][1].kind[1]
+    if promised: hearing.promise((promised * frames[0][1].samples - info.front - info.end) / frames[0][1].kind[1], len(data))
     front = info.front if info else 0
     end = info.end if promised and promised * frames[0][1].samples == samples else 0
     yield from _trimmed(_decoded(data, frames, hearing), front, samples - end)
@@ -376,16 +379,23 @@ def by_links(
     links:list[Link],
     hearing:Hearing, # is filled in
 ) -> Blocks:
-    "Sound of an Ogg file that is damaged or several in one."
-    promised = 0.
+    "Sound of a file that is several in one, or of an Ogg file that is damaged."
+    promised, silent = 0., 0
     for link in links:
+        begun = hearing.position
+        hearing.promised = 0.
         part = partial(io.BytesIO, data[link.start:link.end])
         yield from _part(partial(by_av, part), hearing)
         promised += hearing.promised
+        silent += hearing.position == begun
     hearing.promised = promised
     if links[0].start: hearing.notes.append(_skipped(links[0].start))
-    if len(links) > 1: hearing.notes.append(f"It is {len(links)} recordings in one file; all of them were heard.")
+    if len(links) > 1: hearing.notes.append(_several(len(links), silent))
     if links[-1].cut: hearing.notes.append("It ends in the middle of a page; perhaps a download broke off.")
+
+def _several(count:int, silent:int) -> str: # silent: recordings of which nothing was heard
+    heard = f"{count - silent} of them were heard" if silent else "all of them were heard"
+    return f"It is {count} recordings in one file; {heard}."
 
 def _part(reader:Callable, hearing:Hearing) -> Blocks:
     "One link; a fault in it does not end the others."
@@ -395,7 +405,7 @@ def _part(reader:Callable, hearing:Hearing) -> Blocks:
 # %% ../nbs/29_decode.ipynb #e5976943
 MAGIC = ((0, b"RIFF"), (0, b"RF64"), (0, b"BW64"), (0, b"fLaC"), (0, b"OggS"), (0, b"FORM"), (4, b"ftyp"), (0, b"caff"), (0, b".snd"),
          (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), (0, b"riff\x2e\x91\xcf\x11"), (0, b"FLV\1"),
-         (4, b"moov"), (4, b"mdat"), (4, b"free"), (4, b"skip"), (4, b"wide")) # place, and what stands there
+         (0, b"wvpk"), (0, b"TTA1"), (4, b"moov"), (4, b"mdat"), (4, b"free"), (4, b"skip"), (4, b"wide")) # place, and what stands there
 JUNK = 1 << 16   # bytes in which a song may begin late
 WALKED = 1 << 28 # bytes that are read as a whole
 
@@ -405,13 +415,13 @@ def named(head:bytes) -> bytes: # b"": by none of them
 
 def beginning(file) -> tuple[int, bytes]: # bytes of tags, and what follows them
     "Where a song begins behind its tags."
-    at = 0
+    at, size = 0, _size(file)
     while True:
         file.seek(at)
         head = file.read(JUNK)
-        size = tag_size(head)
-        if not size: return at, head
-        at += size
+        tag = tag_size(head)
+        if not 0 < tag <= size - at: return at, head
+        at += tag
 
 def behind_junk(head:bytes) -> int: # 0: no such place
     "Where a song begins that has junk before it."
@@ -420,7 +430,9 @@ def behind_junk(head:bytes) -> int: # 0: no such place
 
 # %% ../nbs/29_decode.ipynb #0e6a67cc
 WAVES = {b"RIFF", b"RF64", b"BW64"}
-BY_SOUNDFILE = {*WAVES, b"fLaC", b"OggS", b"FORM"}
+BY_SOUNDFILE = {*WAVES, b"fLaC", b"OggS"}
+BY_BOTH = {*BY_SOUNDFILE, b"FORM", b"caff", b".snd"}
+SEVERAL = {b"OggS": ogg_links, b"ftyp": mp4_links}
 MP3_IN_WAVE = {0x50, 0x55}
 
 def readers(path:Path) -> list[Callable]: # (hearing) -> blocks, in the order to ask
@@ -430,8 +442,8 @@ def readers(path:Path) -> list[Callable]: # (hearing) -> blocks, in the order to
         at, head = beginning(file)
         word = named(head)
         file.seek(0)
-        data = file.read() if word in (b"", b"OggS") and _size(file) <= WALKED else b""
-    special = _paged(data) if word else _framed(data)
+        data = file.read() if word in (b"", *SEVERAL) and _size(file) <= WALKED else b""
+    special = _linked(data, word) if word else _framed(data)
     if special: return special
     skipped = 0 if word else behind_junk(head)
     if at + skipped: opener = partial(_behind, path, at + skipped)
@@ -451,8 +463,8 @@ def _framed(data:bytes) -> list: # readers of what is nothing but frames
         if len(stream.frames) > 2 and 2 * stream.size > len(data) - stream.front: return [partial(by_frames, data, stream)]
     return []
 
-def _paged(data:bytes) -> list: # readers of an Ogg file that needs care
-    links = ogg_links(data)
+def _linked(data:bytes, word:bytes) -> list: # readers of a file that is damaged or several in one
+    links = SEVERAL[word](data) if data else []
     healthy = len(links) == 1 and links[0].whole and links[0].start == 0
     return [partial(by_links, data, links)] if links and not healthy else []
 
@@ -462,8 +474,9 @@ def _libraries(opener:Callable, word:bytes) -> list: # readers of a file by its 
         with opener() as file: wave = wave_header(file)
         if not wave: return [partial(by_av, opener)] # an AVI begins so, too
     ffmpeg = partial(by_av, opener, **({"ignore_length": "1"} if wave else {}))
-    if word not in BY_SOUNDFILE or wave and wave.format in MP3_IN_WAVE: return [ffmpeg]
-    return [partial(by_soundfile, opener, seconds=wave.seconds if wave else 0.), ffmpeg]
+    if word not in BY_BOTH or wave and wave.format in MP3_IN_WAVE: return [ffmpeg]
+    libsndfile = partial(by_soundfile, opener, seconds=wave.seconds if wave else 0.)
+    return [libsndfile, ffmpeg] if word in BY_SOUNDFILE else [ffmpeg, libsndfile]
 
 # %% ../nbs/29_decode.ipynb #28c1d3a5
 def best_reading(
@@ -499,6 +512,6 @@ def why_unreadable(path:Path) -> str:
     "What is known of a file of which nothing was heard."
     if path.stat().st_size <= WALKED:
         data = path.read_bytes()
-        if data[4:8] == b"ftyp" and b"moov" not in data:
-            return "has lost its table of contents at the end, perhaps because a download broke off; get the file again"
+        if data[4:8] == b"ftyp" and b"moov" not in (name for _, name in boxes(data)):
+            return "has lost its table of contents, perhaps because a download broke off; get the file again"
     return "is not audio that can be read; give a song as mp3, ogg, flac, wav or m4a"

@@ -7,13 +7,13 @@ from __future__ import annotations
 import re, struct, zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Callable, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 # %% auto #0
 __all__ = ['BITRATES', 'MPEG_RATES', 'HALVINGS', 'ADTS_RATES', 'HEAD', 'DECODER_DELAY', 'NEAR', 'BELIEVED', 'UNKNOWN', 'PCM',
            'CHUNKS', 'Header', 'mpeg_header', 'adts_header', 'tag_size', 'past_tags', 'Frames', 'next_frames',
            'read_frames', 'show_frames', 'Info', 'info_frame', 'lost_frames', 'ogg_crc', 'Page', 'ogg_page', 'Link',
-           'ogg_links', 'Wave', 'wave_header']
+           'ogg_links', 'boxes', 'mp4_links', 'Wave', 'wave_header']
 
 # %% ../nbs/28_frames.ipynb #f178eea4
 BITRATES = { # kbit/s by (MPEG-1, layer)
@@ -81,8 +81,8 @@ def tag_size(data, at:int=0) -> int: # bytes; 0: no tag begins here
     return 0
 
 def past_tags(data, at:int=0) -> int: # first byte that belongs to no tag
-    "Step over all tags that begin at a place."
-    while size := tag_size(data, at): at += size
+    "Step over all tags that begin at a place; one that is larger than the file is none."
+    while 0 < (size := tag_size(data, at)) <= len(data) - at: at += size
     return at
 
 # %% ../nbs/28_frames.ipynb #824ba067
@@ -278,6 +278,22 @@ def _closed(links:list[Link], data:bytes) -> list[Link]:
         links[-1].cut = rest[:4] == b"OggS"
         links[-1].end = len(data)
     return links
+
+# %% ../nbs/28_frames.ipynb #08a8df33
+def boxes(data:bytes) -> Iterator[tuple[int, bytes]]: # first byte, name
+    "The boxes of an mp4 or m4a, until one of them leads nowhere."
+    at = 0
+    while len(data) - at >= 8:
+        yield at, data[at+4:at+8]
+        size = int.from_bytes(data[at:at+4], "big")
+        if size == 1: size = int.from_bytes(data[at+8:at+16], "big") # too large for four bytes
+        if size < 8: return
+        at += size
+
+def mp4_links(data:bytes) -> list[Link]:
+    "The recordings of an mp4 or m4a, in order."
+    starts = [at for at, name in boxes(data) if name == b"ftyp"]
+    return [Link(start, end) for start, end in zip(starts, [*starts[1:], len(data)])]
 
 # %% ../nbs/28_frames.ipynb #2a4c0c53
 UNKNOWN = 0, 0xFFFFFFFF # sizes that say nothing

@@ -69,7 +69,7 @@ def test_junk_before_a_song_moves_nothing(tmp_path, files, suffix):
     assert len(x) == len(whole) and np.abs(x - whole).max() < 1e-4
     assert ["700 bytes" in n for n in notes] == [True]
 
-@pytest.mark.parametrize("suffix", ["mp3", "flac", "ogg", "opus", "aac", "wma", "mkv", "wav"])
+@pytest.mark.parametrize("suffix", ["mp3", "flac", "ogg", "opus", "aac", "wma", "mkv", "wav", "aiff"])
 def test_of_a_broken_download_is_heard_what_is_there(tmp_path, files, suffix):
     whole, _ = heard(tmp_path, f"a.{suffix}", files[suffix])
     x, notes = heard(tmp_path, f"b.{suffix}", damage(files[suffix], "cut", at=.6))
@@ -158,6 +158,17 @@ def test_joined_mp3s_are_heard_whole(tmp_path, files):
         x, notes = heard(tmp_path, "a.mp3", data)
         assert abs(len(x)/16000 - seconds) < .1*seconds/4 and any("holds" in n for n in notes)
 
+def test_m4a_files_in_one_are_heard_whole(tmp_path, files):
+    whole, _ = heard(tmp_path, "a.m4a", files["m4a"])
+    slower = encoded("m4a", bursts(2, 22050, seed=1), 22050)
+    x, notes = heard(tmp_path, "b.m4a", files["m4a"] + slower + files["m4a"])
+    assert abs(len(x)/16000 - 10) < .15 and "3 recordings in one file; all" in notes[0]
+    assert abs(lag(whole, x[-len(whole):])) <= 1
+    torn = damage(files["m4a"], "removed") # its table of contents is not where it should be
+    x, notes = heard(tmp_path, "c.m4a", files["m4a"] + slower[:4000] + slower[7000:])
+    assert len(x) == len(whole) and "2 recordings in one file; 1 of them" in notes[0]
+    with pytest.raises(UserError, match="table of contents"): heard(tmp_path, "d.m4a", torn)
+
 def test_a_lost_page_leaves_a_gap(tmp_path, files):
     for suffix in ("ogg", "opus"):
         pages = ogg_pages(files[suffix])
@@ -213,6 +224,26 @@ def test_a_timestamp_that_leads_out_of_the_song_is_not_believed(tmp_path, files)
     i = blocks[len(blocks)//2] + 4
     x, _ = heard(tmp_path, "b.mkv", mkv[:i] + b"\x7f" + mkv[i + 1:])
     assert abs(len(x) - len(whole)) < 800
+
+@pytest.mark.parametrize("frames", [0, 1, 99_999, 2**32 - 1])
+def test_a_first_frame_that_lies(tmp_path, files, frames):
+    mp3 = files["mp3"]
+    at = max(mp3.find(b"Xing"), mp3.find(b"Info")) + 8
+    x, notes = heard(tmp_path, "a.mp3", mp3[:at] + frames.to_bytes(4, "big") + mp3[at + 4:])
+    assert abs(len(x) - 64000) < 800 and notes == []
+
+def test_a_tag_that_says_it_is_larger_than_the_file(tmp_path, files):
+    for suffix in ("mp3", "flac"):
+        whole, _ = heard(tmp_path, f"a.{suffix}", files[suffix])
+        x, notes = heard(tmp_path, f"b.{suffix}", b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + files[suffix])
+        assert np.abs(x - whole).max() < 1e-4 and ["10 bytes" in n for n in notes] == [True]
+
+def test_junk_before_rarer_files(tmp_path):
+    for suffix, codec in (("wv", "wavpack"), ("tta", "tta")):
+        write_av(out := io.BytesIO(), bursts(), codec, format=suffix)
+        whole, nothing = heard(tmp_path, f"a.{suffix}", out.getvalue())
+        x, notes = heard(tmp_path, f"b.{suffix}", damage(out.getvalue(), "junk before"))
+        assert nothing == [] and np.array_equal(x, whole) and "700 bytes" in notes[0]
 
 def test_who_is_asked(tmp_path, files):
     name = lambda reader: reader.func.__name__
