@@ -99,6 +99,7 @@ def _windows(blocks:Iterable[np.ndarray], n:int) -> Iterator[np.ndarray]: # of w
         rest = x[whole:]
     if rest is not None and len(rest): yield rest
 
+# %% ../nbs/30_audio.ipynb #9e9e4e1f
 def _signs(x:np.ndarray, before:np.ndarray) -> np.ndarray: # (channels,) 1 or -1
     "Which channels of a window are to be turned round."
     channels = x.shape[1]
@@ -113,6 +114,7 @@ def _signs(x:np.ndarray, before:np.ndarray) -> np.ndarray: # (channels,) 1 or -1
     signs = np.where(power[alone.argmax()] < 0, -1, 1).astype(np.float32)
     return -signs if (alone * signs) @ before < 0 else signs # the sum goes on as it was
 
+# %% ../nbs/30_audio.ipynb #9250cc7f
 def in_phase(
     blocks:Iterable[np.ndarray], # (n, channels) float32, all with as many channels
     rate:int,                    # Hz

@@ -228,6 +228,7 @@ def _length(box, stream) -> float: # s; 0: not said
     if stream.duration: return float(stream.duration * stream.time_base)
     return (box.duration or 0) / 1e6
 
+# %% ../nbs/29_decode.ipynb #c57a0c11
 def by_av(
     opener:Callable,  # () -> binary file
     hearing:Hearing,  # is filled in
@@ -329,6 +330,7 @@ def _decoded(data:bytes, frames:list, hearing:Hearing) -> Blocks: # frames: (fir
                 alone = _decode(decoder, data, [frame])
                 yield from _joined(alone) if alone else _hole(first.samples / kind[1], kind, hearing)
 
+# %% ../nbs/29_decode.ipynb #799200b9
 TOGETHER = 32 # frames that are given to a decoder at once
 
 def _stretches(frames:list) -> Iterator[list]:
@@ -450,6 +452,7 @@ def readers(path:Path) -> list[Callable]: # (hearing) -> blocks, in the order to
     notes = [_skipped(skipped)] if skipped else []
     return [partial(_noted, reader, notes) for reader in _libraries(opener, word or named(head[skipped:]))]
 
+# %% ../nbs/29_decode.ipynb #1131a5f8
 def _behind(path:Path, at:int) -> io.BytesIO: # the file from a place on
     return io.BytesIO(path.read_bytes()[at:])
 

@@ -34,7 +34,7 @@ from .train_refine import placement
 # %% auto #0
 __all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs', 'songs_in',
            'human_maps', 'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases',
-           'librosa_beats', 'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'Choice',
+           'librosa_beats', 'essentia_beats', 'by_model', 'by_peer', 'answerer', 'judge_timing', 'sum_timing', 'Choice',
            'choice_of', 'case_choices', 'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body',
            'chance_near', 'judge_map', 'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'attempt',
            'eval_timing', 'eval_generate', 'eval_refine', 'evaluate']
@@ -161,11 +161,16 @@ def by_model(conf:EvalConfig, provider:str) -> Callable: # samples -> Timing
     if provider != "auto": return lambda x: find_timing(x, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
     return lambda x: maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig(timing="auto"))
 
+def by_peer(provider:str, samples:np.ndarray) -> BeatGrid: # a UserError if there are too few beats for a tempo
+    "What another program hears."
+    taps = np.asarray(PEERS[provider](samples)) * 1000 - OSU_OFFSET_MS
+    if len(taps) < 3: raise UserError(f"{provider} hears {len(taps)} beats, which is too few for a tempo.")
+    return BeatGrid.tapped(taps)
+
 def answerer(conf:EvalConfig, provider:str) -> Callable: # (samples, start, end) -> BeatGrid
     "A provider, ours or another's, ready to be asked."
     if provider in PEERS:
-        taps = lambda x: np.asarray(PEERS[provider](x)) * 1000 - OSU_OFFSET_MS
-        return lambda x, start, end: BeatGrid.tapped(taps(x)).between(start, end)
+        return lambda x, start, end: by_peer(provider, x).between(start, end)
     find = by_model(conf, provider) if provider in ("auto", "model", "super") else lambda x: find_timing(x, provider=provider)
     return lambda x, start, end: BeatGrid.of(find(x), start, end)
 
@@ -347,6 +352,7 @@ def attempt(
     except UserError as e: listing.left_out[name] = str(e)
     finally: listing.heard[name] = notes
 
+# %% ../nbs/65_evaluate.ipynb #eda1d1f5
 def eval_timing(conf:EvalConfig, report, listing:Listing) -> dict:
     "Every song by every provider; sums by provider and kind of song."
     cases, out = timing_cases(conf, listing), {}

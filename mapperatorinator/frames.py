@@ -26,6 +26,7 @@ BITRATES = { # kbit/s by (MPEG-1, layer)
 MPEG_RATES = (44100, 48000, 32000)
 HALVINGS = {3: 0, 2: 1, 0: 2} # of the rate, by the two bits that say MPEG-1, 2 or 2.5
 
+# %% ../nbs/28_frames.ipynb #6fbcafb0
 class Header(NamedTuple):
     "What the first bytes of a frame say."
     kind: tuple[str, int, int] # decoder as FFmpeg calls it, Hz, channels: the same for all frames of a song
@@ -249,6 +250,7 @@ class Link:
     whole: bool = True # no page is missing or damaged
     cut: bool = False  # it ends in the middle of a page
 
+# %% ../nbs/28_frames.ipynb #b12700a7
 def ogg_links(data:bytes) -> list[Link]: # empty: this is no Ogg file
     "The recordings of an Ogg file, in order."
     links, numbers, opening, at = [], {}, False, 0

@@ -2,7 +2,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ import soundfile as sf
 from mapperatorinator.config import EvalConfig, TrainConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.data import Listing, find_file, load_corpus, song_folders
-from mapperatorinator.evaluate import evaluate
-from mapperatorinator.train_refine import traced_maps
+from mapperatorinator.evaluate import PEERS, by_peer, evaluate
 from sounds import RATE, bursts, damage, encoded
 from tiny import tiny_model
 
@@ -89,6 +87,13 @@ def test_training_goes_on_without_a_bad_song(tmp_path, song):
     assert json.loads(run.stdout.strip().splitlines()[-1])["step"] == 1
 
 def test_judging_goes_on_without_a_bad_song(tmp_path, song):
-    bad_corpus(tmp_path, song)
-    evaluate(EvalConfig(task="timing", dataset=str(tmp_path), split="train", mode="standard", providers=["librosa"]), said.append if (said := []) is not None else None)
-    assert any("junk/song.ogg" in s or "junk" in s and "not audio" in s for s in said) and '"librosa"' in said[-1]
+    said = []
+    evaluate(EvalConfig(task="timing", dataset=str(bad_corpus(tmp_path, song)), split="train", songs=0), said.append)
+    assert sum(s.startswith("provider=grid") for s in said) == 3
+    assert any(s.startswith("junk is left out") and "not audio" in s for s in said)
+    assert any("none/a.osu is left out" in s for s in said) and json.loads(said[-1])["provider"] == "grid"
+
+def test_a_program_that_hears_no_beats_has_no_tempo(monkeypatch):
+    for beats in ([], [1.], [1., 1.5]):
+        monkeypatch.setitem(PEERS, "librosa", lambda x, beats=beats: np.array(beats))
+        with pytest.raises(UserError, match=f"hears {len(beats)} beats"): by_peer("librosa", np.zeros(16000))
