@@ -184,6 +184,7 @@ def silence(seconds:float, rate:int, channels:int) -> Blocks:
         yield rate, np.zeros((n, channels), np.float32)
         left -= n
 
+# %% ../nbs/29_decode.ipynb #2ea973d5
 def _packets(box, stream, hearing:Hearing) -> Iterator:
     "Packets of a stream; what cannot be told apart is stepped over."
     for _ in range(FAULTS):

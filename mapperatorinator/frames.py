@@ -101,6 +101,7 @@ class Frames:
     @property
     def size(self) -> int: return sum(h.size for _, h in self.frames) # bytes
 
+# %% ../nbs/28_frames.ipynb #3cabfec0
 def _follow(data, header:Callable, at:int, count:int=3) -> bool:
     "Whether frames of one kind follow each other from here on."
     first = h = header(data[at:at+HEAD])
@@ -138,6 +139,7 @@ def read_frames(
         else: at, h = _step(data, header, out, at, h)
     return out
 
+# %% ../nbs/28_frames.ipynb #cd98c923
 def _step(data, header:Callable, out:Frames, at:int, h:Header) -> tuple[int, Header|None]: # where to go on; None: the end
     "What to do with a frame that has no other behind it."
     after = at + h.size
@@ -307,6 +309,7 @@ class Wave(NamedTuple):
     format: int    # 1 for integers, 3 for floats, 0x55 for mp3 …
     seconds: float # how long it is; 0: its size does not say
 
+# %% ../nbs/28_frames.ipynb #fbf4ca0e
 def wave_header(file) -> Wave|None: # None: there is no sound in it; file: binary, as long as it is
     "Format and true length of a wave file."
     file.seek(8)
