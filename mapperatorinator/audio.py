@@ -4,18 +4,21 @@
 
 # %% ../nbs/30_audio.ipynb #8807c2f9
 from __future__ import annotations
-import os
+import os, re
+from itertools import groupby
 from math import gcd
 from pathlib import Path
 from typing import Iterable, Iterator
 
 import numpy as np
 
-from .core import UserError, quoted, user_path
+from .core import UserError, duration, one_line, quoted, user_path
+from .decode import best_reading, open_av, read_errors, sentences, why_unreadable
 
 # %% auto #0
-__all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'RESAMPLERS', 'resample_soxr', 'resample_linear',
-           'check_samples', 'load_audio', 'read_tags', 'clicks', 'show_waveform']
+__all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED', 'STILL', 'FAINT', 'RAMP', 'RESAMPLERS', 'OVER',
+           'BURST', 'resample_soxr', 'resample_linear', 'in_phase', 'check_samples', 'without_bursts', 'load_audio',
+           'read_tags', 'clicks', 'show_waveform']
 
 # %% ../nbs/30_audio.ipynb #abecdaee
 OSU_OFFSET_MS = 23.0   # osu! times lie this much before the sound: osu time = onset - 23 ms
@@ -23,58 +26,11 @@ MIN_SECONDS = 1.0      # shorter songs are refused
 MAX_MINUTES = 60.0     # longer songs are refused
 SILENCE = 1e-4         # a song whose loudest sample is below this is refused
 
-# %% ../nbs/30_audio.ipynb #537cf961
-def _check_length(seconds:float, path):
-    if seconds > MAX_MINUTES * 60:
-        raise UserError(f"'{path}' is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
-
-def _soundfile_blocks(path:Path) -> tuple[int, Iterator[np.ndarray]]:
-    "Sample rate and (n, channels) float32 blocks, by libsndfile: wav, flac, ogg, opus, mp3, aiff."
-    import soundfile as sf
-    file = sf.SoundFile(path)
-    _check_length(file.frames / file.samplerate, path)
-    def blocks():
-        with file:
-            while len(x := file.read(1 << 18, dtype="float32", always_2d=True)): yield x
-    return file.samplerate, blocks()
-
-def _av_blocks(path:Path) -> tuple[int, Iterator[np.ndarray]]:
-    "Sample rate and (n, channels) float32 blocks, by PyAV: m4a, aac, wma, video files and the rest."
-    import av
-    box = av.open(str(path))
-    if not box.streams.audio: raise ValueError("no audio stream")
-    to_float = av.AudioResampler(format="fltp")
-    def blocks():
-        with box:
-            for frame in box.decode(audio=0):
-                for f in to_float.resample(frame): yield f.to_ndarray().T
-    return box.streams.audio[0].rate, blocks()
-
-# %% ../nbs/30_audio.ipynb #ec1061eb
-def _for_soundfile(head:bytes) -> bool: # do these first bytes begin a wav, flac, ogg, aiff or mp3?
-    mp3 = head[:3] == b"ID3" or len(head) > 1 and head[0] == 255 and head[1] >= 224 and head[1] & 6 > 0
-    return mp3 or head[:4] in (b"RIFF", b"fLaC", b"OggS", b"FORM")
-
-def _nameless_xing(path:Path) -> bool:
-    "Whether this is an mp3 whose Xing frame names no encoder."
-    with open(path, "rb") as f:
-        head = f.read(10)
-        f.seek(10 + sum((b & 127) << 7 * (3 - i) for i, b in enumerate(head[6:10])) if head[:3] == b"ID3" else 0)
-        frame = f.read(2048)
-    at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if at < 0 or frame[:1] != b"\xff": return False
-    flags = int.from_bytes(frame[at+4:at+8], "big")
-    name = at + 8 + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
-    return not frame[name:name+4].isalpha()
-
-def _decoders(path:Path) -> list: # in the order to try
-    with open(path, "rb") as f: known = _for_soundfile(f.read(16))
-    if not known: return [_av_blocks]
-    return [_av_blocks, _soundfile_blocks] if _nameless_xing(path) else [_soundfile_blocks, _av_blocks]
-
 # %% ../nbs/30_audio.ipynb #d2bb548d
 def _mono(blocks:Iterable[np.ndarray]) -> Iterator[np.ndarray]: # channels averaged
-    for x in blocks: yield x.mean(1, dtype=np.float32)
+    for x in blocks:
+        if x.shape[1] == 2: yield (x[:, 0] + x[:, 1]) * np.float32(.5) # what mean gives, in half the time
+        else: yield x.mean(1, dtype=np.float32)
 
 def resample_soxr(
     blocks:Iterable[np.ndarray], # (n, channels) float32
@@ -82,7 +38,9 @@ def resample_soxr(
     out_rate:int,                # Hz, wanted
 ) -> Iterator[np.ndarray]:       # (n,) float32 blocks
     "Mono at another rate, band-limited: the good resampler."
-    if rate == out_rate: yield from _mono(blocks); return
+    if rate == out_rate:
+        yield from _mono(blocks)
+        return
     import soxr
     stream = soxr.ResampleStream(rate, out_rate, 1, dtype="float32", quality="HQ")
     for x in _mono(blocks): yield stream.resample_chunk(x)
@@ -95,6 +53,12 @@ def _mix_integer(x:np.ndarray) -> np.ndarray: # (n, channels) int64 -> (n,)
     if n == 1: return x[:, 0]
     return x.sum(1) >> 1 if n == 2 else (x // n).sum(1)
 
+def _sixteen_bits(x:np.ndarray) -> np.ndarray: # (n, channels) whole numbers, as float64, which holds all that follows exactly
+    x = x.astype(np.float64)
+    x *= 32768
+    np.rint(x, out=x)
+    return np.clip(x, -32768, 32767, out=x)
+
 def resample_linear(
     blocks:Iterable[np.ndarray], # (n, channels) float32
     rate:int,                    # Hz, of the blocks
@@ -104,13 +68,78 @@ def resample_linear(
     I, O = rate // gcd(rate, out_rate), out_rate // gcd(rate, out_rate)
     seen = k = 0; last = None # samples in, samples out, the sample before this block
     for x in blocks:
-        x = np.clip(np.rint(x.astype(np.float64) * 32768), -32768, 32767).astype(np.int64)
-        x = np.concatenate([np.zeros((1, x.shape[1]), np.int64) if last is None else last, x])
+        x = _sixteen_bits(x)
+        x = np.concatenate([np.zeros((1, x.shape[1])) if last is None else last, x])
         end = (seen + len(x) - 2) * O // I + 1
-        i = np.arange(k, end); n = -(-i * I // O); d = (n * O - i * I)[:, None]
-        v = np.trunc((x[n-seen] * d * 65536. + x[n-seen+1] * (O - d) * 65536.) / O).astype(np.int64) >> 16
+        i = np.arange(k, end)
+        n = -(-i * I // O)
+        d = (n * O - i * I)[:, None]
+        v = x[n-seen] * (d * 65536.)
+        v += x[n-seen+1] * ((O - d) * 65536.)
+        v /= O
         seen, k, last = seen + len(x) - 1, end, x[-1:]
-        yield _mix_integer(v).astype(np.float32)
+        yield _mix_integer(v.astype(np.int64) >> 16).astype(np.float32)
+
+# %% ../nbs/30_audio.ipynb #401785cf
+CANCELLED = .1  # share of the channels' power that is left in their mean: less is cancellation
+STILL = .3      # and goes on being so until more is left
+FAINT = 1e-3    # of full scale: windows that are quieter than this say nothing
+RAMP = 256      # samples from one mix to the next
+
+def _windows(blocks:Iterable[np.ndarray], n:int) -> Iterator[np.ndarray]: # of whole windows of n samples; the last one as it comes
+    rest = None
+    for x in blocks:
+        if rest is not None and len(rest):
+            need = n - len(rest)
+            x, rest = x[need:], np.concatenate([rest, x[:need]])
+            if len(rest) < n: continue
+            yield rest
+        whole = len(x) // n * n
+        if whole: yield x[:whole]
+        rest = x[whole:]
+    if rest is not None and len(rest): yield rest
+
+# %% ../nbs/30_audio.ipynb #9e9e4e1f
+def _signs(x:np.ndarray, before:np.ndarray) -> np.ndarray: # (channels,) 1 or -1
+    "Which channels of a window are to be turned round."
+    channels = x.shape[1]
+    flat = x.ravel("K") # as it lies in memory
+    each = flat @ flat / channels
+    if each < FAINT**2 * len(x): return before
+    mean = x[:, 0] + x[:, 1] if channels == 2 else x.sum(1)
+    share = STILL if (before < 0).any() else CANCELLED
+    if not mean @ mean < share * each * channels**2: return np.ones(channels, np.float32)
+    power = x.T @ x # of each, and what they have in common
+    alone = power.diagonal()
+    signs = np.where(power[alone.argmax()] < 0, -1, 1).astype(np.float32)
+    return -signs if (alone * signs) @ before < 0 else signs # the sum goes on as it was
+
+# %% ../nbs/30_audio.ipynb #9250cc7f
+def in_phase(
+    blocks:Iterable[np.ndarray], # (n, channels) float32, all with as many channels
+    rate:int,                    # Hz
+    turned:list,                 # gets the seconds of each window in which channels were turned round
+) -> Iterator[np.ndarray]:
+    "The same channels, but with none that would cancel another in the mean."
+    n = rate // 4
+    before = None
+    for x in _windows(blocks, n):
+        if before is None: before = np.ones(x.shape[1], np.float32)
+        parts = [x[i:i+n] for i in range(0, len(x), n)] if x.shape[1] > 1 else []
+        gains = [before]
+        for part in parts: gains.append(_signs(part, gains[-1]))
+        opposed = [len(part) / rate for part, signs in zip(parts, gains[1:]) if (signs < 0).any()]
+        if opposed or (before < 0).any(): x = np.concatenate([_mixed(*each) for each in zip(parts, gains, gains[1:])])
+        turned += opposed
+        before = gains[-1]
+        yield x
+
+def _mixed(x:np.ndarray, before:np.ndarray, signs:np.ndarray) -> np.ndarray:
+    if np.array_equal(before, signs): return x * signs
+    way = np.linspace(0, 1, min(RAMP, len(x)), dtype=np.float32)[:, None]
+    gains = np.broadcast_to(signs, x.shape).copy()
+    gains[:len(way)] = before + (signs - before) * way
+    return x * gains
 
 # %% ../nbs/30_audio.ipynb #eee08170
 RESAMPLERS = {"soxr": resample_soxr, "linear": resample_linear}
@@ -124,24 +153,33 @@ def _check_path(path) -> Path:
     if not os.access(path, os.R_OK): raise UserError(f"{quoted(path)} may not be read; give a file that you have permission to open.")
     return path
 
+def _check_length(seconds:float, path):
+    if seconds > MAX_MINUTES * 60:
+        raise UserError(f"{quoted(path)} is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
+
 def _collect(blocks:Iterable[np.ndarray], rate:int, path) -> np.ndarray:
     "All blocks in one array; stops as soon as the song is too long."
     out, n = [], 0
     for x in blocks:
-        out.append(x); n += len(x)
+        out.append(x)
+        n += len(x)
         _check_length(n / rate, path)
     return np.concatenate(out) if out else np.zeros(0, np.float32)
 
 # %% ../nbs/30_audio.ipynb #ae7066f6
-def _decode(path:Path, sample_rate:int, resample:str) -> np.ndarray:
-    "Samples by the first decoder that can read the file."
-    import av, soundfile as sf
-    for read in _decoders(path):
-        try:
-            rate, blocks = read(path)
-            return _collect(RESAMPLERS[resample](blocks, rate, sample_rate), sample_rate, path)
-        except (sf.SoundFileError, av.error.FFmpegError, ValueError, IndexError): continue
-    raise UserError(f"'{path}' is not audio that can be read; give a song as mp3, ogg, flac, wav or m4a.")
+def _decode(path:Path, sample_rate:int, resample:str, notes:list) -> np.ndarray:
+    "Mono samples of a file, as well as it can be heard."
+    def mono(blocks):
+        turned = []
+        runs = groupby(blocks, lambda b: (b[0], b[1].shape[1])) # a song glued from parts may change in the middle
+        parts = (RESAMPLERS[resample](in_phase((x for _, x in run), rate, turned), rate, sample_rate) for (rate, _), run in runs)
+        return _collect((x for part in parts for x in part), sample_rate, path), sum(turned)
+    try: (x, turned), hearing = best_reading(path, mono)
+    except OSError as e: raise UserError(f"{quoted(path)} cannot be read ({e.strerror or e}); give another file.") from e
+    if not hearing.position: raise UserError(f"{quoted(path)} {why_unreadable(path)}.")
+    notes += sentences(hearing)
+    if turned: notes.append(f"Its channels cancel each other for {duration(turned)}; some of them were turned round there.")
+    return x
 
 def check_samples(x:np.ndarray, sample_rate:int=16000, name:str="The audio") -> np.ndarray: # (samples,) float32, peak 1
     "The samples with their loudest at 1, or a UserError that says why they are no song."
@@ -152,30 +190,47 @@ def check_samples(x:np.ndarray, sample_rate:int=16000, name:str="The audio") -> 
     if peak < SILENCE: raise UserError(f"{name} is silent; give a song that can be heard.")
     return np.divide(x, np.float32(peak), dtype=np.float32)
 
+# %% ../nbs/30_audio.ipynb #423bb7d1
+OVER = 2.  # of full scale: nothing that is softer is looked at
+BURST = 2. # times louder than all but a tenth of the song
+
+def without_bursts(x:np.ndarray, sample_rate:int, notes:list) -> np.ndarray: # changed in place
+    "The samples, silent where damaged frames were decoded to noise."
+    peak = float(max(x.max(), -x.min())) if len(x) else 0.
+    if not OVER < peak < np.inf: return x
+    n = sample_rate // 40 # 25 ms
+    peaks = np.maximum.reduceat(np.abs(x), np.arange(0, len(x), n))
+    loud = peaks > max(OVER, BURST * np.quantile(peaks, .9))
+    x[np.repeat(loud, n)[:len(x)]] = 0
+    if loud.any(): notes.append(f"{loud.sum() * 25} ms of noise far louder than the song were made silent.")
+    return x
+
 # %% ../nbs/30_audio.ipynb #ae8a4384
 def load_audio(
     path,                     # song file: mp3, ogg, flac, wav, m4a … any rate, any channels
     sample_rate:int=16000,    # Hz, wanted
     resample:str="soxr",      # soxr (band-limited) or linear (exactly what published weights heard)
+    notes:list|None=None,     # gets a sentence for everything that was not as it should be
 ) -> np.ndarray:              # (samples,) float32, mono, loudest sample at 1
     "Samples of a song file; every way a file can be wrong is a one-sentence `UserError`."
     if resample not in RESAMPLERS: raise UserError(f"Unknown resampler '{resample}'; give one of {', '.join(RESAMPLERS)}.")
+    notes = [] if notes is None else notes
     path = _check_path(path)
-    x = _decode(path, sample_rate, resample)
-    return check_samples(x if resample == "soxr" else x / np.float32(32768), sample_rate, f"'{path}'")
+    x = _decode(path, sample_rate, resample, notes)
+    if resample == "linear": x = x / np.float32(32768)
+    return check_samples(without_bursts(x, sample_rate, notes), sample_rate, quoted(path))
 
 # %% ../nbs/30_audio.ipynb #65546c79
 def read_tags(path) -> dict[str, str]:
     "Title and artist of a song: from its tags, else from its file name."
-    import av
     path, found = _check_path(path), {}
     try:
-        with av.open(str(path), metadata_errors="replace") as box:
+        with open(path, "rb") as file, open_av(file) as box:
             for tags in (box.metadata, *(s.metadata for s in box.streams.audio)):
-                found |= {k.lower(): v.strip() for k, v in tags.items() if v.strip()}
-    except (av.error.FFmpegError, ValueError, IndexError): pass
-    artist, dash, title = path.stem.partition(" - ")
-    guess = {"title": title, "artist": artist} if dash else {"title": path.stem, "artist": "Unknown Artist"}
+                found |= {key.lower(): line for key, value in tags.items() if (line := one_line(value))}
+    except read_errors(): pass
+    artist, dash, title = one_line(path.stem).partition(" - ")
+    guess = {"title": title, "artist": artist} if dash else {"title": artist, "artist": "Unknown Artist"}
     return {k: found.get(k) or v for k, v in guess.items()}
 
 # %% ../nbs/30_audio.ipynb #e0c7ab49

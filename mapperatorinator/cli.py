@@ -170,7 +170,7 @@ class Bars:
 LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_stars=("stars asked", "{:.2f}"),
     achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
-    song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
+    song_seconds=("song", "{:.1f} s"), heard=("heard", "{}"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
     problems=("tried again", "{}"), checked=("to look at", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"),
     seconds=("time taken", "{}"), kept=("kept", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
@@ -191,7 +191,8 @@ def run_generate(config:GenerateConfig) -> None:
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
     for made in [*getattr(result, "others", []), result]:
-        report = report_table({**made.report, "path": made.path, "png": getattr(made, "png", None)})
+        heard = made.report.get("heard") if made is result else None # of a spread, once
+        report = report_table({**made.report, "heard": heard, "path": made.path, "png": getattr(made, "png", None)})
         try: say(report)
         except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 

@@ -19,31 +19,52 @@ from .core import UserError, atomic_path
 from .events import ContextType, EventStream
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
+from .osu.files import find_file
 from .parse import Parser, faster, hitsounded
 from .prompt import Context, Metadata, Span, add_noise, drop, training_example
 from .spectrogram import MelSpectrogram
 from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['MODES', 'AUDIO_SUFFIXES', 'SPEEDS', 'STATE_MS', 'song_folders', 'audio_file', 'MapItem', 'object_times',
-           'frame_labels', 'SongItem', 'song_mel', 'read_maps', 'load_song', 'cut_frames', 'window_example', 'Batch',
-           'pad_rows', 'Sampler', 'load_corpus']
+__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'map_files', 'Listing', 'title_of', 'MapItem', 'object_times',
+           'frame_labels', 'SongItem', 'song_mel', 'by_song', 'problem', 'read_maps', 'load_songs', 'song_item',
+           'cut_frames', 'window_example', 'Batch', 'pad_rows', 'Sampler', 'load_corpus', 'none_left']
 
 # %% ../nbs/60_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
-AUDIO_SUFFIXES = (".ogg", ".mp3", ".flac", ".wav", ".m4a")
 
 def song_folders(
     root:str|Path,    # folder that holds songs/
     split:str="train",
 ) -> list[Path]: # sorted
-    "Folders of a split that hold audio and at least one map."
+    "Folders of a split that hold at least one map."
     base = Path(root)/"songs"/split
     if not base.is_dir(): raise UserError(f"No songs at '{base}': expected folders <song>/ with one audio file and .osu files.")
-    return sorted(d for d in base.iterdir() if d.is_dir() and any(d.glob("*.osu")) and audio_file(d))
+    return sorted(d for d in base.iterdir() if d.is_dir() and map_files(d))
 
-def audio_file(folder:Path) -> Path|None: # the song of a folder
-    return next((f for f in sorted(folder.iterdir()) if f.suffix.lower() in AUDIO_SUFFIXES), None)
+def map_files(folder:Path) -> list[Path]: # sorted
+    "The .osu files of a folder."
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() == ".osu" and f.is_file())
+
+# %% ../nbs/60_data.ipynb #974930c9
+@dataclass
+class Listing:
+    "What is to be told of a corpus."
+    left_out: dict = field(default_factory=dict) # reason by file
+    heard: dict = field(default_factory=dict)    # sentences of `load_audio` by file
+
+    def sentences(self) -> list[str]:
+        "One for each file that is left out or was not as it should be, and how many they are."
+        out = [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
+        out += [f"{name}: {' '.join(notes)}" for name, notes in self.heard.items() if notes]
+        maps = sum(name.lower().endswith(".osu") for name in self.left_out)
+        songs = len(self.left_out) - maps
+        if self.left_out: out.append(f"Left out: {songs} song{'s' * (songs != 1)}, {maps} map{'s' * (maps != 1)}.")
+        return out
+
+def title_of(path:Path) -> str: # of a file of a song
+    "Folder and name, by which a file is told."
+    return f"{path.parent.name}/{path.name}"
 
 # %% ../nbs/60_data.ipynb #63349463
 SPEEDS = np.round(np.arange(0.75, 1.51, 0.05), 2) # playing speeds that are drawn
@@ -108,42 +129,84 @@ class SongItem:
 def song_mel(
     path:Path,
     conf:SpectrogramConfig,
-    cache:Path|None=None, # folder for .npy files
+    cache:Path|None=None,  # folder for .npy files
+    notes:list|None=None,  # gets a sentence for everything that was not as it should be, when the song is read
 ) -> np.ndarray: # (frames, mels) float16
     "Mel frames of a whole song."
     key = hashlib.sha1(f"{path.resolve()}{path.stat().st_size}{conf}".encode()).hexdigest()[:16]
     if cache and (cache/f"{key}.npy").exists(): return np.load(cache/f"{key}.npy", mmap_mode="r")
-    samples = torch.from_numpy(load_audio(path, conf.sample_rate))
+    samples = torch.from_numpy(load_audio(path, conf.sample_rate, notes=notes))
     mel = MelSpectrogram(conf)(samples[None])[0].numpy().astype(np.float16)
     if cache:
         cache.mkdir(parents=True, exist_ok=True)
         with atomic_path(cache/f"{key}.npy") as tmp, open(tmp, "wb") as f: np.save(f, mel)
     return mel
 
-# %% ../nbs/60_data.ipynb #2184319b
-def read_maps(folder:Path, skip=()) -> list[Beatmap]: # those that can be read and have objects and a tempo; skip: file names
-    out = []
-    for f in sorted(f for f in folder.glob("*.osu") if f.name not in skip):
-        try: b = Beatmap.read(f)
-        except UserError: continue
-        if b.hit_objects and any(p.uninherited and p.beat_length > 0 for p in b.timing_points): out.append(b)
+# %% ../nbs/60_data.ipynb #71e146fe
+def by_song(
+    folder:Path,
+    maps:list[tuple[Path, Beatmap]],
+    listing:Listing, # gets the maps whose song is not there
+) -> dict[Path, list[Beatmap]]: # maps by song
+    "The maps of a folder with the songs that they name."
+    out = {}
+    for file, b in maps:
+        song = find_file(folder, b.audio_filename) if b.audio_filename else None
+        if song: out.setdefault(song, []).append(b)
+        else: listing.left_out[title_of(file)] = f"its song '{b.audio_filename}' is not in the folder."
     return out
 
-def load_song(
+# %% ../nbs/60_data.ipynb #2184319b
+def problem(b:Beatmap) -> str: # "": none
+    "Why a map that can be read is of no use."
+    if not b.hit_objects: return "it has no objects."
+    if not any(p.uninherited and p.beat_length > 0 for p in b.timing_points): return "it has no tempo."
+    try: star_rating(b)
+    except UserError as e: return str(e)
+    return ""
+
+def read_maps(
+    folder:Path,
+    skip=(),                   # names of files that are not looked at
+    listing:Listing|None=None, # gets those that cannot be used
+) -> list[tuple[Path, Beatmap]]:
+    "The maps of a folder that can be used, with their files."
+    out, listing = [], listing or Listing()
+    for file in map_files(folder):
+        if file.name in skip: continue
+        try: b = Beatmap.read(file)
+        except UserError as e: reason = str(e)
+        else: reason = problem(b)
+        if reason: listing.left_out[title_of(file)] = reason
+        else: out.append((file, b))
+    return out
+
+# %% ../nbs/60_data.ipynb #bae1352c
+def load_songs(
     folder:Path,
     parser:Parser,
     conf:SpectrogramConfig,
-    modes:list[int],        # modes to learn maps of; other maps still label the frames
+    modes:list[int],           # modes to learn maps of; other maps still label the frames
     cache:Path|None=None,
-) -> SongItem|None: # None when no map can be read
-    "A song folder, ready for training."
-    beatmaps = read_maps(folder)
-    if not beatmaps: return None
-    mel, frame_ms = song_mel(audio_file(folder), conf, cache), 1000 * conf.hop_length / conf.sample_rate
+    listing:Listing|None=None, # gets what cannot be used
+) -> list[SongItem]: # nearly always one
+    "The songs of a folder, ready for training."
+    listing, out = Listing() if listing is None else listing, []
+    songs = by_song(folder, read_maps(folder, listing=listing), listing)
+    for song, maps in songs.items():
+        notes = listing.heard.setdefault(title_of(song), [])
+        try: mel = song_mel(song, conf, cache, notes)
+        except UserError as e: listing.left_out[title_of(song)] = str(e)
+        else: out.append(song_item(folder.name if len(songs) == 1 else title_of(song), mel, maps, parser, conf, modes))
+    return out
+
+def song_item(name:str, mel:np.ndarray, maps:list[Beatmap], parser:Parser, conf:SpectrogramConfig, modes:list[int]) -> SongItem:
+    "A song with the labels that its maps give it."
     from mapperatorinator.osu.timing import Timing
-    beats = Timing.of(beatmaps[0]).beats(0, len(mel) * frame_ms)
-    labels = frame_labels(beatmaps, len(mel), [b.time for b in beats], [b.time for b in beats if b.downbeat], frame_ms)
-    return SongItem(folder.name, mel, [MapItem(b, parser) for b in beatmaps if b.mode in modes], labels, frame_ms)
+    frame_ms = 1000 * conf.hop_length / conf.sample_rate
+    beats = Timing.of(maps[0]).beats(0, len(mel) * frame_ms)
+    labels = frame_labels(maps, len(mel), [b.time for b in beats], [b.time for b in beats if b.downbeat], frame_ms)
+    return SongItem(name, mel, [MapItem(b, parser) for b in maps if b.mode in modes], labels, frame_ms)
 
 # %% ../nbs/60_data.ipynb #78e982c9
 def cut_frames(
@@ -280,10 +343,19 @@ def load_corpus(
     split:str,
     conf:TrainConfig,
     cache:Path|None=None,
+    listing:Listing|None=None, # gets what cannot be used
 ) -> list[SongItem]:
     "All songs of a split; those without a map of the wanted modes only teach the ear."
     unknown = [m for m in conf.modes if m not in MODES]
     if unknown: raise UserError(f"Unknown mode '{unknown[0]}'; expected some of {', '.join(MODES)}.")
+    listing = Listing() if listing is None else listing
     parser, modes = Parser(conf.language), [MODES[m] for m in conf.modes]
-    songs = (load_song(d, parser, conf.model.spectrogram, modes, cache) for d in song_folders(root, split))
-    return [s for s in songs if s]
+    folders = song_folders(root, split)
+    songs = [s for d in folders for s in load_songs(d, parser, conf.model.spectrogram, modes, cache, listing)]
+    if folders and not songs: raise UserError(none_left(listing, Path(root)/"songs"/split))
+    return songs
+
+def none_left(listing:Listing, place:Path) -> str:
+    "The sentence for a corpus in which nothing can be used."
+    name, reason = next(iter(listing.left_out.items()))
+    return f"Nothing in '{place}' can be used ({len(listing.left_out)} files are left out); the first is {name}: {reason}"

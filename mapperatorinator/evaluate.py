@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv, json, tempfile, time
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Optional
@@ -17,7 +17,7 @@ import numpy as np
 from .audio import OSU_OFFSET_MS, load_audio
 from .config import EvalConfig, GenerateConfig, RefineConfig, check_settings
 from .core import UserError, pick_device, quoted, say
-from .data import MODES, audio_file, read_maps, song_folders
+from .data import MODES, Listing, by_song, none_left, read_maps, song_folders, title_of
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .model.dit import Denoiser, load_denoiser
 from .octave import FAR, Passage, Scorer, octave_scorer
@@ -32,12 +32,12 @@ from .timing import find_timing
 from .train_refine import placement
 
 # %% auto #0
-__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs', 'human_maps',
-           'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases', 'librosa_beats',
-           'essentia_beats', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'Choice', 'choice_of',
-           'case_choices', 'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body', 'chance_near',
-           'judge_map', 'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'eval_timing', 'eval_generate',
-           'eval_refine', 'evaluate']
+__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs', 'songs_in',
+           'human_maps', 'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases',
+           'librosa_beats', 'essentia_beats', 'by_model', 'by_peer', 'answerer', 'judge_timing', 'sum_timing', 'Choice',
+           'choice_of', 'case_choices', 'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body',
+           'chance_near', 'judge_map', 'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'attempt',
+           'eval_timing', 'eval_generate', 'eval_refine', 'evaluate']
 
 # %% ../nbs/65_evaluate.ipynb #3cf115c3
 @dataclass
@@ -58,21 +58,29 @@ class Judged:
 
     def nearest(self, stars:float) -> Beatmap: return min(self.maps, key=lambda b: abs(star_rating(b) - stars))
 
-def judged_songs(conf:EvalConfig) -> list[Judged]:
+def judged_songs(
+    conf:EvalConfig,
+    listing:Listing|None=None, # gets what cannot be used
+) -> list[Judged]:
     "Songs of a split with maps of the mode; `songs` limits them to some, spread evenly."
     if conf.mode not in (*MODES, "all"): raise UserError(f"Unknown mode '{conf.mode}'; expected one of {', '.join(MODES)}, all.")
-    found = [Judged(d.name, audio_file(d), human_maps(d, conf.mode)) for d in song_folders(conf.dataset, conf.split)]
-    found = [s for s in found if s.maps]
+    listing = Listing() if listing is None else listing
+    found = [s for d in song_folders(conf.dataset, conf.split) for s in songs_in(d, conf.mode, listing)]
     if not found: raise UserError(f"No {conf.mode} maps in '{conf.dataset}/songs/{conf.split}'.")
     return spread(found, conf.songs)
 
-def human_maps(folder:Path, mode:str) -> list[Beatmap]:
+def songs_in(folder:Path, mode:str, listing:Listing) -> list[Judged]:
+    "The songs that the maps of a folder name; nearly always one."
+    songs = by_song(folder, human_maps(folder, mode, listing), listing)
+    return [Judged(folder.name if len(songs) == 1 else title_of(song), song, maps) for song, maps in songs.items()]
+
+def human_maps(folder:Path, mode:str, listing:Listing|None=None) -> list[tuple[Path, Beatmap]]:
     "Maps of a mode, or of the first mode that has some; charts that `song.json` calls converted from other games do not count."
     told, converted = folder/"song.json", set()
     if told.is_file(): converted = {m["file"] for m in json.loads(told.read_text(encoding="utf-8"))["maps"] if m.get("converted")}
-    maps = read_maps(folder, skip=converted)
-    wanted = min((b.mode for b in maps), default=0) if mode == "all" else MODES[mode]
-    return [b for b in maps if b.mode == wanted]
+    maps = read_maps(folder, converted, listing)
+    wanted = min((b.mode for _, b in maps), default=0) if mode == "all" else MODES[mode]
+    return [(file, b) for file, b in maps if b.mode == wanted]
 
 def spread(cases:list, count:int) -> list: # count: 0 for all
     "Some of many, evenly."
@@ -89,7 +97,9 @@ class Case:
     made: Optional[Callable] = None     # makes the samples of a planted song
 
     @property
-    def samples(self) -> np.ndarray: return self.made() if self.made else load_audio(self.audio) # (n,) 16 kHz
+    def samples(self) -> np.ndarray: return self.heard([]) # (n,) 16 kHz
+    def heard(self, notes:list) -> np.ndarray: # (n,) 16 kHz; notes: get what was not as it should be
+        return self.made() if self.made else load_audio(self.audio, notes=notes)
 
 def map_case(song:Judged) -> Case:
     "A song with the red lines of its fullest map, from first to last object."
@@ -122,11 +132,11 @@ def planted_case(number:int, seed:int=0, plain:bool=False) -> Case:
     group = f"plain {song.kind}" if plain else f"planted {song.shape}"
     return Case(song.name, group, BeatGrid.of(song.timing, start, end - 1), made=song.render)
 
-def timing_cases(conf:EvalConfig) -> list[Case]:
+def timing_cases(conf:EvalConfig, listing:Listing|None=None) -> list[Case]: # listing: gets what cannot be used
     "All that is to be judged: planted songs, or what the folder holds."
     if conf.dataset in ("planted", "plain"):
         return [planted_case(i, conf.seed, conf.dataset == "plain") for i in range(conf.songs or 60)]
-    return [*map(map_case, judged_songs(conf)), *tapped_cases(conf)]
+    return [*map(map_case, judged_songs(conf, listing)), *tapped_cases(conf)]
 
 # %% ../nbs/65_evaluate.ipynb #e9a009a8
 def librosa_beats(samples:np.ndarray) -> np.ndarray: # s
@@ -151,20 +161,25 @@ def by_model(conf:EvalConfig, provider:str) -> Callable: # samples -> Timing
     if provider != "auto": return lambda x: find_timing(x, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
     return lambda x: maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig(timing="auto"))
 
+def by_peer(provider:str, samples:np.ndarray) -> BeatGrid: # a UserError if there are too few beats for a tempo
+    "What another program hears."
+    taps = np.asarray(PEERS[provider](samples)) * 1000 - OSU_OFFSET_MS
+    if len(taps) < 3: raise UserError(f"{provider} hears {len(taps)} beats, which is too few for a tempo.")
+    return BeatGrid.tapped(taps)
+
 def answerer(conf:EvalConfig, provider:str) -> Callable: # (samples, start, end) -> BeatGrid
     "A provider, ours or another's, ready to be asked."
     if provider in PEERS:
-        taps = lambda x: np.asarray(PEERS[provider](x)) * 1000 - OSU_OFFSET_MS
-        return lambda x, start, end: BeatGrid.tapped(taps(x)).between(start, end)
+        return lambda x, start, end: by_peer(provider, x).between(start, end)
     find = by_model(conf, provider) if provider in ("auto", "model", "super") else lambda x: find_timing(x, provider=provider)
     return lambda x, start, end: BeatGrid.of(find(x), start, end)
 
 # %% ../nbs/65_evaluate.ipynb #926a36ce
 NOTHING = Score(False, False, float("nan"), np.zeros(0), 0.) # when a provider hears no beats
 
-def judge_timing(case:Case, answer:Callable, provider:str="grid") -> tuple[dict, Score]: # what is said of it
+def judge_timing(case:Case, answer:Callable, provider:str="grid", notes:list|None=None) -> tuple[dict, Score]: # what is said of it
     "One song by one provider."
-    samples, true, begun = case.samples, case.truth, time.process_time()
+    samples, true, begun = case.heard([] if notes is None else notes), case.truth, time.process_time()
     try: s = score_grid(answer(samples, true.beats[0], true.beats[-1]), true)
     except UserError: s = NOTHING
     took = (time.process_time() - begun) * 960_000 / len(samples)
@@ -315,45 +330,68 @@ def refined(map:Beatmap, denoiser:Denoiser, level:int, told:bool, stars:float, s
     clean(out)
     return out
 
-def drafts(conf:EvalConfig, songs:list[Judged]) -> list[tuple[Beatmap, float]]: # maps and the stars asked for
+def drafts(conf:EvalConfig, songs:list[Judged], listing:Listing) -> list[tuple[Beatmap, float]]: # maps and the stars asked for
     "One draft for the first minute of each song at each difficulty."
     from mapperatorinator.pipeline import Song2Map
     make, asks = Song2Map(conf.model, conf.device), [GenerateConfig(difficulty=s, seed=conf.seed, star_tries=0) for s in conf.stars]
     rate = make.language.sample_rate
-    made = [make.maps(load_audio(song.audio, rate)[:SECONDS * rate], asks) for song in songs]
+    def some(song, notes): return make.maps(load_audio(song.audio, rate, notes=notes)[:SECONDS * rate], asks)
+    made = [results for song in songs if (results := attempt(partial(some, song), title_of(song.audio), listing))]
+    if not made: raise UserError(none_left(listing, Path(conf.dataset)/"songs"/conf.split))
     return [(r.beatmap, stars) for results in made for r, stars in zip(results, conf.stars)]
 
 # %% ../nbs/65_evaluate.ipynb #98dad9a8
-def eval_timing(conf:EvalConfig, report) -> dict:
+def attempt(
+    task:Callable,   # (notes) -> result; notes: get what was not as it should be
+    name:str,        # of the song
+    listing:Listing, # gets why there is no result
+): # the result; None: there is none
+    "Do something with a song, unless it cannot be done."
+    notes = []
+    try: return task(notes)
+    except UserError as e: listing.left_out[name] = str(e)
+    finally: listing.heard[name] = notes
+
+# %% ../nbs/65_evaluate.ipynb #eda1d1f5
+def eval_timing(conf:EvalConfig, report, listing:Listing) -> dict:
     "Every song by every provider; sums by provider and kind of song."
-    cases, out = timing_cases(conf), {}
+    cases, out = timing_cases(conf, listing), {}
     for provider in conf.providers:
         answer, groups = answerer(conf, provider), defaultdict(list)
         for case in cases:
-            row, score = judge_timing(case, answer, provider)
-            report(row)
-            for group in ("all", case.group): groups[group].append((row, score))
+            judged = attempt(partial(judge_timing, case, answer, provider), case.name, listing)
+            if not judged: continue
+            report(judged[0])
+            for group in ("all", case.group): groups[group].append(judged)
+        if not groups: raise UserError(none_left(listing, Path(conf.dataset)))
         out[provider] = {group: sum_timing(judged) for group, judged in sorted(groups.items())}
     return out
 
-def eval_generate(conf:EvalConfig, report) -> dict:
+def eval_generate(conf:EvalConfig, report, listing:Listing) -> dict:
     "Maps of some songs at some difficulties."
     from mapperatorinator.pipeline import File2File
     make, rows = File2File(conf.model, conf.device), []
+    def judged(song, stars, folder, notes):
+        ask = GenerateConfig(audio_path=str(song.audio), output_path=conf.output or folder, difficulty=stars, seed=conf.seed)
+        made = make(ask)
+        notes += [made.report["heard"]] if made.report["heard"] else []
+        return judge_map(song, made, stars)
     with tempfile.TemporaryDirectory() as tmp:
-        for song in judged_songs(conf):
+        for song in judged_songs(conf, listing):
             for stars in conf.stars:
-                ask = GenerateConfig(audio_path=str(song.audio), output_path=conf.output or tmp, difficulty=stars, seed=conf.seed)
-                rows.append(report(judge_map(song, make(ask), stars)))
+                row = attempt(partial(judged, song, stars, tmp), title_of(song.audio), listing)
+                if row: rows.append(report(row))
+    if not rows: raise UserError(none_left(listing, Path(conf.dataset)/"songs"/conf.split))
     return sum_maps(rows)
 
-def eval_refine(conf:EvalConfig, report) -> dict:
+def eval_refine(conf:EvalConfig, report, listing:Listing) -> dict:
     "Broken human maps and drafts of the model, as they are and refined in several ways."
-    denoiser, songs = load_denoiser(conf.refiner, pick_device(conf.device)), judged_songs(conf)
+    if not conf.refiner: raise UserError("No denoiser to judge: give refiner=FOLDER, as train_refine ships it.")
+    denoiser, songs = load_denoiser(conf.refiner, pick_device(conf.device)), judged_songs(conf, listing)
     everyone = [b for s in judged_songs(replace(conf, songs=0)) for b in s.maps if HUMAN_STARS[0] <= star_rating(b) <= HUMAN_STARS[1]]
     whole = [(b, star_rating(b)) for b in (s.nearest(4.) for s in songs)]
     broken = [(crumbled(b, conf.seed), stars) for b, stars in whole]
-    made = drafts(conf, songs)
+    made = drafts(conf, songs, listing)
     def row(way, change):
         px = np.mean([px_apart(change(b, stars), true) for (b, stars), (true, _) in zip(broken, whole)])
         figures = placement([change(b, stars) for b, stars in made], everyone, [stars for _, stars in made])
@@ -376,10 +414,12 @@ def _not_there(conf:EvalConfig) -> Iterator[str]:
         yield f"No songs at {quoted(songs)}: expected folders <song>/ with one audio file and .osu files."
 
 def evaluate(conf:EvalConfig, say=say) -> dict:
-    "Run a task: a line per case, the sums as JSON at the end. `say`: what to do with a line."
+    "Run a task: a line per case and per file left out, the sums as JSON at the end. `say`: what to do with a line."
     check_settings(conf, *_not_there(conf))
     def report(row): say("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items())); return row
-    out = TASKS[conf.task](conf, report)
+    listing = Listing()
+    out = TASKS[conf.task](conf, report, listing)
+    for sentence in listing.sentences(): say(sentence)
     sums = [{"provider": p, **out[p]} for p in conf.providers] if conf.task == "timing" else [out]
     for s in sums: say(json.dumps({"task": conf.task, **s}))
     return out

@@ -371,9 +371,10 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
     check_request(c, self.gamemodes)
     seed_everything(c.seed)
     if settles(c, self.language): _denoiser(c.refiner, c.device) # refused now when it is none
-    samples = load_audio(job.audio, self.language.sample_rate)
+    samples = load_audio(job.audio, self.language.sample_rate, notes=(notes := []))
     check_writable(job.place, job.files)
     made = self.maps(samples, job.requests, progress, job.reference, **job.metadata)
+    for r in made: r.report["heard"] = " ".join(notes) or None
     self.keep(made, job)
     made[-1].others = made[:-1]
     return made[-1]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .config import RunConfig, TrainConfig, check_settings, spell
 from .core import UserError, atomic_path, note, pick_device, quoted, say, seed_everything
-from .data import MODES, Batch, Sampler, load_corpus
+from .data import MODES, Batch, Listing, Sampler, load_corpus
 from .metrics import best_f1
 from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
@@ -304,15 +304,16 @@ def train(conf:TrainConfig, report=None, tell:Callable[[str], None]=note) -> Run
     "Train as asked; prints a line of JSON per measurement unless given another `report`."
     check_run(conf)
     report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
-    run, cache = start_run(conf), Path(conf.run)/"cache"
+    run, cache, listing = start_run(conf), Path(conf.run)/"cache", Listing()
     for sentence in run.notes: tell(sentence)
-    songs = load_corpus(conf.data, conf.train_split, conf, cache)
+    songs = load_corpus(conf.data, conf.train_split, conf, cache, listing)
     if not any(s.maps for s in songs): raise UserError(f"No maps of {', '.join(conf.modes)} in '{conf.data}'.")
-    extra = load_corpus(conf.synth_data, "train", conf, cache) if conf.synth_data else []
+    extra = load_corpus(conf.synth_data, "train", conf, cache, listing) if conf.synth_data else []
     tok, check = run.bundle.tokenizer, None
     if conf.val_split:
-        held = [s for s in load_corpus(conf.data, conf.val_split, conf, cache) if s.maps]
+        held = [s for s in load_corpus(conf.data, conf.val_split, conf, cache, listing) if s.maps]
         check = Sampler(held, tok, replace(conf, synth_share=0), augment=False) if held else None
+    for sentence in listing.sentences(): say(sentence)
     loop(run, Sampler(songs, tok, conf, extra=extra), check, report)
     if conf.ship: ship(run, conf.ship, Path(conf.ship).name, told(songs, extra))
     return run

@@ -49,7 +49,7 @@ def trace(map:Beatmap, shortest:int=128, hardest:float=12.) -> Traced|None: # No
 
 def traced_maps(root:str|Path, split:str, shortest:int=128) -> list[Traced]:
     "The standard maps of a split. Raises `UserError` when there are none."
-    maps = [m for d in song_folders(root, split) for m in read_maps(d) if m.mode == 0]
+    maps = [m for d in song_folders(root, split) for _, m in read_maps(d) if m.mode == 0]
     found = [t for m in maps if (t := trace(m, shortest))]
     if not found:
         raise UserError(f"No standard maps of {shortest} points or more in '{root}/songs/{split}'; give another folder.")

@@ -56,6 +56,16 @@ def test_a_retry_that_writes_nothing_keeps_the_earlier_map():
     assert line.told[:2] == [1., .5] and len(line.told) == kept.report["drafts"].count("told") == 4
     with pytest.raises(UserError, match="wrote no objects"): Scripted((0, 0.)).maps(None, [ask])
 
+def test_what_was_mended_in_the_song_stands_in_the_report(make, made, clip, tmp_path):
+    x, rate = soundfile.read(clip)
+    soundfile.write(tmp_path/"a.flac", np.stack([x, -x], 1), rate)
+    data = (tmp_path/"a.flac").read_bytes()
+    (tmp_path/"b.flac").write_bytes(data[:len(data)*2//3] + bytes(3000) + data[len(data)*2//3 + 3000:])
+    ask = replace(ASK, audio_path=str(tmp_path/"b.flac"), output_path=str(tmp_path), difficulties=[2., 3.], end_time=1000, star_tries=0)
+    result = make(ask)
+    assert "silent" in result.report["heard"] and "cancel" in result.report["heard"] and made.report["heard"] is None
+    assert [r.report["heard"] for r in result.others] == [result.report["heard"]]
+
 def test_settings_and_disclosure_are_in_the_tags(made):
     tags = made.beatmap.metadata["Tags"].split()
     assert {"ai-generated", "seed=1", "difficulty=3", "bpm=128", "timing=manual"} <= {t.replace("=3.0", "=3").replace("=128.0", "=128") for t in tags}
