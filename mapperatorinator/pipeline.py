@@ -28,12 +28,12 @@ from .osu.beatmap import Beatmap, write_osz
 from .osu.check import Report, check_map
 from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
-from .osu.timing import Timing
+from .osu.timing import Timing, counted
 from .parse import Parser
 from .postprocess import assemble, clean, clean_range, completed, end_with_song, is_calm
 from .prompt import Context, Metadata
 from .refine import refine
-from .remap import remap_file, splice
+from .remap import asked_for, remap_file, splice
 from .request import (check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
                                       unheard, with_seeds)
 from .timing import Listener, find_timing
@@ -41,9 +41,9 @@ from .unparse import Group
 from .windows import plan
 
 # %% auto #0
-__all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result',
-           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'archive_bytes',
-           'File2File', 'generate_map']
+__all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'takes_beats', 'Events',
+           'Result', 'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried',
+           'archive_bytes', 'File2File', 'generate_map']
 
 # %% ../nbs/57_pipeline.ipynb #d3796206
 @dataclass
@@ -144,17 +144,20 @@ def listener(self:Audio2Events, c:GenerateConfig) -> Listener: # songs to TIMING
     beats = lambda song: self.write(self.hear(song, plain), [wish], [kind])[0].streams[kind]
     return lambda songs: [beats(song) for song in songs]
 
+def takes_beats(c:GenerateConfig) -> bool: # whether the beats are those of the reference map
+    return c.bpm is None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap)
+
 @patch
 def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, reference:Beatmap|None=None) -> Timing:
     "The beat grid: given, of the reference map, listened for, or written by the model."
     tell(progress, "timing", 0, 1)
     hints, provider = dict(budget=c.timing_budget, seed=c.seed or 0), c.timing
-    if reference is not None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap): provider = "reference"
+    if reference is not None and takes_beats(c): provider = "reference"
     if provider in ("model", "super") or heard.frames is None: hints["listen"] = self.listener(c)
     if heard.frames is not None and c.start_time is None and c.end_time is None:
         onsets, _, downbeats = heard.frames.T # its beats decide the octave no better than the ear does
         hints |= dict(onsets=onsets, downbeats=downbeats, hop_ms=1000 * self.language.hop_length / heard.rate)
-    if provider == "reference": hints["beatmap"] = reference
+    if provider == "reference": hints["beatmap"] = counted(reference, heard.ms)
     found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, meter=c.meter, progress=progress, **hints)
     tell(progress, "timing", 1, 1)
     return found
@@ -253,7 +256,7 @@ def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
         if late: clean(b := settled(b, c), calm)
         return b
     start, end = c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time
-    b = splice(song.reference, b, start, end)
+    b = splice(song.reference, b, start, end, asked_for(c))
     if late: b = settled(b, c)
     clean_range(b, start, end, calm)
     return b
@@ -377,7 +380,9 @@ class File2File(Song2Map):
 def complete(self:File2File, c:GenerateConfig) -> tuple[GenerateConfig, Beatmap|None]: # with seed and song; the reference map
     "The request with what is taken from elsewhere. Raises `UserError` when there is no song or no picture."
     reference = read_reference(c.beatmap_path) if c.beatmap_path else None
-    if reference is not None: c = inherited(c, reference, Path(c.beatmap_path).expanduser().parent)
+    if reference is not None:
+        if takes_beats(c): counted(reference) # or there are none, which is said before anything is made
+        c = inherited(c, reference, Path(c.beatmap_path).expanduser().parent)
     if not c.audio_path: raise UserError("No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
     if c.background and not Path(c.background).is_file(): raise UserError(f"No picture '{c.background}'; give a file, or leave it out.")
     return replace(c, seed=seed_everything(c.seed)), reference
@@ -385,8 +390,8 @@ def complete(self:File2File, c:GenerateConfig) -> tuple[GenerateConfig, Beatmap|
 @patch
 def into(self:File2File, c:GenerateConfig, made:Result):
     "Write the new range into the reference map itself; what it was stays beside it."
-    made.path = remap_file(Path(c.beatmap_path).expanduser(), made.beatmap, c.start_time or 0, made.report["song_seconds"] * 1000 + 1
-                           if c.end_time is None else c.end_time)
+    end = made.report["song_seconds"] * 1000 + 1 if c.end_time is None else c.end_time
+    made.path = remap_file(Path(c.beatmap_path).expanduser(), made.beatmap, c.start_time or 0, end, asked=asked_for(c))
 
 @patch
 def keep(self:File2File, made:list[Result], c:GenerateConfig, audio:Path, folder:Path, name:str|None):

@@ -14,16 +14,16 @@ import numpy as np
 from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
-from .osu.beatmap import NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint
+from .osu.beatmap import LIMIT, MOST_SLIDES, NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, break_line
 from .osu.difficulty import settings_for
 from .osu.timing import Timing, TimingBuilder
 from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
-           'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes',
-           'is_calm', 'ease_jumps', 'preview_point', 'preempt', 'set_breaks', 'clean', 'clean_range', 'completed',
-           'lead_in', 'settings_of', 'assemble']
+__all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'PLATE', 'GRACE', 'CALM', 'MOST_DROPLETS', 'MOST_TURNS', 'LONGEST_BAR', 'USUAL',
+           'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time', 'end_with_song', 'end_holds',
+           'size_hitsounds', 'fix_combos', 'fruits', 'hyperdashes', 'is_calm', 'ease_jumps', 'bar_ms', 'preview_point',
+           'preempt', 'set_breaks', 'clean', 'clean_range', 'completed', 'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -43,6 +43,8 @@ def resnap(
 _E = EventType
 _STACKED = {_E.CIRCLE, _E.SLIDER_HEAD, _E.RED_ANCHOR, _E.LAST_ANCHOR, _E.SLIDER_END}
 
+MOST_SEEN = 300 # groups that are looked back on; nobody sees more on the screen
+
 def snap_overlaps(
     groups:Sequence[Group], # changed in place
     radius:float=3.8,       # px
@@ -52,7 +54,7 @@ def snap_overlaps(
     seen, moved = [], 0
     for g in groups:
         if g.type not in _STACKED or g.x is None or g.y is None: continue
-        seen = [s for s in seen if abs(g.time - s.time) <= window]
+        seen = [s for s in seen[-MOST_SEEN:] if abs(g.time - s.time) <= window]
         host = next((s for s in seen if math.hypot(g.x - s.x, g.y - s.y) < radius), None)
         if host: moved += (g.x, g.y) != (host.x, host.y); g.x, g.y = host.x, host.y
         seen.append(g)
@@ -65,7 +67,7 @@ def _rank(o:HitObject) -> tuple: # which of two to keep
 def _sane(o:HitObject, mode:int) -> bool: # whether it exists in the mode and its numbers make sense
     kinds = (Circle, Hold) if mode == 3 else (Circle, Slider, Spinner)
     numbers = o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0)
-    return isinstance(o, kinds) and all(math.isfinite(v) for v in numbers) and o.time >= 0
+    return isinstance(o, kinds) and all(abs(v) <= LIMIT for v in numbers) and o.time >= 0
 
 def one_at_a_time(
     map:Beatmap,     # changed in place
@@ -95,8 +97,8 @@ def _move(s:Slider, dx:int, dy:int):
     s.x, s.y, s.points = s.x + dx, s.y + dy, [(x + dx, y + dy) for x, y in s.control_points]
 
 def _fold(s:Slider):
-    "Half the way, twice as often."
-    s.length, s.slides = s.length / 2, s.slides * 2
+    "Half the way, twice as often. A slider that says no length is as long as its curve."
+    s.length, s.slides = (s.length or s.path.natural_length) / 2, s.slides * 2
 
 def _straighten(s:Slider) -> bool: # whether anything changed
     "A straight slider for one with control points that no file can hold."
@@ -132,7 +134,7 @@ def inside(map:Beatmap) -> int: # objects changed
 # %% ../nbs/55_postprocess.ipynb #edf73070
 def _room(map:Beatmap, o:HitObject, free:float) -> float: # ms
     "The longest duration of whole quarters of a beat (else an eighth) within `free` ms."
-    step = map.redline_at(o.time).beat_length / 4
+    step = map.redline_at(o.time).beat_ms / 4
     return next((math.floor(free / s + 1e-9) * s for s in (step, step / 2) if free >= s), 0.)
 
 def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itself, or a circle in its place
@@ -144,7 +146,7 @@ def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itse
     return s
 
 def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, really a path, and no more slides than the game reads
-    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= 9000
+    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= MOST_SLIDES
 
 # %% ../nbs/55_postprocess.ipynb #8768e7c8
 def end_in_time(
@@ -207,9 +209,9 @@ def size_hitsounds(map:Beatmap) -> int: # sliders changed
 def _cut(timing:Timing, objects:Sequence[HitObject], longest:int) -> int: # where to cut a combo that is too long
     tail = range(longest * 2 // 3, longest + 1)
     def score(i): # downbeats first, then beats, then as late as possible
-        red = timing.redline_at(objects[i].time)
-        beats = (objects[i].time - red.time) / red.beat_length
-        near = abs(beats - round(beats)) * red.beat_length < 5
+        red = timing.grid_of(objects[i].time)
+        beats = (objects[i].time - red.time) / red.beat_ms
+        near = abs(beats - round(beats)) * red.beat_ms < 5
         return near and round(beats) % red.meter == 0, near, i
     return max(tail, key=score)
 
@@ -236,10 +238,14 @@ PLATE = 106.75 # px, width of the catcher's plate at CS 5
 GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
 CALM = 2.7 # stars: below, a map needs no hyperdash
 
+MOST_DROPLETS, MOST_TURNS = 100, 1000 # of a slide, of a stream; of more, nobody sees which one is missed
+
 def _caught(map:Beatmap, s:Slider) -> list[tuple[float, float]]: # (ms, x) of what a juice stream drops, its head first
-    tick = 100 * map.slider_multiplier * map.point_at(s.time).velocity / map.tick_rate / (s.length or s.path.natural_length)
-    inner, path, span = [j * tick for j in range(1, math.ceil(1 / tick - .01))], s.path, map.slide_duration(s)
-    shares = [k + u for k in range(s.slides) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
+    length = s.length or s.path.natural_length
+    ticks = length * map.tick_rate / (100 * map.slider_multiplier * map.point_at(s.time).velocity) # of a slide, the last one not whole
+    ticks = min(ticks, MOST_DROPLETS)
+    inner, path, span = [j / ticks for j in range(1, math.ceil(ticks - .01))], s.path, map.slide_duration(s)
+    shares = [k + u for k in range(min(s.slides, MOST_TURNS)) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
     return [(s.time, s.x), *((s.time + u * span, path.ball(u / s.slides, s.slides)[0]) for u in shares)]
 
 def fruits(map:Beatmap) -> list[tuple[float, float, int]]: # (ms, x, index of its object), in time order
@@ -285,6 +291,10 @@ def ease_jumps(
     return len(moved - stuck)
 
 # %% ../nbs/55_postprocess.ipynb #da62b50d
+LONGEST_BAR = 32 # beats; a bar of more is no bar
+
+def bar_ms(red:TimingPoint) -> float: return red.beat_ms * (red.meter if red.meter <= LONGEST_BAR else 1) # how long its bars are
+
 def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
     if kiai := [p.time for p in sorted(map.timing_points, key=lambda p: p.time) if p.kiai]: return max(round(kiai[0]), 0)
@@ -293,7 +303,7 @@ def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty 
     count = np.searchsorted(times, times + seconds * 1000) - np.arange(len(times))
     start = times[count.argmax()]
     red = map.redline_at(start)
-    bar = red.beat_length * red.meter
+    bar = bar_ms(red)
     return max(math.floor(red.time + math.floor((start - red.time) / bar + .05) * bar), 0)
 
 def preempt(ar:float) -> float: return 1800 - 120 * ar if ar < 5 else 1950 - 150 * ar # ms from appearing to being hit
@@ -307,7 +317,7 @@ def set_breaks(
     ends = np.maximum.accumulate([map.end_time(o) for o in objects]) if objects else []
     for end, after in zip(ends, objects[1:]):
         start, stop = end + 200, after.time - preempt(map.ar)
-        if after.time - end >= shortest and stop - start >= 650: lines.append(f"2,{round(start)},{round(stop)}")
+        if after.time - end >= shortest and stop - start >= 650: lines.append(break_line(map, start, stop))
     rest = [l for l in map.events if not l.startswith(("2,", "Break,"))]
     at = next((i + 1 for i, l in enumerate(rest) if l.startswith("//Break")), len(rest))
     new = [*rest[:at], *lines, *rest[at:]]
@@ -350,7 +360,7 @@ def lead_in(red:list[TimingPoint], first:float) -> list[TimingPoint]:
     "The red lines, the first one moved back by whole bars so that nothing comes before it."
     red = sorted(red, key=lambda p: p.time)
     if not red: raise UserError("A map needs at least one red line; give bpm and offset, or another timing.")
-    bar = red[0].beat_length * red[0].meter
+    bar = bar_ms(red[0])
     bars = math.ceil(max(red[0].time - first, 0) / bar)
     return [replace(red[0], time=float(round(red[0].time - bars * bar))), *red[1:]] if bars else red
 

@@ -76,7 +76,7 @@ class Facts:
     @cached_property
     def reds(self) -> np.ndarray: # (objects,) place of the red line in force, in timing.red
         starts = [p.time for p in self.timing.red]
-        return np.maximum(np.searchsorted(starts, self.times, side="right") - 1, 0)
+        return np.maximum(np.searchsorted(starts, self.times + max(self.config.snap_tolerance - 1e-6, 0), side="right") - 1, 0) # a little early is on time
 
     @cached_property
     def beats(self) -> np.ndarray: # (objects,) beats since the red line in force

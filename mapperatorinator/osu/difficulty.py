@@ -22,9 +22,13 @@ def _convert(map, mode:int): # rosu's map, turned into another mode where that i
     try: map.convert(modes[mode])
     except rosu.ConvertError as e: raise UserError(f"This map cannot be played in mode {mode}; only osu! maps convert.") from e
 
+def _bytes(beatmap:Beatmap|str|bytes) -> bytes: # of its file
+    if isinstance(beatmap, Beatmap): return beatmap.to_bytes()
+    return beatmap.encode("utf-8", "replace") if isinstance(beatmap, str) else beatmap
+
 def _load(beatmap:Beatmap|str|bytes, mode:int|None): # -> rosu_pp_py.Beatmap in that mode
     import rosu_pp_py as rosu
-    try: map = rosu.Beatmap(content=beatmap.to_text() if isinstance(beatmap, Beatmap) else beatmap)
+    try: map = rosu.Beatmap(bytes=_bytes(beatmap))
     except (rosu.ParseError, ValueError) as e: raise UserError(f"rosu-pp cannot read this map ({e}); check its text.") from e
     if map.is_suspicious():
         raise UserError(f"This map of {map.n_objects} objects is built to break calculators, so it has no stars.")
