@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from .config import CompatConfig, LanguageConfig
 from .core import UserError
 from .events import ContextType, Event, EventStream, EventType, merge
-from .osu.beatmap import LIMIT, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, parse_sample
+from .osu.beatmap import BEAT_MS, LIMIT, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, parse_sample
 from .osu.curves import SliderPath, circle_through, end_point, split_doubled
 from .osu.timing import median_beat_length as longest_beat_length, snap_divisor
 
@@ -46,6 +46,11 @@ def in_play(p:TimingPoint) -> TimingPoint:
     beat_length = p.beat_ms if p.uninherited else -100 if math.isnan(p.beat_length) else p.beat_length
     return p if beat_length == p.beat_length else replace(p, beat_length=beat_length)
 
+def _beat(p:TimingPoint, compat:CompatConfig) -> float: # ms of a beat, should this point be asked for it
+    if p.uninherited: return p.beat_length
+    if not compat.unsorted_lookup: return TimingPoint(0, 1000).beat_ms # a map without a red line; the game's default
+    return p.beat_length if abs(p.beat_length) >= BEAT_MS[0] else BEAT_MS[0]
+
 class TempoTable:
     "What holds at a time: lookups over timing points, with the quirks asked for."
     def __init__(self, points:Sequence[TimingPoint], compat:CompatConfig, sample_set:int=2): # sample set of the map
@@ -53,6 +58,7 @@ class TempoTable:
         if not compat.unsorted_lookup: points.sort(key=lambda p: p.time)
         self.points = [in_play(p) for p in points]
         self.tempo = [p.is_tempo for p in points]
+        self.beats = [_beat(p, compat) for p in self.points]
         self.offsets = [round(p.time * US) for p in self.points]
         order = sorted(range(len(self.points)), key=self.offsets.__getitem__)
         self.keys = [self.offsets[i] for i in order]
@@ -90,7 +96,7 @@ def speed(self:TempoTable, i:int, low:float=.01) -> float: # scroll speed or sli
     return clip(-100 / mpb, low, 10) if self.green[i] and mpb < 0 else 1.
 
 @patch
-def beat_length(self:TempoTable, i:int) -> float: return self.points[self.red[i]].beat_length # ms
+def beat_length(self:TempoTable, i:int) -> float: return self.beats[self.red[i]] # ms
 
 # %% ../nbs/21_parse.ipynb #7a4413c7
 class SnapTable(dict):
@@ -105,7 +111,7 @@ class SnapTable(dict):
 
     def __missing__(self, us:int) -> int:
         red = self.redline(us)
-        mpb = self.table.points[red].beat_length
+        mpb = self.table.beats[red]
         self[us] = snap = snap_divisor((us - self.table.offsets[red]) / US / mpb, mpb)
         return snap
 
@@ -178,7 +184,7 @@ def column(self:PlaceWriter, x:float, flipped:float) -> int:
     return keys - 1 - cell if self.flip[0] and not places else cell
 
 # %% ../nbs/21_parse.ipynb #e5bf69ac
-MOST_MORE = 100_000 # reminders and repeats in a map; at ten a second that is over two hours of them
+MOST_MORE = 10_000 # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
 
 class Scribe:
     "Writes the objects of a beatmap as groups of events."
@@ -408,7 +414,7 @@ class Parser:
         return faster(out, speed)
 
 # %% ../nbs/21_parse.ipynb #94374ae6
-MOST_BEATS = 200_000 # of a song; at 300 a minute that is eleven hours
+MOST_BEATS = 36_000 # of a song: an hour at 600 a minute
 
 def end_times(scribe:Scribe, objects:Iterable[HitObject]) -> list[int]: # microseconds
     "When each object ends."
@@ -418,7 +424,12 @@ def end_times(scribe:Scribe, objects:Iterable[HitObject]) -> list[int]: # micros
 @patch
 def _grid_points(self:Parser, points:Sequence[TimingPoint]) -> list[TimingPoint]: # the red lines that make beats
     if self.language.compat.unsorted_lookup: return [p for p in points if 0 < p.beat_length < 120_000]
-    return sorted((p for p in points if p.uninherited and 0 < p.beat_length <= 120_000), key=lambda p: p.time)
+    return sorted((p for p in points if p.uninherited), key=lambda p: p.time)
+
+@patch
+def _counts(self:Parser, p:TimingPoint) -> float: # ms from beat to beat; of a tempo that no one can count, 0
+    if self.language.compat.unsorted_lookup: return p.beat_length
+    return p.beat_ms if p.beat_length >= BEAT_MS[0] else 0
 
 @patch
 def _grid_end(self:Parser, source, points:Sequence[TimingPoint], song_length:Optional[float]) -> float: # ms
@@ -443,11 +454,11 @@ def timing_events(
 ) -> EventStream:
     "The beat grid."
     points = source.timing_points if isinstance(source, Beatmap) else getattr(source, "points", source)
-    grid = self._grid_points(points) if points else []
+    grid = self._grid_points(points) or [p for p in points if p.uninherited]
     if not grid: raise UserError("There is no red line to count beats from; give a map with timing, or a BPM and an offset.")
     end, out, left = self._grid_end(source, list(points), song_length), EventStream(), MOST_BEATS
     for point, stop in zip(grid, self._stops(grid, end, song_length)):
-        beats = list(islice(_beats(point.time, point.beat_length, stop), left))
+        beats = list(islice(_beats(point.time, self._counts(point), stop), left))
         left -= len(beats)
         for number, time in enumerate(beats): self._write_beat(out, point, number, time)
     return faster(out, speed)

@@ -84,7 +84,7 @@ def one_at_a_time(
 
 # %% ../nbs/55_postprocess.ipynb #e05137e7
 WIDTH, HEIGHT = 512, 384 # px
-FAR = 10_000 # px: control points beyond are a mistake
+FAR = 10_000 # px from the head: control points beyond are a mistake
 
 def _into(low:float, high:float, size:int) -> int: # whole px by which [low, high] must move into [0, size]
     return math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
@@ -102,7 +102,7 @@ def _fold(s:Slider):
 
 def _straighten(s:Slider) -> bool: # whether anything changed
     "A straight slider for one with control points that no file can hold."
-    if max(abs(v) for p in s.control_points for v in p) <= FAR: return False
+    if max(abs(x - s.x) + abs(y - s.y) for x, y in s.points) <= FAR: return False
     x, y = s.path.end
     s.curve, s.points, s.segments = "L", [s.pos, (round(x), round(y))], []
     return True
@@ -113,9 +113,9 @@ def _place(s:Slider) -> bool: # whether anything changed
     while True:
         v = s.path.vertices
         (x0, y0), (x1, y1) = v.min(0), v.max(0)
-        if x1 - x0 <= WIDTH and y1 - y0 <= HEIGHT: break
-        _fold(s); changed = True
-    changed |= _straighten(s)
+        if x1 - x0 > WIDTH or y1 - y0 > HEIGHT: _fold(s)
+        elif not _straighten(s): break
+        changed = True
     dx, dy = _into(x0, x1, WIDTH), _into(y0, y1, HEIGHT)
     if dx or dy: _move(s, dx, dy)
     return changed or bool(dx or dy)
@@ -244,9 +244,11 @@ def _caught(map:Beatmap, s:Slider) -> list[tuple[float, float]]: # (ms, x) of wh
     length = s.length or s.path.natural_length
     ticks = length * map.tick_rate / (100 * map.slider_multiplier * map.point_at(s.time).velocity) # of a slide, the last one not whole
     ticks = min(ticks, MOST_DROPLETS)
-    inner, path, span = [j / ticks for j in range(1, math.ceil(ticks - .01))], s.path, map.slide_duration(s)
-    shares = [k + u for k in range(min(s.slides, MOST_TURNS)) for u in [*([1 - v for v in reversed(inner)] if k % 2 else inner), 1]]
-    return [(s.time, s.x), *((s.time + u * span, path.ball(u / s.slides, s.slides)[0]) for u in shares)]
+    inner = [j / ticks for j in range(1, math.ceil(ticks - .01))]
+    back = [1 - u for u in reversed(inner)]
+    shares = np.array([k + u for k in range(min(s.slides, MOST_TURNS)) for u in [*(back if k % 2 else inner), 1]])
+    places = s.path.ball(shares / s.slides, s.slides)[:, 0]
+    return [(s.time, s.x), *zip((s.time + shares * map.slide_duration(s)).tolist(), places.tolist())]
 
 def fruits(map:Beatmap) -> list[tuple[float, float, int]]: # (ms, x, index of its object), in time order
     "All that must be caught: fruits, droplets, repeats and tails."

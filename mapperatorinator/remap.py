@@ -60,9 +60,11 @@ def same_grid(a:Timing, b:Timing, start:float, end:float) -> bool:
     return len(one) == len(two) and all(abs(p.time - q.time) <= 2 and p.downbeat == q.downbeat for p, q in zip(one, two))
 
 def _red_lines(a:Timing, b:Timing, start:float, end:float) -> list[TimingPoint]: # of the range, in time order
-    own = [p for p in a.red if start <= p.time < end]
-    first = next((t for t, _, _, down in b.beats(start, end) if down), end)
-    back = next((t for t, _, _, down in reversed(a.beats(start, end + 1)) if down), start) if a.redline_at(end).is_tempo else end
+    own, beats = [p for p in a.red if start <= p.time < end], b.beats(start, end)
+    first = next((t for t, _, _, down in beats if down), end)
+    back = next((t for t, _, _, down in reversed(a.beats(start, end + 1)) if down), start)
+    if not a.redline_at(end).is_tempo: # nothing to keep: the whole range is the other's
+        first, back = min([first, *(beat.time for beat in beats[:1] if first == end)]), end
     if first >= back or same_grid(a, b, start, end): return own
     before, after = [p for p in own if p.time < first], [p for p in own if p.time > back]
     theirs = [replace(b.redline_at(first), time=round(first)), *(p for p in b.red if first < p.time < back)]

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 import mapperatorinator # first: it lets torchaudio be imported, which some tests compare with
+from hypothesis import settings
+
+settings.register_profile("the same everywhere", derandomize=True) # new luck is for `make fuzz`
+settings.load_profile("the same everywhere")
 
 os.environ.setdefault("MPLBACKEND", "agg")
 

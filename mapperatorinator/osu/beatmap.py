@@ -73,7 +73,8 @@ def clamp(v:float, limits:tuple) -> float: # NaN becomes the lower limit
 def early_by(version:int) -> int: return EARLY_MS if version < EARLY_BEFORE else 0 # ms by which a file of a format is early
 
 def _heard(time:float, late:int) -> float: # ms in the file -> ms in the song
-    return time if not late else time + late if isinstance(time, int) else round(time + late, 6)
+    if not late: return time
+    return clamp(time + late if isinstance(time, int) else round(time + late, 6), (-LIMIT, LIMIT))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #d410e27b
 def _content(line:str) -> str: # without white space and trailing comment
