@@ -330,19 +330,27 @@ def edge_sound(self:Scribe, s:Slider, k:int, us:int) -> Sound:
     return Sound(us, _at(s.edge_sounds, k, 0), _at(s.edge_additions, k, (0, 0)))
 
 @patch
+def anchors(self:Scribe, us:int, kind:str, points:Sequence[tuple], slide:int):
+    "The anchors between the head and the last point: all at the head, or (version 1) spread over the first slide."
+    spread = self.c.slider_version == 1
+    for type, i in interior(kind, points, self.c.compat.approximate_paths):
+        later = i / (len(points) - 1) * slide if spread else 0
+        self.group(type, round(us + later), timed=False, pos=points[i])
+    if not spread: self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
+
+@patch
 def slider(self:Scribe, s:Slider):
     "A slider outside taiko."
     if self.c.compat.drop_long_sliders and len(s.control_points) >= MAX_POINTS: return
-    us, (kind, points), (whole, slide), first = round(s.time * US), self.shape(s), self.slider_span(s), self.c.slider_version == 1
+    us, (kind, points), (whole, slide) = round(s.time * US), self.shape(s), self.slider_span(s)
     self.group(_E.SLIDER_HEAD, us, pos=points[0], combo=s.new_combo, sounds=[self.edge_sound(s, 0, us)],
                speed=self.table.speed(self.table.at(us)) if self.c.add_sv else None)
-    for type, i in interior(kind, points, self.c.compat.approximate_paths):
-        self.group(type, round(us + i / (len(points) - 1) * slide) if first else us, timed=False, pos=points[i])
-    if not first: self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
+    self.anchors(us, kind, points, slide)
     self.sustain(_E.SLIDER_SUSTAIN, us, us + slide)
     body = Sound(us + US, s.hitsound, parse_sample(s.sample))
     repeats = [self.edge_sound(s, k, us + k * slide) for k in self.some(range(1, s.slides))]
-    self.group(_E.LAST_ANCHOR, us + slide, pos=points[-1] if first else None, sounds=[body, *repeats])
+    place = points[-1] if self.c.slider_version == 1 else None
+    self.group(_E.LAST_ANCHOR, us + slide, pos=place, sounds=[body, *repeats])
     self.sustain(_E.SLIDER_REPEAT_SUSTAIN, us + slide, us + whole)
     self.group(_E.SLIDER_END, us + whole, pos=self.slider_end(s, kind, points), sounds=[self.edge_sound(s, -1, us + whole)])
 

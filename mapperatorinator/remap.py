@@ -4,7 +4,7 @@
 
 # %% ../nbs/56_remap.ipynb #a5aea39c
 from __future__ import annotations
-import copy, glob
+import copy, glob, math
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Sequence
@@ -88,21 +88,32 @@ def _translated(original:Beatmap, made:Beatmap, tempo:Timing, time:float, new:Se
     sv = p.velocity * scale * tempo.beat_length_at(time) / made.redline_at(time).beat_ms
     return _said(original.point_at(time)) | {k: getattr(p, k) for k in new} | {"sv": min(max(sv, .1), 10)}
 
-# %% ../nbs/56_remap.ipynb #b457a7b1
+# %% ../nbs/56_remap.ipynb #7be17aa1
+def _tempo_before(a:Timing, b:Timing, start:float) -> tuple[Timing, Optional[TimingPoint]]: # the mapper's timing, a red line to add before it
+    "A range before the first red line needs one; a file without any gets that of the made map."
+    if not a.red:
+        led = lead_in(b.red, start)[0]
+        return Timing([*a.points, led]), led
+    led = lead_in(a.red, start)[0]
+    return a, led if led.time < a.red[0].time else None
+
 def _lines(original:Beatmap, made:Beatmap, start:int, end:int, new:Sequence[str]=()) -> list[TimingPoint]: # in [start, end]
     "The lines of the range."
-    b, without = Timing.of(made), not any(p.uninherited for p in original.timing_points) # a file without a tempo gets one
-    a = Timing([*original.timing_points, *lead_in(b.red, start)[:1] * without])
-    inside, led = _red_lines(a, b, start, end), lead_in(a.red, start)[0]
-    reds = [*([p for p in [led, *a.red] if p.time < start][-1:]), *inside] or [led]
+    b = Timing.of(made)
+    a, led = _tempo_before(Timing.of(original), b, start)
+    inside = _red_lines(a, b, start, end)
+    reds = [*([p for p in a.red if p.time < start][-1:] or [led or a.red[0]]), *inside]
     tempo, builder = Timing(reds), TimingBuilder(reds)
     builder.set(reds[0].time, **_said(a.point_at(start - 1)))
     for t in sorted({start, *(round(p.time) for p in [*a.points, *b.points, *inside] if start < p.time < end)}):
         builder.set(t, **_translated(original, made, tempo, t, new))
     builder.set(end, **_said(a.point_at(end)))
-    exact = {int(p.time // 1): p.time for p in reds} # the builder writes whole milliseconds; red lines stay where they were
-    wanted = lambda p: start <= p.time <= end or p.time == led.time and (without or led.time < a.red[0].time)
-    return _own([replace(p, time=exact.get(p.time, p.time)) for p in builder.points() if wanted(p)], a.points)
+    lines = [p for p in _exact(builder.points(), reds) if start <= p.time <= end or (led and p.time == led.time)]
+    return _own(lines, a.points)
+
+def _exact(lines:list[TimingPoint], reds:list[TimingPoint]) -> list[TimingPoint]: # the builder writes whole ms; red lines stay where they were
+    exact = {math.floor(p.time): p.time for p in reds}
+    return [replace(p, time=exact.get(p.time, p.time)) for p in lines]
 
 def _own(lines:list[TimingPoint], points:list[TimingPoint]) -> list[TimingPoint]: # as the mapper wrote them, where they say the same
     key = lambda p: (p.time, p.uninherited, p.meter, p.volume, p.sample_set, p.sample_index, p.effects, round(p.beat_length, 9))
