@@ -184,7 +184,7 @@ def column(self:PlaceWriter, x:float, flipped:float) -> int:
     return keys - 1 - cell if self.flip[0] and not places else cell
 
 # %% ../nbs/21_parse.ipynb #e5bf69ac
-MOST_MORE = 10_000 # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
+MOST_MORE = 5000 # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
 
 class Scribe:
     "Writes the objects of a beatmap as groups of events."
@@ -422,7 +422,7 @@ class Parser:
         return faster(out, speed)
 
 # %% ../nbs/21_parse.ipynb #94374ae6
-MOST_BEATS = 36_000 # of a song: an hour at 600 a minute
+MOST_BEATS = 24_000 # of a song: an hour at 400 a minute
 
 def end_times(scribe:Scribe, objects:Iterable[HitObject]) -> list[int]: # microseconds
     "When each object ends."
@@ -468,17 +468,18 @@ def timing_events(
     for point, stop in zip(grid, self._stops(grid, end, song_length)):
         beats = list(islice(_beats(point.time, self._counts(point), stop), left))
         left -= len(beats)
-        for number, time in enumerate(beats): self._write_beat(out, point, number, time)
+        self._write_beats(out, beats, max(point.meter, 1))
     return faster(out, speed)
 
 @patch
-def _write_beat(self:Parser, out:EventStream, point:TimingPoint, number:int, time:int): # number: since the red line
-    "One beat of the grid: the red line itself, the first of a bar, or any other."
-    kind = _E.BEAT if number % max(point.meter, 1) else _E.MEASURE
-    if number == 0 and self.language.add_timing_points: kind = _E.TIMING_POINT
-    pair = [Event(_E.TIME_SHIFT, time), _FLAG[kind]]
-    out.events += reversed(pair) if self.language.types_first else pair
-    out.times += [time, time]
+def _write_beats(self:Parser, out:EventStream, beats:list[int], meter:int): # ms
+    "The beats of a section: the red line itself, the firsts of the bars, and the others."
+    kinds = [_FLAG[_E.BEAT if number % meter else _E.MEASURE] for number in range(len(beats))]
+    if self.language.add_timing_points: kinds[:1] = [_FLAG[_E.TIMING_POINT]] * bool(beats)
+    times = [Event(_E.TIME_SHIFT, time) for time in beats]
+    pairs = zip(kinds, times) if self.language.types_first else zip(times, kinds)
+    out.events += [event for pair in pairs for event in pair]
+    out.times += [time for time in beats for _ in range(2)]
 
 def _beats(offset:float, beat_length:float, stop:float) -> Iterable[int]: # ms; a tempo no one can count gives its first beat only
     if offset <= stop: yield int(offset + 1e-5)
