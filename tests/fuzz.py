@@ -4,7 +4,7 @@
     python tests/fuzz.py --mutations 5000 FOLDER [--seed 7]        real maps below a folder, with lines swapped, numbers gone wild, bytes flipped …
 
 An input goes through a *door* (an entry of `DOORS`): everything the package does with a file of that kind. Only `UserError` may leave, within two
-seconds of processor time (and two more for every 100 kB of input). Whatever else happens is printed once and its input, made smaller, written into
+seconds of processor time (and one more for every 10 kB of input). Whatever else happens is printed once and its input, made smaller, written into
 `runs/fuzz` under a name that is told. The last line is one JSON object. A new door is one `Door(...)` in the list."""
 from __future__ import annotations
 import _thread
@@ -27,7 +27,7 @@ import fuzz_maps
 from mapperatorinator.core import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS, PER_BYTE = 2., 2 / 100_000 # of processor time for an input, and more for a large one
+SECONDS, PER_BYTE = 2., 1 / 10_000 # of processor time for an input, and more for a large one
 HANGS = 60 # s by the clock after which an input is given up
 
 @dataclass(frozen=True)
