@@ -8,11 +8,11 @@ import numpy as np
 import rosu_pp_py as rosu
 from hypothesis import strategies as st
 
-from corpus import anew
+from corpus.corpus import anew
 from mapperatorinator.config import GenerateConfig, LanguageConfig, compose
 from mapperatorinator.core import UserError
 from mapperatorinator.data import MapItem, object_times, window_example
-from mapperatorinator.events import ContextType
+from mapperatorinator.events import ContextType, EventStream
 from mapperatorinator.generate import contexts_of
 from mapperatorinator.osu.beatmap import BEAT_MS, DIFFICULTY, KEYS, LIMIT, VELOCITY, Beatmap, BeatmapError, Slider
 from mapperatorinator.osu.check import check_map
@@ -24,7 +24,6 @@ from mapperatorinator.prompt import Metadata, request_ids
 from mapperatorinator.remap import SOUNDS, splice
 from mapperatorinator.tokenizer import Tokenizer
 from mapperatorinator.unparse import event_times, groups, to_hit_objects
-from mapperatorinator.events import EventStream
 
 SONG = 60_000 # ms, the song that the maps are said to be for
 

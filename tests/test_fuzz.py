@@ -67,7 +67,7 @@ def test_the_program_tells_what_it_finds_and_keeps_the_input(tmp_path, monkeypat
     monkeypatch.setattr(fuzz, "DOORS", [door])
     assert fuzz.main(["--minutes", ".02", "--seed", "1", "--keep", str(tmp_path)]) == 1
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert found["tried"]["words"] > 10 and {f.split()[0] for f in found["faults"]} == {"ZeroDivisionError", "AssertionError"}
+    assert found["tried"]["words"] >= 4 and {f.split()[0] for f in found["faults"]} == {"ZeroDivisionError", "AssertionError"}
     assert sorted(p.read_bytes() for p in tmp_path.iterdir()) == [b"red", b"sentence"] and found["peak_memory_mb"] != 0
 
 def test_mutations_are_the_same_for_the_same_seed(tmp_path, capsys):

@@ -1,16 +1,16 @@
 """A range of one map in another: seams, tempo, bytes, files."""
 import json
-from pathlib import Path
+
 import pytest
 from hypothesis import given, settings, strategies as st
+
+from corpus import remap_thirds
+from mapperatorinator.config import GenerateConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.config import GenerateConfig
 from mapperatorinator.remap import SOUNDS, asked_for, remap_file, same_grid, splice, undo
-import remap_thirds
 
-DATA = Path(__file__).resolve().parents[2]/"shared/data"
 FILE = """osu file format v14\r
 \r
 [General]\r
@@ -203,7 +203,6 @@ def test_files(tmp_path):
         with pytest.raises(UserError): wrong()
     with pytest.raises(BeatmapError): remap_file(tmp_path/"none.osu", new(), 0, 9)
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
-def test_middle_thirds_of_human_maps(capsys):
-    assert remap_thirds.main(DATA, 10) == 0
+def test_middle_thirds_of_human_maps(corpus, capsys):
+    assert remap_thirds.main(corpus, 10) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["good"] == 10
