@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from .audio import load_audio
-from .config import BENCH_TASKS, BenchConfig, GenerateConfig, LanguageConfig, ModelConfig, SpectrogramConfig
-from .core import UserError, demo_song
+from .config import BENCH_TASKS, COUNTS, BenchConfig, GenerateConfig, LanguageConfig, ModelConfig, SpectrogramConfig
+from .config import check_settings
+from .core import UserError, demo_song, say
 from .engine import Engine, Job, Progress, pad_left, side_by_side
 from .events import ContextType
 from .generate import contexts_of
@@ -407,10 +408,9 @@ def maps_lines(report:dict) -> list[str]:
 # %% ../nbs/71_bench.ipynb #2e530f1a
 def both_counts(text:str) -> tuple[int, int]:
     "Tokens of beats and objects in a window, from text such as 20/80."
-    parts = text.split("/")
-    if len(parts) != 2 or not all(p.isdigit() and int(p) > 1 for p in parts):
-        raise UserError(f"counts={text} is not understood; give tokens of beats and of objects, at least 2 each, such as 20/80.")
-    return int(parts[0]), int(parts[1])
+    if clause := COUNTS.problem(text): raise UserError(f"counts={clause}.")
+    beats, objects = text.split("/")
+    return int(beats), int(objects)
 
 def paired(
     engine:Engine,
@@ -547,9 +547,8 @@ TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines)
          "busy": (measure_busy, busy_lines)} # what is measured, and how it is shown
 
 def bench(conf:BenchConfig) -> dict:
-    "Measure a model at a task. Raises `UserError` for tasks and clocks that are not known."
-    if conf.task not in TASKS: raise UserError(f"Unknown task '{conf.task}'; expected one of {', '.join(TASKS)}.")
-    if conf.clock not in CLOCKS: raise UserError(f"Unknown clock '{conf.clock}'; expected one of {', '.join(CLOCKS)}.")
+    "Measure a model at a task. Raises `UserError` naming all settings that cannot be."
+    check_settings(conf)
     torch.set_num_threads(conf.threads)
     the_clock.set(CLOCKS[conf.clock])
     bundle = sized(conf.model, conf.seed)
@@ -568,5 +567,5 @@ def report_lines(report:dict) -> list[str]: # the last one is JSON
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."
     report = bench(conf)
-    sys.stdout.write("\n".join(report_lines(report)) + "\n")
+    say("\n".join(report_lines(report)))
     return report

@@ -4,19 +4,21 @@
 
 # %% ../nbs/72_cli.ipynb #cfaf98ed
 from __future__ import annotations
-import difflib, os, sys, textwrap
+import contextlib, difflib, errno, os, re, signal, sys, textwrap, threading
 from dataclasses import asdict
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from . import __version__
-from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
-from .config import compose, is_list, preset_names, settings_table
-from .core import UserError, duration, say
+from .config import BenchConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
+from .config import FLAGS, Place, Said, Setting
+from .config import compose, folded, group_of, is_list, preset_names, settings_table, spell, unquoted
+from .core import UserError, check_working_folder, duration, note, quoted, say, shown
 
 # %% auto #0
-__all__ = ['BAR', 'LABELS', 'COMMANDS', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars', 'report_table',
-           'run_generate', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run',
-           'unknown', 'main']
+__all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
+           'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate',
+           'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown', 'Stopped',
+           'stoppable', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -25,17 +27,11 @@ def type_name(setting:Setting) -> str:
     simple = {bool: "true/false", int: "whole number", float: "number", str: "text"}
     return simple.get(base, "list" if is_list(base) else "settings")
 
-def spell(value:Any) -> str:
-    "A value as it is typed on the command line."
-    if value is None: return "null"
-    if isinstance(value, bool): return str(value).lower()
-    return "[" + ",".join(map(spell, value)) + "]" if isinstance(value, list) else str(value)
-
 # %% ../nbs/72_cli.ipynb #29742a5a
-def _rows(table:list[Setting]) -> list[tuple[str, str]]: # key=default, help
-    nested = lambda s: type_name(s) == "settings"
-    return [(f"{s.name}.…" if nested(s) else f"{s.name}={spell(s.default)}",
-             s.help + "; its settings: mapperatorinator config"*nested(s) or type_name(s)) for s in table]
+def _row(s:Setting) -> tuple[str, str]: # key=default; help, and what the value may be
+    if type_name(s) == "settings": return f"{s.name}.…", f"{s.help}; its settings: mapperatorinator config"
+    about = s.help or type_name(s)
+    return f"{s.name}={spell(s.default)}", f"{about} ({s.range})" if s.range else about
 
 def settings_help(
     cls,            # a config dataclass
@@ -43,7 +39,7 @@ def settings_help(
 ) -> str:
     "The settings of a dataclass as a table: `key=default`, then what it means."
     table = settings_table(cls)
-    rows, out, group = _rows(table), [], None
+    rows, out, group = list(map(_row, table)), [], None
     left = min(34, max(len(a) for a, _ in rows)) + 4
     for s, (a, b) in zip(table, rows):
         if s.group != group: out += ["", f"  {s.group}:"] if s.group else []; group = s.group
@@ -59,16 +55,76 @@ class Command:
         self.about, self.config, self.run, self.example = about, config, run, example
 
     def help(self, name:str, width:int=100) -> str:
-        presets = preset_names(self.config.__name__.removesuffix("Config").lower())
+        presets = preset_names(group_of(self.config))
         call = f"mapperatorinator {name}"
         return "\n".join([f"{call}: {self.about}", "",
             f"Usage: {call} [preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
             "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
 
+# %% ../nbs/72_cli.ipynb #1bb6d3e2
+FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.S)
+CLOSERS = {"[": "]", '"': '"', "'": "'"}
+
+def _is_said(word:str) -> bool: # another setting begins here
+    return word.startswith("=") or bool(re.match(r"[\w.+-]*[\w-]=", word) or FLAG.fullmatch(word))
+
+def joined(args:list[str]) -> list[str]:
+    "Words with what belongs to them: `key = value`, or a value in quotes or brackets that was taken apart."
+    words, left = [], list(args)
+    while left:
+        word = left.pop(0)
+        if "=" not in word and left and left[0].startswith("="): word += left.pop(0)
+        if word.endswith("=") and word.count("=") == 1 and left and not _is_said(left[0]): word += left.pop(0)
+        value = word.partition("=")[2]
+        close = CLOSERS.get(value[:1])
+        if close and (len(value) == 1 or not value.endswith(close)):
+            ends = [i for i, more in enumerate(left) if more.endswith(close)]
+            if ends: word, left = " ".join([word, *left[:ends[0] + 1]]), left[ends[0] + 1:]
+        words.append(word)
+    return words
+
+# %% ../nbs/72_cli.ipynb #99da0d20
+def unflagged(
+    words:list[str],
+    said:Said, # knows the settings
+) -> list[str]: # each a key=value, where it can be
+    "`--key value`, `--key=value`, `--flag` and `--no-flag` as `key=value`."
+    out, left = [], list(words)
+    while left:
+        word = left.pop(0)
+        flag = FLAG.fullmatch(word)
+        if not flag:
+            out.append(word)
+            continue
+        key, value = folded(flag[1]), flag[2]
+        positive = key.removeprefix("no_")
+        setting = said.known.get(said.name(key) or said.name(positive))
+        switch = setting is not None and setting.base is bool
+        follows = bool(left) and not _is_said(left[0]) and (not switch or left[0].lower() in FLAGS)
+        if value is None and follows: value = left.pop(0)
+        if value is None and switch: word = f"{key}=true" if said.name(key) else f"{positive}=false"
+        out.append(word if value is None else f"{FLAG_NAMES.get(key, key)}={value}")
+    return out
+
+FLAG_NAMES = {"cn": "preset", "config_name": "preset"} # of the original
+
+# %% ../nbs/72_cli.ipynb #101d35e4
+def rejoined(word:str, said:Said) -> list[str]:
+    "A path whose last backslash hid a quote from Windows, and what it swallowed."
+    key, _, value = word.partition("=")
+    setting = said.known.get(said.name(key))
+    if setting is None or not isinstance(setting.bounds, Place) or value.count('"') != 1: return [word]
+    path, rest = value.split('"')
+    if not path or rest and not _is_said(rest.strip()): return [word]
+    return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest.strip())]
+
 def config_of(command:Command, args:list[str]): # the command's dataclass
-    "Settings from `preset=NAME` and `key=value` words. Raises `UserError`."
-    presets = [a.partition("=")[2] for a in args if a.startswith("preset=")]
-    return compose(command.config, [a for a in args if not a.startswith("preset=")], preset=presets[-1] if presets else None)
+    "Settings from `preset=NAME` and `key=value` words, and from what is like them. Raises `UserError`."
+    said = Said(command.config)
+    words = [w for word in unflagged(joined(args), said) for w in rejoined(word, said) if w]
+    presets = [unquoted(w.partition("=")[2]) for w in words if w.startswith("preset=")]
+    return compose(command.config, [w for w in words if not w.startswith("preset=")], presets[-1] if presets else None,
+                   tell=lambda text: note(f"mapperatorinator: {text}"))
 
 # %% ../nbs/72_cli.ipynb #39b496ff
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
@@ -79,6 +135,11 @@ class Bars:
         self.file, self.bar, self.stage = file or sys.stderr, None, None
 
     def __call__(self, progress) -> None: # never cancels: Ctrl-C does
+        if self.file is None: return
+        try: self.draw(progress)
+        except (OSError, ValueError): self.give_up()
+
+    def draw(self, progress):
         if progress.stage != self.stage: self.open(progress)
         self.bar.total = progress.total or self.bar.total
         if speed := getattr(progress, "tokens_per_second", None): self.bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
@@ -92,7 +153,13 @@ class Bars:
                         dynamic_ncols=live, bar_format=BAR)
 
     def close(self):
-        if self.bar is not None: self.bar.close()
+        if self.bar is None: return
+        try: self.bar.close()
+        except (OSError, ValueError): self.give_up()
+
+    def give_up(self): # a stream that is full or closed costs the bars, not the map
+        if self.bar is not None: self.bar.disable = True
+        self.file = self.bar = None
 
 # %% ../nbs/72_cli.ipynb #47de07a1
 LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_stars=("stars asked", "{:.2f}"),
@@ -100,7 +167,7 @@ LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_s
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
     song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
     problems=("tried again", "{}"), checked=("to look at", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"),
-    seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+    seconds=("time taken", "{}"), kept=("kept", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
 def report_table(report:dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
@@ -109,7 +176,7 @@ def report_table(report:dict) -> str:
     order += [k for k in report if k not in LABELS] + ["path"]*("path" in report)
     rows = [(LABELS.get(k, (k.replace("_", " "), "{}")), report[k]) for k in order]
     wide = max((len(label) for (label, _), _ in rows), default=0)
-    return "\n".join(f"  {label:<{wide}}  {form.format(value)}" for (label, form), value in rows)
+    return "\n".join(f"  {label:<{wide}}  {shown(form.format(value))}" for (label, form), value in rows)
 
 # %% ../nbs/72_cli.ipynb #3e4ea51a
 def run_generate(config:GenerateConfig) -> None:
@@ -118,8 +185,10 @@ def run_generate(config:GenerateConfig) -> None:
     bars = Bars()
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
-    for map in [*getattr(result, "others", []), result]:
-        say(report_table({**map.report, "path": map.path, "png": getattr(map, "png", None)}))
+    for made in [*getattr(result, "others", []), result]:
+        report = report_table({**made.report, "path": made.path, "png": getattr(made, "png", None)})
+        try: say(report)
+        except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
@@ -154,7 +223,9 @@ def dump(args:list[str]) -> str: # YAML
     "The composed settings of a command: defaults, preset and overrides."
     import yaml
     name, *rest = args if args and args[0] in COMMANDS else ["generate", *args]
-    return yaml.safe_dump(asdict(config_of(COMMANDS[name], rest)), sort_keys=False, allow_unicode=True, width=200)
+    settings = asdict(config_of(COMMANDS[name], rest))
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=200)
+    return text if text.replace("\n", "").isprintable() else yaml.safe_dump(settings, sort_keys=False, width=200)
 
 def overview() -> str:
     "What `mapperatorinator --help` says."
@@ -162,42 +233,92 @@ def overview() -> str:
     return "\n".join([f"Mapperatorinator {__version__}: turns any song into osu! beatmaps", "",
         "Usage: mapperatorinator COMMAND [preset=NAME] [key=value …]", "", *lines, "",
         "mapperatorinator COMMAND --help lists its settings, their defaults and what they mean.",
+        "No file is replaced in silence: a new map gets a number, and what a named file was stays beside it as NAME.undo1.",
         "Use of AI has to be disclosed where a map is shared; the map's tags say so too."])
 
 # %% ../nbs/72_cli.ipynb #4bdd1dee
+HELP = {"--help", "-h", "-help", "help", "/?", "-?"}
+
 def run(
     args:list[str], # words after `mapperatorinator`
 ) -> None:
     "Do what the words say. Raises `UserError`."
     name, *rest = args or ["--help"]
-    if name in ("--help", "-h", "help"): return say(overview())
+    if folded(name) in COMMANDS: name = folded(name)
+    if name in HELP: return say(overview())
     if name in ("--version", "-V", "version"): return say(__version__)
-    if name == "config" and not {"--help", "-h"} & set(rest): return say(dump(rest).rstrip())
+    if name == "config" and not HELP & set(rest): return say(dump(rest).rstrip())
     if name == "config": return say("mapperatorinator config [COMMAND] [preset=NAME] [key=value …]: settings as YAML")
     if name not in COMMANDS: raise UserError(unknown(name))
     command = COMMANDS[name]
-    if {"--help", "-h"} & set(rest): return say(command.help(name, min(120, _columns())))
-    command.run(config_of(command, rest))
+    if HELP & set(rest): return say(command.help(name, min(120, _columns())))
+    config = config_of(command, rest)
+    check_working_folder() # before PyTorch, which ends the program without one
+    command.run(config)
 
 def unknown(name:str) -> str:
     "The sentence for a command that does not exist."
-    near = difflib.get_close_matches(name, [*COMMANDS, "config"], n=1, cutoff=.4)
+    near = difflib.get_close_matches(name[:40], [*COMMANDS, "config"], n=1, cutoff=.4)
     hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}, config."
-    if "=" in name: hint = f"name a command first, as in mapperatorinator generate {name}"
-    return f"Unknown command '{name}'; {hint}"
+    if "=" in name: hint = f"name a command first, as in mapperatorinator generate {quoted(name)[1:-1]}"
+    return f"Unknown command {quoted(name)}; {hint}"
 
 def _columns() -> int:
     import shutil
     return shutil.get_terminal_size((100, 24)).columns
 
 # %% ../nbs/72_cli.ipynb #5dd8ad44
-def main(args:list[str]|None=None) -> int: # exit code
-    "The entry point of `mapperatorinator`: 0 done, 2 the user's turn, 130 interrupted."
-    for stream in (sys.stdout, sys.stderr): # a Windows console or pipe may not know every letter of a title
-        if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
-    try: run(sys.argv[1:] if args is None else args); sys.stdout.flush()
-    except UserError as e: sys.stderr.write(f"mapperatorinator: {e}\n"); return 2
-    except KeyboardInterrupt: sys.stderr.write("\nmapperatorinator: interrupted; no half-written file is left.\n"); return 130
-    except BrokenPipeError: # the reader has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()); return 141
+STOPS = ("SIGTERM", "SIGHUP", "SIGBREAK") # asked to end, the terminal has gone, Ctrl-Break on Windows
+
+class Stopped(KeyboardInterrupt):
+    "A signal asked the program to end."
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    "While it lasts, such a signal is an exception, so that what is half-written is removed."
+    owner, numbers = os.getpid(), [getattr(signal, name) for name in STOPS if hasattr(signal, name)]
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_IGN if os.getpid() == owner else signal.SIG_DFL) # once is enough
+        if os.getpid() == owner: raise Stopped(number)
+        os.kill(os.getpid(), number) # a worker that inherited this from us just ends
+    ours = numbers if threading.current_thread() is threading.main_thread() else []
+    ours = [n for n in ours if signal.getsignal(n) is signal.SIG_DFL] # nohup has set SIGHUP aside
+    for n in ours: signal.signal(n, stop)
+    try: yield
+    finally:
+        for n in ours: signal.signal(n, signal.SIG_DFL)
+
+# %% ../nbs/72_cli.ipynb #c3043f3a
+MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOMEM,
+           getattr(errno, "EDQUOT", errno.ENOSPC)) # no fault of ours
+
+def _complain(text:str, code:int) -> int: # the code
+    "A line on stderr, if there is one that takes it."
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    return code
+
+def _let_go(stream): # of what a full or closed stream has not taken, or Python would try again at the end
+    try: stream.flush()
+    except (OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+def _exit_code(args:list[str]) -> int:
+    try: run(args)
+    except UserError as e: return _complain("\n".join(f"mapperatorinator: {line}" for line in str(e).splitlines()), 2)
+    except Stopped as e: return _complain("\nmapperatorinator: stopped; no half-written file is left.", 128 + e.args[0])
+    except KeyboardInterrupt: return _complain("\nmapperatorinator: interrupted; no half-written file is left.", 130)
+    except BrokenPipeError: return 141 # the reader has gone, as `| head` does
+    except OSError as e:
+        if e.errno not in MACHINE: raise
+        return _complain(f"mapperatorinator: This machine refuses ({shown(e)}); make room, or close other programs.", 2)
     return 0
+
+def main(args:list[str]|None=None) -> int: # exit code
+    "The entry point of `mapperatorinator`: 0 done, 2 the user's turn, 130 interrupted, 143 stopped."
+    streams = [s for s in (sys.stdout, sys.stderr) if s is not None]
+    for stream in streams: # a Windows console or pipe may not know every letter of a title
+        if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
+    with stoppable(): code = _exit_code(sys.argv[1:] if args is None else args)
+    for stream in streams: _let_go(stream)
+    return code

@@ -4,39 +4,442 @@
 
 # %% ../nbs/01_config.ipynb #e586e4fb
 from __future__ import annotations
-import difflib, inspect, linecache, re
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+import copy, difflib, linecache, math, os, re, sys
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from functools import lru_cache, singledispatch
 from importlib import resources
-from typing import Any, Optional, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from typing import Any, Callable, Iterator, Optional, get_args, get_origin, get_type_hints
 
-from .core import UserError
+from .core import UserError, pick_device, quoted, shown
 
 # %% auto #0
-__all__ = ['BENCH_TASKS', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig',
-           'WantedMap', 'WrittenMap', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig',
-           'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig', 'known_keys', 'preset_names',
-           'load_preset', 'is_list', 'listed', 'compose', 'from_dict', 'changed', 'Setting', 'settings_table']
+__all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'STARS', 'SHARE', 'TEMPERATURE', 'SEED',
+           'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO', 'OFFSET', 'METER', 'MODES',
+           'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER',
+           'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'spell',
+           'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag', 'unquoted', 'split_list', 'as_ms', 'Time',
+           'Text', 'Place', 'Device', 'Several', 'setting', 'is_list', 'Setting', 'problem_of', 'bounds_of_type',
+           'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
+           'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig', 'RunConfig', 'TrainConfig',
+           'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig',
+           'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset',
+           'Said', 'compose', 'from_dict', 'changed', 'settings_table']
+
+# %% ../nbs/01_config.ipynb #e3428415
+def spell(
+    value:Any,
+    most:int=100, # letters; of a longer one both ends are shown
+) -> str:
+    "A value as it is typed on the command line, on one line."
+    if value is None: return "null"
+    if isinstance(value, bool): return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15: return str(int(value))
+    if isinstance(value, int) and value.bit_length() > 256: return f"a number of {int(value.bit_length() * .30103) + 1} digits"
+    text = f"[{','.join(map(spell, value))}]" if isinstance(value, (list, tuple)) else shown(value)
+    return text if len(text) <= most else f"{text[:most // 2]} … {text[-most // 2:]}"
+
+def as_number(text:str) -> Any: # int, float, or the text
+    "Text as a number, where it is one."
+    for kind in (int, float):
+        try: return kind(text.translate(SIGNS))
+        except ValueError: pass
+    return text
+
+SIGNS = str.maketrans("−：", "-:") # as text processors and other keyboards have them
+
+# %% ../nbs/01_config.ipynb #abbc102e
+class Bounds:
+    "What a value may be; these let everything pass."
+    low, high, choices = None, None, ()
+
+    def read(self, value:Any) -> Any: # what cannot be understood stays as it is
+        "A value as it is meant."
+        return value
+
+    def problem(self, value:Any) -> Optional[str]: # None: it is all right
+        "What is wrong with a value, as a clause: `99 is above 12; give 0 to 12 stars`."
+        return None
+
+    def __str__(self) -> str: return "" # what is right
+
+# %% ../nbs/01_config.ipynb #2929a442
+@dataclass(frozen=True)
+class Number(Bounds):
+    "A number between limits, never infinite and never NaN."
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""         # what is counted: stars, ms …
+    above: bool = False    # the lower limit is itself too low
+
+    def __str__(self) -> str:
+        if math.isinf(self.low): return "a number"
+        limits = f"above {self.low:g}, up to {self.high:g}" if self.above else f"{self.low} to {self.high}"
+        return f"{limits} {self.unit}".strip()
+
+    def read(self, value:Any) -> Any: return as_number(value) if isinstance(value, str) else value
+
+    def problem(self, value:Any) -> Optional[str]:
+        if wrong := self.fault(value): return f"{spell(value)} is {wrong}; give {self}"
+
+    def fault(self, value:Any) -> str:
+        "What is wrong, in a word or two; empty if nothing."
+        if isinstance(value, str) and re.fullmatch(r"\d+,\d+", value): return f"no number (write {value.replace(',', '.')})"
+        if isinstance(value, bool) or not isinstance(value, Real): return "no number"
+        if isinstance(value, float) and not math.isfinite(value): return "no finite number"
+        if value < self.low: return f"below {self.low}"
+        if value > self.high: return f"above {self.high}"
+        return f"not above {self.low}" if self.above and value == self.low else ""
+
+    def nearest(self, value:float) -> float:
+        "The value itself, or the limit that it oversteps."
+        return min(max(value, self.low), self.high)
+
+# %% ../nbs/01_config.ipynb #d0a9bd25
+def folded(text:str) -> str: # case, blanks and hyphens do not tell words apart
+    return re.sub(r"[\s-]+", "_", text.strip().lower())
+
+@dataclass(frozen=True)
+class Choice(Bounds):
+    "One of some words or numbers."
+    choices: tuple
+    what: str = "value"                        # what they are called
+    names: dict = field(default_factory=dict)  # other words for them
+    example: str = ""                          # how to say them; empty: as they are
+
+    def __str__(self) -> str: return self.example or ", ".join(map(str, self.choices))
+
+    def read(self, value:Any) -> Any:
+        words = {folded(str(c)): c for c in self.choices} | self.names
+        return words.get(folded(value), value) if isinstance(value, str) else value
+
+    def problem(self, value:Any) -> Optional[str]:
+        if type(value) in (int, str) and value in self.choices: return None
+        near = difflib.get_close_matches(folded(spell(value)), [*map(str, self.choices), *self.names], n=1)
+        hint = f" (did you mean {quoted(near[0])}?)" if near else ""
+        return f"there is no {self.what} {quoted(spell(value))}; expected one of {self}{hint}"
+
+@dataclass(frozen=True)
+class Flag(Bounds):
+    "True or false."
+    choices: tuple = (False, True)
+
+    def __str__(self) -> str: return "true or false"
+
+    def read(self, value:Any) -> Any:
+        if isinstance(value, str): return FLAGS.get(folded(value), value)
+        return bool(value) if isinstance(value, Integral) and value in (0, 1) else value
+
+    def problem(self, value:Any) -> Optional[str]:
+        return None if isinstance(value, bool) else f"{spell(value)} is neither true nor false; give {self}"
+
+FLAGS = dict.fromkeys(("true", "yes", "on", "1", "y"), True) | dict.fromkeys(("false", "no", "off", "0", "n"), False)
+
+# %% ../nbs/01_config.ipynb #d01bf2f5
+QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "«": "»", "`": "`"}
+
+def unquoted(text:str) -> str:
+    "Text without the quotes around it."
+    bare = text.strip()
+    if len(bare) < 2 or QUOTES.get(bare[0]) != bare[-1]: return text
+    inner = bare[1:-1]
+    nested = inner[:1] == bare[0] and inner[-1:] == bare[-1]
+    return inner if nested or not {bare[0], bare[-1]} & set(inner) else text
+
+def split_list(text:str, item:str=r"[^,]") -> list[str]: # item: of what an item without quotes is made
+    "The items of `[a, \"b, c\"]`, with brackets or without."
+    inner = text.strip()
+    if inner[:1] + inner[-1:] == "[]": inner = inner[1:-1]
+    pattern = rf"""\s*("[^"]*"|'[^']*')\s*(?:,|$)|((?:{item})+)(?:,|$)"""
+    parts = [a or b for a, b in re.findall(pattern, inner)]
+    return [unquoted(part.strip()) for part in parts if part.strip()]
+
+# %% ../nbs/01_config.ipynb #fbf9409a
+OBJECTS = r"(?:\s*\([\d|, ]*\))?" # which of a combo, in the editor
+CLOCK = re.compile(rf"([+-]?)(\d{{1,4}}):([0-5]?\d)(?::(\d{{3}})|(\.\d+))?{OBJECTS}") # minutes, seconds, ms or a fraction
+_AMOUNT = r"(\d+(?:\.\d+)?) ?"
+UNITS = re.compile(rf"([+-]?)(?:{_AMOUNT}m(?:in(?:utes?)?)? ?)?(?:{_AMOUNT}s(?:ec(?:onds?)?)? ?)?(?:{_AMOUNT}ms)?")
+
+def as_ms(text:str) -> Any: # ms, or the text when it is no time
+    "A time as the editor, a player or a program has it."
+    bare = text.strip().translate(SIGNS).removeprefix("osu://edit/")
+    bare = re.sub(r"\s+-(\s.*)?$", "", bare) # what a modder says of it
+    if isinstance(number := as_number(bare), Real): return number
+    if m := CLOCK.fullmatch(bare):
+        seconds = int(m[2]) * 60 + int(m[3]) + float(m[5] or 0)
+        ms = seconds * 1000 + int(m[4] or 0)
+    elif (m := UNITS.fullmatch(bare.lower())) and any(m.groups()[1:]):
+        ms = float(m[2] or 0) * 60_000 + float(m[3] or 0) * 1000 + float(m[4] or 0)
+    else: return text
+    return round(-ms if m[1] == "-" else ms, 3)
+
+# %% ../nbs/01_config.ipynb #71ae3f10
+HOUR = 3_600_000 # ms: the longest song
+
+@dataclass(frozen=True)
+class Time(Number):
+    "Milliseconds, or a time as the editor has it."
+    low: float = 0
+    high: float = HOUR
+    unit: str = "ms"
+
+    def __str__(self) -> str: return f"{super().__str__()}, or a time such as 1:30 or 01:02:345"
+
+    def read(self, value:Any) -> Any: return as_ms(value) if isinstance(value, str) else value
+
+    def fault(self, value:Any) -> str: return "no time" if isinstance(value, str) else super().fault(value)
+
+# %% ../nbs/01_config.ipynb #fddab1ad
+@dataclass(frozen=True)
+class Text(Bounds):
+    "Words of the user's own."
+    longest: int = 1000 # letters
+    pattern: str = ""   # what it must look like; empty: anything
+    example: str = ""   # the pattern in words
+
+    def __str__(self) -> str: return self.example or f"at most {self.longest} letters"
+
+    def problem(self, value:Any) -> Optional[str]:
+        if not isinstance(value, str): return f"{spell(value)} is no text; give {self}"
+        if len(value) > self.longest: return f"{spell(value, 40)} has {len(value)} letters; give at most {self.longest} letters"
+        if self.pattern and not re.fullmatch(self.pattern, value): return f"{spell(value)} is not understood; give {self}"
+
+@dataclass(frozen=True)
+class Place(Text):
+    "A path, or the name of something to be found."
+    longest: int = 4096
+    needed: bool = False # empty is no answer
+
+    def problem(self, value:Any) -> Optional[str]:
+        if self.needed and value == "": return "nothing is given; give a path or a name"
+        return super().problem(value)
+
+    def read(self, value:Any) -> Any:
+        if isinstance(value, os.PathLike): value = os.fspath(value)
+        while isinstance(value, str) and (bare := unquoted(value)) != value: value = bare
+        home = isinstance(value, str) and re.match(r"~([/\\]|$)", value) # a shell expands it at the beginning of a word only
+        return os.path.expanduser(value) if home else value
+
+@dataclass(frozen=True)
+class Device(Text):
+    "What computes; whether it is here is asked later."
+    pattern: str = r"auto|cpu|mps|cuda(:[0-9]{1,3})?"
+    example: str = "auto, cpu, cuda, cuda:0 … or mps"
+
+    def read(self, value:Any) -> Any: # a torch.device too
+        name = spell(value).strip().lower()
+        return {"gpu": "cuda"}.get(name, name)
+
+# %% ../nbs/01_config.ipynb #0671d66e
+@dataclass(frozen=True)
+class Several(Bounds):
+    "A list, each item within the same bounds."
+    of: Bounds
+    fewest: int = 0
+    most: int = 100
+
+    @property
+    def low(self) -> Optional[float]: return self.of.low
+    @property
+    def high(self) -> Optional[float]: return self.of.high
+    @property
+    def choices(self) -> tuple: return self.of.choices
+
+    def __str__(self) -> str: return str(self.of)
+
+    def read(self, value:Any) -> Any:
+        if isinstance(value, str): value = split_list(value, r"\([^)]*\)|[^,]" if isinstance(self.of, Time) else r"[^,]")
+        return [self.of.read(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    def problem(self, value:Any) -> Optional[str]:
+        if not isinstance(value, list): return f"{spell(value)} is no list; give several in brackets, such as [a,b]"
+        if not self.fewest <= len(value) <= self.most:
+            count = self.fewest if self.fewest == self.most else f"{self.fewest} to {self.most}"
+            return f"a list of {len(value)} does not do; give {count} values"
+        return next((clause for item in value if (clause := self.of.problem(item))), None)
+
+# %% ../nbs/01_config.ipynb #6f8c6341
+def setting(default:Any, bounds:Bounds) -> Any: # a dataclass field
+    "A field with a default and with bounds."
+    if isinstance(default, list): return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
+    return field(default=default, metadata={"bounds": bounds})
+
+def is_list(hint:Any) -> bool: # whether a type is a list, or a list or None
+    return list in map(get_origin, (hint, *get_args(hint)))
+
+def _as_type(kind:type, value:Any, rounded:bool=False) -> Any:
+    "A number as its field has it, when it means the same: 4 as 4.0, and 8.0 as 8."
+    if isinstance(value, bool) or not isinstance(value, Real): return value
+    if kind is float:
+        try: return float(value)
+        except OverflowError: return value
+    if kind is not int or isinstance(value, float) and not abs(value) < 2**53: return value
+    return int(round(value)) if rounded or value == int(value) else value
+
+def _objects(kind:type, value:Any) -> Any: # text is read as YAML
+    "A list of small dataclasses, as `context_types` is one."
+    import yaml
+    if isinstance(value, str):
+        try: value = yaml.safe_load(value)
+        except (yaml.YAMLError, RecursionError): return value
+    if not isinstance(value, list): return value
+    known = {f.name for f in fields(kind)}
+    return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
+
+# %% ../nbs/01_config.ipynb #a2439aff
+NOTHING = ("", "null", "none", "~") # how people type that there is none
+
+@dataclass(frozen=True)
+class Setting:
+    "One field of a config dataclass, as the command line and the form show it."
+    name: str            # key
+    type: Any            # resolved annotation, such as `Optional[float]`
+    default: Any         # value when nothing is said
+    help: str = ""       # the comment behind the field
+    group: str = ""      # the last comment on a line of its own
+    bounds: Bounds = Bounds() # what it may be
+
+    @property
+    def optional(self) -> bool: return type(None) in get_args(self.type) # whether null is a value
+    @property
+    def base(self) -> Any: # the type without its `Optional`
+        return next(t for t in get_args(self.type) if t is not type(None)) if self.optional else self.type
+    @property
+    def item(self) -> Any: return get_args(self.base)[0] if is_list(self.base) else self.base # type of one of its values
+    @property
+    def nothing(self) -> Any: # what it is when somebody says `null`
+        if self.optional: return None
+        free = isinstance(self.bounds, Text) and not getattr(self.bounds, "needed", False) and not self.bounds.pattern
+        return "" if self.base is str and free else copy.copy(self.default)
+
+    @property
+    def range(self) -> str: # what it may be, for help; empty where that is any text, number or truth
+        of = getattr(self.bounds, "of", self.bounds)
+        free = isinstance(of, Text) and not of.pattern or isinstance(of, Flag) or of == Number()
+        return "" if free else str(self.bounds)
+
+    def read(self, value:Any) -> Any: # what cannot be understood stays as it is
+        "A value as the field has it, however it was spelled."
+        if type(value) is self.base and self.base in (int, float, bool): return value
+        if value is None: return self.nothing
+        if is_dataclass(self.item): return _objects(self.item, value) if is_list(self.base) else value
+        if isinstance(value, str) and self.base is not str:
+            bare = unquoted(value)
+            if self.item is not str or bare.strip()[:1] == "[": value = bare # else the quotes hold one item together
+            if is_list(self.base) and not value.strip(): return None if self.optional else []
+            if folded(value) in NOTHING and folded(value) not in self.bounds.choices: return self.nothing
+        return self._items(value) if is_list(self.base) else self._one(self.bounds.read(value))
+
+    def _one(self, value:Any) -> Any: # a time in whole ms is rounded
+        return _as_type(self.item, value, isinstance(getattr(self.bounds, "of", self.bounds), Time))
+
+    def _items(self, value:Any) -> Any:
+        if isinstance(value, Real): value = [value]
+        elif not isinstance(value, (str, list)) and hasattr(value, "__iter__"): value = list(value)
+        elif isinstance(value, str) and self.item is str and "[" not in value and "," not in value: value = [value]
+        value = self.bounds.read(value)
+        return [self._one(x) for x in value] if isinstance(value, list) else value
+
+    def typed(self, text:str) -> Any:
+        "What stands behind the `=` on a command line, where text may be in quotes, and `null` is nothing."
+        bare = unquoted(text) if self.base is str else text
+        if self.base is str and bare == text and folded(text) in NOTHING: return self.nothing
+        return self.read(bare)
+
+# %% ../nbs/01_config.ipynb #cf26fc10
+def problem_of(
+    s:Setting,
+    value:Any,
+    prefix:str="", # of the name, as in `model.`
+) -> Optional[str]:
+    "What is wrong with a value of a setting, as a sentence."
+    clause, given, name = _clause(s, value), spell(value), prefix + s.name
+    if clause is None: return None
+    begin = f"{name}={clause}" if clause.startswith(given) else f"{name}={given}: {clause}"
+    return f"{begin}{', or null' * s.optional}."
+
+def _clause(s:Setting, value:Any) -> Optional[str]:
+    if value is None: return None if s.optional else f"null is no value; give {s.bounds}"
+    if clause := s.bounds.problem(value): return clause
+    items = value if is_list(s.base) else [value]
+    if s.item is int and (odd := [x for x in items if not isinstance(x, Integral)]):
+        return f"{spell(odd[0])} is no whole number; give {s.bounds}"
+    if is_dataclass(s.item) and (odd := [x for x in items if not isinstance(x, s.item)]):
+        return f"{spell(odd[0])} is no {s.item.__name__}; give its settings by name"
+
+# %% ../nbs/01_config.ipynb #95da4e4a
+def bounds_of_type(hint:Any) -> Bounds:
+    "The bounds of a field that has none of its own."
+    s = Setting("", hint, None)
+    if is_list(hint): return Several(bounds_of_type(s.item), most=10_000)
+    return {bool: Flag(), int: Number(), float: Number(), str: Text()}.get(s.base, Bounds())
+
+@lru_cache(maxsize=None)
+def settings_of(cls) -> tuple[Setting, ...]: # without help
+    "The settings of a dataclass, in order."
+    hints = get_type_hints(cls)
+    default = lambda f: f.default_factory() if f.default_factory is not MISSING else f.default
+    bounds = lambda f: f.metadata.get("bounds") or bounds_of_type(hints[f.name])
+    return tuple(Setting(f.name, hints[f.name], default(f), bounds=bounds(f)) for f in fields(cls))
+
+class Settings:
+    "A config whose values are understood however they are spelled, in Python too."
+    def __post_init__(self):
+        for s in settings_of(type(self)): setattr(self, s.name, s.read(getattr(self, s.name)))
+
+# %% ../nbs/01_config.ipynb #95f7f5a5
+STARS = Number(0, 12, "stars")
+SHARE = Number(0, 1)
+TEMPERATURE = Number(0, 5)
+SEED = Number(0, 2**63 - 1)
+USER_ID = Number(0, 10**9)
+TAGS = Several(Text(100))
+SIZE = Number(0, 10**7)                      # rows of a table
+STEPS = Number(1, 10**9, "steps")
+RATE = Number(0, 10, above=True)             # of learning
+THREADS = Number(1, 1024)
+NAMED = Place(needed=True)
+TEMPO = Number(10, 1000, "BPM")
+OFFSET = Time(-HOUR)                         # a beat may lie before the song
+METER = Number(1, 32, "beats")
+
+MODES = ("standard", "taiko", "catch", "mania")
+MODE_WORDS = {"osu": 0, "std": 0, "ctb": 2, "fruits": 2, "catch_the_beat": 2, **{name: i for i, name in enumerate(MODES)}}
+MODE_WORDS |= {f"osu!{word}": i for word, i in MODE_WORDS.items()} | {"osu!": 0} # as people call them
+MODE = Choice((0, 1, 2, 3), "gamemode", MODE_WORDS, "0 to 3, or osu, taiko, catch, mania")
+MODE_NAME = Choice(MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.items()} | dict(zip("0123", MODES)))
+ANY_MODE = replace(MODE_NAME, choices=(*MODES, "all"))
+
+CONTEXT = Choice(("none", "timing", "no_hs", "gd", "map", "kiai", "sv"), "context")
+OUTPUT = replace(CONTEXT, choices=CONTEXT.choices[1:])
+CONDITION = Choice(("difficulty", "mapper", "song_position"), "condition")
+TIMING = Choice(("auto", "grid", "super", "model", "reference", "manual"), "timing")
+PROVIDER = Choice(("auto", "grid", "model", "super", "librosa", "essentia"), "provider")
+_COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
+COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
+PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
+PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 
 # %% ../nbs/01_config.ipynb #9a526046
 @dataclass
 class SpectrogramConfig:
     "How samples become mel frames (defaults: ours, a smaller v32)."
-    sample_rate: int = 16000    # Hz
-    hop_length: int = 128       # samples per frame: 8 ms
-    n_fft: int = 1024           # samples per analysis window
-    n_mels: int = 80            # mel bands
-    f_min: float = 20.0         # Hz
-    f_max: float = 8000.0       # Hz
-    mel_scale: str = "htk"      # htk, or slaney (with area normalisation)
-    pad_mode: str = "reflect"   # reflect or constant
-    log: bool = True            # log1p of the power
+    sample_rate: int = setting(16000, Number(1000, 192000, "Hz")) # Hz
+    hop_length: int = setting(128, Number(1, 16384))       # samples per frame: 8 ms
+    n_fft: int = setting(1024, Number(16, 65536))          # samples per analysis window
+    n_mels: int = setting(80, Number(1, 2048))             # mel bands
+    f_min: float = setting(20.0, Number(0, 96000, "Hz"))   # Hz
+    f_max: float = setting(8000.0, Number(1, 96000, "Hz")) # Hz
+    mel_scale: str = setting("htk", Choice(("htk", "slaney"), "scale")) # slaney has area normalisation
+    pad_mode: str = setting("reflect", Choice(("reflect", "constant"), "padding")) # how the ends of the sound are padded
+    log: bool = True                                       # log1p of the power
 
 # %% ../nbs/01_config.ipynb #aea5a5a6
 @dataclass
 class ContextTemplate:
     "Which contexts are given to the model and which it writes, in order."
-    inputs: list[str] = field(default_factory=list)                                    # contexts given
-    outputs: list[str] = field(default_factory=lambda: ["timing", "map", "sv"])        # contexts written
+    inputs: list[str] = setting([], Several(CONTEXT)) # contexts given
+    outputs: list[str] = setting(["timing", "map", "sv"], Several(CONTEXT)) # contexts written
 
 @dataclass
 class CompatConfig:
@@ -63,31 +466,31 @@ class CompatConfig:
 @dataclass
 class LanguageConfig:
     "What the model speaks (defaults: the v32 scheme)."
-    gamemodes: list[int] = field(default_factory=lambda: [0, 1, 2, 3]) # 0 osu!, 1 taiko, 2 catch, 3 mania
-    src_seq_len: int = 2048         # mel frames per window
-    tgt_seq_len: int = 2560         # tokens per window, prompt included
-    sample_rate: int = 16000        # Hz
-    hop_length: int = 128           # samples per frame
+    gamemodes: list[int] = setting([0, 1, 2, 3], Several(MODE, 1, 4)) # 0 osu!, 1 taiko, 2 catch, 3 mania
+    src_seq_len: int = setting(2048, Number(8, 65536, "frames")) # mel frames per window
+    tgt_seq_len: int = setting(2560, Number(8, 65536, "tokens")) # tokens per window, prompt included
+    sample_rate: int = setting(16000, Number(1000, 192000, "Hz")) # Hz
+    hop_length: int = setting(128, Number(1, 16384))       # samples per frame
     context_types: list[ContextTemplate] = field(default_factory=lambda: [ContextTemplate()])
-    add_out_context_types: bool = True   # bracket what is written with context tokens
+    add_out_context_types: bool = True                     # bracket what is written with context tokens
     # the event stream
-    types_first: bool = False            # the type before its attributes
-    add_timing: bool = False             # beats interleaved with the objects
-    add_snapping: bool = True            # a snap divisor after each time
-    add_timing_points: bool = True       # a type of its own for the first beat of a red line
+    types_first: bool = False                              # the type before its attributes
+    add_timing: bool = False                               # beats interleaved with the objects
+    add_snapping: bool = True                              # a snap divisor after each time
+    add_timing_points: bool = True                         # a type of its own for the first beat of a red line
     add_hitsounds: bool = True
     add_distances: bool = False
     add_positions: bool = True
-    position_precision: int = 32         # px per cell
-    position_refinement: Optional[int] = 2 # px per sub-cell, null for none
-    position_split_axes: bool = False    # one token per axis
-    position_range: list[int] = field(default_factory=lambda: [-256, 768, -256, 640]) # px: x0, x1, y0, y1
-    add_kiai: bool = False               # kiai interleaved with the objects
-    add_sv: bool = True                  # slider velocity on sliders
-    add_mania_sv: bool = False           # scroll speeds interleaved with the objects
+    position_precision: int = setting(32, Number(1, 512, "px")) # px per cell
+    position_refinement: Optional[int] = setting(2, Number(1, 512, "px")) # px per sub-cell, null for none
+    position_split_axes: bool = False                      # one token per axis
+    position_range: list[int] = setting([-256, 768, -256, 640], Several(Number(-4096, 4096, "px"), 4, 4)) # px: x0, x1, y0, y1
+    add_kiai: bool = False                                 # kiai interleaved with the objects
+    add_sv: bool = True                                    # slider velocity on sliders
+    add_mania_sv: bool = False                             # scroll speeds interleaved with the objects
     mania_bpm_normalized_scroll_speed: bool = True
-    slider_version: int = 2              # 2: the whole shape is said at the head
-    sustain_interval: Optional[int] = 8000 # ms between reminders of held objects
+    slider_version: int = setting(2, Choice((1, 2), "slider version")) # 2: the whole shape is said at the head
+    sustain_interval: Optional[int] = setting(8000, Number(1, 600000, "ms")) # ms between reminders of held objects
     # the prompt
     add_gamemode_token: bool = True
     add_style_token: bool = False
@@ -103,14 +506,14 @@ class LanguageConfig:
     add_hold_note_ratio_token: bool = True
     add_scroll_speed_ratio_token: bool = True
     add_descriptors: bool = True
-    add_sv_special_token: bool = True    # last_sv in the prompt
-    add_kiai_special_token: bool = False # last_kiai in the prompt
-    add_pre_tokens: bool = False         # tokens of the previous window before SOS
+    add_sv_special_token: bool = True                      # last_sv in the prompt
+    add_kiai_special_token: bool = False                   # last_kiai in the prompt
+    add_pre_tokens: bool = False                           # tokens of the previous window before SOS
     # sizes of the tables
-    num_diff_classes: int = 24           # half stars
-    max_difficulty: float = 12.0         # stars
-    num_cs_classes: int = 21
-    num_classes: int = 0                 # beatmap styles
+    num_diff_classes: int = setting(24, Number(1, 1000))   # half stars
+    max_difficulty: float = setting(12.0, Number(0, 100, "stars", above=True)) # stars
+    num_cs_classes: int = setting(21, Number(1, 1000))
+    num_classes: int = setting(0, SIZE)                    # beatmap styles
     compat: CompatConfig = field(default_factory=CompatConfig)
 
     @property
@@ -122,260 +525,259 @@ class LanguageConfig:
 @dataclass
 class ModelConfig:
     "Sizes and shape of the encoder-decoder (defaults: the embedded model)."
-    d_model: int = 256          # width
-    n_heads: int = 4
-    d_ff: int = 1024            # width of the feed-forward layers
-    encoder_layers: int = 4
-    decoder_layers: int = 3
-    local_attention: int = 64   # encoder positions in a block of local attention
-    global_attn_every_n_layers: int = 4 # every n-th encoder layer sees the whole window; 1: all (published models)
-    norm: str = "rms"           # rms or layer
-    positions: str = "rope"     # rope, or table (a sinusoid table for frames, a learned one for tokens)
-    project_input: bool = False # a linear layer before the convolutions (v28, v29)
-    vocab_in: int = 0           # tokens the decoder reads; 0: taken from the tokenizer
-    vocab_out: int = 0          # tokens it can write; 0: taken from the tokenizer
-    max_frames: int = 2048      # mel frames per window
-    max_tokens: int = 2560      # tokens per window
-    time_pointer: bool = True   # time tokens are read from and pointed at encoder frames (ours)
-    frame_heads: int = 3        # onset, beat and downbeat logits per frame from the encoder (ours); 0: none
-    time_start: int = 0         # first id of the time tokens; set from the tokenizer
-    time_end: int = 0           # one past their last id
-    conditions: list[str] = field(default_factory=list) # heard beside the mel: difficulty, mapper, song_position (v30, v31)
-    condition_width: int = 128  # channels of each of them
-    num_mappers: int = 0        # rows of the mapper table of `conditions`
+    d_model: int = setting(256, Number(4, 16384))          # width
+    n_heads: int = setting(4, Number(1, 256))
+    d_ff: int = setting(1024, Number(1, 65536))            # width of the feed-forward layers
+    encoder_layers: int = setting(4, Number(1, 200))
+    decoder_layers: int = setting(3, Number(1, 200))
+    local_attention: int = setting(64, Number(1, 65536))   # encoder positions in a block of local attention
+    global_attn_every_n_layers: int = setting(4, Number(1, 200)) # every n-th layer sees the whole window; 1: all
+    norm: str = setting("rms", Choice(("rms", "layer"), "norm")) # kind of normalisation
+    positions: str = setting("rope", Choice(("rope", "table"), "way")) # table: sinusoids for frames, a learned one for tokens
+    project_input: bool = False                            # a linear layer before the convolutions (v28, v29)
+    vocab_in: int = setting(0, SIZE)                       # tokens the decoder reads; 0: taken from the tokenizer
+    vocab_out: int = setting(0, SIZE)                      # tokens it can write; 0: taken from the tokenizer
+    max_frames: int = setting(2048, Number(8, 65536, "frames")) # mel frames per window
+    max_tokens: int = setting(2560, Number(8, 65536, "tokens")) # tokens per window
+    time_pointer: bool = True                              # time tokens are read from and pointed at encoder frames (ours)
+    frame_heads: int = setting(3, Number(0, 16))           # onset, beat and downbeat logits per frame (ours); 0: none
+    time_start: int = setting(0, SIZE)                     # first id of the time tokens; set from the tokenizer
+    time_end: int = setting(0, SIZE)                       # one past their last id
+    conditions: list[str] = setting([], Several(CONDITION)) # heard beside the mel (v30, v31)
+    condition_width: int = setting(128, Number(1, 4096))   # channels of each of them
+    num_mappers: int = setting(0, SIZE)                    # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
+# %% ../nbs/01_config.ipynb #029224a1
 @dataclass
 class LoraConfig:
     "Adapters beside frozen matrices (see `model.lora`)."
-    rank: int = 64            # rows of the narrow matrix
-    alpha: float = 128.0      # what is learnt counts alpha/rank times
-    dropout: float = 0.05     # of what the adapter reads
-    init: str = "pissa"       # pissa (starts from the strongest directions of the frozen matrix) or zero
-    targets: list[str] = field(default_factory=lambda: ["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"]) # our module names
+    rank: int = setting(64, Number(1, 4096))               # rows of the narrow matrix
+    alpha: float = setting(128.0, Number(0, 100000, above=True)) # what is learnt counts alpha/rank times
+    dropout: float = setting(0.05, Number(0, 0.95))        # of what the adapter reads
+    init: str = setting("pissa", Choice(("pissa", "zero"), "start")) # pissa: from the strongest directions of the matrix
+    targets: list[str] = setting(["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"], TAGS) # our module names
 
 # %% ../nbs/01_config.ipynb #2f87506d
 @dataclass
-class WantedMap:
+class WantedMap(Settings):
     "What the map shall be: its song, its difficulty, its style."
-    audio_path: str = ""                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
-    output_path: str = ""                # file or folder to write; empty: beside the song
-    model: str = "embedded"              # embedded, v28 to v32, v32-mini, a folder, or a name on the Hugging Face hub
-    gamemode: int = 0                    # 0 osu!, 1 taiko, 2 catch, 3 mania
-    difficulty: Optional[float] = 4.0    # stars asked for; null: let the model choose
-    hitsounded: bool = True              # whether to ask for hitsounds
-    hp_drain_rate: Optional[float] = None      # HP of the map; null: by the stars
-    circle_size: Optional[float] = None        # CS of the map; null: by the stars
-    overall_difficulty: Optional[float] = None # OD of the map; null: by the stars
-    approach_rate: Optional[float] = None      # AR of the map; null: by the stars
-    slider_multiplier: Optional[float] = None  # base slider velocity, hundreds of px per beat; null: by the stars
-    slider_tick_rate: float = 1.0        # slider ticks per beat
+    audio_path: str = setting("", Place())                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
+    output_path: str = setting("", Place())                # file or folder to write; empty: beside the song
+    model: str = setting("embedded", NAMED)              # embedded, v28 to v32, v32-mini, a folder, or a name on the hub
+    gamemode: int = setting(0, MODE)                       # 0 osu!, 1 taiko, 2 catch, 3 mania
+    difficulty: Optional[float] = setting(4.0, STARS)      # stars asked for; null: let the model choose
+    hitsounded: bool = True                                # whether to ask for hitsounds
+    hp_drain_rate: Optional[float] = setting(None, Number(0, 10)) # HP of the map; null: by the stars
+    circle_size: Optional[float] = setting(None, Number(0, 18)) # CS of the map; null: by the stars
+    overall_difficulty: Optional[float] = setting(None, Number(0, 10)) # OD of the map; null: by the stars
+    approach_rate: Optional[float] = setting(None, Number(0, 10)) # AR of the map; null: by the stars
+    slider_multiplier: Optional[float] = setting(None, Number(0.4, 3.6)) # slider velocity, hundreds of px per beat; null: by the stars
+    slider_tick_rate: float = setting(1.0, Number(0.5, 8)) # slider ticks per beat
     # style
-    mapper_id: Optional[int] = None      # osu! user id of the mapper whose style is wanted
-    year: Optional[int] = None           # year of the style, 2007 to 2076
-    descriptors: Optional[list[str]] = None # tags that describe the map
-    negative_descriptors: Optional[list[str]] = None # tags to lead away from (with guidance above 1)
-    guidance: float = 1.0                # classifier-free guidance: above 1 follows the request more closely
-    lora_path: str = ""                  # folder of a LoRA adapter laid over the model; empty: none
+    mapper_id: Optional[int] = setting(None, USER_ID)      # osu! user id of the mapper whose style is wanted
+    year: Optional[int] = setting(None, Number(2007, 2076)) # year of the style
+    descriptors: Optional[list[str]] = setting(None, TAGS) # tags that describe the map
+    negative_descriptors: Optional[list[str]] = setting(None, TAGS) # tags to lead away from (with guidance above 1)
+    guidance: float = setting(1.0, Number(0.1, 20))        # classifier-free guidance: above 1 follows the request more closely
+    lora_path: str = setting("", Place())                  # folder of a LoRA adapter laid over the model; empty: none
     # mania and taiko
-    keycount: Optional[int] = None       # columns (mania); null: 4
-    hold_note_ratio: Optional[float] = None    # share of hold notes, 0 to 1 (mania)
-    scroll_speed_ratio: Optional[float] = None # share of notes at which the scroll speed changes, 0 to 1 (mania, taiko)
+    keycount: Optional[int] = setting(None, Number(1, 18, "columns")) # columns (mania); null: 4
+    hold_note_ratio: Optional[float] = setting(None, SHARE) # share of hold notes (mania)
+    scroll_speed_ratio: Optional[float] = setting(None, SHARE) # share of notes at which the scroll speed changes (mania, taiko)
     # several at once
-    difficulties: Optional[list[float]] = None # a spread: stars of several maps, made in one run, in one .osz
-    candidates: int = 1                  # maps drawn for each difficulty, with seeds counting up; the best one is kept
-    star_tries: int = 2                  # runs more while the stars reached miss those asked for; 0: none
-    star_tolerance: float = 0.5          # stars that a map may miss by
+    difficulties: Optional[list[float]] = setting(None, Several(STARS, 1, 20)) # a spread: stars of several maps, in one .osz
+    candidates: int = setting(1, Number(1, 64, "maps"))    # maps drawn for each difficulty; the best is kept
+    star_tries: int = setting(2, Number(0, 20, "runs"))    # runs more while the stars reached miss those asked for; 0: none
+    star_tolerance: float = setting(0.5, Number(0, 12, "stars", above=True)) # stars that a map may miss by
 
 # %% ../nbs/01_config.ipynb #5e770002
 @dataclass
 class WrittenMap(WantedMap):
     "How the map is written: what is given, from where to where, how boldly."
     # reference map
-    beatmap_path: str = ""               # an .osu file: what is left at its default is taken from it
-    in_context: list[str] = field(default_factory=list) # what of it the model is told: timing, kiai, map, gd, no_hs, sv
-    output_type: Optional[list[str]] = None # what is written: map, kiai, sv, or timing alone; null: a whole map
-    add_to_beatmap: bool = False         # put the new objects from start_time to end_time into the reference map
-    overwrite_reference_beatmap: bool = False # into the very file (an undo copy stays beside it), not a copy
+    beatmap_path: str = setting("", Place())               # an .osu file: what is left at its default is taken from it
+    in_context: list[str] = setting([], Several(CONTEXT)) # what of it the model is told
+    output_type: Optional[list[str]] = setting(None, Several(OUTPUT)) # what is written, or timing alone; null: a whole map
+    add_to_beatmap: bool = False                           # put objects from start_time to end_time into the reference map
+    overwrite_reference_beatmap: bool = False              # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = "auto"                 # auto, grid (signal), super (20 votes), model, reference, or manual (bpm, offset)
-    bpm: Optional[list[float]] = None    # beats per minute, when you know them: one, or one for each section
-    offset: Optional[list[float]] = None # ms of the first beat, of each section
-    meter: list[int] = field(default_factory=lambda: [4]) # beats per bar, with bpm: one for all, or one for each section
-    timing_budget: Optional[float] = None # seconds that the votes of timing=super may take; null: all of them
+    timing: str = setting("auto", TIMING) # grid (signal), super (20 votes), manual (bpm, offset) …
+    bpm: Optional[list[float]] = setting(None, Several(TEMPO, 1, 1000)) # tempo, when you know it: one, or one for each section
+    offset: Optional[list[float]] = setting(None, Several(OFFSET, 1, 1000)) # ms of the first beat, of each section
+    meter: list[int] = setting([4], Several(METER, 1, 1000)) # beats per bar, with bpm: one, or one for each section
+    timing_budget: Optional[float] = setting(None, Number(0, 86400, "s")) # that the votes of timing=super may take; null: all
     # range and sampling
-    start_time: Optional[int] = None     # ms: objects from here
-    end_time: Optional[int] = None       # ms: objects up to here
-    seed: Optional[int] = None           # same seed, same machine: same map; null: drawn and reported
-    temperature: float = 0.9             # higher is wilder, 0 is greedy
-    timing_temperature: float = 0.1      # temperature of the beat grid
-    mania_column_temperature: float = 0.8 # temperature of the column (mania)
-    taiko_hit_temperature: float = 0.8   # temperature of don and kat (taiko)
-    time_bias: float = 0.0               # added to the scores of times: above 0 makes denser maps
-    top_p: float = 0.9                   # keep the likeliest tokens up to this mass
-    top_k: int = 0                       # keep this many likeliest tokens; 0: all
-    do_sample: bool = True               # false: always the likeliest token
-    num_beams: int = 1                   # lines kept in beam search; 1: none
-    parallel: bool = False               # all windows at once, without looking back: faster on a GPU, seams may show
-    lookback: float = 0.5                # share of a window given from the one before
-    lookahead: float = 0.125             # share of a window heard but not written
+    start_time: Optional[int] = setting(None, Time())      # ms: objects from here
+    end_time: Optional[int] = setting(None, Time())        # ms: objects up to here
+    seed: Optional[int] = setting(None, SEED)              # same seed, same machine: same map; null: drawn and reported
+    temperature: float = setting(0.9, TEMPERATURE)         # higher is wilder, 0 is greedy
+    timing_temperature: float = setting(0.1, TEMPERATURE)  # temperature of the beat grid
+    mania_column_temperature: float = setting(0.8, TEMPERATURE) # temperature of the column (mania)
+    taiko_hit_temperature: float = setting(0.8, TEMPERATURE) # temperature of don and kat (taiko)
+    time_bias: float = setting(0.0, Number(-10, 10))       # added to the scores of times: above 0 makes denser maps
+    top_p: float = setting(0.9, Number(0, 1, above=True))  # keep the likeliest tokens up to this mass
+    top_k: int = setting(0, Number(0, 1000000))            # keep this many likeliest tokens; 0: all
+    do_sample: bool = True                                 # false: always the likeliest token
+    num_beams: int = setting(1, Number(1, 16))             # lines kept in beam search; 1: none
+    parallel: bool = False                                 # all windows at once: faster on a GPU, seams may show
+    lookback: float = setting(0.5, Number(0, 0.95))        # share of a window given from the one before
+    lookahead: float = setting(0.125, Number(0, 0.95))     # share of a window heard but not written
 
 # %% ../nbs/01_config.ipynb #5e770004
 @dataclass
 class GenerateConfig(WrittenMap):
     "One request: a song in, a beatmap out."
     # after the model
-    resnap_events: bool = True           # move objects onto the beat grid
-    refiner: str = ""                    # denoiser that settles positions: osu-diffusion-v2, or a folder; empty: none
+    resnap_events: bool = True                            # move objects onto the beat grid
+    refiner: str = setting("", Place())                   # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
     # the file
-    title: Optional[str] = None          # song title; null: from the file's tags
-    artist: Optional[str] = None         # song artist; null: from the file's tags
-    creator: str = "Mapperatorinator"    # mapper name written into the map
-    version: Optional[str] = None        # difficulty name; null: made from the stars
-    source: str = ""                     # where the song is from
-    tags: str = ""                       # your own tags, before the settings
-    preview_time: Optional[int] = None   # ms where the song preview starts; null: chosen
-    background: Optional[str] = None     # picture to show behind the map
-    export_osz: bool = False             # write a .osz archive with the song in it
-    plot: bool = False                   # also draw the map to a PNG
+    title: Optional[str] = setting(None, Text())          # song title; null: from the file's tags
+    artist: Optional[str] = setting(None, Text())         # song artist; null: from the file's tags
+    creator: str = setting("Mapperatorinator", Text())    # mapper name written into the map
+    version: Optional[str] = setting(None, Text())        # difficulty name; null: made from the stars
+    source: str = setting("", Text())                     # where the song is from
+    tags: str = setting("", Text(5000))                   # your own tags, before the settings
+    preview_time: Optional[int] = setting(None, Time(-1)) # where the song preview starts; null: chosen, -1: by the game
+    background: Optional[str] = setting(None, Place())    # picture to show behind the map
+    export_osz: bool = False                              # write a .osz archive with the song in it
+    plot: bool = False                                    # also draw the map to a PNG
     # the machine
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    precision: str = "auto"              # auto (the fastest here), fp32 (exact), bf16 or int8
-    max_batch_size: int = 16             # windows encoded at once
-
-    def __post_init__(self): vars(self).update(listed(type(self), vars(self)))
+    device: str = setting("auto", Device())               # what computes
+    precision: str = setting("auto", PRECISION)           # auto: the fastest here; fp32: exact
+    max_batch_size: int = setting(16, Number(1, 512))     # windows heard, and maps written, at once
 
 # %% ../nbs/01_config.ipynb #5e77b001
 @dataclass
-class RunConfig:
+class RunConfig(Settings):
     "What every training run has."
-    run: str = "runs/default"            # folder of checkpoint and log; the run resumes from it
-    data: str = ""                       # folder with songs/<split>/<song>/ as in the corpus README
-    train_split: str = "train"           # split learnt from
-    val_split: str = "validation"        # split measured on
-    steps: int = 10_000                  # optimiser steps
-    batch_size: int = 8                  # windows per step
-    lr: float = 2e-3                     # peak learning rate of AdamW
-    muon_lr: float = 0.02                # peak learning rate of Muon for matrices; 0: AdamW for all
-    warmup: int = 100                    # steps of linear warm-up
-    decay: int = 1000                    # steps of linear fall at the end
-    final_lr: float = 0.02               # share of the peak at the very end
-    weight_decay: float = 0.01           # of the matrices
-    grad_clip: float = 1.0               # longest gradient
-    eval_every: int = 250                # steps between measurements
-    save_every: int = 100                # steps between checkpoints
-    precision: str = "bf16"              # bf16 autocast or fp32
-    device: str = "auto"                 # auto, cpu, cuda, cuda:0 …, mps
-    threads: int = 2                     # CPU threads
-    seed: int = 42                       # of weights, data and noise
-    max_minutes: float = 0               # stop (and save) after this long; 0: never
-    ship: str = ""                       # folder for what is finished: weights, card; empty: none
+    run: str = setting("runs/default", NAMED)            # folder of checkpoint and log; the run resumes from it
+    data: str = setting("", Place())                       # folder with songs/<split>/<song>/ as in the corpus README
+    train_split: str = setting("train", NAMED)           # split learnt from
+    val_split: str = setting("validation", Place())        # split measured on
+    steps: int = setting(10_000, STEPS)                    # optimiser steps
+    batch_size: int = setting(8, Number(1, 1024, "windows")) # windows per step
+    lr: float = setting(2e-3, RATE)                        # peak learning rate of AdamW
+    muon_lr: float = setting(0.02, Number(0, 10))          # peak learning rate of Muon for matrices; 0: AdamW for all
+    warmup: int = setting(100, Number(0, 10**9, "steps"))  # steps of linear warm-up
+    decay: int = setting(1000, Number(0, 10**9, "steps"))  # steps of linear fall at the end
+    final_lr: float = setting(0.02, SHARE)                 # share of the peak at the very end
+    weight_decay: float = setting(0.01, Number(0, 10))     # of the matrices
+    grad_clip: float = setting(1.0, Number(0, 10**6, above=True)) # longest gradient
+    eval_every: int = setting(250, STEPS)                  # steps between measurements
+    save_every: int = setting(100, STEPS)                  # steps between checkpoints
+    precision: str = setting("bf16", Choice(("bf16", "fp32"), "precision", PRECISION_WORDS)) # of the arithmetic
+    device: str = setting("auto", Device())                # what computes
+    threads: int = setting(2, THREADS)                     # CPU threads
+    seed: int = setting(42, SEED)                          # of weights, data and noise
+    max_minutes: float = setting(0, Number(0, 10**6, "minutes")) # stop (and save) after this long; 0: never
+    ship: str = setting("", Place())                       # folder for what is finished: weights, card; empty: none
 
 # %% ../nbs/01_config.ipynb #e75a6794
 @dataclass
 class TrainConfig(RunConfig):
     "One training run."
-    modes: list[str] = field(default_factory=lambda: ["standard"]) # modes to learn from
-    synth_data: str = ""                 # folder of composed songs with exact timing (see `synth`); empty: none
-    synth_share: float = 0.2             # share of windows drawn from them
-    maps_per_window: int = 3             # maps of a song that share a window
-    length_groups: int = 3               # groups of lines of similar length, to pad little
-    rhythm_weight: float = 2.0           # weight of time tokens in the loss
-    frame_loss: float = 1.0              # weight of the onset, beat and downbeat loss on frames
-    time_noise: int = 2                  # 10-ms steps of noise on the times that are read
-    metadata_dropout: float = 0.2        # chance that a request is hidden
-    speed_prob: float = 0.3              # chance that a song is played faster
-    speed_range: list[float] = field(default_factory=lambda: [0.85, 1.2]) # slowest and fastest
-    flip_prob: float = 0.5               # chance of each mirror image
-    init: str = ""                       # weights to start from: a folder or `embedded`
-    model: ModelConfig = field(default_factory=ModelConfig)          # the network
+    modes: list[str] = setting(["standard"], Several(MODE_NAME, 1, 4)) # modes to learn from
+    synth_data: str = setting("", Place())                 # folder of composed songs with exact timing (see `synth`); empty: none
+    synth_share: float = setting(0.2, SHARE)               # share of windows drawn from them
+    maps_per_window: int = setting(3, Number(1, 64))       # maps of a song that share a window
+    length_groups: int = setting(3, Number(1, 1000))       # groups of lines of similar length, to pad little
+    rhythm_weight: float = setting(2.0, Number(0, 1000))   # weight of time tokens in the loss
+    frame_loss: float = setting(1.0, Number(0, 1000))      # weight of the onset, beat and downbeat loss on frames
+    time_noise: int = setting(2, Number(0, 100))           # 10-ms steps of noise on the times that are read
+    metadata_dropout: float = setting(0.2, SHARE)          # chance that a request is hidden
+    speed_prob: float = setting(0.3, SHARE)                # chance that a song is played faster
+    speed_range: list[float] = setting([0.85, 1.2], Several(Number(0.75, 1.5), 2, 2)) # slowest and fastest
+    flip_prob: float = setting(0.5, SHARE)                 # chance of each mirror image
+    init: str = setting("", Place())                       # weights to start from: a folder or `embedded`
+    model: ModelConfig = field(default_factory=ModelConfig) # the network
     language: LanguageConfig = field(default_factory=LanguageConfig) # what it speaks
 
 # %% ../nbs/01_config.ipynb #ac1ab179
 @dataclass
-class EvalConfig:
+class EvalConfig(Settings):
     "One measurement on songs with human maps."
-    task: str = "generate"               # generate (maps), timing (beat grids) or refine (places)
-    dataset: str = ""                    # folder with songs/<split>/<song>/ (and beats/) as in the corpus README; planted or plain: made songs (timing)
-    split: str = "validation"            # split measured on
-    mode: str = "standard"               # standard, taiko, catch, mania or all
-    songs: int = 5                       # how many songs, spread evenly; 0: all
-    stars: list[float] = field(default_factory=lambda: [2.0, 3.5, 5.0]) # difficulties asked for
-    providers: list[str] = field(default_factory=lambda: ["grid"]) # of timing: auto, grid, model, super; librosa, essentia to compare
-    refiner: str = ""                    # of refine: the denoiser judged, a folder
-    levels: list[int] = field(default_factory=lambda: [25, 50, 100]) # of refine: steps of 1000 that places are lifted into noise
-    model: str = "embedded"              # embedded or a folder
-    output: str = ""                     # folder that keeps the maps; empty: thrown away
-    seed: int = 0
-    device: str = "auto"                 # auto, cpu, cuda, mps
+    task: str = setting("generate", Choice(("generate", "timing", "refine"), "task")) # maps, beat grids or places
+    dataset: str = setting("", Place())                    # folder with songs/<split>/<song>/; planted, plain: made songs
+    split: str = setting("validation", NAMED)              # split measured on
+    mode: str = setting("standard", ANY_MODE)         # whose maps are measured
+    songs: int = setting(5, Number(0, 1000000))            # how many songs, spread evenly; 0: all
+    stars: list[float] = setting([2.0, 3.5, 5.0], Several(STARS, 1, 20)) # difficulties asked for
+    providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10)) # of timing; librosa and essentia to compare
+    refiner: str = setting("", Place())                    # of refine: the denoiser judged, a folder
+    levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1)) # of refine: how far places are lifted into noise
+    model: str = setting("embedded", NAMED)              # embedded or a folder
+    output: str = setting("", Place())                     # folder that keeps the maps; empty: thrown away
+    seed: int = setting(0, SEED)
+    device: str = setting("auto", Device())                # what computes
 
 @dataclass(frozen=True)
 class CheckConfig:
     "Where `osu.check` begins to complain: of 100 maps made by people, about two get a warning."
-    field_margin: float = 32.0          # px by which the path of a slider may leave the playfield
-    overlap: float = 2.0                # ms by which an object may begin before the last one is over
-    snap_tolerance: float = 2.0         # ms a note may lie beside a tick
-    off_grid: float = 0.15              # share of notes on no tick of 1/1 to 1/16 beat
-    short_slider: float = 20.0          # ms a slide should last
-    long_object: float = 120_000.0      # ms an object may last
-    stack: int = 16                     # objects in a row in one place
-    one_place: float = 0.7              # share of objects in one place
-    copied_bars: int = 5                # equal bars in a row
-    copied_share: float = 0.35          # share of bars that repeat an earlier one to the pixel
-    long_gap: float = 20_000.0          # ms without objects outside breaks
-    coverage: float = 0.5               # share of the song between the first and the last object
-    crowd: int = 60                     # objects within a second
-    silence: float = -50.0              # dB below the loud parts of the song
-    stars: float = 0.15                 # share by which the star rating may miss the request; a half star always may
+    field_margin: float = 32.0     # px by which the path of a slider may leave the playfield
+    overlap: float = 2.0           # ms by which an object may begin before the last one is over
+    snap_tolerance: float = 2.0    # ms a note may lie beside a tick
+    off_grid: float = 0.15         # share of notes on no tick of 1/1 to 1/16 beat
+    short_slider: float = 20.0     # ms a slide should last
+    long_object: float = 120_000.0 # ms an object may last
+    stack: int = 16                # objects in a row in one place
+    one_place: float = 0.7         # share of objects in one place
+    copied_bars: int = 5           # equal bars in a row
+    copied_share: float = 0.35     # share of bars that repeat an earlier one to the pixel
+    long_gap: float = 20_000.0     # ms without objects outside breaks
+    coverage: float = 0.5          # share of the song between the first and the last object
+    crowd: int = 60                # objects within a second
+    silence: float = -50.0         # dB below the loud parts of the song
+    stars: float = 0.15            # share by which the star rating may miss the request; a half star always may
 
 # %% ../nbs/01_config.ipynb #025b964d
 @dataclass
 class DiffusionConfig:
     "Sizes of the denoiser of positions and the noise it knows (defaults: ours; published ones are read from their weights)."
-    width: int = 128                     # channels
-    depth: int = 4                       # blocks
-    heads: int = 4                       # attention heads
-    reach: int = 128                     # points seen to either side: the length of its training windows
-    neighbours: int = 4                  # points to either side whose places are said outright; 0: none, as published
-    noise: str = "cosine"                # noise schedule: cosine or linear
-    noise_steps: int = 1000              # steps from a map to pure noise
-    trained_steps: int = 100             # the first of them, which it was trained on
+    width: int = setting(128, Number(4, 16384))            # channels
+    depth: int = setting(4, Number(1, 200))                # blocks
+    heads: int = setting(4, Number(1, 256))                # attention heads
+    reach: int = setting(128, Number(1, 65536, "points"))  # points seen to either side: the length of its training windows
+    neighbours: int = setting(4, Number(0, 64))            # points to either side whose places are said; 0: none, as published
+    noise: str = setting("cosine", Choice(("cosine", "linear"), "noise")) # noise schedule
+    noise_steps: int = setting(1000, Number(1, 100000))    # steps from a map to pure noise
+    trained_steps: int = setting(100, Number(1, 100000))   # the first of them, which it was trained on
 
 # %% ../nbs/01_config.ipynb #5e770006
 @dataclass
-class RefineConfig:
+class RefineConfig(Settings):
     "How positions are refined."
-    timesteps: list[int] = field(default_factory=lambda: [100, 0, 0, 0, 0, 0, 0, 0, 0, 0]) # steps taken in each equal part of the noise
-    guidance: float = 1.0                # 1: as trained; more follows difficulty, mapper and tags more closely
-    renoise: bool = True                 # lift positions to the noise level where the steps begin
-    random_start: bool = False           # forget the positions and begin from pure noise
-    use_distances: bool = True           # tell the denoiser how far each point was from the last
-    guide_sliders: bool = True           # slider ends stay where the ball gets to
-    max_length: int = 1024               # points refined at once
-    overlap: int = 128                   # points that neighbouring pieces share
-    start_time: Optional[float] = None   # ms: objects that begin earlier stay
-    end_time: Optional[float] = None     # ms: objects that begin then or later stay
-    difficulty: Optional[float] = None   # stars; null: unknown
-    mapper_id: Optional[int] = None      # osu! user id whose style is wanted
-    descriptors: Optional[list[str]] = None          # tags wanted
-    negative_descriptors: Optional[list[str]] = None # tags to stay away from, with guidance above 1
-    circle_size: Optional[float] = None  # CS; null: unknown
+    timesteps: list[int] = setting([100] + [0] * 9, Several(Number(0, 1000), 1, 1000)) # steps in each equal part of the noise
+    guidance: float = setting(1.0, Number(0.1, 20))        # 1: as trained; more follows difficulty, mapper and tags more closely
+    renoise: bool = True                                   # lift positions to the noise level where the steps begin
+    random_start: bool = False                             # forget the positions and begin from pure noise
+    use_distances: bool = True                             # tell the denoiser how far each point was from the last
+    guide_sliders: bool = True                             # slider ends stay where the ball gets to
+    max_length: int = setting(1024, Number(8, 65536, "points")) # points refined at once
+    overlap: int = setting(128, Number(0, 32768, "points")) # points that neighbouring pieces share
+    start_time: Optional[float] = setting(None, Time())    # ms: objects that begin earlier stay
+    end_time: Optional[float] = setting(None, Time())      # ms: objects that begin then or later stay
+    difficulty: Optional[float] = setting(None, STARS)     # stars; null: unknown
+    mapper_id: Optional[int] = setting(None, USER_ID)      # osu! user id whose style is wanted
+    descriptors: Optional[list[str]] = setting(None, TAGS) # tags wanted
+    negative_descriptors: Optional[list[str]] = setting(None, TAGS) # tags to stay away from, with guidance above 1
+    circle_size: Optional[float] = setting(None, Number(0, 18)) # CS; null: unknown
 
 # %% ../nbs/01_config.ipynb #5e770008
 @dataclass
 class TrainRefineConfig(RunConfig):
     "One training run of a denoiser of positions."
-    run: str = "runs/refine"             # folder of checkpoint and log; the run resumes from it
-    steps: int = 6000                    # optimiser steps
-    batch_size: int = 16                 # windows of `reach` points per step
-    lr: float = 1e-3                     # peak learning rate of AdamW
-    decay: int = 3000                    # steps of linear fall at the end
-    average: float = 0.999               # share of the past in the averaged weights, which are shipped
-    distance_noise: float = 0.1          # octaves by which distances are off
-    distance_dropout: float = 0.5        # chance that a window is told no distances
-    class_dropout: float = 0.2           # chance that each wish is hidden
-    double_time: float = 0.5             # chance of a map at 1.5 times its speed
-    latest: float = 300_000.0            # ms: windows are moved to begin anywhere up to here
+    run: str = setting("runs/refine", NAMED)             # folder of checkpoint and log; the run resumes from it
+    steps: int = setting(6000, STEPS)                      # optimiser steps
+    batch_size: int = setting(16, Number(1, 1024, "windows")) # windows of `reach` points per step
+    lr: float = setting(1e-3, RATE)                        # peak learning rate of AdamW
+    decay: int = setting(3000, Number(0, 10**9, "steps"))  # steps of linear fall at the end
+    average: float = setting(0.999, Number(0, 0.999999))   # share of the past in the averaged weights, which are shipped
+    distance_noise: float = setting(0.1, Number(0, 10))    # octaves by which distances are off
+    distance_dropout: float = setting(0.5, SHARE)          # chance that a window is told no distances
+    class_dropout: float = setting(0.2, SHARE)             # chance that each wish is hidden
+    double_time: float = setting(0.5, SHARE)               # chance of a map at 1.5 times its speed
+    latest: float = setting(300_000.0, Time())             # ms: windows are moved to begin anywhere up to here
     model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
 
 # %% ../nbs/01_config.ipynb #fc34199d
@@ -383,45 +785,197 @@ BENCH_TASKS = {"speed": ["fp32", "bf16", "auto"], "ladder": ["bf16", "int8"], "s
                "pipelining": ["fp32", "int8"], "memory": ["auto"], "busy": ["fp32"]} # and the precisions that each compares
 
 @dataclass
-class BenchConfig:
+class BenchConfig(Settings):
     "One measurement of speed."
-    task: str = "speed"          # speed, ladder (of ideas), song (whole maps), pipelining (beats beside objects), memory, busy (beside other programs)
-    model: str = "embedded"      # embedded, a folder, a name on the hub; v32-size or v32-mini-size: random weights of that size
-    seconds: float = 180         # length of the song, the demo song played again and again
-    windows: int = 12            # windows measured, from the beginning; 0: all
-    prompt: int = 200            # tokens told before each window
-    tokens: int = 30             # tokens written in each window and context
-    batches: list[int] = field(default_factory=lambda: [1, 4, 8]) # rows written together
-    precisions: Optional[list[str]] = None # each measured: fp32, bf16, int8, auto; null: those of the task that this machine has
-    plain: bool = False          # speed: also measure a plain loop with the generate of transformers
-    difficulty: float = 4.0      # song: stars of one difficulty, and of the candidates
-    difficulties: list[float] = field(default_factory=lambda: [1.8, 2.5, 4.0, 5.2]) # song: stars of the spread
-    candidates: int = 8          # song: maps drawn of the one difficulty
-    star_tries: int = 0          # song: runs more while the stars miss
-    counts: list[str] = field(default_factory=lambda: ["20/80", "30/30", "30/60"]) # pipelining: tokens of beats/objects in a window
-    repeats: int = 2             # rounds, of which the fastest counts
-    threads: int = 2             # CPU threads
-    clock: str = "wall"          # wall, or cpu: processor time, steadier on a CPU that others use as well (with threads=1)
-    device: str = "auto"         # auto, cpu, cuda, cuda:0 …, mps
-    seed: int = 0                # of random weights and prompts
+    task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task")) # speed, ladder, song (whole maps), pipelining, memory, busy
+    model: str = setting("embedded", NAMED)              # as for a map; v32-size, v32-mini-size: random weights
+    seconds: float = setting(180, Number(1, 3600, "s"))    # length of the song, the demo song played again and again
+    windows: int = setting(12, Number(0, 100000))          # windows measured, from the beginning; 0: all
+    prompt: int = setting(200, Number(1, 65536, "tokens")) # tokens told before each window
+    tokens: int = setting(30, Number(1, 65536))            # tokens written in each window and context
+    batches: list[int] = setting([1, 4, 8], Several(Number(1, 1024, "rows"), 1)) # rows written together
+    precisions: Optional[list[str]] = setting(None, Several(PRECISION, 1, 10)) # null: those of the task that this machine has
+    plain: bool = False                                    # speed: also measure a plain loop with the generate of transformers
+    difficulty: float = setting(4.0, STARS)                # song: stars of one difficulty, and of the candidates
+    difficulties: list[float] = setting([1.8, 2.5, 4.0, 5.2], Several(STARS, 1, 20)) # song: stars of the spread
+    candidates: int = setting(8, Number(1, 64, "maps"))    # song: maps drawn of the one difficulty
+    star_tries: int = setting(0, Number(0, 20, "runs"))    # song: runs more while the stars miss
+    counts: list[str] = setting(["20/80", "30/30", "30/60"], Several(COUNTS, 1)) # pipelining: tokens of beats/objects in a window
+    repeats: int = setting(2, Number(1, 1000))             # rounds, of which the fastest counts
+    threads: int = setting(2, THREADS)                     # CPU threads
+    clock: str = setting("wall", Choice(("wall", "cpu"), "clock")) # cpu: processor time, steadier beside other programs
+    device: str = setting("auto", Device())                # what computes
+    seed: int = setting(0, SEED)                           # of random weights and prompts
 
-# %% ../nbs/01_config.ipynb #8db03aa0
-def known_keys(cls, prefix:str="") -> list[str]:
-    "Dotted names of all settings below a config dataclass."
-    out = []
-    for f in fields(cls):
-        out.append(prefix + f.name)
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        if is_dataclass(default): out += known_keys(type(default), f"{prefix}{f.name}.")
+# %% ../nbs/01_config.ipynb #2357fa25
+@singledispatch
+def contradictions(
+    conf, # a config whose single values are all right
+) -> Iterator[str]: # sentences
+    "What a config says that cannot be together."
+    return iter(())
+
+def _wrong(conf, prefix:str="") -> dict[str, str]: # dotted name -> sentence
+    "What is wrong with single values, of nested configs too."
+    out = {}
+    for s in settings_of(type(conf)):
+        value, name = getattr(conf, s.name), prefix + s.name
+        if sentence := problem_of(s, value, prefix): out[name] = sentence
+        elif is_dataclass(s.base): out |= _wrong(value, f"{name}.")
+        elif is_dataclass(s.item):
+            for i, one in enumerate(value): out |= _wrong(one, f"{name}.{i}.")
     return out
 
-def _check_key(key:str, cls):
-    known = known_keys(cls)
-    if key in known: return
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    raise UserError(f"Unknown setting '{key}'" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}."))
+def _together(conf, wrong:dict[str, str], prefix:str="") -> Iterator[str]:
+    "The contradictions of a config and of those in it, but for what is wrong anyway."
+    settings = settings_of(type(conf))
+    touched = [s for s in settings if any(f"{name}.".startswith(f"{prefix}{s.name}.") for name in wrong)]
+    sound = replace(conf, **{s.name: copy.copy(s.default) for s in touched if prefix + s.name in wrong})
+    names = re.compile("|".join(rf"\b{s.name}\b" for s in touched) or "(?!)")
+    yield from (f"{prefix}{sentence}" for sentence in contradictions(sound) if not names.search(sentence))
+    for s in settings:
+        inner = is_dataclass(s.base) and prefix + s.name not in wrong
+        if inner: yield from _together(getattr(conf, s.name), wrong, f"{prefix}{s.name}.")
+
+# %% ../nbs/01_config.ipynb #4f187305
+def problems(conf) -> list[str]: # conf: one of the config dataclasses
+    "Everything about a config that cannot be, a sentence each."
+    wrong = _wrong(conf)
+    return [*wrong.values(), *_together(conf, wrong)]
+
+def _absent(device:Any) -> Iterator[str]: # what this machine has costs a second to find out
+    if device in ("auto", "cpu") or Device().problem(device): return
+    try: pick_device(device)
+    except UserError as e: yield from e.args
+
+def check_settings(
+    conf,
+    *more:str, # sentences from elsewhere
+):
+    "Raises one `UserError` with everything about a config that cannot be, on this machine."
+    if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]: raise UserError(*found)
+
+# %% ../nbs/01_config.ipynb #3fd6918b
+def _spread(c:GenerateConfig) -> Iterator[str]:
+    if len(set(c.difficulties or [])) < len(c.difficulties or []):
+        yield f"difficulties={spell(c.difficulties)} names a difficulty twice; give different stars, such as [2,3.5,5]."
+    if c.gamemode != 3 and (c.circle_size or 0) > 10:
+        yield f"circle_size={spell(c.circle_size)} is above 10; give 0 to 10, or null. Only the columns of mania may be more."
+    if c.gamemode == 3 and c.circle_size is not None and c.keycount is None and not c.beatmap_path:
+        keys = max(round(c.circle_size), 1)
+        yield f"circle_size={spell(c.circle_size)} would be the columns in mania; give keycount={keys} instead."
+    if c.negative_descriptors and c.guidance <= 1:
+        yield "negative_descriptors need a guidance above 1, such as guidance=1.5."
+
+def _beats(c:GenerateConfig) -> Iterator[str]:
+    given, meter = c.bpm is not None, spell(c.meter)
+    if given != (c.offset is not None): yield "bpm and offset go together; give both, or neither."
+    if given and c.timing not in ("auto", "manual"):
+        yield f"bpm is given, but timing={c.timing}; use timing=manual or leave it out."
+    if not given and c.meter != [4]: yield f"meter={meter} is given without bpm and offset; give them, or leave it out."
+    if not given and c.timing == "manual":
+        yield "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377."
+    if c.timing == "reference" and not c.beatmap_path:
+        yield "timing=reference takes the beats of a map; give beatmap_path=FILE.osu."
+    if not (c.bpm and c.offset): return
+    in_order = c.offset == sorted(set(c.offset))
+    if not (len(c.bpm) == len(c.offset) and len(c.meter) in (1, len(c.bpm)) and in_order):
+        yield f"bpm={spell(c.bpm)}, offset={spell(c.offset)} and meter={meter} do not match; give each section one of each, in order of time."
+
+# %% ../nbs/01_config.ipynb #8626fa0e
+def _places(c:GenerateConfig|RefineConfig) -> Iterator[str]:
+    if None not in (c.start_time, c.end_time) and c.start_time >= c.end_time:
+        yield f"end_time={spell(c.end_time)} is not after start_time={spell(c.start_time)}; give a range that lasts."
+
+def _reference(c:GenerateConfig) -> Iterator[str]:
+    if not set(c.in_context) <= {"none"} and not c.beatmap_path:
+        yield f"in_context={spell(c.in_context)} comes from a reference map; give beatmap_path=FILE.osu."
+    if c.add_to_beatmap and not c.beatmap_path: yield "add_to_beatmap changes a map; give beatmap_path=FILE.osu."
+    if c.add_to_beatmap and c.difficulties: yield "add_to_beatmap changes one map; leave difficulties out."
+    if c.overwrite_reference_beatmap and not c.add_to_beatmap: yield "overwrite_reference_beatmap needs add_to_beatmap=true."
+
+@contradictions.register
+def _request(c:GenerateConfig) -> Iterator[str]:
+    for part in (_spread, _beats, _places, _reference): yield from part(c)
+    if c.lookback + c.lookahead >= 1:
+        yield f"lookback={c.lookback:g} and lookahead={c.lookahead:g} leave nothing to write; together they must be below 1."
+
+# %% ../nbs/01_config.ipynb #dcde3b60
+LARGEST = 5e9 # parameters of a network
+
+def _too_large(size:float, names:str) -> Iterator[str]:
+    if size > LARGEST: yield f"{names} make {size / 1e9:.0f} billion parameters; give less, for {LARGEST / 1e9:g} billion at most."
+
+@contradictions.register
+def _network(c:ModelConfig) -> Iterator[str]:
+    least = math.lcm(c.n_heads * (2 if c.positions == "rope" else 1), 4 if c.time_pointer else 1)
+    if c.d_model % least:
+        near = least * max(c.d_model // least, 1)
+        yield f"d_model={c.d_model} does not go with n_heads={c.n_heads}; give a d_model that can be divided by {least}, such as {near}."
+    attention = (4 * c.encoder_layers + 8 * c.decoder_layers) * c.d_model**2
+    forward = 3 * (c.encoder_layers + c.decoder_layers) * c.d_model * c.d_ff
+    tables = (c.vocab_in + c.vocab_out) * c.d_model
+    yield from _too_large(attention + forward + tables, f"d_model={c.d_model}, d_ff={c.d_ff} and the layers")
+
+@contradictions.register
+def _denoiser(c:DiffusionConfig) -> Iterator[str]:
+    if c.width % c.heads:
+        yield f"width={c.width} does not go with heads={c.heads}; give a width that can be divided by {c.heads}."
+    if c.trained_steps > c.noise_steps: yield f"trained_steps={c.trained_steps} is above noise_steps={c.noise_steps}; give fewer."
+    yield from _too_large(18 * c.depth * c.width**2, f"width={c.width} and depth={c.depth}")
+
+@contradictions.register
+def _sound(c:SpectrogramConfig) -> Iterator[str]:
+    highest = c.sample_rate / 2
+    if not c.f_min < c.f_max <= highest:
+        yield f"f_min={c.f_min:g} and f_max={c.f_max:g} do not go with sample_rate={c.sample_rate}; give f_min < f_max <= {highest:g}."
+    if c.hop_length > c.n_fft:
+        yield f"hop_length={c.hop_length} leaves holes between windows of n_fft={c.n_fft}; give a shorter hop."
+
+# %% ../nbs/01_config.ipynb #afa784dc
+@contradictions.register
+def _words(c:LanguageConfig) -> Iterator[str]:
+    x0, x1, y0, y1 = c.position_range
+    cells = max(x1 - x0, 1) * max(y1 - y0, 1) / c.position_precision**2
+    if not (x0 < x1 and y0 < y1) or cells > 2**20:
+        yield f"position_range={spell(c.position_range)} makes no grid; give x0,x1,y0,y1 in px, and a position_precision to fill it."
+    if not c.context_types: yield "context_types is empty; give one template at least."
+
+@contradictions.register
+def _training(c:TrainConfig) -> Iterator[str]:
+    slow, fast = c.speed_range
+    if slow > fast or math.floor(fast * 20 + 1e-6) < math.ceil(slow * 20 - 1e-6):
+        yield f"speed_range={spell(c.speed_range)} holds no speed; give the slowest and the fastest in steps of 0.05, such as [0.85,1.2]."
+    bands = c.model.spectrogram.n_mels
+    if bands < 12: yield f"model.spectrogram.n_mels={bands} is too few to hide one; give 12 or more."
+    for name in ("sample_rate", "hop_length"):
+        said, sound = getattr(c.language, name), getattr(c.model.spectrogram, name)
+        if said != sound: yield f"language.{name}={said} and model.spectrogram.{name}={sound} are not the same; give both alike."
+
+@contradictions.register
+def _settling(c:RefineConfig) -> Iterator[str]:
+    yield from _places(c)
+    if c.overlap >= c.max_length: yield f"overlap={c.overlap} is as long as the pieces; give less than max_length={c.max_length}."
+
+@contradictions.register
+def _judging(c:EvalConfig) -> Iterator[str]:
+    if c.task == "refine" and not c.refiner: yield "No denoiser to judge: give refiner=FOLDER, as train_refine ships it."
+    if c.task != "timing" and c.dataset in ("planted", "plain"):
+        yield f"dataset={c.dataset} holds beats and no maps; use it with task=timing."
+
+# %% ../nbs/01_config.ipynb #8db03aa0
+@lru_cache(maxsize=None)
+def known_settings(cls, prefix:str="") -> dict[str, Setting]:
+    "All settings below a config dataclass, by their dotted names."
+    out = {}
+    for s in settings_of(cls):
+        out[prefix + s.name] = s
+        if is_dataclass(s.base): out |= known_settings(s.base, f"{prefix}{s.name}.")
+    return out
 
 # %% ../nbs/01_config.ipynb #3ca8f83d
+def group_of(cls) -> str: return cls.__name__.removesuffix("Config").lower() # folder of its presets
+
 def preset_names(group:str="generate") -> list[str]: # folder below configs/
     "Names of the shipped presets."
     d = resources.files("mapperatorinator") / "configs" / group
@@ -430,55 +984,144 @@ def preset_names(group:str="generate") -> list[str]: # folder below configs/
 def load_preset(name:str, group:str="generate") -> dict:
     "The few lines of a shipped preset."
     import yaml
-    if name not in (known := preset_names(group)):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-        raise UserError(f"Unknown preset '{name}' for {group}; known presets: {', '.join(known) or 'none'}"
+    known = preset_names(group)
+    if folded(name) not in map(folded, known):
+        near = difflib.get_close_matches(folded(name), known, n=1, cutoff=0)
+        raise UserError(f"Unknown preset {quoted(name)} for {group}; known presets: {', '.join(known) or 'none'}"
                         + (f"; nearest: '{near[0]}'." if near else "."))
-    return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{name}.yaml").read_text()) or {}
+    file = next(n for n in known if folded(n) == folded(name))
+    return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{file}.yaml").read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/01_config.ipynb #5a3ed427
-def is_list(hint:Any) -> bool: # whether a type is a list, or a list or None
-    return list in map(get_origin, (hint, *get_args(hint)))
+# %% ../nbs/01_config.ipynb #c958c1ec
+SAME = { # another word for a setting, by the class that has it
+    "WantedMap": dict(
+        cfg_scale="guidance", cfg="guidance", timeshift_bias="time_bias", model_path="model", lora="lora_path",
+        audio="audio_path", song="audio_path", beatmap="beatmap_path", output="output_path", background_image="background",
+        title_unicode="title", artist_unicode="artist", mode="gamemode", keys="keycount", tempo="bpm",
+        stars="difficulty", star_rating="difficulty", sr="difficulty", hp="hp_drain_rate", cs="circle_size",
+        od="overall_difficulty", ar="approach_rate", sv="slider_multiplier", diff_ckpt="refiner", batch_size="max_batch_size"),
+    "RunConfig": {
+        "optim.base_lr": "muon_lr", "optim.base_lr_2": "lr", "learning_rate": "lr", "optim.batch_size": "batch_size",
+        "optim.total_steps": "steps", "optim.warmup_steps": "warmup", "optim.weight_decay": "weight_decay",
+        "optim.grad_clip": "grad_clip", "optim.final_cosine": "final_lr", "eval.every_steps": "eval_every",
+        "checkpoint.every_steps": "save_every", "data.train_dataset_path": "data", "pretrained_path": "init",
+        "mixed_precision": "precision"},
+    "EvalConfig": dict(gamemode="mode", model_path="model", data="dataset"),
+    "BenchConfig": dict(model_path="model")}
 
-def listed(cls, values:dict) -> dict:
-    "The values of a config dataclass; one that stands where a list belongs becomes a list of one, as in `bpm=180`."
-    hints = get_type_hints(cls)
-    alone = lambda name, v: is_list(hints.get(name)) and isinstance(v, (str, int, float))
-    return {name: [v] if alone(name, v) else v for name, v in values.items()}
+MEANT = { # another word and its value, and what it means
+    ("super_timing", True): ("timing", "super"), ("super_timing", False): ("timing", "auto"),
+    ("generate_positions", True): ("refiner", "osu-diffusion-v2"), ("generate_positions", False): ("refiner", ""),
+    ("enable_bf16", True): ("precision", "bf16"), ("enable_bf16", False): ("precision", "fp32")}
 
-def _typed(cls, item:str) -> dict: # key=value -> {key: value}; text is taken as it stands: `title=Re: [1] #2` is no YAML
-    from omegaconf import OmegaConf
-    key, _, value = item.partition("=")
-    hint = get_type_hints(cls).get(key)
-    if hint == Optional[str] and value == "null": return {key: None}
-    if hint in (str, Optional[str]): return {key: value.replace("${", r"\${")} # no OmegaConf interpolation either
-    return listed(cls, OmegaConf.to_container(OmegaConf.from_dotlist([item])))
+IDLE = { # another word, and why it changes nothing
+    "it is chosen by itself": "use_server fast_decoder_loop super_timing_fast_loop compile pad_sequence attn_implementation "
+        "auto_select_gamemode_model",
+    "timing=super has its own": "timer_num_beams timer_bpm_threshold timer_cfg_scale timer_iterations",
+    "objects are moved onto the grid by rules of their own": "timing_leniency snap_near_perfect_overlaps",
+    "the denoiser has its own": "diff_cfg_scale diff_refine_ckpt beatmap_idx refine_iters random_init timesteps max_seq_len "
+        "overlap_buffer",
+    "no beatmap is a style here; give mapper_id or descriptors": "beatmap_id",
+    "settings are printed by `mapperatorinator config`": "hydra version_base job_logging"}
+IDLE = {word: why for why, words in IDLE.items() for word in words.split()}
+
+# %% ../nbs/01_config.ipynb #f84037fa
+class Said:
+    "What is said of a config: its settings by their dotted names, what is wrong with the words, and what is worth a note."
+    def __init__(self, cls):
+        self.known, self.values, self.implied, self.wrong, self.notes = known_settings(cls), {}, {}, [], []
+        self.same = {word: name for c in cls.__mro__ for word, name in SAME.get(c.__name__, {}).items()}
+        self.foreign = issubclass(cls, WantedMap)
+
+    def word(self, text:str):
+        "Hear one `key=value`."
+        key, equals, value = text.partition("=")
+        key = re.sub(r"[\s-]+", "_", key.strip().lstrip("+-"))
+        if not equals or not key: return self.wrong.append(self.stray(text))
+        if self.foreign and self.elsewhere(key.lower(), value): return
+        if (name := self.name(key)) is None: return self.wrong.append(self.unknown(key))
+        if not is_dataclass(self.known[name].base): return self.value(name, self.known[name].typed(value))
+        inner = next(n for n in self.known if n.startswith(f"{name}."))
+        self.wrong.append(f"{name} has settings of its own; give them one by one, such as {inner}=….")
+
+    def elsewhere(self, key:str, value:str) -> bool: # whether that is all there is to it
+        "Hear a word of another program that has no setting here."
+        if meaning := MEANT.get((key, Flag().read(unquoted(value)))): self.implied.update([meaning])
+        why = IDLE.get(key.split(".")[0])
+        if why: self.notes.append(f"{shown(key)} changes nothing here: {why}.")
+        return bool(meaning or why)
+
+    def value(self, name:str, value:Any):
+        "Hear a value of a setting by its own name."
+        if self.values.get(name, value) != value:
+            self.notes.append(f"{name} is given twice; the last one counts, {spell(value)}.")
+        self.values[name] = value
+
+    def name(self, key:str) -> Optional[str]: # None: nobody knows it
+        "Our name for a key."
+        return next((n for n in (key, key.lower(), self.same.get(key.lower())) if n in self.known), None)
+
+    def stray(self, text:str) -> str:
+        "The sentence for a word that says nothing of a setting."
+        such, name = "seed=7", self.name(text)
+        if name: such = f"{name}=true" if self.known[name].base is bool else f"{name}=…"
+        elif file := self.foreign and re.search(r"\.(mp3|ogg|wav|flac|m4a|opus|osu)$", text.lower()):
+            such = f"{'beatmap_path' if file[1] == 'osu' else 'audio_path'}={shown(text)}"
+        return f"{quoted(text)} is not a setting: expected key=value, such as {such}; a value with blanks goes in quotes."
+
+    def unknown(self, key:str) -> str:
+        "The sentence for a key that nobody knows."
+        close = lambda words, cutoff: difflib.get_close_matches(key.lower(), words, n=1, cutoff=cutoff)
+        near = close(self.same, .9) or close(self.known, .5) or close(self.same, .5)
+        known = ", ".join(self.known) if len(self.known) < 30 else "those that --help lists"
+        hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {known}."
+        return f"Unknown setting {quoted(key)}{hint}"
 
 # %% ../nbs/01_config.ipynb #a781520f
+def _laid(cls, values:dict[str, Any], prefix:str="") -> dict[str, Any]:
+    "Nested values by dotted names."
+    out = {}
+    for s in settings_of(cls):
+        if s.name not in values: continue
+        value = values[s.name]
+        if is_dataclass(s.base) and isinstance(value, s.base): value = vars(value)
+        nested = is_dataclass(s.base) and isinstance(value, dict)
+        out |= _laid(s.base, value, f"{prefix}{s.name}.") if nested else {prefix + s.name: value}
+    return out
+
+def _built(cls, said:dict[str, Any], prefix:str=""):
+    "A config from values by dotted names."
+    out = {}
+    for s in settings_of(cls):
+        name = prefix + s.name
+        if name in said: out[s.name] = s.read(said[name])
+        elif is_dataclass(s.base): out[s.name] = _built(s.base, said, f"{name}.")
+    return cls(**out)
+
 def compose(
     cls,                              # one of the config dataclasses
     overrides:list[str]|None=None,    # `key=value` strings, later ones win; nested keys are dotted
     preset:str|None=None,             # name of a shipped preset laid under the overrides
+    tell:Callable[[str], None]|None=None, # hears what is understood, but worth a word
     **values:Any,                     # the same as keyword arguments
 ):
-    "An instance of `cls`: defaults, then preset, then overrides. Raises `UserError` naming the nearest valid key."
-    from omegaconf import OmegaConf, errors
-    from yaml import YAMLError
-    conf = OmegaConf.structured(cls)
-    if preset: conf = OmegaConf.merge(conf, load_preset(preset, cls.__name__.removesuffix("Config").lower()))
-    try:
-        for item in overrides or []:
-            key, eq, _ = item.partition("=")
-            if not eq: raise UserError(f"'{item}' is not a setting: expected key=value, such as difficulty=5.5.")
-            _check_key(key, cls)
-            conf = OmegaConf.merge(conf, _typed(cls, item))
-        for key in values: _check_key(key, cls)
-        conf = OmegaConf.merge(conf, listed(cls, values))
-    except (errors.OmegaConfBaseException, YAMLError) as e:
-        raise UserError(f"Bad value in '{item if overrides else values}': {str(e).splitlines()[0]}.") from e
-    return OmegaConf.to_object(conf)
+    "An instance of `cls`: defaults, then preset, then overrides. Raises `UserError` naming all that cannot be."
+    said, under = Said(cls), {}
+    try: under = _laid(cls, load_preset(preset, group_of(cls))) if preset else {}
+    except UserError as e: said.wrong += e.args
+    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text): said.word(text) # its own letters count more
+    said.wrong += [said.unknown(key) for key in values if said.name(key) is None]
+    given = _laid(cls, {said.name(key): value for key, value in values.items()})
+    conf = _built(cls, under | said.implied | said.values | given)
+    if said.wrong or _wrong(conf): raise UserError(*said.wrong, *problems(conf))
+    for note in said.notes:
+        if tell: tell(note)
+    return conf
 
 # %% ../nbs/01_config.ipynb #da477f80
+def _check_key(key:str, cls):
+    if key not in known_settings(cls): raise UserError(Said(cls).unknown(key))
+
 def from_dict(cls, d:dict):
     "Rebuild a config dataclass from `asdict`; unknown keys are refused by name."
     for k in d: _check_key(k, cls)
@@ -491,27 +1134,15 @@ def changed(conf) -> dict:
     return {f.name: getattr(conf, f.name) for f in fields(conf) if getattr(conf, f.name) != getattr(base, f.name)}
 
 # %% ../nbs/01_config.ipynb #059d8389
-@dataclass(frozen=True)
-class Setting:
-    "One field of a config dataclass, as the command line and the form show it."
-    name: str            # key
-    type: Any            # resolved annotation, such as `Optional[float]`
-    default: Any         # value when nothing is said
-    help: str = ""       # the comment behind the field
-    group: str = ""      # the last comment on a line of its own
+def _texts(cls) -> Iterator[str]: # where its definition may be: its file, or a notebook cell
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if file: yield "".join(linecache.getlines(file))
+    yield from ("".join(entry[2]) for entry in list(linecache.cache.values()) if len(entry) > 2)
 
-    @property
-    def optional(self) -> bool: return type(None) in get_args(self.type) # whether null is a value
-    @property
-    def base(self) -> Any: # the type without its `Optional`
-        return next(t for t in get_args(self.type) if t is not type(None)) if self.optional else self.type
-
-def _source(cls) -> str: # text that defines the class: in its file, or in a notebook cell
-    try: return inspect.getsource(cls)
-    except (OSError, TypeError):
-        cells = ("".join(c[2]) for c in list(linecache.cache.values()) if len(c) > 2)
-        found = (re.search(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", c, re.M) for c in cells)
-        return next((m[0] for m in found if m), "") # a frozen build has no source: no help, but no failure either
+def _source(cls) -> str: # a frozen build has none: no help, but no failure either
+    "The text that defines a class."
+    pattern = re.compile(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", re.M)
+    return next((found[0] for text in _texts(cls) if (found := pattern.search(text))), "")
 
 def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group; of the classes it builds on as well
     group, out = "", {}
@@ -524,7 +1155,7 @@ def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group; of the
 def settings_table(
     cls, # one of the config dataclasses
 ) -> list[Setting]:
-    "The settings of a dataclass in order, each with type, default, help and group read from its source."
-    hints, comments = get_type_hints(cls), _comments(cls)
-    return [Setting(f.name, hints[f.name], f.default_factory() if f.default_factory is not MISSING else f.default,
-                    *comments.get(f.name, ("", ""))) for f in fields(cls)]
+    "The settings of a dataclass in order, each with type, default, bounds, and the help and group that its source has."
+    comments = _comments(cls)
+    found = lambda s: dict(zip(("help", "group"), comments.get(s.name, ("", ""))))
+    return [replace(s, default=copy.deepcopy(s.default), **found(s)) for s in settings_of(cls)]

@@ -15,8 +15,8 @@ from typing import Callable, Iterator, NamedTuple, Optional
 import numpy as np
 
 from .audio import OSU_OFFSET_MS, load_audio
-from .config import EvalConfig, GenerateConfig, RefineConfig
-from .core import UserError, pick_device, say
+from .config import EvalConfig, GenerateConfig, RefineConfig, check_settings
+from .core import UserError, pick_device, quoted, say
 from .data import MODES, audio_file, read_maps, song_folders
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .model.dit import Denoiser, load_denoiser
@@ -349,7 +349,6 @@ def eval_generate(conf:EvalConfig, report) -> dict:
 
 def eval_refine(conf:EvalConfig, report) -> dict:
     "Broken human maps and drafts of the model, as they are and refined in several ways."
-    if not conf.refiner: raise UserError("No denoiser to judge: give refiner=FOLDER, as train_refine ships it.")
     denoiser, songs = load_denoiser(conf.refiner, pick_device(conf.device)), judged_songs(conf)
     everyone = [b for s in judged_songs(replace(conf, songs=0)) for b in s.maps if HUMAN_STARS[0] <= star_rating(b) <= HUMAN_STARS[1]]
     whole = [(b, star_rating(b)) for b in (s.nearest(4.) for s in songs)]
@@ -369,10 +368,16 @@ def eval_refine(conf:EvalConfig, report) -> dict:
 TASKS = {"timing": eval_timing, "generate": eval_generate, "refine": eval_refine}
 
 # %% ../nbs/65_evaluate.ipynb #8c296e14
+def _not_there(conf:EvalConfig) -> Iterator[str]:
+    "What is asked for and is not there."
+    songs = Path(conf.dataset)/"songs"/conf.split
+    if not conf.dataset: yield "Nothing to judge by: give dataset=FOLDER with songs/<split>/<song>/ in it."
+    elif conf.dataset not in ("planted", "plain") and not songs.is_dir():
+        yield f"No songs at {quoted(songs)}: expected folders <song>/ with one audio file and .osu files."
+
 def evaluate(conf:EvalConfig, say=say) -> dict:
     "Run a task: a line per case, the sums as JSON at the end. `say`: what to do with a line."
-    if conf.task not in TASKS: raise UserError(f"Unknown task '{conf.task}'; expected one of {', '.join(TASKS)}.")
-    if not conf.dataset: raise UserError("Nothing to judge by: give dataset=FOLDER with songs/<split>/<song>/ in it.")
+    check_settings(conf, *_not_there(conf))
     def report(row): say("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items())); return row
     out = TASKS[conf.task](conf, report)
     sums = [{"provider": p, **out[p]} for p in conf.providers] if conf.task == "timing" else [out]

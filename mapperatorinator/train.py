@@ -4,25 +4,26 @@
 
 # %% ../nbs/62_train.ipynb #70400c3f
 from __future__ import annotations
-import json, math, time
-from dataclasses import dataclass, field, replace
+import json, math, os, time
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import TrainConfig
-from .core import UserError, atomic_path, pick_device, say, seed_everything
+from .config import RunConfig, TrainConfig, check_settings, spell
+from .core import UserError, atomic_path, note, pick_device, quoted, say, seed_everything
 from .data import MODES, Batch, Sampler, load_corpus
 from .metrics import best_f1
 from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
 
 # %% auto #0
-__all__ = ['CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Resumable', 'Run', 'start_run', 'train_step',
-           'to_device', 'keep_on', 'loop', 'model_card', 'ship', 'told', 'train']
+__all__ = ['QUIET', 'FIXED', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'check_run', 'Resumable', 'restore',
+           'flat', 'resumed_notes', 'Run', 'start_run', 'train_step', 'to_device', 'count_in', 'row_of', 'keep_on',
+           'stopped', 'loop', 'model_card', 'ship', 'told', 'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -73,9 +74,28 @@ def evaluate(
     token, frame = (total / batches).tolist()
     return {"token_loss": token, "frame_loss": frame, "time_20ms": right / max(timed, 1), "ear_f1": best_f1(onsets)}
 
+# %% ../nbs/62_train.ipynb #710b49e7
+def _no_folder(name:str, path:str) -> Iterator[str]: # a sentence, or nothing
+    "Why no folder can be written at a path."
+    nearest = next(p for p in (Path(path), *Path(path).absolute().parents) if os.path.lexists(p))
+    if not nearest.is_dir(): yield f"{name}={quoted(path)} is a file, or lies in one; give a folder."
+    elif not os.access(nearest, os.W_OK): yield f"{name}={quoted(path)} cannot be written to; give another folder."
+
+def _not_there(c:RunConfig) -> Iterator[str]:
+    "What is asked for and is not there."
+    if not c.data: return (yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
+    splits = [c.train_split, c.val_split] if Path(c.data).is_dir() else [c.train_split]
+    for base in {Path(c.data)/"songs"/split: None for split in splits if split}:
+        if not base.is_dir(): yield f"No songs at {quoted(base)}: expected folders <song>/ with one audio file and .osu files."
+
+def check_run(c:RunConfig):
+    "Raises `UserError` naming everything that cannot be, before a song is read."
+    places = [sentence for name in ("run", "ship") if getattr(c, name) for sentence in _no_folder(name, getattr(c, name))]
+    check_settings(c, *_not_there(c), *places)
+
 # %% ../nbs/62_train.ipynb #96a522ff
 class Resumable:
-    "What can be put down and taken up again: `conf`, `modules`, `optimizers`, `step`, `minutes` and `log` in a folder."
+    "What can be put down and taken up again: `conf`, `modules`, `optimizers`, `step`, `minutes`, `log` and `recent` in a folder."
     @property
     def folder(self) -> Path: return Path(self.conf.run)
 
@@ -83,7 +103,9 @@ class Resumable:
         "Write the checkpoint and the log, whole or not at all."
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: module.state_dict() for name, module in self.modules.items()}
-        state |= {"optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "minutes": self.minutes, "log": self.log}
+        state["optimizers"] = [o.state_dict() for o in self.optimizers]
+        state |= {name: getattr(self, name) for name in ("step", "minutes", "log", "recent")}
+        state["settings"] = asdict(self.conf)
         with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
         with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
 
@@ -91,11 +113,55 @@ class Resumable:
         "Go on from the checkpoint, if there is one."
         if not (self.folder/"checkpoint.pt").exists(): return self
         state = torch.load(self.folder/"checkpoint.pt", weights_only=True)
+        self.notes = resumed_notes(self.conf, state.get("settings"), state["step"])
         for name, module in self.modules.items(): module.load_state_dict(state[name])
-        for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
+        for o, s in zip(self.optimizers, state["optimizers"]): restore(o, s)
         self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
+        self.recent = state.get("recent", {})
         return self
 
+# %% ../nbs/62_train.ipynb #92177cd5
+QUIET = ("run", "ship", "device", "threads", "max_minutes", "save_every", "steps") # may change without a word
+FIXED = ("model", "language")                                                      # cannot change
+
+def restore(
+    optimizer:torch.optim.Optimizer, # its rates count
+    state:dict,                      # its moments count
+):
+    "Take up an optimiser with the rates of now."
+    rates = [{key: group[key] for key in ("peak", "weight_decay")} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, mine in zip(optimizer.param_groups, rates): group.update(mine)
+
+def flat(settings:dict, prefix:str="") -> dict[str, Any]: # by dotted name
+    "Nested settings side by side."
+    out = {}
+    for name, value in settings.items():
+        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return out
+
+# %% ../nbs/62_train.ipynb #c500e85a
+def resumed_notes(
+    conf:RunConfig,
+    before:dict|None, # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
+    step:int,         # steps that are done
+) -> list[str]:
+    "What a run is taken up with that was not so before, in sentences. Raises `UserError` for what cannot be."
+    now, run = flat(asdict(conf)), quoted(conf.run)
+    refused, told = [], []
+    if conf.steps < step:
+        refused.append(f"{run} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER.")
+    for name, value in flat(before or {}).items():
+        if now.get(name, value) == value or name in QUIET: continue
+        old, new = spell(value), spell(now[name])
+        fixed = name.split(".")[0] in FIXED or name == "muon_lr" and not (value and now[name])
+        if fixed: refused.append(f"{name}={new}, but {run} began with {name}={old}; give that, or another run=FOLDER.")
+        elif name == "init": told.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
+        else: told.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
+    if refused: raise UserError(*refused)
+    return told
+
+# %% ../nbs/62_train.ipynb #f1dde585
 @dataclass
 class Run(Resumable):
     "The state of a training run."
@@ -105,6 +171,8 @@ class Run(Resumable):
     step: int = 0
     minutes: float = 0.0                # trained so far, over all sessions
     log: list[dict] = field(default_factory=list)
+    recent: dict[str, float] = field(default_factory=dict) # sums of the figures since the last row, and the number of `steps`
+    notes: list[str] = field(default_factory=list)         # what it was taken up with that was not so before
 
     @property
     def modules(self) -> dict[str, nn.Module]: return {"model": self.bundle.model} # whose weights are kept
@@ -137,6 +205,20 @@ def to_device(batch:Batch, device) -> tuple:
     return (batch.mel.to(device), [tuple(t.to(device) for t in g) for g in batch.groups], batch.frame_labels.to(device))
 
 # %% ../nbs/62_train.ipynb #6b8712c8
+def count_in(recent:dict[str, float], figures:dict[str, float]) -> dict[str, float]: # sums, with the number of `steps`
+    "The figures of one step more."
+    return {key: recent.get(key, 0) + value for key, value in (figures | {"steps": 1}).items()}
+
+def row_of(
+    run:Resumable,
+    measure:Callable|None=None, # () -> figures on held-out data
+) -> dict[str, float]:
+    "A row of the log: means since the last one, and what is measured now."
+    means = {key: total / run.recent["steps"] for key, total in run.recent.items() if key != "steps"}
+    held = {f"val_{key}": value for key, value in measure().items()} if measure else {}
+    return {"step": run.step, "minutes": round(run.minutes, 2), **means, **held}
+
+# %% ../nbs/62_train.ipynb #ddb678c1
 def keep_on(
     run:Resumable,
     step:Callable,              # () -> figures of one step
@@ -144,20 +226,26 @@ def keep_on(
     report:Callable=lambda row: None,
 ):
     "Train until the steps or the minutes are used up."
-    c, begun, before, recent = run.conf, time.monotonic(), run.minutes, []
+    c, begun, before = run.conf, time.monotonic(), run.minutes
     while run.step < c.steps:
-        recent.append(step())
+        run.recent = count_in(run.recent, step())
         run.minutes = before + (time.monotonic() - begun) / 60
         over = c.max_minutes and run.minutes - before >= c.max_minutes
-        if run.step % c.eval_every == 0 or run.step == c.steps or over:
-            means = {k: float(np.mean([r[k] for r in recent])) for k in recent[0]}
-            row = {"step": run.step, "minutes": round(run.minutes, 2), **means}
-            if measure: row |= {f"val_{k}": v for k, v in measure().items()}
-            run.log.append(row); recent = []
+        due = run.step % c.eval_every == 0
+        kept = due or run.step == c.steps
+        if kept or over:
+            row = row_of(run, measure)
             report(row)
+        if kept: run.log.append(row)
+        if due: run.recent = {}
         if run.step % c.save_every == 0 or over: run.save()
-        if over: break
+        if over: return stopped(run, row)
     run.save()
+    return run
+
+def stopped(run:Resumable, row:dict) -> Resumable:
+    "A run whose minutes are up; its card wants the last figures, the folder does not."
+    if run.log[-1:] != [row]: run.log.append(row)
     return run
 
 def loop(run:Run, sampler:Sampler, check:Sampler|None=None, report=lambda row: None) -> Run:
@@ -212,11 +300,12 @@ def told(songs:list, extra:list) -> str: # songs learnt from, and composed ones
         (f"; {len(extra)} composed songs ({hours(extra)})" if extra else "")
 
 # %% ../nbs/62_train.ipynb #626d96dc
-def train(conf:TrainConfig, report=None) -> Run:
+def train(conf:TrainConfig, report=None, tell:Callable[[str], None]=note) -> Run: # tell: hears what is not as it was
     "Train as asked; prints a line of JSON per measurement unless given another `report`."
-    if not conf.data: raise UserError("Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
+    check_run(conf)
     report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
     run, cache = start_run(conf), Path(conf.run)/"cache"
+    for sentence in run.notes: tell(sentence)
     songs = load_corpus(conf.data, conf.train_split, conf, cache)
     if not any(s.maps for s in songs): raise UserError(f"No maps of {', '.join(conf.modes)} in '{conf.data}'.")
     extra = load_corpus(conf.synth_data, "train", conf, cache) if conf.synth_data else []

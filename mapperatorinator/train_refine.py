@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from .config import TrainRefineConfig
-from .core import UserError, pick_device, say, seed_everything
+from .core import UserError, note, pick_device, say, seed_everything
 from .data import read_maps, song_folders
 from .diffusion import Schedule, denoising_loss, noise_betas
 from .model.dit import Denoiser, class_vector, new_denoiser, out_of_reach, point_features, save_denoiser
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .refine import Points, map_points, to_field
-from .train import Resumable, keep_on, make_optimizers, schedule
+from .train import Resumable, check_run, keep_on, make_optimizers, schedule
 
 # %% auto #0
 __all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
@@ -114,6 +114,8 @@ class RefineRun(Resumable):
     step: int = 0
     minutes: float = 0.0                # trained so far, over all sessions
     log: list[dict] = field(default_factory=list)
+    recent: dict[str, float] = field(default_factory=dict) # sums since the last row of the log
+    notes: list[str] = field(default_factory=list)         # what it was taken up with that was not so before
 
     @property
     def finished(self) -> Denoiser: # with the averaged weights
@@ -209,11 +211,12 @@ def ship_refiner(run:RefineRun, maps:list[Traced], folder:str|Path, notes:str=""
         px=last.get("val_px", math.nan), fog=last.get("val_px_in_fog", math.nan))
     save_denoiser(run.finished, folder, dtype, card)
 
-def train_refine(conf:TrainRefineConfig, report:Callable|None=None) -> RefineRun:
-    "Train as asked; prints a line of JSON per measurement unless given another `report`."
-    if not conf.data: raise UserError("Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
+def train_refine(conf:TrainRefineConfig, report:Callable|None=None, tell:Callable[[str], None]=note) -> RefineRun:
+    "Train as asked; prints a line of JSON per measurement unless given another `report`. `tell` hears what is not as it was."
+    check_run(conf)
     report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
     run, maps = start_refine_run(conf), traced_maps(conf.data, conf.train_split, conf.model.reach)
+    for sentence in run.notes: tell(sentence)
     held = traced_maps(conf.data, conf.val_split, conf.model.reach) if conf.val_split else []
     check = Windows(held, run.denoiser, conf, augment=False) if held else None
     refine_loop(run, Windows(maps, run.denoiser, conf), check, report)

@@ -11,37 +11,33 @@ from typing import Any, Callable, get_args
 import ipywidgets as W
 import numpy as np
 
-from .config import GenerateConfig, Setting, is_list, settings_table
+from .config import GenerateConfig, Setting, Time, check_settings, is_list, problem_of, settings_table
 from .core import UserError, demo_song
 
 # %% auto #0
-__all__ = ['BOUNDS', 'CHOICES', 'HINTS', 'AUDIO', 'control', 'Field', 'Form', 'uploaded', 'SongPicker', 'picture', 'ticked',
+__all__ = ['NAMES', 'HINTS', 'AUDIO', 'step_of', 'control', 'Field', 'Form', 'uploaded', 'SongPicker', 'picture', 'ticked',
            'listen', 'download', 'Meter', 'Job', 'App', 'figures_of', 'pictures', 'generate_app']
 
 # %% ../nbs/70_ui.ipynb #82ef2762
-BOUNDS = dict(difficulty=(.5, 12, .1), year=(2007, 2076, 1), mapper_id=(0, 10**9, 1), hp_drain_rate=(0, 10, .1),
-    circle_size=(0, 18, .1), overall_difficulty=(0, 10, .1), approach_rate=(0, 10, .1), slider_multiplier=(.4, 3.6, .1),
-    slider_tick_rate=(.5, 8, .5), guidance=(.1, 10, .1), keycount=(1, 18, 1), hold_note_ratio=(0, 1, .05), scroll_speed_ratio=(0, 1, .05),
-    candidates=(1, 64, 1), star_tries=(0, 20, 1), star_tolerance=(.1, 5, .1), temperature=(0, 5, .05),
-    timing_temperature=(0, 5, .05), mania_column_temperature=(0, 5, .05), taiko_hit_temperature=(0, 5, .05), time_bias=(-10, 10, .5),
-    top_p=(0, 1, .01), top_k=(0, 10**6, 1), num_beams=(1, 16, 1), lookback=(0, .95, .05), lookahead=(0, .95, .05),
-    max_batch_size=(1, 512, 1)) # lowest, highest, step
-CHOICES = dict(gamemode=[("osu!", 0), ("osu!taiko", 1), ("osu!catch", 2), ("osu!mania", 3)],
-    timing=["auto", "grid", "super", "model", "reference", "manual"], precision=["auto", "fp32", "bf16", "int8"])
+NAMES = dict(gamemode={0: "osu!", 1: "osu!taiko", 2: "osu!catch", 3: "osu!mania"}) # of choices that are numbers
 HINTS = dict(device=["auto", "cpu", "cuda", "mps"], model=["embedded", "v32", "v32-mini", "v31", "v30", "v29", "v28"]) # proposed, but any text goes
 
 # %% ../nbs/70_ui.ipynb #b7a391b0
+def step_of(setting:Setting) -> float:
+    "How far an arrow of a number goes."
+    span = (setting.bounds.high or 0) - (setting.bounds.low or 0)
+    return 1 if setting.base is int else .05 if span <= 1 else .1 if span <= 20 else 1.
+
 def control(setting:Setting) -> W.Widget:
     "The input widget for a setting, `Optional` left aside."
     name, t, first = setting.name, setting.base, setting.default
     start = {} if first is None or isinstance(first, (list, dict)) else dict(value=first)
-    if name in CHOICES: return W.Dropdown(options=CHOICES[name], **start)
-    if name in HINTS: return W.Combobox(options=HINTS[name], ensure_option=False, **start)
     if t is bool: return W.Checkbox(indent=False, **start)
-    if t in (int, float) and name in BOUNDS:
-        low, high, step = BOUNDS[name]
-        return (W.BoundedIntText if t is int else W.BoundedFloatText)(min=low, max=high, step=step, **start)
-    if t in (int, float): return (W.IntText if t is int else W.FloatText)(**start)
+    if setting.bounds.choices and not is_list(t):
+        return W.Dropdown(options=[(NAMES.get(name, {}).get(c, str(c)), c) for c in setting.bounds.choices], **start)
+    if name in HINTS: return W.Combobox(options=HINTS[name], ensure_option=False, **start)
+    if isinstance(setting.bounds, Time): return W.Text(placeholder="ms, or a time such as 1:30", value="" if first is None else str(first))
+    if t in (int, float): return (W.IntText if t is int else W.FloatText)(step=step_of(setting), **start)
     return W.Text(placeholder="chosen for you" if setting.optional else "", **start)
 
 # %% ../nbs/70_ui.ipynb #43ad6928
@@ -55,7 +51,8 @@ class Field:
         self.inner.layout.width = "200px"
         label = W.HTML(f"<b>{html.escape(setting.name.replace('_', ' '))}</b>", layout=W.Layout(width="150px"))
         spacer = W.Box(layout=W.Layout(width="24px"))
-        note = W.HTML(f"<span style='opacity:.7'>{html.escape(setting.help)}</span>")
+        about = f"{setting.help} ({setting.range})" if setting.range else setting.help
+        note = W.HTML(f"<span style='opacity:.7'>{html.escape(about)}</span>")
         self.box = W.HBox([label, self.known or spacer, self.inner, note], layout=W.Layout(align_items="center"))
         self.value = setting.default
 
@@ -68,23 +65,19 @@ class Field:
 
     @value.setter
     def value(self, new:Any):
+        if sentence := problem_of(self.setting, new): raise UserError(sentence)
         if self.known is not None: self.known.value = new is not None
         if new is not None or self.known is None: self.inner.value = _write(self.setting, new)
 
 # %% ../nbs/70_ui.ipynb #7b316240
-def _items(setting:Setting, shown:str) -> list: # what stands between the commas
-    item = get_args(setting.base)[0]
-    try: return [item(part.strip()) for part in shown.split(",") if part.strip()]
-    except ValueError as e:
-        raise UserError(f"{setting.name} is '{shown}', but takes numbers; give one, or several with commas between.") from e
-
 def _read(setting:Setting, shown:Any) -> Any: # what the widget shows -> Python value
-    if is_list(setting.base): return _items(setting, shown) or (None if setting.optional else [])
+    if is_list(setting.base) or isinstance(setting.bounds, Time): return setting.read(shown)
     if setting.optional and setting.base is str: return shown or None
     return shown
 
 def _write(setting:Setting, value:Any) -> Any: # and back
-    if is_list(setting.base): return ", ".join(map(str, value or []))
+    if is_list(setting.base): return ", ".join(f'"{x}"' if "," in str(x) else str(x) for x in value or [])
+    if isinstance(setting.bounds, Time): return "" if value is None else str(value)
     return value if value is not None else "" if setting.base is str else None
 
 # %% ../nbs/70_ui.ipynb #e07ca112
@@ -274,7 +267,9 @@ class App:
     @property
     def config(self) -> GenerateConfig: # what is asked for now
         self.form.set(audio_path=self.song.path)
-        return self.form.value
+        asked = self.form.value
+        check_settings(asked)
+        return asked
 
     def generate(self): # the pipeline's result, made in this cell
         return self.job.run(self.config)

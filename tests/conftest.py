@@ -4,8 +4,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-import mapperatorinator # first: it lets torchaudio be imported, which some tests compare with
 from hypothesis import settings
 
 from parity.checkpoints import complete

@@ -17,6 +17,7 @@ from mapperatorinator.generate import contexts_of
 from mapperatorinator.osu.beatmap import BEAT_MS, DIFFICULTY, KEYS, LIMIT, VELOCITY, Beatmap, BeatmapError, Slider
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.difficulty import star_rating, strains
+from mapperatorinator.osu.files import file_name
 from mapperatorinator.osu.timing import Timing, counted
 from mapperatorinator.parse import MOST_BEATS, MOST_MORE, Parser
 from mapperatorinator.postprocess import assemble, clean, ease_jumps, end_with_song, preview_point
@@ -166,7 +167,7 @@ def looked_at(map, _):
     for o in map.hit_objects:
         assert 0 <= map.duration(o) <= LIMIT and map.end_time(o) >= o.time and 0 <= o.column(map.keys) < map.keys
         if isinstance(o, Slider): assert np.isfinite(o.path.vertices).all() and len(o.path.points_along(9)) == 9
-    assert map._repr_markdown_() and map.filename and map.ar is not None and map.breaks is not None and map.background != ""
+    assert map._repr_markdown_() and file_name(map) and map.ar is not None and map.breaks is not None and map.background != ""
     assert len(object_times(map)) >= len(map.hit_objects) and isinstance(preview_point(map), int)
 
 def measured(map, _):

@@ -18,6 +18,7 @@ from mapperatorinator.osu.beatmap import LIMIT, Beatmap, Circle, Hold, Slider, T
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.difficulty import star_rating, strains
+from mapperatorinator.osu.files import file_name
 from mapperatorinator.osu.show import show_map
 from mapperatorinator.osu.timing import Timing, TimingBuilder, change, counted
 from mapperatorinator.parse import MOST_BEATS, MOST_MORE, Parser
@@ -179,7 +180,7 @@ def test_a_byte_that_is_no_utf8_works_everywhere(make, song):
     b = Beatmap.parse(LATIN + b"64,64,2900,1,0,0:0:0:0:\xe9.wav\r\n")
     assert b.to_bytes() == LATIN + b"64,64,2900,1,0,0:0:0:0:\xe9.wav\r\n" and b.title == "Caf\ufffd"
     assert star_rating(b) == star_rating(b.to_bytes()) > 0 and strains(b) and check_map(b, stars=3.).summary()
-    assert show_map(b).png() and b._repr_markdown_().encode() and b.filename.encode()
+    assert show_map(b).png() and b._repr_markdown_().encode() and file_name(b).encode()
     for language in LANGUAGES:
         said = Tokenizer.from_config(language).encode_stream(Parser(language).map_events(b))
         assert said and Metadata.of(b, language, 4000)

@@ -8,10 +8,11 @@ from mapperatorinator.config import GenerateConfig, LanguageConfig, compose, pre
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.events import EventType
 from mapperatorinator.generate import Sampling
-from mapperatorinator.osu.beatmap import Beatmap, read_osz
-from mapperatorinator.pipeline import Wish
+from mapperatorinator.osu.beatmap import Beatmap
+from mapperatorinator.osu.files import read_osz
+from mapperatorinator.pipeline import Wish, generate_map, rows_at_once
 from mapperatorinator.prompt import request_ids
-from mapperatorinator.request import check_request, unheard
+from mapperatorinator.request import advice, check_request, inherited, unheard
 from mapperatorinator.tokenizer import Tokenizer
 
 BASE = dict(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377, star_tries=0)
@@ -85,6 +86,14 @@ def test_a_row_of_a_spread_is_the_map_alone(run):
     objects = lambda r: [(o.time, o.x, o.y) for o in r.beatmap.hit_objects]
     assert objects(both) == objects(alone)
 
+def test_many_maps_are_written_in_parts(run):
+    "As many at once as the batch size allows; what is written does not depend on it."
+    both, parts = run(difficulties=[1.5, 3.]), run(difficulties=[1.5, 3.], max_batch_size=1)
+    objects = lambda r: [[(o.time, o.x, o.y) for o in one.beatmap.hit_objects] for one in (*r.others, r)]
+    assert objects(both) == objects(parts)
+    sizes = [dict(), dict(num_beams=4), dict(guidance=2.), dict(num_beams=16, guidance=2.), dict(max_batch_size=512)]
+    assert [rows_at_once(GenerateConfig(**settings)) for settings in sizes] == [16, 4, 8, 1, 512]
+
 def test_tries_until_the_stars_are_right(run):
     first = run(difficulty=1.5, seed=4)
     again = run(difficulty=1.5, seed=4, star_tries=3, star_tolerance=max(.1, first.miss / 2))
@@ -157,3 +166,30 @@ def test_contradictions_are_one_sentence(run, settings, word):
     given = dict(bpm=None, offset=None) if "timing" in settings else {}
     with pytest.raises(UserError, match=word) as e: run(**given | settings)
     assert "\n" not in str(e.value)
+
+NUMBERS = ["hp_drain_rate", "overall_difficulty", "approach_rate", "slider_tick_rate", "circle_size", "slider_multiplier", "hold_note_ratio", "scroll_speed_ratio",
+           "timing_budget", "star_tolerance", "temperature", "timing_temperature", "mania_column_temperature", "taiko_hit_temperature", "guidance", "time_bias", "top_p"]
+
+def test_what_cannot_be_is_said_before_a_model_is_looked_for():
+    "All of it at once, and no advice to try another seed."
+    asked = {name: value for name, value in zip(NUMBERS, [float("inf"), float("nan"), -float("inf"), 1e308, -1, 1e23] * 3)}
+    with pytest.raises(UserError) as e: generate_map(GenerateConfig(model="no such model", audio_path="nowhere.mp3", candidates=1000, seed=1e23, bpm=120, **asked))
+    said = str(e.value).splitlines()
+    assert len(said) == len(NUMBERS) + 3 and all(any(line.startswith(f"{name}=") for line in said) for name in NUMBERS)
+    assert "another seed" not in str(e.value) and said[-1].startswith("bpm and offset go together")
+
+def test_advice_is_one_that_can_help():
+    assert advice(GenerateConfig(difficulty=3)) == "try another seed or a higher difficulty"
+    assert "seed" not in advice(GenerateConfig(do_sample=False)) and "seed" not in advice(GenerateConfig(temperature=0))
+    assert "higher difficulty" not in advice(GenerateConfig(difficulty=12)) + advice(GenerateConfig(difficulty=None))
+    assert "longer range" in advice(GenerateConfig(end_time=500)) and "time_bias" in advice(GenerateConfig(time_bias=-9))
+
+def test_what_a_reference_map_says_is_brought_within_bounds(tmp_path):
+    for line, name, value in [("CircleSize:1000", "circle_size", 10.), ("OverallDifficulty:-3", "overall_difficulty", 0.), ("SliderMultiplier:0", "slider_multiplier", .4),
+                              ("SliderTickRate:1000000", "slider_tick_rate", 8.), ("HPDrainRate:2000000", "hp_drain_rate", 10.)]:
+        c = inherited(GenerateConfig(beatmap_path="x.osu"), Beatmap.parse(f"osu file format v14\n[Difficulty]\n{line}\n"), tmp_path)
+        assert getattr(c, name) == value
+        check_request(c)
+    mania = inherited(GenerateConfig(beatmap_path="x.osu"), Beatmap.parse("osu file format v14\n[General]\nMode:3\n[Difficulty]\nCircleSize:1000\n"), tmp_path)
+    assert (mania.keycount, mania.circle_size) == (18, 18.)
+    check_request(mania)

@@ -1,4 +1,5 @@
 "The form and the app without a browser: every setting goes in and comes out, jobs end as they should."
+import html
 import threading
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace as NS
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 W = pytest.importorskip("ipywidgets")
-from mapperatorinator.config import GenerateConfig, LanguageConfig, ModelConfig, TrainConfig, compose, settings_table
+from mapperatorinator.config import GenerateConfig, LanguageConfig, ModelConfig, TrainConfig, check_settings, compose, is_list, settings_table
 from mapperatorinator.core import UserError
 from mapperatorinator import ui
 
@@ -20,15 +21,16 @@ def test_defaults_round_trip(cls):
 
 def values(setting):
     "Values a setting may take, its bounds and choices respected."
-    low, high, _ = ui.BOUNDS.get(setting.name, (-10**6, 10**6, 1))
-    if setting.name in ui.CHOICES: base = st.sampled_from([c[1] if isinstance(c, tuple) else c for c in ui.CHOICES[setting.name]])
-    elif setting.base is bool: base = st.booleans()
-    elif setting.base is int: base = st.integers(int(np.ceil(low)), int(high))
-    elif setting.base is float: base = st.floats(low, high)
-    elif setting.base is str: base = st.text(min_size=int(setting.optional))
-    elif setting.base == list[int]: base = st.lists(st.integers(1, 32), min_size=1)
-    elif setting.base == list[float]: base = st.lists(st.floats(0, 12), min_size=1)
-    else: base = st.lists(st.text("abc ()/é", min_size=1).map(str.strip).filter(bool), min_size=1)
+    low, high = setting.bounds.low, setting.bounds.high
+    above = getattr(setting.bounds, "above", False)
+    if setting.base is bool: base = st.booleans()
+    elif setting.bounds.choices: base = st.sampled_from(setting.bounds.choices)
+    elif setting.item is int: base = st.integers(int(np.ceil(low)), int(min(high, 2**31 - 1)))
+    elif setting.item is float: base = st.floats(low, high, exclude_min=above)
+    elif setting.name == "device": base = st.sampled_from(["auto", "cpu", "cuda", "cuda:1", "mps"])
+    elif setting.base is str: base = st.text(min_size=1)
+    else: base = st.text("abc ()/é,", min_size=1).map(str.strip).filter(lambda text: text.strip(","))
+    if is_list(setting.base): base = st.lists(base, min_size=max(setting.bounds.fewest, 1), max_size=5)
     return st.none() | base if setting.optional else base
 
 @settings(max_examples=10, deadline=None)
@@ -44,21 +46,45 @@ def test_one_number_or_several_and_a_word_where_numbers_belong():
     assert (form.value.bpm, form.value.offset, form.value.meter) == ([120., 180.], [1000.], [])
     app = ui.App()
     app.form["bpm"].inner.value = "fast"; app.go.click()
-    assert "bpm is &#x27;fast&#x27;" in app.job.meter.text.value and not app.go.disabled and app.job.thread is None
+    assert "bpm=[fast]: fast is no number" in app.job.meter.text.value and not app.go.disabled and app.job.thread is None
+
+def test_times_are_typed_as_the_editor_has_them():
+    form = ui.Form(GenerateConfig)
+    form["start_time"].inner.value, form["end_time"].inner.value, form["offset"].inner.value = "01:02:345 (1,2) -", "1:30", "0:01, 1:00.5"
+    assert (form.value.start_time, form.value.end_time, form.value.offset) == (62_345, 90_000, [1000., 60_500.])
+    form["start_time"].inner.value = ""
+    assert form.value.start_time is None
+
+ODD = dict(difficulty=99., hp_drain_rate=-1., guidance=float("inf"), temperature=6., candidates=1000, star_tries=-1, num_beams=0, seed=-1, year=1999, keycount=19, max_batch_size=0,
+           circle_size=40., start_time="soon", end_time="0:01:30", offset="x", bpm="5", device="tpu", descriptors="a" * 200)
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_form_says_what_the_command_line_says(name):
+    app = ui.App(GenerateConfig(bpm=120, offset=0))
+    field = app.form[name]
+    if field.known is not None: field.known.value = True
+    field.inner.value = ODD[name]
+    app.go.click()
+    with pytest.raises(UserError) as said: check_settings(compose(GenerateConfig, ["bpm=120", "offset=0", f"{name}={ODD[name]}"]))
+    assert app.job.meter.text.value == html.escape(str(said.value)) and app.job.thread is None and app.job.meter.bar.bar_style == "danger"
+
+def test_a_value_put_into_the_form_is_judged_too():
+    form = ui.Form(GenerateConfig)
+    with pytest.raises(UserError, match="difficulty=99 is above 12"): form.set(difficulty=99)
+    with pytest.raises(UserError, match="no timing 'waltz'"): form.value = GenerateConfig(timing="waltz")
 
 def test_help_bounds_and_choices_are_shown():
     form = ui.Form(GenerateConfig)
     for s in settings_table(GenerateConfig):
         assert any(isinstance(w, W.HTML) and s.help.split("'")[0].split("…")[0] in w.value for w in form[s.name].box.children), s.name
-    assert (form["difficulty"].inner.min, form["difficulty"].inner.max) == (.5, 12)
+    assert "(0 to 12 stars)" in form["difficulty"].box.children[-1].value
     assert isinstance(form["gamemode"].inner, W.Dropdown) and isinstance(form["plot"].inner, W.Checkbox)
-    form["difficulty"].inner.value = 99.
-    assert form.value.difficulty == 12, "a bounded number stays in its bounds"
+    assert form["gamemode"].inner.options[3] == ("osu!mania", 3) and [label for label, _ in form["timing"].inner.options][:2] == ["auto", "grid"]
 
-def test_every_bound_and_choice_names_a_setting_and_holds_its_default():
+def test_every_name_and_hint_is_of_a_setting():
     known = {s.name: s for s in settings_table(GenerateConfig)}
-    for name, (low, high, _) in ui.BOUNDS.items(): assert known[name].default is None or low <= known[name].default <= high
-    for name, options in ui.CHOICES.items(): assert known[name].default in [o[1] if isinstance(o, tuple) else o for o in options]
+    for name, names in ui.NAMES.items(): assert tuple(names) == known[name].bounds.choices
+    for name, options in ui.HINTS.items(): assert known[name].default in options
 
 def test_groups_follow_the_comments_or_the_caller():
     form = ui.Form(GenerateConfig)

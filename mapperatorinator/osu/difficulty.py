@@ -43,7 +43,8 @@ def _load(beatmap:Beatmap|str|bytes, mode:int|None): # -> rosu_pp_py.Beatmap in 
     except (rosu.ParseError, ValueError) as e: raise UserError(f"rosu-pp cannot read this map ({e}); check its text.") from e
     read = beatmap if isinstance(beatmap, Beatmap) or not map.n_objects else Beatmap.parse(beatmap)
     if map.is_suspicious() or (map.n_objects and nested(read) > MOST_NESTED):
-        raise UserError(f"This map of {map.n_objects} objects is built to break calculators, so it has no stars.")
+        raise UserError(f"This map of {map.n_objects} objects is built to break calculators, so it has no stars: "
+                        "take out what lies hours after all else, and sliders that repeat or tick without end.")
     if mode is not None: _convert(map, mode)
     return map
 
