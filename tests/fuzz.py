@@ -28,7 +28,7 @@ from mapperatorinator.core import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS, PER_BYTE = 2., 1 / 10_000 # of processor time for an input, and more for a large one
-HANGS = 60 # s by the clock after which an input is given up
+HANGS = 60 # s of processor time after which an input is given up; the clock says nothing where others work too
 
 @dataclass(frozen=True)
 class Door:
@@ -58,20 +58,26 @@ def one_sentence(error):
     "A user gets one line that can be shown."
     assert str(error).isprintable(), f"a message of ours with control characters: {str(error)!r}"
 
+def watch(start, done):
+    "Interrupt the main thread when it works on for too long."
+    while not done.wait(1):
+        if time.process_time() - start > HANGS: return _thread.interrupt_main()
+
 def attempt(door, data):
     "The fault that an input shows, if any, and the seconds it took."
-    timer, start = threading.Timer(HANGS, _thread.interrupt_main), time.process_time()
-    timer.start()
+    done = threading.Event()
+    start = time.process_time()
+    threading.Thread(target=watch, args=(start, done), daemon=True).start()
     try:
         try: door.walk(data)
         except UserError as e: one_sentence(e)
         fault = None
     except KeyboardInterrupt as e:
-        if timer.is_alive(): raise # the user's
+        if time.process_time() - start <= HANGS: raise # the user's
         fault = Fault(f"over {HANGS} s in {place(e)}", traceback.format_exc())
     except BaseException as e: # a panic of rosu's is no Exception
         fault = Fault(f"{type(e).__name__} in {place(e)}", traceback.format_exc())
-    finally: timer.cancel()
+    finally: done.set()
     took = time.process_time() - start
     if fault is None and took > SECONDS + PER_BYTE * len(data): fault = Fault("too slow", f"{took:.1f} s for {len(data)} bytes")
     return fault, took

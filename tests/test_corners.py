@@ -185,7 +185,7 @@ def test_a_byte_that_is_no_utf8_works_everywhere(make, song):
         said = Tokenizer.from_config(language).encode_stream(Parser(language).map_events(b))
         assert said and Metadata.of(b, language, 4000)
     made = make(ask(song, LATIN, timing="reference", bpm=None))
-    assert made.report["objects"] > 0 and Beatmap.read(made.path).title == "Caf\ufffd"
+    assert made.report["objects"] > 0 and Beatmap.read(made.path).title == "Caf" # in Latin letters
 
 @pytest.mark.parametrize("where", ["Title:", "Mode: 0", "[TimingPoints]", "100,100,377", "0:0"])
 def test_such_a_byte_may_be_anywhere(where):

@@ -3,6 +3,7 @@
 The same 200 inputs on every machine; `make fuzz minutes=20` (tests/fuzz.py) tries new ones for as long as it is told, and `pytest -m slow` 10,000."""
 import json
 import random
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -69,6 +70,15 @@ def test_the_program_tells_what_it_finds_and_keeps_the_input(tmp_path, monkeypat
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["tried"]["words"] >= 4 and {f.split()[0] for f in found["faults"]} == {"ZeroDivisionError", "AssertionError"}
     assert sorted(p.read_bytes() for p in tmp_path.iterdir()) == [b"red", b"sentence"] and found["peak_memory_mb"] != 0
+
+def test_an_input_without_end_is_given_up_and_an_idle_machine_is_no_fault(monkeypatch):
+    "Processor time counts: who sleeps is not slow."
+    def work(data):
+        while data == b"work": pass
+        time.sleep(1.5)
+    monkeypatch.setattr(fuzz, "HANGS", .2)
+    door = fuzz.Door("words", ".txt", fuzz.st.nothing(), work)
+    assert fuzz.attempt(door, b"work")[0].what == "over 0.2 s in test_fuzz.py:work" and fuzz.attempt(door, b"sleep")[0] is None
 
 def test_mutations_are_the_same_for_the_same_seed(tmp_path, capsys):
     (tmp_path/"a.osu").write_bytes(fuzz_maps.MAPS[0].encode())
