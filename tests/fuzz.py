@@ -139,9 +139,9 @@ def explore(door, number, tally, examples=50):
     these()
 
 def for_minutes(minutes, doors, first, tally):
-    "New seeds until the time is over, the doors in turn."
+    "New seeds until the time is over, the doors in turn; one seed at least."
     over, number = time.monotonic() + 60 * minutes, first
-    while time.monotonic() < over:
+    while number == first or time.monotonic() < over:
         for door in doors: explore(door, number, tally)
         number += 1
 
