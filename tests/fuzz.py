@@ -55,8 +55,8 @@ def place(error):
     return f"{Path(own[-1].filename).name}:{own[-1].name}" if own else "elsewhere"
 
 def one_sentence(error):
-    "A user gets one line that can be shown."
-    assert str(error).isprintable(), f"a message of ours with control characters: {str(error)!r}"
+    "A user gets lines that can be shown."
+    assert all(map(str.isprintable, error.args)), f"a message of ours with control characters: {str(error)!r}"
 
 def watch(start, done):
     "Interrupt the main thread when it works on for too long."
