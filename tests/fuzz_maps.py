@@ -146,7 +146,7 @@ def walk(data):
     for step in (written, looked_at, measured, told, learnt, mended, come_back, remapped):
         try: step(map.copy(), data)
         except UserError as e:
-            if not all(map(str.isprintable, e.args)): raise AssertionError(f"control characters in {str(e)!r}") from e
+            if not all(str(a).isprintable() for a in e.args): raise AssertionError(f"control characters in {str(e)!r}") from e
 
 def written(map, data):
     "Bytes stay; what is written anew says the same."
