@@ -268,6 +268,7 @@ def _arc_end(points:Sequence, want:float) -> Optional[tuple[float, float]]: # th
     cos, sin = math.cos(sweep), math.sin(sweep)
     return dx * cos - dy * sin + centre.real, dx * sin + dy * cos + centre.imag
 
+# %% ../../nbs/10_osu.curves.ipynb #95f636b6
 @lru_cache(maxsize=1 << 12)
 def end_point(
     kind:str,          # B, P, L or C
