@@ -12,7 +12,7 @@ WORKERS ?= 2
 test: export OMP_NUM_THREADS = 1# toy models are as fast on one thread, and two jobs do not wait for each other
 INSTALL := $(PY) -m pip install -qq --constraint constraints.txt
 
-.PHONY: help demo test check matrix lab app readme pin clean
+.PHONY: help demo test fuzz check matrix lab app readme pin clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -42,6 +42,10 @@ test: .venv/dev ## check notebooks and package, run every notebook and every tes
 	$(PY) tools/check.py
 	MPLBACKEND=agg $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
 	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+minutes ?= 5
+fuzz: .venv/dev ## try made-up files with new seeds: make fuzz minutes=20
+	MPLBACKEND=agg $(PY) tests/fuzz.py --minutes $(minutes)
 
 check: .venv/dev ## only: notebooks clean, package in sync
 	$(PY) tools/check.py

@@ -89,7 +89,7 @@ class MapItem:
     def metadata(self, song_length:float, speed:float=1.0) -> Metadata: # song_length: ms, as played
         b = self.beatmap
         return Metadata(gamemode=b.mode, song_length=song_length, difficulty=self.difficulty(speed), hitsounded=hitsounded(b),
-                        global_sv=b.slider_multiplier, cs=b.cs, keycount=int(b.cs) if b.mode == 3 else None)
+                        global_sv=b.slider_multiplier, cs=b.cs, keycount=b.keys if b.mode == 3 else None)
 
 # %% ../nbs/60_data.ipynb #b8a328cb
 def object_times(b:Beatmap) -> np.ndarray: # ms: starts of all objects and ends of sliders

@@ -8,7 +8,7 @@ import cmath, math
 from bisect import bisect_right
 from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate, count
+from itertools import accumulate, count, islice
 from typing import Iterable, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -18,14 +18,14 @@ from fastcore.basics import patch
 from .config import CompatConfig, LanguageConfig
 from .core import UserError
 from .events import ContextType, Event, EventStream, EventType, merge
-from .osu.beatmap import Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, parse_sample
+from .osu.beatmap import BEAT_MS, LIMIT, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, parse_sample
 from .osu.curves import SliderPath, circle_through, end_point, split_doubled
 from .osu.timing import median_beat_length as longest_beat_length, snap_divisor
 
 # %% auto #0
-__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'MOST_REMINDERS', 'clip', 'TempoTable', 'SnapTable',
-           'hitsound_value', 'Sound', 'PlaceWriter', 'Scribe', 'interior', 'curve_kind', 'one_bezier', 'faster',
-           'Parser', 'end_times', 'median_beat_length', 'hitsounded', 'hold_note_ratio']
+__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'MOST_MORE', 'MOST_BEATS', 'clip', 'in_play', 'TempoTable',
+           'SnapTable', 'hitsound_value', 'Sound', 'PlaceWriter', 'Scribe', 'interior', 'curve_kind', 'one_bezier',
+           'faster', 'Parser', 'end_times', 'median_beat_length', 'hitsounded', 'hold_note_ratio']
 
 # %% ../nbs/21_parse.ipynb #093f0412
 _E = EventType
@@ -41,12 +41,24 @@ def clip(v:float, low:float, high:float) -> float: return low if v < low else hi
 def _event(type:EventType, value:int) -> Event: return Event(type, value)
 
 # %% ../nbs/21_parse.ipynb #423f7cc2
+def in_play(p:TimingPoint) -> TimingPoint:
+    "A timing point with the beat length that the game counts with; a green line of NaN has velocity 1, and no ticks."
+    beat_length = p.beat_ms if p.uninherited else -100 if math.isnan(p.beat_length) else p.beat_length
+    return p if beat_length == p.beat_length else replace(p, beat_length=beat_length)
+
+def _beat(p:TimingPoint, compat:CompatConfig) -> float: # ms of a beat, should this point be asked for it
+    if p.uninherited: return p.beat_length
+    if not compat.unsorted_lookup: return TimingPoint(0, 1000).beat_ms # a map without a red line; the game's default
+    return p.beat_length if abs(p.beat_length) >= BEAT_MS[0] else BEAT_MS[0]
+
 class TempoTable:
     "What holds at a time: lookups over timing points, with the quirks asked for."
     def __init__(self, points:Sequence[TimingPoint], compat:CompatConfig, sample_set:int=2): # sample set of the map
-        self.points = [replace(p, beat_length=-100) if math.isnan(p.beat_length) else p for p in points] # NaN: velocity 1, no ticks
-        self.points = self.points or [TimingPoint(0, 1000)]
-        if not compat.unsorted_lookup: self.points.sort(key=lambda p: p.time)
+        points = list(points) or [TimingPoint(0, 1000)]
+        if not compat.unsorted_lookup: points.sort(key=lambda p: p.time)
+        self.points = [in_play(p) for p in points]
+        self.tempo = [p.is_tempo for p in points]
+        self.beats = [_beat(p, compat) for p in self.points]
         self.offsets = [round(p.time * US) for p in self.points]
         order = sorted(range(len(self.points)), key=self.offsets.__getitem__)
         self.keys = [self.offsets[i] for i in order]
@@ -84,17 +96,23 @@ def speed(self:TempoTable, i:int, low:float=.01) -> float: # scroll speed or sli
     return clip(-100 / mpb, low, 10) if self.green[i] and mpb < 0 else 1.
 
 @patch
-def beat_length(self:TempoTable, i:int) -> float: return self.points[self.red[i]].beat_length # ms
+def beat_length(self:TempoTable, i:int) -> float: return self.beats[self.red[i]] # ms
 
 # %% ../nbs/21_parse.ipynb #7a4413c7
 class SnapTable(dict):
     "Snap divisors of times in microseconds, each worked out once."
-    def __init__(self, table:TempoTable): self.table = table
+    def __init__(self, table:TempoTable, early:float=2.): # ms by which a note may come before its red line
+        self.table, self.early = table, int(early * US)
+
+    def redline(self, us:int) -> int: # the point whose beats a note keeps
+        t = self.table
+        red, after = t.red[t.at(us)], t.red[t.at(us + self.early - 1)]
+        return after if self.early and t.tempo[after] else red
+
     def __missing__(self, us:int) -> int:
-        red = self.table.red[self.table.at(us)]
-        mpb = self.table.points[red].beat_length
-        ok = mpb != 0 and math.isfinite(mpb)
-        self[us] = snap = snap_divisor((us - self.table.offsets[red]) / US / mpb, mpb) if ok else 0
+        red = self.redline(us)
+        mpb = self.table.beats[red]
+        self[us] = snap = snap_divisor((us - self.table.offsets[red]) / US / mpb, mpb)
         return snap
 
 # %% ../nbs/21_parse.ipynb #29becec0
@@ -166,7 +184,7 @@ def column(self:PlaceWriter, x:float, flipped:float) -> int:
     return keys - 1 - cell if self.flip[0] and not places else cell
 
 # %% ../nbs/21_parse.ipynb #e5bf69ac
-MOST_REMINDERS = 50_000 # in a map; at ten a second that is over an hour of sliders and spinners held
+MOST_MORE = 5000 # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
 
 class Scribe:
     "Writes the objects of a beatmap as groups of events."
@@ -174,9 +192,10 @@ class Scribe:
         self.c, self.map, self.mode = language, beatmap, beatmap.mode
         default = SAMPLE_SETS.get(beatmap.general.get("SampleSet"), 1)
         self.table = TempoTable(beatmap.timing_points, language.compat, default)
-        self.snaps, self.place = SnapTable(self.table), PlaceWriter(language, beatmap.mode, int(beatmap.cs), flip)
+        self.snaps = SnapTable(self.table, 0 if language.compat.unsorted_lookup else 2)
+        self.place = PlaceWriter(language, beatmap.mode, beatmap.keys, flip)
         self.groups:list[tuple[int, list[Event]]] = []
-        self.reminders = 0
+        self.left = MOST_MORE
 
     def ms(self, us:float) -> int: # whole ms of a time in microseconds
         return int(us / 1e6 * 1000 + 1e-5) if self.c.compat.trunc_negative_ms else int(us // US)
@@ -204,24 +223,30 @@ class Scribe:
 
     def sustain(self, type:EventType, start:int, end:int, pos=None): # reminders that something is held
         step = (self.c.sustain_interval or 0) * US
-        times = range(start + step, end - 10 * US, step) if step else ()
-        self.reminders += len(times)
-        if self.reminders > MOST_REMINDERS:
-            raise UserError(f"The object at {start // US} ms is held to {end // US} ms, longer than any song; give a map with shorter objects.")
-        for us in times: self.group(type, us, snap=False, pos=pos)
+        times = range(start + step, end - 10 * US, step) if step else range(0)
+        for us in self.some(times): self.group(type, us, snap=False, pos=pos)
+
+    def some(self, wanted:range) -> range: # of what more is wanted, what this map may still say
+        allowed = wanted[:self.left]
+        self.left -= len(allowed)
+        return allowed
 
     def stream(self) -> EventStream: # everything written, by time; equal times keep their order
         self.groups.sort(key=lambda g: g[0])
         return EventStream([e for _, g in self.groups for e in g], [t for t, g in self.groups for _ in g])
 
 # %% ../nbs/21_parse.ipynb #797e1262
-def interior(kind:str, points:Sequence[tuple]) -> list[tuple[EventType, int]]: # (type, index of the point)
+def interior(
+    kind:str,                # B, L, C or P
+    points:Sequence[tuple],  # (x, y), the head first
+    corner_at_end:bool=False, # whether the last point, given twice, is a corner too
+) -> list[tuple[EventType, int]]: # (type, index of the point)
     "Anchors between the head and the last point."
-    n = range(1, len(points) - 1)
+    n, last = range(1, len(points) - 1), len(points) - 2 + corner_at_end
     if kind == "L": return [(_E.RED_ANCHOR, i) for i in n]
     if kind == "C": return [(_E.CATMULL_ANCHOR, i) for i in n]
     if kind == "P": return [(_E.PERFECT_ANCHOR, i) for i in n]
-    return [(_E.RED_ANCHOR if points[i] == points[i+1] else _E.BEZIER_ANCHOR, i) for i in n
+    return [(_E.RED_ANCHOR if points[i] == points[i+1] and i < last else _E.BEZIER_ANCHOR, i) for i in n
             if points[i] == points[i+1] or points[i] != points[i-1]]
 
 @lru_cache(maxsize=1 << 14)
@@ -265,6 +290,7 @@ def shape(self:Scribe, s:Slider) -> tuple[str, list[tuple]]:
     "Letter and points of a slider as events can say them."
     points = s.control_points
     kind = curve_kind(s.curve, points)
+    if not self.c.compat.approximate_paths and s.curve[:1] == "P" and kind == "B" and len(points) == 3: kind = "L" # an arc that is a line
     if s.segments or s.curve[1:]: kind, points = "B", one_bezier(s.curve, points, s.segments)
     if len(points) < MAX_POINTS: return kind, points
     path = s.path
@@ -278,7 +304,7 @@ def slider_span(self:Scribe, s:Slider) -> tuple[int, int]: # microseconds of the
     us = round(s.time * US)
     i = self.table.at(us)
     beats = self.length(s) * s.slides / (self.map.slider_multiplier * 100 * self.table.speed(i, .1))
-    whole = int(beats * self.table.beat_length(i)) * US
+    whole = int(min(beats * self.table.beat_length(i), LIMIT)) * US
     return whole, round(whole / s.slides)
 
 @patch
@@ -304,19 +330,27 @@ def edge_sound(self:Scribe, s:Slider, k:int, us:int) -> Sound:
     return Sound(us, _at(s.edge_sounds, k, 0), _at(s.edge_additions, k, (0, 0)))
 
 @patch
+def anchors(self:Scribe, us:int, kind:str, points:Sequence[tuple], slide:int):
+    "The anchors between the head and the last point: all at the head, or (version 1) spread over the first slide."
+    spread = self.c.slider_version == 1
+    for type, i in interior(kind, points, self.c.compat.approximate_paths):
+        later = i / (len(points) - 1) * slide if spread else 0
+        self.group(type, round(us + later), timed=False, pos=points[i])
+    if not spread: self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
+
+@patch
 def slider(self:Scribe, s:Slider):
     "A slider outside taiko."
     if self.c.compat.drop_long_sliders and len(s.control_points) >= MAX_POINTS: return
-    us, (kind, points), (whole, slide), first = round(s.time * US), self.shape(s), self.slider_span(s), self.c.slider_version == 1
+    us, (kind, points), (whole, slide) = round(s.time * US), self.shape(s), self.slider_span(s)
     self.group(_E.SLIDER_HEAD, us, pos=points[0], combo=s.new_combo, sounds=[self.edge_sound(s, 0, us)],
                speed=self.table.speed(self.table.at(us)) if self.c.add_sv else None)
-    for type, i in interior(kind, points):
-        self.group(type, round(us + i / (len(points) - 1) * slide) if first else us, timed=False, pos=points[i])
-    if not first: self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
+    self.anchors(us, kind, points, slide)
     self.sustain(_E.SLIDER_SUSTAIN, us, us + slide)
     body = Sound(us + US, s.hitsound, parse_sample(s.sample))
-    repeats = [self.edge_sound(s, k, us + k * slide) for k in range(1, s.slides)]
-    self.group(_E.LAST_ANCHOR, us + slide, pos=points[-1] if first else None, sounds=[body, *repeats])
+    repeats = [self.edge_sound(s, k, us + k * slide) for k in self.some(range(1, s.slides))]
+    place = points[-1] if self.c.slider_version == 1 else None
+    self.group(_E.LAST_ANCHOR, us + slide, pos=place, sounds=[body, *repeats])
     self.sustain(_E.SLIDER_REPEAT_SUSTAIN, us + slide, us + whole)
     self.group(_E.SLIDER_END, us + whole, pos=self.slider_end(s, kind, points), sounds=[self.edge_sound(s, -1, us + whole)])
 
@@ -388,6 +422,8 @@ class Parser:
         return faster(out, speed)
 
 # %% ../nbs/21_parse.ipynb #94374ae6
+MOST_BEATS = 24_000 # of a song: an hour at 400 a minute
+
 def end_times(scribe:Scribe, objects:Iterable[HitObject]) -> list[int]: # microseconds
     "When each object ends."
     return [round(o.time * US) + scribe.slider_span(o)[0] if isinstance(o, Slider) else round(getattr(o, "end_time", o.time) * US)
@@ -395,42 +431,55 @@ def end_times(scribe:Scribe, objects:Iterable[HitObject]) -> list[int]: # micros
 
 @patch
 def _grid_points(self:Parser, points:Sequence[TimingPoint]) -> list[TimingPoint]: # the red lines that make beats
-    if self.language.compat.unsorted_lookup: return [p for p in points if p.beat_length >= 0 and round(60000 / p.beat_length)]
-    return sorted((p for p in points if p.uninherited and 0 < p.beat_length <= 120_000), key=lambda p: p.time)
+    if self.language.compat.unsorted_lookup: return [p for p in points if 0 < p.beat_length < 120_000]
+    return sorted((p for p in points if p.uninherited), key=lambda p: p.time)
+
+@patch
+def _counts(self:Parser, p:TimingPoint) -> float: # ms from beat to beat; of a tempo that no one can count, 0
+    if self.language.compat.unsorted_lookup: return p.beat_length
+    return p.beat_ms if p.beat_length >= BEAT_MS[0] else 0
 
 @patch
 def _grid_end(self:Parser, source, points:Sequence[TimingPoint], song_length:Optional[float]) -> float: # ms
     objects = getattr(source, "hit_objects", None)
     if not objects: return points[-1].time + 10 if song_length is None else song_length
     ends = end_times(Scribe(self.language, source), objects[-1:] if self.language.compat.unsorted_lookup else objects)
-    return max(ends) / US + .999
+    return min(max(ends) / US + .999, math.inf if song_length is None else song_length)
+
+@patch
+def _stops(self:Parser, grid:Sequence[TimingPoint], end:float, song_length:Optional[float]) -> list[float]:
+    "Ms up to which the beats of each red line go. Published models count on to the next one when the objects are over."
+    over = end if song_length is not None or not self.language.compat.unsorted_lookup else math.inf
+    return [*(min(p.time - 10, over) for p in grid[1:]), end]
 
 # %% ../nbs/21_parse.ipynb #ed8d107c
 @patch
 def timing_events(
     self:Parser,
     source,                          # a Beatmap, a Timing, or a list of timing points
-    song_length:Optional[float]=None, # ms: how far beats go when there are no objects
+    song_length:Optional[float]=None, # ms: beats go no further, and so far when there are no objects
     speed:float=1.,
 ) -> EventStream:
     "The beat grid."
     points = source.timing_points if isinstance(source, Beatmap) else getattr(source, "points", source)
-    grid = self._grid_points(points) if points else []
+    grid = self._grid_points(points) or [p for p in points if p.uninherited]
     if not grid: raise UserError("There is no red line to count beats from; give a map with timing, or a BPM and an offset.")
-    end, out = self._grid_end(source, list(points), song_length), EventStream()
-    stops = [p.time - 10 for p in grid[1:]] + [end]
-    for point, stop in zip(grid, stops):
-        for number, time in enumerate(_beats(point.time, point.beat_length, stop)): self._write_beat(out, point, number, time)
+    end, out, left = self._grid_end(source, list(points), song_length), EventStream(), MOST_BEATS
+    for point, stop in zip(grid, self._stops(grid, end, song_length)):
+        beats = list(islice(_beats(point.time, self._counts(point), stop), left))
+        left -= len(beats)
+        self._write_beats(out, beats, max(point.meter, 1))
     return faster(out, speed)
 
 @patch
-def _write_beat(self:Parser, out:EventStream, point:TimingPoint, number:int, time:int): # number: since the red line
-    "One beat of the grid: the red line itself, the first of a bar, or any other."
-    kind = _E.BEAT if number % max(point.meter, 1) else _E.MEASURE
-    if number == 0 and self.language.add_timing_points: kind = _E.TIMING_POINT
-    pair = [Event(_E.TIME_SHIFT, time), _FLAG[kind]]
-    out.events += reversed(pair) if self.language.types_first else pair
-    out.times += [time, time]
+def _write_beats(self:Parser, out:EventStream, beats:list[int], meter:int): # ms
+    "The beats of a section: the red line itself, the firsts of the bars, and the others."
+    kinds = [_FLAG[_E.BEAT if number % meter else _E.MEASURE] for number in range(len(beats))]
+    if self.language.add_timing_points: kinds[:1] = [_FLAG[_E.TIMING_POINT]] * bool(beats)
+    times = [Event(_E.TIME_SHIFT, time) for time in beats]
+    pairs = zip(kinds, times) if self.language.types_first else zip(times, kinds)
+    out.events += [event for pair in pairs for event in pair]
+    out.times += [time for time in beats for _ in range(2)]
 
 def _beats(offset:float, beat_length:float, stop:float) -> Iterable[int]: # ms; a tempo no one can count gives its first beat only
     if offset <= stop: yield int(offset + 1e-5)

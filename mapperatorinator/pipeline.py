@@ -29,12 +29,12 @@ from .osu.check import Report, check_map
 from .osu.difficulty import star_rating
 from .osu.files import NAME_BYTES, cut_name, osz_bytes, safe_name
 from .osu.show import save_png, show_map
-from .osu.timing import Timing
+from .osu.timing import Timing, counted
 from .parse import Parser
 from .postprocess import assemble, clean, clean_range, completed, end_with_song, is_calm
 from .prompt import Context, Metadata
 from .refine import refine
-from .remap import remap_file, splice
+from .remap import asked_for, remap_file, splice
 from .request import Prepared, advice, check_request, check_writable, difficulty_name, prepare, setting_tags, unheard
 from .request import with_seeds
 from .timing import Listener, find_timing
@@ -42,9 +42,9 @@ from .unparse import Group
 from .windows import plan
 
 # %% auto #0
-__all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result',
-           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'rows_at_once',
-           'File2File', 'picture_path', 'generate_map']
+__all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'takes_beats', 'Events',
+           'Result', 'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried',
+           'rows_at_once', 'File2File', 'picture_path', 'generate_map']
 
 # %% ../nbs/57_pipeline.ipynb #d3796206
 @dataclass
@@ -145,17 +145,20 @@ def listener(self:Audio2Events, c:GenerateConfig) -> Listener: # songs to TIMING
     beats = lambda song: self.write(self.hear(song, plain), [wish], [kind])[0].streams[kind]
     return lambda songs: [beats(song) for song in songs]
 
+def takes_beats(c:GenerateConfig) -> bool: # whether the beats are those of the reference map
+    return c.bpm is None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap)
+
 @patch
 def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, reference:Beatmap|None=None) -> Timing:
     "The beat grid: given, of the reference map, listened for, or written by the model."
     tell(progress, "timing", 0, 1)
     hints, provider = dict(budget=c.timing_budget, seed=c.seed or 0), c.timing
-    if reference is not None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap): provider = "reference"
+    if reference is not None and takes_beats(c): provider = "reference"
     if provider in ("model", "super") or heard.frames is None: hints["listen"] = self.listener(c)
     if heard.frames is not None and c.start_time is None and c.end_time is None:
         onsets, _, downbeats = heard.frames.T # its beats decide the octave no better than the ear does
         hints |= dict(onsets=onsets, downbeats=downbeats, hop_ms=1000 * self.language.hop_length / heard.rate)
-    if provider == "reference": hints["beatmap"] = reference
+    if provider == "reference": hints["beatmap"] = counted(reference, heard.ms)
     found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, meter=c.meter, progress=progress, **hints)
     tell(progress, "timing", 1, 1)
     return found
@@ -254,7 +257,7 @@ def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
         if late: clean(b := settled(b, c), calm)
         return b
     start, end = c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time
-    b = splice(song.reference, b, start, end)
+    b = splice(song.reference, b, start, end, asked_for(c))
     if late: b = settled(b, c)
     clean_range(b, start, end, calm)
     return b
@@ -369,6 +372,7 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
     "Make and write the maps of a prepared request."
     c = job.config
     check_request(c, self.gamemodes)
+    if job.reference is not None and takes_beats(c): counted(job.reference) # or there are none
     seed_everything(c.seed)
     if settles(c, self.language): _denoiser(c.refiner, c.device) # refused now when it is none
     samples = load_audio(job.audio, self.language.sample_rate, notes=(notes := []))
@@ -385,7 +389,7 @@ def save(self:File2File, maps:list[Beatmap], job:Prepared, song_ms:float) -> Pat
     "Write the maps: into the reference map itself, together in an archive, or the only one."
     c, path = job.config, job.place.path
     end = song_ms + 1 if c.end_time is None else c.end_time
-    if c.overwrite_reference_beatmap: return remap_file(path, maps[0], c.start_time or 0, end)
+    if c.overwrite_reference_beatmap: return remap_file(path, maps[0], c.start_time or 0, end, asked=asked_for(c))
     if job.files:
         for b in maps: b.audio_filename = job.metadata["audio_filename"] # of a reference map it may have been another
     data = osz_bytes(maps, job.files) if job.files else maps[-1].to_bytes()

@@ -14,7 +14,7 @@ import numpy as np
 from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
-from .osu.beatmap import NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint
+from .osu.beatmap import LIMIT, MOST_SLIDES, NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, break_line
 from .osu.criteria import fruits, hyperdashes
 from .osu.difficulty import settings_for
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
@@ -22,9 +22,10 @@ from .osu.timing import Timing, TimingBuilder
 from .unparse import Group, groups, to_hit_objects
 
 # %% auto #0
-__all__ = ['WIDTH', 'HEIGHT', 'FAR', 'CALM', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside', 'end_in_time',
-           'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm', 'ease_jumps', 'preview_point',
-           'set_breaks', 'clean', 'clean_range', 'completed', 'lead_in', 'settings_of', 'assemble']
+__all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time',
+           'inside', 'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm',
+           'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'clean', 'clean_range', 'completed', 'lead_in',
+           'settings_of', 'assemble']
 
 # %% ../nbs/55_postprocess.ipynb #88e22d35
 def resnap(
@@ -44,6 +45,8 @@ def resnap(
 _E = EventType
 _STACKED = {_E.CIRCLE, _E.SLIDER_HEAD, _E.RED_ANCHOR, _E.LAST_ANCHOR, _E.SLIDER_END}
 
+MOST_SEEN = 300 # groups that are looked back on; nobody sees more on the screen
+
 def snap_overlaps(
     groups:Sequence[Group], # changed in place
     radius:float=3.8,       # px
@@ -53,7 +56,7 @@ def snap_overlaps(
     seen, moved = [], 0
     for g in groups:
         if g.type not in _STACKED or g.x is None or g.y is None: continue
-        seen = [s for s in seen if abs(g.time - s.time) <= window]
+        seen = [s for s in seen[-MOST_SEEN:] if abs(g.time - s.time) <= window]
         host = next((s for s in seen if math.hypot(g.x - s.x, g.y - s.y) < radius), None)
         if host: moved += (g.x, g.y) != (host.x, host.y); g.x, g.y = host.x, host.y
         seen.append(g)
@@ -66,7 +69,7 @@ def _rank(o:HitObject) -> tuple: # which of two to keep
 def _sane(o:HitObject, mode:int) -> bool: # whether it exists in the mode and its numbers make sense
     kinds = (Circle, Hold) if mode == 3 else (Circle, Slider, Spinner)
     numbers = o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0)
-    return isinstance(o, kinds) and all(math.isfinite(v) for v in numbers) and o.time >= 0
+    return isinstance(o, kinds) and all(abs(v) <= LIMIT for v in numbers) and o.time >= 0
 
 def one_at_a_time(
     map:Beatmap,     # changed in place
@@ -83,7 +86,7 @@ def one_at_a_time(
 
 # %% ../nbs/55_postprocess.ipynb #e05137e7
 WIDTH, HEIGHT = 512, 384 # px
-FAR = 10_000 # px: control points beyond are a mistake
+FAR = 10_000 # px from the head: control points beyond are a mistake
 
 def _into(low:float, high:float, size:int) -> int: # whole px by which [low, high] must move into [0, size]
     return math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
@@ -96,12 +99,12 @@ def _move(s:Slider, dx:int, dy:int):
     s.x, s.y, s.points = s.x + dx, s.y + dy, [(x + dx, y + dy) for x, y in s.control_points]
 
 def _fold(s:Slider):
-    "Half the way, twice as often."
-    s.length, s.slides = s.length / 2, s.slides * 2
+    "Half the way, twice as often. A slider that says no length is as long as its curve."
+    s.length, s.slides = (s.length or s.path.natural_length) / 2, s.slides * 2
 
 def _straighten(s:Slider) -> bool: # whether anything changed
     "A straight slider for one with control points that no file can hold."
-    if max(abs(v) for p in s.control_points for v in p) <= FAR: return False
+    if max(abs(x - s.x) + abs(y - s.y) for x, y in s.points) <= FAR: return False
     x, y = s.path.end
     s.curve, s.points, s.segments = "L", [s.pos, (round(x), round(y))], []
     return True
@@ -112,9 +115,9 @@ def _place(s:Slider) -> bool: # whether anything changed
     while True:
         v = s.path.vertices
         (x0, y0), (x1, y1) = v.min(0), v.max(0)
-        if x1 - x0 <= WIDTH and y1 - y0 <= HEIGHT: break
-        _fold(s); changed = True
-    changed |= _straighten(s)
+        if x1 - x0 > WIDTH or y1 - y0 > HEIGHT: _fold(s)
+        elif not _straighten(s): break
+        changed = True
     dx, dy = _into(x0, x1, WIDTH), _into(y0, y1, HEIGHT)
     if dx or dy: _move(s, dx, dy)
     return changed or bool(dx or dy)
@@ -133,7 +136,7 @@ def inside(map:Beatmap) -> int: # objects changed
 # %% ../nbs/55_postprocess.ipynb #edf73070
 def _room(map:Beatmap, o:HitObject, free:float) -> float: # ms
     "The longest duration of whole quarters of a beat (else an eighth) within `free` ms."
-    step = map.redline_at(o.time).beat_length / 4
+    step = map.redline_at(o.time).beat_ms / 4
     return next((math.floor(free / s + 1e-9) * s for s in (step, step / 2) if free >= s), 0.)
 
 def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itself, or a circle in its place
@@ -145,7 +148,7 @@ def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itse
     return s
 
 def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, really a path, and no more slides than the game reads
-    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= 9000
+    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= MOST_SLIDES
 
 # %% ../nbs/55_postprocess.ipynb #8768e7c8
 def end_in_time(
@@ -208,9 +211,9 @@ def size_hitsounds(map:Beatmap) -> int: # sliders changed
 def _cut(timing:Timing, objects:Sequence[HitObject], longest:int) -> int: # where to cut a combo that is too long
     tail = range(longest * 2 // 3, longest + 1)
     def score(i): # downbeats first, then beats, then as late as possible
-        red = timing.redline_at(objects[i].time)
-        beats = (objects[i].time - red.time) / red.beat_length
-        near = abs(beats - round(beats)) * red.beat_length < 5
+        red = timing.grid_of(objects[i].time)
+        beats = (objects[i].time - red.time) / red.beat_ms
+        near = abs(beats - round(beats)) * red.beat_ms < 5
         return near and round(beats) % red.meter == 0, near, i
     return max(tail, key=score)
 
@@ -259,6 +262,10 @@ def ease_jumps(
     return len(moved - stuck)
 
 # %% ../nbs/55_postprocess.ipynb #da62b50d
+LONGEST_BAR = 32 # beats; a bar of more is no bar
+
+def bar_ms(red:TimingPoint) -> float: return red.beat_ms * (red.meter if red.meter <= LONGEST_BAR else 1) # how long its bars are
+
 def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
     if kiai := [p.time for p in sorted(map.timing_points, key=lambda p: p.time) if p.kiai]: return max(round(kiai[0]), 0)
@@ -267,7 +274,7 @@ def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty 
     count = np.searchsorted(times, times + seconds * 1000) - np.arange(len(times))
     start = times[count.argmax()]
     red = map.redline_at(start)
-    bar = red.beat_length * red.meter
+    bar = bar_ms(red)
     return max(math.floor(red.time + math.floor((start - red.time) / bar + .05) * bar), 0)
 
 def set_breaks(
@@ -279,7 +286,7 @@ def set_breaks(
     ends = np.maximum.accumulate([map.end_time(o) for o in objects]) if objects else []
     for end, after in zip(ends, objects[1:]):
         start, stop = end + AFTER_OBJECT, after.time - preempt(map.ar)
-        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK: lines.append(f"2,{round(start)},{round(stop)}")
+        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK: lines.append(break_line(map, start, stop))
     rest = [l for l in map.events if not l.startswith(("2,", "Break,"))]
     at = next((i + 1 for i, l in enumerate(rest) if l.startswith("//Break")), len(rest))
     new = [*rest[:at], *lines, *rest[at:]]
@@ -322,7 +329,7 @@ def lead_in(red:list[TimingPoint], first:float) -> list[TimingPoint]:
     "The red lines, the first one moved back by whole bars so that nothing comes before it."
     red = sorted(red, key=lambda p: p.time)
     if not red: raise UserError("A map needs at least one red line; give bpm and offset, or another timing.")
-    bar = red[0].beat_length * red[0].meter
+    bar = bar_ms(red[0])
     bars = math.ceil(max(red[0].time - first, 0) / bar)
     return [replace(red[0], time=float(round(red[0].time - bars * bar))), *red[1:]] if bars else red
 

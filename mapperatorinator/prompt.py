@@ -49,7 +49,7 @@ class Metadata:
         "What can be read off a beatmap; the rest (stars, mapper, year, tags) is given by name."
         b, mania = beatmap, beatmap.mode == 3
         read = dict(gamemode=b.mode, song_length=song_length, hitsounded=hitsounded(b), global_sv=b.slider_multiplier, cs=b.cs,
-                    keycount=min(max(int(b.cs), 1), 18) if mania else None, hold_note_ratio=hold_note_ratio(b) if mania else None,
+                    keycount=b.keys if mania else None, hold_note_ratio=hold_note_ratio(b) if mania else None,
                     scroll_speed_ratio=Parser(language).scroll_speed_ratio(b) if b.mode in (1, 3) else None)
         return cls(**read | known)
 

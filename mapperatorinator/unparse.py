@@ -13,7 +13,7 @@ import numpy as np
 
 from .config import LanguageConfig
 from .events import GROUP_TYPES, NON_TIMED, SUSTAIN_TYPES, TIMED, Event, EventStream, EventType
-from .osu.beatmap import Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint
+from .osu.beatmap import COORDINATE_LIMIT, MOST_SLIDES, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint
 from .osu.curves import SliderPath
 from .osu.timing import Timing, TimingBuilder
 from .parse import Parser
@@ -175,6 +175,7 @@ class Assembler:
         self.open = {}                                # spinners, holds, rolls: key -> the group that started it
         self.sliders:list[OpenSlider] = []            # oldest first
         self.lasts:list[Group] = []                   # last anchors that no slider has taken yet
+        self.scrolls:list[Group] = []                 # changes of scroll speed relative to the tempo
 
     def change(self, time:float, **what):
         "Ask something of the timing from a time on."
@@ -261,9 +262,9 @@ def velocity(self:Assembler, time:float) -> float:
 @patch
 def exact_time(self:Assembler, g:Group) -> float: # ms
     "When a group happens, without the rounding to whole ms if it lies on a tick: what lasts two beats shall last two beats."
-    red = self.timing.redline_at(g.time)
-    step = red.beat_length / max(g.snap, 1)
-    if not g.snap or step < 1 or self.c.compat.approximate_paths: return g.time
+    red = self.timing.grid_of(g.time)
+    step = red.beat_ms / max(g.snap, 1)
+    if not g.snap or not red.is_tempo or self.c.compat.approximate_paths: return g.time
     tick = red.time + round((g.time - red.time) / step) * step
     return tick if abs(tick - g.time) <= 1 else g.time
 
@@ -274,8 +275,10 @@ def drumroll(self:Assembler, g:Group):
         self.start_of(s)
         t = round(s.time)
         length = min(max(self.sv, .1), 10) * (self.exact_time(g) - self.exact_time(s)) * self.velocity(t)
-        points = [(0, 192), *zigzag(length)]
-        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2))
+        slides = min(max(math.ceil(length / COORDINATE_LIMIT), 1), MOST_SLIDES) # no file holds a longer slide
+        length = min(length / slides, COORDINATE_LIMIT)
+        edges, points = slides + 1, [(0, 192), *zigzag(length)]
+        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, slides, length, [0] * edges, [(0, 0)] * edges))
 
 # %% ../nbs/22_unparse.ipynb #a9c9c6ff
 @patch
@@ -326,6 +329,7 @@ def shape(self:Assembler, head:Group, letter:str, pts:list, span:float, end:Grou
     natural, unit = SliderPath(letter, pts).natural_length, self.velocity(round(head.time)) * span
     sv = head.scroll_speed if self.c.add_sv and head.scroll_speed else self.human_velocity(letter, pts, natural, unit, head, end)
     sv = min(max(sv, .1), 10)
+    unit = min(unit, COORDINATE_LIMIT / sv)
     if sv * unit > 1.5 * natural: sv = min(max(round(20 * natural / unit) / 20, .1), 10)
     length = sv * unit
     if length > natural * (1 if self.c.compat.approximate_paths else SLACK) + 1e-4:
@@ -350,7 +354,7 @@ def slider(self:Assembler, g:Group):
     if not self.sliders: self.lasts = []
     if round(g.time) <= round(head.time): return self.drop("slider of no duration")
     if last is None or not anchors: return self.drop("slider without an anchor")
-    slides = max(round((g.time - head.time) / (last.time - head.time)), 1)
+    slides = min(max(round((g.time - head.time) / (last.time - head.time)), 1), MOST_SLIDES)
     letter, pts = curve_of(head, anchors)
     if SliderPath(letter, pts).natural_length < 1e-3: self.drop("slider of no length, made a circle"); return self.circle(head)
     pts, length, sv = self.shape(head, letter, pts, (self.exact_time(g) - self.exact_time(head)) / slides, g)
@@ -378,8 +382,16 @@ def scroll(self:Assembler, g:Group, median:float):
     if not g.scroll_speed: return self.drop("scroll speed missing")
     if not (self.c.mania_bpm_normalized_scroll_speed and median): return self.change(g.time, sv=g.scroll_speed)
     self.change(g.time, sv=g.scroll_speed * self.timing.beat_length_at(g.time) / median)
-    for red in self.timing.red:
-        if red.time > g.time: self.change(red.time, sv=g.scroll_speed * red.beat_length / median)
+    self.scrolls.append(g)
+
+@patch
+def say_again(self:Assembler, median:float):
+    "At each red line the relative scroll speed that was said last before it."
+    waiting = list(self.timing.red)
+    for g in reversed(self.scrolls):
+        while waiting and waiting[-1].time >= g.time:
+            red = waiting.pop()
+            self.change(red.time, sv=g.scroll_speed * red.beat_ms / median)
 
 @patch
 def read(self:Assembler, g:Group, median:float=0):
@@ -414,6 +426,7 @@ def to_hit_objects(
     end = max((g.time for g in groups), default=0)
     median = timing.median_beat_length(end, language.compat.whole_second_median) if mode == 3 else 0
     for g in groups: a.read(g, median)
+    a.say_again(median)
     for key in [*a.open, *(["slider"] * len(a.sliders))]: a.drop(f"{key.split(' ')[0]} without an end")
     a.out.objects.sort(key=lambda o: o.time)
     return a.out

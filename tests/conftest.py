@@ -4,9 +4,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from parity.checkpoints import complete
 from corpus.toys import toy_corpus
+
+settings.register_profile("the same everywhere", derandomize=True) # new luck is for `make fuzz`
+settings.load_profile("the same everywhere")
 
 os.environ.setdefault("MPLBACKEND", "agg")
 

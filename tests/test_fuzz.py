@@ -1,90 +1,91 @@
-"""What people, scripts and accidents do to .osu files: only the typed error may leave, within a second and in little memory.
+"""What people, scripts and accidents do to files: only the typed error may leave, in little time and memory.
 
-`pytest tests/test_fuzz.py` tries 300 inputs, `pytest tests/test_fuzz.py -m slow` 10,000."""
-import math
+The same 200 inputs on every machine; `make fuzz minutes=20` (tests/fuzz.py) tries new ones for as long as it is told, and `pytest -m slow` 10,000."""
+import json
+import random
 import time
-import tracemalloc
-from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
 
-from corpus.corpus import anew
-from mapperatorinator.config import LanguageConfig
+import fuzz
+import fuzz_maps
 from mapperatorinator.core import UserError
-from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Slider
-from mapperatorinator.osu.check import check_map
-from mapperatorinator.osu.timing import Timing
-from mapperatorinator.parse import Parser
-from mapperatorinator.postprocess import clean
 
-MAPS = [p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parent/"maps").glob("*.osu"))] # our own, one of everything
-CHUNKS = ["nan", "-1", "1e308", "1e-300", "99999999999", "2147483647", "-2147483648", "1e18", "", ",", "|", ":", "\r", "\n", "\0", "[", "]", "//", "B|",
-          "[HitObjects]\n", "[TimingPoints]\n", "é", "\ufeff", "-", ".5", "131072", "9000", "9001", "L|0:0|0:0", "0,0,0,2,0,P|1:1|2:2,1,1\n", "٣", "\ud800",
-          " ", "_", "0,1e-300,4,1,0,9,1,0\n", "0,NaN,4,1,0,9,1,0\n", "0,-1e-9,4,1,0,9,0,0\n", "9,9,9,2,0,B|9:9|131072:-131072|0:0,9000,131072\n",
-          "0,0,0,8,0,2147483647\n", "5,5,0,128,0,2147483647:\n", "B4|1:1|2:9|3:3|4:0|5:5|9:9", "0,0,-2147483648,1,0\n"]
-edits = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(CHUNKS) | st.text(max_size=5), st.sampled_from([1, 1, 1, 10])),
-                 min_size=1, max_size=8)
+def survives(data):
+    "A sentence, or a beatmap that can be used in every way."
+    try: fuzz_maps.walk(data)
+    except UserError as e: fuzz.one_sentence(e)
 
-def mutate(text, changes): # each: a place, how much is cut there, what comes instead, how often
-    for place, cut, chunk, times in changes:
-        i = int(place * len(text))
-        text = text[:i] + chunk * times + text[i + cut:]
-    return text
-
-mutated = st.builds(mutate, st.sampled_from(MAPS), edits)
-random_bytes = st.binary(max_size=300) | st.binary(max_size=200).map(lambda b: b"osu file format v14\n[HitObjects]\n" + b)
-inputs = mutated | mutated.map(lambda t: t.encode("utf-8", "replace")) | st.text(max_size=300) | random_bytes
-
-def events(map): # the map in the language of our own models; what lasts longer than any song has no such words
-    try: assert Parser(LanguageConfig(add_mania_sv=True, add_kiai=True)).map_events(map) is not None
-    except UserError as e: assert "longer than any song" in str(e)
-
-def use(map): # what rooms above do with a map
-    for o, end in zip(map.hit_objects, [map.end_time(o) for o in map.hit_objects]):
-        assert math.isfinite(end)
-        if isinstance(o, Slider): assert np.isfinite(o.path.vertices).all() and len(o.path.points_along(9)) == 9
-    timing = Timing.of(map)
-    try: timing.beats(0, max((map.end_time(o) for o in map.hit_objects), default=0), 4)
-    except UserError as e: assert "shorter" in str(e)
-    assert map._repr_markdown_() and map.ar is not None and map.breaks is not None
-    events(map)
-    report = check_map(map, length=60_000)
-    assert report.summary() and report._repr_html_()
-    if any(p.uninherited for p in map.timing_points): clean(mended := map.copy()); assert len(mended.hit_objects) <= len(map.hit_objects)
-
-def survives(data): # a typed error, or a beatmap that can be used and written
-    start = time.process_time()
-    try: map = Beatmap.parse(data)
-    except BeatmapError: return
-    out = map.to_bytes()
-    assert Beatmap.parse(out).to_bytes() == out
-    fresh = anew(map)
-    assert Beatmap.parse(fresh.to_bytes()).hit_objects == fresh.hit_objects
-    use(map)
-    assert time.process_time() - start < 1
-
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(inputs)
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(fuzz_maps.inputs)
 def test_inputs(data): survives(data)
 
 @pytest.mark.slow
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(inputs)
+@given(fuzz_maps.inputs)
 def test_ten_thousand_inputs(data): survives(data)
+
+@pytest.mark.parametrize("number", range(60))
+def test_mutations_of_our_maps(number):
+    "`tests/fuzz.py --mutations 5000 ../shared/data/beatmaps` does the same to real ones."
+    rng = random.Random(number)
+    survives(fuzz_maps.mutated(rng.choice(fuzz_maps.MAPS).encode(), rng))
+
+FOUND = { # what luck has found so far; each input was small enough to keep
+    "a red line at a huge time, and a preview": "osu file format v14\n[TimingPoints]\n2147483647,1e-300\n[HitObjects]\n9,9,5,1,0\n",
+    "a green line of 0 before any red one": "osu file format v14\n[TimingPoints]\n0,0,4,1,0,60,0,0\n[HitObjects]\n9,9,5,1,0\n256,192,9,8,0,5000\n",
+    "a green line of nearly nothing": "osu file format v14\n[TimingPoints]\n0,-5e-324,4,1,0,60,0,0\n[HitObjects]\n9,9,5,1,0\n",
+    "an old red line at the end of time": "osu file format v4\n[TimingPoints]\n1245,5.999\n2147483647,500,2147483647\n[HitObjects]\n45,256,60000,2,0,B|64:256,1,9\n",
+    "a slider whose head is far away": "[HitObjects]\n131072,131072,5,2,0,L|-1:0|0:31072,9000\n",
+    "a straightened slider that moves": "[HitObjects]\n5,5,1,2,0,L|-1:0|0:31072,1",
+    "a bar of two thousand million beats": "[TimingPoints]\n900,500,2147483647\n[HitObjects]\n9,9,5,1,0\n"}
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_once_is_found_no_more(name): survives(FOUND[name].encode())
 
 HEAD = "osu file format v14\n\n[TimingPoints]\n0,500,4,1,0,50,1,0\n"
 ABSURD = {"beats of no length": "0,1e-300,4,1,0,50,1,0\n[HitObjects]\n9,9,0,12,0,2147483647\n",
-          "slides and lengths": "[HitObjects]\n" + "9,9,0,2,0,B|99:9|131072:-131072|0:0,9000,131072\n" * 50,
+          "slides and lengths": "[HitObjects]\n" + "9,9,0,2,0,B|99:9|131072:-131072|0:0,9000,131072\n" * 8,
           "a billion slides": "[HitObjects]\n9,9,0,2,0,B|99:9,1000000000,1e18\n",
-          "many points": "0,500,4,1,0,50,1,0\n" * 2_000 + "[HitObjects]\n9,9,0,2,0,L|99:9,1,90\n",
+          "many points": "0,500,4,1,0,50,1,0\n" * 200 + "[HitObjects]\n9,9,0,2,0,L|99:9,1,90\n",
           "one long curve": "[HitObjects]\n9,9,0,2,0,B" + "".join(f"|{i * 7919 % 512}:{i * 104729 % 384}" for i in range(1000)) + ",1,900\n",
           "an endless hold": "[HitObjects]\n" + "9,9,-2147483648,128,0,2147483647:0:0:0:0:\n" * 20}
 
 @pytest.mark.parametrize("name", ABSURD)
 def test_absurd_numbers_cost_little(name):
-    tracemalloc.start()
-    try: survives(HEAD + ABSURD[name]); peak = tracemalloc.get_traced_memory()[1]
-    finally: tracemalloc.stop()
-    assert peak < 300e6
+    before = fuzz.peak_memory() or 0
+    survives((HEAD + ABSURD[name]).encode())
+    assert (fuzz.peak_memory() or 0) - before < 300 # MB
+
+def test_the_program_tells_what_it_finds_and_keeps_the_input(tmp_path, monkeypatch, capsys):
+    "Doors that fall over a word: the input is made smaller and written where it is told."
+    def fall(data):
+        if b"red" in data: raise ZeroDivisionError("red")
+        if b"slow" in data: raise UserError("Too slow.")
+        if b"sentence" in data: raise ValueError("two\nlines")
+    doors = [fuzz.Door(data.decode(), ".txt", fuzz.st.just(data), fall) for data in (b"green", b"a red line", b"slow", b"a sentence")]
+    monkeypatch.setattr(fuzz, "DOORS", doors)
+    assert fuzz.main(["--minutes", "0", "--seed", "1", "--keep", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    found = json.loads(told.splitlines()[-1])
+    assert {*found["tried"]} == {d.name for d in doors} and found["peak_memory_mb"] != 0
+    assert {f.split()[0] for f in found["faults"]} == {"ZeroDivisionError", "ValueError"}
+    kept = {p.read_bytes(): p for p in tmp_path.iterdir()}
+    assert {*kept} == {b"red", b"sentence"} and all(str(p) in told for p in kept.values())
+
+def test_an_input_without_end_is_given_up_and_an_idle_machine_is_no_fault(monkeypatch):
+    "Processor time counts: who sleeps is not slow."
+    def work(data):
+        while data == b"work": pass
+        time.sleep(1.5)
+    monkeypatch.setattr(fuzz, "HANGS", .2)
+    door = fuzz.Door("words", ".txt", fuzz.st.nothing(), work)
+    assert fuzz.attempt(door, b"work")[0].what == "over 0.2 s in test_fuzz.py:work" and fuzz.attempt(door, b"sleep")[0] is None
+
+def test_mutations_are_the_same_for_the_same_seed(tmp_path, capsys):
+    (tmp_path/"a.osu").write_bytes(fuzz_maps.MAPS[0].encode())
+    assert fuzz.main(["--mutations", "3", str(tmp_path), "--seed", "5", "--keep", str(tmp_path/"kept")]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["tried"] == {"maps": 3}
+    data = fuzz_maps.MAPS[0].encode()
+    assert fuzz_maps.mutated(data, random.Random(4)) == fuzz_maps.mutated(data, random.Random(4)) != data

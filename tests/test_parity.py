@@ -93,6 +93,17 @@ def test_one_changed_number_is_noticed(copy, what):
     *_, wrong, _ = parity.report(what.split()[0], folder)
     assert {row[1:] for row in wrong} == want
 
+def test_what_an_old_map_says_24_ms_later_is_explained_by_that_alone(copy):
+    "A toy map that calls itself format 4; with one note moved by a millisecond more it is wrong."
+    oracle, toy = "oracles/parse/standard_old_short_lines.json.gz", "oracles/parse/osu/standard_old_short_lines.osu.gz"
+    path = (folder := copy(oracle, toy))/toy
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"format v6", b"format v4")))
+    total, equal, named, wrong, _ = parity.report("parse", folder)
+    assert named == {"old maps are 24 ms late": total.total() - equal.total()} and named.total() > 20 and not wrong
+    change(folder/oracle, lambda d: add_to(d["configs"]["v28"]["map"]["time"], 40))
+    rows = [row[1:] for row in parity.cases("parse", folder)]
+    assert ("v28", "map", False) in rows and ("v28", "timing", "old maps are 24 ms late") in rows
+
 # --- any folder ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("family", parity.FAMILIES)

@@ -15,11 +15,12 @@ from ..core import UserError, one_line, quoted, shown, user_path, write_atomic
 from .curves import SliderPath
 
 # %% auto #0
-__all__ = ['LIMIT', 'COORDINATE_LIMIT', 'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'TEXT',
-           'SIZE_LIMIT', 'BeatmapError', 'BeatmapWarning', 'number', 'integer', 'plain', 'TimingPoint',
-           'parse_timing_point', 'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider',
-           'Spinner', 'Hold', 'kind', 'combo_numbers', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings',
-           'Beatmap', 'Mark']
+__all__ = ['LIMIT', 'COORDINATE_LIMIT', 'BEAT_MS', 'VELOCITY', 'DIFFICULTY', 'KEYS', 'MOST_SLIDES', 'EARLY_MS', 'EARLY_BEFORE',
+           'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'TEXT', 'SIZE_LIMIT', 'BeatmapError',
+           'BeatmapWarning', 'number', 'integer', 'plain', 'clamp', 'early_by', 'TimingPoint', 'parse_timing_point',
+           'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider', 'Spinner', 'Hold',
+           'kind', 'combo_numbers', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings', 'Beatmap',
+           'break_line', 'Mark']
 
 # %% ../../nbs/11_osu.beatmap.ipynb #63e7cdec
 class BeatmapError(UserError):
@@ -55,6 +56,25 @@ def plain(v:float) -> str:
     "A number as mappers write it: no `.0`, and the shortest text that reads back the same."
     return str(int(v)) if isinstance(v, int) or (v == v and abs(v) < 1e15 and v == int(v)) else repr(float(v))
 
+# %% ../../nbs/11_osu.beatmap.ipynb #4acf8f43
+BEAT_MS = 6, 60_000      # how long a beat may last
+VELOCITY = .1, 10.       # slider velocity multiplier
+DIFFICULTY = 0, 10       # HP, OD, AR, and CS outside mania
+KEYS = 1, 18             # mania columns
+MOST_SLIDES = 9000
+EARLY_MS, EARLY_BEFORE = 24, 5 # files of formats before 5 are 24 ms early
+
+def clamp(v:float, limits:tuple) -> float: # NaN becomes the lower limit
+    "The nearest number between two limits."
+    low, high = limits
+    return min(v, high) if v >= low else low
+
+def early_by(version:int) -> int: return EARLY_MS if version < EARLY_BEFORE else 0 # ms by which a file of a format is early
+
+def _heard(time:float, late:int) -> float: # ms in the file -> ms in the song
+    if not late: return time
+    return clamp(time + late if isinstance(time, int) else round(time + late, 6), (-LIMIT, LIMIT))
+
 # %% ../../nbs/11_osu.beatmap.ipynb #d410e27b
 def _content(line:str) -> str: # without white space and trailing comment
     line = line.strip()
@@ -64,7 +84,7 @@ def _content(line:str) -> str: # without white space and trailing comment
 class TimingPoint:
     "A line of [TimingPoints]: a red line sets the tempo, a green one (inherited) the velocity; both set sound and kiai."
     time: float              # ms
-    beat_length: float       # red: ms per beat; green: -100 / velocity
+    beat_length: float       # as written; red: ms per beat; green: -100 / velocity
     meter: int = 4           # beats per bar
     sample_set: int = 2      # 0 the map's, 1 normal, 2 soft, 3 drum
     sample_index: int = 0    # custom sample bank
@@ -77,11 +97,16 @@ class TimingPoint:
     @property
     def kiai(self) -> bool: return bool(self.effects & 1)
     @property
-    def bpm(self) -> Optional[float]: return 60000 / self.beat_length if self.uninherited and self.beat_length > 0 else None
+    def beat_ms(self) -> float: return clamp(self.beat_length, BEAT_MS) # of a red line: how long the game lets a beat last
     @property
-    def sv(self) -> float: return -100 / self.beat_length if not self.uninherited and self.beat_length < 0 else 1. # not clamped
+    def is_tempo(self) -> bool: return self.uninherited and self.beat_length == self.beat_ms # else it is an effect: nobody counts its beats
     @property
-    def velocity(self) -> float: return min(max(self.sv, 0.1), 10.) # slider velocity multiplier the game uses
+    def bpm(self) -> Optional[float]: return 60000 / self.beat_ms if self.uninherited else None
+    @property
+    def sv(self) -> float: # as written, but finite
+        return min(-100 / self.beat_length, LIMIT) if not self.uninherited and self.beat_length < 0 else 1.
+    @property
+    def velocity(self) -> float: return clamp(self.sv, VELOCITY) # slider velocity multiplier the game uses
 
 # %% ../../nbs/11_osu.beatmap.ipynb #92f41ea6
 @lru_cache(maxsize=1024)
@@ -94,19 +119,23 @@ def _meter(text:str) -> int: # the game reads what begins with 0 as 4
     if (meter := integer(text)) < 1: raise ValueError("the meter is below 1")
     return meter
 
-def parse_timing_point(line:str) -> TimingPoint:
-    "Read a line of [TimingPoints]; fields may be missing from the right."
+def parse_timing_point(
+    line:str,       # a line of [TimingPoints]
+    version:int=14, # of the file
+) -> TimingPoint:
+    "Read a timing point; fields may be missing from the right."
     f = _content(line).split(",")
     if len(f) < 2: raise ValueError("a timing point needs a time and a beat length")
     time, beat_length, meter, sample_set, index, volume, red, effects = f[:8] + ["", "", "4", "0", "0", "100", "1", "0"][len(f):]
     beat_length, red = _beat_length(beat_length), red.strip()[:1] == "1"
     if red and beat_length != beat_length: raise ValueError("the tempo is not a number")
-    return TimingPoint(number(time), beat_length, _meter(meter), integer(sample_set), integer(index), integer(volume), red,
-                       integer(effects), len(f), line)
+    return TimingPoint(_heard(number(time), early_by(version)), beat_length, _meter(meter), integer(sample_set), integer(index),
+                       integer(volume), red, integer(effects), len(f), line)
 
-def format_timing_point(p:TimingPoint) -> str:
+def format_timing_point(p:TimingPoint, version:int=14) -> str: # version of the file
     "A line of [TimingPoints], all eight fields."
-    return (f"{plain(p.time)},{plain(p.beat_length)},{p.meter},{p.sample_set},{p.sample_index},{p.volume},"
+    time = _heard(p.time, -early_by(version))
+    return (f"{plain(time)},{plain(p.beat_length)},{p.meter},{p.sample_set},{p.sample_index},{p.volume},"
             f"{int(p.uninherited)},{p.effects}")
 
 # %% ../../nbs/11_osu.beatmap.ipynb #526a790c
@@ -245,7 +274,7 @@ def _sounds(text:str) -> tuple: # "2|0" -> bits of every edge
 def _slider(f:list[str], five:tuple, place, line:str) -> Slider: # fields -> slider
     if len(f) < 7: raise ValueError("a slider needs a curve and a number of slides")
     curve, points, segments = _curve(f[5], five[:2], place)
-    if (slides := integer(f[6])) > 9000: raise ValueError("more than 9000 slides")
+    if (slides := integer(f[6])) > MOST_SLIDES: raise ValueError(f"more than {MOST_SLIDES} slides")
     length, sounds, additions, sample = f[7:11] + [""] * (11 - len(f))
     return Slider(*five, _sample(sample), curve, points, max(slides, 1), _length(length),
                   list(_sounds(sounds)), list(_additions(additions)), segments, raw=line)
@@ -253,21 +282,21 @@ def _slider(f:list[str], five:tuple, place, line:str) -> Slider: # fields -> sli
 # %% ../../nbs/11_osu.beatmap.ipynb #1f288f2c
 def parse_hit_object(
     line:str,       # a line of [HitObjects]
-    version:int=14, # of the file: lazer's (128) has fractional positions
+    version:int=14, # of the file: the oldest are early, lazer's (128) has fractional positions
 ) -> HitObject:
     "Read a hit object; ValueError with the reason when the game would skip the line."
     f = (_content(line) if "//" in line else line.rstrip()).split(",")
     if len(f) < 5: raise ValueError("a hit object needs at least five fields")
-    place = _exact if version >= 128 else _whole
+    place, late = _exact if version >= 128 else _whole, early_by(version)
     x, y, time, bits, sound = f[:5]
-    five = place(x), place(y), number(time), (bits := integer(bits)), integer(sound)
+    five = place(x), place(y), _heard(number(time), late), (bits := integer(bits)), integer(sound)
     extra = f[5] if len(f) > 5 else ""
     if bits & CIRCLE: return Circle(*five, _sample(extra), raw=line)
     if bits & SLIDER: return _slider(f, five, place, line)
-    if bits & SPINNER: return Spinner(*five, _sample(f[6]) if len(f) > 6 else "", number(extra), raw=line)
+    if bits & SPINNER: return Spinner(*five, _sample(f[6]) if len(f) > 6 else "", _heard(number(extra), late), raw=line)
     if not bits & HOLD: raise ValueError(f"the type {bits} is no kind of object")
     end, _, sample = extra.partition(":")
-    return Hold(*five, _sample(sample), number(end) if end else five[2], raw=line)
+    return Hold(*five, _sample(sample), _heard(number(end), late) if end else five[2], raw=line)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #abca42ae
 def _curve_text(o:Slider) -> str: # "B|x:y|…"
@@ -275,11 +304,13 @@ def _curve_text(o:Slider) -> str: # "B|x:y|…"
     return "|".join([o.curve, *(f"{kinds[i]}|{plain(x)}:{plain(y)}" if i in kinds else f"{plain(x)}:{plain(y)}"
                                 for i, (x, y) in enumerate(o.points) if i)])
 
-def format_hit_object(o:HitObject) -> str:
+def format_hit_object(o:HitObject, version:int=14) -> str: # version of the file
     "A line of [HitObjects]."
-    head = f"{plain(o.x)},{plain(o.y)},{plain(o.time)},{o.type},{o.hitsound}"
-    if isinstance(o, Spinner): return f"{head},{plain(o.end_time)}" + f",{o.sample}" * bool(o.sample)
-    if isinstance(o, Hold): return f"{head},{plain(o.end_time)}:{o.sample}"
+    late = early_by(version)
+    head = f"{plain(o.x)},{plain(o.y)},{plain(_heard(o.time, -late))},{o.type},{o.hitsound}"
+    if isinstance(o, (Spinner, Hold)): end = plain(_heard(o.end_time, -late))
+    if isinstance(o, Spinner): return f"{head},{end}" + f",{o.sample}" * bool(o.sample)
+    if isinstance(o, Hold): return f"{head},{end}:{o.sample}"
     if not isinstance(o, Slider): return head + f",{o.sample}" * bool(o.sample)
     edges = "|".join(map(str, o.edge_sounds)), "|".join(f"{a}:{b}" for a, b in o.edge_additions), o.sample
     tail = "," + ",".join(edges) if any(edges) else ""
@@ -310,6 +341,21 @@ class _Setting: # a shortcut to one key of one section, typed, with the game's d
 
     def __set__(self, obj, value):
         getattr(obj, self.section)[self.key] = one_line(value) if isinstance(value, str) else plain(value)
+
+# %% ../../nbs/11_osu.beatmap.ipynb #ab7c6233
+class _Size(_Setting): # the circle size, which in mania is the number of keys
+    def __get__(self, obj, owner=None):
+        value = super().__get__(obj, owner)
+        return value if obj is None else clamp(value, KEYS if obj.mode == 3 else DIFFICULTY)
+
+class _Moment(_Setting): # ms; -1: none
+    def __get__(self, obj, owner=None):
+        value = super().__get__(obj, owner)
+        return value if obj is None or value == -1 else _heard(value, early_by(obj.format_version))
+
+    def __set__(self, obj, value):
+        late = early_by(obj.format_version)
+        super().__set__(obj, _heard(number(str(value)), -late) if late and value not in (-1, "-1") else value)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #804c3d52
 @dataclass
@@ -343,11 +389,11 @@ class Settings:
     beatmap_id = _Setting("metadata", "BeatmapID", integer, None); set_id = _Setting("metadata", "BeatmapSetID", integer, None)
     audio_filename = _Setting("general", "AudioFilename")
     mode = _Setting("general", "Mode", integer, 0, 0, 3)            # 0 osu!, 1 taiko, 2 catch, 3 mania
-    preview_time = _Setting("general", "PreviewTime", integer, -1)  # ms
+    preview_time = _Moment("general", "PreviewTime", integer, -1)  # ms
     stack_leniency = _Setting("general", "StackLeniency", number, 0.7)
-    hp = _Setting("difficulty", "HPDrainRate", number, 5); cs = _Setting("difficulty", "CircleSize", number, 5)
-    od = _Setting("difficulty", "OverallDifficulty", number, 5)
-    ar = _Setting("difficulty", "ApproachRate", number, lambda b: b.od)
+    hp = _Setting("difficulty", "HPDrainRate", number, 5, *DIFFICULTY); cs = _Size("difficulty", "CircleSize", number, 5)
+    od = _Setting("difficulty", "OverallDifficulty", number, 5, *DIFFICULTY)
+    ar = _Setting("difficulty", "ApproachRate", number, lambda b: b.od, *DIFFICULTY)
     slider_multiplier = _Setting("difficulty", "SliderMultiplier", number, 1.4, 0.4, 3.6) # hundreds of px per beat
     tick_rate = _Setting("difficulty", "SliderTickRate", number, 1, 0.5, 8)
 
@@ -362,16 +408,16 @@ class Beatmap(Sections, Settings):
     @classmethod
     def new(cls, **settings) -> Beatmap: return _fresh(settings)    # empty, with the editor's defaults
     def to_text(self) -> str: return _render(self)                  # the .osu file, unchanged lines as they were
-    def to_bytes(self) -> bytes: return _render(self).encode(self.encoding, "surrogateescape")
+    def to_bytes(self) -> bytes: return _encode(_render(self), self.encoding)
     def copy(self) -> Beatmap: return copy.deepcopy(self)           # shares nothing with this one
     def write(self, path): write_atomic(path, self.to_bytes())      # whole or not at all
 
     @property
-    def keys(self) -> int: return min(max(int(self.cs), 1), 18)     # mania columns
+    def keys(self) -> int: return clamp(round(self.cs), KEYS)       # mania columns; of two as near the even one
     @property
     def background(self) -> Optional[str]: return _background(self.events) # file name of the picture
     @property
-    def breaks(self) -> list: return _breaks(self.events)           # (start, end), ms
+    def breaks(self) -> list: return _breaks(self)                  # (start, end), ms
 
     def point_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[0]   # red or green line in force
     def redline_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[1] # red line in force
@@ -385,12 +431,18 @@ def _background(events:list[str]) -> Optional[str]: # file name in the first bac
     fields = next((e.split(",") for e in events if e.startswith(("0,", "Background,"))), [])
     return fields[2].strip().strip('"') or None if len(fields) > 2 else None
 
-def _breaks(events:list[str]) -> list[tuple[float, float]]: # (start, end) of the breaks, ms
-    out = []
-    for f in (e.split(",") for e in events if e.startswith(("2,", "Break,"))):
-        try: out.append((number(f[1]), number(f[2])))
+def _breaks(beatmap:Beatmap) -> list[tuple[float, float]]: # (start, end) of the breaks, ms
+    out, late = [], early_by(beatmap.format_version)
+    for f in (e.split(",") for e in beatmap.events if e.startswith(("2,", "Break,"))):
+        try: start, end = _heard(number(f[1]), late), _heard(number(f[2]), late)
         except (ValueError, IndexError): continue
+        out.append((start, max(start, end)))
     return out
+
+def break_line(beatmap:Beatmap, start:float, end:float) -> str: # ms -> a line of [Events]
+    "A break as the file of this map has it."
+    late = early_by(beatmap.format_version)
+    return f"2,{round(start - late)},{round(end - late)}"
 
 def _unmarked(text:str) -> str: # what a notebook shows as it stands: no HTML, no Markdown, no formula
     return re.sub(r"""[<>&"'`*_~|$#@\\\[\]{}]""", lambda m: f"&#{ord(m[0])};", shown(text))
@@ -412,11 +464,12 @@ def _section(beatmap:Beatmap, name:str): # the dict or list that holds a section
     return getattr(beatmap, attr) if attr else beatmap.other.setdefault(name, [])
 
 def _reads(section:str, version:int): # what turns a line of a list section into its item
-    if section == "HitObjects": return parse_hit_object if version < 128 else partial(parse_hit_object, version=version)
-    return parse_timing_point if section == "TimingPoints" else lambda raw: raw.rstrip("\r\n")
+    if section == "HitObjects": return partial(parse_hit_object, version=version)
+    return partial(parse_timing_point, version=version) if section == "TimingPoints" else lambda raw: raw.rstrip("\r\n")
 
-def _write_item(section:str, item) -> str: # an item -> its line
-    return {"TimingPoints": format_timing_point, "HitObjects": format_hit_object}.get(section, str)(item)
+def _write_item(section:str, item, version:int) -> str: # an item -> its line
+    write = {"TimingPoints": format_timing_point, "HitObjects": format_hit_object}.get(section)
+    return write(item, version) if write else str(item)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #61eacfe9
 class Mark(NamedTuple):
@@ -476,9 +529,13 @@ SIZE_LIMIT = 16 * 2**20 # bytes of a .osu file
 _HEADER = re.compile(r"\s*osu file format v(\d{1,9})")
 
 def _decode(data:str|bytes) -> tuple[str, str]: # -> text with its byte order mark, encoding
-    if isinstance(data, str): return data.encode("utf-8", "replace").decode(), "utf-8"
+    if isinstance(data, str): return _encode(data).decode("utf-8", "surrogateescape"), "utf-8"
     encoding = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(data[:2], "utf-8")
     return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"), encoding
+
+def _encode(text:str, encoding:str="utf-8") -> bytes: # bytes that were no UTF-8 as they were; what no file can hold is replaced
+    try: return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
+    except UnicodeEncodeError: return text.encode(encoding, "replace")
 
 def _parse(data:str|bytes) -> Beatmap: # a .osu file -> beatmap
     if len(data) > SIZE_LIMIT: raise BeatmapError(f"This .osu file has {len(data)} bytes; the limit is {SIZE_LIMIT}.")
@@ -508,8 +565,9 @@ def _flat(line:str) -> str: # a new line of a file is one line, whatever it was 
     return re.sub(r"[\r\n]+", " ", line)
 
 def _item_line(beatmap:Beatmap, section:str, item, slot:str="") -> str: # the line as read if it still says the same
-    text, raw = _write_item(section, item), slot if isinstance(item, str) else item.raw
-    try: same = raw and _write_item(section, _reads(section, beatmap.format_version)(raw)) == text
+    version, raw = beatmap.format_version, slot if isinstance(item, str) else item.raw
+    text = _write_item(section, item, version)
+    try: same = raw and _write_item(section, _reads(section, version)(raw), version) == text
     except (ValueError, IndexError, OverflowError): same = False
     if not same: return _flat(text) + beatmap.eol
     return raw if raw is slot else raw.rstrip("\r\n") + beatmap.eol
@@ -556,11 +614,11 @@ def _lines_at(beatmap:Beatmap, time:float) -> tuple: # (line, red line) in force
     return points[i], reds[i]
 
 def _duration(beatmap:Beatmap, obj:HitObject) -> float: # ms from the start of an object to its end
-    if isinstance(obj, (Spinner, Hold)): return max(obj.end_time - obj.time, 0)
+    if isinstance(obj, (Spinner, Hold)): return clamp(obj.end_time - obj.time, (0, LIMIT))
     if not isinstance(obj, Slider): return 0.
     point, red = _lines_at(beatmap, obj.time)
     beats = (obj.length or obj.path.natural_length) * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
-    return beats * min(max(red.beat_length, 6), 60000)
+    return min(beats * red.beat_ms, LIMIT)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #c491dc34
 _TEMPLATE = """osu file format v14

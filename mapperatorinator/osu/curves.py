@@ -12,8 +12,8 @@ from typing import Optional, Sequence
 import numpy as np
 
 # %% auto #0
-__all__ = ['bezier', 'flatten_bezier', 'flatten_catmull', 'flatten_bspline', 'circle_through', 'flatten_arc', 'split_doubled',
-           'Polyline', 'SliderPath', 'end_point']
+__all__ = ['MOST_POINTS', 'STEP', 'KNOT', 'bezier', 'flatten_bezier', 'flatten_catmull', 'flatten_bspline', 'circle_through',
+           'flatten_arc', 'thin', 'split_doubled', 'Polyline', 'SliderPath', 'end_point']
 
 # %% ../../nbs/10_osu.curves.ipynb #6b6c39cb
 def bezier(
@@ -37,11 +37,13 @@ def _is_flat(pieces:np.ndarray) -> np.ndarray: # (m, n+1) complex -> (m,) whethe
     return (bend.real**2 + bend.imag**2 <= 0.25).all(axis=1)
 
 # %% ../../nbs/10_osu.curves.ipynb #8be890c6
+MOST_POINTS = 5000 # of a curve; halving takes the square of their number, and nobody has drawn so many
+
 def flatten_bezier(
     points:np.ndarray, # (n+1,) complex, control points
 ) -> np.ndarray:       # (m,) complex, vertices
     "Polyline of a Bézier curve: halve every piece that is not flat, as the game does."
-    if not 3 <= len(points) <= 5000: return points # halving takes the square of their number; nobody has drawn so many
+    if not 3 <= len(points) <= MOST_POINTS: return points
     pieces = points[None]
     while not (flat := _is_flat(pieces)).all() and pieces.size * len(points) < 50_000_000 and pieces.size < 500_000:
         left, right = _halve(pieces[~flat])
@@ -57,7 +59,7 @@ def flatten_bezier(
 # %% ../../nbs/10_osu.curves.ipynb #5d319be9
 def flatten_catmull(points:np.ndarray, detail:int=50) -> np.ndarray: # control points -> vertices, both complex
     "Polyline of a uniform Catmull-Rom spline through the points."
-    if len(points) < 2: return points
+    if not 2 <= len(points) <= MOST_POINTS: return points
     p2, p3 = points[:-1, None], points[1:, None]
     p1 = np.r_[points[0], points[:-2]][:, None]
     p4 = np.r_[points[2:], 2 * points[-1] - points[-2]][:, None]
@@ -106,22 +108,61 @@ def flatten_arc(points:np.ndarray, tolerance:float=0.1) -> np.ndarray: # three p
     if n > 1000: return flatten_bezier(points)
     return centre + radius * np.exp(1j * np.linspace(start, start + sweep, n))
 
+# %% ../../nbs/10_osu.curves.ipynb #eea2a750
+STEP, KNOT = 6, 100 # px between two drawn points of a spline; points that a stretch of it is flattened to
+
+def _pairs(spline:np.ndarray) -> np.ndarray: # its stretches of 51 vertices -> 100 each, as the game lists them: inner ones twice
+    stretches = spline.reshape(-1, KNOT // 2 + 1)
+    return np.repeat(stretches, 2, axis=1)[:, 1:-1].ravel()
+
+def thin(spline:np.ndarray) -> tuple[np.ndarray, float]: # flattened Catmull -> vertices, px that were left out
+    "A spline with loops as the game draws it: in steps of six pixels, knots kept."
+    z, out, start, lost, walked = _pairs(spline), [], None, 0., 0.
+    for i, point in enumerate(z):
+        if start is None:
+            start, walked = point, 0.
+            out.append(point)
+            continue
+        walked += abs(point - z[i - 1])
+        if abs(point - start) > STEP or (i + 1) % KNOT == 0 or i + 1 == len(z):
+            out.append(point)
+            lost += walked - abs(point - start)
+            start = None
+    return np.array(out), lost
+
 # %% ../../nbs/10_osu.curves.ipynb #0ba86289
 def split_doubled(points:Sequence) -> list[list]: # points -> runs
     "Pieces of a control polygon, cut where a point is given twice."
     cuts = [i for i in range(1, len(points)) if points[i] == points[i - 1]]
+    return _cut_at(points, cuts)
+
+def _cut_at(points:Sequence, cuts:list[int]) -> list[list]: # points, places -> pieces
     return [list(points[i:j]) for i, j in zip([0, *cuts], [*cuts, len(points)])]
 
-def _flatten(kind:str, points:list[complex]) -> np.ndarray: # one run of one kind -> vertices
-    out, letter, degree = [], kind[:1].upper(), kind[1:]
-    for piece in split_doubled(points):
-        p = np.array(piece)
-        if letter == "L" or len(piece) < 2: out.append(p)
-        elif letter == "P" and len(piece) == len(points) == 3: out.append(flatten_arc(p))
-        elif letter == "B" and degree.isdecimal() and 0 < int(degree[:4]): out.append(flatten_bspline(p, int(degree[:4])))
-        elif letter in "BP": out.append(flatten_bezier(p))
-        else: out.append(flatten_catmull(p))
-    return np.concatenate(out)
+# %% ../../nbs/10_osu.curves.ipynb #ca27637f
+def _corners(letter:str, points:list[complex], own:int) -> list[list]: # own: how many points are not the next segment's
+    "Pieces of a run of one kind, as the game cuts it."
+    doubled = (i for i in range(1, own - 1) if points[i] == points[i - 1])
+    return _cut_at(points, [i for i in doubled if letter in "BLP" or i == 1])
+
+def _on_a_line(a:complex, b:complex, c:complex) -> bool: return abs(((b - a).conjugate() * (c - a)).imag) < 1e-3
+
+def _flatten_piece(kind:str, points:np.ndarray) -> tuple[np.ndarray, float]: # between corners -> vertices, px left out
+    letter, degree = kind[:1].upper(), kind[1:]
+    if letter == "L" or len(points) < 2: return points, 0.
+    if letter == "B" and degree.isdecimal() and int(degree[:4]) > 0: return flatten_bspline(points, int(degree[:4])), 0.
+    if letter in "BP": return flatten_bezier(points), 0.
+    looped = (points[1:] == points[:-1]).any() and len(points) <= MOST_POINTS
+    return thin(flatten_catmull(points)) if looped else (flatten_catmull(points), 0.)
+
+def _flatten(kind:str, points:list[complex], shared:bool=False) -> tuple[np.ndarray, float]: # shared: the last one begins the next segment
+    "Vertices of one run of one kind, and px left out."
+    letter = kind[:1].upper()
+    if letter == "P" and len(points) == 3:
+        return (np.array(points) if _on_a_line(*points) else flatten_arc(np.array(points))), 0.
+    pieces = _corners(letter, points, len(points) - shared)
+    vertices, left_out = zip(*[_flatten_piece(kind, np.array(piece)) for piece in pieces])
+    return np.concatenate(vertices), sum(left_out)
 
 # %% ../../nbs/10_osu.curves.ipynb #78fc2098
 class Polyline:
@@ -154,6 +195,12 @@ class Polyline:
         return float((self._sums[i] + t[i] * abs(d[i])) / self._sums[-1])
 
 # %% ../../nbs/10_osu.curves.ipynb #f99909c2
+def _drawn(kind:str, z:list[complex], segments:Sequence) -> tuple[np.ndarray, float]: # -> vertices of all segments, px left out
+    starts = [(0, kind), *segments]
+    ends = [j for j, _ in segments] + [len(z)]
+    vertices, left_out = zip(*[_flatten(letter, z[i:j + 1], shared=j < len(z)) for (i, letter), j in zip(starts, ends)])
+    return np.concatenate(vertices), sum(left_out)
+
 class SliderPath(Polyline):
     "The path of a slider as the game draws it: flattened, measured, cut or extended straight to `length`."
     def __init__(self,
@@ -162,12 +209,12 @@ class SliderPath(Polyline):
         length:Optional[float]=None,   # px; None: as long as it is
         segments:Sequence=(),          # (index, kind) of further pieces, as lazer writes them
     ):
-        z, starts = [complex(x, y) for x, y in points], [(0, kind), *segments]
-        runs = [_flatten(k, z[i:j + 1]) for (i, k), (j, _) in zip(starts, [*starts[1:], (len(z), "")])]
-        super().__init__(np.concatenate(runs))
+        vertices, left_out = _drawn(kind, [complex(x, y) for x, y in points], segments)
+        super().__init__(vertices)
+        self._sums[1:] += left_out
         self.kind, self.points, self.segments, self.length = kind, list(points), list(segments), length
         self.natural_length = self.total
-        stuck = len(z) < 2 or len(self._z) < 2 or (z[-1] == z[-2] and (length or 0) > self.total)
+        stuck = len(self._z) < 2 or (vertices[-1] == vertices[-2] and (length or 0) > self.total)
         if length is not None and not stuck: self._reach(max(length, 0))
 
     def _reach(self, want:float): # cut or extend to this many px
@@ -221,6 +268,7 @@ def _arc_end(points:Sequence, want:float) -> Optional[tuple[float, float]]: # th
     cos, sin = math.cos(sweep), math.sin(sweep)
     return dx * cos - dy * sin + centre.real, dx * sin + dy * cos + centre.imag
 
+# %% ../../nbs/10_osu.curves.ipynb #95f636b6
 @lru_cache(maxsize=1 << 12)
 def end_point(
     kind:str,          # B, P, L or C

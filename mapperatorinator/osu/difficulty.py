@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import UserError
-from .beatmap import Beatmap
+from .beatmap import Beatmap, Slider
 
 # %% auto #0
-__all__ = ['SKILLS', 'MEASURED', 'star_rating', 'Strains', 'strains', 'settings_for']
+__all__ = ['MOST_NESTED', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
 def _convert(map, mode:int): # rosu's map, turned into another mode where that is possible
@@ -22,12 +22,29 @@ def _convert(map, mode:int): # rosu's map, turned into another mode where that i
     try: map.convert(modes[mode])
     except rosu.ConvertError as e: raise UserError(f"This map cannot be played in mode {mode}; only osu! maps convert.") from e
 
+def _bytes(beatmap:Beatmap|str|bytes) -> bytes: # of its file
+    if isinstance(beatmap, Beatmap): return beatmap.to_bytes()
+    return beatmap.encode("utf-8", "replace") if isinstance(beatmap, str) else beatmap
+
+MOST_NESTED = 1_000_000 # ticks, repeats and droplets of a map; a marathon has some ten thousand
+
+def nested(beatmap:Beatmap) -> float:
+    "About how many ticks, repeats and droplets its sliders have."
+    n, tick = 0., 100 * beatmap.slider_multiplier / beatmap.tick_rate # px from tick to tick at velocity 1
+    for s in beatmap.hit_objects:
+        if not isinstance(s, Slider): continue
+        length = s.length or s.path.natural_length
+        n += s.slides * (1 + length / tick / beatmap.point_at(s.time).velocity) + beatmap.duration(s) / 100
+    return n
+
 def _load(beatmap:Beatmap|str|bytes, mode:int|None): # -> rosu_pp_py.Beatmap in that mode
     import rosu_pp_py as rosu
-    try: map = rosu.Beatmap(content=beatmap.to_text() if isinstance(beatmap, Beatmap) else beatmap)
+    try: map = rosu.Beatmap(bytes=_bytes(beatmap))
     except (rosu.ParseError, ValueError) as e: raise UserError(f"rosu-pp cannot read this map ({e}); check its text.") from e
-    if map.is_suspicious():
-        raise UserError(f"This map of {map.n_objects} objects is built to break calculators, so it has no stars.")
+    read = beatmap if isinstance(beatmap, Beatmap) or not map.n_objects else Beatmap.parse(beatmap)
+    if map.is_suspicious() or (map.n_objects and nested(read) > MOST_NESTED):
+        raise UserError(f"This map of {map.n_objects} objects is built to break calculators, so it has no stars: "
+                        "take out what lies hours after all else, and sliders that repeat or tick without end.")
     if mode is not None: _convert(map, mode)
     return map
 

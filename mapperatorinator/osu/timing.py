@@ -4,17 +4,18 @@
 
 # %% ../../nbs/12_osu.timing.ipynb #60ecd015
 from __future__ import annotations
-import math
+import copy, math
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Iterable, NamedTuple, Optional
 
 from ..core import UserError
-from .beatmap import Beatmap, TimingPoint
+from .beatmap import BEAT_MS, Beatmap, TimingPoint
 
 # %% auto #0
-__all__ = ['MOST_TICKS', 'FIELDS', 'Beat', 'Timing', 'snap_divisor', 'median_beat_length', 'TimingBuilder', 'change']
+__all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'Beat', 'Timing', 'snap_divisor', 'median_beat_length', 'counted', 'TimingBuilder',
+           'change']
 
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
@@ -44,14 +45,20 @@ class Timing:
         return self.red[max(bisect_right(self._red_times, time) - 1, 0)]
 
     def next_redline(self, time:float) -> Optional[TimingPoint]: # the first red line after a time
-        return next(iter(self.red[bisect_right(self._red_times, time):][:1]), None)
+        i = bisect_right(self._red_times, time)
+        return self.red[i] if i < len(self.red) else None
 
-    def velocity_at(self, time:float) -> float: return self.point_at(time).velocity         # slider velocity multiplier
-    def beat_length_at(self, time:float) -> float: return self.redline_at(time).beat_length # ms per beat
+    def grid_of(self, time:float, early:float=2.) -> TimingPoint: # the red line whose beats a note keeps, which may be so many ms early
+        "The red line in force, or the tempo that begins just after: who plays its first beat a millisecond early still means that beat."
+        red, after = self.redline_at(time), self.next_redline(time)
+        return after if after and after.is_tempo and after.time - time < early else red
+
+    def velocity_at(self, time:float) -> float: return self.point_at(time).velocity     # slider velocity multiplier
+    def beat_length_at(self, time:float) -> float: return self.redline_at(time).beat_ms # ms per beat
     def volume_at(self, time:float) -> int: return self.point_at(time).volume               # percent
     def kiai_at(self, time:float) -> bool: return self.point_at(time).kiai
     def beats_since_redline(self, time:float) -> float: # position in beats
-        return (time - self.redline_at(time).time) / self.redline_at(time).beat_length
+        return (time - self.redline_at(time).time) / self.redline_at(time).beat_ms
 
     def beats(self, start:float, end:float, divisor:int=1) -> list[Beat]: return _ticks(self, start, end, divisor)
     def snap_divisor(self, time:float, tolerance:float=2.) -> int: return _snap_divisor(self, time, tolerance)
@@ -66,8 +73,11 @@ MOST_TICKS = 1_000_000 # of one question; a song of an hour at 300 BPM has 288,0
 def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # grid ticks with start <= time < end
     out, red = [], timing.red
     for i, p in enumerate(red):
-        step, last = min(max(p.beat_length, 6), 60000) / divisor, i + 1 == len(red) # the game's limits
+        step, last = p.beat_ms / divisor, i + 1 == len(red)
         low, high = max(start, p.time) if i else start, end if last else min(end, red[i + 1].time - 1e-6)
+        if not p.is_tempo:
+            if low <= p.time < high: out.append(Beat(p.time, 0, 1, True))
+            continue
         if (high - low) / step + len(out) > MOST_TICKS:
             raise UserError(f"{start:g} to {end:g} ms hold over {MOST_TICKS} ticks of 1/{divisor}; ask for a shorter stretch.")
         k = math.ceil((low - p.time) / step - 1e-9)
@@ -84,16 +94,16 @@ def snap_divisor(beats:float, beat_length:float, tolerance:float=2.) -> int: # b
     return 0
 
 def _snap_divisor(timing:Timing, time:float, tolerance:float) -> int: # 1..16, 0 when on no tick
-    red = timing.redline_at(time)
-    return snap_divisor((time - red.time) / red.beat_length, red.beat_length, tolerance) if red.beat_length else 0
+    red = timing.grid_of(time, tolerance)
+    return snap_divisor((time - red.time) / red.beat_ms, red.beat_ms, tolerance)
 
 # %% ../../nbs/12_osu.timing.ipynb #394e3f73
 def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float: # ms on a tick of 1/divisor, or as it was
     if divisor < 1 or not timing.red: return time
     red, after = timing.redline_at(time), timing.next_redline(time)
-    step, since = red.beat_length / divisor, time - red.time
-    k = round(since / step) if step >= 1 else 0 # faster "tempos" are effects and have no grid
-    ticks = [red.time + j * step for j in (k - 1, k, k + 1)] if step >= 1 else [red.time]
+    step, counted = red.beat_ms / divisor, red.is_tempo
+    k = round((time - red.time) / step) if counted else 0
+    ticks = [red.time + j * step for j in (k - 1, k, k + 1)] if counted else [red.time]
     if red is not timing.red[0]: ticks = [max(t, red.time) for t in ticks]
     if after: ticks = [*(min(t, after.time) for t in ticks), after.time]
     best = min(ticks, key=lambda t: abs(t - time))
@@ -109,12 +119,33 @@ def median_beat_length(
     cut = (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t) # seconds of the day, as a clock shows them
     total, last, beat = defaultdict(float), cut(last_time), 0.
     for i, p in reversed(list(enumerate(points))):
-        if p.uninherited: beat = p.beat_length
+        if p.uninherited: beat = p.beat_ms
         if not beat or cut(p.time) > last or (not p.uninherited and i): continue
         total[beat] += last - (0 if i == 0 else cut(p.time))
         last = cut(p.time)
+    if not total and not whole_seconds: return next((p.beat_ms for p in points if p.uninherited), 0.)
     best = max(total, key=total.get, default=0.)
     return best if total[best] > 0 or not whole_seconds else 0.
+
+# %% ../../nbs/12_osu.timing.ipynb #861a1737
+ADVICE = "mend it in the editor, or give bpm and offset."
+
+def counted(
+    beatmap:Beatmap,                  # not changed
+    song_length:float=math.inf,       # ms
+) -> Beatmap:                         # a view of it whose red lines can all be counted
+    "The map with those red lines that are a tempo within its song. Raises `UserError` when there is none."
+    red = [p for p in beatmap.timing_points if p.uninherited]
+    if not red: raise UserError(f"The map has no red line, so nobody knows its tempo; {ADVICE}")
+    tempos = sorted((p for p in red if p.is_tempo), key=lambda p: p.time)
+    if not tempos:
+        raise UserError(f"No red line of the map is a tempo (that at {red[0].time:g} ms has beats of {red[0].beat_length:g} ms; "
+                        f"the game counts {BEAT_MS[0]} to {BEAT_MS[1]:,}); {ADVICE}")
+    if tempos[0].time > song_length:
+        raise UserError(f"The first red line of the map lies at {tempos[0].time:g} ms, but the song ends at {song_length:.0f} ms; {ADVICE}")
+    out = copy.copy(beatmap)
+    out.timing_points = [p for p in beatmap.timing_points if not p.uninherited or (p.is_tempo and p.time <= song_length)]
+    return out
 
 # %% ../../nbs/12_osu.timing.ipynb #22688f0c
 FIELDS = ("sv", "volume", "kiai", "sample_set", "sample_index") # what a line says besides the tempo

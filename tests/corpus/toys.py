@@ -108,7 +108,7 @@ class Writer:
 def lines(seed, beat, start, end, changes=True, short=False):
     "Red and green lines: velocities, volumes, banks, kiai, a line that says nothing, two at once, a tempo that changes, other bars."
     rng, out = random.Random(seed), [f"{start},{beat},4,2,0,70,1,0"]
-    if short: return [f"{start},{beat}", f"{start + 8 * beat:.0f},-50"]
+    if short: return [f"{start},{beat}", f"{start + 8 * beat:.0f},{beat * .8:.12f}"]
     t = float(start)
     while t < end:
         t += beat * rng.choice((1, 2, 4, 4.5))

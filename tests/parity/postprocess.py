@@ -355,6 +355,7 @@ def converted(case, rules):
     a, end = Reference(timing, case["slider_multiplier"], language, case["mode"], rules), max((g.time for g in parts), default=0)
     median = timing.median_beat_length(end, "the median counts milliseconds" in rules) if case["mode"] == 3 else 0
     for g in parts: a.read(g, median)
+    a.say_again(median)
     objects = a.out.objects if "objects in order of time" in rules else sorted(a.out.objects, key=lambda o: o.time)
     engine = Engine(timing.red, rules)
     if "bars before the first object" not in rules and objects: engine.first_red(min(o.time for o in objects))
