@@ -5,24 +5,26 @@
 # %% ../nbs/62_train.ipynb #70400c3f
 from __future__ import annotations
 import json, math, time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import TrainConfig
-from .core import UserError, atomic_path, pick_device, say, seed_everything
+from .config import TrainConfig, as_said
+from .core import UserError, pick_device, say, seed_everything, write_atomic
 from .data import MODES, Batch, Sampler, load_corpus
+from .foreign import check_shapes, check_tensors, damaged, read_pickle, write_tensors
 from .metrics import best_f1
 from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
 
 # %% auto #0
-__all__ = ['CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Resumable', 'Run', 'start_run', 'train_step',
-           'to_device', 'keep_on', 'loop', 'model_card', 'ship', 'told', 'train']
+__all__ = ['CURE', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Resumable', 'Run', 'other_settings',
+           'read_checkpoint', 'start_run', 'train_step', 'to_device', 'keep_on', 'loop', 'model_card', 'ship', 'told',
+           'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -81,16 +83,16 @@ class Resumable:
 
     def save(self):
         "Write the checkpoint and the log, whole or not at all."
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: module.state_dict() for name, module in self.modules.items()}
         state |= {"optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "minutes": self.minutes, "log": self.log}
-        with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
-        with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
+        state["settings"] = asdict(self.conf)
+        write_tensors(self.folder/"checkpoint.pt", state)
+        write_atomic(self.folder/"log.jsonl", "".join(json.dumps(row) + "\n" for row in self.log))
 
     def resume(self): # itself
-        "Go on from the checkpoint, if there is one."
+        "Go on from the checkpoint, if there is one. Raises `UserError` when it is damaged or of another run."
         if not (self.folder/"checkpoint.pt").exists(): return self
-        state = torch.load(self.folder/"checkpoint.pt", weights_only=True)
+        state = read_checkpoint(self.folder/"checkpoint.pt", self)
         for name, module in self.modules.items(): module.load_state_dict(state[name])
         for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
         self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
@@ -108,6 +110,43 @@ class Run(Resumable):
 
     @property
     def modules(self) -> dict[str, nn.Module]: return {"model": self.bundle.model} # whose weights are kept
+
+# %% ../nbs/62_train.ipynb #d769c272
+CURE = "remove it, or give another folder (run=FOLDER)"
+
+def other_settings(before:dict, now:dict, name:str="") -> list[str]:
+    "What was not asked for like this, such as `model.d_model 256, asked 64`."
+    out = []
+    for key in before.keys() & now.keys():
+        a, b = before[key], now[key]
+        if isinstance(a, dict) and isinstance(b, dict): out += other_settings(a, b, f"{name}{key}.")
+        elif a != b: out.append(f"{name}{key} {as_said(a)}, asked {as_said(b)}")
+    return sorted(out)
+
+def _is_state_of(saved:Any, optimizer:torch.optim.Optimizer) -> bool:
+    "Whether a stored state can be that of an optimizer: the same parameters, and moments of their shapes."
+    if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict) or not isinstance(saved.get("param_groups"), list): return False
+    groups = [g if isinstance(g, dict) else {} for g in saved["param_groups"]]
+    params = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
+    if [g.get("params") for g in groups] != [g["params"] for g in optimizer.state_dict()["param_groups"]]: return False
+    if not all(isinstance(g.get(rate), float) for g in groups for rate in ("lr", "peak")): return False
+    moments = [(i, m) for i, kept in saved["state"].items() for m in (kept.values() if isinstance(kept, dict) else [None])]
+    return all(i in params and isinstance(m, Tensor) and m.shape in (params[i].shape, ()) for i, m in moments)
+
+def read_checkpoint(path:Path, run:Resumable) -> dict:
+    "What `save` stored, if it is all there and of this run. Raises `UserError` when it is not."
+    state = read_pickle(path, cure=CURE)
+    kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list, "step": int, "minutes": (int, float), "log": list}
+    lost = [name for name, kind in kinds.items() if not isinstance(state, dict) or not isinstance(state.get(name), kind)]
+    if lost: raise damaged(path, f"it has no {lost[0]}", CURE)
+    sizes = {key: value for key, value in asdict(run.conf).items() if key in ("model", "language")}
+    if other := other_settings(state["settings"] if isinstance(state.get("settings"), dict) else {}, sizes):
+        raise UserError(f"'{path}' was made with other settings ({'; '.join(other[:3])}); {CURE}.")
+    for name, module in run.modules.items():
+        check_tensors(state[name], path)
+        check_shapes(state[name], module.state_dict(), "these settings ask for", CURE)
+    if len(run.optimizers) == len(state["optimizers"]) and all(map(_is_state_of, state["optimizers"], run.optimizers)): return state
+    raise UserError(f"'{path}' was made with other optimizers (muon_lr is asked as {getattr(run.conf, 'muon_lr', 0)}); {CURE}.")
 
 # %% ../nbs/62_train.ipynb #8944cea3
 def start_run(conf:TrainConfig) -> Run:
