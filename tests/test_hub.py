@@ -246,7 +246,7 @@ def test_pickles_cannot_run_code(tmp_path, monkeypatch, file):
     monkeypatch.chdir(tmp_path)
     for name in ("pytorch_model.bin", "custom_checkpoint_0.pkl"): torch.save(collections.OrderedDict(a=torch.ones(1)), tmp_path/name)
     torch.save({"a": Trap()}, tmp_path/file)
-    with pytest.raises(UserError, match="holds more than weights: it asks for pathlib.Path.touch"): load_bundle(tmp_path)
+    with pytest.raises(UserError, match="holds more than weights: it asks for .* which could run code"): load_bundle(tmp_path)
     assert not (tmp_path/"trapped").exists()
 
 # --- the hub -------------------------------------------------------------------------------------------------------------
