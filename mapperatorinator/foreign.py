@@ -41,6 +41,7 @@ def _whole(text:str) -> int:
     if len(text) <= 20: return int(text)
     raise ValueError(f"{text[:20]}… is too large a number")
 
+# %% ../nbs/02_foreign.ipynb #dd5c8752
 def _check_depth(value:Any):
     level = [value]
     for _ in range(DEPTH):
@@ -208,6 +209,9 @@ class _Copy:
         return value.detach().clone()
 
 # %% ../nbs/02_foreign.ipynb #534511e0
+#| export
+
+# %% ../nbs/02_foreign.ipynb #8e24aacb
 def _not_plain(path:Path, name:str) -> UserError:
     why = "which weights are not made of" if name.startswith("torch.") else "which could run code"
     return UserError(f"'{path}' holds more than weights: it asks for {name[:100]}, {why}, so it is not opened; give safetensors instead.")

@@ -402,6 +402,7 @@ class StoredTokenizer:
     descriptor_idx: dict[str, int] = field(default_factory=dict)
     beatmap_descriptors: dict[int, list[int]] = field(default_factory=dict)
 
+# %% ../nbs/23_tokenizer.ipynb #d837d8cc
 def _as_range(r:StoredRange) -> Range: # ValueError for an unknown type
     if r.min_value > r.max_value: raise ValueError(f"{r.type} goes from {r.min_value} down to {r.max_value}")
     return Range(EventType(r.type), r.min_value, r.max_value)

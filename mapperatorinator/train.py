@@ -123,6 +123,7 @@ def other_settings(before:dict, now:dict, name:str="") -> list[str]:
         elif a != b: out.append(f"{name}{key} {as_said(a)}, asked {as_said(b)}")
     return sorted(out)
 
+# %% ../nbs/62_train.ipynb #a1315c1d
 def _is_state_of(saved:Any, optimizer:torch.optim.Optimizer) -> bool:
     "Whether a stored state can be that of an optimizer: the same parameters, and moments of their shapes."
     if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict) or not isinstance(saved.get("param_groups"), list): return False

@@ -253,7 +253,7 @@ def test_pickled_weights_that_are_none(copy, value):
 
 @pytest.mark.parametrize("entry, value, words", [("layout", 1, "no denoiser"), ("model", None, "a table"), ("model.depth", 10**6, "expected 1 to 200"), ("model.depth", 7, "the weights hold 1"),
     ("model.width", 40_000, "expected"), ("model.width", 32, "where config.json says"), ("model.heads", 0, "heads"), ("model.heads", 3, "shared"), ("model.noise", "evil", "cosine or linear"),
-    ("model.trained_steps", 10**9, "trained_steps"), ("classes", [], "a table"), ("classes.mapper_count", 10**12, "where config.json says"), ("classes.mapper_count", -1, "classes"),
+    ("model.trained_steps", 10**9, "trained_steps"), ("classes", [], "a table"), ("classes.mapper_count", 10**25, "too large a number"), ("classes.mapper_count", 10**18, "classes"), ("classes.mapper_count", -1, "classes"), ("classes.mapper_count", 9, "where config.json says"),
     ("classes.mappers", {"7": 99}, "not among"), ("classes.mappers", {"x": 0}, "key"), ("classes.max_difficulty", 0, "no scale"), ("classes.x", 1, "is no setting")])
 def test_a_denoiser_that_none_is(copy, monkeypatch, entry, value, words):
     change((folder := copy("denoiser"))/"config.json", entry, value)

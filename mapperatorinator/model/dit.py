@@ -75,9 +75,9 @@ class Classes:
         tables = {"styles": (self.styles, self.style_count), "mappers": (self.mappers, self.mapper_count),
                   "descriptors": (self.descriptors, self.descriptor_count)}
         for name, (table, count) in tables.items():
-            if count < 0 or not all(0 <= i < count for i in table.values()): return f"{name} are not among {count} classes"
-        if self.max_difficulty <= 0 or min(self.difficulty_count, self.circle_size_count) < 0: return "stars or circle sizes have no scale"
-        return ""
+            if not all(0 <= i < count for i in table.values()): return f"{name} are not among {count} classes"
+        if not all(0 <= count <= 10**7 for count in self.counts): return f"it counts {self.counts} classes"
+        return "" if self.max_difficulty > 0 else "its stars have no scale"
 
 def step_of(value:float|None, scale:float, count:int) -> int: # class; the last but one is the highest, the last is unknown
     return count - 1 if value is None else min(max(int(value * scale), 0), count - 2)
@@ -294,6 +294,7 @@ def _fitted(conf:DiffusionConfig, classes:Classes, weights:dict, folder:Path) ->
     model.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
     return Denoiser(model, classes, conf, folder)
 
+# %% ../../nbs/46_model.dit.ipynb #8112fc2e
 def find_denoiser(name:str|Path) -> Path: # `refiner`, a folder, or a name on the Hugging Face hub
     "The folder of a denoiser; a name such as OliBomby/osu-diffusion-v2 is fetched. Raises `UserError` when there is none."
     if folder := local_folder(name): return folder

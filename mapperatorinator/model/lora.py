@@ -177,6 +177,7 @@ def made_for(folder:Path) -> MadeFor:
     for path, table in said: typed(MadeFor, table, path)
     return MadeFor(**{key: value for _, table in said for key, value in table.items()})
 
+# %% ../../nbs/43_model.lora.ipynb #9df2e14b
 def _same_base(a:str, b:str) -> bool: # names that are not on the hub prove nothing
     repo = lambda n: SHORT.get(n, n).partition("@")[0].split("/gamemode=")[0]
     hub = [n for n in map(repo, (a, b)) if n.count("/") == 1 and not local_folder(n)]
@@ -194,6 +195,7 @@ def check_lora(bundle:Bundle, folder:Path):
         raise UserError(f"The LoRA '{folder}' is for {', '.join(name[:60] for name in its.ckpt_subfolders[:9])} of its model and this is "
                         f"{here or 'the one for all modes'}; choose that game mode.")
 
+# %% ../../nbs/43_model.lora.ipynb #11e9bc11
 def find_lora(name:str|Path) -> Path:
     "Folder of an adapter, fetched from the hub where needed."
     folder = local_folder(name)
@@ -225,6 +227,7 @@ class PeftConfig:
 def _pattern(patterns:dict, layer:str, otherwise): # PEFT: the first pattern that the name ends in
     return next((v for k, v in patterns.items() if layer == k or layer.endswith(f".{k}")), otherwise)
 
+# %% ../../nbs/43_model.lora.ipynb #5ba13a7f
 def _refuse(config:dict, folder:Path):
     "Kinds of adapters we do not have."
     odd = [k for k in ("use_dora", "modules_to_save", "lora_bias", "fan_in_fan_out", "use_qalora") if config.get(k)]

@@ -51,6 +51,7 @@ class PublishedBackbone:
     rope_encoder_scaling_factor: float = 1.0
     rope_decoder_scaling_factor: float = 1.0
 
+# %% ../../nbs/41_model.published.ipynb #323c25ec
 @dataclass
 class PublishedConfig:
     "What a published config.json says; what an older file lacks has the default of its time."
@@ -80,6 +81,7 @@ class PublishedConfig:
     rhythm_token_start: int = 17
     rhythm_token_end: int = 836
 
+# %% ../../nbs/41_model.published.ipynb #33365531
 def read_published(
     d:dict,                       # a published config.json; what else it says does not concern us
     path:str|Path="config.json",  # where it is from

@@ -50,6 +50,7 @@ def _dtype(kind:str|torch.dtype) -> torch.dtype:
     if isinstance(found, torch.dtype) and found.is_floating_point: return found
     raise UserError(f"A model cannot be loaded as '{kind}'; give float32, bfloat16 or float16.")
 
+# %% ../../nbs/44_model.transformers.ipynb #76078741
 class PreTrainedMapper(transformers.PreTrainedModel):
     "A `Mapper` with the manners of transformers."
     config_class, base_model_prefix, main_input_name = MapperConfig, "mapper", "frames"
