@@ -528,14 +528,15 @@ def _filled(hint:Any, value:Any, name:str) -> Any:
 
 def _no_field(key:Any, known:list[str], where:str) -> UserError:
     near = difflib.get_close_matches(str(key)[:60], known, n=1, cutoff=.5)
-    return UserError(f"{where}{as_said(key)} is no setting" + (f"; did you mean {near[0]}?" if near else "; leave it out."))
+    hint = f"did you mean {near[0]}?" if near else "leave it out."
+    return UserError(f"{where}{as_said(key)} is no setting; {hint}")
 
 def from_dict(
     cls,           # one of the config dataclasses
     d:dict,        # its fields; those that are missing keep their defaults
     where:str="",  # said before the name of a field
 ):
-    "A config dataclass from what `asdict` or a file holds. Raises `UserError` naming a field that is unknown, missing or of another type."
+    "A config dataclass from what `asdict` or a file holds. Raises `UserError` naming a field that is unknown, missing or wrong."
     hints = get_type_hints(cls)
     for key in d:
         if key not in hints: raise _no_field(key, list(hints), where)

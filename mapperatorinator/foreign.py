@@ -52,7 +52,8 @@ def _check_depth(value:Any):
 def parse_json(data:bytes) -> Any:
     "What JSON holds. Raises `ValueError` that says what is wrong with it."
     if sum(map(data.count, (b",", b"[", b"{"))) > VALUES: raise ValueError(f"it holds more than {VALUES:,} values")
-    try: found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_table, parse_float=_number, parse_int=_whole, parse_constant=_number)
+    hooks = dict(object_pairs_hook=_table, parse_float=_number, parse_int=_whole, parse_constant=_number)
+    try: found = json.loads(data.decode("utf-8-sig"), **hooks)
     except UnicodeDecodeError: raise ValueError("it is no UTF-8") from None
     except RecursionError: raise ValueError("tables stand within tables without end") from None
     _check_depth(found)
@@ -106,19 +107,22 @@ LIMITS = {
         noise_steps=(2, 10_000), trained_steps=(1, 10_000))}
 
 # %% ../nbs/02_foreign.ipynb #65b76ef5
-def _expected(bounds:tuple) -> str: return " or ".join(bounds) if isinstance(bounds[0], str) else f"{bounds[0]:,} to {bounds[1]:,}"
+def _expected(bounds:tuple) -> str: # words, or the lowest and the highest
+    return " or ".join(bounds) if isinstance(bounds[0], str) else f"{bounds[0]:,} to {bounds[1]:,}"
 
-def _inside(value:Any, bounds:tuple) -> bool: # bounds: words, or the lowest and the highest
+def _inside(value:Any, bounds:tuple) -> bool:
     return value in bounds if isinstance(bounds[0], str) else bounds[0] <= value <= bounds[1]
 
 def contradictions(conf:Any) -> Iterator[str]:
     "What a config says that cannot be together."
     match conf:
         case SpectrogramConfig():
-            if not conf.f_min < conf.f_max <= conf.sample_rate / 2: yield "f_min, f_max and half of sample_rate do not rise"
-            if conf.n_fft * conf.n_mels > 2**22: yield f"n_fft={conf.n_fft:,} and n_mels={conf.n_mels:,} make filters that fill the memory"
+            half = conf.sample_rate / 2
+            if not conf.f_min < conf.f_max <= half: yield "f_min, f_max and half of sample_rate do not rise"
+            if conf.n_fft * conf.n_mels > 2**22: yield f"n_fft={conf.n_fft:,} and n_mels={conf.n_mels:,} make too large filters"
         case ModelConfig():
-            if conf.d_model % (2 * conf.n_heads) or conf.d_model % 4: yield f"d_model={conf.d_model:,} cannot be shared by n_heads={conf.n_heads}"
+            shared = conf.d_model % (2 * conf.n_heads) == 0 and conf.d_model % 4 == 0
+            if not shared: yield f"d_model={conf.d_model:,} cannot be shared by n_heads={conf.n_heads}"
             if len(set(conf.conditions)) < len(conf.conditions): yield "conditions names one twice"
         case LanguageConfig():
             x0, x1, y0, y1 = conf.position_range if len(conf.position_range) == 4 else (0, 0, 0, 0)
@@ -127,7 +131,7 @@ def contradictions(conf:Any) -> Iterator[str]:
             if not conf.context_types: yield "context_types is empty"
         case DiffusionConfig():
             if conf.width % conf.heads: yield f"width={conf.width:,} cannot be shared by heads={conf.heads}"
-            if conf.trained_steps > conf.noise_steps: yield f"trained_steps={conf.trained_steps:,} are more than noise_steps={conf.noise_steps:,}"
+            if conf.trained_steps > conf.noise_steps: yield f"trained_steps={conf.trained_steps:,} is more than noise_steps"
 
 # %% ../nbs/02_foreign.ipynb #a2fc8975
 def problems(conf:Any, where:str="") -> Iterator[str]:
@@ -147,9 +151,10 @@ def typed(
     path:str|Path,    # of that file
     inside:str="",    # where in the file the table stands
 ):
-    "A config from a stranger's table. Raises `UserError`: which file, which setting, what was found, what was expected."
+    "A config from a stranger's table. Raises `UserError`: which setting of which file, what was found and expected."
     where = f"'{path}': " + f"{inside}." * bool(inside)
-    if not isinstance(given, dict): raise damaged(path, f"{inside or 'it'} is {as_said(given)} where a table was expected")
+    if not isinstance(given, dict):
+        raise damaged(path, f"{inside or 'it'} is {as_said(given)} where a table was expected")
     conf = from_dict(cls, given, where)
     for problem in problems(conf, where): raise UserError(problem)
     return conf
@@ -163,9 +168,11 @@ def tensor_problem(tensor:Any) -> str: # empty when there is none
     "What keeps a tensor from being weights."
     import torch
     if not isinstance(tensor, torch.Tensor): return f"is {as_said(tensor)[:60]} and no tensor"
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta: return "is packed in a way that we do not read"
+    plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
+    if not plain: return "is packed in a way that we do not read"
     if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
-        return f"holds {str(tensor.dtype).removeprefix('torch.')}, where numbers of 16, 32 or 64 bits with a point were expected"
+        kind = str(tensor.dtype).removeprefix("torch.")
+        return f"holds {kind}, where numbers of 16, 32 or 64 bits with a point were expected"
     if not tensor.numel() or all(map(math.isfinite, map(float, tensor.aminmax()))): return ""
     return "holds NaN" if tensor.isnan().any() else "holds infinity"
 
@@ -178,8 +185,8 @@ def check_tensors(tensors:dict, path:str|Path):
 # %% ../nbs/02_foreign.ipynb #31321bc6
 PLAIN = frozenset({"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter",
                    "torch.DoubleStorage", "torch.FloatStorage", "torch.HalfStorage", "torch.BFloat16Storage"}) # what numbers need
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError, MemoryError,
-              struct.error, zipfile.BadZipFile, pickle.UnpicklingError, SafetensorError) # what their readers say of bad files
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError,
+              AssertionError, MemoryError, struct.error, zipfile.BadZipFile, pickle.UnpicklingError, SafetensorError) # said of bad files
 
 def _asked(path:Path) -> set[str]: # dotted names
     "What the pickle in a file of `torch.save` asks for. Raises `ValueError` for any other file."
@@ -190,8 +197,8 @@ def _asked(path:Path) -> set[str]: # dotted names
             raise ValueError("it would unfold to more than its size")
         pickles = [p for p in parts if p.filename.endswith("/data.pkl")]
         if len(pickles) != 1: raise ValueError("it is no file of torch.save")
-        operations = pickletools.genops(archive.read(pickles[0]))
-        return {str(argument).replace(" ", ".") for operation, argument, _ in operations if operation.name in ("GLOBAL", "INST")}
+        steps = pickletools.genops(archive.read(pickles[0]))
+        return {str(argument).replace(" ", ".") for step, argument, _ in steps if step.name in ("GLOBAL", "INST")}
 
 class _Copy:
     "Plain copies of what a pickle held; all together no larger than the file."
@@ -201,7 +208,9 @@ class _Copy:
         import torch
         self.left -= value.nbytes if isinstance(value, torch.Tensor) else 1
         if self.left < 0 or depth > DEPTH: raise ValueError("it would unfold to more than its size")
-        if isinstance(value, dict): return {self(key, name, depth + 1): self(v, f"{name}.{key}"[-200:], depth + 1) for key, v in value.items()}
+        if isinstance(value, dict):
+            keys = [self(key, name, depth + 1) for key in value]
+            return {key: self(v, f"{name}.{key}"[-200:], depth + 1) for key, v in zip(keys, value.values())}
         if isinstance(value, (list, tuple)): return type(value)(self(v, name, depth + 1) for v in value)
         if isinstance(value, str): return str(value)
         if value is None or isinstance(value, (bool, int, float)): return value
@@ -214,7 +223,8 @@ class _Copy:
 # %% ../nbs/02_foreign.ipynb #8e24aacb
 def _not_plain(path:Path, name:str) -> UserError:
     why = "which weights are not made of" if name.startswith("torch.") else "which could run code"
-    return UserError(f"'{path}' holds more than weights: it asks for {name[:100]}, {why}, so it is not opened; give safetensors instead.")
+    return UserError(f"'{path}' holds more than weights: it asks for {name[:100]}, {why}, so it is not opened; "
+                     "give safetensors instead.")
 
 def read_pickle(
     path:str|Path,
@@ -229,7 +239,8 @@ def read_pickle(
         asked = _asked(path)
         if odd := [name for name in sorted(asked) if not known(name)]: raise _not_plain(path, odd[0])
         allowed = [(classes[name.rpartition(".")[2]], name) for name in asked - PLAIN]
-        with torch.serialization.safe_globals(allowed): found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with torch.serialization.safe_globals(allowed):
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return _Copy(path.stat().st_size)(found)
     except UNREADABLE as e: raise damaged(path, e, cure) from e
 
@@ -241,7 +252,8 @@ def read_tensors(path:str|Path) -> dict: # name -> tensor
         from safetensors.torch import load_file
         try: found = load_file(path)
         except UNREADABLE as e: raise damaged(path, e) from e
-    if not isinstance(found, dict): raise damaged(path, f"it holds {as_said(found)} where a table of tensors was expected")
+    if not isinstance(found, dict):
+        raise damaged(path, f"it holds {as_said(found)} where a table of tensors was expected")
     check_tensors(found, path)
     return found
 
@@ -259,7 +271,8 @@ def check_layers(
     "Raise `UserError` when a config has other layers than the weights."
     for stack, count in said.items():
         if (held := layers_of(weights, stack)) != count:
-            raise UserError(f"'{path}' says {count:,} layers of {stack} and the weights hold {held:,}; take both files from the same model.")
+            raise UserError(f"'{path}' says {count:,} layers of {stack} and the weights hold {held:,}; "
+                            "take both files from the same model.")
 
 def check_shapes(
     weights:dict, # name -> tensor
@@ -269,12 +282,14 @@ def check_shapes(
 ):
     "Raise `UserError` naming what is missing, surplus or of another size."
     lost = [name for name in wanted if name not in weights]
-    if lost: raise UserError(f"The weights lack {', '.join(lost[:3])}, so they are damaged or of another version; {cure}.")
+    if lost:
+        raise UserError(f"The weights lack {', '.join(lost[:3])}, so they are damaged or of another version; {cure}.")
     for name, like in wanted.items():
         if weights[name].shape != like.shape:
             raise UserError(f"{name} is {tuple(weights[name].shape)} where {says} {tuple(like.shape)}; {cure}.")
     more = [name for name in weights if name not in wanted]
-    if more: raise UserError(f"The weights hold {len(more)} that this version has no place for ({min(more)[:100]}); {cure}.")
+    if more:
+        raise UserError(f"The weights hold {len(more)} that this version has no place for ({min(more)[:100]}); {cure}.")
 
 # %% ../nbs/02_foreign.ipynb #f7b18b5a
 def _store(tensors:dict, path:Path): # OSError when there is no room
@@ -284,7 +299,7 @@ def _store(tensors:dict, path:Path): # OSError when there is no room
         except SafetensorError as e: raise OSError(str(e).splitlines()[0]) from e
     import torch
     try: torch.save(tensors, path)
-    except RuntimeError as e: raise OSError("no room for it") from e # its writer found another length than it had written
+    except RuntimeError as e: raise OSError("no room for it") from e # the writer found less than it had written
 
 def write_tensors(
     path:str|Path,  # a .safetensors file, or any other for a pickle
@@ -295,5 +310,6 @@ def write_tensors(
     with atomic_path(path) as tmp:
         try: _store(tensors, tmp)
         except OSError as e:
-            raise UserError(f"'{path}' could not be written ({e.strerror or e}), and what was there before is whole; make room and try again.") from e
+            raise UserError(f"'{path}' could not be written ({e.strerror or e}), and what was there before is whole; "
+                            "make room and try again.") from e
         tmp.chmod(0o644)

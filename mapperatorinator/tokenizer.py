@@ -411,12 +411,15 @@ def _check_ids(d:StoredTokenizer, ranges:list[Range]):
     "`ValueError` where the ids of a file are too many, or stand for two things."
     ids = [*d.context_sos.values(), *d.context_eos.values()]
     if not EOS < d.offset <= MOST_IDS: raise ValueError(f"offset is {d.offset}, expected 3 to {MOST_IDS}")
-    if sum(r.high - r.low + 1 for r in ranges) > MOST_IDS: raise ValueError(f"its ranges hold more than {MOST_IDS:,} values")
+    values = sum(r.high - r.low + 1 for r in ranges)
+    if values > MOST_IDS: raise ValueError(f"its ranges hold more than {MOST_IDS:,} values")
     if len({r.type for r in ranges}) < len(ranges): raise ValueError("a type has two ranges")
     if all(r.type is not _E.TIME_SHIFT for r in ranges): raise ValueError("it has no times")
-    if d.context_sos.keys() != d.context_eos.keys() or len(set(ids)) < len(ids): raise ValueError("its contexts do not have two ids each")
+    paired = d.context_sos.keys() == d.context_eos.keys() and len(set(ids)) == len(ids)
+    if not paired: raise ValueError("its contexts do not have two ids each")
     if any(not EOS < i < d.offset for i in ids): raise ValueError("a context has an id among the events")
-    if any(r.type is _E.DIFFICULTY for r in ranges) and min(d.num_diff_classes, d.max_difficulty) <= 0: raise ValueError("its stars have no scale")
+    starred = any(r.type is _E.DIFFICULTY for r in ranges)
+    if starred and min(d.num_diff_classes, d.max_difficulty) <= 0: raise ValueError("its stars have no scale")
 
 # %% ../nbs/23_tokenizer.ipynb #a901bc25
 def _unfolded(cls, d:StoredTokenizer) -> Tokenizer: # ValueError when its tables contradict each other
@@ -427,7 +430,8 @@ def _unfolded(cls, d:StoredTokenizer) -> Tokenizer: # ValueError when its tables
     tok = cls(*contexts, d.offset, out, read, **{name: getattr(d, name) for name in _TABLES})
     wrong = [name for name, start in d.event_start.items() if tok.range(EventType(name))[0] != start]
     if wrong: raise ValueError(f"its tables disagree about {', '.join(wrong[:3])}")
-    if (tok.vocab_out, tok.vocab_in) != (d.vocab_size_out, d.vocab_size_in): raise ValueError("its tables disagree about the size of the vocabulary")
+    same = (tok.vocab_out, tok.vocab_in) == (d.vocab_size_out, d.vocab_size_in)
+    if not same: raise ValueError("its tables disagree about the size of the vocabulary")
     return tok
 
 @patch(cls_method=True)

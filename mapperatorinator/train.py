@@ -126,28 +126,32 @@ def other_settings(before:dict, now:dict, name:str="") -> list[str]:
 # %% ../nbs/62_train.ipynb #a1315c1d
 def _is_state_of(saved:Any, optimizer:torch.optim.Optimizer) -> bool:
     "Whether a stored state can be that of an optimizer: the same parameters, and moments of their shapes."
-    if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict) or not isinstance(saved.get("param_groups"), list): return False
-    groups = [g if isinstance(g, dict) else {} for g in saved["param_groups"]]
+    kept, groups = (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
+    if not isinstance(kept, dict) or not isinstance(groups, list): return False
+    groups = [g if isinstance(g, dict) else {} for g in groups]
     params = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
     if [g.get("params") for g in groups] != [g["params"] for g in optimizer.state_dict()["param_groups"]]: return False
     if not all(isinstance(g.get(rate), float) for g in groups for rate in ("lr", "peak")): return False
-    moments = [(i, m) for i, kept in saved["state"].items() for m in (kept.values() if isinstance(kept, dict) else [None])]
+    moments = [(i, m) for i, of in kept.items() for m in (of.values() if isinstance(of, dict) else [None])]
     return all(i in params and isinstance(m, Tensor) and m.shape in (params[i].shape, ()) for i, m in moments)
 
 def read_checkpoint(path:Path, run:Resumable) -> dict:
     "What `save` stored, if it is all there and of this run. Raises `UserError` when it is not."
     state = read_pickle(path, cure=CURE)
     kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list, "step": int, "minutes": (int, float), "log": list}
-    lost = [name for name, kind in kinds.items() if not isinstance(state, dict) or not isinstance(state.get(name), kind)]
+    table = state if isinstance(state, dict) else {}
+    lost = [name for name, kind in kinds.items() if not isinstance(table.get(name), kind)]
     if lost: raise damaged(path, f"it has no {lost[0]}", CURE)
     sizes = {key: value for key, value in asdict(run.conf).items() if key in ("model", "language")}
-    if other := other_settings(state["settings"] if isinstance(state.get("settings"), dict) else {}, sizes):
+    before = state.get("settings")
+    if other := other_settings(before if isinstance(before, dict) else {}, sizes):
         raise UserError(f"'{path}' was made with other settings ({'; '.join(other[:3])}); {CURE}.")
     for name, module in run.modules.items():
         check_tensors(state[name], path)
         check_shapes(state[name], module.state_dict(), "these settings ask for", CURE)
-    if len(run.optimizers) == len(state["optimizers"]) and all(map(_is_state_of, state["optimizers"], run.optimizers)): return state
-    raise UserError(f"'{path}' was made with other optimizers (muon_lr is asked as {getattr(run.conf, 'muon_lr', 0)}); {CURE}.")
+    stored = state["optimizers"]
+    if len(stored) == len(run.optimizers) and all(map(_is_state_of, stored, run.optimizers)): return state
+    raise UserError(f"'{path}' was made with other optimizers (asked is muon_lr={run.conf.muon_lr}); {CURE}.")
 
 # %% ../nbs/62_train.ipynb #8944cea3
 def start_run(conf:TrainConfig) -> Run:

@@ -258,9 +258,11 @@ def sizes_of(weights:dict) -> DiffusionConfig:
     return DiffusionConfig(width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)), neighbours=0)
 
 # %% ../../nbs/46_model.dit.ipynb #5ad5090f
-_TABLES = {"beatmap_idx": "styles", "num_classes": "style_count", "num_diff_classes": "difficulty_count", "max_difficulty": "max_difficulty",
-           "mapper_idx": "mappers", "num_mapper_classes": "mapper_count", "descriptor_idx": "descriptors",
-           "num_descriptor_classes": "descriptor_count", "num_cs_classes": "circle_size_count"} # names in a published tokenizer.pkl
+_TABLES = {"beatmap_idx": "styles", "num_classes": "style_count", # names in a published tokenizer.pkl
+           "num_diff_classes": "difficulty_count", "max_difficulty": "max_difficulty",
+           "mapper_idx": "mappers", "num_mapper_classes": "mapper_count",
+           "descriptor_idx": "descriptors", "num_descriptor_classes": "descriptor_count",
+           "num_cs_classes": "circle_size_count"}
 _NEEDED = ("beatmap_idx", "num_classes", "num_diff_classes", "max_difficulty")
 
 def published_classes(state:dict, path:str|Path="tokenizer.pkl") -> Classes:
@@ -282,7 +284,8 @@ def _own(folder:Path) -> Denoiser:
     said = read_json(path)
     if said.get("layout") != 2:
         raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
-    conf, classes = typed(DiffusionConfig, said.get("model"), path, "model"), typed(Classes, said.get("classes"), path, "classes")
+    conf = typed(DiffusionConfig, said.get("model"), path, "model")
+    classes = typed(Classes, said.get("classes"), path, "classes")
     return _fitted(conf, classes, read_tensors(folder/"model.safetensors"), folder)
 
 def _fitted(conf:DiffusionConfig, classes:Classes, weights:dict, folder:Path) -> Denoiser:

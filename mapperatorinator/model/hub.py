@@ -26,8 +26,8 @@ from ..spectrogram import MelSpectrogram
 from ..tokenizer import Tokenizer, output_ranges
 
 # %% auto #0
-__all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'OLD_CLASSES', 'Bundle', 'new_bundle', 'default_card', 'save_bundle',
-           'Address', 'snapshot', 'fetch', 'weight_files', 'missing_files', 'local_folder', 'find_model',
+__all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'OLD_CLASSES', 'LONGEST', 'Bundle', 'new_bundle', 'default_card',
+           'save_bundle', 'Address', 'snapshot', 'fetch', 'weight_files', 'missing_files', 'local_folder', 'find_model',
            'read_weights', 'read_pickled_tokenizer', 'build_model', 'OurConfig', 'load_bundle', 'push_bundle']
 
 # %% ../../nbs/42_model.hub.ipynb #ee121b74
@@ -134,11 +134,12 @@ class Address:
         "Read `owner/name[/gamemode=N][@revision]` or a short name. Raises `UserError` for anything else."
         short, at, revision = name.partition("@")
         m = _ADDRESS.fullmatch(SHORT.get(short, short) + at + revision)
-        allowed = m and ".." not in name and "--" not in m["repo"] and not m["repo"].endswith(".git") # as the hub has it
-        if allowed: return cls(m["repo"], m["revision"], m["subfolder"] or "")
+        odd = not m or ".." in name or "--" in m["repo"] or m["repo"].endswith(".git") # as the hub has it
+        if not odd: return cls(m["repo"], m["revision"], m["subfolder"] or "")
         known = f"embedded, {', '.join(SHORT)}, " if what == "model" else ""
         said = name if len(name) <= 100 else f"{name[:100]}…"
-        raise UserError(f"No {what} '{said}': expected {known}a folder with all its files, or owner/name on the Hugging Face hub.")
+        raise UserError(f"No {what} '{said}': expected {known}a folder with all its files, or owner/name on the "
+                        "Hugging Face hub.")
 
     def __str__(self): return self.repo + f"/{self.subfolder}" * bool(self.subfolder) + (f"@{self.revision}" if self.revision else "")
 
@@ -148,10 +149,10 @@ HUB_SAYS = {"GatedRepoError": "is gated: accept its terms on its page on hugging
             "RevisionNotFoundError": "has no such revision: give a branch, tag or commit that its page lists",
             "LocalTokenNotFoundError": "needs to know who you are: log in with `hf auth login`",
             "LocalEntryNotFoundError": "is not in the cache and the hub cannot be reached: go online once, or give a folder",
-            "OfflineModeIsEnabled": "is not in the cache and the hub may not be asked: leave HF_HUB_OFFLINE out once, or give a folder",
-            "HFValidationError": "is no name that the hub allows: give owner/name"} # by the names of its errors, which differ between its versions
-HUB_FAILS = ("HfHubHTTPError", "HTTPError", "EntryNotFoundError", "CacheNotFound", "CachedRepoTreeNotFoundError", "RevisionResolutionError",
-             "XetError", "XetDownloadError", "FileMetadataError")
+            "OfflineModeIsEnabled": "is not in the cache and the hub may not be asked: leave HF_HUB_OFFLINE out, or give a folder",
+            "HFValidationError": "is no name that the hub allows: give owner/name"} # by name: not every version has them all
+HUB_FAILS = ("HfHubHTTPError", "HTTPError", "EntryNotFoundError", "CacheNotFound", "CachedRepoTreeNotFoundError",
+             "RevisionResolutionError", "XetError", "XetDownloadError", "FileMetadataError")
 
 @contextlib.contextmanager
 def _hub_errors(name:str):
@@ -165,12 +166,12 @@ def _hub_errors(name:str):
         raise UserError(f"The model '{name}' {said}.") from error
 
 def snapshot(address:Address, patterns:list[str]) -> Path: # folder in the cache of the hub
-    "Fetch files that are not yet in the cache; without a network the cache will do. Raises `UserError` when they cannot be had."
+    "Fetch what is not yet in the cache; without a network the cache will do. Raises `UserError` when it cannot be had."
     import huggingface_hub as hub
     ask = partial(hub.snapshot_download, address.repo, revision=address.revision, allow_patterns=patterns)
     with _hub_errors(str(address)):
         try: return Path(ask())
-        except (hub.errors.OfflineModeIsEnabled, hub.errors.HTTPError) as e: # some versions ask for a fixed commit even then
+        except (hub.errors.OfflineModeIsEnabled, hub.errors.HTTPError) as e: # some ask about a fixed commit even then
             if isinstance(e, hub.errors.HfHubHTTPError): raise
             return Path(ask(local_files_only=True))
 
@@ -193,8 +194,8 @@ def weight_files(folder:Path) -> list[str]:
     whole, index = folder/"model.safetensors", folder/"model.safetensors.index.json"
     if whole.is_file() or not index.is_file(): return [whole.name]
     parts = read_json(index).get("weight_map")
-    plain = isinstance(parts, dict) and parts and all(re.fullmatch(r"model[\w.-]*\.safetensors", str(part)) for part in parts.values())
-    if plain: return sorted(set(parts.values()))
+    names = list(parts.values()) if isinstance(parts, dict) else []
+    if names and all(re.fullmatch(r"model[\w.-]*\.safetensors", str(name)) for name in names): return sorted(set(names))
     raise damaged(index, "weight_map is no table of files such as model-00001-of-00002.safetensors")
 
 def missing_files(folder:Path) -> list[str]: # none in a complete folder
@@ -227,7 +228,8 @@ def read_weights(folder:Path) -> dict[str, Tensor]:
     files, weights = weight_files(folder), {}
     for file in files if (folder/files[0]).is_file() else ["pytorch_model.bin"]:
         part = read_tensors(folder/file)
-        if twice := part.keys() & weights.keys(): raise damaged(folder/file, f"{min(twice)[:100]} is in another file as well")
+        twice = part.keys() & weights.keys()
+        if twice: raise damaged(folder/file, f"{min(twice)[:100]} is in another file as well")
         weights |= part
     return weights
 
@@ -237,7 +239,7 @@ class _OldRange(dict):
     "A range of an old vocabulary file: its fields become keys."
     def __setstate__(self, fields): self.update(fields)
 
-OLD_CLASSES = {"EventType": _OldWord, "ContextType": _OldWord, "EventRange": _OldRange} # none is ours: an unpickler may write into what it makes
+OLD_CLASSES = {"EventType": _OldWord, "ContextType": _OldWord, "EventRange": _OldRange} # not ours: a pickle may write into them
 
 def read_pickled_tokenizer(path:Path) -> Tokenizer:
     "The vocabulary of a trainer's checkpoint. Raises `UserError` when the file asks for more than the three known classes."
@@ -273,15 +275,21 @@ class OurConfig:
     layout: int
     gamemodes: list[int] = field(default_factory=list) # learnt
 
+LONGEST = 600_000 # ms of a window; the longest published one has 33 s
+
 def _disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Iterator[str]:
     "What config.json and tokenizer.json of our own layout do not agree about."
-    sound, times = c.spectrogram, tok.range(EventType.TIME_SHIFT)
-    pairs = {"vocab_out": (c.vocab_out, tok.vocab_out), "vocab_in": (c.vocab_in, tok.vocab_in), "the time tokens": ((c.time_start, c.time_end), times),
-             "sample_rate": (language.sample_rate, sound.sample_rate), "hop_length": (language.hop_length, sound.hop_length)}
+    sound = c.spectrogram
+    pairs = {"vocab_out": (c.vocab_out, tok.vocab_out),
+             "vocab_in": (c.vocab_in, tok.vocab_in),
+             "the time tokens": ((c.time_start, c.time_end), tok.range(EventType.TIME_SHIFT)),
+             "sample_rate": (language.sample_rate, sound.sample_rate),
+             "hop_length": (language.hop_length, sound.hop_length)}
     yield from (f"{name}: {a} and {b}" for name, (a, b) in pairs.items() if a != b)
     if language.src_seq_len > c.max_frames: yield f"the window: {language.src_seq_len} and {c.max_frames} frames"
     if language.tgt_seq_len > c.max_tokens: yield f"the window: {language.tgt_seq_len} and {c.max_tokens} tokens"
-    if language.window_samples <= sound.n_fft: yield f"the window: {language.window_samples} samples and {sound.n_fft} of a frame"
+    if language.window_samples <= sound.n_fft: yield f"the window: {language.window_samples} samples, {sound.n_fft} of a frame"
+    if language.window_ms > LONGEST: yield f"the window: it lasts {language.window_ms / 1000:,.0f} s"
     strange = sorted(r.type.value for r in output_ranges(language) if r not in tok.out_ranges)
     if strange: yield f"the vocabulary: {strange[0]}"
 
@@ -292,7 +300,8 @@ def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
     if "gamemodes" in config and (not modes or set(modes) - {0, 1, 2, 3} or len(set(modes)) < len(modes)):
         raise damaged(path, f"gamemodes is {modes}, expected some of 0, 1, 2, 3")
     for clause in _disagreements(said.model, said.language, tok):
-        raise UserError(f"'{path}' does not agree with itself and tokenizer.json about {clause}; take all files from the same model.")
+        raise UserError(f"'{path}' does not agree with itself and tokenizer.json about {clause}; "
+                        "take all files from the same model.")
     model = build_model(said.model, read_weights(folder), dtype)
     return Bundle(model, tok, said.language, folder, modes or None)
 
@@ -303,10 +312,11 @@ def _load_published(folder:Path, name:str, config:dict|None, dtype) -> Bundle: #
     config = config or infer_published(weights, tok)
     conf, family = published_model(config, tok, folder/"config.json"), family_of(config)
     if tok.vocab_out != conf.vocab_out or tok.vocab_in > conf.vocab_in:
-        raise UserError(f"The vocabulary in '{folder}' has {tok.vocab_out} and {tok.vocab_in} tokens, its config.json says {conf.vocab_out} and "
-                        f"{conf.vocab_in}; take both files from the same model.")
-    stacks = {"transformer.model.encoder.layers": conf.encoder_layers, "transformer.model.decoder.layers": conf.decoder_layers}
-    check_layers(weights, stacks, folder/"config.json")
+        raise UserError(f"The vocabulary in '{folder}' has {tok.vocab_out} and {tok.vocab_in} tokens, its config.json says "
+                        f"{conf.vocab_out} and {conf.vocab_in}; take both files from the same model.")
+    at = "transformer.model."
+    layers = {f"{at}encoder.layers": conf.encoder_layers, f"{at}decoder.layers": conf.decoder_layers}
+    check_layers(weights, layers, folder/"config.json")
     with torch.device("meta"): wanted = Mapper(conf).state_dict()
     language = published_language(conf, tok, preset_of(family, tok, f"{name} {folder}"))
     return Bundle(build_model(conf, from_published(weights, wanted, family), dtype), tok, language, folder, None, config)
@@ -323,9 +333,11 @@ def load_bundle(
     config = read_json(folder/"config.json") if (folder/"config.json").is_file() else None
     ours = config is not None and "layout" in config
     if ours and config["layout"] != 1:
-        raise UserError(f"'{name}' has layout {as_said(config['layout'])}, which a newer version wrote; update Mapperatorinator.")
+        layout = as_said(config["layout"])
+        raise UserError(f"'{name}' has layout {layout}, which a newer version wrote; update Mapperatorinator.")
     kind = config.get("model_type", "foreign") if config is not None and not ours else "mapperatorinator"
-    if kind != "mapperatorinator": raise UserError(f"'{name}' is a {str(kind)[:60]} model; expected one of Mapperatorinator.")
+    if kind != "mapperatorinator":
+        raise UserError(f"'{name}' is a {str(kind)[:60]} model; expected one of Mapperatorinator.")
     bundle = _load_ours(folder, config, dtype) if ours else _load_published(folder, str(name), config, dtype)
     if m := re.fullmatch(r"gamemode=([0-3])", folder.name):
         bundle.gamemodes = [int(m[1])]

@@ -188,19 +188,21 @@ def check_lora(bundle:Bundle, folder:Path):
     its = made_for(folder)
     here = bundle.path.name if bundle.path and bundle.path.name.startswith("gamemode=") else ""
     if its.vocabulary not in (None, vocabulary_hash(bundle.tokenizer)):
-        raise UserError(f"The LoRA '{folder}' was made for another vocabulary (that of {as_said(its.base_model)}); use that model.")
+        raise UserError(f"The LoRA '{folder}' was made for another vocabulary (that of {as_said(its.base_model)}); "
+                        "use that model.")
     if not _same_base(its.base_model, bundle.name):
         raise UserError(f"The LoRA '{folder}' was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model.")
     if its.ckpt_subfolders is not None and here not in its.ckpt_subfolders:
-        raise UserError(f"The LoRA '{folder}' is for {', '.join(name[:60] for name in its.ckpt_subfolders[:9])} of its model and this is "
-                        f"{here or 'the one for all modes'}; choose that game mode.")
+        modes = ", ".join(name[:60] for name in its.ckpt_subfolders[:9])
+        raise UserError(f"The LoRA '{folder}' is for {modes} of its model and this is {here or 'the one for all modes'}; "
+                        "choose that game mode.")
 
 # %% ../../nbs/43_model.lora.ipynb #11e9bc11
 def find_lora(name:str|Path) -> Path:
     "Folder of an adapter, fetched from the hub where needed."
-    folder = local_folder(name)
-    if not folder: folder = snapshot(Address.of(str(name), "LoRA"), ["adapter_config.json", "adapter_model.safetensors", "mapperatorinator_*.json"])
-    missing = [f for f in ("adapter_config.json", "adapter_model.safetensors") if not (folder/f).is_file()]
+    needed = ["adapter_config.json", "adapter_model.safetensors"]
+    folder = local_folder(name) or snapshot(Address.of(str(name), "LoRA"), [*needed, "mapperatorinator_*.json"])
+    missing = [f for f in needed if not (folder/f).is_file()]
     if missing: raise UserError(f"The LoRA folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder.")
     return folder
 
@@ -222,7 +224,8 @@ class PeftConfig:
         return alpha / (rank**.5 if self.use_rslora else rank)
 
     @property
-    def pissa(self) -> bool: return str(self.init_lora_weights).startswith("pissa") # whether the start is to be taken away again
+    def pissa(self) -> bool: # whether the start is to be taken away again
+        return str(self.init_lora_weights).startswith("pissa")
 
 def _pattern(patterns:dict, layer:str, otherwise): # PEFT: the first pattern that the name ends in
     return next((v for k, v in patterns.items() if layer == k or layer.endswith(f".{k}")), otherwise)
@@ -234,7 +237,8 @@ def _refuse(config:dict, folder:Path):
     if config.get("bias", "none") != "none": odd.append("bias")
     if config.get("peft_type") != "LORA": odd.append(as_said(config.get("peft_type", "?")).strip('"'))
     init = config.get("init_lora_weights", True)
-    if not isinstance(init, bool) and not str(init).startswith(("pissa", "gaussian")): odd.append(f"init_lora_weights={as_said(init)}")
+    known = isinstance(init, bool) or str(init).startswith(("pissa", "gaussian"))
+    if not known: odd.append(f"init_lora_weights={as_said(init)}")
     if odd: raise UserError(f"The LoRA '{folder}' uses {', '.join(odd)}, which this program does not; give a plain LoRA.")
 
 def read_peft(folder:Path) -> PeftConfig:
@@ -243,21 +247,25 @@ def read_peft(folder:Path) -> PeftConfig:
     config = read_json(path)
     _refuse(config, folder)
     peft = typed(PeftConfig, only(PeftConfig, config), path)
-    ranks, alphas = [peft.r, *(peft.rank_pattern or {}).values()], [peft.lora_alpha, *(peft.alpha_pattern or {}).values()]
-    if min(ranks) < 1 or max(ranks) > 2**16: raise damaged(path, f"a rank is {min(ranks) if min(ranks) < 1 else max(ranks)}, expected 1 to 65,536")
+    ranks = [peft.r, *(peft.rank_pattern or {}).values()]
+    alphas = [peft.lora_alpha, *(peft.alpha_pattern or {}).values()]
+    odd = [rank for rank in ranks if not 1 <= rank <= 2**16]
+    if odd: raise damaged(path, f"a rank is {odd[0]}, expected 1 to 65,536")
     if max(map(abs, alphas)) > 1e6: raise damaged(path, "lora_alpha is out of all proportion")
     return peft
 
 # %% ../../nbs/43_model.lora.ipynb #69fd6c40
 _MATRIX = re.compile(r"(?:base_model\.model\.)?(?:mapper\.)?(?P<layer>.+)\.lora_(?P<which>[AB])\.weight")
 
-def _pair(a:Tensor|None, b:Tensor|None, layer:str, peft:PeftConfig) -> tuple[Tensor, Tensor]: # scaled; ValueError when they do not go together
-    rank = peft.rank(layer)
-    if a is None or b is None: raise ValueError(f"{layer} has only one of its two matrices")
-    if a.dim() != 2 or b.dim() != 2 or not a.numel() or not b.numel(): raise ValueError(f"{layer} has something else than two matrices")
-    if len(a) != rank or b.shape[1] != rank: raise ValueError(f"{layer} has the ranks {len(a)} and {b.shape[1]} where adapter_config.json says {rank}")
-    a, b = a.float(), b.float() * peft.scale(layer)
-    if not torch.isfinite(a.abs().amax() * b.abs().amax() * rank): raise ValueError(f"{layer} holds numbers out of all proportion")
+def _pair(a:Tensor|None, b:Tensor|None, rank:int, scale:float) -> tuple[Tensor, Tensor]: # b scaled
+    "Two matrices that go together. Raises `ValueError` when they do not."
+    if a is None or b is None: raise ValueError("has only one of its two matrices")
+    if a.dim() != 2 or b.dim() != 2 or not a.numel() or not b.numel(): raise ValueError("has something else than two matrices")
+    if (len(a), b.shape[1]) != (rank, rank):
+        raise ValueError(f"has the ranks {len(a)} and {b.shape[1]} where adapter_config.json says {rank}")
+    a, b = a.float(), b.float() * scale
+    largest = a.abs().amax() * b.abs().amax() * rank
+    if not torch.isfinite(largest): raise ValueError("holds numbers out of all proportion")
     return a, b
 
 def read_adapters(folder:Path, peft:PeftConfig) -> dict[str, tuple[Tensor, Tensor]]: # a and b by layer, scaled
@@ -269,8 +277,11 @@ def read_adapters(folder:Path, peft:PeftConfig) -> dict[str, tuple[Tensor, Tenso
         pair = found.setdefault(m["layer"], {})
         if m["which"] in pair: raise damaged(path, f"{m['layer'][:100]} stands twice")
         pair[m["which"]] = tensor
-    try: return {layer: _pair(pair.get("A"), pair.get("B"), layer, peft) for layer, pair in sorted(found.items())}
-    except ValueError as e: raise damaged(path, e) from e
+    out = {}
+    for layer, pair in sorted(found.items()):
+        try: out[layer] = _pair(pair.get("A"), pair.get("B"), peft.rank(layer), peft.scale(layer))
+        except ValueError as e: raise damaged(path, f"{layer[:100]} {e}") from e
+    return out
 
 # %% ../../nbs/43_model.lora.ipynb #27910e5b
 def _join(layer:nn.Linear, given:list[tuple[Tensor, Tensor]|None], pissa:bool) -> LoraLinear: # a and b of each part, scaled; None: not adapted
@@ -287,7 +298,7 @@ def load_lora(
     bundle:Bundle,
     name:str|Path, # folder, or owner/name on the hub
 ) -> list[str]: # names of the adapted layers
-    "Put the adapters of a PEFT folder beside the layers of a model. Raises `UserError` when they do not fit; the model is then as it was."
+    "Put the adapters of a PEFT folder beside the layers of a model. When they do not fit: `UserError`, and the model is as it was."
     folder = find_lora(name)
     peft = read_peft(folder)
     check_lora(bundle, folder)
@@ -296,7 +307,8 @@ def load_lora(
         if not isinstance(module, nn.Linear): continue
         given = [pairs.pop(n, None) for n in ([layer] if layer in pairs else file_names(bundle, layer))]
         if any(given): made[layer] = _join(module, given, peft.pissa)
-    if pairs or not made: raise UserError(f"The LoRA '{name}' adapts {min(pairs, default='nothing')[:100]}, which this model does not have; "
-                                          "it was made for another one.")
+    if pairs or not made:
+        raise UserError(f"The LoRA '{name}' adapts {min(pairs, default='nothing')[:100]}, which this model does not have; "
+                        "it was made for another one.")
     for layer, adapter in made.items(): put(bundle.model, layer, adapter)
     return list(made)

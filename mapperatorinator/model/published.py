@@ -88,7 +88,8 @@ def read_published(
 ) -> PublishedConfig:
     "A published configuration, each value of its type. Raises `UserError` naming the one that is not."
     said = only(PublishedConfig, d)
-    if isinstance(backbone := said.get("backbone_config"), dict): said["backbone_config"] = only(PublishedBackbone, backbone)
+    backbone = said.get("backbone_config")
+    if isinstance(backbone, dict): said["backbone_config"] = only(PublishedBackbone, backbone)
     return typed(PublishedConfig, said, path)
 
 # %% ../../nbs/41_model.published.ipynb #635d44aa
@@ -97,17 +98,21 @@ CONDITIONS = {"difficulty": "do_difficulty_embed", "mapper": "do_mapper_embed", 
 def published_spectrogram(d:PublishedConfig) -> SpectrogramConfig:
     "The mel settings of a published model."
     scale = "slaney" if d.spectrogram_implementation == "nnAudio" else "htk"
-    return SpectrogramConfig(sample_rate=d.sample_rate, hop_length=d.hop_length, n_fft=d.n_fft, n_mels=d.n_mels, f_min=d.f_min, f_max=d.f_max,
-                             mel_scale=scale, pad_mode=d.pad_mode, log=d.spectrogram_log_scale)
+    return SpectrogramConfig(sample_rate=d.sample_rate, hop_length=d.hop_length, n_fft=d.n_fft, n_mels=d.n_mels,
+                             f_min=d.f_min, f_max=d.f_max, mel_scale=scale, pad_mode=d.pad_mode, log=d.spectrogram_log_scale)
 
 def _refuse_foreign(d:PublishedConfig):
     "Settings that no published model has."
     b = d.backbone_config
-    ways = {"do_style_embed": d.do_style_embed, "input_raw_wave": d.input_raw_wave, "embed_decoder_input": not d.embed_decoder_input,
+    ways = {"do_style_embed": d.do_style_embed,
+            "input_raw_wave": d.input_raw_wave,
+            "embed_decoder_input": not d.embed_decoder_input,
             "spectrogram_implementation": d.spectrogram_implementation not in ("nnAudio", "torchaudio"),
-            "rope_encoder_scaling_factor": b.rope_encoder_scaling_factor != 1, "rope_decoder_scaling_factor": b.rope_decoder_scaling_factor != 1,
+            "rope_encoder_scaling_factor": b.rope_encoder_scaling_factor != 1,
+            "rope_decoder_scaling_factor": b.rope_decoder_scaling_factor != 1,
             "global_attn_every_n_layers": b.global_attn_every_n_layers != 1,
-            "attention_heads": b.encoder_attention_heads != b.decoder_attention_heads, "ffn_dim": b.encoder_ffn_dim != b.decoder_ffn_dim}
+            "attention_heads": b.encoder_attention_heads != b.decoder_attention_heads,
+            "ffn_dim": b.encoder_ffn_dim != b.decoder_ffn_dim}
     odd = [name for name, on in ways.items() if on]
     if odd: raise UserError(f"This model's config.json has settings no published model has ({', '.join(odd)}); choose one of v28 to v32.")
 
@@ -123,7 +128,8 @@ def published_model(
     b = d.backbone_config
     start, end = tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d.rhythm_token_start, d.rhythm_token_end)
     conf = ModelConfig(
-        d_model=b.d_model, n_heads=b.encoder_attention_heads, d_ff=b.encoder_ffn_dim, encoder_layers=b.encoder_layers, decoder_layers=b.decoder_layers,
+        d_model=b.d_model, n_heads=b.encoder_attention_heads, d_ff=b.encoder_ffn_dim,
+        encoder_layers=b.encoder_layers, decoder_layers=b.decoder_layers,
         global_attn_every_n_layers=1, norm="layer" if whisper else "rms", positions="table" if whisper else "rope",
         project_input=d.project_encoder_input, vocab_in=d.vocab_size_in, vocab_out=d.vocab_size,
         max_frames=2 * b.max_source_positions, max_tokens=b.max_target_positions, time_pointer=False, frame_heads=0,
@@ -192,9 +198,10 @@ def from_published(
     "Published weights under our names. Raises `UserError` naming what is missing, surplus or of another size."
     held = {name: value for name, value in weights.items() if not name.startswith(UNUSED)}
     parts = cut_up(wanted, family)
-    check_shapes(held, {name: like for name, like in parts.items() if name in held or not name.endswith(".k_proj.bias")})
-    part = lambda name: held[name] if name in held else torch.zeros(parts[name].shape)
-    return {name: torch.cat([part(p) for p in names]) if len(names := published_names(name, family)) > 1 else held[names[0]] for name in wanted}
+    silent = {name: torch.zeros(like.shape) for name, like in parts.items() if name.endswith(".k_proj.bias") and name not in held}
+    check_shapes(held | silent, parts)
+    joined = lambda names: torch.cat([(held | silent)[name] for name in names]) if len(names) > 1 else held[names[0]]
+    return {name: joined(published_names(name, family)) for name in wanted}
 
 # %% ../../nbs/41_model.published.ipynb #d50f375b
 def _extras(c:ModelConfig, rhythm_weight:float) -> dict[str, Tensor]:
@@ -231,16 +238,19 @@ def published_config(
     return config, ids | {"do_sample": True, "top_k": 0, "max_length": c.max_tokens, "disable_compile": True}
 
 # %% ../../nbs/41_model.published.ipynb #6649a5ce
-BESIDE = {"do_difficulty_embed": "difficulty_embedder.", "do_mapper_embed": "mapper_embedder.", "do_song_position_embed": "song_pos_embedder."}
-SOUND = {"spectrogram_implementation": "torchaudio", "spectrogram_log_scale": True, "f_min": 20, "pad_mode": "reflect"} # of the newer families
+BESIDE = {"do_difficulty_embed": "difficulty_embedder.",
+          "do_mapper_embed": "mapper_embedder.",
+          "do_song_position_embed": "song_pos_embedder."} # what is heard beside the song, and where its weights are
+SOUND = {"spectrogram_implementation": "torchaudio", "spectrogram_log_scale": True, "f_min": 20, "pad_mode": "reflect"} # newer ones
 
 def _size(weights:dict[str, Tensor], name:str, dims:int) -> tuple[int, ...]:
     if name in weights and weights[name].dim() == dims: return tuple(weights[name].shape)
-    raise UserError(f"These are not the weights of a published model: they have no {name} of {dims} dimensions; give its whole folder.")
+    raise UserError(f"These are not the weights of a published model: they have no {name} of {dims} dimensions; "
+                    "give its whole folder.")
 
 def _windows(weights:dict[str, Tensor], tokenizer:Tokenizer, family:str) -> tuple[int, int]: # pairs of frames, tokens
-    at = "transformer.model."
-    if family == "whisper": return tuple(_size(weights, f"{at}{stack}.embed_positions.weight", 2)[0] for stack in ("encoder", "decoder"))
+    tables = [f"transformer.model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder")]
+    if family == "whisper": return tuple(_size(weights, table, 2)[0] for table in tables)
     first, end = tokenizer.range(EventType.TIME_SHIFT)
     language = compose(LanguageConfig, preset=preset_of(family, tokenizer))
     return -(-(end - first - 1) * 5 // 8), language.tgt_seq_len # a pair of frames lasts 16 ms
@@ -252,14 +262,17 @@ def infer_published(weights:dict[str, Tensor], tokenizer:Tokenizer) -> dict: # a
     family = "whisper" if whisper else "varwhisper" if any("Wqkv" in name for name in weights) else "ropewhisper"
     vocab, width = _size(weights, "transformer.proj_out.weight", 2)
     beside = {key: any(name.startswith(start) for name in weights) for key, start in BESIDE.items()}
-    heard = _size(weights, "encoder_embedder.weight", 2)[1] if whisper else _size(weights, f"{at}encoder.conv1.weight", 3)[1]
+    first = ("encoder_embedder.weight", 2) if whisper else (f"{at}encoder.conv1.weight", 3)
+    heard = _size(weights, *first)[1]
     positions, tokens = _windows(weights, tokenizer, family)
     backbone = {"d_model": width, "max_source_positions": positions, "max_target_positions": tokens, "vocab_size": vocab}
     for stack in ("encoder", "decoder"):
-        backbone |= {f"{stack}_attention_heads": max(width // 64, 1), f"{stack}_layers": layers_of(weights, f"{at}{stack}.layers"),
+        backbone |= {f"{stack}_attention_heads": max(width // 64, 1),
+                     f"{stack}_layers": layers_of(weights, f"{at}{stack}.layers"),
                      f"{stack}_ffn_dim": _size(weights, f"{at}{stack}.layers.0.fc1.weight", 2)[0]}
     mappers = _size(weights, "mapper_embedder.embedding.weight", 2)[0] - 1 if beside["do_mapper_embed"] else 0
-    return {"backbone_model_name": next(name for name, f in FAMILIES.items() if f == family) + "-unnamed", "backbone_config": backbone,
+    start = next(name for name, f in FAMILIES.items() if f == family)
+    return {"backbone_model_name": f"{start}-unnamed", "backbone_config": backbone,
             "n_mels": heard - 128 * sum(beside.values()), "project_encoder_input": whisper, "vocab_size": vocab,
             "vocab_size_in": _size(weights, "decoder_embedder.weight", 2)[0], "num_mappers": mappers,
             "rhythm_weight": 3.0 if whisper else 1.0, "model_type": "mapperatorinator"} | beside | ({} if whisper else SOUND)
