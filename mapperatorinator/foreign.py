@@ -244,6 +244,7 @@ def read_pickle(
         return _Copy(path.stat().st_size)(found)
     except UNREADABLE as e: raise damaged(path, e, cure) from e
 
+# %% ../nbs/02_foreign.ipynb #3eeadd59
 def read_tensors(path:str|Path) -> dict: # name -> tensor
     "The tensors of a file, safetensors or a pickle. Raises `UserError` when it is damaged or holds anything else."
     path = Path(path)

@@ -272,6 +272,7 @@ def published_classes(state:dict, path:str|Path="tokenizer.pkl") -> Classes:
     none = {"mapper_count": 0, "descriptor_count": 0, "circle_size_count": 0} # of an older one
     return typed(Classes, none | {_TABLES[name]: value for name, value in state.items() if name in _TABLES}, path)
 
+# %% ../../nbs/46_model.dit.ipynb #39e0efcd
 def _published(folder:Path) -> Denoiser:
     weights = read_tensors(folder/"model_ema.pkl")
     classes = published_classes(read_pickle(folder/"tokenizer.pkl"), folder/"tokenizer.pkl")

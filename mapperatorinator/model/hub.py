@@ -293,6 +293,7 @@ def _disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Ite
     strange = sorted(r.type.value for r in output_ranges(language) if r not in tok.out_ranges)
     if strange: yield f"the vocabulary: {strange[0]}"
 
+# %% ../../nbs/42_model.hub.ipynb #85d9b75a
 def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
     path = folder/"config.json"
     said = typed(OurConfig, only(OurConfig, config), path)

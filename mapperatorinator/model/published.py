@@ -255,6 +255,7 @@ def _windows(weights:dict[str, Tensor], tokenizer:Tokenizer, family:str) -> tupl
     language = compose(LanguageConfig, preset=preset_of(family, tokenizer))
     return -(-(end - first - 1) * 5 // 8), language.tgt_seq_len # a pair of frames lasts 16 ms
 
+# %% ../../nbs/41_model.published.ipynb #a4752518
 def infer_published(weights:dict[str, Tensor], tokenizer:Tokenizer) -> dict: # as a published config.json
     "The configuration of published weights that came without one."
     at = "transformer.model."
