@@ -11,7 +11,7 @@ from typing import Iterable, Iterator
 
 import numpy as np
 
-from .core import UserError
+from .core import UserError, quoted, user_path
 
 # %% auto #0
 __all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'RESAMPLERS', 'resample_soxr', 'resample_linear',
@@ -117,11 +117,11 @@ RESAMPLERS = {"soxr": resample_soxr, "linear": resample_linear}
 
 def _check_path(path) -> Path:
     "The path of a file with something in it, or a UserError."
-    path = Path(path).expanduser()
-    if path.is_dir(): raise UserError(f"'{path}' is a folder, not a song; give the audio file inside it.")
-    if not path.exists(): raise UserError(f"There is no file '{path}'; give the path of a song (mp3, ogg, flac, wav, m4a …).")
-    if not path.stat().st_size: raise UserError(f"'{path}' is empty (0 bytes); give a song file with audio in it.")
-    if not os.access(path, os.R_OK): raise UserError(f"'{path}' may not be read; give a file that you have permission to open.")
+    path = user_path(path)
+    if path.is_dir(): raise UserError(f"{quoted(path)} is a folder, not a song; give the audio file inside it.")
+    if not path.exists(): raise UserError(f"There is no file {quoted(path)}; give the path of a song (mp3, ogg, flac, wav, m4a …).")
+    if not path.stat().st_size: raise UserError(f"{quoted(path)} is empty (0 bytes); give a song file with audio in it.")
+    if not os.access(path, os.R_OK): raise UserError(f"{quoted(path)} may not be read; give a file that you have permission to open.")
     return path
 
 def _collect(blocks:Iterable[np.ndarray], rate:int, path) -> np.ndarray:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .audio import load_audio
 from .config import BENCH_TASKS, BenchConfig, GenerateConfig, LanguageConfig, ModelConfig, SpectrogramConfig
-from .core import UserError, demo_song
+from .core import UserError, demo_song, say
 from .engine import Engine, Job, Progress, pad_left, side_by_side
 from .events import ContextType
 from .generate import contexts_of
@@ -568,5 +568,5 @@ def report_lines(report:dict) -> list[str]: # the last one is JSON
 def run_bench(conf:BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."
     report = bench(conf)
-    sys.stdout.write("\n".join(report_lines(report)) + "\n")
+    say("\n".join(report_lines(report)))
     return report

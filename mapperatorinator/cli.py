@@ -4,19 +4,19 @@
 
 # %% ../nbs/72_cli.ipynb #cfaf98ed
 from __future__ import annotations
-import difflib, os, sys, textwrap
+import contextlib, difflib, errno, os, signal, sys, textwrap, threading
 from dataclasses import asdict
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from . import __version__
 from .config import BenchConfig, EvalConfig, GenerateConfig, Setting, TrainConfig, TrainRefineConfig
 from .config import compose, is_list, preset_names, settings_table
-from .core import UserError, duration, say
+from .core import UserError, check_working_folder, duration, quoted, say, shown
 
 # %% auto #0
-__all__ = ['BAR', 'LABELS', 'COMMANDS', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars', 'report_table',
-           'run_generate', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run',
-           'unknown', 'main']
+__all__ = ['BAR', 'LABELS', 'COMMANDS', 'STOPS', 'MACHINE', 'type_name', 'spell', 'settings_help', 'Command', 'config_of', 'Bars',
+           'report_table', 'run_generate', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview',
+           'run', 'unknown', 'Stopped', 'stoppable', 'main']
 
 # %% ../nbs/72_cli.ipynb #f2c541aa
 def type_name(setting:Setting) -> str:
@@ -79,6 +79,11 @@ class Bars:
         self.file, self.bar, self.stage = file or sys.stderr, None, None
 
     def __call__(self, progress) -> None: # never cancels: Ctrl-C does
+        if self.file is None: return
+        try: self.draw(progress)
+        except (OSError, ValueError): self.give_up()
+
+    def draw(self, progress):
         if progress.stage != self.stage: self.open(progress)
         self.bar.total = progress.total or self.bar.total
         if speed := getattr(progress, "tokens_per_second", None): self.bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
@@ -92,7 +97,13 @@ class Bars:
                         dynamic_ncols=live, bar_format=BAR)
 
     def close(self):
-        if self.bar is not None: self.bar.close()
+        if self.bar is None: return
+        try: self.bar.close()
+        except (OSError, ValueError): self.give_up()
+
+    def give_up(self): # a stream that is full or closed costs the bars, not the map
+        if self.bar is not None: self.bar.disable = True
+        self.file = self.bar = None
 
 # %% ../nbs/72_cli.ipynb #47de07a1
 LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_stars=("stars asked", "{:.2f}"),
@@ -100,7 +111,7 @@ LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_s
     longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
     song_seconds=("song", "{:.1f} s"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
     problems=("tried again", "{}"), checked=("to look at", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"),
-    seconds=("time taken", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+    seconds=("time taken", "{}"), kept=("kept", "{}"), png=("picture", "{}"), path=("written to", "{}"))
 
 def report_table(report:dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
@@ -109,7 +120,7 @@ def report_table(report:dict) -> str:
     order += [k for k in report if k not in LABELS] + ["path"]*("path" in report)
     rows = [(LABELS.get(k, (k.replace("_", " "), "{}")), report[k]) for k in order]
     wide = max((len(label) for (label, _), _ in rows), default=0)
-    return "\n".join(f"  {label:<{wide}}  {form.format(value)}" for (label, form), value in rows)
+    return "\n".join(f"  {label:<{wide}}  {shown(form.format(value))}" for (label, form), value in rows)
 
 # %% ../nbs/72_cli.ipynb #3e4ea51a
 def run_generate(config:GenerateConfig) -> None:
@@ -118,8 +129,10 @@ def run_generate(config:GenerateConfig) -> None:
     bars = Bars()
     try: result = generate_map(config, progress=bars)
     finally: bars.close()
-    for map in [*getattr(result, "others", []), result]:
-        say(report_table({**map.report, "path": map.path, "png": getattr(map, "png", None)}))
+    for made in [*getattr(result, "others", []), result]:
+        report = report_table({**made.report, "path": made.path, "png": getattr(made, "png", None)})
+        try: say(report)
+        except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 
 def run_train(config:TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
@@ -154,7 +167,9 @@ def dump(args:list[str]) -> str: # YAML
     "The composed settings of a command: defaults, preset and overrides."
     import yaml
     name, *rest = args if args and args[0] in COMMANDS else ["generate", *args]
-    return yaml.safe_dump(asdict(config_of(COMMANDS[name], rest)), sort_keys=False, allow_unicode=True, width=200)
+    settings = asdict(config_of(COMMANDS[name], rest))
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=200)
+    return text if text.replace("\n", "").isprintable() else yaml.safe_dump(settings, sort_keys=False, width=200)
 
 def overview() -> str:
     "What `mapperatorinator --help` says."
@@ -162,6 +177,7 @@ def overview() -> str:
     return "\n".join([f"Mapperatorinator {__version__}: turns any song into osu! beatmaps", "",
         "Usage: mapperatorinator COMMAND [preset=NAME] [key=value …]", "", *lines, "",
         "mapperatorinator COMMAND --help lists its settings, their defaults and what they mean.",
+        "No file is replaced in silence: a new map gets a number, and what a named file was stays beside it as NAME.undo1.",
         "Use of AI has to be disclosed where a map is shared; the map's tags say so too."])
 
 # %% ../nbs/72_cli.ipynb #4bdd1dee
@@ -177,27 +193,73 @@ def run(
     if name not in COMMANDS: raise UserError(unknown(name))
     command = COMMANDS[name]
     if {"--help", "-h"} & set(rest): return say(command.help(name, min(120, _columns())))
-    command.run(config_of(command, rest))
+    config = config_of(command, rest)
+    check_working_folder() # before PyTorch, which ends the program without one
+    command.run(config)
 
 def unknown(name:str) -> str:
     "The sentence for a command that does not exist."
-    near = difflib.get_close_matches(name, [*COMMANDS, "config"], n=1, cutoff=.4)
+    near = difflib.get_close_matches(name[:40], [*COMMANDS, "config"], n=1, cutoff=.4)
     hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}, config."
-    if "=" in name: hint = f"name a command first, as in mapperatorinator generate {name}"
-    return f"Unknown command '{name}'; {hint}"
+    if "=" in name: hint = f"name a command first, as in mapperatorinator generate {quoted(name)[1:-1]}"
+    return f"Unknown command {quoted(name)}; {hint}"
 
 def _columns() -> int:
     import shutil
     return shutil.get_terminal_size((100, 24)).columns
 
 # %% ../nbs/72_cli.ipynb #5dd8ad44
-def main(args:list[str]|None=None) -> int: # exit code
-    "The entry point of `mapperatorinator`: 0 done, 2 the user's turn, 130 interrupted."
-    for stream in (sys.stdout, sys.stderr): # a Windows console or pipe may not know every letter of a title
-        if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
-    try: run(sys.argv[1:] if args is None else args); sys.stdout.flush()
-    except UserError as e: sys.stderr.write(f"mapperatorinator: {e}\n"); return 2
-    except KeyboardInterrupt: sys.stderr.write("\nmapperatorinator: interrupted; no half-written file is left.\n"); return 130
-    except BrokenPipeError: # the reader has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()); return 141
+STOPS = ("SIGTERM", "SIGHUP", "SIGBREAK") # asked to end, the terminal has gone, Ctrl-Break on Windows
+
+class Stopped(KeyboardInterrupt):
+    "A signal asked the program to end."
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    "While it lasts, such a signal is an exception, so that what is half-written is removed."
+    owner, numbers = os.getpid(), [getattr(signal, name) for name in STOPS if hasattr(signal, name)]
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_IGN if os.getpid() == owner else signal.SIG_DFL) # once is enough
+        if os.getpid() == owner: raise Stopped(number)
+        os.kill(os.getpid(), number) # a worker that inherited this from us just ends
+    ours = numbers if threading.current_thread() is threading.main_thread() else []
+    ours = [n for n in ours if signal.getsignal(n) is signal.SIG_DFL] # nohup has set SIGHUP aside
+    for n in ours: signal.signal(n, stop)
+    try: yield
+    finally:
+        for n in ours: signal.signal(n, signal.SIG_DFL)
+
+# %% ../nbs/72_cli.ipynb #c3043f3a
+MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOMEM,
+           getattr(errno, "EDQUOT", errno.ENOSPC)) # no fault of ours
+
+def _complain(text:str, code:int) -> int: # the code
+    "A line on stderr, if there is one that takes it."
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    return code
+
+def _let_go(stream): # of what a full or closed stream has not taken, or Python would try again at the end
+    try: stream.flush()
+    except (OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+def _exit_code(args:list[str]) -> int:
+    try: run(args)
+    except UserError as e: return _complain(f"mapperatorinator: {e}", 2)
+    except Stopped as e: return _complain("\nmapperatorinator: stopped; no half-written file is left.", 128 + e.args[0])
+    except KeyboardInterrupt: return _complain("\nmapperatorinator: interrupted; no half-written file is left.", 130)
+    except BrokenPipeError: return 141 # the reader has gone, as `| head` does
+    except OSError as e:
+        if e.errno not in MACHINE: raise
+        return _complain(f"mapperatorinator: This machine refuses ({shown(e)}); make room, or close other programs.", 2)
     return 0
+
+def main(args:list[str]|None=None) -> int: # exit code
+    "The entry point of `mapperatorinator`: 0 done, 2 the user's turn, 130 interrupted, 143 stopped."
+    streams = [s for s in (sys.stdout, sys.stderr) if s is not None]
+    for stream in streams: # a Windows console or pipe may not know every letter of a title
+        if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
+    with stoppable(): code = _exit_code(sys.argv[1:] if args is None else args)
+    for stream in streams: _let_go(stream)
+    return code

@@ -4,18 +4,51 @@
 
 # %% ../nbs/00_core.ipynb #2982616d
 from __future__ import annotations
-import contextlib, os, random, secrets, shutil, sys
+import contextlib, glob, os, random, re, secrets, shutil, sys, time, unicodedata
 from importlib import resources
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 # %% auto #0
-__all__ = ['UserError', 'devices', 'pick_device', 'seed_everything', 'asset', 'demo_song', 'atomic_path', 'write_atomic',
-           'duration', 'say']
+__all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'quoted', 'UserError', 'one_line', 'devices', 'pick_device',
+           'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path', 'write_atomic',
+           'write_new', 'undo_copies', 'rewrite', 'duration', 'say']
+
+# %% ../nbs/00_core.ipynb #fec72891
+JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
+
+def unseen(letter:str) -> bool:
+    "Whether it breaks the line, moves the cursor, or cannot be seen."
+    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in JOINERS
+
+def _spelt(letter:str) -> str: # as in JSON
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or f"\\u{ord(letter):04x}"
+
+def shown(text:Any) -> str:
+    "Text that may come from anywhere, for a line on a screen: what cannot be seen is spelt out."
+    text = str(text)
+    if text.isprintable(): return text
+    return "".join(_spelt(c) if unseen(c) else c for c in text)
+
+def quoted(
+    value:Any,      # what somebody typed, or what a file holds
+    most:int=120,   # letters; of a longer text both ends are shown
+) -> str:
+    "A value as it stands in a sentence."
+    text = shown(value)
+    if len(text) > most: text = f"{text[:most // 2]} … {text[-most // 2:]}"
+    return f"'{text}'"
 
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):
     "Something the user gave cannot work; the message is one sentence: what was given, what was expected, what to do."
+    def __init__(self, sentence:str=""): super().__init__(shown(sentence))
+
+# %% ../nbs/00_core.ipynb #b97553a4
+def one_line(text:str) -> str:
+    "Text for a field of one line."
+    text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+    return re.sub("[\ud800-\udfff]", "\ufffd", text).strip()
 
 # %% ../nbs/00_core.ipynb #166755a6
 def devices() -> list[str]: # always ends with "cpu"
@@ -57,27 +90,63 @@ def asset(name:str) -> Path: # an existing file or folder
 # %% ../nbs/00_core.ipynb #6da42b1b
 def demo_song() -> Path: return asset("demo.ogg") # our own work, composed by `synth`
 
+# %% ../nbs/00_core.ipynb #b902cf64
+def _at_home(path:Path) -> Path: # `~` is the home folder, unless a file is called so
+    try: return path.expanduser()
+    except RuntimeError:
+        if os.path.lexists(path): return path
+        raise ValueError("there is no such home folder") from None
+
+def check_working_folder():
+    "Raises `UserError` where the folder that we stand in was deleted, which some libraries do not survive."
+    try: os.getcwd()
+    except OSError: raise UserError("The working folder no longer exists; go to another one, and begin again.") from None
+
+def user_path(
+    typed:str|Path, # of a file or folder that need not be there
+) -> Path: # as typed; asking whether it exists raises nothing
+    "The path that somebody typed. Raises `UserError` where the system can have none like it."
+    try:
+        path = _at_home(Path(typed))
+        if not path.is_absolute(): check_working_folder()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError): path.stat()
+    except UnicodeError: why = "letters that no file name has"
+    except (ValueError, OSError) as e: why = getattr(e, "strerror", None) or e
+    else: return path
+    raise UserError(f"{quoted(typed)} is no path ({why}); give another one.")
+
 # %% ../nbs/00_core.ipynb #afc9593b
+TEMPORARY = ".mapperatorinator-" # how the names of unfinished files begin
+
 @contextlib.contextmanager
 def _refusals(path:Path):
     "Turn what the system says against writing `path` into a sentence."
     try: yield
     except OSError as e:
-        raise UserError(f"Cannot write '{path}' ({e.strerror or e}); give a path in a folder you can write to.") from e
+        why = e.strerror or e
+        raise UserError(f"Cannot write {quoted(path)} ({why}); give a path in a folder you can write to.") from e
 
-def _reserve(path:Path) -> Path:
-    "An empty file beside `path`, in whose place it shall come."
-    if path.exists() and not path.is_file(): raise UserError(f"Cannot write '{path}': it is not a file; give the path of a file.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{secrets.token_hex(6)}{path.suffix}")
-    tmp.touch(exist_ok=False)
-    return tmp
+def _target(path:str|Path) -> Path: # absolute; links are followed, so that they stay links
+    path = user_path(path)
+    with _refusals(path): path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise UserError(f"Cannot write {quoted(path)}: it is not a file; give the path of a file.")
+    return path
 
-def _commit(tmp:Path, path:Path):
-    "Push `tmp` to the disk and rename it to `path`."
+@contextlib.contextmanager
+def _unfinished(path:Path) -> Iterator[Path]:
+    "An empty file beside `path`, gone at the end unless it was renamed."
+    tmp = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}{path.suffix}")
+    try:
+        with _refusals(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tmp.touch(exist_ok=False)
+        yield tmp
+    finally:
+        with contextlib.suppress(OSError): tmp.unlink()
+
+def _flush(tmp:Path): # from the memory of the system to the disk
     with tmp.open("r+b") as f: os.fsync(f.fileno())
-    if path.exists(): shutil.copymode(path, tmp)
-    os.replace(tmp, path)
 
 # %% ../nbs/00_core.ipynb #81353960
 @contextlib.contextmanager
@@ -85,22 +154,101 @@ def atomic_path(
     path:str|Path, # file to write; its folder is made when missing
 ) -> Iterator[Path]: # where to write meanwhile, same folder and suffix
     "A temporary path that becomes `path` when the block ends well and vanishes when it does not."
-    path = Path(path).expanduser().resolve()
-    with _refusals(path): tmp = _reserve(path)
-    try:
+    path = _target(path)
+    with _unfinished(path) as tmp:
         yield tmp
-        with _refusals(path): _commit(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+        with _refusals(path):
+            _flush(tmp)
+            if path.exists(): shutil.copymode(path, tmp)
+            os.replace(tmp, path)
 
 # %% ../nbs/00_core.ipynb #f3d6aa14
+def _bytes(data:str|bytes) -> bytes: return data.encode("utf-8") if isinstance(data, str) else data
+
 def write_atomic(
     path:str|Path,   # file to write; its folder is made when missing
     data:str|bytes,  # text goes out as UTF-8, its line ends as they are
 ) -> Path: # absolute path written
     "Write a whole file or nothing. Raises `UserError` where it cannot be written."
-    data = data.encode("utf-8") if isinstance(data, str) else data
-    with atomic_path(path) as tmp, _refusals(Path(path)): tmp.write_bytes(data)
-    return Path(path).expanduser().resolve()
+    path = _target(path)
+    with atomic_path(path) as tmp, _refusals(path): tmp.write_bytes(_bytes(data))
+    return path
+
+# %% ../nbs/00_core.ipynb #30654232
+def _claim(tmp:Path, path:Path) -> bool: # whether the name was free
+    "Give a finished file its name, unless something has it."
+    try: os.link(tmp, path)
+    except FileExistsError: return False
+    except OSError: # no hard links here
+        try: os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError: return False
+        os.replace(tmp, path)
+    return True
+
+def _holds(path:Path, data:bytes) -> bool: # whether a file has just these bytes
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+
+def write_new(
+    path:str|Path,   # file to write; its folder is made when missing
+    data:str|bytes,  # text goes out as UTF-8
+) -> Path: # absolute; its name has a number, as in `map (2).osu`, when another file has the one asked for
+    "Write a whole file under a name that is free, and lose nothing, not even to another writer."
+    path, data = user_path(path), _bytes(data)
+    with _refusals(path): path = path.parent.resolve()/path.name
+    with _unfinished(path) as tmp, _refusals(path):
+        tmp.write_bytes(data)
+        _flush(tmp)
+        for n in range(1, 10_000):
+            name = path if n == 1 else path.with_name(f"{path.stem} ({n}){path.suffix}")
+            if _claim(tmp, name) or _holds(name, data): return name
+    raise UserError(f"{quoted(path.parent)} holds ten thousand files named {quoted(path.name)}; give another folder.")
+
+# %% ../nbs/00_core.ipynb #d66ce6db
+def _lock(folder:Path) -> int: # a handle to be closed
+    "Wait until nobody else has this folder."
+    if os.name == "nt": return _lock_file(folder/f"{TEMPORARY}lock")
+    import fcntl
+    handle = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError): fcntl.flock(handle, fcntl.LOCK_EX) # a file system without locks
+    return handle
+
+def _lock_file(path:Path, seconds:float=10.) -> int: # Windows removes such a file when it is closed
+    for _ in range(int(seconds * 50)):
+        try: return os.open(path, os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
+        except (FileExistsError, PermissionError): time.sleep(.02)
+    raise OSError(f"another program does not let go of {quoted(path)}")
+
+def undo_copies(path:Path) -> list[Path]: # the oldest first
+    "What a file was before it was replaced."
+    beside = path.parent.glob(f"{glob.escape(path.name)}.undo*")
+    found = [p for p in beside if re.fullmatch(r"\.undo[0-9]{1,9}", p.suffix)]
+    return sorted(found, key=lambda p: int(p.suffix[5:]))
+
+def _keep(path:Path) -> Path: # the undo copy
+    copies = undo_copies(path)
+    n = int(copies[-1].suffix[5:]) if copies else 0
+    with _unfinished(path) as tmp:
+        shutil.copy2(path, tmp)
+        while not _claim(tmp, undo := path.with_name(f"{path.name}.undo{n + 1}")): n += 1
+    return undo
+
+# %% ../nbs/00_core.ipynb #16d2f455
+def rewrite(
+    path:str|Path,                    # file to write; its folder is made when missing
+    change:Callable[[], str|bytes],   # gives the new content, after all other writers of the folder are done
+) -> Path: # absolute path written
+    "Write a whole file; another one that was there stays beside it as an undo copy."
+    path = _target(path)
+    with _refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _lock(path.parent)
+    try:
+        data = _bytes(change())
+        with _refusals(path):
+            if _holds(path, data): return path
+            if path.exists(): _keep(path)
+        return write_atomic(path, data)
+    finally: os.close(handle)
 
 # %% ../nbs/00_core.ipynb #836147fd
 def duration(seconds:float) -> str:
@@ -110,5 +258,14 @@ def duration(seconds:float) -> str:
     hours, m = divmod(minutes, 60)
     return f"{hours} h {m:02} min" if hours else f"{m} min {s:02} s"
 
-def say(text:str): # a line on stdout, at once
-    sys.stdout.write(text + "\n"); sys.stdout.flush()
+def say(text:str):
+    "A line on stdout, at once. Raises `UserError` where nothing can be written there."
+    text = "\n".join(map(shown, text.split("\n")))
+    try:
+        if sys.stdout is None: raise ValueError("it is closed")
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError: raise # the reader has gone, as `| head` does
+    except (OSError, ValueError) as e:
+        why = getattr(e, "strerror", None) or e
+        raise UserError(f"Nothing can be written to the standard output ({why}); let it go to a file, or a disk that has room.") from e

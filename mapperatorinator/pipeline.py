@@ -4,7 +4,7 @@
 
 # %% ../nbs/57_pipeline.ipynb #7354b676
 from __future__ import annotations
-import math, tempfile, time
+import math, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -17,16 +17,17 @@ from fastcore.basics import patch
 
 from .audio import load_audio
 from .config import GenerateConfig, LanguageConfig, RefineConfig
-from .core import UserError, pick_device, seed_everything, write_atomic
+from .core import UserError, pick_device, rewrite, seed_everything, undo_copies, write_new
 from .engine import Engine, tell
 from .events import ContextType, EventStream
 from .generate import Generated, Sampling, contexts_of, encode_song, generate, opposite
 from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
-from .osu.beatmap import Beatmap, write_osz
+from .osu.beatmap import Beatmap
 from .osu.check import Report, check_map
 from .osu.difficulty import star_rating
+from .osu.files import NAME_BYTES, cut_name, osz_bytes, safe_name
 from .osu.show import save_png, show_map
 from .osu.timing import Timing
 from .parse import Parser
@@ -34,16 +35,15 @@ from .postprocess import assemble, clean, clean_range, completed, end_with_song,
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import remap_file, splice
-from .request import (check_request, difficulty_name, free_path, inherited, place_for, read_reference, setting_tags, spread, title_and_artist,
-                                      unheard, with_seeds)
+from .request import Prepared, check_request, check_writable, difficulty_name, prepare, setting_tags, unheard, with_seeds
 from .timing import Listener, find_timing
 from .unparse import Group
 from .windows import plan
 
 # %% auto #0
 __all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Audio2Events', 'Wish', 'Events', 'Result',
-           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'archive_bytes',
-           'File2File', 'generate_map']
+           'longest_gap', 'Song2Map', 'Song', 'settled', 'settles', 'next_told', 'worth', 'tried', 'File2File',
+           'picture_path', 'generate_map']
 
 # %% ../nbs/57_pipeline.ipynb #d3796206
 @dataclass
@@ -352,55 +352,55 @@ def again(self:Song2Map, c:GenerateConfig, pool:list[Result]) -> Wish|None: # No
     return Wish.of(replace(c, seed=best.report["seed"], candidates=1), told)
 
 # %% ../nbs/57_pipeline.ipynb #931550c0
-def archive_bytes(maps:list[Beatmap], audio:Path, background:str|None) -> bytes:
-    "An .osz with the maps, their song and their picture."
-    files = {audio.name: audio} | ({Path(background).name: Path(background)} if background else {})
-    with tempfile.TemporaryDirectory() as tmp:
-        write_osz(Path(tmp)/"map.osz", maps, files)
-        return (Path(tmp)/"map.osz").read_bytes()
-
 class File2File(Song2Map):
     "A request with paths to a file on disk."
     def __call__(self, c:GenerateConfig, progress=None) -> Result: # the hardest map of a spread, with the others
-        c, reference = self.complete(c)
-        audio = Path(c.audio_path).expanduser()
-        check_request(c, self.gamemodes)
-        samples = load_audio(audio, self.language.sample_rate)
-        place = place_for(c, audio)
-        said = title_and_artist(c, audio) | ({"background": Path(c.background).name} if c.background else {})
-        made = self.maps(samples, spread(c), progress, reference, audio_filename=audio.name, **said)
-        self.keep(made, c, audio, *place)
-        made[-1].others = made[:-1]
-        return made[-1]
+        return self.run(prepare(c), progress)
 
 @patch
-def complete(self:File2File, c:GenerateConfig) -> tuple[GenerateConfig, Beatmap|None]: # with seed and song; the reference map
-    "The request with what is taken from elsewhere. Raises `UserError` when there is no song or no picture."
-    reference = read_reference(c.beatmap_path) if c.beatmap_path else None
-    if reference is not None: c = inherited(c, reference, Path(c.beatmap_path).expanduser().parent)
-    if not c.audio_path: raise UserError("No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
-    if c.background and not Path(c.background).is_file(): raise UserError(f"No picture '{c.background}'; give a file, or leave it out.")
-    return replace(c, seed=seed_everything(c.seed)), reference
+def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest map of a spread, with the others
+    "Make and write the maps of a prepared request."
+    c = job.config
+    check_request(c, self.gamemodes)
+    seed_everything(c.seed)
+    if settles(c, self.language): _denoiser(c.refiner, c.device) # refused now when it is none
+    samples = load_audio(job.audio, self.language.sample_rate)
+    check_writable(job.place, job.files)
+    made = self.maps(samples, job.requests, progress, job.reference, **job.metadata)
+    self.keep(made, job)
+    made[-1].others = made[:-1]
+    return made[-1]
+
+# %% ../nbs/57_pipeline.ipynb #3b6eb24b
+@patch
+def save(self:File2File, maps:list[Beatmap], job:Prepared, song_ms:float) -> Path: # absolute path written
+    "Write the maps: into the reference map itself, together in an archive, or the only one."
+    c, path = job.config, job.place.path
+    end = song_ms + 1 if c.end_time is None else c.end_time
+    if c.overwrite_reference_beatmap: return remap_file(path, maps[0], c.start_time or 0, end)
+    if job.files:
+        for b in maps: b.audio_filename = job.metadata["audio_filename"] # of a reference map it may have been another
+    data = osz_bytes(maps, job.files) if job.files else maps[-1].to_bytes()
+    return rewrite(path, lambda: data) if job.place.named else write_new(path, data)
 
 @patch
-def into(self:File2File, c:GenerateConfig, made:Result):
-    "Write the new range into the reference map itself; what it was stays beside it."
-    made.path = remap_file(Path(c.beatmap_path).expanduser(), made.beatmap, c.start_time or 0, made.report["song_seconds"] * 1000 + 1
-                           if c.end_time is None else c.end_time)
-
-@patch
-def keep(self:File2File, made:list[Result], c:GenerateConfig, audio:Path, folder:Path, name:str|None):
-    "Write the maps, together when there are several, and their pictures."
-    packed = c.export_osz or len(made) > 1 or (name or "").lower().endswith(".osz")
-    maps = [r.beatmap for r in made]
-    if c.overwrite_reference_beatmap: return self.into(c, made[0])
-    data = archive_bytes(maps, audio, c.background) if packed else maps[-1].to_bytes()
-    path = folder/name if name else free_path(folder, str(Path(maps[-1].filename).with_suffix(".osz" if packed else ".osu")), data)
-    write_atomic(path, data)
+def keep(self:File2File, made:list[Result], job:Prepared):
+    "Write the maps and their pictures, and say what became of a file that was there."
+    path = job.place.path
+    before = undo_copies(path.resolve())
+    written = self.save([r.beatmap for r in made], job, made[0].report["song_seconds"] * 1000)
+    kept = [p.name for p in undo_copies(written) if p not in before]
+    if not job.place.named: path = path.with_name(written.name)
     for r in made:
         r.path = path
-        if c.plot: r.png = save_png(show_map(r.beatmap, r.mel), path.with_suffix(".png") if r is made[-1] else
-                                    path.with_name(f"{path.stem} {r.beatmap.version}.png"))
+        if kept and job.place.named: r.report["kept"] = f"what was there, as {kept[-1]}"
+        version = "" if r is made[-1] else r.beatmap.version
+        if job.config.plot: r.png = save_png(show_map(r.beatmap, r.mel), picture_path(path, version))
+
+def picture_path(path:Path, version:str) -> Path: # empty: of the hardest map, or the only one
+    "Where the picture of a map lies: beside its file, called after it and after the difficulty."
+    end = f" {safe_name(version)}.png" if version else ".png"
+    return path.with_name(cut_name(path.stem, NAME_BYTES - len(end.encode("utf-8"))) + end)
 
 # %% ../nbs/57_pipeline.ipynb #8f87ca72
 @lru_cache(maxsize=1)
@@ -411,6 +411,6 @@ def generate_map(
     progress:Callable|None=None, # gets an `engine.Progress`; returning true cancels
 ) -> Result:
     "A song in, a map out. Raises `UserError` in one sentence for what cannot work."
-    c = config
-    mode = read_reference(c.beatmap_path).mode if c.beatmap_path and c.gamemode == GenerateConfig.gamemode else c.gamemode
-    return _ready(c.model, c.device, c.precision, c.max_batch_size, mode, c.lora_path)(config, progress)
+    job = prepare(config) # before a model is loaded
+    c = job.config
+    return _ready(c.model, c.device, c.precision, c.max_batch_size, c.gamemode, c.lora_path).run(job, progress)

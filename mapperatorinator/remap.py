@@ -4,12 +4,12 @@
 
 # %% ../nbs/56_remap.ipynb #a5aea39c
 from __future__ import annotations
-import copy, glob
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Iterable, Sequence
 
-from .core import UserError, write_atomic
+from .core import UserError, quoted, rewrite, undo_copies, user_path, write_atomic
 from .osu.beatmap import Beatmap, HitObject, Slider, TimingPoint
 from .osu.timing import FIELDS, Timing, TimingBuilder
 from .postprocess import end_holds, end_in_time, lead_in
@@ -136,30 +136,22 @@ def splice(
     return out
 
 # %% ../nbs/56_remap.ipynb #900bedbc
-def _undo_copies(path:Path) -> list[Path]: # the oldest first
-    found = [p for p in path.parent.glob(f"{glob.escape(path.name)}.undo*") if p.suffix[5:].isdigit()]
-    return sorted(found, key=lambda p: int(p.suffix[5:]))
-
 def remap_file(
     path:str|Path,              # .osu of the mapper
     made:Beatmap,               # holds the new range
     start:float,                # ms, in the range
     end:float,                  # ms, no longer in it
-    output:str|Path|None=None,  # where to write; None: in place, with an undo copy beside it
+    output:str|Path|None=None,  # where to write; None: in place. What was there stays beside it as an undo copy
 ) -> Path:                      # what was written
     "Exchange a range of a file. Nothing is written unless all of it can be."
-    path = Path(path)
-    data = splice(Beatmap.read(path), made, start, end).to_bytes()
-    target = Path(output) if output is not None else path
-    if target.exists() and target.samefile(path):
-        number = max((int(p.suffix[5:]) for p in _undo_copies(path)), default=0) + 1
-        write_atomic(path.with_name(f"{path.name}.undo{number}"), path.read_bytes())
-    return write_atomic(target, data)
+    path = user_path(path)
+    return rewrite(path if output is None else output, lambda: splice(Beatmap.read(path), made, start, end).to_bytes())
 
 def undo(path:str|Path) -> Path: # what was restored
     "Take the last remap of a file back."
-    path = Path(path)
-    if not (copies := _undo_copies(path)): raise UserError(f"'{path}' has no undo copy beside it; it was not remapped in place.")
+    path = user_path(path).resolve()
+    copies = undo_copies(path)
+    if not copies: raise UserError(f"{quoted(path)} has no undo copy beside it; it was not remapped in place.")
     write_atomic(path, copies[-1].read_bytes())
     copies[-1].unlink()
     return path

@@ -4,22 +4,26 @@
 
 # %% ../nbs/54_request.ipynb #3c748760
 from __future__ import annotations
-import tempfile
-from dataclasses import replace
+import os, secrets, shutil, tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .audio import read_tags
 from .config import GenerateConfig, LanguageConfig, changed
-from .core import UserError
+from .core import UserError, one_line, quoted, user_path
 from .events import ContextType
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
+from .osu.files import NAME_BYTES, check_members, distinct, file_name, find_file, map_name, romanised, safe_member
+from .osu.files import safe_name
 from .parse import hitsounded
 from .timing import manual
 
 # %% auto #0
-__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'check_request', 'unheard', 'read_reference', 'inherited',
-           'setting_tags', 'difficulty_name', 'spread', 'with_seeds', 'title_and_artist', 'place_for', 'free_path']
+__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'unheard',
+           'read_reference', 'song_of', 'inherited', 'setting_tags', 'difficulty_name', 'spread', 'with_seeds',
+           'title_and_artist', 'names_beside', 'picture_of', 'Place', 'is_packed', 'place_for', 'check_writable',
+           'Prepared', 'prepare']
 
 # %% ../nbs/54_request.ipynb #308fa827
 def _need(ok:bool, sentence:str):
@@ -90,9 +94,16 @@ TAKEN = dict(gamemode="mode", hp_drain_rate="hp", circle_size="cs", overall_diff
 
 def read_reference(path:str) -> Beatmap:
     "The map at a path. Raises `UserError` when there is none."
-    file = Path(path).expanduser()
-    if file.suffix.lower() != ".osu": raise UserError(f"beatmap_path='{path}' is no .osu file; give one difficulty of a map.")
+    file = user_path(path)
+    _need(file.suffix.lower() == ".osu", f"beatmap_path={quoted(path)} is no .osu file; give one difficulty of a map.")
     return Beatmap.read(file)
+
+def song_of(reference:Beatmap, folder:Path) -> Path:
+    "The song that a map names. Raises `UserError` when it is not in the map's folder."
+    found = find_file(folder, reference.audio_filename)
+    if found is not None: return found
+    name = quoted(reference.audio_filename)
+    raise UserError(f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE.")
 
 def inherited(
     c:GenerateConfig,
@@ -104,7 +115,7 @@ def inherited(
     taken = {name: getattr(b, field) for name, field in TAKEN.items()}
     taken |= dict(difficulty=round(star_rating(b), 2) if b.hit_objects else c.difficulty, hitsounded=hitsounded(b))
     if b.mode == 3: taken["keycount"] = b.keys
-    if b.audio_filename: taken["audio_path"] = str(folder/b.audio_filename)
+    if b.audio_filename and "audio_path" not in said: taken["audio_path"] = str(song_of(b, folder))
     return replace(c, **{name: value for name, value in taken.items() if name not in said and value not in (None, "")})
 
 # %% ../nbs/54_request.ipynb #2f13aa4f
@@ -118,12 +129,13 @@ def _shown(value) -> str: # as it is typed
 
 def setting_tags(c:GenerateConfig) -> str:
     "Disclosure and changed settings, as the Tags field of the map."
-    said = {name: value for name, value in changed(c).items() if name not in OWN_PLACE}
-    return " ".join([*c.tags.split(), "mapperatorinator", "ai-generated", *(f"{k}={_shown(v)}".replace(" ", "_") for k, v in said.items())])
+    said = [f"{name}={_shown(value)}" for name, value in changed(c).items() if name not in OWN_PLACE]
+    return " ".join([*c.tags.split(), "mapperatorinator", "ai-generated", *("_".join(words.split()) for words in said)])
 
 def difficulty_name(stars:float|None) -> str:
     "What the game calls a map of so many stars."
-    return "Mapperatorinator" if stars is None else f"Mapperatorinator's {next(n for limit, n in NAMES if stars < limit)}"
+    if stars is None: return "Mapperatorinator"
+    return "Mapperatorinator's " + next((name for limit, name in NAMES if stars < limit), NAMES[-1][1])
 
 # %% ../nbs/54_request.ipynb #e10cc363
 def spread(
@@ -132,7 +144,8 @@ def spread(
     "One request per difficulty, each with a name of its own."
     stars = sorted(c.difficulties or [c.difficulty], key=lambda s: s or 0)
     names = [c.version or difficulty_name(s) for s in stars]
-    unique = [n if names.count(n) == 1 else f"{n} {s:g}" for n, s in zip(names, stars)]
+    starred = [n if names.count(n) == 1 else f"{n} {s:g}" for n, s in zip(names, stars)]
+    unique = [n if starred.count(n) == 1 else f"{n} no {i + 1}" for i, n in enumerate(starred)]
     return [replace(c, difficulty=s, difficulties=None, version=n) for s, n in zip(stars, unique)]
 
 def with_seeds(c:GenerateConfig) -> list[GenerateConfig]: # as many as candidates
@@ -140,29 +153,164 @@ def with_seeds(c:GenerateConfig) -> list[GenerateConfig]: # as many as candidate
     return [replace(c, seed=c.seed + i, candidates=1) for i in range(c.candidates)]
 
 # %% ../nbs/54_request.ipynb #c3830d48
-def title_and_artist(c:GenerateConfig, audio:Path) -> dict:
-    "What the request says, else the tags of the song, else its file name."
-    tags = read_tags(audio)
-    return {"title": c.title or tags.get("title") or audio.stem, "artist": c.artist or tags.get("artist") or "Unknown Artist"}
+NO_TITLE, NO_ARTIST = "Untitled", "Unknown Artist"
 
-def place_for(c:GenerateConfig, audio:Path) -> tuple[Path, str|None]: # folder, and the file name if one was given
-    "Where the map goes. Raises `UserError` when nothing can be written there."
-    out = Path(c.output_path).expanduser() if c.output_path else audio.parent
+def title_and_artist(
+    c:GenerateConfig,
+    audio:Path,
+    reference:Beatmap|None=None, # whose own spelling is taken for what comes from it
+) -> dict:
+    "Title and artist of a map, in Latin letters and as they are written."
+    tags, (artist, _, title) = read_tags(audio), audio.stem.partition(" - ")
+    out = {}
+    for name, guess, none in (("title", title or audio.stem, NO_TITLE), ("artist", "", NO_ARTIST)):
+        text = one_line(getattr(c, name) or "") or one_line(tags.get(name) or "") or none
+        out[name] = romanised(text) or romanised(guess) or none
+        from_reference = reference is not None and text == getattr(reference, name)
+        out[f"{name}_unicode"] = getattr(reference, f"{name}_unicode") if from_reference else text
+    return out
+
+# %% ../nbs/54_request.ipynb #b2ed108c
+def _name_in_map(path:Path, what:str, never:str="\\") -> str: # letters that end a name there
+    name = path.name
+    if one_line(name) == name and not set(name) & set(never): return name
+    raise UserError(f"A map cannot name the {what} {quoted(name)} as it is; rename the file, or give export_osz=true, "
+                    "which packs it under a name that it can.")
+
+def names_beside(
+    audio:Path,
+    background:Path|None,
+    packed:bool, # into an archive
+) -> list[str]: # one, or two
+    "What a map calls its song and its picture."
+    if background is None: return [safe_name(audio.name) if packed else _name_in_map(audio, "song")]
+    if packed: return distinct([safe_name(audio.name), safe_name(background.name.replace(",", ""))])
+    return [_name_in_map(audio, "song"), _name_in_map(background, "picture", '\\,"')]
+
+def picture_of(reference:Beatmap, folder:Path) -> dict: # {} when there is none
+    "The picture of a map as a member of its archive, under the name that the map has for it."
+    name = (reference.background or "").replace("\\", "/")
+    found = find_file(folder, name)
+    return {name: found} if found and safe_member(name) == name else {}
+
+# %% ../nbs/54_request.ipynb #e919c20f
+@dataclass(frozen=True)
+class Place:
+    "Where a map goes."
+    path: Path   # the file
+    named: bool  # whether just this file was asked for; else its name may get a number
+
+INPUTS = ("audio_path", "beatmap_path", "background", "model", "lora_path", "refiner")
+
+def _same_file(path:Path, given:str|None) -> bool: # by links, hard links and other spellings as well
+    try: return bool(given) and os.path.samefile(path, user_path(given))
+    except (OSError, UserError): return False
+
+def _check_replaceable(path:Path):
+    "Raises `UserError` where a file of this name cannot be written, or one that is there not be replaced."
+    length = len(os.fsencode(path.name))
+    _need(length <= NAME_BYTES, f"The name {quoted(path.name)} is longer than {NAME_BYTES} bytes; give a shorter one.")
+    if not path.exists(): return
+    _need(path.is_file(), f"{quoted(path)} is no file, though its name ends like one; give another name.")
+    _need(os.access(path, os.W_OK), f"{quoted(path)} is protected against writing; give another name.")
+
+def _check_no_input(path:Path, c:GenerateConfig):
+    "Raises `UserError` where the output would be what the map is made from."
+    taken = next((name for name in INPUTS if _same_file(path, getattr(c, name))), None)
+    advice = " or overwrite_reference_beatmap=true" if taken == "beatmap_path" and c.add_to_beatmap else ""
+    sentence = f"output_path={quoted(path)} is the file of {taken}, which is never written over; give another name{advice}."
+    _need(taken is None, sentence)
+
+# %% ../nbs/54_request.ipynb #18c79753
+def is_packed(c:GenerateConfig) -> bool:
+    "Whether the maps go into an archive."
+    return c.export_osz or len(c.difficulties or []) > 1 or (c.output_path or "").lower().endswith(".osz")
+
+def place_for(
+    c:GenerateConfig,
+    audio:Path,
+    name:str, # that the map has by itself
+) -> Place:
+    "Where the map goes. Raises `UserError` when it cannot go there."
+    if c.overwrite_reference_beatmap and c.beatmap_path:
+        _check_replaceable(user_path(c.beatmap_path))
+        return Place(user_path(c.beatmap_path), named=True)
+    out = user_path(c.output_path) if c.output_path else audio.parent
     suffix = out.suffix.lower()
-    named = suffix in (".osu", ".osz")
-    _need(not (suffix == ".osu" and (c.export_osz or c.difficulties)),
-          f"An archive was asked for, but output_path '{out}' ends in .osu; give a folder or a name that ends in .osz.")
-    folder = out.parent if named else out
+    sentence = f"An archive was asked for, but output_path={quoted(out)} ends in .osu; give a folder or a name that ends in .osz."
+    _need(suffix != ".osu" or not is_packed(c), sentence)
+    if suffix in (".osu", ".osz"):
+        _check_replaceable(out)
+        _check_no_input(out, c)
+        return Place(out, named=True)
+    _need(not out.exists() or out.is_dir(), f"output_path={quoted(out)} is a file; give a folder, or a name that ends in .osu or .osz.")
+    return Place(out/name, named=False)
+
+# %% ../nbs/54_request.ipynb #4d7feb98
+def check_writable(place:Place, files:dict): # files: member name -> path of what an archive will hold
+    "Raises `UserError` when nothing can be written there. The folder is made."
+    folder, needed = place.path.parent, sum(path.stat().st_size for path in files.values())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder): pass
-    except OSError as e: raise UserError(f"Cannot write to '{folder}' ({e.strerror}); give another output_path.") from e
-    return folder, out.name if named else None
+        free = shutil.disk_usage(folder).free
+    except OSError as e:
+        raise UserError(f"Cannot write to {quoted(folder)} ({e.strerror or e}); give another output_path.") from e
+    sentence = f"The disk of {quoted(folder)} has {free} bytes left, and the archive needs {needed}; give another output_path."
+    _need(free >= needed, sentence)
 
-# %% ../nbs/54_request.ipynb #62b91a08
-def free_path(folder:Path, name:str, data:bytes) -> Path: # a path that loses nothing
-    "The name itself if it is free or holds the same, else with a number."
-    for n in range(1, 10_000):
-        path = folder/(name if n == 1 else f"{Path(name).stem} ({n}){Path(name).suffix}")
-        if not path.exists() or path.read_bytes() == data: return path
-    raise UserError(f"'{folder}' holds ten thousand maps named '{name}'; give another output_path.")
+# %% ../nbs/54_request.ipynb #531d291a
+@dataclass(frozen=True)
+class Prepared:
+    "A request of which all is known but the maps."
+    config: GenerateConfig         # complete, with a seed
+    requests: list[GenerateConfig] # one for each map, easiest first
+    reference: Beatmap|None
+    audio: Path
+    metadata: dict                 # of every map: title, artist, audio_filename, background
+    place: Place
+    files: dict                    # member name -> path of what an archive holds besides the maps; empty: no archive
+
+def _existing(path:str|None, what:str) -> Path|None:
+    "A file that must be there, if it was given."
+    if not path: return None
+    file = user_path(path)
+    readable = file.is_file() and os.access(file, os.R_OK)
+    _need(readable, f"No {what} {quoted(path)}; give a file that can be read, or leave it out.")
+    return file
+
+# %% ../nbs/54_request.ipynb #2d5f45c7
+def _own_name(c:GenerateConfig, requests:list[GenerateConfig], said:dict, reference:Beatmap|None) -> str:
+    "What the file is called when nobody says. Raises `UserError` where a difficulty has too long a name."
+    suffix = ".osz" if is_packed(c) else ".osu"
+    if c.add_to_beatmap and reference is not None: return file_name(reference).removesuffix(".osu") + suffix
+    return [map_name(said["artist"], said["title"], r.creator, r.version, suffix) for r in requests][-1]
+
+def _members(
+    c:GenerateConfig,
+    names:list[str],   # in the map
+    files:list[Path],
+    reference:Beatmap|None,
+) -> dict: # name -> path; empty: no archive
+    "What an archive holds besides the maps. Raises `UserError` where names cannot be members."
+    if not is_packed(c): return {}
+    members = dict(zip(names, files))
+    if c.add_to_beatmap and reference is not None: members |= picture_of(reference, user_path(c.beatmap_path).parent)
+    check_members(list(members))
+    return members
+
+def prepare(c:GenerateConfig) -> Prepared:
+    "Settle all that can be known before a model runs. Raises `UserError` for what cannot work."
+    reference = read_reference(c.beatmap_path) if c.beatmap_path else None
+    if reference is not None: c = inherited(c, reference, user_path(c.beatmap_path).parent)
+    _need(bool(c.audio_path), "No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
+    if c.seed is None: c = replace(c, seed=secrets.randbelow(2**31))
+    audio = user_path(c.audio_path)
+    background = _existing(c.background, "picture")
+    if c.add_to_beatmap: background = None # the reference map has its own
+    requests, said = spread(c), title_and_artist(c, audio, reference)
+    names = names_beside(audio, background, packed=is_packed(c) or c.add_to_beatmap)
+    said |= dict(zip(("audio_filename", "background"), names))
+    return Prepared(config=c, requests=requests, reference=reference, audio=audio, metadata=said,
+                    place=place_for(c, audio, _own_name(c, requests, said, reference)),
+                    files=_members(c, names, [audio, background], reference))

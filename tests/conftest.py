@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import mapperatorinator # first: it lets torchaudio be imported, which some tests compare with
 from parity.checkpoints import complete
 from corpus.toys import toy_corpus
 

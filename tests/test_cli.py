@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 import pytest
 from mapperatorinator.config import GenerateConfig, TrainConfig, settings_table
 
@@ -12,12 +11,15 @@ FAKE = """
 import sys, types, time
 from pathlib import Path
 from types import SimpleNamespace as NS
-from mapperatorinator.core import UserError, write_atomic
+from mapperatorinator.core import UserError, atomic_path, write_atomic
 def generate_map(config, progress=None):
     if not config.audio_path: raise UserError("audio_path is empty; give the path of a song.")
     for i in range(config.top_k or 3):
         if progress(NS(stage="map", done=i + 1, total=config.top_k or 3, tokens_per_second=100.)): raise KeyboardInterrupt
         if config.top_k: time.sleep(.05)
+    if config.tags == "slow": # a file is being written when the signal comes
+        with atomic_path(Path(config.output_path)/"song.osu") as tmp:
+            sys.stderr.write("writing\\n"); sys.stderr.flush(); time.sleep(30)
     path = write_atomic(Path(config.output_path)/"song.osu", "osu file format v14\\n")
     return NS(path=path, beatmap=None, mel=None, png=None, report=dict(bpm=180., seed=7, objects=3, title="夜 – ω", path=str(path)))
 m = types.ModuleType("mapperatorinator.pipeline"); m.generate_map = generate_map
@@ -86,6 +88,65 @@ def test_ctrl_c_is_130_and_leaves_nothing(tmp_path):
     out, err = run.communicate(timeout=20)
     assert run.returncode == 130 and not out and b"interrupted" in err and b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_to_end_leaves_nothing(tmp_path, name, code):
+    "As docker stop, a cluster whose time is up or a closed terminal send it, in the middle of a write."
+    run = subprocess.Popen([sys.executable, "-c", FAKE, "generate", "audio_path=a.mp3", f"output_path={tmp_path}", "tags=slow"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while b"writing" not in run.stderr.readline(): pass
+    assert len(list(tmp_path.iterdir())) == 1
+    run.send_signal(getattr(signal, name))
+    out, err = run.communicate(timeout=20)
+    assert run.returncode == code and not out and b"no half-written file" in err and b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no nohup there")
+def test_nohup_is_left_alone():
+    code = ("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\nfrom mapperatorinator.cli import stoppable\n"
+            "with stoppable(): inside = signal.getsignal(signal.SIGHUP), signal.getsignal(signal.SIGTERM)\n"
+            "assert inside[0] is signal.SIG_IGN and callable(inside[1]) and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+
+def shell(line, fake=False):
+    "A command line through a shell; MAP stands for the program."
+    program = f"import sys; sys.argv[0] = 'x'; exec({FAKE!r})" if fake else "import sys; from mapperatorinator.cli import main; sys.exit(main())"
+    return subprocess.run(line.replace("MAP", '"$PROGRAM" -c "$CODE"'), shell=True, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PROGRAM": sys.executable, "CODE": program})
+
+@full
+@pytest.mark.parametrize("where", ["> /dev/full", ">&-"])
+def test_a_stdout_that_takes_nothing_is_one_sentence(where):
+    for command in ("MAP --help", "MAP generate --help", "MAP config"):
+        done = shell(f"{command} {where}")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "standard output" in done.stderr, done.stderr
+
+@full
+@pytest.mark.parametrize("where, code", [("> /dev/full", 2), (">&-", 2), ("2> /dev/full", 0), ("2>&-", 0), ("2>&1 > /dev/full", 2), ("> /dev/full 2>&1", 2), ("2>&- >&-", 2)])
+def test_the_map_is_written_though_nobody_can_be_told(tmp_path, where, code):
+    done = shell(f"MAP generate audio_path=a.mp3 output_path={tmp_path} {where}", fake=True)
+    assert done.returncode == code and "Traceback" not in done.stderr and (tmp_path/"song.osu").exists(), done.stderr
+    if where in ("> /dev/full", ">&-"): assert str(tmp_path/"song.osu") in done.stderr.splitlines()[-1]
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a working folder cannot be deleted there")
+def test_a_working_folder_that_is_gone_is_one_sentence(tmp_path):
+    done = shell(f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone && MAP generate audio_path=song.mp3")
+    assert done.returncode == 2 and "The working folder no longer exists" in done.stderr and "Traceback" not in done.stderr
+
+@pytest.mark.parametrize("args", [["gene\nrate"], ["generate", "x\ny=1"], ["generate", "audio_path=a\n\x1b[2Jb.mp3"], ["generate", "beatmap_path=a\nb.osu"], ["generate", "seed=\n"],
+                                  ["generate", "preset=a\nb"], ["y" * 5000], ["generate", f"audio_path={'y' * 5000}"], ["generate", f"output_path={'y' * 5000}", "audio_path=a.mp3"]])
+def test_whatever_is_typed_the_answer_is_one_line_without_codes(args, capsys):
+    from mapperatorinator.cli import main
+    code, said = main(args), capsys.readouterr()
+    assert (code, said.out) == (2, "") and said.err.count("\n") == 1 and "\x1b" not in said.err, said.err
+
+def test_settings_with_signs_that_cannot_be_seen_come_back():
+    import yaml
+    done = cli("config", "title=left\u200e\u202eright\x1b\u2028", "artist=夜")
+    assert "\u202e" not in done.stdout and yaml.safe_load(done.stdout)["title"] == "left\u200e\u202eright\x1b\u2028"
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell pipe")
 def test_a_reader_that_leaves_is_no_error():

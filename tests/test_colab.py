@@ -105,7 +105,6 @@ def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
 
 def test_runs_top_to_bottom_with_the_embedded_model(tmp_path):
     pytest.importorskip("mapperatorinator.pipeline")
-    from mapperatorinator.core import demo_song
     nb = run(source(), tmp_path, after_form="app.form.set(end_time=16000, seed=1)")
     check(nb)
     assert list((tmp_path/"maps").glob("*.osu"))

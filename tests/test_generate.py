@@ -134,7 +134,6 @@ def test_trouble_is_seen():
 
 def test_stuck_windows_are_drawn_again(engine, monkeypatch):
     "A window that does not end is drawn once more with other numbers, and reported."
-    from mapperatorinator import generate as room
     calls, real = [], Engine.generate
     def fake(self, job, cancel=None):
         calls.append(len(job.prompts)); out = real(self, job, cancel)

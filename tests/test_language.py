@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from parity import oracles_language as O
 from mapperatorinator.config import CompatConfig, LanguageConfig, compose, preset_names
 from mapperatorinator.core import UserError
-from mapperatorinator.events import ContextType as C, Event, EventStream, EventType as E, read_events
+from mapperatorinator.events import ContextType as C, EventStream, EventType as E, read_events
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.curves import end_point
 from mapperatorinator.osu.timing import Timing, TimingBuilder

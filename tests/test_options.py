@@ -8,7 +8,8 @@ from mapperatorinator.config import GenerateConfig, LanguageConfig, compose, pre
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.events import EventType
 from mapperatorinator.generate import Sampling
-from mapperatorinator.osu.beatmap import Beatmap, read_osz
+from mapperatorinator.osu.beatmap import Beatmap
+from mapperatorinator.osu.files import read_osz
 from mapperatorinator.pipeline import Wish
 from mapperatorinator.prompt import request_ids
 from mapperatorinator.request import check_request, unheard

@@ -10,8 +10,9 @@ from mapperatorinator.audio import load_audio
 from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.evaluate import faults
-from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint, read_osz
+from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.check import check_map
+from mapperatorinator.osu.files import read_osz
 from mapperatorinator.pipeline import Result, Song2Map, generate_map
 
 ASK = GenerateConfig(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377)
@@ -71,6 +72,80 @@ def test_osz_holds_map_and_song(make, clip, tmp_path):
     names = zipfile.ZipFile(made.path).namelist()
     assert clip.name in names and len(names) == 2 and made.path.suffix == ".osz"
     assert list(read_osz(made.path).beatmaps.values())[0].hit_objects
+
+def test_nothing_that_is_there_is_replaced_in_silence(make, clip, made, tmp_path):
+    "A named file leaves an undo copy, a folder holds both, and so for the pictures."
+    mine, art = tmp_path/"mine.osu", tmp_path/"mine.png"
+    mine.write_text("weeks of work")
+    art.write_text("the cover")
+    again = make(replace(ASK, audio_path=str(clip), output_path=str(mine), plot=True))
+    assert (tmp_path/"mine.osu.undo1").read_text() == "weeks of work" and "mine.osu.undo1" in again.report["kept"]
+    assert art.read_text() == "the cover" and again.png.name == "mine (2).png" and again.path == mine
+    assert mine.read_bytes() == made.path.read_bytes()
+    make(replace(ASK, audio_path=str(clip), output_path=str(mine)))
+    assert not (tmp_path/"mine.osu.undo2").exists() # the same again: nothing to keep
+
+LATE = {"a refiner": dict(refiner="no_such_refiner"), "a folder as a file": dict(output_path="FOLDER.osu"), "a long name": dict(output_path="x" * 300 + ".osu"),
+    "a picture": dict(background="none.png"), "a comma": dict(background="a, b.png"), "the song itself": dict(audio_path="song.osu", output_path="song.osu"),
+    "a difficulty": dict(version="x" * 300), "a song called like a map": dict(audio_path="song.osu", export_osz=True), "a closed place": dict(output_path="/proc/nowhere")}
+
+@pytest.mark.parametrize("what", LATE)
+def test_what_can_be_known_before_is_refused_before_the_model_runs(make, clip, tmp_path, monkeypatch, what):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/"FOLDER.osu").mkdir()
+    (tmp_path/"a, b.png").write_bytes(b"art")
+    (tmp_path/"song.osu").write_bytes(clip.read_bytes())
+    before = sorted(p.name for p in tmp_path.iterdir())
+    monkeypatch.setattr(type(make), "maps", lambda *_, **__: pytest.fail("the model ran"))
+    with pytest.raises(UserError) as e: make(replace(ASK, **dict(audio_path=str(clip), output_path=str(tmp_path)) | LATE[what]))
+    assert "\n" not in str(e.value) and sorted(p.name for p in tmp_path.iterdir()) == before
+
+def test_a_spread_of_a_long_title_is_an_archive_of_all(make, clip, tmp_path):
+    "With names that no file system takes as they are, and a picture with a comma."
+    (tmp_path/"art, final.png").write_bytes(b"art")
+    title = "A song whose title is rather long, with a subtitle (feat. somebody else) [Remix]: \U0001d4f5\U0001d4f8\U0001d4ff\U0001d4ee / 夜" + "!" * 99
+    ask = replace(ASK, audio_path=str(clip), output_path=str(tmp_path), title=title, version="a/b", difficulties=[1, 3], end_time=1500, plot=True,
+                  background=str(tmp_path/"art, final.png"), export_osz=True)
+    made = make(ask)
+    read = read_osz(made.path)
+    assert len(read.beatmaps) == 2 and not read.refused and sorted(read.files) == [clip.name, "art final.png"]
+    for b in read.beatmaps.values():
+        assert b.title_unicode == title and b.title.isascii() and b.title.startswith("A song whose") and "love" in b.title
+        assert read.find(b.background) == b"art" and read.find(b.audio_filename) == clip.read_bytes()
+    assert {b.version for b in read.beatmaps.values()} == {"a/b 1", "a/b 3"} and len({r.png for r in [*made.others, made]}) == 2
+
+def test_a_song_with_line_breaks_in_its_tags_writes_no_lines(make, clip, tmp_path):
+    path = tmp_path/"tagged.flac"
+    with soundfile.SoundFile(path, "w", 16000, 1) as f:
+        f.title, f.artist = "First line\n[HitObjects]\n1,1,1,1,0", "One\r\nTwo"
+        f.write(load_audio(clip))
+    made = make(replace(ASK, audio_path=str(path), creator="me\n", version="v\n[TimingPoints]\n0,1"))
+    again = Beatmap.read(made.path)
+    assert again == made.beatmap and not again.warnings and (again.creator, again.version) == ("me", "v [TimingPoints] 0,1")
+    assert again.artist == "One Two" and again.title == "First line [HitObjects] 1,1,1,1,0"
+
+def test_a_map_goes_into_an_archive_with_its_song_and_picture(make, clip, made, tmp_path):
+    "A reference map that names them as only the game understands."
+    (tmp_path/"Music").mkdir()
+    (tmp_path/"Music"/"Some Song.wav").write_bytes(clip.read_bytes())
+    (tmp_path/"BG.png").write_bytes(b"art")
+    mine = made.beatmap.copy()
+    mine.audio_filename = "music\\some song.WAV"
+    mine.events.insert(1, '0,0,"bg.PNG",0,0')
+    mine.write(tmp_path/"mine.osu")
+    again = make(GenerateConfig(beatmap_path=str(tmp_path/"mine.osu"), add_to_beatmap=True, start_time=1000, end_time=2000, export_osz=True, seed=1, device="cpu",
+                                output_path=str(tmp_path/"out")))
+    read = read_osz(again.path)
+    b, = read.beatmaps.values()
+    assert read.find(b.audio_filename) == clip.read_bytes() and read.find(b.background) == b"art"
+    assert Beatmap.read(tmp_path/"mine.osu") == mine
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_song_whose_name_is_not_utf8(make, clip, tmp_path):
+    path = tmp_path/"caf\udce9.wav"
+    path.write_bytes(clip.read_bytes())
+    made = make(replace(ASK, audio_path=str(path), export_osz=True, end_time=1500))
+    assert read_osz(made.path).find(made.beatmap.audio_filename) == clip.read_bytes()
 
 def test_timing_is_heard_when_not_given(make, tmp_path):
     made = make(replace(ASK, audio_path=str(demo_song()), output_path=str(tmp_path), timing="auto", bpm=None, offset=None, difficulty=2))

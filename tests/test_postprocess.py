@@ -1,5 +1,5 @@
 """Post-processing: each step alone, each twice, and any garbage of events still makes a map."""
-import copy, json, math, pathlib
+import json, math, pathlib
 from collections import Counter
 import nbformat, numpy as np, pytest
 from hypothesis import given, settings, strategies as st

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle as Disc, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
-from ..core import write_atomic
+from ..core import write_new
 from .beatmap import Beatmap, HitObject, Hold, Slider, Spinner
 from .timing import Timing
 
@@ -426,6 +426,6 @@ def show_map(
     return fig
 
 # %% ../../nbs/14_osu.show.ipynb #37fe5868
-def save_png(fig:Figure, path:str|Path, dpi:int=110) -> Path:
+def save_png(fig:Figure, path:str|Path, dpi:int=110) -> Path: # absolute; with a number when another file has the name
     "Write a figure as PNG, whole or not at all."
-    return write_atomic(path, Picture.png(fig, dpi))
+    return write_new(path, Picture.png(fig, dpi))

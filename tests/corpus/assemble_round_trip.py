@@ -16,7 +16,7 @@ import rosu_pp_py as rosu
 
 from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.events import Event, EventStream, EventType
-from mapperatorinator.osu.beatmap import Beatmap, Circle, Slider
+from mapperatorinator.osu.beatmap import Beatmap, Circle
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from mapperatorinator.config import DiffusionConfig, RefineConfig, LanguageConfig, compose
 from mapperatorinator.diffusion import Schedule, denoising_loss, guided, kept_steps, noise_betas, reverse
 from mapperatorinator.events import Event, EventStream, EventType
-from mapperatorinator.model.dit import Classes, class_vector, new_denoiser, out_of_reach, point_features
+from mapperatorinator.model.dit import Classes, new_denoiser, out_of_reach, point_features
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.refine import Refiner, group_points, guide_ends, spans, to_field, to_pixels
