@@ -18,8 +18,9 @@ from .core import UserError, atomic_path
 
 # %% auto #0
 __all__ = ['JSON_LIMIT', 'VALUES', 'DEPTH', 'CONTEXTS', 'HZ', 'HOP', 'LAYERS', 'WINDOW', 'IDS', 'LIMITS', 'PLAIN', 'UNREADABLE',
-           'parse_json', 'damaged', 'read_json', 'contradictions', 'problems', 'typed', 'only', 'tensor_problem',
-           'check_tensors', 'read_pickle', 'read_tensors', 'layers_of', 'check_layers', 'check_shapes', 'write_tensors']
+           'MOST_TENSORS', 'parse_json', 'damaged', 'read_json', 'contradictions', 'problems', 'typed', 'only',
+           'tensor_problem', 'check_tensors', 'read_pickle', 'read_tensors', 'layers_of', 'check_layers',
+           'check_shapes', 'write_tensors']
 
 # %% ../nbs/02_foreign.ipynb #17e58d91
 JSON_LIMIT = 4_000_000 # bytes of a file of settings
@@ -129,6 +130,9 @@ def contradictions(conf:Any) -> Iterator[str]:
             if not (x0 < x1 and y0 < y1): yield "position_range is no x0, x1, y0, y1"
             if not 0 < len(set(conf.gamemodes)) == len(conf.gamemodes): yield "gamemodes names none, or one twice"
             if not conf.context_types: yield "context_types is empty"
+        case ContextTemplate():
+            twice = any(len(set(names)) < len(names) for names in (conf.inputs, conf.outputs))
+            if twice: yield "a context stands twice in inputs or outputs"
         case DiffusionConfig():
             if conf.width % conf.heads: yield f"width={conf.width:,} cannot be shared by heads={conf.heads}"
             if conf.trained_steps > conf.noise_steps: yield f"trained_steps={conf.trained_steps:,} is more than noise_steps"
@@ -245,13 +249,19 @@ def read_pickle(
     except UNREADABLE as e: raise damaged(path, e, cure) from e
 
 # %% ../nbs/02_foreign.ipynb #3eeadd59
+MOST_TENSORS = 20_000 # of one file
+
 def read_tensors(path:str|Path) -> dict: # name -> tensor
     "The tensors of a file, safetensors or a pickle. Raises `UserError` when it is damaged or holds anything else."
     path = Path(path)
     if path.suffix != ".safetensors": found = read_pickle(path)
     else:
+        from safetensors import safe_open
         from safetensors.torch import load_file
-        try: found = load_file(path)
+        try:
+            with safe_open(path, "pt") as file: count = len(file.keys())
+            if count > MOST_TENSORS: raise ValueError(f"it holds {count:,} tensors, expected {MOST_TENSORS:,} at most")
+            found = load_file(path)
         except UNREADABLE as e: raise damaged(path, e) from e
     if not isinstance(found, dict):
         raise damaged(path, f"it holds {as_said(found)} where a table of tensors was expected")

@@ -22,9 +22,9 @@ from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
 
 # %% auto #0
-__all__ = ['CURE', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Resumable', 'Run', 'other_settings',
-           'read_checkpoint', 'start_run', 'train_step', 'to_device', 'keep_on', 'loop', 'model_card', 'ship', 'told',
-           'train']
+__all__ = ['CURE', 'MOMENTS', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'Resumable', 'Run',
+           'other_settings', 'taken_up', 'read_checkpoint', 'start_run', 'train_step', 'to_device', 'keep_on', 'loop',
+           'model_card', 'ship', 'told', 'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -124,34 +124,72 @@ def other_settings(before:dict, now:dict, name:str="") -> list[str]:
     return sorted(out)
 
 # %% ../nbs/62_train.ipynb #a1315c1d
-def _is_state_of(saved:Any, optimizer:torch.optim.Optimizer) -> bool:
-    "Whether a stored state can be that of an optimizer: the same parameters, and moments of their shapes."
+MOMENTS = {"AdamW": ("step", "exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)} # what an optimizer keeps of a weight
+
+def _is_kept(kept:Any, weight:Tensor, names:tuple) -> bool:
+    "Whether an optimizer can have kept this of a weight."
+    if not isinstance(kept, dict) or set(kept) != set(names): return False
+    for name, value in kept.items():
+        if not isinstance(value, Tensor) or value.dtype not in (weight.dtype, torch.float32): return False
+        if value.shape != (() if name == "step" else weight.shape): return False
+        if name in ("step", "exp_avg_sq") and (value < 0).any(): return False
+    return True
+
+def taken_up(saved:Any, optimizer:torch.optim.Optimizer) -> dict:
+    "The state of an optimizer that goes on: its own settings, the stored rates and moments. Raises `ValueError` when they are of another one."
     kept, groups = (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
-    if not isinstance(kept, dict) or not isinstance(groups, list): return False
+    if not isinstance(kept, dict) or not isinstance(groups, list): raise ValueError("one has no moments")
     groups = [g if isinstance(g, dict) else {} for g in groups]
-    params = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
-    if [g.get("params") for g in groups] != [g["params"] for g in optimizer.state_dict()["param_groups"]]: return False
-    if not all(isinstance(g.get(rate), float) for g in groups for rate in ("lr", "peak")): return False
-    moments = [(i, m) for i, of in kept.items() for m in (of.values() if isinstance(of, dict) else [None])]
-    return all(i in params and isinstance(m, Tensor) and m.shape in (params[i].shape, ()) for i, m in moments)
+    own = optimizer.state_dict()["param_groups"]
+    if [g.get("params") for g in groups] != [g["params"] for g in own]: raise ValueError("one has other weights")
+    rates = [{name: g.get(name) for name in ("lr", "peak")} for g in groups]
+    fast = [r for group in rates for r in group.values() if not (isinstance(r, float) and 0 <= r <= 1000)]
+    if fast: raise ValueError(f"one has {as_said(fast[0])} as a learning rate")
+    weights = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
+    names = MOMENTS[type(optimizer).__name__]
+    fits = all(i in weights and _is_kept(of, weights[i], names) for i, of in kept.items())
+    if not fits: raise ValueError("one has other moments")
+    return {"state": kept, "param_groups": [g | r for g, r in zip(own, rates)]}
+
+# %% ../nbs/62_train.ipynb #52fc735c
+def _is_row(row:Any) -> bool: # of a log
+    return isinstance(row, dict) and "step" in row and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
+
+def _check_progress(state:dict, path:Path):
+    "Raise `UserError` where a checkpoint says no steps, minutes or log that a run can have."
+    step, minutes, log = state.get("step"), state.get("minutes"), state.get("log")
+    if type(step) is not int or not 0 <= step <= 10**9: raise damaged(path, f"its step is {as_said(step)}", CURE)
+    if type(minutes) not in (int, float) or not 0 <= minutes <= 1e9: raise damaged(path, f"its minutes are {as_said(minutes)}", CURE)
+    if not isinstance(log, list) or not all(map(_is_row, log)): raise damaged(path, "its log is no list of measurements", CURE)
+
+# %% ../nbs/62_train.ipynb #b10c37ca
+def _check_module(weights:dict, module:nn.Module, path:Path):
+    "Raise `UserError` where stored weights are not those of a module."
+    own = module.state_dict()
+    check_tensors(weights, path)
+    check_shapes(weights, own, "these settings ask for", CURE)
+    odd = [name for name, value in weights.items() if value.dtype != own[name].dtype]
+    if odd: raise damaged(path, f"{odd[0]} holds {weights[odd[0]].dtype}, expected {own[odd[0]].dtype}", CURE)
 
 def read_checkpoint(path:Path, run:Resumable) -> dict:
     "What `save` stored, if it is all there and of this run. Raises `UserError` when it is not."
     state = read_pickle(path, cure=CURE)
-    kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list, "step": int, "minutes": (int, float), "log": list}
     table = state if isinstance(state, dict) else {}
+    kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list}
     lost = [name for name, kind in kinds.items() if not isinstance(table.get(name), kind)]
     if lost: raise damaged(path, f"it has no {lost[0]}", CURE)
+    _check_progress(state, path)
     sizes = {key: value for key, value in asdict(run.conf).items() if key in ("model", "language")}
     before = state.get("settings")
     if other := other_settings(before if isinstance(before, dict) else {}, sizes):
         raise UserError(f"'{path}' was made with other settings ({'; '.join(other[:3])}); {CURE}.")
-    for name, module in run.modules.items():
-        check_tensors(state[name], path)
-        check_shapes(state[name], module.state_dict(), "these settings ask for", CURE)
-    stored = state["optimizers"]
-    if len(stored) == len(run.optimizers) and all(map(_is_state_of, stored, run.optimizers)): return state
-    raise UserError(f"'{path}' was made with other optimizers (asked is muon_lr={run.conf.muon_lr}); {CURE}.")
+    for name, module in run.modules.items(): _check_module(state[name], module, path)
+    stored, own = state["optimizers"], run.optimizers
+    try:
+        if len(stored) != len(own): raise ValueError(f"they are {len(stored)}, expected {len(own)}")
+        return state | {"optimizers": [taken_up(s, o) for s, o in zip(stored, own)]}
+    except ValueError as e:
+        raise UserError(f"'{path}' was made with other optimizers ({e}; asked is muon_lr={run.conf.muon_lr}); {CURE}.") from e
 
 # %% ../nbs/62_train.ipynb #8944cea3
 def start_run(conf:TrainConfig) -> Run:
@@ -233,14 +271,15 @@ Loss curve (step: training tokens / validation tokens / time tokens right to 20 
 
 def model_card(run:Run, name:str, data:str, notes:str="") -> str: # data: a sentence on the songs
     "The card of a run, from its log."
-    c, m, last = run.conf, run.bundle.model, run.log[-1]
+    c, m = run.conf, run.bundle.model
+    last = run.log[-1] if run.log else {}
     val = "".join(f"| validation {k[4:]} | {v:.3f} |\n" for k, v in last.items() if k.startswith("val_"))
-    some = [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})]
-    curve = "\n".join(f"- {r['step']}: {r['token_loss']:.3f} / {r.get('val_token_loss', math.nan):.3f} / "
+    some = [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})] if run.log else []
+    curve = "\n".join(f"- {r['step']}: {r.get('token_loss', math.nan):.3f} / {r.get('val_token_loss', math.nan):.3f} / "
                       f"{r.get('val_time_20ms', math.nan):.3f} / {r.get('val_ear_f1', math.nan):.3f}" for r in some)
     return CARD.format(name=name, params=m.n_params()/1e6, d_model=m.c.d_model, enc=m.c.encoder_layers, dec=m.c.decoder_layers,
                        seconds=c.language.window_ms/1000, data=data, steps=run.step, batch=c.batch_size, maps=c.maps_per_window,
-                       minutes=run.minutes, token=last["token_loss"], frame=last["frame_loss"], val=val, curve=curve, notes=notes)
+                       minutes=run.minutes, token=last.get("token_loss", math.nan), frame=last.get("frame_loss", math.nan), val=val, curve=curve, notes=notes)
 
 def ship(run:Run, folder:str|Path, name:str, data:str, notes:str="", dtype=torch.float16):
     "Write the model folder of a run: half-precision weights, vocabulary, configuration, card."

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..config import DiffusionConfig
 from ..core import UserError, asset, write_atomic
 from ..foreign import (
-    check_layers, check_shapes, damaged, layers_of, only, problems, read_json, read_pickle, read_tensors, typed, write_tensors)
+    check_layers, check_shapes, check_tensors, damaged, layers_of, only, problems, read_json, read_pickle, read_tensors, typed, write_tensors)
 from .hub import Address, local_folder, snapshot
 
 # %% auto #0
@@ -295,7 +295,9 @@ def _fitted(conf:DiffusionConfig, classes:Classes, weights:dict, folder:Path) ->
     check_layers(weights, {"blocks": conf.depth}, folder/"config.json")
     with torch.device("meta"): model = DiT(conf, len(classes))
     check_shapes(weights, model.state_dict())
-    model.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+    weights = {name: value.float() for name, value in weights.items()}
+    check_tensors(weights, folder) # numbers of 64 bits may be too large
+    model.load_state_dict(weights, assign=True)
     return Denoiser(model, classes, conf, folder)
 
 # %% ../../nbs/46_model.dit.ipynb #8112fc2e

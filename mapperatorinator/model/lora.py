@@ -22,9 +22,9 @@ from .published import family_of, published_modules
 from ..tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['CARD', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'add_lora', 'merge', 'unmerge', 'vocabulary_hash',
-           'file_names', 'save_lora', 'MadeFor', 'made_for', 'check_lora', 'find_lora', 'PeftConfig', 'read_peft',
-           'read_adapters', 'load_lora']
+__all__ = ['CARD', 'OTHER_KINDS', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'add_lora', 'merge', 'unmerge',
+           'vocabulary_hash', 'file_names', 'save_lora', 'MadeFor', 'made_for', 'check_lora', 'find_lora', 'PeftConfig',
+           'read_peft', 'read_adapters', 'load_lora']
 
 # %% ../../nbs/43_model.lora.ipynb #de6e0d2b
 def principal(weight:Tensor, rank:int) -> tuple[Tensor, Tensor]: # (rank, in), (out, rank): their product is the nearest of that rank
@@ -193,7 +193,7 @@ def check_lora(bundle:Bundle, folder:Path):
     if not _same_base(its.base_model, bundle.name):
         raise UserError(f"The LoRA '{folder}' was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model.")
     if its.ckpt_subfolders is not None and here not in its.ckpt_subfolders:
-        modes = ", ".join(name[:60] for name in its.ckpt_subfolders[:9])
+        modes = ", ".join(name[:60] or "the one for all modes" for name in its.ckpt_subfolders[:4]) or "no part"
         raise UserError(f"The LoRA '{folder}' is for {modes} of its model and this is {here or 'the one for all modes'}; "
                         "choose that game mode.")
 
@@ -231,9 +231,12 @@ def _pattern(patterns:dict, layer:str, otherwise): # PEFT: the first pattern tha
     return next((v for k, v in patterns.items() if layer == k or layer.endswith(f".{k}")), otherwise)
 
 # %% ../../nbs/43_model.lora.ipynb #5ba13a7f
+OTHER_KINDS = ("use_dora", "modules_to_save", "lora_bias", "fan_in_fan_out", "use_qalora", "use_bdlora", "layer_replication",
+               "trainable_token_indices", "target_parameters", "alora_invocation_tokens", "arrow_config") # settings of PEFT
+
 def _refuse(config:dict, folder:Path):
     "Kinds of adapters we do not have."
-    odd = [k for k in ("use_dora", "modules_to_save", "lora_bias", "fan_in_fan_out", "use_qalora") if config.get(k)]
+    odd = [key for key in OTHER_KINDS if config.get(key)]
     if config.get("bias", "none") != "none": odd.append("bias")
     if config.get("peft_type") != "LORA": odd.append(as_said(config.get("peft_type", "?")).strip('"'))
     init = config.get("init_lora_weights", True)
@@ -251,6 +254,9 @@ def read_peft(folder:Path) -> PeftConfig:
     alphas = [peft.lora_alpha, *(peft.alpha_pattern or {}).values()]
     odd = [rank for rank in ranks if not 1 <= rank <= 2**16]
     if odd: raise damaged(path, f"a rank is {odd[0]}, expected 1 to 65,536")
+    names = [*(peft.rank_pattern or {}), *(peft.alpha_pattern or {})]
+    wild = [name for name in names if not re.fullmatch(r"[\w.]+", name)]
+    if wild: raise damaged(path, f"{as_said(wild[0])} is no end of a layer's name", "write the names out")
     if max(map(abs, alphas)) > 1e6: raise damaged(path, "lora_alpha is out of all proportion")
     return peft
 
