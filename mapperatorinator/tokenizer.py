@@ -421,7 +421,8 @@ def _check_ids(d:StoredTokenizer, ranges:list[Range]):
     classes = ((d.mapper_idx, d.num_mapper_classes), (d.descriptor_idx, d.num_descriptor_classes), (d.beatmap_idx, d.num_classes))
     if not all(0 <= i < count for table, count in classes for i in table.values()): raise ValueError("a class lies outside its table")
     starred = any(r.type is _E.DIFFICULTY for r in ranges)
-    if starred and min(d.num_diff_classes, d.max_difficulty) <= 0: raise ValueError("its stars have no scale")
+    scaled = 1 <= d.num_diff_classes <= 1000 and .1 <= d.max_difficulty <= 100
+    if starred and not scaled: raise ValueError("its stars have no scale")
 
 # %% ../nbs/23_tokenizer.ipynb #a901bc25
 def _unfolded(cls, d:StoredTokenizer) -> Tokenizer: # ValueError when its tables contradict each other

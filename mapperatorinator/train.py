@@ -153,7 +153,7 @@ def taken_up(saved:Any, optimizer:torch.optim.Optimizer) -> dict:
 
 # %% ../nbs/62_train.ipynb #52fc735c
 def _is_row(row:Any) -> bool: # of a log
-    return isinstance(row, dict) and "step" in row and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
+    return isinstance(row, dict) and type(row.get("step")) is int and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
 
 def _check_progress(state:dict, path:Path):
     "Raise `UserError` where a checkpoint says no steps, minutes or log that a run can have."

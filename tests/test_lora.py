@@ -114,7 +114,7 @@ def test_round_trip(bundle, tmp_path):
     merge(bundle.model)
     torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
 
-@pytest.mark.parametrize("change, words", [({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "bias"),
+@pytest.mark.parametrize("change, words", [({"use_dora": True}, "use_dora"), ({"layer_replication": [[0, 1]]}, "layer_replication"), ({"trainable_token_indices": [1]}, "trainable_token_indices"), ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "bias"),
                                            ({"init_lora_weights": "olora"}, "olora")])
 def test_other_kinds_are_refused(bundle, tmp_path, change, words):
     saved(bundle, tmp_path)
@@ -144,7 +144,7 @@ def test_damaged_folders(bundle, tmp_path):
     with pytest.raises(UserError, match="adapter_model.safetensors missing"): load_lora(bundle, tmp_path)
 
 ODD = [("r", 0), ("r", -4), ("r", None), ("r", "4"), ("r", True), ("r", 2.5), ("r", 10**9), ("r", 7), ("lora_alpha", None), ("lora_alpha", "8"), ("lora_alpha", 1e30), ("lora_alpha", []),
-       ("rank_pattern", []), ("rank_pattern", {"attn.out": 0}), ("rank_pattern", {"attn.out": "x"}), ("rank_pattern", {"attn.out": 2}), ("alpha_pattern", "x"),
+       ("rank_pattern", []), ("rank_pattern", {"attn.out": 0}), ("rank_pattern", {"attn.out": "x"}), ("rank_pattern", {"attn.out": 2}), ("rank_pattern", {"(a+)+$": 4}), ("alpha_pattern", {".*attn.*": 99}), ("alpha_pattern", "x"),
        ("alpha_pattern", {"attn.out": None}), ("use_rslora", "yes"), ("use_rslora", 1), ("init_lora_weights", []), ("init_lora_weights", None), ("peft_type", None), ("peft_type", ["LORA"]),
        ("bias", None), ("modules_to_save", ["head"])]
 

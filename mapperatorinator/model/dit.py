@@ -77,7 +77,7 @@ class Classes:
         for name, (table, count) in tables.items():
             if not all(0 <= i < count for i in table.values()): return f"{name} are not among {count} classes"
         if not all(0 <= count <= 10**7 for count in self.counts): return f"it counts {self.counts} classes"
-        return "" if self.max_difficulty > 0 else "its stars have no scale"
+        return "" if .1 <= self.max_difficulty <= 100 else "its stars have no scale"
 
 def step_of(value:float|None, scale:float, count:int) -> int: # class; the last but one is the highest, the last is unknown
     return count - 1 if value is None else min(max(int(value * scale), 0), count - 2)

@@ -23,7 +23,7 @@ from .published import (
     family_of, from_published, infer_published, preset_of, published_config, published_language, published_model, to_published)
 from ..prompt import Metadata
 from ..spectrogram import MelSpectrogram
-from ..tokenizer import Tokenizer, output_ranges
+from ..tokenizer import STEP, Tokenizer, output_ranges
 
 # %% auto #0
 __all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'OLD_CLASSES', 'LONGEST', 'Bundle', 'new_bundle', 'default_card',
@@ -277,6 +277,17 @@ class OurConfig:
 
 LONGEST = 600_000 # ms of a window; the longest published one has 33 s
 
+def _window_disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Iterator[str]:
+    "What a model of any layout does not agree about with its vocabulary: how long a window is, and whose styles there are."
+    start, end = tok.range(EventType.TIME_SHIFT)
+    if language.window_samples <= c.spectrogram.n_fft:
+        yield f"the window: {language.window_samples} samples, {c.spectrogram.n_fft} of a frame"
+    if language.window_ms > LONGEST: yield f"the window: it lasts {language.window_ms / 1000:,.0f} s"
+    if abs(language.window_ms / STEP - (end - start)) > 2:
+        yield f"the window: it lasts {language.window_ms:,.0f} ms and has {end - start:,} times of {STEP:g} ms"
+    highest = max(tok.mapper_idx.values(), default=-1)
+    if "mapper" in c.conditions and highest >= c.num_mappers: yield f"the mappers: {c.num_mappers:,} and number {highest:,}"
+
 def _disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Iterator[str]:
     "What config.json and tokenizer.json of our own layout do not agree about."
     sound = c.spectrogram
@@ -288,10 +299,13 @@ def _disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Ite
     yield from (f"{name}: {a} and {b}" for name, (a, b) in pairs.items() if a != b)
     if language.src_seq_len > c.max_frames: yield f"the window: {language.src_seq_len} and {c.max_frames} frames"
     if language.tgt_seq_len > c.max_tokens: yield f"the window: {language.tgt_seq_len} and {c.max_tokens} tokens"
-    if language.window_samples <= sound.n_fft: yield f"the window: {language.window_samples} samples, {sound.n_fft} of a frame"
-    if language.window_ms > LONGEST: yield f"the window: it lasts {language.window_ms / 1000:,.0f} s"
+    yield from _window_disagreements(c, language, tok)
     strange = sorted(r.type.value for r in output_ranges(language) if r not in tok.out_ranges)
     if strange: yield f"the vocabulary: {strange[0]}"
+
+def _check_agreement(clauses:Iterator[str], path:Path):
+    for clause in clauses:
+        raise UserError(f"'{path}' does not agree with itself and tokenizer.json about {clause}; take all files from the same model.")
 
 # %% ../../nbs/42_model.hub.ipynb #85d9b75a
 def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
@@ -300,9 +314,7 @@ def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
     tok, modes = Tokenizer.load(folder/"tokenizer.json"), said.gamemodes
     if "gamemodes" in config and (not modes or set(modes) - {0, 1, 2, 3} or len(set(modes)) < len(modes)):
         raise damaged(path, f"gamemodes is {modes}, expected some of 0, 1, 2, 3")
-    for clause in _disagreements(said.model, said.language, tok):
-        raise UserError(f"'{path}' does not agree with itself and tokenizer.json about {clause}; "
-                        "take all files from the same model.")
+    _check_agreement(_disagreements(said.model, said.language, tok), path)
     model = build_model(said.model, read_weights(folder), dtype)
     return Bundle(model, tok, said.language, folder, modes or None)
 
@@ -318,8 +330,9 @@ def _load_published(folder:Path, name:str, config:dict|None, dtype) -> Bundle: #
     at = "transformer.model."
     layers = {f"{at}encoder.layers": conf.encoder_layers, f"{at}decoder.layers": conf.decoder_layers}
     check_layers(weights, layers, folder/"config.json")
-    with torch.device("meta"): wanted = Mapper(conf).state_dict()
     language = published_language(conf, tok, preset_of(family, tok, f"{name} {folder}"))
+    _check_agreement(_window_disagreements(conf, language, tok), folder/"config.json")
+    with torch.device("meta"): wanted = Mapper(conf).state_dict()
     return Bundle(build_model(conf, from_published(weights, wanted, family), dtype), tok, language, folder, None, config)
 
 # %% ../../nbs/42_model.hub.ipynb #b922f97c
