@@ -4,7 +4,7 @@
 
 # %% ../nbs/01_config.ipynb #e586e4fb
 from __future__ import annotations
-import copy, difflib, linecache, math, os, re, sys
+import copy, difflib, json, linecache, math, os, re, sys
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache, singledispatch
 from importlib import resources
@@ -18,13 +18,14 @@ __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOT
            'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO', 'OFFSET', 'METER', 'PX', 'LENIENCE',
            'FACTOR', 'LEVEL', 'PERCENT', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT',
            'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS', 'LARGEST',
-           'SAME', 'MEANT', 'IDLE', 'spell', 'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag', 'unquoted',
-           'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list', 'Setting',
-           'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
+           'SAME', 'MEANT', 'IDLE', 'KINDS', 'spell', 'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag',
+           'unquoted', 'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list',
+           'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
            'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig',
            'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
            'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
-           'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'from_dict', 'changed', 'settings_table']
+           'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'as_said', 'from_dict', 'changed',
+           'settings_table']
 
 # %% ../nbs/01_config.ipynb #e3428415
 def spell(
@@ -1142,14 +1143,70 @@ def compose(
     return conf
 
 # %% ../nbs/01_config.ipynb #da477f80
-def _check_key(key:str, cls):
-    if key not in known_settings(cls): raise UserError(Said(cls).unknown(key))
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
 
-def from_dict(cls, d:dict):
-    "Rebuild a config dataclass from `asdict`; unknown keys are refused by name."
-    for k in d: _check_key(k, cls)
-    from omegaconf import OmegaConf
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), d))
+def as_said(value:Any) -> str: # of anything that a file may hold
+    "A value as it stands in a sentence."
+    if isinstance(value, (list, tuple)): return KINDS[list]
+    if isinstance(value, dict): return KINDS[dict]
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+def _is(kind:Any, value:Any) -> bool: # a whole number is a number too, and true is none
+    "Whether a value is of a type."
+    if kind is Any: return True
+    if is_dataclass(kind): return isinstance(value, dict)
+    if isinstance(value, bool): return kind is bool
+    if kind is float: return isinstance(value, (int, float)) and abs(value) < 1e300 # no infinity, no NaN
+    return isinstance(value, (list, tuple) if kind is list else kind)
+
+def _without_null(hint:Any) -> tuple[Any, bool]:
+    "A type without its None, and whether it had one."
+    optional = type(None) in get_args(hint)
+    return next(k for k in get_args(hint) if k is not type(None)) if optional else hint, optional
+
+def _expected(hint:Any) -> str: # in words
+    kind, optional = _without_null(hint)
+    return KINDS.get(get_origin(kind) or kind, KINDS[dict]) + " or null" * optional
+
+# %% ../nbs/01_config.ipynb #773b8b64
+def _key(kind:Any, key:Any) -> Any: # JSON knows no keys but text
+    return int(key) if kind is int and re.fullmatch("-?[0-9]{1,18}", str(key)) else key
+
+def _table(of:tuple, given:dict, name:str) -> dict: # of: types of keys and values
+    key_of, value_of = of
+    return {_filled(key_of, _key(key_of, key), f"{name}'s key"): _filled(value_of, value, f"{name}[{as_said(key)}]")
+            for key, value in given.items()}
+
+def _filled(hint:Any, value:Any, name:str) -> Any:
+    "The value of a field. Raises `UserError` when it is of another type."
+    kind, optional = _without_null(hint)
+    if optional and value is None: return None
+    base, of = get_origin(kind) or kind, get_args(kind)
+    if not _is(base, value): raise UserError(f"{name} is {as_said(value)}; expected {_expected(hint)}.")
+    if is_dataclass(base): return from_dict(base, value, f"{name}.")
+    if base is list and of: return [_filled(of[0], v, f"{name}[{i}]") for i, v in enumerate(value)]
+    if base is dict and of: return _table(of, value, name)
+    return float(value) if base is float else value
+
+def _no_field(key:Any, known:list[str], where:str) -> UserError:
+    near = difflib.get_close_matches(str(key)[:60], known, n=1, cutoff=.5)
+    hint = f"did you mean {near[0]}?" if near else "leave it out."
+    return UserError(f"{where}{as_said(key)} is no setting; {hint}")
+
+def from_dict(
+    cls,           # one of the config dataclasses
+    d:dict,        # its fields; those that are missing keep their defaults
+    where:str="",  # said before the name of a field
+):
+    "A config dataclass from what `asdict` or a file holds. Raises `UserError` naming a field that is unknown, missing or wrong."
+    hints = get_type_hints(cls)
+    for key in d:
+        if key not in hints: raise _no_field(key, list(hints), where)
+    for f in fields(cls):
+        if f.name not in d and f.default is MISSING and f.default_factory is MISSING:
+            raise UserError(f"{where}{f.name} is missing; expected {_expected(hints[f.name])}.")
+    return cls(**{key: _filled(hints[key], value, where + key) for key, value in d.items()})
 
 def changed(conf) -> dict:
     "Settings of `conf` that differ from their defaults."

@@ -7,17 +7,19 @@ from __future__ import annotations
 import difflib, json, math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import Iterable, NamedTuple, Optional
 
 import numpy as np
 
 from .config import LanguageConfig, load_preset
 from .core import UserError, write_atomic
 from .events import ContextType, Event, EventStream, EventType
+from .foreign import damaged, only, read_json, typed
 
 # %% auto #0
-__all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'OPEN', 'Range', 'context_ids', 'cells', 'position_ranges', 'output_ranges',
-           'input_ranges', 'Tokenizer', 'ratio_value', 'Descriptor', 'known_descriptors']
+__all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'OPEN', 'MOST_IDS', 'TOKENIZER_LIMIT', 'Range', 'context_ids', 'cells', 'position_ranges',
+           'output_ranges', 'input_ranges', 'Tokenizer', 'ratio_value', 'Descriptor', 'known_descriptors',
+           'StoredRange', 'StoredTokenizer']
 
 # %% ../nbs/23_tokenizer.ipynb #786a0c94
 PAD, SOS, EOS = 0, 1, 2 # the same in every version
@@ -345,11 +347,8 @@ def search(
 # %% ../nbs/23_tokenizer.ipynb #e2bd8f80
 _TABLES = ["num_classes", "num_diff_classes", "max_difficulty", "num_cs_classes", "num_mapper_classes", "mapper_idx",
            "mapper_names", "beatmap_mapper", "beatmap_idx", "num_descriptor_classes", "descriptor_idx", "beatmap_descriptors"]
-_BY_ID = {"mapper_idx", "mapper_names", "beatmap_mapper", "beatmap_idx", "beatmap_descriptors"} # keys are integers
 
 def _as_dict(r:Range) -> dict: return {"type": r.type.value, "min_value": r.low, "max_value": r.high}
-def _as_range(d:dict) -> Range: return Range(EventType(d["type"]), d["min_value"], d["max_value"])
-def _int_keys(d:dict) -> dict: return {int(k) if str(k).lstrip("-").isdigit() else k: v for k, v in d.items()}
 
 @patch
 def to_dict(self:Tokenizer) -> dict:
@@ -368,26 +367,90 @@ def save(self:Tokenizer, path:str|Path):
     "Write `tokenizer.json`."
     write_atomic(Path(path), json.dumps(self.to_dict(), ensure_ascii=False))
 
-# %% ../nbs/23_tokenizer.ipynb #752407de
-@patch(cls_method=True)
-def from_dict(cls:Tokenizer, d:dict) -> Tokenizer:
-    "The tokenizer of a `tokenizer.json`, of any age; `UserError` when its tables contradict each other."
-    for k in ("vocab_size_out", "vocab_size_in"):
-        if k not in d: raise UserError(f"This tokenizer.json has no '{k}'; expected the file of a published model.")
-    kw = {k: _int_keys(d[k]) if k in _BY_ID else d[k] for k in _TABLES if k in d}
-    if "event_ranges" in d: kw["out_ranges"] = [_as_range(r) for r in d["event_ranges"]]
-    if "input_event_ranges" in d: kw["in_ranges"] = [_as_range(r) for r in d["input_event_ranges"]]
-    for k in ("context_sos", "context_eos"): kw[k] = {ContextType(t): i for t, i in d.get(k, {}).items()}
-    tok = cls(offset=d.get("offset", 3), **kw)
-    wrong = [k for k, v in d.get("event_start", {}).items() if tok.range(EventType(k))[0] != v]
-    if wrong or (tok.vocab_out, tok.vocab_in) != (d["vocab_size_out"], d["vocab_size_in"]):
-        raise UserError(f"The tables of this tokenizer.json disagree ({', '.join(wrong[:3]) or 'vocabulary sizes'}); "
-                        "use an undamaged file.")
+# %% ../nbs/23_tokenizer.ipynb #4eb1555b
+MOST_IDS = 2**17              # of a vocabulary; the largest published one has about 10,000
+TOKENIZER_LIMIT = 64_000_000  # bytes; tables of beatmaps are long
+
+@dataclass
+class StoredRange:
+    "A range of a `tokenizer.json`."
+    type: str
+    min_value: int
+    max_value: int
+
+@dataclass
+class StoredTokenizer:
+    "What a `tokenizer.json` says, of any age."
+    vocab_size_out: int
+    vocab_size_in: int
+    offset: int = 3
+    context_sos: dict[str, int] = field(default_factory=dict)
+    context_eos: dict[str, int] = field(default_factory=dict)
+    event_ranges: Optional[list[StoredRange]] = None       # null: those of the bare tokenizer
+    input_event_ranges: Optional[list[StoredRange]] = None
+    event_start: dict[str, int] = field(default_factory=dict)
+    num_classes: int = 0
+    num_diff_classes: int = 0
+    max_difficulty: float = 0.0
+    num_cs_classes: int = 0
+    num_mapper_classes: int = 0
+    mapper_idx: dict[int, int] = field(default_factory=dict)
+    mapper_names: dict[int, str] = field(default_factory=dict)
+    beatmap_mapper: dict[int, int] = field(default_factory=dict)
+    beatmap_idx: dict[int, int] = field(default_factory=dict)
+    num_descriptor_classes: int = 0
+    descriptor_idx: dict[str, int] = field(default_factory=dict)
+    beatmap_descriptors: dict[int, list[int]] = field(default_factory=dict)
+
+# %% ../nbs/23_tokenizer.ipynb #d837d8cc
+def _as_range(r:StoredRange) -> Range: # ValueError for an unknown type
+    if r.min_value > r.max_value: raise ValueError(f"{r.type} goes from {r.min_value} down to {r.max_value}")
+    return Range(EventType(r.type), r.min_value, r.max_value)
+
+def _check_ids(d:StoredTokenizer, ranges:list[Range]):
+    "`ValueError` where the ids of a file are too many, or stand for two things."
+    ids = [*d.context_sos.values(), *d.context_eos.values()]
+    if not EOS < d.offset <= MOST_IDS: raise ValueError(f"offset is {d.offset}, expected 3 to {MOST_IDS}")
+    values = sum(r.high - r.low + 1 for r in ranges)
+    if values > MOST_IDS: raise ValueError(f"its ranges hold more than {MOST_IDS:,} values")
+    if len({r.type for r in ranges}) < len(ranges): raise ValueError("a type has two ranges")
+    if all(r.type is not _E.TIME_SHIFT for r in ranges): raise ValueError("it has no times")
+    paired = d.context_sos.keys() == d.context_eos.keys() and len(set(ids)) == len(ids)
+    if not paired: raise ValueError("its contexts do not have two ids each")
+    if any(not EOS < i < d.offset for i in ids): raise ValueError("a context has an id among the events")
+    classes = ((d.mapper_idx, d.num_mapper_classes), (d.descriptor_idx, d.num_descriptor_classes), (d.beatmap_idx, d.num_classes))
+    if not all(0 <= i < count for table, count in classes for i in table.values()): raise ValueError("a class lies outside its table")
+    starred = any(r.type is _E.DIFFICULTY for r in ranges)
+    scaled = 1 <= d.num_diff_classes <= 1000 and .1 <= d.max_difficulty <= 100
+    if starred and not scaled: raise ValueError("its stars have no scale")
+
+# %% ../nbs/23_tokenizer.ipynb #a901bc25
+def _unfolded(cls, d:StoredTokenizer) -> Tokenizer: # ValueError when its tables contradict each other
+    out = cls().out_ranges if d.event_ranges is None else [_as_range(r) for r in d.event_ranges]
+    read = [_as_range(r) for r in d.input_event_ranges or []]
+    _check_ids(d, out + read)
+    contexts = [{ContextType(name): i for name, i in table.items()} for table in (d.context_sos, d.context_eos)]
+    tok = cls(*contexts, d.offset, out, read, **{name: getattr(d, name) for name in _TABLES})
+    wrong = [name for name, start in d.event_start.items() if tok.range(EventType(name))[0] != start]
+    if wrong: raise ValueError(f"its tables disagree about {', '.join(wrong[:3])}")
+    same = (tok.vocab_out, tok.vocab_in) == (d.vocab_size_out, d.vocab_size_in)
+    if not same: raise ValueError("its tables disagree about the size of the vocabulary")
     return tok
+
+@patch(cls_method=True)
+def from_dict(
+    cls:Tokenizer,
+    d:dict,                          # what `to_dict` gives, or a file of the reference project, of any age
+    path:str|Path="tokenizer.json",  # where it is from
+) -> Tokenizer:
+    "The tokenizer of a `tokenizer.json`. Raises `UserError` when it is damaged or contradicts itself."
+    stored = typed(StoredTokenizer, only(StoredTokenizer, d) if isinstance(d, dict) else d, path)
+    try: return _unfolded(cls, stored)
+    except ValueError as e: raise damaged(path, e) from e
 
 @patch(cls_method=True)
 def load(cls:Tokenizer, path:str|Path) -> Tokenizer:
     "Read a `tokenizer.json` (or the folder that holds it)."
-    path = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
-    try: return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e: raise UserError(f"Cannot read the tokenizer {path}: {e}.") from e
+    path = Path(path)
+    if path.is_dir(): path = path/"tokenizer.json"
+    return cls.from_dict(read_json(path, TOKENIZER_LIMIT), path)

@@ -13,17 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import RunConfig, TrainConfig, check_settings, spell
-from .core import UserError, atomic_path, note, pick_device, quoted, say, seed_everything
+from .config import RunConfig, TrainConfig, as_said, check_settings, spell
+from .core import UserError, note, pick_device, quoted, say, seed_everything, write_atomic
 from .data import MODES, Batch, Listing, Sampler, load_corpus
+from .foreign import check_shapes, check_tensors, damaged, read_pickle, write_tensors
 from .metrics import best_f1
 from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
 
 # %% auto #0
-__all__ = ['QUIET', 'FIXED', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'check_run', 'Resumable', 'restore',
-           'flat', 'resumed_notes', 'Run', 'start_run', 'train_step', 'to_device', 'count_in', 'row_of', 'keep_on',
-           'stopped', 'loop', 'model_card', 'ship', 'told', 'train']
+__all__ = ['CURE', 'MOMENTS', 'QUIET', 'FIXED', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'check_run',
+           'Resumable', 'taken_up', 'read_checkpoint', 'restore', 'flat', 'resumed_notes', 'Run', 'start_run',
+           'train_step', 'to_device', 'count_in', 'row_of', 'keep_on', 'stopped', 'loop', 'model_card', 'ship', 'told',
+           'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -101,24 +103,91 @@ class Resumable:
 
     def save(self):
         "Write the checkpoint and the log, whole or not at all."
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {name: module.state_dict() for name, module in self.modules.items()}
         state["optimizers"] = [o.state_dict() for o in self.optimizers]
         state |= {name: getattr(self, name) for name in ("step", "minutes", "log", "recent")}
         state["settings"] = asdict(self.conf)
-        with atomic_path(self.folder/"checkpoint.pt") as tmp: torch.save(state, tmp)
-        with atomic_path(self.folder/"log.jsonl") as tmp: Path(tmp).write_text("".join(json.dumps(r) + "\n" for r in self.log))
+        write_tensors(self.folder/"checkpoint.pt", state)
+        write_atomic(self.folder/"log.jsonl", "".join(json.dumps(row) + "\n" for row in self.log))
 
     def resume(self): # itself
-        "Go on from the checkpoint, if there is one."
+        "Go on from the checkpoint, if there is one. Raises `UserError` when it is damaged or of another run."
         if not (self.folder/"checkpoint.pt").exists(): return self
-        state = torch.load(self.folder/"checkpoint.pt", weights_only=True)
-        self.notes = resumed_notes(self.conf, state.get("settings"), state["step"])
+        state = read_checkpoint(self.folder/"checkpoint.pt", self)
         for name, module in self.modules.items(): module.load_state_dict(state[name])
         for o, s in zip(self.optimizers, state["optimizers"]): restore(o, s)
         self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
         self.recent = state.get("recent", {})
         return self
+
+# %% ../nbs/62_train.ipynb #a1315c1d
+CURE = "remove it, or give another folder (run=FOLDER)"
+MOMENTS = {"AdamW": ("step", "exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)} # what an optimizer keeps of a weight
+
+def _is_kept(kept:Any, weight:Tensor, names:tuple) -> bool:
+    "Whether an optimizer can have kept this of a weight."
+    if not isinstance(kept, dict) or set(kept) != set(names): return False
+    for name, value in kept.items():
+        if not isinstance(value, Tensor) or value.dtype not in (weight.dtype, torch.float32): return False
+        if value.shape != (() if name == "step" else weight.shape): return False
+        if name in ("step", "exp_avg_sq") and (value < 0).any(): return False
+    return True
+
+def taken_up(saved:Any, optimizer:torch.optim.Optimizer) -> dict:
+    "The state of an optimizer that goes on: its own settings, the stored rates and moments. Raises `ValueError` when they are of another one."
+    kept, groups = (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
+    if not isinstance(kept, dict) or not isinstance(groups, list): raise ValueError("one has no moments")
+    groups = [g if isinstance(g, dict) else {} for g in groups]
+    own = optimizer.state_dict()["param_groups"]
+    if [g.get("params") for g in groups] != [g["params"] for g in own]: raise ValueError("one has other weights")
+    rates = [{name: g.get(name) for name in ("lr", "peak")} for g in groups]
+    fast = [r for group in rates for r in group.values() if not (isinstance(r, float) and 0 <= r <= 1000)]
+    if fast: raise ValueError(f"one has {as_said(fast[0])} as a learning rate")
+    weights = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
+    names = MOMENTS[type(optimizer).__name__]
+    fits = all(i in weights and _is_kept(of, weights[i], names) for i, of in kept.items())
+    if not fits: raise ValueError("one has other moments")
+    return {"state": kept, "param_groups": [g | r for g, r in zip(own, rates)]}
+
+# %% ../nbs/62_train.ipynb #52fc735c
+def _is_row(row:Any) -> bool: # of a log
+    return isinstance(row, dict) and type(row.get("step")) is int and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
+
+def _check_progress(state:dict, path:Path):
+    "Raise `UserError` where a checkpoint says no steps, minutes or log that a run can have."
+    step, minutes, log = state.get("step"), state.get("minutes"), state.get("log")
+    if type(step) is not int or not 0 <= step <= 10**9: raise damaged(path, f"its step is {as_said(step)}", CURE)
+    if type(minutes) not in (int, float) or not 0 <= minutes <= 1e9: raise damaged(path, f"its minutes are {as_said(minutes)}", CURE)
+    if not isinstance(log, list) or not all(map(_is_row, log)): raise damaged(path, "its log is no list of measurements", CURE)
+    recent = state.get("recent", {})
+    if recent and not (_is_row({"step": 0} | recent if isinstance(recent, dict) else None) and recent.get("steps", 0) > 0):
+        raise damaged(path, "what it has measured since is no table of sums", CURE)
+
+# %% ../nbs/62_train.ipynb #b10c37ca
+def _check_module(weights:dict, module:nn.Module, path:Path):
+    "Raise `UserError` where stored weights are not those of a module."
+    own = module.state_dict()
+    check_tensors(weights, path)
+    check_shapes(weights, own, "these settings ask for", CURE)
+    odd = [name for name, value in weights.items() if value.dtype != own[name].dtype]
+    if odd: raise damaged(path, f"{odd[0]} holds {weights[odd[0]].dtype}, expected {own[odd[0]].dtype}", CURE)
+
+def read_checkpoint(path:Path, run:Resumable) -> dict:
+    "What `save` stored, if it is all there and of this run. Raises `UserError` when it is not."
+    state = read_pickle(path, cure=CURE)
+    table = state if isinstance(state, dict) else {}
+    kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list}
+    lost = [name for name, kind in kinds.items() if not isinstance(table.get(name), kind)]
+    if lost: raise damaged(path, f"it has no {lost[0]}", CURE)
+    _check_progress(state, path)
+    run.notes = resumed_notes(run.conf, state.get("settings"), state["step"])
+    for name, module in run.modules.items(): _check_module(state[name], module, path)
+    stored, own = state["optimizers"], run.optimizers
+    try:
+        if len(stored) != len(own): raise ValueError(f"they are {len(stored)}, expected {len(own)}")
+        return state | {"optimizers": [taken_up(s, o) for s, o in zip(stored, own)]}
+    except ValueError as e:
+        raise UserError(f"'{path}' was made with other optimizers ({e}; asked is muon_lr={run.conf.muon_lr}); {CURE}.") from e
 
 # %% ../nbs/62_train.ipynb #92177cd5
 QUIET = ("run", "ship", "device", "threads", "max_minutes", "save_every", "steps") # may change without a word
@@ -133,28 +202,27 @@ def restore(
     optimizer.load_state_dict(state)
     for group, mine in zip(optimizer.param_groups, rates): group.update(mine)
 
-def flat(settings:dict, prefix:str="") -> dict[str, Any]: # by dotted name
-    "Nested settings side by side."
-    out = {}
+def flat(settings:dict, before:Any, prefix:str="") -> Iterator[tuple[str, Any, Any]]: # dotted name, now, before
+    "Nested settings side by side, as far as both know them; what was before may be anything."
     for name, value in settings.items():
-        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return out
+        if not isinstance(before, dict) or name not in before: continue
+        if isinstance(value, dict): yield from flat(value, before[name], f"{prefix}{name}.")
+        else: yield prefix + name, value, before[name]
 
 # %% ../nbs/62_train.ipynb #c500e85a
 def resumed_notes(
     conf:RunConfig,
-    before:dict|None, # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
-    step:int,         # steps that are done
+    before:Any,   # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
+    step:int,     # steps that are done
 ) -> list[str]:
     "What a run is taken up with that was not so before, in sentences. Raises `UserError` for what cannot be."
-    now, run = flat(asdict(conf)), quoted(conf.run)
-    refused, told = [], []
+    run, refused, told = quoted(conf.run), [], []
     if conf.steps < step:
         refused.append(f"{run} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER.")
-    for name, value in flat(before or {}).items():
-        if now.get(name, value) == value or name in QUIET: continue
-        old, new = spell(value), spell(now[name])
-        fixed = name.split(".")[0] in FIXED or name == "muon_lr" and not (value and now[name])
+    for name, now, value in flat(asdict(conf), before):
+        old, new = spell(value), spell(now)
+        if old == new or name in QUIET: continue
+        fixed = name.split(".")[0] in FIXED or name == "muon_lr" and not (value and now)
         if fixed: refused.append(f"{name}={new}, but {run} began with {name}={old}; give that, or another run=FOLDER.")
         elif name == "init": told.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
         else: told.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
@@ -277,14 +345,15 @@ Loss curve (step: training tokens / validation tokens / time tokens right to 20 
 
 def model_card(run:Run, name:str, data:str, notes:str="") -> str: # data: a sentence on the songs
     "The card of a run, from its log."
-    c, m, last = run.conf, run.bundle.model, run.log[-1]
+    c, m = run.conf, run.bundle.model
+    last = run.log[-1] if run.log else {}
     val = "".join(f"| validation {k[4:]} | {v:.3f} |\n" for k, v in last.items() if k.startswith("val_"))
-    some = [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})]
-    curve = "\n".join(f"- {r['step']}: {r['token_loss']:.3f} / {r.get('val_token_loss', math.nan):.3f} / "
+    some = [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})] if run.log else []
+    curve = "\n".join(f"- {r['step']}: {r.get('token_loss', math.nan):.3f} / {r.get('val_token_loss', math.nan):.3f} / "
                       f"{r.get('val_time_20ms', math.nan):.3f} / {r.get('val_ear_f1', math.nan):.3f}" for r in some)
     return CARD.format(name=name, params=m.n_params()/1e6, d_model=m.c.d_model, enc=m.c.encoder_layers, dec=m.c.decoder_layers,
                        seconds=c.language.window_ms/1000, data=data, steps=run.step, batch=c.batch_size, maps=c.maps_per_window,
-                       minutes=run.minutes, token=last["token_loss"], frame=last["frame_loss"], val=val, curve=curve, notes=notes)
+                       minutes=run.minutes, token=last.get("token_loss", math.nan), frame=last.get("frame_loss", math.nan), val=val, curve=curve, notes=notes)
 
 def ship(run:Run, folder:str|Path, name:str, data:str, notes:str="", dtype=torch.float16):
     "Write the model folder of a run: half-precision weights, vocabulary, configuration, card."

@@ -17,7 +17,7 @@ import numpy as np
 from .audio import load_audio
 from .config import CheckConfig, check_settings
 from .core import UserError, quoted, rewrite, undo_copies
-from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, plain
+from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, break_line
 from .osu.check import check_set, name_of, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
 from .osu.files import file_name, read_osz, safe_member
@@ -560,11 +560,11 @@ def _mend_breaks(map:Beatmap) -> int:
     "Breaks with notes in them go, others begin and end where the editor would."
     facts, out, changed = Facts(map), [], 0
     for line in map.events:
-        old = next(iter(Beatmap(events=[line]).breaks), None)
+        old = next(iter(Beatmap(format_version=map.format_version, events=[line]).breaks), None)
         new = _mended_break(facts, *old) if old else None
         changed += new != old
         if new == old: out.append(line)
-        elif new: out.append(f"2,{plain(new[0])},{plain(new[1])}")
+        elif new: out.append(break_line(map, *new))
     map.events = out
     return changed
 

@@ -170,7 +170,7 @@ def test_shards(model):
 @pytest.mark.parametrize("file, content, words", [
     ("model.safetensors", b"version https://git-lfs.github.com/spec/v1", "damaged"), ("config.json", b"{", "config.json' is damaged"),
     ("config.json", b'{"layout": 9}', "newer version"), ("config.json", b'{"model_type": "bert"}', "is a bert model"),
-    ("tokenizer.json", b"[]", "tokenizer"), ("config.json", b"[1]", "damaged"), ("config.json", b'{"layout": 1}', "damaged")])
+    ("tokenizer.json", b"[]", "tokenizer"), ("config.json", b"[1]", "damaged"), ("config.json", b'{"layout": 1}', "model is missing")])
 def test_damaged_files(model, file, content, words):
     (model/file).write_bytes(content)
     with pytest.raises(UserError, match=words): load_bundle(model)
@@ -179,7 +179,7 @@ def test_weights_of_another_size(model):
     config = json.loads((model/"config.json").read_text())
     config["model"]["d_ff"] = 96
     (model/"config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="do not fit"): load_bundle(model)
+    with pytest.raises(UserError, match=r"encoder.layers.0.ff.up.weight is \(64, 32\) where config.json says \(96, 32\)"): load_bundle(model)
 
 def test_a_model_for_each_mode(model):
     shutil.copytree(model, model/"gamemode=1")
@@ -241,7 +241,7 @@ def test_pickles_cannot_run_code(tmp_path, monkeypatch, file):
     monkeypatch.chdir(tmp_path)
     for name in ("pytorch_model.bin", "custom_checkpoint_0.pkl"): torch.save(collections.OrderedDict(a=torch.ones(1)), tmp_path/name)
     torch.save({"a": Trap()}, tmp_path/file)
-    with pytest.raises(UserError, match="hold more than|holds more than"): load_bundle(tmp_path)
+    with pytest.raises(UserError, match="holds more than weights: it asks for .* which could run code"): load_bundle(tmp_path)
     assert not (tmp_path/"trapped").exists()
 
 # --- the hub -------------------------------------------------------------------------------------------------------------
@@ -250,12 +250,13 @@ COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 class FakeHub:
     "snapshot_download over a local folder, one repository, file by file into a cache."
-    def __init__(self, repo, source, cache): self.repo, self.source, self.cache, self.asked, self.fail = repo, source, cache, [], None
+    def __init__(self, repo, source, cache):
+        self.repo, self.source, self.cache, self.asked, self.fail, self.cached = repo, source, cache, [], None, False
 
-    def __call__(self, repo, *, revision=None, allow_patterns):
+    def __call__(self, repo, *, revision=None, allow_patterns, local_files_only=False):
         from huggingface_hub.utils import filter_repo_objects
         self.asked.append((repo, revision))
-        if self.fail: raise self.fail
+        if self.fail and not (self.cached and local_files_only): raise self.fail
         assert repo == self.repo
         files = [str(p.relative_to(self.source)) for p in self.source.rglob("*") if p.is_file()]
         for name in filter_repo_objects(files, allow_patterns=allow_patterns):
@@ -295,9 +296,12 @@ class Answer:
     headers, request, status_code, text, url = {}, None, 403, "", ""
 
 @pytest.mark.parametrize("kind, words", [(errors.GatedRepoError, "is gated"), (errors.RepositoryNotFoundError, "is not on the hub"),
-    (errors.RevisionNotFoundError, "no such revision"), (errors.LocalEntryNotFoundError, "not in the cache"), (errors.HfHubHTTPError, "try again")])
+    (errors.RevisionNotFoundError, "no such revision"), (errors.LocalEntryNotFoundError, "not in the cache"), (errors.HfHubHTTPError, "try again"),
+    (errors.OfflineModeIsEnabled, "may not be asked"), (errors.HTTPError, "try again"), (errors.HFValidationError, "no name that the hub allows"),
+    (errors.LocalTokenNotFoundError, "log in"), (errors.CacheNotFound, "try again"), (OSError, "try again")])
 def test_refusals(fake, kind, words):
-    fake.fail = kind("no") if kind is errors.LocalEntryNotFoundError else kind("no", response=Answer())
+    answered = issubclass(kind, errors.HfHubHTTPError) and kind is not errors.LocalEntryNotFoundError
+    fake.fail = kind("no", response=Answer()) if answered else kind("no", "cache") if kind is errors.CacheNotFound else kind("no")
     with pytest.raises(UserError, match=words) as e: load_bundle("v32@main")
     assert str(e.value).count(". ") == 0 and SHORT["v32"] in str(e.value)
 
@@ -318,6 +322,20 @@ def test_offline_cache(model, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: real(*a, cache_dir=str(tmp_path/"hf"), **k))
     assert load_bundle("someone/tiny").path == root/"snapshots"/COMMIT
 
-@pytest.mark.parametrize("name", ["v99", "a/b/c", "nothing here", "", "v32@", "../x/y"])
-def test_names_that_are_none(name):
-    with pytest.raises(UserError, match="No model"): Address.of(name)
+@pytest.mark.parametrize("kind", [errors.OfflineModeIsEnabled, errors.HTTPError])
+def test_what_is_in_the_cache_needs_no_hub(fake, kind):
+    "huggingface_hub 1 asks the hub about a fixed commit, cached or not: told to stay offline it raises, and without a network as well."
+    fake.fail, fake.cached = kind("Cannot reach the hub: offline mode is enabled."), True
+    assert load_bundle("v32").path == fake.cache/COMMIT
+
+NONE = ["v99", "a/b/c", "nothing here", "", "v32@", "../x/y", "-x/y", "x/-y", "x/..", "x/.y", "x/y.", "x--y/z", "x/y..z", "x/y.git", "x/y@../../z", "x/y@-z", "é/x", "x/y\n",
+        f"x/{'y' * 97}", "x/y/gamemode=7", "x/y/gamemode=10", "~nobody_at_all/x", "a" * 5000, "a\0b", "https://huggingface.co/x/y"]
+
+@pytest.mark.parametrize("name", NONE, ids=[ascii(n)[:20] for n in NONE])
+def test_names_that_are_none(name, monkeypatch):
+    "They are refused here; the hub is not asked."
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
+    with pytest.raises(UserError, match="No model") as e: Address.of(name)
+    assert len(str(e.value)) < 400
+    if name: # the empty one is the folder where we are
+        with pytest.raises(UserError, match="No model"): hub.find_model(name)

@@ -114,7 +114,7 @@ def test_round_trip(bundle, tmp_path):
     merge(bundle.model)
     torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
 
-@pytest.mark.parametrize("change, words", [({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "bias"),
+@pytest.mark.parametrize("change, words", [({"use_dora": True}, "use_dora"), ({"layer_replication": [[0, 1]]}, "layer_replication"), ({"trainable_token_indices": [1]}, "trainable_token_indices"), ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "bias"),
                                            ({"init_lora_weights": "olora"}, "olora")])
 def test_other_kinds_are_refused(bundle, tmp_path, change, words):
     saved(bundle, tmp_path)
@@ -142,6 +142,54 @@ def test_damaged_folders(bundle, tmp_path):
     with pytest.raises(UserError, match="damaged"): load_lora(bundle, tmp_path)
     (tmp_path/"adapter_model.safetensors").unlink()
     with pytest.raises(UserError, match="adapter_model.safetensors missing"): load_lora(bundle, tmp_path)
+
+ODD = [("r", 0), ("r", -4), ("r", None), ("r", "4"), ("r", True), ("r", 2.5), ("r", 10**9), ("r", 7), ("lora_alpha", None), ("lora_alpha", "8"), ("lora_alpha", 1e30), ("lora_alpha", []),
+       ("rank_pattern", []), ("rank_pattern", {"attn.out": 0}), ("rank_pattern", {"attn.out": "x"}), ("rank_pattern", {"attn.out": 2}), ("rank_pattern", {"(a+)+$": 4}), ("alpha_pattern", {".*attn.*": 99}), ("alpha_pattern", "x"),
+       ("alpha_pattern", {"attn.out": None}), ("use_rslora", "yes"), ("use_rslora", 1), ("init_lora_weights", []), ("init_lora_weights", None), ("peft_type", None), ("peft_type", ["LORA"]),
+       ("bias", None), ("modules_to_save", ["head"])]
+
+@pytest.mark.parametrize("key, value", ODD, ids=[f"{k}={v}" for k, v in ODD])
+def test_settings_that_no_adapter_has(bundle, tmp_path, key, value):
+    saved(bundle, tmp_path)
+    config = json.loads((tmp_path/"adapter_config.json").read_text())
+    (tmp_path/"adapter_config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(UserError, match="LoRA|adapter_"): load_lora(bundle, tmp_path)
+
+@pytest.mark.parametrize("content", ["[1]", "5", "null", "{", "", "[" * 9000, '{"peft_type": "LORA"}', '{"peft_type": "LORA", "r": 4}', '{"r": NaN}', '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize("name", ["adapter_config.json", "mapperatorinator_lora_base.json"])
+def test_files_that_no_adapter_has(bundle, tmp_path, name, content):
+    saved(bundle, tmp_path)
+    (tmp_path/name).write_text(content)
+    if name.startswith("adapter") or not content.startswith('{"peft'):
+        with pytest.raises(UserError, match=name): load_lora(bundle, tmp_path)
+    else: load_lora(bundle, tmp_path) # other words say nothing of the base
+
+@pytest.mark.parametrize("table", [{"base_model": 5}, {"vocabulary": ["x"]}, {"ckpt_subfolders": "gamemode=0"}, {"ckpt_subfolders": [5]}, {"ckpt_subfolders": {}}])
+def test_what_an_adapter_was_made_for_is_text(bundle, tmp_path, table):
+    saved(bundle, tmp_path)
+    (tmp_path/"mapperatorinator_lora_metadata.json").write_text(json.dumps(table))
+    with pytest.raises(UserError, match=f"lora_metadata.json': {next(iter(table))}"): load_lora(bundle, tmp_path)
+
+A, B = (f"base_model.model.decoder.layers.0.attn.qkv.lora_{k}.weight" for k in "AB")
+SPOILT = {"NaN": (lambda t: t | {A: t[A] * torch.nan}, "holds NaN"), "infinity": (lambda t: t | {B: t[B] / 0}, "lora_B.weight holds"), "whole numbers": (lambda t: t | {A: t[A].long()}, "holds int64"),
+          "one row": (lambda t: t | {A: t[A][0]}, "something else than two matrices"), "a block": (lambda t: t | {B: t[B][None]}, "something else"),
+          "nothing": (lambda t: t | {A: t[A][:0], B: t[B][:, :0]}, "something else"), "no A": (lambda t: {k: v for k, v in t.items() if k != A}, "only one of its two"),
+          "no B": (lambda t: {k: v for k, v in t.items() if k != B}, "only one of its two"), "another rank": (lambda t: t | {A: t[A][:2]}, "ranks 2 and 8 where"),
+          "turned": (lambda t: t | {A: t[A].T.contiguous()}, "ranks 32 and 8"), "another width": (lambda t: t | {A: t[A][:, :9].contiguous()}, "layers of another size"),
+          "too large": (lambda t: t | {A: t[A] * 1e38, B: t[B] * 1e38}, "out of all proportion"), "twice": (lambda t: t | {A.removeprefix("base_model.model."): t[A]}, "stands twice"),
+          "another name": (lambda t: t | {"x": t[A]}, "x is no matrix of a LoRA"), "an embedding": (lambda t: t | {"decoder.embed.lora_embedding_A": t[A]}, "no matrix of a LoRA"),
+          "empty": (lambda t: {}, "adapts nothing"), "another layer": (lambda t: t | {A.replace("0", "7"): t[A], B.replace("0", "7"): t[B]}, "decoder.layers.7.attn.qkv, which this model")}
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_matrices_that_no_adapter_has(bundle, tmp_path, name):
+    "They are refused by name, and the model stays as it was."
+    saved(bundle, tmp_path)
+    spoil, words = SPOILT[name]
+    spoilt = {k: v.clone() for k, v in spoil(load_file(tmp_path/"adapter_model.safetensors")).items()}
+    save_file(spoilt, tmp_path/"adapter_model.safetensors")
+    before = scores(bundle)
+    with pytest.raises(UserError, match=words): load_lora(bundle, tmp_path)
+    assert not adapters(bundle.model) and torch.equal(scores(bundle), before)
 
 # --- PEFT ----------------------------------------------------------------------------------------------------------------
 

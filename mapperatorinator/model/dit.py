@@ -4,24 +4,26 @@
 
 # %% ../../nbs/46_model.dit.ipynb #653def40
 from __future__ import annotations
-import json, math, pickle
-from dataclasses import asdict, dataclass, field, replace
+import json, math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Optional, Sequence
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..config import DiffusionConfig, from_dict
-from ..core import UserError, asset, atomic_path, write_atomic
+from ..config import DiffusionConfig
+from ..core import UserError, asset, write_atomic
+from ..foreign import (
+    check_layers, check_shapes, check_tensors, damaged, layers_of, only, problems, read_json, read_pickle, read_tensors, typed, write_tensors)
+from .hub import Address, local_folder, snapshot
 
 # %% auto #0
 __all__ = ['KINDS', 'CONTEXT', 'PUBLISHED_HEADS', 'waves', 'point_features', 'Classes', 'step_of', 'class_vector', 'modulate',
            'FeedForward', 'Block', 'Head', 'PointEmbedder', 'since_last', 'NeighbourEmbedder', 'StepEmbedder',
-           'ClassEmbedder', 'DiT', 'out_of_reach', 'Denoiser', 'new_denoiser', 'save_denoiser', 'sizes_of', 'unpickled',
-           'find_denoiser', 'load_denoiser']
+           'ClassEmbedder', 'DiT', 'out_of_reach', 'Denoiser', 'new_denoiser', 'save_denoiser', 'sizes_of',
+           'published_classes', 'find_denoiser', 'load_denoiser']
 
 # %% ../../nbs/46_model.dit.ipynb #d770c784
 def waves(
@@ -53,13 +55,13 @@ def point_features(
 @dataclass
 class Classes:
     "The wishes a denoiser understands."
-    styles: dict = field(default_factory=dict)      # beatmap id -> class
+    styles: dict[int, int] = field(default_factory=dict) # beatmap id -> class
     style_count: int = 0                            # classes of each segment; 0: the denoiser has none of it
     difficulty_count: int = 26
     max_difficulty: float = 12.                     # stars
-    mappers: dict = field(default_factory=dict)     # osu! user id -> class
+    mappers: dict[int, int] = field(default_factory=dict) # osu! user id -> class
     mapper_count: int = 0
-    descriptors: dict = field(default_factory=dict) # tag -> class
+    descriptors: dict[str, int] = field(default_factory=dict) # tag -> class
     descriptor_count: int = 0
     circle_size_count: int = 22
 
@@ -68,11 +70,14 @@ class Classes:
         return self.style_count, self.difficulty_count, self.mapper_count, self.descriptor_count, self.circle_size_count
     def __len__(self): return sum(self.counts)
 
-    @classmethod
-    def from_state(cls, state:dict) -> Classes: # as published in tokenizer.pkl
-        return cls(state["beatmap_idx"], state["num_classes"], state["num_diff_classes"], state["max_difficulty"],
-                   state.get("mapper_idx", {}), state.get("num_mapper_classes", 0), state.get("descriptor_idx", {}),
-                   state.get("num_descriptor_classes", 0), state.get("num_cs_classes", 0))
+    def contradiction(self) -> str: # empty when there is none
+        "What its tables say that cannot be."
+        tables = {"styles": (self.styles, self.style_count), "mappers": (self.mappers, self.mapper_count),
+                  "descriptors": (self.descriptors, self.descriptor_count)}
+        for name, (table, count) in tables.items():
+            if not all(0 <= i < count for i in table.values()): return f"{name} are not among {count} classes"
+        if not all(0 <= count <= 10**7 for count in self.counts): return f"it counts {self.counts} classes"
+        return "" if .1 <= self.max_difficulty <= 100 else "its stars have no scale"
 
 def step_of(value:float|None, scale:float, count:int) -> int: # class; the last but one is the highest, the last is unknown
     return count - 1 if value is None else min(max(int(value * scale), 0), count - 2)
@@ -232,7 +237,7 @@ def save_denoiser(denoiser:Denoiser, folder:str|Path, dtype:torch.dtype=torch.fl
     "Write config.json, model.safetensors and a card."
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.model.state_dict().items()}
-    with atomic_path(folder/"model.safetensors") as tmp: save_file(weights, tmp, {"format": "pt"}); tmp.chmod(0o644)
+    write_tensors(folder/"model.safetensors", weights)
     conf = {"model_type": "osu-diffusion", "layout": 2, "model": asdict(denoiser.config), "classes": asdict(denoiser.classes)}
     write_atomic(folder/"config.json", json.dumps(conf, indent=1))
     if card: write_atomic(folder/"README.md", card)
@@ -245,53 +250,62 @@ def sizes_of(weights:dict) -> DiffusionConfig:
     if any(k.startswith(("xoc_embedder", "y_embedder.embedding_table")) or k == "playfield_size" for k in weights):
         raise UserError("These weights are of the first osu-diffusion, whose inputs are others; expected osu-diffusion-v2, "
                         "so give its weights.")
-    if "context_embedder.mlp.0.weight" not in weights:
+    first = weights.get("context_embedder.mlp.0.weight")
+    if first is None or first.dim() != 2:
         raise UserError("These weights are no denoiser of positions; expected the layout of osu-diffusion-v2, so give "
                         "its folder.")
-    width = weights["context_embedder.mlp.0.weight"].shape[0]
-    depth = len({k.split(".")[1] for k in weights if k.startswith("blocks.")})
+    width, depth = len(first), layers_of(weights, "blocks")
     return DiffusionConfig(width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)), neighbours=0)
 
-def unpickled(path:Path): # what a pickle of tensors and tables holds
-    "Read a torch pickle without running code. Raises `UserError` when it would need to."
-    try: return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as e:
-        raise UserError(f"'{path}' is no plain file of weights and is not opened, since it could run code; "
-                        "give safetensors instead.") from e
-
 # %% ../../nbs/46_model.dit.ipynb #5ad5090f
+_TABLES = {"beatmap_idx": "styles", "num_classes": "style_count", # names in a published tokenizer.pkl
+           "num_diff_classes": "difficulty_count", "max_difficulty": "max_difficulty",
+           "mapper_idx": "mappers", "num_mapper_classes": "mapper_count",
+           "descriptor_idx": "descriptors", "num_descriptor_classes": "descriptor_count",
+           "num_cs_classes": "circle_size_count"}
+_NEEDED = ("beatmap_idx", "num_classes", "num_diff_classes", "max_difficulty")
+
+def published_classes(state:dict, path:str|Path="tokenizer.pkl") -> Classes:
+    "The wishes as a published tokenizer.pkl holds them. Raises `UserError` when it does not."
+    lost = [name for name in _NEEDED if not isinstance(state, dict) or name not in state]
+    if lost: raise damaged(path, f"it has no {lost[0]}")
+    none = {"mapper_count": 0, "descriptor_count": 0, "circle_size_count": 0} # of an older one
+    return typed(Classes, none | {_TABLES[name]: value for name, value in state.items() if name in _TABLES}, path)
+
+# %% ../../nbs/46_model.dit.ipynb #39e0efcd
 def _published(folder:Path) -> Denoiser:
-    state = unpickled(folder/"model_ema.pkl")
-    classes = Classes.from_state(unpickled(folder/"tokenizer.pkl"))
-    return _fitted(new_denoiser(sizes_of(state), classes), state, folder)
+    weights = read_tensors(folder/"model_ema.pkl")
+    classes = published_classes(read_pickle(folder/"tokenizer.pkl"), folder/"tokenizer.pkl")
+    conf = sizes_of(weights)
+    for problem in problems(conf, f"'{folder}/model_ema.pkl': "): raise UserError(problem)
+    return _fitted(conf, classes, weights, folder)
 
 def _own(folder:Path) -> Denoiser:
-    conf = json.loads((folder/"config.json").read_text(encoding="utf-8"))
-    if conf.get("layout") != 2:
+    path = folder/"config.json"
+    said = read_json(path)
+    if said.get("layout") != 2:
         raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
-    numbered = {k: {int(i): c for i, c in conf["classes"][k].items()} for k in ("styles", "mappers")} # JSON has text keys
-    classes = Classes(**conf["classes"] | numbered)
-    fresh = new_denoiser(from_dict(DiffusionConfig, conf["model"]), classes)
-    return _fitted(fresh, load_file(folder/"model.safetensors"), folder)
+    conf = typed(DiffusionConfig, said.get("model"), path, "model")
+    classes = typed(Classes, said.get("classes"), path, "classes")
+    return _fitted(conf, classes, read_tensors(folder/"model.safetensors"), folder)
 
-def _fitted(denoiser:Denoiser, weights:dict, folder:Path) -> Denoiser:
-    try: denoiser.model.load_state_dict(weights)
-    except RuntimeError as e: raise UserError(f"The weights in '{folder}' do not fit: {str(e).splitlines()[1].strip()}") from e
-    return replace(denoiser, path=folder)
+def _fitted(conf:DiffusionConfig, classes:Classes, weights:dict, folder:Path) -> Denoiser:
+    "A denoiser with the weights of a folder. Raises `UserError` when they do not fit."
+    if clause := classes.contradiction(): raise damaged(folder, clause)
+    check_layers(weights, {"blocks": conf.depth}, folder/"config.json")
+    with torch.device("meta"): model = DiT(conf, len(classes))
+    check_shapes(weights, model.state_dict())
+    weights = {name: value.float() for name, value in weights.items()}
+    check_tensors(weights, folder) # numbers of 64 bits may be too large
+    model.load_state_dict(weights, assign=True)
+    return Denoiser(model, classes, conf, folder)
 
+# %% ../../nbs/46_model.dit.ipynb #8112fc2e
 def find_denoiser(name:str|Path) -> Path: # `refiner`, a folder, or a name on the Hugging Face hub
     "The folder of a denoiser; a name such as OliBomby/osu-diffusion-v2 is fetched. Raises `UserError` when there is none."
-    if (folder := Path(name).expanduser()).is_dir(): return folder
-    if "/" not in str(name): return asset(str(name))
-    try:
-        from huggingface_hub import snapshot_download
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "model_ema.pkl", "tokenizer.pkl"]))
-    except ImportError as e:
-        raise UserError(f"'{name}' is no folder, and fetching it needs `pip install huggingface_hub`; install it or give "
-                        "a folder.") from e
-    except (OSError, ValueError) as e:
-        raise UserError(f"'{name}' is no folder here and could not be fetched ({type(e).__name__}); give the path of "
-                        "a folder.") from e
+    if folder := local_folder(name): return folder
+    if "/" not in str(name): return asset(str(name)[:100])
+    return snapshot(Address.of(str(name), "denoiser"), ["*.json", "*.safetensors", "model_ema.pkl", "tokenizer.pkl"])
 
 # %% ../../nbs/46_model.dit.ipynb #eac27575
 def load_denoiser(

@@ -4,25 +4,27 @@
 
 # %% ../../nbs/43_model.lora.ipynb #b2d338c8
 from __future__ import annotations
-import hashlib, json
+import hashlib, json, re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Optional
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import LoraConfig
-from ..core import UserError, atomic_path, write_atomic
-from .hub import SHORT, Address, Bundle, snapshot
+from ..config import LoraConfig, as_said
+from ..core import UserError, write_atomic
+from ..foreign import damaged, only, read_json, read_tensors, typed, write_tensors
+from .hub import SHORT, Address, Bundle, local_folder, snapshot
 from .mapper import Mapper
 from .published import family_of, published_modules
 from ..tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['CARD', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'add_lora', 'merge', 'unmerge', 'vocabulary_hash',
-           'file_names', 'save_lora', 'check_lora', 'find_lora', 'load_lora']
+__all__ = ['CARD', 'OTHER_KINDS', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'add_lora', 'merge', 'unmerge',
+           'vocabulary_hash', 'file_names', 'save_lora', 'MadeFor', 'made_for', 'check_lora', 'find_lora', 'PeftConfig',
+           'read_peft', 'read_adapters', 'load_lora']
 
 # %% ../../nbs/43_model.lora.ipynb #de6e0d2b
 def principal(weight:Tensor, rank:int) -> tuple[Tensor, Tensor]: # (rank, in), (out, rank): their product is the nearest of that rank
@@ -151,7 +153,7 @@ def save_lora(
     folder.mkdir(parents=True, exist_ok=True)
     rank = len(next(iter(parts.values()))[0])
     tensors = {f"base_model.model.{n}.lora_{k}.weight": t.float().contiguous().cpu() for n, (a, b) in parts.items() for k, t in (("A", a), ("B", b))}
-    with atomic_path(folder/"adapter_model.safetensors") as tmp: save_file(tensors, tmp, {"format": "pt"}); tmp.chmod(0o644)
+    write_tensors(folder/"adapter_model.safetensors", tensors)
     config = {"peft_type": "LORA", "base_model_name_or_path": bundle.name, "r": rank, "lora_alpha": rank, "lora_dropout": 0.0, "bias": "none",
               "target_modules": sorted({".".join(n.split(".")[-2:]) for n in parts}), "init_lora_weights": True, "inference_mode": True}
     made_for = {"base_model": bundle.name, "vocabulary": vocabulary_hash(bundle.tokenizer)}
@@ -161,56 +163,131 @@ def save_lora(
     write_atomic(folder/"README.md", card or CARD.format(base=bundle.name or "a model of its own", rank=rank))
 
 # %% ../../nbs/43_model.lora.ipynb #a2a5481f
-def _json(path:Path, needed:bool=False) -> dict:
-    if not path.is_file() and not needed: return {}
-    try: return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e: raise UserError(f"'{path}' is missing or damaged ({e}); copy the whole LoRA folder.") from e
+@dataclass
+class MadeFor:
+    "What mapperatorinator_lora_base.json and mapperatorinator_lora_metadata.json say."
+    base_model: str = ""
+    vocabulary: Optional[str] = None            # its short name; null: not said
+    ckpt_subfolders: Optional[list[str]] = None # models of a repository it is for; null: any
 
+def made_for(folder:Path) -> MadeFor:
+    "What an adapter was made for, as far as its folder says."
+    files = [folder/f"mapperatorinator_lora_{name}.json" for name in ("base", "metadata")]
+    said = [(path, only(MadeFor, read_json(path))) for path in files if path.is_file()]
+    for path, table in said: typed(MadeFor, table, path)
+    return MadeFor(**{key: value for _, table in said for key, value in table.items()})
+
+# %% ../../nbs/43_model.lora.ipynb #9df2e14b
 def _same_base(a:str, b:str) -> bool: # names that are not on the hub prove nothing
     repo = lambda n: SHORT.get(n, n).partition("@")[0].split("/gamemode=")[0]
-    hub = [n for n in map(repo, (a, b)) if n.count("/") == 1 and not Path(n).exists()]
+    hub = [n for n in map(repo, (a, b)) if n.count("/") == 1 and not local_folder(n)]
     return len(hub) < 2 or hub[0] == hub[1]
 
 def check_lora(bundle:Bundle, folder:Path):
     "Raise `UserError` when an adapter was made for something else."
-    made_for, subfolders = _json(folder/"mapperatorinator_lora_base.json"), _json(folder/"mapperatorinator_lora_metadata.json").get("ckpt_subfolders")
+    its = made_for(folder)
     here = bundle.path.name if bundle.path and bundle.path.name.startswith("gamemode=") else ""
-    if made_for.get("vocabulary", mine := vocabulary_hash(bundle.tokenizer)) != mine:
-        raise UserError(f"The LoRA '{folder}' was made for another vocabulary (that of '{made_for.get('base_model')}'); use that model.")
-    if not _same_base(base := made_for.get("base_model", ""), bundle.name):
-        raise UserError(f"The LoRA '{folder}' was made for '{base}', not for '{bundle.name}'; use that model.")
-    if isinstance(subfolders, list) and here not in subfolders:
-        raise UserError(f"The LoRA '{folder}' is for {', '.join(subfolders)} of its model and this is {here or 'the one for all modes'}; "
+    if its.vocabulary not in (None, vocabulary_hash(bundle.tokenizer)):
+        raise UserError(f"The LoRA '{folder}' was made for another vocabulary (that of {as_said(its.base_model)}); "
+                        "use that model.")
+    if not _same_base(its.base_model, bundle.name):
+        raise UserError(f"The LoRA '{folder}' was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model.")
+    if its.ckpt_subfolders is not None and here not in its.ckpt_subfolders:
+        modes = ", ".join(name[:60] or "the one for all modes" for name in its.ckpt_subfolders[:4]) or "no part"
+        raise UserError(f"The LoRA '{folder}' is for {modes} of its model and this is {here or 'the one for all modes'}; "
                         "choose that game mode.")
 
+# %% ../../nbs/43_model.lora.ipynb #11e9bc11
 def find_lora(name:str|Path) -> Path:
     "Folder of an adapter, fetched from the hub where needed."
-    folder = Path(name).expanduser()
-    if not folder.is_dir(): folder = snapshot(Address.of(str(name), "LoRA"), ["adapter_config.json", "adapter_model.safetensors", "mapperatorinator_*.json"])
-    missing = [f for f in ("adapter_config.json", "adapter_model.safetensors") if not (folder/f).is_file()]
+    needed = ["adapter_config.json", "adapter_model.safetensors"]
+    folder = local_folder(name) or snapshot(Address.of(str(name), "LoRA"), [*needed, "mapperatorinator_*.json"])
+    missing = [f for f in needed if not (folder/f).is_file()]
     if missing: raise UserError(f"The LoRA folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder.")
     return folder
 
 # %% ../../nbs/43_model.lora.ipynb #9532463d
+@dataclass
+class PeftConfig:
+    "What an adapter_config.json says, of the kinds of adapters that we have."
+    r: int                                            # rows of the narrow matrix
+    lora_alpha: float                                 # B·A counts alpha/r times
+    use_rslora: bool = False                          # alpha/√r times
+    rank_pattern: Optional[dict[str, int]] = None     # r of some layers, by the end of their names
+    alpha_pattern: Optional[dict[str, float]] = None
+    init_lora_weights: Any = True                     # true, false, or the name of a start
+
+    def rank(self, layer:str) -> int: return _pattern(self.rank_pattern or {}, layer, self.r)
+
+    def scale(self, layer:str) -> float: # what B·A counts
+        alpha, rank = _pattern(self.alpha_pattern or {}, layer, self.lora_alpha), self.rank(layer)
+        return alpha / (rank**.5 if self.use_rslora else rank)
+
+    @property
+    def pissa(self) -> bool: # whether the start is to be taken away again
+        return str(self.init_lora_weights).startswith("pissa")
+
 def _pattern(patterns:dict, layer:str, otherwise): # PEFT: the first pattern that the name ends in
     return next((v for k, v in patterns.items() if layer == k or layer.endswith(f".{k}")), otherwise)
 
-def _scale(config:dict, layer:str) -> float: # what B·A counts
-    rank = _pattern(config.get("rank_pattern") or {}, layer, config["r"])
-    return _pattern(config.get("alpha_pattern") or {}, layer, config["lora_alpha"]) / (rank**.5 if config.get("use_rslora") else rank)
+# %% ../../nbs/43_model.lora.ipynb #5ba13a7f
+OTHER_KINDS = ("use_dora", "modules_to_save", "lora_bias", "fan_in_fan_out", "use_qalora", "use_bdlora", "layer_replication",
+               "trainable_token_indices", "target_parameters", "alora_invocation_tokens", "arrow_config") # settings of PEFT
 
 def _refuse(config:dict, folder:Path):
     "Kinds of adapters we do not have."
-    odd = [k for k in ("use_dora", "modules_to_save", "lora_bias", "fan_in_fan_out", "use_qalora") if config.get(k)]
-    odd += ["bias"] * (config.get("bias", "none") != "none") + [config.get("peft_type", "?")] * (config.get("peft_type") != "LORA")
+    odd = [key for key in OTHER_KINDS if config.get(key)]
+    if config.get("bias", "none") != "none": odd.append("bias")
+    if config.get("peft_type") != "LORA": odd.append(as_said(config.get("peft_type", "?")).strip('"'))
     init = config.get("init_lora_weights", True)
-    odd += [f"init_lora_weights={init}"] * (isinstance(init, str) and not init.startswith(("pissa", "gaussian")))
+    known = isinstance(init, bool) or str(init).startswith(("pissa", "gaussian"))
+    if not known: odd.append(f"init_lora_weights={as_said(init)}")
     if odd: raise UserError(f"The LoRA '{folder}' uses {', '.join(odd)}, which this program does not; give a plain LoRA.")
 
-def _pairs(tensors:dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]: # a and b by layer
-    names = {k.removeprefix("base_model.model.").removeprefix("mapper.").rpartition(".lora_")[0] for k in tensors}
-    full = {k.removeprefix("base_model.model.").removeprefix("mapper."): v for k, v in tensors.items()}
-    return {n: (full[f"{n}.lora_A.weight"], full[f"{n}.lora_B.weight"]) for n in sorted(names) if f"{n}.lora_B.weight" in full}
+def read_peft(folder:Path) -> PeftConfig:
+    "The settings of an adapter. Raises `UserError` when it is damaged, or of a kind that we do not have."
+    path = folder/"adapter_config.json"
+    config = read_json(path)
+    _refuse(config, folder)
+    peft = typed(PeftConfig, only(PeftConfig, config), path)
+    ranks = [peft.r, *(peft.rank_pattern or {}).values()]
+    alphas = [peft.lora_alpha, *(peft.alpha_pattern or {}).values()]
+    odd = [rank for rank in ranks if not 1 <= rank <= 2**16]
+    if odd: raise damaged(path, f"a rank is {odd[0]}, expected 1 to 65,536")
+    names = [*(peft.rank_pattern or {}), *(peft.alpha_pattern or {})]
+    wild = [name for name in names if not re.fullmatch(r"[\w.]+", name)]
+    if wild: raise damaged(path, f"{as_said(wild[0])} is no end of a layer's name", "write the names out")
+    if max(map(abs, alphas)) > 1e6: raise damaged(path, "lora_alpha is out of all proportion")
+    return peft
+
+# %% ../../nbs/43_model.lora.ipynb #69fd6c40
+_MATRIX = re.compile(r"(?:base_model\.model\.)?(?:mapper\.)?(?P<layer>.+)\.lora_(?P<which>[AB])\.weight")
+
+def _pair(a:Tensor|None, b:Tensor|None, rank:int, scale:float) -> tuple[Tensor, Tensor]: # b scaled
+    "Two matrices that go together. Raises `ValueError` when they do not."
+    if a is None or b is None: raise ValueError("has only one of its two matrices")
+    if a.dim() != 2 or b.dim() != 2 or not a.numel() or not b.numel(): raise ValueError("has something else than two matrices")
+    if (len(a), b.shape[1]) != (rank, rank):
+        raise ValueError(f"has the ranks {len(a)} and {b.shape[1]} where adapter_config.json says {rank}")
+    a, b = a.float(), b.float() * scale
+    largest = a.abs().amax() * b.abs().amax() * rank
+    if not torch.isfinite(largest): raise ValueError("holds numbers out of all proportion")
+    return a, b
+
+def read_adapters(folder:Path, peft:PeftConfig) -> dict[str, tuple[Tensor, Tensor]]: # a and b by layer, scaled
+    "The matrices of an adapter. Raises `UserError` when they are damaged or do not go together."
+    path, found = folder/"adapter_model.safetensors", {}
+    for name, tensor in read_tensors(path).items():
+        m = _MATRIX.fullmatch(name)
+        if not m: raise damaged(path, f"{name[:100]} is no matrix of a LoRA")
+        pair = found.setdefault(m["layer"], {})
+        if m["which"] in pair: raise damaged(path, f"{m['layer'][:100]} stands twice")
+        pair[m["which"]] = tensor
+    out = {}
+    for layer, pair in sorted(found.items()):
+        try: out[layer] = _pair(pair.get("A"), pair.get("B"), peft.rank(layer), peft.scale(layer))
+        except ValueError as e: raise damaged(path, f"{layer[:100]} {e}") from e
+    return out
 
 # %% ../../nbs/43_model.lora.ipynb #27910e5b
 def _join(layer:nn.Linear, given:list[tuple[Tensor, Tensor]|None], pissa:bool) -> LoraLinear: # a and b of each part, scaled; None: not adapted
@@ -227,17 +304,17 @@ def load_lora(
     bundle:Bundle,
     name:str|Path, # folder, or owner/name on the hub
 ) -> list[str]: # names of the adapted layers
-    "Put the adapters of a PEFT folder beside the layers of a model. Raises `UserError` when they do not fit."
+    "Put the adapters of a PEFT folder beside the layers of a model. When they do not fit: `UserError`, and the model is as it was."
     folder = find_lora(name)
-    config = _json(folder/"adapter_config.json", needed=True)
-    _refuse(config, folder); check_lora(bundle, folder)
-    try: pairs = _pairs(load_file(folder/"adapter_model.safetensors"))
-    except (SafetensorError, OSError) as e: raise UserError(f"The weights of the LoRA '{name}' are damaged ({e}); copy the folder again.") from e
-    scaled = {n: (a.float(), b.float() * _scale(config, n)) for n, (a, b) in pairs.items()}
-    pissa, done = str(config.get("init_lora_weights")).startswith("pissa"), []
-    for layer, module in [(n, m) for n, m in bundle.model.named_modules() if isinstance(m, nn.Linear)]:
-        given = [scaled.pop(n, None) for n in (file_names(bundle, layer) if layer not in scaled else [layer])]
-        if any(given): put(bundle.model, layer, _join(module, given, pissa)); done.append(layer)
-    if scaled or not done: raise UserError(f"The LoRA '{name}' adapts {min(scaled, default='nothing')}, which this model does not have; "
-                                           "it was made for another one.")
-    return done
+    peft = read_peft(folder)
+    check_lora(bundle, folder)
+    pairs, made = read_adapters(folder, peft), {}
+    for layer, module in bundle.model.named_modules():
+        if not isinstance(module, nn.Linear): continue
+        given = [pairs.pop(n, None) for n in ([layer] if layer in pairs else file_names(bundle, layer))]
+        if any(given): made[layer] = _join(module, given, peft.pissa)
+    if pairs or not made:
+        raise UserError(f"The LoRA '{name}' adapts {min(pairs, default='nothing')[:100]}, which this model does not have; "
+                        "it was made for another one.")
+    for layer, adapter in made.items(): put(bundle.model, layer, adapter)
+    return list(made)

@@ -5,7 +5,8 @@
 # %% ../../nbs/41_model.published.ipynb #a4e2d609
 from __future__ import annotations
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,62 +14,129 @@ from torch import Tensor
 from ..config import LanguageConfig, ModelConfig, SpectrogramConfig, compose
 from ..core import UserError
 from ..events import EventType
+from ..foreign import check_shapes, layers_of, only, problems, typed
 from ..spectrogram import mel_filters
 from ..tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['FAMILIES', 'MISSING', 'CONDITIONS', 'UNUSED', 'family_of', 'published_spectrogram', 'published_model',
-           'published_modules', 'published_names', 'from_published', 'to_published', 'published_config',
-           'infer_published', 'preset_of', 'published_language']
+__all__ = ['FAMILIES', 'CONDITIONS', 'UNUSED', 'BESIDE', 'SOUND', 'family_of', 'PublishedBackbone', 'PublishedConfig',
+           'read_published', 'published_spectrogram', 'published_model', 'published_modules', 'published_names',
+           'cut_up', 'from_published', 'to_published', 'published_config', 'infer_published', 'preset_of',
+           'published_language']
 
 # %% ../../nbs/41_model.published.ipynb #31df8a7d
 FAMILIES = {"openai/whisper": "whisper", "tiger14n/ropewhisper": "ropewhisper", "olibomby/varwhisper": "varwhisper"}
 
 def family_of(published:dict) -> str: # whisper, ropewhisper or varwhisper
     "The family of a published `config.json`."
-    backbone = published.get("backbone_model_name", "openai/whisper-base")
+    backbone = str(published.get("backbone_model_name", "openai/whisper-base"))[:100]
     for start, family in FAMILIES.items():
         if backbone.lower().startswith(start): return family
     raise UserError(f"The model is a '{backbone}', which this program does not run; choose one of the models v28 to v32.")
 
 # %% ../../nbs/41_model.published.ipynb #c1ecdaef
-MISSING = dict(num_mappers=3731, project_encoder_input=True, embed_decoder_input=True, cond_dim=128, spectrogram_implementation="nnAudio",
-               spectrogram_log_scale=False, sample_rate=16000, n_fft=1024, n_mels=388, hop_length=128, f_min=0, f_max=8000,
-               pad_mode="constant", vocab_size=3988, vocab_size_in=9920, rhythm_weight=3.0,
-               rhythm_token_start=17, rhythm_token_end=836) # defaults of older files
+@dataclass
+class PublishedBackbone:
+    "Sizes in a published config.json."
+    d_model: int
+    encoder_layers: int
+    decoder_layers: int
+    encoder_attention_heads: int
+    decoder_attention_heads: int
+    encoder_ffn_dim: int
+    decoder_ffn_dim: int
+    max_source_positions: int # two mel frames each
+    max_target_positions: int # tokens
+    global_attn_every_n_layers: int = 1
+    rope_encoder_scaling_factor: float = 1.0
+    rope_decoder_scaling_factor: float = 1.0
+
+# %% ../../nbs/41_model.published.ipynb #323c25ec
+@dataclass
+class PublishedConfig:
+    "What a published config.json says; what an older file lacks has the default of its time."
+    backbone_config: PublishedBackbone
+    backbone_model_name: str = "openai/whisper-base"
+    project_encoder_input: bool = True
+    embed_decoder_input: bool = True
+    input_raw_wave: bool = False
+    do_style_embed: bool = False
+    do_difficulty_embed: bool = False
+    do_mapper_embed: bool = False
+    do_song_position_embed: bool = False
+    num_mappers: int = 3731
+    cond_dim: int = 128
+    spectrogram_implementation: str = "nnAudio"
+    spectrogram_log_scale: bool = False
+    sample_rate: int = 16000
+    n_fft: int = 1024
+    n_mels: int = 388
+    hop_length: int = 128
+    f_min: float = 0.0
+    f_max: float = 8000.0
+    pad_mode: str = "constant"
+    vocab_size: int = 3988
+    vocab_size_in: int = 9920
+    rhythm_weight: float = 3.0
+    rhythm_token_start: int = 17
+    rhythm_token_end: int = 836
+
+# %% ../../nbs/41_model.published.ipynb #33365531
+def read_published(
+    d:dict,                       # a published config.json; what else it says does not concern us
+    path:str|Path="config.json",  # where it is from
+) -> PublishedConfig:
+    "A published configuration, each value of its type. Raises `UserError` naming the one that is not."
+    said = only(PublishedConfig, d)
+    backbone = said.get("backbone_config")
+    if isinstance(backbone, dict): said["backbone_config"] = only(PublishedBackbone, backbone)
+    return typed(PublishedConfig, said, path)
+
+# %% ../../nbs/41_model.published.ipynb #635d44aa
 CONDITIONS = {"difficulty": "do_difficulty_embed", "mapper": "do_mapper_embed", "song_position": "do_song_position_embed"}
 
-def published_spectrogram(d:dict) -> SpectrogramConfig:
+def published_spectrogram(d:PublishedConfig) -> SpectrogramConfig:
     "The mel settings of a published model."
-    return SpectrogramConfig(d["sample_rate"], d["hop_length"], d["n_fft"], d["n_mels"], float(d["f_min"]), float(d["f_max"]),
-                             "slaney" if d["spectrogram_implementation"] == "nnAudio" else "htk", d["pad_mode"], d["spectrogram_log_scale"])
+    scale = "slaney" if d.spectrogram_implementation == "nnAudio" else "htk"
+    return SpectrogramConfig(sample_rate=d.sample_rate, hop_length=d.hop_length, n_fft=d.n_fft, n_mels=d.n_mels,
+                             f_min=d.f_min, f_max=d.f_max, mel_scale=scale, pad_mode=d.pad_mode, log=d.spectrogram_log_scale)
 
-def _refuse_foreign(d:dict, b:dict):
+def _refuse_foreign(d:PublishedConfig):
     "Settings that no published model has."
-    odd = [k for k, normal in [("do_style_embed", False), ("input_raw_wave", False), ("embed_decoder_input", True)] if d.get(k, normal) != normal]
-    odd += [k for k in ("rope_encoder_scaling_factor", "rope_decoder_scaling_factor") if b.get(k, 1) != 1]
-    odd += ["global_attn_every_n_layers"] * (b.get("global_attn_every_n_layers", 1) != 1)
-    odd += [k for k in ("attention_heads", "ffn_dim") if b[f"encoder_{k}"] != b[f"decoder_{k}"]]
+    b = d.backbone_config
+    ways = {"do_style_embed": d.do_style_embed,
+            "input_raw_wave": d.input_raw_wave,
+            "embed_decoder_input": not d.embed_decoder_input,
+            "spectrogram_implementation": d.spectrogram_implementation not in ("nnAudio", "torchaudio"),
+            "rope_encoder_scaling_factor": b.rope_encoder_scaling_factor != 1,
+            "rope_decoder_scaling_factor": b.rope_decoder_scaling_factor != 1,
+            "global_attn_every_n_layers": b.global_attn_every_n_layers != 1,
+            "attention_heads": b.encoder_attention_heads != b.decoder_attention_heads,
+            "ffn_dim": b.encoder_ffn_dim != b.decoder_ffn_dim}
+    odd = [name for name, on in ways.items() if on]
     if odd: raise UserError(f"This model's config.json has settings no published model has ({', '.join(odd)}); choose one of v28 to v32.")
 
 # %% ../../nbs/41_model.published.ipynb #40db05c6
 def published_model(
     published:dict,      # a published config.json
     tokenizer:Tokenizer|None=None, # where the time tokens are; None: as config.json says
+    path:str|Path="config.json",   # where it is from
 ) -> ModelConfig:
     "The settings of a published model in our words. Raises `UserError` where it is none of the known ones."
-    family, d = family_of(published), MISSING | published
-    if "backbone_config" not in d: raise UserError("This config.json has no backbone_config; expected the file of a published model.")
-    b = d["backbone_config"]
-    _refuse_foreign(d, b)
-    start, end = tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d["rhythm_token_start"], d["rhythm_token_end"])
-    return ModelConfig(
-        b["d_model"], b["encoder_attention_heads"], b["encoder_ffn_dim"], b["encoder_layers"], b["decoder_layers"], global_attn_every_n_layers=1,
-        norm="layer" if family == "whisper" else "rms", positions="table" if family == "whisper" else "rope",
-        project_input=d["project_encoder_input"], vocab_in=d["vocab_size_in"], vocab_out=d["vocab_size"],
-        max_frames=2 * b["max_source_positions"], max_tokens=b["max_target_positions"], time_pointer=False, frame_heads=0,
-        time_start=start, time_end=end, conditions=[name for name, key in CONDITIONS.items() if d.get(key)],
-        condition_width=d["cond_dim"], num_mappers=d["num_mappers"], spectrogram=published_spectrogram(d))
+    whisper, d = family_of(published) == "whisper", read_published(published, path)
+    _refuse_foreign(d)
+    b = d.backbone_config
+    start, end = tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d.rhythm_token_start, d.rhythm_token_end)
+    conf = ModelConfig(
+        d_model=b.d_model, n_heads=b.encoder_attention_heads, d_ff=b.encoder_ffn_dim,
+        encoder_layers=b.encoder_layers, decoder_layers=b.decoder_layers,
+        global_attn_every_n_layers=1, norm="layer" if whisper else "rms", positions="table" if whisper else "rope",
+        project_input=d.project_encoder_input, vocab_in=d.vocab_size_in, vocab_out=d.vocab_size,
+        max_frames=2 * b.max_source_positions, max_tokens=b.max_target_positions, time_pointer=False, frame_heads=0,
+        time_start=start, time_end=end, conditions=[name for name, key in CONDITIONS.items() if getattr(d, key)],
+        condition_width=d.cond_dim, num_mappers=d.num_mappers, spectrogram=published_spectrogram(d))
+    for problem in problems(conf, f"'{path}', in our words: "): raise UserError(problem)
+    return conf
 
 # %% ../../nbs/41_model.published.ipynb #b274df9d
 _OUTER = {"encoder.project": "encoder_embedder", "encoder.conv1": "transformer.model.encoder.conv1", "encoder.conv2": "transformer.model.encoder.conv2",
@@ -110,25 +178,30 @@ def published_names(ours:str, family:str) -> list[str]:
 # %% ../../nbs/41_model.published.ipynb #1d4815a2
 UNUSED = ("spectrogram.", "loss_fn.", "transformer.model.decoder.embed_tokens.") # stored, but made anew or never read
 
+def cut_up(
+    ours:dict[str, Tensor], # a state dict of ours, perhaps on the meta device
+    family:str,
+) -> dict[str, Tensor]:
+    "Tensors of ours under their published names, fused ones in parts."
+    out = {}
+    for name, value in ours.items():
+        parts = published_names(name, family)
+        if not parts: raise UserError(f"The published layout has no place for {name}; save this model in ours.")
+        out |= zip(parts, value.chunk(len(parts)))
+    return out
+
 def from_published(
     weights:dict[str, Tensor], # a published state dict
     wanted:dict[str, Tensor],  # ours, for names and shapes
     family:str,
 ) -> dict[str, Tensor]:
     "Published weights under our names. Raises `UserError` naming what is missing, surplus or of another size."
-    out, left = {}, set(k for k in weights if not k.startswith(UNUSED))
-    for name, like in wanted.items():
-        parts, missing = published_names(name, family), []
-        for p in parts:
-            if p not in weights and not p.endswith(".k_proj.bias"): missing.append(p)
-        if missing or not parts: raise UserError(f"The weights lack {', '.join(missing) or name}; the file is damaged or of another version.")
-        rows = like.shape[0] // len(parts)
-        out[name] = torch.cat([weights[p] if p in weights else torch.zeros(rows) for p in parts]) if len(parts) > 1 else weights[parts[0]]
-        if out[name].shape != like.shape: raise UserError(f"{parts[0]} is {tuple(out[name].shape)} where config.json says "
-                                                          f"{tuple(like.shape)}; take both files from the same model.")
-        left -= set(parts)
-    if left: raise UserError(f"The weights hold {len(left)} that this version has no place for ({min(left)}); the file is of another version.")
-    return out
+    held = {name: value for name, value in weights.items() if not name.startswith(UNUSED)}
+    parts = cut_up(wanted, family)
+    silent = {name: torch.zeros(like.shape) for name, like in parts.items() if name.endswith(".k_proj.bias") and name not in held}
+    check_shapes(held | silent, parts)
+    joined = lambda names: torch.cat([(held | silent)[name] for name in names]) if len(names) > 1 else held[names[0]]
+    return {name: joined(published_names(name, family)) for name in wanted}
 
 # %% ../../nbs/41_model.published.ipynb #d50f375b
 def _extras(c:ModelConfig, rhythm_weight:float) -> dict[str, Tensor]:
@@ -148,12 +221,10 @@ def to_published(
     published:dict,          # its published config.json
 ) -> dict[str, Tensor]:
     "Our weights under their published names, with all that such a file holds."
-    family, out = family_of(published), _extras(c, published.get("rhythm_weight", MISSING["rhythm_weight"]))
-    for name, value in ours.items():
-        names = published_names(name, family)
-        for part, rows in zip(names, value.chunk(len(names))):
-            if not part.endswith(".k_proj.bias"): out[part] = rows
-            elif rows.any(): raise UserError(f"This model has learnt {part}, which the published layout cannot hold; save it in ours.")
+    out = _extras(c, published.get("rhythm_weight", PublishedConfig.rhythm_weight))
+    for part, rows in cut_up(ours, family_of(published)).items():
+        if not part.endswith(".k_proj.bias"): out[part] = rows
+        elif rows.any(): raise UserError(f"This model has learnt {part}, which the published layout cannot hold; save it in ours.")
     return out
 
 def published_config(
@@ -167,26 +238,45 @@ def published_config(
     return config, ids | {"do_sample": True, "top_k": 0, "max_length": c.max_tokens, "disable_compile": True}
 
 # %% ../../nbs/41_model.published.ipynb #6649a5ce
+BESIDE = {"do_difficulty_embed": "difficulty_embedder.",
+          "do_mapper_embed": "mapper_embedder.",
+          "do_song_position_embed": "song_pos_embedder."} # what is heard beside the song, and where its weights are
+SOUND = {"spectrogram_implementation": "torchaudio", "spectrogram_log_scale": True, "f_min": 20, "pad_mode": "reflect"} # newer ones
+
+def _size(weights:dict[str, Tensor], name:str, dims:int) -> tuple[int, ...]:
+    if name in weights and weights[name].dim() == dims: return tuple(weights[name].shape)
+    raise UserError(f"These are not the weights of a published model: they have no {name} of {dims} dimensions; "
+                    "give its whole folder.")
+
+def _windows(weights:dict[str, Tensor], tokenizer:Tokenizer, family:str) -> tuple[int, int]: # pairs of frames, tokens
+    tables = [f"transformer.model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder")]
+    if family == "whisper": return tuple(_size(weights, table, 2)[0] for table in tables)
+    first, end = tokenizer.range(EventType.TIME_SHIFT)
+    language = compose(LanguageConfig, preset=preset_of(family, tokenizer))
+    return -(-(end - first - 1) * 5 // 8), language.tgt_seq_len # a pair of frames lasts 16 ms
+
+# %% ../../nbs/41_model.published.ipynb #a4752518
 def infer_published(weights:dict[str, Tensor], tokenizer:Tokenizer) -> dict: # as a published config.json
     "The configuration of published weights that came without one."
-    size, at = {k: v.shape for k, v in weights.items()}, "transformer.model."
-    table, count = at + "encoder.embed_positions.weight", lambda stack: len({k.split(".")[4] for k in size if k.startswith(f"{at}{stack}.layers.")})
-    if "transformer.proj_out.weight" not in size: raise UserError("These are not the weights of a published model: they have no proj_out.")
-    (vocab, width), whisper, var = size["transformer.proj_out.weight"], table in size, any("Wqkv" in k for k in size)
-    beside = {key: any(k.startswith(f"{part}_embedder.") for k in size) for part, key in
-              [("difficulty", "do_difficulty_embed"), ("mapper", "do_mapper_embed"), ("song_pos", "do_song_position_embed")]}
-    mels = size["encoder_embedder.weight" if whisper else at + "encoder.conv1.weight"][1] - 128 * sum(beside.values())
-    positions = size[table][0] if whisper else -(-(tokenizer.range(EventType.TIME_SHIFT)[1] - tokenizer.range(EventType.TIME_SHIFT)[0] - 1) * 5 // 8)
-    family = "whisper" if whisper else "varwhisper" if var else "ropewhisper"
-    tokens = size[at + "decoder.embed_positions.weight"][0] if whisper else compose(LanguageConfig, preset=preset_of(family, tokenizer)).tgt_seq_len
-    heads, inner = max(width // 64, 1), size[at + "encoder.layers.0.fc1.weight"][0]
-    backbone = {"d_model": width, "max_source_positions": positions, "max_target_positions": tokens, "vocab_size": vocab} | {
-        f"{stack}_{k}": v for stack in ("encoder", "decoder") for k, v in [("attention_heads", heads), ("ffn_dim", inner), ("layers", count(stack))]}
-    sound = {} if whisper else {"spectrogram_implementation": "torchaudio", "spectrogram_log_scale": True, "f_min": 20, "pad_mode": "reflect"}
-    return {"backbone_model_name": next(k for k, v in FAMILIES.items() if v == family) + "-unnamed", "backbone_config": backbone, "n_mels": mels,
-            "project_encoder_input": whisper, "vocab_size": vocab, "vocab_size_in": size["decoder_embedder.weight"][0],
-            "num_mappers": size["mapper_embedder.embedding.weight"][0] - 1 if beside["do_mapper_embed"] else 0,
-            "rhythm_weight": 3.0 if whisper else 1.0, "model_type": "mapperatorinator"} | beside | sound
+    at = "transformer.model."
+    whisper = f"{at}encoder.embed_positions.weight" in weights
+    family = "whisper" if whisper else "varwhisper" if any("Wqkv" in name for name in weights) else "ropewhisper"
+    vocab, width = _size(weights, "transformer.proj_out.weight", 2)
+    beside = {key: any(name.startswith(start) for name in weights) for key, start in BESIDE.items()}
+    first = ("encoder_embedder.weight", 2) if whisper else (f"{at}encoder.conv1.weight", 3)
+    heard = _size(weights, *first)[1]
+    positions, tokens = _windows(weights, tokenizer, family)
+    backbone = {"d_model": width, "max_source_positions": positions, "max_target_positions": tokens, "vocab_size": vocab}
+    for stack in ("encoder", "decoder"):
+        backbone |= {f"{stack}_attention_heads": max(width // 64, 1),
+                     f"{stack}_layers": layers_of(weights, f"{at}{stack}.layers"),
+                     f"{stack}_ffn_dim": _size(weights, f"{at}{stack}.layers.0.fc1.weight", 2)[0]}
+    mappers = _size(weights, "mapper_embedder.embedding.weight", 2)[0] - 1 if beside["do_mapper_embed"] else 0
+    start = next(name for name, f in FAMILIES.items() if f == family)
+    return {"backbone_model_name": f"{start}-unnamed", "backbone_config": backbone,
+            "n_mels": heard - 128 * sum(beside.values()), "project_encoder_input": whisper, "vocab_size": vocab,
+            "vocab_size_in": _size(weights, "decoder_embedder.weight", 2)[0], "num_mappers": mappers,
+            "rhythm_weight": 3.0 if whisper else 1.0, "model_type": "mapperatorinator"} | beside | ({} if whisper else SOUND)
 
 # %% ../../nbs/41_model.published.ipynb #f28913cb
 def preset_of(family:str, tokenizer:Tokenizer, name:str="") -> str:

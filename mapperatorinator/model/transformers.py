@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..config import ModelConfig, from_dict
+from ..config import ModelConfig
 from ..core import UserError
+from ..foreign import only, typed
 from .hub import Bundle, load_bundle, push_bundle, save_bundle
 from .mapper import Conditioning, Encoded, Mapper
-from .published import published_model
+from .published import PublishedConfig, published_model
 
 try:
     import transformers
@@ -35,14 +36,21 @@ class MapperConfig(PreTrainedConfig):
         super().__init__(**settings | {"tie_word_embeddings": False}) # tokens are read and written by different matrices
 
     @classmethod
-    def of(cls, bundle:Bundle) -> MapperConfig: # what save_bundle would write
-        if bundle.published is not None: return cls(**bundle.published)
+    def of(cls, bundle:Bundle) -> MapperConfig: # of what save_bundle would write
+        if bundle.published is not None: return cls(**only(PublishedConfig, bundle.published))
         return cls(layout=1, gamemodes=bundle.gamemodes, model=asdict(bundle.model.c), language=asdict(bundle.language))
 
     def mapper_config(self) -> ModelConfig: # sizes and shape of the network
-        return from_dict(ModelConfig, self.model) if getattr(self, "layout", None) == 1 else published_model(self.to_dict())
+        if getattr(self, "layout", None) != 1: return published_model(self.to_dict())
+        return typed(ModelConfig, getattr(self, "model", None), "config.json", "model")
 
 # %% ../../nbs/44_model.transformers.ipynb #f77660b2
+def _dtype(kind:str|torch.dtype) -> torch.dtype:
+    found = getattr(torch, {"auto": "float32"}.get(kind, kind), None) if isinstance(kind, str) else kind
+    if isinstance(found, torch.dtype) and found.is_floating_point: return found
+    raise UserError(f"A model cannot be loaded as '{kind}'; give float32, bfloat16 or float16.")
+
+# %% ../../nbs/44_model.transformers.ipynb #76078741
 class PreTrainedMapper(transformers.PreTrainedModel):
     "A `Mapper` with the manners of transformers."
     config_class, base_model_prefix, main_input_name = MapperConfig, "mapper", "frames"
@@ -67,8 +75,7 @@ class PreTrainedMapper(transformers.PreTrainedModel):
                         dtype=None, torch_dtype=None, device_map=None, **ignored) -> PreTrainedMapper:
         "Load by name or folder, as `load_bundle` does."
         place = f"{name}/{subfolder}" if subfolder else str(name)
-        kind = dtype or torch_dtype or torch.float32
-        kind = getattr(torch, kind, torch.float32) if isinstance(kind, str) else kind
+        kind = _dtype(dtype or torch_dtype or torch.float32)
         device = device_map if isinstance(device_map, (str, torch.device)) and device_map != "auto" else "cpu"
         bundle = load_bundle(f"{place}@{revision}" if revision else place, device, kind, gamemode)
         return cls(config or MapperConfig.of(bundle), bundle).eval()
