@@ -48,6 +48,7 @@ class Toy(Resumable):
     def __init__(self, folder):
         torch.manual_seed(0)
         self.conf, self.model, self.step, self.minutes, self.log = TrainConfig(run=str(folder)), nn.Linear(3, 3), 1, .5, [{"step": 1}]
+        self.recent, self.notes = {"loss": 2.5, "steps": 1}, []
         self.optimizers = [torch.optim.AdamW(self.model.parameters())]
         self.optimizers[0].param_groups[0]["peak"] = 1e-3
         self.model(torch.ones(1, 3)).sum().backward()

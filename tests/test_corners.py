@@ -11,7 +11,7 @@ import soundfile
 
 from mapperatorinator.config import GenerateConfig, LanguageConfig, SpectrogramConfig, compose
 from mapperatorinator.core import UserError
-from mapperatorinator.data import MapItem, frame_labels, load_song, object_times
+from mapperatorinator.data import Listing, MapItem, frame_labels, load_songs, object_times
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.generate import contexts_of
 from mapperatorinator.osu.beatmap import LIMIT, Beatmap, Circle, Hold, Slider, TimingPoint
@@ -358,8 +358,10 @@ def test_scroll_speeds_are_said_once_not_once_for_each_red_line():
     assert len(found.changes) < 20_000
 
 def test_songs_with_absurd_maps_can_be_learnt_from(tmp_path):
-    "One folder of a corpus."
-    soundfile.write(tmp_path/"a.wav", np.random.default_rng(0).normal(0, .1, 16_000 * 4), 16_000)
-    (tmp_path/"a.osu").write_text(osu(NOTES + "\n1,1,2147483647,1,0\n256,192,500,8,0,2147483647", "377,468.75\n900,5\n2147483647,468.75"))
-    item = load_song(tmp_path, Parser(OURS), SpectrogramConfig(), [0])
-    assert len(item.maps) == 1 and len(item.maps[0].stream(ContextType.MAP)) < 10 * MOST_MORE
+    "One folder of a corpus: what lies days behind the song costs nothing, and a map without stars is left out."
+    soundfile.write(tmp_path/"song.wav", np.random.default_rng(0).normal(0, .1, 16_000 * 4), 16_000)
+    (tmp_path/"a.osu").write_text(osu(NOTES, "377,468.75\n900,5\n2147483647,468.75"))
+    (tmp_path/"b.osu").write_text(osu(NOTES + "\n1,1,2147483647,1,0\n256,192,500,8,0,2147483647"))
+    (song,) = load_songs(tmp_path, Parser(OURS), SpectrogramConfig(), [0], listing=(listing := Listing()))
+    assert len(song.maps) == 1 and len(song.maps[0].stream(ContextType.MAP)) < 10 * MOST_MORE
+    assert len(listing.left_out) == 1 and "no stars" in str(listing.left_out)

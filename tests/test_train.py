@@ -24,7 +24,7 @@ def corpus(tmp_path):
 def unread(monkeypatch):
     "Reading a song, or making a model, is a failure."
     def read(*args, **kwargs): raise AssertionError("a song was read, or a model made, before the settings were checked")
-    for room, names in {train: ["load_corpus", "start_run"], train_refine: ["traced_maps", "start_refine_run"], data: ["load_song"],
+    for room, names in {train: ["load_corpus", "start_run"], train_refine: ["traced_maps", "start_refine_run"], data: ["load_songs"],
                         evaluate: ["judged_songs", "timing_cases", "load_denoiser"]}.items():
         for name in names: monkeypatch.setattr(room, name, read)
 
