@@ -22,7 +22,6 @@ home = repo/".matrix"
 SETS = ("oldest", "newest", "colab")
 PYTHONS = ("3.11", "3.12", "3.13")
 SHOWN = ("torch", "numpy", "av", "transformers", "huggingface-hub", "ipywidgets", "fastcore") # columns of the table
-SOURCE_ONLY = "antlr4-python3-runtime" # of omegaconf: has no wheel
 CUDA = ("nvidia-", "cuda-", "triton") # belong to the CUDA that Colab's own PyTorch was built for; the registry's has others
 bin = "Scripts" if os.name == "nt" else "bin"
 
@@ -71,7 +70,7 @@ def pins(version, kind, colab):
     limits = home/f"{version}-{kind}.limits"
     limits.write_text("\n".join(known if kind == "colab" else []) + "\n", encoding="utf-8")
     text = run(uv(), "pip", "compile", "-q", given, "-c", limits, "--python-version", version, "--resolution", resolution,
-               "--only-binary", ":all:", "--no-binary", SOURCE_ONLY, "--no-annotate", "--no-header")
+               "--only-binary", ":all:", "--no-annotate", "--no-header")
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 def make(version, interpreter, kind, wheel, colab):
