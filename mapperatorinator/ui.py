@@ -374,12 +374,13 @@ class App:
 @patch
 def begin(self:App) -> Job:
     "The next job. Raises `UserError` while there is another."
+    job = Job(self.make, self.meter)
     if not self.busy.acquire(blocking=False): raise UserError("A map is being made already; wait for it, or press Cancel.")
-    self.job = Job(self.make, self.meter)
+    self.job = job
     self.go.disabled, self.cancel.disabled = True, False
     self.notice.say()
     self.view.children = ()
-    return self.job
+    return job
 
 @patch
 def end(self:App):
