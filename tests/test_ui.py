@@ -96,7 +96,7 @@ def test_all_that_is_wrong_is_said_at_once_the_song_too():
     app.form["start_time"].inner.value = "soon"
     app.go.click()
     said = app.meter.text.value.split("<br>")
-    assert len(said) == 4 and [line.split("=")[0] for line in said] == ["audio_path", "difficulty", "start_time", "guidance"], said
+    assert len(said) == 4 and [line.split("=")[0] for line in said] == ["audio_path", "difficulty", "guidance", "start_time"], said
 
 def test_help_bounds_and_choices_are_shown():
     form = ui.Form(GenerateConfig)
@@ -144,7 +144,7 @@ def test_uploads_of_both_widget_generations_stay_in_their_folder(tmp_path, value
     picker.text.value = '"C:/x.mp3" '
     assert picker.path == "C:/x.mp3"
 
-HOSTILE = {"..": "song", ".": "song", "": "song", "/": "song", "\\": "song", " ": "song", "\ud83d": "song", ".mp3": "song.mp3", "a\0b.mp3": "a b.mp3", "trail.mp3 ": "trail.mp3",
+HOSTILE = {"..": "song", ".": "song", "": "song", "/": "song", "\\": "song", " ": "song", "\ud83d": "song", ".mp3": "mp3", "a\0b.mp3": "a b.mp3", "trail.mp3 ": "trail.mp3",
            "trail.mp3.": "trail.mp3", "../../etc/passwd": "passwd", "..\\..\\x.mp3": "x.mp3", "C:x.mp3": "Cx.mp3", "a\nb.mp3": "a b.mp3", "caf\udce9.mp3": "caf.mp3",
            "\x1b[31m.mp3": "[31m.mp3", "con.mp3": "_con.mp3", "x\u202e3pm.exe": "x3pm.exe", ".mapperatorinator-lock": "mapperatorinator-lock",
            "l" * 300 + ".mp3": "l" * 236 + ".mp3", "😀" * 300 + ".mp3": "😀" * 59 + ".mp3", "~/x.mp3": "x.mp3", "~x.mp3": "~x.mp3"}
@@ -443,7 +443,7 @@ def test_a_real_map_of_a_reference_without_a_song_given_is_shown(tmp_path, song,
     meter = ui.Meter.__call__
     monkeypatch.setattr(ui.Meter, "__call__", lambda self, progress: os.chdir(away) or meter(self, progress))
     app.go.click(); app.job.thread.join(300)
-    if app.meter.text.value != "done": assert "wrote no objects" in app.meter.text.value, (app.meter.text.value, app.meter.trace.value)
+    assert app.meter.text.value == "done", app.meter.trace.value
     assert app.job.result.audio == song and [type(w).__name__ for w in app.view.children] == ["HTML", "Image", "HTML", "Audio", "HTML"]
 
 # What cannot be shown
