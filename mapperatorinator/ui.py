@@ -267,7 +267,7 @@ class Meter(Notice):
         speed = getattr(progress, "tokens_per_second", None)
         self.say(progress.stage + counts + (f", {speed:.0f} tokens/s" if speed else ""))
 
-# %% ../nbs/70_ui.ipynb #063b2ed4
+# %% ../nbs/70_ui.ipynb #c5858fd2
 TURN = threading.Lock() # held by the run that uses the pipeline
 
 def in_turn(make:Callable, config:GenerateConfig, progress:Callable): # the result of `make`
@@ -283,6 +283,7 @@ def pipeline() -> Callable: # (config, progress=…) -> result
     from mapperatorinator.pipeline import generate_map
     return partial(in_turn, generate_map)
 
+# %% ../nbs/70_ui.ipynb #063b2ed4
 class Job:
     "One run: it can be stopped from the moment it exists, and says how it ended."
     def __init__(self,
@@ -397,6 +398,7 @@ def generate(self:App): # the pipeline's result
         return job.run(config)
     finally: self.end()
 
+# %% ../nbs/70_ui.ipynb #1da42ea7
 @patch
 def start(self:App):
     "Generate beside the notebook, then show the map."
