@@ -198,6 +198,7 @@ class Result:
     check: Report|None = None # what is wrong with it
     told: float|None = None   # stars the model was told
     path: Path|None = None    # what was written
+    audio: Path|None = None   # the song that was heard, absolute
     png: Path|None = None
     others: list[Result] = field(default_factory=list) # the easier maps of a spread
     listen: Callable|None = field(default=None, repr=False) # makes the mel
@@ -376,10 +377,13 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
     seed_everything(c.seed)
     if settles(c, self.language): _denoiser(c.refiner, c.device) # refused now when it is none
     samples = load_audio(job.audio, self.language.sample_rate, notes=(notes := []))
+    audio = job.audio.absolute()
     check_writable(job.place, job.files)
     made = self.maps(samples, job.requests, progress, job.reference, **job.metadata)
+    tell(progress, "saving", 1, 1) # the last moment to stop
     for r in made: r.report["heard"] = " ".join(notes) or None
     self.keep(made, job)
+    for r in made: r.audio = audio
     made[-1].others = made[:-1]
     return made[-1]
 

@@ -4,19 +4,24 @@
 
 # %% ../nbs/70_ui.ipynb #bf775d35
 from __future__ import annotations
-import base64, html, io, sys, threading, traceback
+import base64, contextlib, html, io, re, sys, threading, traceback
 from dataclasses import is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, get_args
+from types import SimpleNamespace
+from typing import Any, Callable, Iterator, get_args
 import ipywidgets as W
 import numpy as np
+from fastcore.basics import patch
 
-from .config import GenerateConfig, Setting, Time, check_settings, is_list, problem_of, settings_table
-from .core import UserError, demo_song
+from .config import GenerateConfig, Place, Said, Setting, Time, check_settings, compose, is_list, problem_of, settings_table
+from .core import UserError, demo_song, one_line, quoted, shown, write_new
+from .osu.files import safe_name
 
 # %% auto #0
-__all__ = ['NAMES', 'HINTS', 'AUDIO', 'step_of', 'control', 'Field', 'Form', 'uploaded', 'SongPicker', 'picture', 'ticked',
-           'listen', 'download', 'Meter', 'Job', 'App', 'figures_of', 'pictures', 'generate_app']
+__all__ = ['NAMES', 'HINTS', 'AUDIO', 'TURN', 'step_of', 'control', 'Field', 'Form', 'Notice', 'uploaded', 'SongPicker',
+           'picture', 'ticked', 'listen', 'download', 'Meter', 'in_turn', 'pipeline', 'Job', 'App', 'figures_of',
+           'pictures', 'generate_app']
 
 # %% ../nbs/70_ui.ipynb #82ef2762
 NAMES = dict(gamemode={0: "osu!", 1: "osu!taiko", 2: "osu!catch", 3: "osu!mania"}) # of choices that are numbers
@@ -65,6 +70,7 @@ class Field:
 
     @value.setter
     def value(self, new:Any):
+        new = self.setting.read(new)
         if sentence := problem_of(self.setting, new): raise UserError(sentence)
         if self.known is not None: self.known.value = new is not None
         if new is not None or self.known is None: self.inner.value = _write(self.setting, new)
@@ -89,6 +95,7 @@ class Form:
         hide:tuple[str, ...]=(),         # fields that are not shown (they keep their value)
     ):
         self.cls, table = cls, settings_table(cls)
+        self.known = {s.name: s for s in table}
         self.forms = {s.name: Form(s.base) for s in table if is_dataclass(s.base)}
         self.kept = {s.name: s.default for s in table if is_list(s.base) and is_dataclass(get_args(s.base)[0])}
         self.fields = {s.name: Field(s) for s in table if s.name not in {*self.forms, *self.kept}}
@@ -111,11 +118,49 @@ class Form:
     @value.setter
     def value(self, config): self.set(**{n: getattr(config, n) for n in {**self.fields, **self.forms, **self.kept}})
 
+    def _wrong(self, name:str, value:Any) -> str|None: # what is wrong with it, if anything
+        if name not in self.known: return Said(self.cls).unknown(name)
+        return problem_of(self.known[name], self.known[name].read(value))
+
     def set(self, **values):
-        "Change some fields."
+        "Change some fields, or none: raises `UserError` naming all that cannot be."
+        if wrong := [sentence for name, v in values.items() if (sentence := self._wrong(name, v))]: raise UserError(*wrong)
         for name, v in values.items():
             if name in self.kept: self.kept[name] = v
             else: (self.fields | self.forms)[name].value = v
+
+# %% ../nbs/70_ui.ipynb #ae79bd52
+def _safe(text:str) -> str: # HTML
+    return html.escape("\n".join(map(shown, text.split("\n"))))
+
+class Notice:
+    "A line where the user looks, and folded below it the trace of a fault of ours."
+    def __init__(self):
+        self.text = W.HTML()
+        self.trace = W.HTML()
+        self.widget = W.VBox([self.text, self.trace])
+
+    def say(self, text:str="", style:str="", trace:str=""): # style: success, warning, danger, or none
+        "Show some sentences, a line each."
+        self.style = style
+        self.text.value = _safe(text).replace("\n", "<br>")
+        self.trace.value = f"<details><summary>Details</summary><pre>{_safe(trace)}</pre></details>" if trace else ""
+
+    def fail(self, e:BaseException, before:str=""): # before: what the sentences begin with
+        "Say what went wrong."
+        if isinstance(e, KeyboardInterrupt): return self.say(before + "cancelled; no half-written file is left", "warning")
+        if isinstance(e, UserError): return self.say(before + str(e), "danger")
+        what = one_line(traceback.format_exception_only(e)[-1])[:300]
+        trace = "".join(traceback.format_exception(e))
+        self.say(f"{before}{what}. This is a fault of ours; the details below tell where.", "danger", trace)
+
+    @contextlib.contextmanager
+    def telling(self, before:str="", again:bool=False) -> Iterator[None]: # again: raise it, too
+        "What the block raises is said: nobody hears it otherwise in a callback or a thread."
+        try: yield
+        except BaseException as e:
+            self.fail(e, before)
+            if again: raise
 
 # %% ../nbs/70_ui.ipynb #adcd50b2
 def uploaded(value:Any) -> tuple[str, bytes]|None: # (name, content)
@@ -135,19 +180,21 @@ class SongPicker:
         self.folder = Path(folder)
         self.upload = W.FileUpload(accept=AUDIO, multiple=False, description="Upload a song")
         self.text = W.Text(value=str(path), placeholder="or the path of a song", layout=W.Layout(width="420px"))
+        self.notice = Notice()
         self.upload.observe(lambda change: self.keep(change["new"]), "value")
-        self.widget = W.HBox([self.upload, self.text])
+        self.widget = W.VBox([W.HBox([self.upload, self.text]), self.notice.widget])
 
     def keep(self, value:Any):
-        "Store an upload and point to it."
-        if not (found := uploaded(value)): return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder/Path(found[0].replace("\\", "/")).name
-        path.write_bytes(found[1])
-        self.text.value = str(path)
+        "Store an upload and point to it, or say why not."
+        with self.notice.telling("The upload is not kept. "):
+            if not (found := uploaded(value)): return
+            name, content = found
+            name = safe_name(re.split(r"[/\\]", name)[-1], "song")
+            self.text.value = str(write_new(self.folder/name, content))
+            self.notice.say()
 
     @property
-    def path(self) -> str: return self.text.value.strip().strip('"')
+    def path(self) -> str: return Place().read(self.text.value.strip()) # as the command line reads it
 
 # %% ../nbs/70_ui.ipynb #d526c343
 def picture(fig) -> W.Image:
@@ -191,57 +238,103 @@ def download(path:str|Path) -> W.HTML:
     if "google.colab" in sys.modules:
         from google.colab import files
         files.download(str(path))
-    data = base64.b64encode(path.read_bytes()).decode()
-    name = html.escape(path.name, quote=True)
+    try: data = base64.b64encode(path.read_bytes()).decode()
+    except OSError as e: raise UserError(f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again.") from e
+    name = html.escape(shown(path.name), quote=True)
     look = "display:inline-block;padding:.4em 1.2em;border-radius:4px;background:#1976d2;color:white;text-decoration:none"
     return W.HTML(f"<a style='{look}' download='{name}' href='data:application/octet-stream;base64,{data}'>Download <b>{name}</b> "
                   f"({len(data)*3//4000 + 1} kB)</a>")
 
 # %% ../nbs/70_ui.ipynb #8b5ed95a
-class Meter:
-    "A progress callback with a bar, a line of text and a way to stop."
+class Meter(Notice):
+    "A progress callback with a bar and a line of text."
     def __init__(self):
-        self.bar, self.text = W.FloatProgress(max=1., layout=W.Layout(width="420px")), W.HTML()
-        self.stop = threading.Event()
-        self.widget = W.HBox([self.bar, self.text])
+        super().__init__()
+        self.bar = W.FloatProgress(max=1., layout=W.Layout(width="420px"))
+        self.widget = W.VBox([W.HBox([self.bar, self.text]), self.trace])
 
-    def start(self): self.stop.clear(); self.bar.bar_style = ""; self.bar.value = 0.; self.text.value = "starting …"
+    def start(self):
+        self.bar.value = 0.
+        self.say("starting …")
 
-    def __call__(self, progress) -> bool: # True to cancel
+    def say(self, text:str="", style:str="", trace:str=""):
+        super().say(text, style, trace)
+        self.bar.bar_style = style
+
+    def __call__(self, progress): # an `engine.Progress`
         self.bar.value = progress.done/progress.total if progress.total else 0.
+        counts = f" {progress.done}/{progress.total or '?'}" if progress.done or progress.total else " …"
         speed = getattr(progress, "tokens_per_second", None)
-        counts = f"{progress.stage} {progress.done}/{progress.total or '?'}"
-        self.text.value = html.escape(counts + (f", {speed:.0f} tokens/s" if speed else ""))
-        return self.stop.is_set()
+        self.say(progress.stage + counts + (f", {speed:.0f} tokens/s" if speed else ""))
 
-    def end(self, text:str, style:str="success"): self.bar.bar_style = style; self.text.value = html.escape(text)
+# %% ../nbs/70_ui.ipynb #c5858fd2
+TURN = threading.Lock() # held by the run that uses the pipeline
+
+def in_turn(make:Callable, config:GenerateConfig, progress:Callable): # the result of `make`
+    "Wait for other runs of this kernel, and run."
+    waiting = SimpleNamespace(stage="waiting for another map to be finished", done=0, total=0)
+    while not TURN.acquire(timeout=.1):
+        if progress(waiting): raise KeyboardInterrupt
+    try: return make(config, progress=progress)
+    finally: TURN.release()
+
+def pipeline() -> Callable: # (config, progress=…) -> result
+    "What makes maps; slow the first time."
+    from mapperatorinator.pipeline import generate_map
+    return partial(in_turn, generate_map)
 
 # %% ../nbs/70_ui.ipynb #063b2ed4
 class Job:
-    "One generation at a time, with a meter."
-    def __init__(self, make:Callable|None=None): # (config, progress=…) -> result; None: the pipeline
-        self.make, self.meter, self.result, self.thread = make, Meter(), None, None
+    "One run: it can be stopped from the moment it exists, and says how it ended."
+    def __init__(self,
+        make:Callable|None=None, # (config, progress=…) -> result; None: the pipeline
+        meter:Meter|None=None,
+    ):
+        self.make = make
+        self.meter = meter or Meter()
+        self.begun = threading.Lock() # taken once
+        self.stop = threading.Event() # set once, cleared never
+        self.result = None
+        self.thread = None
 
-    def run(self, config:GenerateConfig):
-        "The result; what goes wrong is shown in the meter and raised."
-        if self.make is None: from mapperatorinator.pipeline import generate_map as make
-        else: make = self.make
-        self.meter.start(); self.result = None
-        try: self.result = make(config, progress=self.meter)
-        except KeyboardInterrupt: self.meter.end("cancelled, nothing was written", "warning"); raise
-        except UserError as e: self.meter.end(str(e), "danger"); raise
-        except Exception as e: self.meter.end(f"{type(e).__name__}: {e}", "danger"); raise
-        self.meter.end("done")
-        return self.result
+    def progress(self, progress) -> bool: # true to stop
+        self.meter(progress)
+        return self.stop.is_set()
 
-    def start(self, config:GenerateConfig, then:Callable[[Any], None], failed:Callable[[str], None]):
-        "Run in a thread, then call `then(result or None)`; `failed` gets the traceback of a fault of ours."
+    def run(self, config:GenerateConfig, show:Callable|None=None): # show: (result, path of its song)
+        "The result. What goes wrong is said, and raised."
+        self._begin()
+        return self._run(config, show)
+
+    def start(self, config:GenerateConfig, show:Callable|None=None, ended:Callable[[], None]=lambda: None):
+        "Run in a thread."
+        self._begin()
         def work():
-            try: self.run(config)
-            except (UserError, KeyboardInterrupt): pass # the meter has said it
-            except Exception: failed(traceback.format_exc())
-            then(self.result)
-        self.thread = threading.Thread(target=work, daemon=True); self.thread.start()
+            with contextlib.suppress(BaseException): self._run(config, show) # it was said
+            with self.meter.telling(): ended()
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        self.thread = thread
+
+# %% ../nbs/70_ui.ipynb #19d60c86
+@patch
+def _begin(self:Job):
+    if not self.begun.acquire(blocking=False): raise UserError("This job has begun already; make a new one for another map.")
+    self.meter.start()
+
+@patch
+def _run(self:Job, config:GenerateConfig, show:Callable|None):
+    with self.meter.telling(again=True):
+        make = self.make or pipeline()
+        if self.stop.is_set(): raise KeyboardInterrupt
+        self.result = make(config, progress=self.progress)
+    path = getattr(self.result, "path", None)
+    written = f"The map is written as {quoted(path)}. " if path else ""
+    with self.meter.telling(written, again=True):
+        if show: show(self.result, getattr(self.result, "audio", None) or config.audio_path)
+    if self.stop.is_set(): self.meter.say(f"cancelled too late. {written}", "warning")
+    else: self.meter.say("done", "success")
+    return self.result
 
 # %% ../nbs/70_ui.ipynb #dc06b92f
 class App:
@@ -251,14 +344,21 @@ class App:
         make:Callable|None=None,         # (config, progress=…) -> result; None: the pipeline
     ):
         config = config or GenerateConfig()
-        self.job, self.song, self.form = Job(make), SongPicker(config.audio_path), Form(GenerateConfig, hide=("audio_path",))
+        self.make = make
+        self.meter = Meter()
+        self.job = Job(make, self.meter) # the newest
+        self.busy = threading.Lock()     # held by a job that runs
+        self.song = SongPicker(config.audio_path)
+        self.form = Form(GenerateConfig, hide=("audio_path",))
         self.form.value = config
         self.go = W.Button(description="Generate", button_style="primary", icon="music")
         self.cancel = W.Button(description="Cancel", icon="stop", disabled=True)
-        self.log, self.view = W.Output(), W.VBox()
-        self.go.on_click(lambda _: self.start()); self.cancel.on_click(lambda _: self.job.meter.stop.set())
+        self.go.on_click(lambda _: self.start())
+        self.cancel.on_click(lambda _: self.stop())
+        self.notice = Notice()
+        self.view = W.VBox()
         self.inputs = W.VBox([self.song.widget, self.form.widget])
-        self.widget = W.VBox([self.inputs, W.HBox([self.go, self.cancel]), self.job.meter.widget, self.log, self.view])
+        self.widget = W.VBox([self.inputs, W.HBox([self.go, self.cancel]), self.notice.widget, self.meter.widget, self.view])
 
     def _ipython_display_(self):
         from IPython.display import display
@@ -266,41 +366,82 @@ class App:
 
     @property
     def config(self) -> GenerateConfig: # what is asked for now
-        self.form.set(audio_path=self.song.path)
         asked = self.form.value
+        asked.audio_path = self.song.path
         check_settings(asked)
         return asked
 
-    def generate(self): # the pipeline's result, made in this cell
-        return self.job.run(self.config)
+# %% ../nbs/70_ui.ipynb #dc71dec3
+@patch
+def begin(self:App) -> Job:
+    "The next job. Raises `UserError` while there is another."
+    job = Job(self.make, self.meter)
+    if not self.busy.acquire(blocking=False): raise UserError("A map is being made already; wait for it, or press Cancel.")
+    self.job = job
+    self.go.disabled, self.cancel.disabled = True, False
+    self.notice.say()
+    self.view.children = ()
+    return job
 
-    def start(self):
-        "Generate beside the notebook, then show the map."
-        try: config = self.config
-        except UserError as e: return self.job.meter.end(str(e), "danger")
-        self.go.disabled, self.cancel.disabled, self.view.children = True, False, ()
-        self.job.start(config, self.ended, self.log.append_stderr)
+@patch
+def end(self:App):
+    self.go.disabled, self.cancel.disabled = False, True
+    self.notice.say()
+    self.busy.release()
 
-    def ended(self, result):
-        self.go.disabled, self.cancel.disabled = False, True
-        if result is not None: self.view.children = pictures(result, self.song.path)
+@patch
+def generate(self:App): # the pipeline's result
+    "Generate in this cell."
+    job = self.begin()
+    try:
+        with self.meter.telling(again=True): config = self.config
+        return job.run(config)
+    finally: self.end()
+
+# %% ../nbs/70_ui.ipynb #1da42ea7
+@patch
+def start(self:App):
+    "Generate beside the notebook, then show the map."
+    with self.notice.telling():
+        job = self.begin()
+        with self.meter.telling(): job.start(self.config, self.show, self.end)
+        if job.thread is None: self.end() # it was refused
+
+@patch
+def stop(self:App):
+    "Cancel; heard at any moment."
+    self.job.stop.set()
+    self.cancel.disabled = True
+
+@patch
+def show(self:App, result, song:str|Path):
+    "Put a finished map below the buttons, part by part."
+    for part in pictures(result, song): self.view.children += (part,)
 
 # %% ../nbs/70_ui.ipynb #65b7416b
 def figures_of(report:dict) -> str: # HTML
     "The report of a run as a small table."
-    cell = lambda text, style="": f"<td style='padding-right:1em;{style}'>{html.escape(text)}</td>"
+    cell = lambda text, style="": f"<td style='padding-right:1em;{style}'>{_safe(text)}</td>"
     rows = [cell(k.replace("_", " "), "opacity:.7") + cell(f"{v:.4g}" if isinstance(v, float) else str(v))
             for k, v in report.items() if v is not None]
     return f"<table>{''.join(f'<tr>{r}</tr>' for r in rows)}</table>"
 
-def pictures(result, audio_path:str|Path) -> list[W.Widget]:
-    "What to show of a finished map: figures, the page, a player, the file."
+def pictures(result, audio_path:str|Path) -> Iterator[W.Widget]:
+    "What to show of a finished map: figures, the page, a player, the file. What fails is raised at the end, when the rest is there."
     from mapperatorinator.osu.show import busiest, show_map
-    start = busiest(result.beatmap)/1000
-    return [W.HTML(figures_of(result.report)), picture(show_map(result.beatmap, result.mel)),
-            W.HTML("The busiest half minute, with a tick on every object:"),
-            listen(audio_path, result.beatmap, max(0, start - 1)), download(result.path)]
+    start = lambda: max(0, busiest(result.beatmap)/1000 - 1)
+    parts = [lambda: W.HTML(figures_of(result.report)),
+             lambda: picture(show_map(result.beatmap, result.mel)),
+             lambda: W.HTML("The busiest half minute, with a tick on every object:"),
+             lambda: listen(audio_path, result.beatmap, start()),
+             lambda: download(result.path)]
+    failed = []
+    for part in parts:
+        try: made = part()
+        except Exception as e: failed.append(e)
+        else: yield made
+    if failed: raise failed[0]
 
 def generate_app(**settings) -> App: # `audio_path=…, difficulty=…`: what the form shows at first
     "The app, ready to be the last line of a cell."
-    return App(GenerateConfig(**{"audio_path": str(demo_song()), "output_path": "maps", **settings}))
+    return App(compose(GenerateConfig, **{"audio_path": str(demo_song()), "output_path": "maps", **settings}))

@@ -20,7 +20,7 @@ def generate_map(config, progress=None):
     lines = "".join(f"{100 + 30*(i % 8)},{100 + 20*(i % 5)},{500 + 250*i},{5 if i % 8 == 0 else 1},0\\n" for i in range(60))
     beatmap = Beatmap.parse("osu file format v14\\n\\n[TimingPoints]\\n500,500,4,2,0,60,1,0\\n\\n[HitObjects]\\n" + lines)
     path = Path(config.output_path)/"map.osu"; path.parent.mkdir(parents=True, exist_ok=True); beatmap.write(path)
-    return NS(path=path, beatmap=beatmap, mel=np.random.default_rng(0).random((80, 2000)), png=None, report=dict(bpm=120., objects=60, seed=1))
+    return NS(path=path, beatmap=beatmap, mel=np.random.default_rng(0).random((80, 2000)), png=None, report=dict(bpm=120., objects=60, seed=1), audio=Path(config.audio_path))
 m = types.ModuleType("mapperatorinator.pipeline"); m.generate_map = generate_map
 sys.modules["mapperatorinator.pipeline"] = m
 """

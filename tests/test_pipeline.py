@@ -205,9 +205,10 @@ def test_samples_that_are_not_numbers(make, tmp_path):
     soundfile.write(tmp_path/"nan.wav", samples, 16000, subtype="FLOAT")
     with pytest.raises(UserError, match="nan.wav"): make(replace(ASK, audio_path=str(tmp_path/"nan.wav")))
 
-def test_cancel_leaves_nothing(make, clip, tmp_path):
+@pytest.mark.parametrize("stage", ["map", "saving"])
+def test_cancel_leaves_nothing(make, clip, tmp_path, stage):
     with pytest.raises(KeyboardInterrupt):
-        make(replace(ASK, audio_path=str(clip), output_path=str(tmp_path)), lambda p: p.stage == "map")
+        make(replace(ASK, audio_path=str(clip), output_path=str(tmp_path)), lambda p: p.stage == stage)
     assert list(tmp_path.iterdir()) == []
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
