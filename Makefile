@@ -12,7 +12,7 @@ WORKERS ?= 2
 test: export OMP_NUM_THREADS = 1# toy models are as fast on one thread, and two jobs do not wait for each other
 INSTALL := $(PY) -m pip install -qq --constraint constraints.txt
 
-.PHONY: help demo test check lab app readme pin clean
+.PHONY: help demo test check matrix lab app readme pin clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -41,10 +41,13 @@ demo: .venv/run ## turn the bundled song into a beatmap in runs/demo
 test: .venv/dev ## check notebooks and package, run every notebook and every test
 	$(PY) tools/check.py
 	MPLBACKEND=agg $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/dev ## only: notebooks clean, package in sync
 	$(PY) tools/check.py
+
+matrix: ## the wheel and the suite with the oldest, the newest and Colab's versions, on every Python that is here (hours)
+	$(PYTHON) tools/matrix.py $(MATRIX)
 
 lab: .venv/dev ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb
@@ -59,5 +62,5 @@ pin: ## write constraints.txt from the versions in .venv
 	$(PY) tools/pin.py
 
 clean: ## remove the environment, caches and builds; runs/ stays
-	rm -rf .venv build dist *.egg-info .pytest_cache .hypothesis _proc _docs
+	rm -rf .venv .matrix build dist *.egg-info .pytest_cache .hypothesis _proc _docs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ readme = here/"README.md"
 licenses = {"mit": "MIT"}
 statuses = ["1 - Planning", "2 - Pre-Alpha", "3 - Alpha", "4 - Beta", "5 - Production/Stable", "6 - Mature", "7 - Inactive"]
 minor = lambda version: int(version.split(".")[1])
-pythons = [f"3.{m}" for m in range(minor(cfg["min_python"]), 15)]
+pythons = [f"3.{m}" for m in range(minor(cfg["min_python"]), minor(cfg["max_python"]) + 1)] # those that `make matrix` tries
 
 setup(
     name=cfg["lib_name"],
@@ -36,7 +36,7 @@ setup(
     ],
     python_requires=f">={cfg['min_python']}",
     install_requires=words("requirements") + words("pip_requirements"),
-    extras_require={"dev": words("dev_requirements")},
+    extras_require={"test": words("test_requirements"), "dev": words("test_requirements") + words("dev_requirements")},
     packages=find_packages(include=[f"{cfg['lib_path']}*"]),
     package_data={cfg["lib_path"]: ["configs/**/*.yaml", "assets/**"]},
     include_package_data=False,

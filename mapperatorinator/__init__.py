@@ -30,4 +30,15 @@ def _mend_torchaudio():
     sys.modules["torchaudio._extension"] = extension
 
 
+def _wait_asleep():
+    """Let threads sleep while they wait for one another, unless the environment says how to wait (see `nbs/03_threads.ipynb`).
+
+    OpenMP's threads spin while they wait, on cores that other programs need; it reads these settings when PyTorch is loaded."""
+    import os, sys
+    if "torch" in sys.modules or "OMP_WAIT_POLICY" in os.environ: return
+    os.environ.setdefault("GOMP_SPINCOUNT", "0") # GCC's OpenMP, on Linux: turns before a thread sleeps
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # Intel's and LLVM's, on Windows and macOS: milliseconds
+
+
 _mend_torchaudio()
+_wait_asleep()

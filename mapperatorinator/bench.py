@@ -4,9 +4,10 @@
 
 # %% ../nbs/71_bench.ipynb #91f6af1a
 from __future__ import annotations
-import json, os, platform, shutil, sys, sysconfig, time
+import json, os, platform, shutil, subprocess, sys, sysconfig, time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -36,12 +37,13 @@ from .tokenizer import EOS, SOS
 from .windows import cut, plan
 
 # %% auto #0
-__all__ = ['SIZES', 'CLOCKS', 'the_clock', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'STAGES', 'TASKS', 'sized', 'song_samples',
+__all__ = ['SIZES', 'CLOCKS', 'the_clock', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'STAGES', 'WAYS', 'TASKS', 'sized', 'song_samples',
            'song_windows', 'told', 'now', 'clock', 'in_turns', 'fastest', 'best_of', 'peak_mb', 'machine', 'step_bytes',
            'writing', 'engines', 'sweep', 'Dictation', 'demo_map', 'map_text', 'Rung', 'naively', 'compiled', 'rungs',
            'ladder', 'table', 'ladder_lines', 'song', 'whisper_like', 'plain_loop', 'agreement', 'Stages', 'requests',
            'whole', 'measure_maps', 'maps_lines', 'both_counts', 'paired', 'measure_pairs', 'pairs_lines',
-           'measure_speed', 'speed_lines', 'measure_memory', 'memory_lines', 'bench', 'report_lines', 'run_bench']
+           'measure_speed', 'speed_lines', 'measure_memory', 'memory_lines', 'busy_programs', 'write_alone',
+           'write_apart', 'measure_busy', 'busy_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/71_bench.ipynb #b7dc2993
 SIZES = {"v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
@@ -322,16 +324,20 @@ def plain_loop(
     prompt:int,
     tokens:int,
 ) -> float: # seconds
-    "Two contexts over a song the usual way."
+    "Two contexts over a song the usual way, on the device where the model is."
     from transformers import GenerationMixin
-    model, prompts = whisper_like(bundle), told(bundle, 2 * len(windows), prompt)
+    device = bundle.model.device
+    model = whisper_like(bundle).to(device)
+    prompts = told(bundle, 2 * len(windows), prompt)
     length = dict(min_new_tokens=tokens, max_new_tokens=tokens, do_sample=False, use_cache=True)
     begun = now()
     with torch.inference_mode():
         for i, ids in enumerate(prompts):
-            mel = bundle.model.mel(torch.from_numpy(np.array(windows[i % len(windows)], np.float32))[None])
-            heard = model.get_encoder()(mel.transpose(1, 2))
-            GenerationMixin.generate(model, encoder_outputs=heard, decoder_input_ids=torch.tensor([ids]), **length)
+            samples = torch.from_numpy(np.array(windows[i % len(windows)], np.float32))[None].to(device)
+            heard = model.get_encoder()(bundle.model.mel(samples).transpose(1, 2))
+            told_ids = torch.tensor([ids], device=device)
+            out = GenerationMixin.generate(model, encoder_outputs=heard, decoder_input_ids=told_ids, **length)
+            out.cpu() # an accelerator is waited for
     return now() - begun
 
 # %% ../nbs/71_bench.ipynb #b546f351
@@ -484,8 +490,61 @@ def memory_lines(report:dict) -> list[str]:
     share, seconds = report["peak_mb"] / report["weights_mb"], report["config"]["seconds"]
     return [f"a song of {seconds:.0f} s in {report['wall_s']:.1f} s; at most {report['peak_mb']:.0f} MB, {share:.2f} times the weights in fp32"]
 
+# %% ../nbs/71_bench.ipynb #e29ee7f9
+WAYS = {"all threads, spinning": ("all", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}), # OpenMP's own way
+        "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"})} # threads of a step, and how they wait
+
+@contextmanager
+def busy_programs(count:int) -> Iterator[None]:
+    "So many programs that keep a core busy while what is inside runs."
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try: yield
+    finally:
+        for loop in loops: loop.kill()
+        for loop in loops: loop.wait()
+
+def write_alone(conf:BenchConfig, threads:str) -> dict: # tokens_per_s
+    "Write one row for some windows, in this process."
+    torch.set_num_threads(conf.threads)
+    bundle = sized(conf.model, conf.seed)
+    precision = (conf.precisions or BENCH_TASKS["busy"])[0]
+    engine = Engine(bundle, conf.device, precision, guess=0, threads=conf.threads if threads == "all" else None)
+    heard = engine.encode(song_windows(bundle, conf.seconds, 1))
+    for prompt in told(bundle, conf.windows, conf.prompt, conf.seed):
+        engine.generate(Job([prompt], heard, stop=(), max_new=conf.tokens))
+    return {"tokens_per_s": engine.speed.tokens_per_second}
+
+def write_apart(conf:BenchConfig, way:str, busy:int) -> float: # tokens per second
+    "The same in a new process, beside so many busy programs."
+    threads, waiting = WAYS[way]
+    code = "import json, sys; from mapperatorinator.bench import BenchConfig, write_alone; given = json.load(sys.stdin); " \
+           "print(json.dumps(write_alone(BenchConfig(**given['config']), given['threads'])))"
+    with busy_programs(busy):
+        done = subprocess.run([sys.executable, "-c", code], input=json.dumps({"config": asdict(conf), "threads": threads}), check=True,
+                              capture_output=True, text=True, env=os.environ | waiting)
+    return json.loads(done.stdout)["tokens_per_s"]
+
+def measure_busy(bundle:Bundle, conf:BenchConfig) -> dict:
+    "Both ways of using threads, quiet and busy, in turns."
+    cores = os.cpu_count()
+    runs = {(way, busy): partial(write_apart, conf, way, busy) for way in WAYS for busy in (0, cores)}
+    best = {key: max(rates) for key, rates in in_turns(runs, conf.repeats).items()}
+    return {"cores": cores, "ways": {way: {"quiet": best[way, 0], "busy": best[way, cores]} for way in WAYS}}
+
+def busy_lines(report:dict) -> list[str]:
+    "Quiet and busy as a table."
+    rows = []
+    for way, rate in report["ways"].items():
+        rows.append({"a step has": way,
+                     "quiet": f"{rate['quiet']:.0f} tokens/s",
+                     f"beside {report['cores']} busy programs": f"{rate['busy']:.0f} tokens/s",
+                     "times slower": f"{rate['quiet'] / rate['busy']:.1f}"})
+    return table(rows)
+
+# %% ../nbs/71_bench.ipynb #a1a782e5
 TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines), "song": (measure_maps, maps_lines),
-         "pipelining": (measure_pairs, pairs_lines), "memory": (measure_memory, memory_lines)} # what is measured, and how it is shown
+         "pipelining": (measure_pairs, pairs_lines), "memory": (measure_memory, memory_lines),
+         "busy": (measure_busy, busy_lines)} # what is measured, and how it is shown
 
 def bench(conf:BenchConfig) -> dict:
     "Measure a model at a task. Raises `UserError` for tasks and clocks that are not known."

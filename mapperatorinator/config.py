@@ -380,12 +380,12 @@ class TrainRefineConfig(RunConfig):
 
 # %% ../nbs/01_config.ipynb #fc34199d
 BENCH_TASKS = {"speed": ["fp32", "bf16", "auto"], "ladder": ["bf16", "int8"], "song": ["auto"],
-               "pipelining": ["fp32", "int8"], "memory": ["auto"]} # and the precisions that each compares
+               "pipelining": ["fp32", "int8"], "memory": ["auto"], "busy": ["fp32"]} # and the precisions that each compares
 
 @dataclass
 class BenchConfig:
     "One measurement of speed."
-    task: str = "speed"          # speed, ladder (what each idea brings), song (whole maps), pipelining (beats beside objects), memory
+    task: str = "speed"          # speed, ladder (of ideas), song (whole maps), pipelining (beats beside objects), memory, busy (beside other programs)
     model: str = "embedded"      # embedded, a folder, a name on the hub; v32-size or v32-mini-size: random weights of that size
     seconds: float = 180         # length of the song, the demo song played again and again
     windows: int = 12            # windows measured, from the beginning; 0: all

@@ -19,6 +19,7 @@ from .model.hub import Bundle
 from .model.layers import Cache, Int8Linear, PackedLinear, StaticCache, exchange, half_linear, has_int8, has_packing, with_linears
 from .model.mapper import Conditioning, Encoded, Mapper, Ruler
 from .rules import NEVER, Guidance, Rule
+from .threads import ThreadCount, thread_counts, threads_kept, timed_step
 from .events import EventType
 from .tokenizer import PAD, Tokenizer
 
@@ -118,6 +119,7 @@ class Engine:
         guess:int=8,            # tokens guessed ahead at most, where steps are not static; 0: none
         static:bool|None=None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
         packed:bool=True,       # weights as oneDNN reads them, on a CPU; torch.compile wants them as they are
+        threads:int|None=None,  # of the CPU in a step of writing; None: as many as turn out to be fastest
     ):
         self.device = pick_device(device)
         self.numbers = numbers(precision, bundle.model, self.device)
@@ -129,6 +131,9 @@ class Engine:
         self.speed, self._cache, self._replay = Speed(), None, None
         self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
         self.leaving = self.every == 1 and not self.static # whether rows that are done leave
+        if self.device.type == "cpu" and threads is None: counts = thread_counts(torch.get_num_threads())
+        else: counts = [threads or torch.get_num_threads()] # on an accelerator the CPU's threads do not matter
+        self.threads = ThreadCount(counts) # for a step of writing
 
     def __repr__(self): return f"Engine({self.n_params/1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.numbers)})"
 
@@ -384,7 +389,8 @@ def generate(self:Engine, job:Job, cancel:Callable|None=None) -> list[Written]:
     "Write all rows of a job. `cancel`: asked now and then; true stops the work."
     begun, limits = time.perf_counter(), job.limits(self.language.tgt_seq_len)
     write = self._write if job.beams == 1 else self._search
-    out = write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
+    with threads_kept():
+        out = write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
     rows = self._cut(out.tolist(), limits, job.stops())
     s = self.speed
     s.tokens, s.seconds, s.runs = s.tokens + sum(len(r.ids) for r in rows), s.seconds + time.perf_counter() - begun, s.runs + 1
@@ -441,7 +447,7 @@ def _step(self:Engine, ids:Tensor, cache:Cache, guided:bool) -> Tensor: # (rows,
     self.speed.passes += 1
     if guided: ids = ids.repeat(2, 1)
     if self._replay: return self._replay(ids[:, 0]).float()[:, None]
-    return self.model.steps(ids, cache).float()
+    with timed_step(self.threads, tuple(ids.shape)): return self.model.steps(ids, cache).float()
 
 @patch
 def _read(self:Engine, job:Job, prompts:Tensor, steps:int) -> tuple[Tensor, Cache]:

@@ -315,7 +315,8 @@ def append(self:Run, p:Place, k:int, written:Written):
     limit = np.inf if w.last else w.time_ms + self.engine.language.window_ms - self.reach(w)[1]
     reference, end = self.sampling.reference, w.time_ms + self.engine.language.window_ms
     s.events += self.kept(p, k, written)
-    s.times = event_times(s.events, first, s.times, end if reference else None) # there, anchors reach out to what is yet to come
+    if reference: s.times = event_times(s.events, first, s.times, end) # there a time stays as first reckoned; anchors reach out to what is yet to come
+    else: s.times = event_times(s.events, first)
     while reference and s.times and s.times[-1] > limit: s.events.pop(); s.times.pop()
 
 @patch

@@ -41,14 +41,15 @@ def _running(events:Sequence[Event], known:Sequence[int], types_first:bool) -> l
 def event_times(
     events:Sequence[Event],     # times absolute
     types_first:bool,
-    known:Sequence[int]=(),     # times of the first events, where known
+    known:Sequence[int]=(),     # times of the first events; they stay
     end:Optional[int]=None,     # ms: what follows after the last event; None: its time
 ) -> list[int]:
     "The time of every event, in ms."
     times, floating = _running(events, known, types_first), False
-    now = 0 if types_first or not events else times[-1] if end is None else end
-    n, step = len(events), 1 if types_first else -1
-    for i in range(n)[::step]:
+    if types_first: now = known[-1] if known else 0
+    else: now = times[-1] if end is None and events else end
+    step = 1 if types_first else -1
+    for i in range(len(known), len(events))[::step]:
         kind = events[i].type
         floating = kind in NON_TIMED or (floating and kind not in TIMED)
         if not floating: now = times[i]; continue

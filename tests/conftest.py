@@ -1,10 +1,13 @@
-"What all tests share: where the repository is, and the corpus beside it when there is one."
+"What all tests share: where the repository is, oracles and maps that are carried here, and those beside the repository when there are any."
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import mapperatorinator # first: it lets torchaudio be imported, which some tests compare with
+from parity.checkpoints import complete
+from corpus.toys import toy_corpus
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
@@ -31,8 +34,29 @@ def excerpt(tmp_path_factory):
         return path
     return excerpt
 
+SHARED = Path(__file__).resolve().parents[2]/"shared"
+beside = lambda what: ["carried", *(["shared"] if (SHARED/what).is_dir() else [])] # what is carried here, and what lies beside this clone
+
+@pytest.fixture(scope="session", params=beside("fixtures"))
+def fixtures(request):
+    "A folder of oracles: the small ones of tests/data, and all of them where ../shared is."
+    return Path(__file__).parent/"data"/"parity" if request.param == "carried" else SHARED/"fixtures"
+
+@pytest.fixture(scope="session", params=beside("data"))
+def corpus(request, tmp_path_factory):
+    "A folder of maps: toy maps, and those of people where ../shared is."
+    return toy_corpus(tmp_path_factory.mktemp("corpus")) if request.param == "carried" else SHARED/"data"
+
 @pytest.fixture(scope="session")
-def shared(repo):
+def published(fixtures, tmp_path_factory):
+    "The folder of a small published model: weights that are not carried are made by their rule."
+    def folder(version):
+        source = fixtures/"checkpoints"/version
+        return source if (source/"model.safetensors").is_file() else complete(source, tmp_path_factory.mktemp("published")/version)
+    return cache(folder)
+
+@pytest.fixture(scope="session")
+def shared():
     "The corpus and measured fixtures beside the repository; tests that need it are skipped where it is absent."
-    if not (repo.parent/"shared"/"README.md").is_file(): pytest.skip("no ../shared beside this clone")
-    return repo.parent/"shared"
+    if not (SHARED/"README.md").is_file(): pytest.skip("no ../shared beside this clone")
+    return SHARED

@@ -4,15 +4,14 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from mapperatorinator.bench import (CLOCKS, SIZES, TASKS, Stages, bench, both_counts, clock, compiled, engines, fastest, in_turns, map_text,
                                     plain_loop, report_lines, requests, run_bench, rungs, sized, song, song_windows, table, the_clock, told)
-from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, ModelConfig, compose, settings_table
+from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, compose, settings_table
 from mapperatorinator.core import UserError
 from mapperatorinator.engine import Engine, Job, Progress
 from mapperatorinator.events import ContextType
-from mapperatorinator.model.hub import new_bundle
+from tiny import tiny_bundle
 
 small = dict(seconds=20, windows=2, prompt=30, tokens=4, batches=[1, 2], threads=1, repeats=1)
 
@@ -92,9 +91,7 @@ def test_ladder(capsys, monkeypatch):
 @pytest.fixture(scope="module")
 def tiny():
     "The smallest model."
-    torch.manual_seed(0)
-    shape = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16)
-    return new_bundle(shape, LanguageConfig(src_seq_len=64, tgt_seq_len=128))
+    return tiny_bundle(LanguageConfig(src_seq_len=64, tgt_seq_len=128))
 
 def test_compiled_writes_the_same(tiny):
     "Greedy tokens of the compiled step are those of the plain one, over prompts and shapes; the model given is not touched."

@@ -1,7 +1,6 @@
 """Every fault that `osu.check` knows is found where it is planted, in every mode that can have it, and human maps are clean."""
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ from hypothesis import given, settings, strategies as st
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.check import KINDS, check_map
 from mapperatorinator.postprocess import clean, end_with_song
-
-CORPUS = Path(__file__).resolve().parents[2]/"shared"/"data"/"songs"
 
 def healthy(mode, n=120): # a map without faults: notes on the quarters, nothing repeated
     rng = np.random.default_rng(mode)
@@ -103,9 +100,9 @@ def test_cleaning_leaves_nothing_that_has_a_safe_answer(objects, mode):
     assert not mended(map) & set(check_map(map, length=END + 1000).counts())
     assert clean(map).total() == end_with_song(map, END + 1000) == 0, "a second run does nothing"
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="../shared/data is absent")
-def test_human_maps_are_nearly_clean(capsys):
-    maps = [Beatmap.read(p) for p in sorted(CORPUS.rglob("*.osu"))[::16]]
+def test_human_maps_are_nearly_clean(corpus, capsys):
+    files = sorted((corpus/"songs").rglob("*.osu"))
+    maps = [Beatmap.read(p) for p in files[::max(min(len(files) // 20, 16), 1)]]
     start = time.process_time()
     clean = sum(check_map(map).clean for map in maps)
     spent = (time.process_time() - start) / len(maps)

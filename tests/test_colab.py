@@ -51,30 +51,52 @@ def test_it_is_thin_and_says_what_must_be_said():
     code = [c.source for c in nb.cells if c.cell_type == "code"]
     text = "\n".join(c.source for c in nb.cells)
     assert len(code) <= 8 and "colab.research.google.com/github/" in text and "AI made it" in text
-    assert not any(c.get("outputs") for c in nb.cells) and "torch" not in code[0].split("find_spec(\"torch\")")[0].replace('startswith("torch")', "")
+    assert not any(c.get("outputs") for c in nb.cells)
 
 def test_install_touches_nothing_outside_colab(monkeypatch):
     import subprocess
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("installed something"))
     exec(next(c.source for c in source().cells if c.cell_type == "code"), {})
 
-@pytest.mark.parametrize("torch_there", [True, False])
-def test_install_on_colab_adds_only_what_is_missing(monkeypatch, torch_there):
+COLAB = {line.split("==")[0].lower(): line.split("==")[1].split("+")[0] for line in (NOTEBOOK.parents[1]/"tools"/"colab.txt").read_text().splitlines() if "==" in line}
+
+def installed_by(monkeypatch, folder, there:dict, asked:list) -> list:
+    "What the install cell asks of pip on a Colab that has these versions; its constraints lie in the folder."
     import importlib.metadata as metadata
     import importlib.util as util
     import subprocess
     import types
-    ran, find, version = [], util.find_spec, metadata.version
-    def has(name):
-        if name == "nowhere": raise metadata.PackageNotFoundError(name)
-        return version(name) if name not in ("torch", "numpy") else "1"
+    ran, find = [], util.find_spec
+    def version(name):
+        if name.lower() not in there: raise metadata.PackageNotFoundError(name)
+        return there[name.lower()]
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(subprocess, "run", lambda a, **k: ran.append(a[5:]))
-    monkeypatch.setattr(util, "find_spec", lambda name, *a: None if name == "mapperatorinator" or name == "torch" and not torch_there else find(name, *a))
-    monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=2.9", "numpy>=1.26", "nowhere>=3; python_version>'3'", "pytest; extra == 'dev'"])
-    monkeypatch.setattr(metadata, "version", has)
+    monkeypatch.setattr(util, "find_spec", lambda name, *a: None if name == "mapperatorinator" else find(name, *a))
+    monkeypatch.setattr(metadata, "requires", lambda name: asked)
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "distributions", lambda: [types.SimpleNamespace(metadata={"Name": name}, version=v) for name, v in there.items()])
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     exec(next(c.source for c in source().cells if c.cell_type == "code"), {})
-    assert ran[0][0] == "--no-deps" and ran[1] == ["nowhere>=3"] and ran[2:] == ([] if torch_there else [["torch"]])
+    return ran
+
+def test_install_on_colab_adds_only_what_is_missing_or_too_old(monkeypatch, tmp_path):
+    asked = ["torch>=2.9", "numpy>=1.26", "nowhere>=3; python_version>'3'", "old>=2,<3", "never; python_version<'3'", "pytest; extra == 'dev'"]
+    there = {"torch": "2.11.0+cu128", "numpy": "2.1.3", "old": "1.9", "ipywidgets": "7.7.1"}
+    package, rest = installed_by(monkeypatch, tmp_path, there, asked)
+    assert package[0] == "--no-deps" and rest == ["--constraint", "kept.txt", "nowhere>=3", "old<3,>=2"]
+    kept = (tmp_path/"kept.txt").read_text().splitlines()
+    assert kept == ["torch==2.11.0+cu128", "numpy==2.1.3", "ipywidgets==7.7.1"], "what is there stays, but for what is too old"
+
+def test_install_on_colab_leaves_its_own_versions_alone(monkeypatch, tmp_path):
+    "With Colab's list, only what Colab lacks is installed: its ipywidgets, its Jupyter and its PyTorch fulfil our ranges."
+    import configparser
+    config = configparser.ConfigParser(delimiters=["="])
+    config.read(NOTEBOOK.parents[1]/"settings.ini", encoding="utf-8")
+    asked = [r for key in ("requirements", "pip_requirements") for r in config["DEFAULT"][key].split()]
+    ran = installed_by(monkeypatch, tmp_path, COLAB, asked)
+    names = {re.match(r"[\w-]+", r)[0] for r in ran[-1][2:]}
+    assert names == {"av", "rosu-pp-py"} and not names & set(COLAB)
 
 def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
     import soundfile, numpy as np

@@ -1,4 +1,4 @@
-"Schedule, sampler and denoiser against numbers measured once on the published network's code (inline), and against ../shared where it is."
+"Schedule, sampler and denoiser against numbers measured once on the published network's code; more of them in test_parity.py."
 import math
 import pickle
 
@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-import parity
 from mapperatorinator.config import DiffusionConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.diffusion import Schedule, bin_likelihood, denoising_loss, guided, kept_steps, noise_betas, reverse
 from mapperatorinator.model.dit import (Classes, DiT, class_vector, load_denoiser, new_denoiser, out_of_reach, point_features, save_denoiser,
                                         waves)
 
-SHARED = parity.Path(__file__).resolve().parents[2]/"shared"/"fixtures"
 FULL, LAST = Schedule(noise_betas()), Schedule(noise_betas(), kept_steps(1000, [100] + [0]*9))
 
 def filled(shape, j, a):
@@ -105,8 +103,3 @@ def test_classes_are_kept(tmp_path):
     save_denoiser(new_denoiser(DiffusionConfig(width=32, depth=1, heads=2), wish), tmp_path, torch.float16, "# card")
     again = load_denoiser(tmp_path).classes
     assert torch.equal(class_vector(again, 3., 7, ["a"]), class_vector(wish, 3., 7, ["a"])) and (tmp_path/"README.md").read_text() == "# card"
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared fixtures are not here")
-def test_parity():
-    total, equal, named, wrong, _ = parity.report("diffusion", SHARED)
-    assert not wrong and sum(total.values()) >= 99 and sum(equal.values()) >= 93

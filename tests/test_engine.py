@@ -7,16 +7,17 @@ import torch
 
 from mapperatorinator.audio import load_audio
 from mapperatorinator.bench import agreement
-from mapperatorinator.config import LanguageConfig, ModelConfig, compose
+from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.engine import Cancelled, Echo, Engine, Job, draw, numbers, pad_left, side_by_side
 from mapperatorinator.events import ContextType, EventType
-from mapperatorinator.model.hub import Bundle, load_bundle, new_bundle
+from mapperatorinator.model.hub import Bundle, load_bundle
 from mapperatorinator.model.layers import Int8Linear, has_int8
 from mapperatorinator.prompt import Context, Metadata, build
 from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, lines_of
 from mapperatorinator.tokenizer import SOS
 from mapperatorinator.windows import cut, plan
+from tiny import tiny_bundle
 
 E, C = EventType, ContextType
 language = compose(LanguageConfig, preset="embedded", src_seq_len=128, tgt_seq_len=128)
@@ -24,9 +25,7 @@ language = compose(LanguageConfig, preset="embedded", src_seq_len=128, tgt_seq_l
 @pytest.fixture(scope="module", params=[{}, dict(norm="layer", positions="table", project_input=True, time_pointer=False, frame_heads=0,
                                                  global_attn_every_n_layers=1)], ids=["ours", "whisper"])
 def engine(request):
-    torch.manual_seed(1)
-    c = ModelConfig(**(dict(d_model=32, n_heads=2, d_ff=64, encoder_layers=2, decoder_layers=2, local_attention=16) | request.param))
-    bundle = new_bundle(c, language)
+    bundle = tiny_bundle(language, 1, **dict(encoder_layers=2, decoder_layers=2) | request.param)
     with torch.no_grad(): bundle.model.head.weight.mul_(8) # opinions
     return Engine(bundle, "cpu")
 
@@ -94,8 +93,7 @@ def test_draw_follows_probabilities():
     assert drawn[1] == drawn[4] == 0 and draw(p.log()[None], torch.tensor([1 - 2**-24])).item() == 3
 
 def test_bf16_runs(heard):
-    torch.manual_seed(1)
-    bundle = new_bundle(ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16), language)
+    bundle = tiny_bundle(language, 1)
     e = Engine(bundle, "cpu", "bf16")
     x = e.encode(np.random.default_rng(0).standard_normal((1, language.window_samples)).astype(np.float32) / 5)
     assert e.numbers == ("bf16", "bf16") and len(e.generate(Job([[SOS, 5]], x, [TopP(.9)], (), generators(1), 9))[0].ids) == 9

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from corpus import anew
+from corpus.corpus import anew
 from mapperatorinator.config import LanguageConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Slider

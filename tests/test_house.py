@@ -85,7 +85,7 @@ def imported(nodes):
         elif isinstance(n, ast.ImportFrom) and n.level == 0: yield n.module.partition(".")[0]
 
 def test_what_is_imported_is_declared():
-    declared, optional = required("requirements") | required("pip_requirements"), required("dev_requirements")
+    declared, optional = required("requirements") | required("pip_requirements"), required("test_requirements") | required("dev_requirements")
     for module, tree in house.modules().items():
         known = set(sys.stdlib_module_names) | declared | {"mapperatorinator"}
         top = set(imported(tree.body)) - known
@@ -101,7 +101,7 @@ def test_what_is_declared_is_imported():
 def test_every_requirement_is_pinned():
     pinned = {re.split("==", line)[0].lower().replace("_", "-") for line in (house.repo/"constraints.txt").read_text().splitlines()}
     asked = {re.split(r"[<>=!~\[; ]", r)[0].lower().replace("_", "-")
-             for key in ("requirements", "pip_requirements", "dev_requirements") for r in settings()[key].split()}
+             for key in ("requirements", "pip_requirements", "test_requirements", "dev_requirements") for r in settings()[key].split()}
     assert not asked - pinned, "run make pin"
 
 def test_ci_runs_the_test_command():

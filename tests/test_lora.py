@@ -7,14 +7,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mapperatorinator.config import LanguageConfig, LoraConfig, ModelConfig
+from mapperatorinator.config import LanguageConfig, LoraConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.model.hub import load_bundle, new_bundle
 from mapperatorinator.model.lora import add_lora, adapters, load_lora, merge, save_lora, unmerge
 from mapperatorinator.model.published import published_modules, to_published
+from tiny import tiny_model
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
-SMALL = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=2, local_attention=16)
+SMALL = tiny_model(decoder_layers=2)
 SPLIT = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "encoder_attn.q_proj", "encoder_attn.k_proj",
          "encoder_attn.v_proj", "encoder_attn.out_proj"]
 PACKED = ["Wqkv", "Wq", "Wkv", "Wo"]
@@ -165,10 +166,10 @@ def test_us_to_peft(bundle, tmp_path):
 
 @pytest.mark.parametrize("version", ["v28", "v31", "v32"])
 @pytest.mark.parametrize("init", [True, "pissa"])
-def test_published_adapters(shared, tmp_path, version, init):
+def test_published_adapters(published, tmp_path, version, init):
     "An adapter that PEFT made on published layers, merged by PEFT and by us: the same weights; and saved by us, PEFT reads it back."
     peft = pytest.importorskip("peft")
-    b = load_bundle(shared/"fixtures/checkpoints"/version)
+    b = load_bundle(published(version))
     weights = {k: v.clone() for k, v in to_published(b.model.state_dict(), b.model.c, b.published).items()}
     theirs = peft.get_peft_model(layers_of(weights), peft.LoraConfig(r=4, lora_alpha=8, target_modules=PACKED if version == "v32" else SPLIT, init_lora_weights=init))
     stir(theirs)

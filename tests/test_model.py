@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mapperatorinator.config import ModelConfig, SpectrogramConfig
+from mapperatorinator.config import SpectrogramConfig
 from mapperatorinator.model.mapper import Conditioning, Mapper
+from tiny import tiny_model
 
-OURS = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=2, decoder_layers=2, global_attn_every_n_layers=2, local_attention=16,
-                   vocab_in=120, vocab_out=100, time_start=3, time_end=53, max_frames=64, max_tokens=48)
+OURS = tiny_model(encoder_layers=2, decoder_layers=2, global_attn_every_n_layers=2, vocab_in=120, vocab_out=100, time_start=3, time_end=53,
+                  max_frames=64, max_tokens=48)
 VAR = replace(OURS, time_pointer=False, frame_heads=0, global_attn_every_n_layers=1)
 ROPE = replace(VAR, conditions=["difficulty", "mapper", "song_position"], condition_width=16, num_mappers=3)
 WHISPER = replace(VAR, norm="layer", positions="table", project_input=True,

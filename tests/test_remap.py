@@ -1,15 +1,13 @@
 """A range of one map in another: seams, tempo, bytes, files."""
 import json
-from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 from mapperatorinator.core import UserError
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.remap import remap_file, same_grid, splice, undo
-import remap_thirds
+from corpus import remap_thirds
 
-DATA = Path(__file__).resolve().parents[2]/"shared/data"
 FILE = """osu file format v14\r
 \r
 [General]\r
@@ -131,7 +129,6 @@ def test_files(tmp_path):
     with pytest.raises(BeatmapError): remap_file(tmp_path/"none.osu", new(), 0, 9)
     with pytest.raises(UserError): splice(new(points=()), new(), 0, 9)
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
-def test_middle_thirds_of_human_maps(capsys):
-    assert remap_thirds.main(DATA, 10) == 0
+def test_middle_thirds_of_human_maps(corpus, capsys):
+    assert remap_thirds.main(corpus, 10) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["good"] == 10

@@ -1,13 +1,11 @@
 "Pictures of maps: they are drawn for every mode and every odd file, in the right place, and leave nothing behind."
 import io
-from pathlib import Path
 import numpy as np
 import pytest
 from mapperatorinator.core import UserError
 from mapperatorinator.osu import show
 from mapperatorinator.osu.beatmap import Beatmap
 
-CORPUS = Path(__file__).resolve().parents[2]/"shared"/"data"/"beatmaps"
 HEAD = "osu file format v14\n\n[General]\nMode: {mode}\n\n[Difficulty]\nCircleSize:{cs}\n\n[TimingPoints]\n0,500,4,2,0,60,1,0\n4000,-100,4,2,0,60,0,1\n\n[HitObjects]\n"
 OBJECTS = "100,100,0,5,0\n400,300,500,1,8\n50,50,1000,6,0,B|200:60|300:200,2,240\n256,192,3000,12,0,4000\n300,100,4500,1,4\n"
 HOLDS = "64,192,0,1,0\n192,192,500,128,0,1500:0:0:0:0:\n448,192,500,1,0\n"
@@ -73,11 +71,10 @@ def test_save_is_whole_or_not_at_all(tmp_path):
     "osu file format v14\n\n[TimingPoints]\n0,1e-9,4,2,0,60,1,0\n\n[HitObjects]\n1,1,1,1,0\n1,1,9000,2,0,L|1:1,1,0\n"])
 def test_odd_maps_are_drawn(text): pixels(show.show_map(Beatmap.parse(text), np.zeros((80, 10))))
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not here")
 @pytest.mark.parametrize("folder", ["standard", "taiko", "catch", "mania", "malformed"])
-def test_maps_of_the_corpus_are_drawn(folder):
+def test_maps_of_the_corpus_are_drawn(corpus, folder):
     drawn = 0
-    for path in sorted((CORPUS/folder).glob("*.osu"), key=lambda p: p.name[::-1])[:60]:
+    for path in sorted((corpus/"beatmaps"/folder).glob("*.osu"), key=lambda p: p.name[::-1])[:60]:
         try: b = Beatmap.read(path)
         except UserError: continue
         if show.song_end(b) > 2e6: continue # an hour of timeline is drawn too, but not in a test

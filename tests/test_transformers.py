@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from mapperatorinator.core import UserError
-from mapperatorinator.config import LanguageConfig, ModelConfig
+from mapperatorinator.config import LanguageConfig
 from mapperatorinator.model.hub import load_bundle, new_bundle, save_bundle
+from tiny import tiny_model
 
 transformers = pytest.importorskip("transformers")
 from mapperatorinator.model.transformers import MapperConfig, PreTrainedMapper # noqa: E402
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
-SMALL = ModelConfig(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16)
+SMALL = tiny_model()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -67,8 +68,8 @@ def test_it_learns_with_accelerate(folder, inputs):
     assert boss.unwrap_model(model).num_parameters() == load_bundle(folder).model.n_params()
 
 @torch.no_grad()
-def test_published_layout(shared, tmp_path):
-    source = shared/"fixtures/checkpoints/v30"
+def test_published_layout(published, tmp_path):
+    source = published("v30")
     model = transformers.AutoModel.from_pretrained(source)
     model.save_pretrained(tmp_path)
     wishes = dict(difficulty=torch.tensor([5.3]), mapper_idx=torch.tensor([2]), song_position=torch.tensor([[0, .1]]))

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend', 'SelfAttention',
-           'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_packing', 'PackedLinear',
-           'HalfLinear', 'WidenedLinear', 'half_linear', 'has_int8', 'Int8Linear', 'exchange', 'with_linears',
-           'sinusoids']
+__all__ = ['FEW', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
+           'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_packing',
+           'PackedLinear', 'HalfLinear', 'WidenedLinear', 'half_linear', 'multiply_rows', 'has_int8', 'Int8Linear',
+           'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/40_model.layers.ipynb #17f025cd
 def make_norm(kind:str, width:int) -> nn.Module: # kind: rms or layer
@@ -124,9 +124,32 @@ def split_heads(x:Tensor, heads:int) -> Tensor: # (batch, length, width) -> (bat
     "View the width as heads."
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
-def attend(q:Tensor, k:Tensor, v:Tensor, mask:Tensor|None=None, causal:bool=False) -> Tensor:
-    "Scaled dot-product attention; heads are joined again: (batch, length, width)."
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2).flatten(2)
+
+# %% ../../nbs/40_model.layers.ipynb #d90a2225
+FEW = 4 # queries from which the fused kernel adds up in one order on a CPU
+
+def attend_few(
+    q:Tensor,               # (batch, heads, few, head_dim)
+    k:Tensor,               # (batch, heads, keys, head_dim)
+    v:Tensor,               # the same
+    mask:Tensor|None=None,  # broadcastable to (batch, heads, few, keys), true where a key may be seen
+) -> Tensor:                # (batch, heads, few, head_dim)
+    "Scaled dot-product attention as it stands in the book (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1)."
+    scores = (q * q.shape[-1]**-0.5) @ k.mT
+    if mask is not None: scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(-1) @ v
+
+def attend(
+    q:Tensor,               # (batch, heads, queries, head_dim)
+    k:Tensor,               # (batch, heads, keys, head_dim)
+    v:Tensor,               # the same
+    mask:Tensor|None=None,  # as for `attend_few`
+    causal:bool=False,      # whether a query sees only the keys up to its own place
+) -> Tensor:                # (batch, queries, width), heads joined
+    "Scaled dot-product attention whose sums do not depend on the number of threads."
+    if q.shape[2] < FEW and not causal and q.device.type == "cpu": out = attend_few(q, k, v, mask)
+    else: out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    return out.transpose(1, 2).flatten(2)
 
 # %% ../../nbs/40_model.layers.ipynb #54cb6caf
 class SelfAttention(nn.Module):
@@ -258,6 +281,16 @@ class WidenedLinear(nn.Module):
 def half_linear(linear:nn.Linear) -> nn.Module:
     "A layer with weights of 16 bits, as this CPU can read them."
     return HalfLinear(linear) if has_packing(torch.bfloat16) else WidenedLinear(linear)
+
+# %% ../../nbs/40_model.layers.ipynb #8296a90b
+def multiply_rows(
+    x:Tensor,     # (..., width)
+    rows:Tensor,  # (rows, width)
+) -> Tensor:      # (..., rows)
+    "`x @ rows.T`; in inference on a CPU by oneDNN, which adds up in one order whatever the number of threads."
+    quick = x.device.type == "cpu" and x.dtype == torch.float32 and torch.is_inference_mode_enabled()
+    if not quick or torch.compiler.is_compiling() or not has_packing(): return x @ rows.mT
+    return torch.ops.mkldnn._linear_pointwise(x, rows, None, "none", [], "")
 
 # %% ../../nbs/40_model.layers.ipynb #f3d42664
 def has_int8() -> bool:

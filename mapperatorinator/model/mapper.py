@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from ..core import UserError
 from ..spectrogram import MelSpectrogram
-from .layers import Cache, DecoderLayer, EncoderLayer, StaticCache, make_norm, rope_table, rotate, sinusoids
+from .layers import Cache, DecoderLayer, EncoderLayer, StaticCache, make_norm, multiply_rows, rope_table, rotate, sinusoids
 
 # %% auto #0
 __all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput',
@@ -145,7 +145,7 @@ def scores(self:Ruler,
 ) -> Tensor: # (batch, length, values)
     "How well each time value suits each state, as seen from its own now."
     query = rotate(self.point(x), table or rope_table(now, self.width)) / self.width**0.5
-    return query @ (keys[0] if len(keys) == 1 else keys).mT
+    return multiply_rows(query, keys[0]) if len(keys) == 1 else query @ keys.mT
 
 # %% ../../nbs/41_model.mapper.ipynb #ad32bd29
 @dataclass

@@ -4,6 +4,7 @@
 
 # %% ../../nbs/10_osu.curves.ipynb #1dd6770c
 from __future__ import annotations
+import cmath
 import math
 from functools import lru_cache
 from typing import Optional, Sequence
@@ -91,7 +92,7 @@ def circle_through(a:complex, b:complex, c:complex) -> Optional[tuple[complex, f
     total = s + t + u
     if near(a2) or near(b2) or near(c2) or near(total): return None
     centre = (s * a + t * b + u * c) / total
-    radius, start, end = abs(a - centre), *(float(np.angle(p - centre)) for p in (a, c))
+    radius, start, end = abs(a - centre), *(cmath.phase(p - centre) for p in (a, c)) # not of NumPy, whose last bit depends on the processor
     while end < start: end += 2 * math.pi
     chord, mid = c - a, b - a
     clockwise = chord.imag * mid.real - chord.real * mid.imag < 0
