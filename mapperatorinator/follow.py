@@ -16,7 +16,7 @@ from .rhythm import BEAT_PARTS, FPS, Ear, Line, beat_evidence, change_at, eviden
 # %% auto #0
 __all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'beat_reward', 'Changes', 'best_before', 'Paths', 'best_paths', 'track_beats',
            'Piece', 'same_grid', 'own_or_whole', 'loss_of_joining', 'merge_pieces', 'line_through', 'find_pieces',
-           'place_seams', 'smooth_shifts', 'bend_piece', 'line_along', 'follow_beats', 'leave_line', 'bars',
+           'place_seams', 'smooth_shifts', 'line_along', 'bend_piece', 'follow_beats', 'leave_line', 'bars',
            'bent_lines', 'slow_end', 'all_pieces']
 
 # %% ../nbs/47_follow.ipynb #c7253d8a
@@ -68,6 +68,7 @@ def best_before(
         source = np.where(better, near, source)
     return best, source
 
+# %% ../nbs/47_follow.ipynb #66e6c423
 @dataclass
 class Paths:
     "The best path of beats to every frame."
@@ -240,6 +241,13 @@ def smooth_shifts(
     for source in back[::-1]: path.append(int(source[path[-1]]))
     return SHIFTS[path[::-1]]
 
+# %% ../nbs/47_follow.ipynb #c8f56e89
+def line_along(beats:np.ndarray, period:float) -> Line: # s; period where one beat cannot tell it
+    "Least squares."
+    if len(beats) == 1: return Line(float(beats[0]), period)
+    period, offset = np.polyfit(np.arange(len(beats)), beats, 1)
+    return Line(float(offset), float(period))
+
 def bend_piece(
     o:np.ndarray, piece:Piece,
     least:float=.015,  # s: smaller drifts stay
@@ -259,12 +267,6 @@ def bend_piece(
     bent = [Piece(start, end, line) for start, end, line in zip([piece.start, *ends], ends, lines)]
     had, has = (sum(evidence(o, p.line, p.start, p.end) for p in some) for some in ([piece], bent))
     return bent if has - had > max(share * abs(had), clear * len(beats)) else [piece]
-
-def line_along(beats:np.ndarray, period:float) -> Line: # s; period where one beat cannot tell it
-    "Least squares."
-    if len(beats) == 1: return Line(float(beats[0]), period)
-    period, offset = np.polyfit(np.arange(len(beats)), beats, 1)
-    return Line(float(offset), float(period))
 
 # %% ../nbs/47_follow.ipynb #c1f6019d
 def follow_beats(
@@ -321,6 +323,7 @@ def bent_lines(beats:np.ndarray, within:float=.01) -> list[tuple[int, Line]]: # 
     if np.abs(line.offset + np.arange(n + 1) * line.period - beats).max() <= within: return [(n, line)]
     return bent_lines(beats[:n // 2 + 1], within) + bent_lines(beats[n // 2:], within)
 
+# %% ../nbs/47_follow.ipynb #37403444
 def slow_end(ear:Ear, pieces:list[Piece]) -> list[Piece]:
     "Pieces with the beats that leave the last of them bar by bar."
     last = pieces[-1]
