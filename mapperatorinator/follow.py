@@ -17,7 +17,7 @@ from .rhythm import BEAT_PARTS, FPS, Ear, Line, beat_evidence, change_at, eviden
 __all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'beat_reward', 'Changes', 'best_before', 'Paths', 'best_paths', 'track_beats',
            'Piece', 'same_grid', 'own_or_whole', 'loss_of_joining', 'merge_pieces', 'line_through', 'find_pieces',
            'place_seams', 'smooth_shifts', 'line_along', 'bend_piece', 'follow_beats', 'leave_line', 'bars',
-           'bent_lines', 'slow_end', 'all_pieces']
+           'bent_lines', 'bar_pieces', 'slow_end', 'all_pieces']
 
 # %% ../nbs/47_follow.ipynb #c7253d8a
 def beat_reward(
@@ -324,22 +324,31 @@ def bent_lines(beats:np.ndarray, within:float=.01) -> list[tuple[int, Line]]: # 
     return bent_lines(beats[:n // 2 + 1], within) + bent_lines(beats[n // 2:], within)
 
 # %% ../nbs/47_follow.ipynb #37403444
-def slow_end(ear:Ear, pieces:list[Piece]) -> list[Piece]:
-    "Pieces with the beats that leave the last of them bar by bar."
-    last = pieces[-1]
-    tail = leave_line(ear.strength, last)
-    if tail is None: return pieces
+def bar_pieces(ear:Ear, last:Piece, tail:np.ndarray) -> list[Piece]: # s: beats from the last one on the line
+    "A piece and the beats that leave it, bar by bar."
     beats = last.beats()
     meter, lead = bars(ear, beats)
     passed = round((tail[0] - beats[0]) / last.line.period) - lead
     seams = [0, *range(-passed % meter or meter, len(tail) - 1, meter), len(tail) - 1]
     lines = [part for a, b in zip(seams, seams[1:]) for part in bent_lines(tail[a:b + 1])]
-    out, at = [*pieces[:-1], replace(last, end=tail[0] - .1 * last.line.period)], 0
+    out, at = [replace(last, end=tail[0] - .1 * last.line.period)], 0
     for count, line in lines:
         at += count
         end = tail[at] - .1 * line.period if at < len(tail) - 1 else last.end
         out.append(Piece(out[-1].end, end, line, count))
     return out
+
+# %% ../nbs/47_follow.ipynb #95b2d4f5
+def slow_end(ear:Ear, pieces:list[Piece]) -> list[Piece]:
+    "Pieces whose longest or last one is left for good by beats that explain more than what was found after it."
+    longest = max(range(len(pieces)), key=lambda i: pieces[i].end - pieces[i].start)
+    for i in dict.fromkeys((longest, len(pieces) - 1)):
+        last, after = replace(pieces[i], end=pieces[-1].end), pieces[i + 1:]
+        tail = leave_line(ear.strength, last)
+        if tail is None or tail[0] > pieces[i].end + 4 * last.line.period: continue
+        gain = beat_evidence(ear.strength, tail[:-1], np.diff(tail)).sum() - sum(evidence(ear.strength, p.line, tail[0], p.end) for p in after)
+        if gain > 0: return [*pieces[:i], *bar_pieces(ear, last, tail)]
+    return pieces
 
 # %% ../nbs/47_follow.ipynb #3a6263e5
 def all_pieces(ear:Ear, whole:Line) -> list[Piece]: # the best single line
