@@ -339,15 +339,18 @@ def bar_pieces(ear:Ear, last:Piece, tail:np.ndarray) -> list[Piece]: # s: beats 
     return out
 
 # %% ../nbs/47_follow.ipynb #95b2d4f5
-def slow_end(ear:Ear, pieces:list[Piece]) -> list[Piece]:
-    "Pieces whose longest or last one is left for good by beats that explain more than what was found after it."
+def slow_end(
+    ear:Ear, pieces:list[Piece],
+    clearer:float=1.5, # than what was found after the line that is left
+) -> list[Piece]:
+    "Pieces whose longest or last one is left for good by beats that explain far more than what was found after it."
     longest = max(range(len(pieces)), key=lambda i: pieces[i].end - pieces[i].start)
     for i in dict.fromkeys((longest, len(pieces) - 1)):
         last, after = replace(pieces[i], end=pieces[-1].end), pieces[i + 1:]
         tail = leave_line(ear.strength, last)
         if tail is None or tail[0] > pieces[i].end + 4 * last.line.period: continue
-        gain = beat_evidence(ear.strength, tail[:-1], np.diff(tail)).sum() - sum(evidence(ear.strength, p.line, tail[0], p.end) for p in after)
-        if gain > 0: return [*pieces[:i], *bar_pieces(ear, last, tail)]
+        had = sum(evidence(ear.strength, p.line, tail[0], p.end) for p in after)
+        if beat_evidence(ear.strength, tail[:-1], np.diff(tail)).sum() > clearer * had: return [*pieces[:i], *bar_pieces(ear, last, tail)]
     return pieces
 
 # %% ../nbs/47_follow.ipynb #3a6263e5
