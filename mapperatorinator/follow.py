@@ -358,4 +358,5 @@ def all_pieces(ear:Ear, whole:Line) -> list[Piece]: # the best single line
     "Pieces of one tempo; shorter ones where the song drifts or slows down."
     pieces = place_seams(ear.strength, find_pieces(ear, whole))
     pieces[0].start = 0.
-    return slow_end(ear, [part for p in pieces for part in bend_piece(ear.strength, p)])
+    bent = [part for p in pieces for part in bend_piece(ear.strength, p)]
+    return [p for p in slow_end(ear, bent) if len(p.beats())]

@@ -17,16 +17,17 @@ from .core import UserError
 from .engine import tell
 from .events import EventStream
 from .follow import Piece, all_pieces, bars
-from .octave import choose_phase, main_line
+from .octave import MainLine, choose_phase, main_line
 from .osu.beatmap import Beatmap, TimingPoint
 from .osu.timing import Timing
-from .rhythm import FPS, Ear, Line, Phasors, evidence
+from .rhythm import FPS, Ear, Line, Phasors
+from .trust import confidence
 from .votes import agree, count_votes, vote_peaks
 
 # %% auto #0
-__all__ = ['Listener', 'PROVIDERS', 'Estimate', 'red_lines', 'confidence', 'grid_of', 'grid_at', 'grid', 'manual', 'reference',
-           'of_beats', 'heard_beats', 'model', 'shifted', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses',
-           'settle', 'by_ear_and_model', 'auto', 'find_timing']
+__all__ = ['Listener', 'PROVIDERS', 'Estimate', 'red_lines', 'grid_of', 'grid_at', 'grid', 'manual', 'reference', 'of_beats',
+           'heard_beats', 'model', 'shifted', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'settle',
+           'by_ear_and_model', 'auto', 'find_timing']
 
 # %% ../nbs/53_timing.ipynb #23e36326
 class Estimate(Timing):
@@ -50,30 +51,25 @@ def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
     for i, p in enumerate(pieces):
         beats, period = p.beats(), p.line.period
         beats = beats[beats >= OSU_OFFSET_MS / 1000]
+        if not len(beats): continue # all before time 0
         meter, lead = (p.meter, 0) if p.meter else bars(ear, beats)
         lead -= meter * bool(i and lead > meter / 2) # a seam moves to the nearest downbeat
         out.append(red_line(beats[0] + lead * period - OSU_OFFSET_MS / 1000, period, meter))
     return out
-
-def confidence(ear:Ear, pieces:list[Piece], share:float) -> float:
-    "How far a grid can be trusted: is the octave sure, and do the onsets lie on the grid?"
-    beats = sum((p.end - p.start) / p.line.period for p in pieces)
-    clear = sum(evidence(ear.strength, p.line, p.start, p.end) for p in pieces) / max(beats, 1)
-    return share * float(np.clip(clear / 2, 0, 1)) * .9 ** (len(pieces) - 1)
 
 # %% ../nbs/53_timing.ipynb #899f8f9e
 def grid_of(ear:Ear) -> Estimate:
     "Tempo, phase, changes and bars from what was heard."
     main = main_line(ear)
     pieces = all_pieces(ear, main.line)
-    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, main.octave), ear.seconds * 1000)
+    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, main), ear.seconds * 1000)
 
 def grid_at(ear:Ear, bpm:float) -> Estimate:
     "Phase and bars for a tempo that is known."
     phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
     line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
     pieces = [Piece(0, ear.seconds, line)]
-    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, 1.), ear.seconds * 1000)
+    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, MainLine(line, 1., 1.)), ear.seconds * 1000)
 
 def grid(
     samples:np.ndarray,  # (samples,) mono
