@@ -68,15 +68,11 @@ def signs(ear:Ear, pieces:list[Piece], main:MainLine) -> dict[str, float]:
     beats, periods = grid_beats(pieces, ear.seconds)
     worth = shifted_evidence(ear.strength, beats, periods)
     found = stretches_of(worth, periods)
-    quarter = max(len(found.on) // 4, 1)
-    quarters = [found.on[i:i + quarter].mean() for i in range(0, len(found.on) - quarter + 1, quarter)]
     off = np.abs(found.best[found.heard])
     off = off[off < .06]
     return {
-        "octave": log_odds(main.octave),
-        "phase": log_odds(main.phase),
+        "octave": log_odds(main.octave), # that the beat is not half or twice as long
         "on": float(found.on.mean()),  # share of stretches that lie on the grid
-        "worst": float(min(quarters)), # in the worst quarter of the song
         "off": float(off.mean() * 1000) if len(off) else 60., # ms, of those near the grid
         "strength": float(np.clip(worth[:, len(SHIFTS) // 2].mean(), -1, 12)),
         "pieces": float(np.log(len(pieces))),
