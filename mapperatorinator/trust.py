@@ -74,9 +74,9 @@ def signs(ear:Ear, pieces:list[Piece], main:MainLine) -> dict[str, float]:
         "octave": log_odds(main.octave), # that the beat is not half or twice as long
         "on": float(found.on.mean()),  # share of stretches that lie on the grid
         "off": float(off.mean() * 1000) if len(off) else 60., # ms, of those near the grid
-        "strength": float(np.clip(worth[:, len(SHIFTS) // 2].mean(), -1, 12)),
+        "strength": float(np.log(max(worth[:, len(SHIFTS) // 2].mean(), .3))), # of the usual beat
         "pieces": float(np.log(len(pieces))),
-        "tempo": float(np.log2(60 / np.median(periods) / 140)),
+        "slow": max(float(np.log2(140 * np.median(periods) / 60)), 0.), # octaves below 140 BPM
     }
 
 # %% ../nbs/48_trust.ipynb #74893469
