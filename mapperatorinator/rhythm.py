@@ -70,7 +70,7 @@ def levelled(bands:np.ndarray) -> np.ndarray: # (frames, 6) both
     e = bands / (bands.std(0) + 1e-9)
     return e / np.sqrt(_smooth((e**2).mean(1), 8) + .05)[:, None]
 
-PEAK_LIMIT = 2. # usual peaks
+PEAK_LIMIT = 1.2 # usual peaks
 
 def usual_peak(x:np.ndarray) -> np.ndarray: # (frames, …) 0 or more -> (…)
     "The height of a usual peak, however much silence lies around it."
@@ -78,7 +78,7 @@ def usual_peak(x:np.ndarray) -> np.ndarray: # (frames, …) 0 or more -> (…)
 
 def centred(x:np.ndarray) -> np.ndarray: # (frames,) mean 0, deviation 1
     "A curve without its far peaks and without the mean of the surrounding second."
-    x = np.minimum(x, PEAK_LIMIT * usual_peak(x))
+    x = np.minimum(x, max(6 * x.std(), PEAK_LIMIT * usual_peak(x))) # in a song that is mostly still, deviations are small
     x = x - _smooth(x, 1)
     return x / (x.std() + 1e-9)
 

@@ -49,14 +49,14 @@ def test_a_grid_that_is_late_is_trusted_less(beats):
     main = main_line(ear)
     pieces = all_pieces(ear, main.line)
     late = [Piece(p.start, p.end, p.line.later(beats)) for p in pieces]
-    assert confidence(ear, late, main) < confidence(ear, pieces, main) - .2
+    assert confidence(ear, late, main) < confidence(ear, pieces, main) - .1
 
 def test_an_octave_in_doubt_is_doubt():
     ear = Ear.of(band(120, seed=3).render(), 16000)
     main = main_line(ear)
     pieces = all_pieces(ear, main.line)
     chances = [confidence(ear, pieces, main._replace(octave=p)) for p in (.3, .6, .9, .99)]
-    assert chances == sorted(chances) and chances[0] < chances[-1] - .05
+    assert chances == sorted(chances) and chances[0] < chances[-1] - .03
 
 def test_right_is_both_ways():
     true = np.arange(0, 20_000, 500.)
