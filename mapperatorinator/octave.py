@@ -7,18 +7,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from .core import asset
-from mapperatorinator.rhythm import (
+from .rhythm import (
     FPS, HARMONICS, RATIOS, Ear, Line, Phasors, Spectrum, agreement, centred, change_at, levelled, refine, sound_between, strongest,
-    tonal_distance)
+    tonal_distance, usual_peak)
 
 # %% auto #0
 __all__ = ['CURVES', 'PLACES', 'METERS', 'LAGS', 'OCTAVE_RATES', 'RELATIVES', 'FAR', 'TRUST', 'steady_stretch', 'pulse_curves',
            'read_pattern', 'contrast', 'named', 'fullness', 'contrasts', 'repetition', 'best_of_bar', 'bar_signs',
-           'speed', 'Passage', 'Scorer', 'octave_scorer', 'score_lines', 'main_line', 'choose_phase']
+           'speed', 'Passage', 'Scorer', 'octave_scorer', 'score_lines', 'MainLine', 'main_line', 'choose_phase']
 
 # %% ../nbs/39_octave.ipynb #2127c06c
 def steady_stretch(o:np.ndarray, bpm:float, share:float=.35) -> tuple[float, float]: # s
@@ -42,7 +43,7 @@ def pulse_curves(bands:np.ndarray, start:float=0., end:float=np.inf) -> np.ndarr
     parts = (e.mean(1), e[:, 0], e[:, 1:4].mean(1), e[:, 4:].mean(1), bands.mean(1))
     curves = np.maximum(maximum_filter1d(np.stack([centred(x) for x in parts], 1), 9, axis=0), 0)
     part = curves[int(start * FPS):int(min(end * FPS, len(curves)))]
-    return np.minimum(curves / ((part**3).sum(0) / ((part**2).sum(0) + 1e-9) + 1e-9), 2)
+    return np.minimum(curves / (usual_peak(part) + 1e-9), 2)
 
 # %% ../nbs/39_octave.ipynb #9ffeb9d4
 PLACES = (0, 1/2, 1/4, 3/4, 1/3, 2/3) # of a beat
@@ -192,15 +193,23 @@ def score_lines(passage:Passage, lines:list[Line], trust:float=0.) -> np.ndarray
 # %% ../nbs/39_octave.ipynb #d711e15e
 TRUST = 2. # score of full agreement with a network's beats
 
-def main_line(ear:Ear, enough:float=.8) -> tuple[Line, float]: # share of a song that speaks for all of it; and how sure the octave is
+class MainLine(NamedTuple):
+    "The line that explains a song best, and how sure that is."
+    line: Line
+    octave: float # chance that the beat has its period, and not that of a relative
+    phase: float  # chance that it begins on the beat, and not half a beat later
+
+def main_line(ear:Ear, enough:float=.8) -> MainLine: # share of a song that speaks for all of it
     "The one line that explains a song best, by ear and, when there is one, by the network's beats."
     passage = Passage.steadiest(ear)
     lines = passage.lines()
     score = score_lines(passage, lines, TRUST)
-    best, chance = lines[int(score.argmax())], np.exp(score - np.logaddexp.reduce(score))
-    sure = float(sum(c for l, c in zip(lines, chance) if l.period == best.period))
+    chance = np.exp(score - np.logaddexp.reduce(score))
+    best = lines[int(score.argmax())]
+    octave = float(chance[[l.period == best.period for l in lines]].sum())
+    phase = float(chance.max() / octave)
     if passage.end - passage.start > enough * ear.seconds: best = refine(ear.strength, best.bpm).nearest(best, passage.start)
-    return best, sure
+    return MainLine(best, octave, phase)
 
 def choose_phase(ear:Ear, line:Line, start:float, end:float) -> Line: # s
     "The line or the one half a beat later, whichever looks more like the beat."

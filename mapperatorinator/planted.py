@@ -16,9 +16,12 @@ from .osu.timing import Timing
 from .synth import Style, compose_song
 
 # %% auto #0
-__all__ = ['SHAPES', 'FASTER', 'Strokes', 'PLAIN', 'tempo_plan', 'plan_song', 'ping', 'burst', 'thump', 'a_click', 'clicks',
-           'accents', 'back_beat', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant', 'fade_out',
-           'planted_style']
+__all__ = ['SHAPES', 'FASTER', 'Strokes', 'PLAIN', 'COURSES', 'EACH', 'BACK', 'OFF', 'HALVES', 'QUARTERS', 'THIRDS', 'GROOVES',
+           'BASSES', 'CHORDS', 'TUNING', 'SCALE', 'INTROS', 'tempo_plan', 'plan_song', 'ping', 'burst', 'thump',
+           'a_click', 'clicks', 'accents', 'back_beat', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant',
+           'fade_out', 'planted_style', 'steady', 'slowing', 'drifting', 'in_bars', 'tone', 'drum_sounds', 'drum_part',
+           'tonal_part', 'hiss_intro', 'chord_intro', 'drop_intro', 'tune_intro', 'hat_intro', 'off_beat_intro',
+           'Decoy', 'decoy']
 
 # %% ../nbs/63_planted.ipynb #7f11e7b9
 SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of course, in turn
@@ -167,3 +170,158 @@ def planted_style(rng) -> Style:
     return Style(key=int(rng.integers(50, 66)), groove=pick("rock", "rock", "four", "four", "four"), busy=rng.uniform(.3, .9),
                  chords=pick("pad", "stab", "arp", "chug"), bass=pick("eighths", "roots", "kick", "off", "long"),
                  jitter=float(rng.choice([0, 2, 4])))
+
+# %% ../nbs/63_planted.ipynb #bb78377b
+def steady(rng, gaps:np.ndarray) -> np.ndarray: # ms from beat to beat, here and below
+    "The same tempo throughout."
+    return gaps
+
+def slowing(rng, gaps:np.ndarray) -> np.ndarray:
+    "The last 8 to 24 beats are drawn out more and more."
+    last = int(rng.integers(8, min(25, len(gaps) // 2 + 5)))
+    stretch = np.linspace(1, rng.uniform(1.2, 1.8), last + 1)[1:]
+    return np.concatenate([gaps[:-last], gaps[-last:] * stretch])
+
+def drifting(rng, gaps:np.ndarray) -> np.ndarray:
+    "A band without a metronome: up to 2.5 % faster and slower, over many beats."
+    reach = int(rng.integers(4, 17))
+    steps = np.pad(np.cumsum(rng.normal(0, 1, len(gaps))), reach, mode="edge")
+    walk = np.convolve(steps, np.ones(2 * reach + 1), "valid")
+    walk = walk - walk.mean()
+    return gaps * (1 + rng.uniform(.005, .025) * walk / np.abs(walk).max())
+
+COURSES = {"steady": steady, "slowing": slowing, "drifting": drifting}
+
+# %% ../nbs/63_planted.ipynb #4e83d56b
+EACH = (0, 1, 2, 3)
+BACK = (1, 3)
+OFF = tuple(b + 1/2 for b in EACH)
+HALVES = tuple(k / 2 for k in range(8))
+QUARTERS = tuple(k / 4 for k in range(16))
+THIRDS = tuple(b + 2/3 for b in EACH)
+
+GROOVES = { # who is struck at which places of the bar
+    "rock": {"kick": (0, 2), "snare": BACK, "hat": HALVES},
+    "pop": {"kick": EACH, "snare": BACK, "hat": HALVES},
+    "four": {"kick": EACH, "snare": BACK, "hat": OFF},
+    "march": {"kick": EACH, "hat": HALVES},
+    "sixteen": {"kick": (0, 2), "snare": BACK, "hat": QUARTERS},
+    "quarter": {"kick": (0,), "snare": BACK, "hat": EACH},
+    "half time": {"kick": (0,), "snare": (2,), "hat": HALVES},
+    "swing": {"kick": (0,), "snare": BACK, "hat": (*EACH, 5/3, 11/3)},
+    "shuffle": {"kick": (0, 2), "snare": BACK, "hat": (*EACH, *THIRDS)},
+    "tresillo": {"kick": (0, 3/4, 3/2, 2, 11/4, 7/2), "snare": BACK, "hat": HALVES},
+    "skank": {"kick": (0, 2), "snare": BACK, "stab": OFF},
+}
+BASSES = {"none": (), "bars": (0,), "beats": EACH, "halves": HALVES, "off": OFF}
+CHORDS = {"none": (), "bars": (0,), "half bars": (0, 2)}
+
+def in_bars(places:tuple, meter:int, beats:int) -> list[float]: # beats from the first
+    "The places of each bar, one bar after another."
+    bars = range(-(-beats // meter))
+    every = [bar * meter + place for bar in bars for place in places if place < meter]
+    return [p for p in every if p < beats]
+
+# %% ../nbs/63_planted.ipynb #2f216870
+TUNING = (0, 5, 7, 3) # semitones of the chords, in turn
+SCALE = (0, 2, 4, 5, 7, 9, 11)
+
+def tone(notes, length:float, gain:float, fade:float=.4, attack:float=.005) -> np.ndarray: # MIDI notes; s
+    "Notes as sines that fade."
+    return gain * ping(440 * 2 ** ((np.atleast_1d(notes) - 69) / 12), max(length, .05), fade, attack)
+
+def drum_sounds(rng) -> dict[str, np.ndarray]:
+    "A bass drum, a snare and a hi-hat of some loudness."
+    return {"kick": thump(rng.uniform(.05, .12)), "snare": rng.uniform(.3, .8) * burst(rng, rng.uniform(.03, .1)),
+            "hat": rng.uniform(.08, .4) * np.diff(burst(rng, rng.uniform(.01, .03)))}
+
+def drum_part(rng, groove:dict, meter:int, beats:int, stab:np.ndarray) -> Iterator[tuple[float, np.ndarray]]: # place in beats, sound
+    "Drums from the first beat or a later one, with or without a break."
+    sounds = drum_sounds(rng) | {"stab": stab}
+    late = rng.integers(4, beats // 2) if rng.random() < .25 else 0
+    silent = range(*sorted(rng.integers(beats // 4, beats, 2))) if rng.random() < .2 else ()
+    loose = rng.choice([0, 0, .003, .006]) # of a beat, the hands of the drummer
+    for who, places in groove.items():
+        for place in in_bars(places, meter, beats):
+            if place >= late and int(place) not in silent: yield max(place + rng.normal(0, loose), 0), sounds[who] * rng.uniform(.85, 1)
+
+def tonal_part(rng, root:float, meter:int, beats:int, beat:float) -> Iterator[tuple[float, np.ndarray]]: # beat in s
+    "Bass, chords and a tune."
+    bass, chords, soft = BASSES[rng.choice(list(BASSES))], CHORDS[rng.choice(list(CHORDS))], rng.random() < .5
+    under = lambda place: root + TUNING[int(place // meter) % 4]
+    for place in in_bars(bass, meter, beats): yield place, tone(under(place), .9 * beat * meter / max(len(bass), 1), .35)
+    for place in in_bars(chords, meter, beats):
+        yield place, tone(under(place) + np.array([12, 16, 19]), beat * meter / len(chords), .12, 2., .1 if soft else .005)
+    if rng.random() < .5: return
+    for place in range(beats):
+        if place % meter == 0 or rng.random() < .6: yield place, tone(root + 24 + rng.choice(SCALE), .9 * beat, .2)
+
+# %% ../nbs/63_planted.ipynb #a3d5b3f1
+def hiss_intro(rng, length:float, beat:float, gain:float) -> Strokes: # s
+    yield 0., .05 * gain * rng.standard_normal(int(length * SR))
+
+def chord_intro(rng, length:float, beat:float, gain:float) -> Strokes:
+    yield 0., tone([57, 61, 64], length, gain, 30., .5)
+
+def drop_intro(rng, length:float, beat:float, gain:float) -> Strokes:
+    for t in rng.uniform(0, length, int(length * rng.uniform(.5, 3))): yield 1000 * t, gain * ping(rng.uniform(500, 3000), .1, .03)
+
+def tune_intro(rng, length:float, beat:float, gain:float) -> Strokes:
+    t = .2
+    while t < length - .5:
+        yield 1000 * t, tone(69 + rng.choice(SCALE), .5, gain)
+        t += rng.uniform(.2, 1.2)
+
+def hat_intro(rng, length:float, beat:float, gain:float) -> Strokes:
+    sound = drum_sounds(rng)["hat"]
+    for t in np.arange(length, .1, -beat / 2)[1:]: yield 1000 * t, 3 * gain * sound
+
+def off_beat_intro(rng, length:float, beat:float, gain:float) -> Strokes:
+    for t in np.arange(length - beat / 2, .1, -beat): yield 1000 * t, tone([69, 73, 76], .3 * beat, gain, .2)
+
+INTROS = {"none": None, "hiss": hiss_intro, "chord": chord_intro, "drops": drop_intro, "tune": tune_intro, "hats": hat_intro,
+          "off beat": off_beat_intro, "fade in": None}
+
+# %% ../nbs/63_planted.ipynb #2d7457f1
+@dataclass
+class Decoy:
+    "A song that means to mislead, with its true beats."
+    groove: str
+    course: str
+    intro: str
+    meter: int
+    beats: np.ndarray            # ms when they sound; the last one is the end
+    length: float                # s of the intro
+    seed: list[int]
+
+    @property
+    def name(self) -> str: return f"{self.groove} {self.course} after {self.intro} {60000 / np.diff(self.beats)[0]:.0f} BPM {self.meter}/4"
+
+    def strokes(self, rng) -> Strokes:
+        "Everybody, in ms."
+        beat, n, root = (self.beats[1] - self.beats[0]) / 1000, len(self.beats) - 1, rng.uniform(40, 55)
+        intro, gain = INTROS[self.intro], 10 ** rng.uniform(-2.2, -.7)
+        if intro: yield from intro(rng, self.beats[0] / 1000, beat, gain)
+        stab = tone(root + np.array([12, 16, 19]), .4 * beat, .2, .2)
+        parts = (drum_part(rng, GROOVES[self.groove], self.meter, n, stab), tonal_part(rng, root, self.meter, n, beat))
+        for place, sound in (stroke for part in parts for stroke in part): yield np.interp(place, np.arange(n + 1), self.beats), sound
+
+    def render(self) -> np.ndarray: # (n,) float32
+        "The sound, under some noise."
+        rng = np.random.default_rng(self.seed)
+        out = np.zeros(int((self.beats[-1] + rng.uniform(300, 2500)) * SR / 1000), np.float32)
+        for ms, sound in self.strokes(rng): lay(out, sound, ms / 1000)
+        if self.intro == "fade in": out *= np.clip(np.arange(len(out)) / SR / (self.length + 3), 0, 1).astype(np.float32) ** 2
+        return unit(out) + (rng.standard_normal(len(out)) * 10 ** rng.uniform(-5, -2.3)).astype(np.float32)
+
+def decoy(number:int, seed:int=0) -> Decoy:
+    "The decoy of a number and a seed; intros come in turn."
+    rng = np.random.default_rng([seed, number, 2])
+    bpm, intro = round(70 * 3 ** rng.random()), list(INTROS)[number % len(INTROS)]
+    course = str(rng.choice(["steady", "steady", "steady", "slowing", "drifting"]))
+    length = 0. if intro == "none" else rng.uniform(3, 15)
+    count = max(int(rng.uniform(14, 40) * bpm / 60), 24)
+    gaps = COURSES[course](rng, np.full(count, 60000 / bpm))
+    start = rng.uniform(200, 1000) + 1000 * length * (intro != "fade in")
+    beats = start + np.concatenate([[0], np.cumsum(gaps)])
+    return Decoy(str(rng.choice(list(GROOVES))), course, intro, int(rng.choice([4, 4, 4, 4, 3])), beats, length, [seed, number])

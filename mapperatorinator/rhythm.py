@@ -13,9 +13,10 @@ from .audio import OSU_OFFSET_MS
 from .core import UserError
 
 # %% auto #0
-__all__ = ['FPS', 'BANDS', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'SNAPS', 'HARMONY_FPS', 'onset_bands', 'levelled',
-           'centred', 'onset_strength', 'Spectrum', 'strongest', 'Line', 'Phasors', 'evidence', 'on_the_beat', 'refine',
-           'harmony', 'sound_between', 'tonal_distance', 'change_at', 'find_bars', 'Ear', 'agreement']
+__all__ = ['FPS', 'BANDS', 'PEAK_LIMIT', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'BEAT_PARTS', 'SNAPS', 'HARMONY_FPS',
+           'onset_bands', 'levelled', 'usual_peak', 'centred', 'onset_strength', 'Spectrum', 'strongest', 'Line',
+           'Phasors', 'beat_evidence', 'evidence', 'on_the_beat', 'refine', 'harmony', 'sound_between',
+           'tonal_distance', 'change_at', 'find_bars', 'Ear', 'agreement']
 
 # %% ../nbs/36_rhythm.ipynb #41c9a75f
 FPS = 200                          # onset frames per second
@@ -69,9 +70,15 @@ def levelled(bands:np.ndarray) -> np.ndarray: # (frames, 6) both
     e = bands / (bands.std(0) + 1e-9)
     return e / np.sqrt(_smooth((e**2).mean(1), 8) + .05)[:, None]
 
+PEAK_LIMIT = 1.2 # usual peaks
+
+def usual_peak(x:np.ndarray) -> np.ndarray: # (frames, …) 0 or more -> (…)
+    "The height of a usual peak, however much silence lies around it."
+    return (x**3).sum(0) / ((x**2).sum(0) + 1e-9)
+
 def centred(x:np.ndarray) -> np.ndarray: # (frames,) mean 0, deviation 1
     "A curve without its far peaks and without the mean of the surrounding second."
-    x = np.minimum(x, 6 * x.std())
+    x = np.minimum(x, max(6 * x.std(), PEAK_LIMIT * usual_peak(x))) # in a song that is mostly still, deviations are small
     x = x - _smooth(x, 1)
     return x / (x.std() + 1e-9)
 
@@ -144,12 +151,22 @@ class Phasors:
         return r.max(), r.argmax() / 480
 
 # %% ../nbs/36_rhythm.ipynb #d9529641
-def evidence(o:np.ndarray, line:Line, start:float, end:float) -> float:
-    "Onset strength on the beats, halves and quarters of a line."
+BEAT_PARTS = ((0., 1.), (1/2, .6), (1/4, .35), (3/4, .35)) # places in a beat, and what an onset there counts
+
+def beat_evidence(
+    o:np.ndarray,      # (frames,) onset strength
+    beats:np.ndarray,  # (…) s
+    period:np.ndarray|float, # s until the next beat
+) -> np.ndarray:       # (…)
+    "Onset strength on each beat, its half and its quarters."
+    heard = lambda t: np.interp(t * FPS, np.arange(len(o)), o, 0, 0)
+    return sum(weight * heard(beats + place * period) for place, weight in BEAT_PARTS)
+
+def evidence(o:np.ndarray, line:Line, start:float, end:float) -> float: # s
+    "The same, of all beats of a line between two times."
     if end <= start: return 0.
     beats = np.arange(line.from_(start - .25 * line.period), end - .25 * line.period, line.period)
-    at = lambda t: np.interp(t * FPS, np.arange(len(o)), o, 0, 0).sum()
-    return at(beats) + .6 * at(beats + line.period / 2) + .35 * (at(beats + line.period / 4) + at(beats + .75 * line.period))
+    return float(beat_evidence(o, beats, line.period).sum())
 
 def on_the_beat(o:np.ndarray, line:Line, start:float, end:float) -> Line:
     "The line or the one half a beat later, whichever has more onsets on its beats."

@@ -12,129 +12,22 @@ from typing import Callable, Optional, Sequence
 import numpy as np
 
 from .audio import OSU_OFFSET_MS
-from .beats import Beats, distances, fit_beats, red_line, straight_pieces
+from .beats import Beats, distances, fit_beats, red_line
 from .core import UserError
 from .engine import tell
 from .events import EventStream
-from .octave import choose_phase, main_line
+from .follow import Piece, all_pieces, bars
+from .octave import MainLine, choose_phase, main_line
 from .osu.beatmap import Beatmap, TimingPoint
 from .osu.timing import Timing
-from .rhythm import FPS, Ear, Line, Phasors, change_at, evidence, find_bars, refine
+from .rhythm import FPS, Ear, Line, Phasors
+from .trust import confidence
 from .votes import agree, count_votes, vote_peaks
 
 # %% auto #0
-__all__ = ['Listener', 'PROVIDERS', 'track_beats', 'Piece', 'same_grid', 'merge_pieces', 'find_pieces', 'place_seams', 'Estimate',
-           'red_lines', 'confidence', 'grid_of', 'grid_at', 'grid', 'manual', 'reference', 'of_beats', 'heard_beats',
-           'model', 'shifted', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'settle', 'by_ear_and_model',
-           'auto', 'find_timing']
-
-# %% ../nbs/53_timing.ipynb #e806fe11
-def track_beats(
-    o:np.ndarray,        # (frames,) onset strength
-    period:float,        # s, about
-    low:float=.7, high:float=1.45, # allowed intervals as shares of it
-    stiff:float=600.,    # cost of a changing interval
-    jump:float=15.,      # cost of any interval after any other
-) -> np.ndarray:         # s
-    "Beats by dynamic programming over (frame, interval)."
-    T = np.arange(int(period * low * FPS), int(np.ceil(period * high * FPS)) + 1)
-    n, m, depth, index = len(o), len(T), T[-1] + 1, np.arange(len(T))
-    near = np.clip(index[:, None] + np.arange(-4, 5), 0, m - 1)
-    cost = (stiff * np.log(T[:, None] / T[near]) ** 2).astype(np.float32)
-    parts = np.stack([0 * T, T // 2, T // 4, T * 3 // 4]); weights = np.array([1, .6, .35, .35], np.float32)
-    padded, favour = np.pad(o.astype(np.float32), (depth, 0)), (.15 * np.abs(np.log(T / (period * FPS)))).astype(np.float32)
-    score, back = np.zeros((depth, m), np.float32), np.full((n, m), -1, np.int16)  # score is a ring buffer
-    top, which = np.zeros(n, np.float32), np.zeros(n, np.int16)
-    for t in range(n):
-        here = weights @ padded[t + depth - parts] - favour
-        ok = T <= t
-        if ok.any():
-            past = score[(t - T)[:, None] % depth, near] - cost
-            choice = past.argmax(1); value = past[index, choice]; source = near[index, choice]
-            leap = np.where(ok, top[t - T], 0) - jump
-            source = np.where(leap > value, which[t - T], source)
-            here = here + np.where(ok, np.maximum(leap, value), 0); back[t] = np.where(ok, source, -1)
-        score[t % depth] = here; which[t] = here.argmax(); top[t] = here[which[t]]
-    t = n - depth + int(top[n - depth:].argmax()) if n > depth else int(top.argmax())
-    out, i = [t], int(which[t])
-    while back[t, i] >= 0: t, i = t - T[i], int(back[t, i]); out.append(t)
-    return np.array(out[::-1]) / FPS
-
-# %% ../nbs/53_timing.ipynb #f2f6d3b7
-@dataclass
-class Piece:
-    "A stretch of song with its line."
-    start: float # s
-    end: float   # s
-    line: Line
-
-def same_grid(a:Line, b:Line, time:float, within:float=.015) -> bool:
-    "Whether two lines differ only by a simple fraction of a beat around a time."
-    if abs(a.period / b.period - 1) > .004: return False
-    beats = (a.from_(time) - b.from_(time)) / b.period
-    return min(abs(beats - round(beats * d) / d) for d in (2, 3, 4)) * b.period < within
-
-# %% ../nbs/53_timing.ipynb #4ca7abde
-def merge_pieces(
-    o:np.ndarray, pieces:list[Piece],
-    whole:Line,          # the best single line
-    price:float=25.,     # evidence that a change of line must bring
-    rate:float=.25,      # and at least this much per beat
-) -> list[Piece]:
-    "Give up changes of line that do not explain enough onsets."
-    score = lambda line, a, b: evidence(o, line, a, b)
-    def own(p): # whether a piece needs a line of its own
-        if all(same_grid(p.line, whole, t) for t in (p.start, p.end)): return False
-        return score(p.line, p.start, p.end) - rate * (p.end - p.start) / whole.period > score(whole, p.start, p.end)
-    out = [Piece(p.start, p.end, p.line if own(p) else whole) for p in pieces]
-    def loss(i):
-        l, r = out[i], out[i + 1]
-        if l.line == r.line or same_grid(l.line, r.line, r.start):
-            longer = l if l.end - l.start > r.end - r.start else r
-            return -np.inf, whole if whole in (l.line, r.line) else longer.line
-        kept, line = max(((score(c, l.start, r.end), c) for c in dict.fromkeys([l.line, r.line, whole])), key=lambda v: v[0])
-        beats = min(l.end - l.start, r.end - r.start) / whole.period
-        return score(l.line, l.start, l.end) + score(r.line, r.start, r.end) - kept - max(price, rate * beats), line
-    while len(out) > 1:
-        (worst, line), i = min(((loss(i), i) for i in range(len(out) - 1)), key=lambda v: v[0][0])
-        if worst >= 0: break
-        out[i:i + 2] = [Piece(out[i].start, out[i + 1].end, line)]
-    return out
-
-# %% ../nbs/53_timing.ipynb #44d0409d
-def find_pieces(ear:Ear, whole:Line) -> list[Piece]:
-    "Constant stretches of a song whose main tempo is known; beats are followed along the guide, lines measured on the onsets."
-    o, beats = ear.strength, track_beats(ear.guide, whole.period)
-    if len(beats) < 8: return [Piece(0, ear.seconds, whole)]
-    index, pieces = np.arange(len(beats)), []
-    for i, j in straight_pieces(beats, index):
-        line = whole if not pieces else pieces[-1].line
-        if j - i >= 3:
-            period, offset = np.polyfit(index[i:j] - i, beats[i:j], 1)
-            line, length = Line(offset, period), beats[j - 1] - beats[i] + period
-            near = min(.01, .25 / (j - i))
-            if length > 4: line = refine(o, 60 / period, near, beats[i] - period / 2, beats[j - 1] + period / 2)
-        end = beats[j] if j < len(beats) else beats[-1] + line.period
-        pieces.append(Piece(beats[i] - line.period / 4, end - line.period / 4, line))
-    merged = merge_pieces(o, pieces, whole)
-    for p in merged:
-        if p.line != whole and p.end - p.start > 4: p.line = choose_phase(ear, p.line, p.start, p.end)
-    return merged
-
-# %% ../nbs/53_timing.ipynb #ef81d61a
-def place_seams(o:np.ndarray, pieces:list[Piece], reach:int=6, bar:float=4.) -> list[Piece]:
-    "Each change of line at the beat where both sides are explained best, downbeats of the old line preferred."
-    for a, b in zip(pieces, pieces[1:]):
-        first = b.line.from_(b.start - reach * b.line.period)
-        tries = first + np.arange(2 * reach + 1) * b.line.period
-        tries = tries[(tries > a.start + a.line.period) & (tries < b.end - b.line.period)]
-        def worth(t):
-            beats = (t - a.line.offset) / a.line.period
-            near = abs(beats - round(beats)) * a.line.period < .03
-            return (evidence(o, a.line, max(a.start, tries[0] - 1), t - .25 * a.line.period) + bar * near
-                    + evidence(o, b.line, t - .25 * b.line.period, min(b.end, tries[-1] + 1)))
-        if len(tries): a.end = b.start = max(tries, key=worth)
-    return pieces
+__all__ = ['Listener', 'PROVIDERS', 'Estimate', 'red_lines', 'grid_of', 'grid_at', 'grid', 'manual', 'reference', 'of_beats',
+           'heard_beats', 'model', 'shifted', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'settle',
+           'by_ear_and_model', 'auto', 'find_timing']
 
 # %% ../nbs/53_timing.ipynb #23e36326
 class Estimate(Timing):
@@ -156,34 +49,27 @@ def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
     "Red lines for the pieces, each on a downbeat."
     out = []
     for i, p in enumerate(pieces):
-        first = p.line.from_(p.start - .1 * p.line.period) if i else p.line.from_(OSU_OFFSET_MS / 1000)
-        beats = np.arange(first, p.end, p.line.period)
-        change = change_at(ear.sound, beats) if len(beats) > 8 else np.zeros(len(beats))
-        if ear.downbeats is not None: change = change + 4 * np.interp(beats * FPS, np.arange(len(ear.downbeats)), ear.downbeats)
-        meter, lead, _ = find_bars(change)
+        beats, period = p.beats(), p.line.period
+        beats = beats[beats >= OSU_OFFSET_MS / 1000]
+        if not len(beats): continue # all before time 0
+        meter, lead = (p.meter, 0) if p.meter else bars(ear, beats)
         lead -= meter * bool(i and lead > meter / 2) # a seam moves to the nearest downbeat
-        out.append(red_line(first + lead * p.line.period - OSU_OFFSET_MS / 1000, p.line.period, meter))
+        out.append(red_line(beats[0] + lead * period - OSU_OFFSET_MS / 1000, period, meter))
     return out
-
-def confidence(ear:Ear, pieces:list[Piece], share:float) -> float:
-    "How far a grid can be trusted: is the octave sure, and do the onsets lie on the grid?"
-    beats = sum((p.end - p.start) / p.line.period for p in pieces)
-    clear = sum(evidence(ear.strength, p.line, p.start, p.end) for p in pieces) / max(beats, 1)
-    return share * float(np.clip(clear / 2, 0, 1)) * .9 ** (len(pieces) - 1)
 
 # %% ../nbs/53_timing.ipynb #899f8f9e
 def grid_of(ear:Ear) -> Estimate:
     "Tempo, phase, changes and bars from what was heard."
-    whole, share = main_line(ear)
-    pieces = place_seams(ear.strength, find_pieces(ear, whole))
-    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, share), ear.seconds * 1000)
+    main = main_line(ear)
+    pieces = all_pieces(ear, main.line)
+    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, main), ear.seconds * 1000)
 
 def grid_at(ear:Ear, bpm:float) -> Estimate:
     "Phase and bars for a tempo that is known."
     phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
     line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
     pieces = [Piece(0, ear.seconds, line)]
-    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, 1.), ear.seconds * 1000)
+    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, MainLine(line, 1., 1.)), ear.seconds * 1000)
 
 def grid(
     samples:np.ndarray,  # (samples,) mono

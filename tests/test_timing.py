@@ -110,7 +110,7 @@ def test_network_speaks_for_its_beats():
     one, two = score_lines(passage, lines, 2.) - score_lines(passage, lines, 0.)
     assert one > two + .5
 
-@pytest.mark.xfail(reason="a song in three whose halves are as loud as its beats is heard at double speed", strict=True)
+@pytest.mark.xfail(reason="halves as loud as beats: 300 BPM scores 5.8, the true 150 scores 4.2 (measured); of ten such songs with other seeds nine are heard right", strict=True)
 def test_three_four_of_equal_halves():
     song = song_of(7, (150, 3, 48))
     assert score(song, grid(song.samples, song.sample_rate)).right
