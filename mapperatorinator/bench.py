@@ -107,6 +107,7 @@ def fastest(runs:dict[str, Callable], rounds:int=2) -> dict[str, float]: # secon
 
 def best_of(do:Callable) -> float: return fastest({"": do})[""] # seconds
 
+# %% ../nbs/71_bench.ipynb #5f75c9a1
 def peak_mb() -> float: # 0 on Windows, which does not tell
     "Most memory this process has held so far, in MB."
     if sys.platform == "win32": return 0.
@@ -144,6 +145,7 @@ def writing(
     step = max(both - read, 1e-9) / tokens
     return {"prefill_s": read, "tokens_per_s": rows / step, "gb_per_s": step_bytes(engine) / step / 1e9}
 
+# %% ../nbs/71_bench.ipynb #1764eab9
 def engines(bundle:Bundle, conf:BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
     "An engine for each precision, one after the other. Of those nobody asked for by name, what this machine lacks is left out."
     for precision in conf.precisions or BENCH_TASKS[conf.task]:
@@ -309,6 +311,7 @@ def song(
         if jobs: out += [w.ids for w in engine.generate(side_by_side(jobs))]
     return out, now() - begun
 
+# %% ../nbs/71_bench.ipynb #81a8a67f
 def whisper_like(bundle:Bundle):
     "A Whisper of transformers with random weights, of the size of a model."
     from transformers import WhisperConfig, WhisperForConditionalGeneration
@@ -319,6 +322,7 @@ def whisper_like(bundle:Bundle):
     special = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None)
     return WhisperForConditionalGeneration(WhisperConfig(**sizes, **special)).eval()
 
+# %% ../nbs/71_bench.ipynb #4b0e7430
 def plain_loop(
     bundle:Bundle,
     windows:np.ndarray,  # (windows, samples)
@@ -491,9 +495,6 @@ def memory_lines(report:dict) -> list[str]:
     return [f"a song of {seconds:.0f} s in {report['wall_s']:.1f} s; at most {report['peak_mb']:.0f} MB, {share:.2f} times the weights in fp32"]
 
 # %% ../nbs/71_bench.ipynb #e29ee7f9
-WAYS = {"all threads, spinning": ("all", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}), # OpenMP's own way
-        "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"})} # threads of a step, and how they wait
-
 @contextmanager
 def busy_programs(count:int) -> Iterator[None]:
     "So many programs that keep a core busy while what is inside runs."
@@ -502,6 +503,10 @@ def busy_programs(count:int) -> Iterator[None]:
     finally:
         for loop in loops: loop.kill()
         for loop in loops: loop.wait()
+
+# %% ../nbs/71_bench.ipynb #7ce0b0c9
+WAYS = {"all threads, spinning": ("all", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}), # OpenMP's own way
+        "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"})} # threads of a step, and how they wait
 
 def write_alone(conf:BenchConfig, threads:str) -> dict: # tokens_per_s
     "Write one row for some windows, in this process."
@@ -524,6 +529,7 @@ def write_apart(conf:BenchConfig, way:str, busy:int) -> float: # tokens per seco
                               capture_output=True, text=True, env=os.environ | waiting)
     return json.loads(done.stdout)["tokens_per_s"]
 
+# %% ../nbs/71_bench.ipynb #4bbe16dc
 def measure_busy(bundle:Bundle, conf:BenchConfig) -> dict:
     "Both ways of using threads, quiet and busy, in turns."
     cores = os.cpu_count()

@@ -20,11 +20,11 @@ __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOT
            'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'PRECISION_WORDS', 'PRECISION', 'BENCH_TASKS', 'LARGEST',
            'SAME', 'MEANT', 'IDLE', 'KINDS', 'spell', 'as_number', 'Bounds', 'Number', 'folded', 'Choice', 'Flag',
            'unquoted', 'split_list', 'as_ms', 'Time', 'Text', 'Place', 'Device', 'Several', 'setting', 'is_list',
-           'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig', 'ContextTemplate',
-           'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap', 'GenerateConfig',
-           'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
+           'Described', 'Setting', 'problem_of', 'bounds_of_type', 'settings_of', 'Settings', 'SpectrogramConfig',
+           'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap',
+           'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
            'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
-           'group_of', 'preset_names', 'load_preset', 'Said', 'compose', 'as_said', 'from_dict', 'changed',
+           'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'as_said', 'from_dict', 'changed',
            'settings_table']
 
 # %% ../nbs/01_config.ipynb #e3428415
@@ -120,6 +120,7 @@ class Choice(Bounds):
         hint = f" (did you mean {quoted(near[0])}?)" if near else ""
         return f"there is no {self.what} {quoted(spell(value))}; expected one of {self}{hint}"
 
+# %% ../nbs/01_config.ipynb #039b85ba
 @dataclass(frozen=True)
 class Flag(Bounds):
     "True or false."
@@ -205,6 +206,7 @@ class Text(Bounds):
         if len(value) > self.longest: return f"{spell(value, 40)} has {len(value)} letters; give at most {self.longest} letters"
         if self.pattern and not re.fullmatch(self.pattern, value): return f"{spell(value)} is not understood; give {self}"
 
+# %% ../nbs/01_config.ipynb #ca03f1d3
 @dataclass(frozen=True)
 class Place(Text):
     "A path, or the name of something to be found."
@@ -288,11 +290,9 @@ def _objects(kind:type, value:Any) -> Any: # text is read as YAML
     return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
 
 # %% ../nbs/01_config.ipynb #a2439aff
-NOTHING = ("", "null", "none", "~") # how people type that there is none
-
 @dataclass(frozen=True)
-class Setting:
-    "One field of a config dataclass, as the command line and the form show it."
+class Described:
+    "One field of a config dataclass: what it is called, and what it may be."
     name: str            # key
     type: Any            # resolved annotation, such as `Optional[float]`
     default: Any         # value when nothing is said
@@ -318,6 +318,13 @@ class Setting:
         of = getattr(self.bounds, "of", self.bounds)
         free = isinstance(of, Text) and not of.pattern or isinstance(of, Flag) or of == Number()
         return "" if free else str(self.bounds)
+
+# %% ../nbs/01_config.ipynb #b78d0efc
+NOTHING = ("", "null", "none", "~") # how people type that there is none
+
+@dataclass(frozen=True)
+class Setting(Described):
+    "A field as the command line and the form show it, which understands a value however it is spelled."
 
     def read(self, value:Any) -> Any: # what cannot be understood stays as it is
         "A value as the field has it, however it was spelled."
@@ -1050,12 +1057,39 @@ IDLE = { # another word, and why it changes nothing
 IDLE = {word: why for why, words in IDLE.items() for word in words.split()}
 
 # %% ../nbs/01_config.ipynb #f84037fa
-class Said:
-    "What is said of a config: its settings by their dotted names, what is wrong with the words, and what is worth a note."
+class Words:
+    "The settings of a config by their dotted names, other words for them, and the sentences for what is neither."
     def __init__(self, cls):
-        self.known, self.values, self.implied, self.wrong, self.notes = known_settings(cls), {}, {}, [], []
+        self.known = known_settings(cls)
         self.same = {word: name for c in cls.__mro__ for word, name in SAME.get(c.__name__, {}).items()}
         self.foreign = issubclass(cls, WantedMap)
+
+    def name(self, key:str) -> Optional[str]: # None: nobody knows it
+        "Our name for a key."
+        return next((n for n in (key, key.lower(), self.same.get(key.lower())) if n in self.known), None)
+
+    def stray(self, text:str) -> str:
+        "The sentence for a word that says nothing of a setting."
+        such, name = "seed=7", self.name(text)
+        if name: such = f"{name}=true" if self.known[name].base is bool else f"{name}=…"
+        elif file := self.foreign and re.search(r"\.(mp3|ogg|wav|flac|m4a|opus|osu)$", text.lower()):
+            such = f"{'beatmap_path' if file[1] == 'osu' else 'audio_path'}={shown(text)}"
+        return f"{quoted(text)} is not a setting: expected key=value, such as {such}; a value with blanks goes in quotes."
+
+    def unknown(self, key:str) -> str:
+        "The sentence for a key that nobody knows."
+        close = lambda words, cutoff: difflib.get_close_matches(key.lower(), words, n=1, cutoff=cutoff)
+        near = close(self.same, .9) or close(self.known, .5) or close(self.same, .5)
+        known = ", ".join(self.known) if len(self.known) < 30 else "those that --help lists"
+        hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {known}."
+        return f"Unknown setting {quoted(key)}{hint}"
+
+# %% ../nbs/01_config.ipynb #9c7fa638
+class Said(Words):
+    "What is said of a config: values by the names of settings, what is wrong with the words, and what is worth a note."
+    def __init__(self, cls):
+        super().__init__(cls)
+        self.values, self.implied, self.wrong, self.notes = {}, {}, [], []
 
     def word(self, text:str):
         "Hear one `key=value`."
@@ -1081,26 +1115,6 @@ class Said:
             self.notes.append(f"{name} is given twice; the last one counts, {spell(value)}.")
         self.values[name] = value
 
-    def name(self, key:str) -> Optional[str]: # None: nobody knows it
-        "Our name for a key."
-        return next((n for n in (key, key.lower(), self.same.get(key.lower())) if n in self.known), None)
-
-    def stray(self, text:str) -> str:
-        "The sentence for a word that says nothing of a setting."
-        such, name = "seed=7", self.name(text)
-        if name: such = f"{name}=true" if self.known[name].base is bool else f"{name}=…"
-        elif file := self.foreign and re.search(r"\.(mp3|ogg|wav|flac|m4a|opus|osu)$", text.lower()):
-            such = f"{'beatmap_path' if file[1] == 'osu' else 'audio_path'}={shown(text)}"
-        return f"{quoted(text)} is not a setting: expected key=value, such as {such}; a value with blanks goes in quotes."
-
-    def unknown(self, key:str) -> str:
-        "The sentence for a key that nobody knows."
-        close = lambda words, cutoff: difflib.get_close_matches(key.lower(), words, n=1, cutoff=cutoff)
-        near = close(self.same, .9) or close(self.known, .5) or close(self.same, .5)
-        known = ", ".join(self.known) if len(self.known) < 30 else "those that --help lists"
-        hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {known}."
-        return f"Unknown setting {quoted(key)}{hint}"
-
 # %% ../nbs/01_config.ipynb #a781520f
 def _laid(cls, values:dict[str, Any], prefix:str="") -> dict[str, Any]:
     "Nested values by dotted names."
@@ -1122,6 +1136,7 @@ def _built(cls, said:dict[str, Any], prefix:str=""):
         elif is_dataclass(s.base): out[s.name] = _built(s.base, said, f"{name}.")
     return cls(**out)
 
+# %% ../nbs/01_config.ipynb #e0d6744f
 def compose(
     cls,                              # one of the config dataclasses
     overrides:list[str]|None=None,    # `key=value` strings, later ones win; nested keys are dotted
@@ -1189,6 +1204,7 @@ def _filled(hint:Any, value:Any, name:str) -> Any:
     if base is dict and of: return _table(of, value, name)
     return float(value) if base is float else value
 
+# %% ../nbs/01_config.ipynb #abc15447
 def _no_field(key:Any, known:list[str], where:str) -> UserError:
     near = difflib.get_close_matches(str(key)[:60], known, n=1, cutoff=.5)
     hint = f"did you mean {near[0]}?" if near else "leave it out."

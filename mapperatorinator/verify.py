@@ -28,7 +28,7 @@ from .postprocess import lead_in, preview_point, size_hitsounds
 __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEXT', 'WHERE', 'HITSOUND', 'SKIN', 'SONGS',
            'LEAST_KBPS', 'LONGEST_NAME', 'SMALLEST', 'LARGEST', 'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE',
            'SHORTEST', 'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'BANKS', 'ADDITIONS',
-           'SKIN_SETS', 'ELEMENT_SIZES', 'FILES', 'RATE', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset',
+           'SKIN_SETS', 'ELEMENT_SIZES', 'RATE', 'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset',
            'read_set', 'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed',
            'check_missing', 'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files',
            'check_banks', 'elements_of', 'check_skin', 'check_element_sizes', 'hear_song', 'copy_on_disk',
@@ -61,6 +61,7 @@ def _look(file:BinaryIO) -> Media: # a picture
     except refusals: return BROKEN
     return Media("picture", width=width, height=height)
 
+# %% ../nbs/58_verify.ipynb #d3c66b7a
 def _described(box, size:int) -> Media: # an opened container and its bytes
     pictures = [s for s in box.streams.video if not s.disposition & s.disposition.attached_pic] # a cover is no video
     streams = [*pictures, *box.streams.audio]
@@ -130,6 +131,7 @@ def _in_archive(path:Path) -> tuple[dict[str, File], dict[str, str]]: # files, a
     maps = {name: b.to_bytes() for name, b in archive.beatmaps.items()}
     return {name: _in_memory(data) for name, data in {**archive.files, **maps}.items()}, dict(archive.refused)
 
+# %% ../nbs/58_verify.ipynb #254da9b2
 def _read_osu(name:str, file:File, into:Mapset):
     "One difficulty, or the reason why it is none; an empty file is found by its size."
     if not file.size: return
@@ -175,6 +177,7 @@ def named_files(events:Iterable[str]) -> Iterator[Named]:
         name = fields[at].strip('"') if len(fields) > at else ""
         if name: yield Named(kind, name, fields[1] if kind in ("sprite", "animation") else "")
 
+# %% ../nbs/58_verify.ipynb #34a208f0
 HITSOUND = re.compile(r"(?:taiko-)?(normal|soft|drum)"
                       r"-(hit(?:normal|whistle|finish|clap)|slider(?:slide|tick|whistle))(\d{0,4})\.(?:wav|ogg|mp3)$", re.I)
 SKIN = re.compile(r"(?:applause|approachcircle|are-you-ready|combo|count|cursor|default-|fail|followpoint|fruit-|go\b|hit"
@@ -211,6 +214,7 @@ def check_song_file(mapset:Mapset) -> Iterator[Finding]:
             text = f"The song has {media.kbps:.0f} kbit/s; the ranking criteria ask for {LEAST_KBPS} to {most}."
             yield of_set("bit_rate", text)
 
+# %% ../nbs/58_verify.ipynb #6b2cd31e
 def _frame(name:str) -> str: # the first picture of an animation
     path = PurePosixPath(name.replace("\\", "/"))
     return str(path.with_name(f"{path.stem}0{path.suffix}")) if path.name else name
@@ -257,6 +261,7 @@ def unused_files(mapset:Mapset) -> list[str]:
         return bool({key, stem} & used) or stem.rstrip("0123456789") in moving or _belongs(key)
     return [name for name in sorted(mapset.files) if not is_used(name)]
 
+# %% ../nbs/58_verify.ipynb #b42177ac
 LONGEST_NAME = 130 # letters
 
 def check_folder(mapset:Mapset) -> Iterator[Finding]:
@@ -277,7 +282,6 @@ def check_folder(mapset:Mapset) -> Iterator[Finding]:
 SMALLEST, LARGEST = (160, 120), (2560, 1440) # px of a background
 PICTURE_BYTES = 2_621_440
 SPRITE_AREA = 17_000_000 # px
-VIDEO_SIZE = 1280, 720
 
 def _background_fault(media:Media, size:int) -> str: # empty when there is none
     measures = f"has {media.width} x {media.height} px"
@@ -302,6 +306,9 @@ def check_pictures(mapset:Mapset) -> Iterator[Finding]:
     over = sorted({n.name for n in story if n.layer in ("4", "Overlay")})
     if over: yield of_set("overlay_layer", listed(f"{several(len(over), 'sprite')} over the objects", over))
 
+# %% ../nbs/58_verify.ipynb #f6625c64
+VIDEO_SIZE = 1280, 720
+
 def check_videos(mapset:Mapset) -> Iterator[Finding]:
     "Videos that are too large, in another format, or with sound."
     for name in sorted({video_of(b)[0] for b in mapset.beatmaps.values()} - {""}):
@@ -322,15 +329,6 @@ def check_videos(mapset:Mapset) -> Iterator[Finding]:
 LATE, SHORTEST, BLANK = 5., 25., 44 # ms until it is heard, ms of a sound, bytes of the empty file that the game knows
 INAUDIBLE = .01                     # peak
 ONE_SIDED = 4                       # times as loud as the other channel
-MOST_SOUNDS, MOST_SECONDS = 300, 10
-
-def _hear(file:File) -> Optional[tuple[np.ndarray, int]]: # (n, channels) and Hz; None when it cannot be read
-    import soundfile as sf
-    if file.size > MOST_BYTES: return None
-    try:
-        with file.open() as opened, sf.SoundFile(opened) as sound:
-            return sound.read(sound.samplerate * MOST_SECONDS, dtype="float32", always_2d=True), sound.samplerate
-    except (sf.SoundFileError, OSError, ValueError, TypeError, ZeroDivisionError): return None
 
 def _side(samples:np.ndarray) -> str: # left, right, or empty when both are heard
     if samples.shape[1] != 2: return ""
@@ -349,6 +347,17 @@ def _sound_faults(samples:np.ndarray, rate:int, active:bool) -> Iterator[tuple[s
     if lasts < SHORTEST: yield "short_sound", f"lasts {lasts:.0f} ms and may not be played; {SHORTEST:.0f} are needed"
     if active and first > LATE: yield "late_sound", f"is first heard after {first:.0f} ms"
     if side := _side(samples): yield "uneven_sound", f"comes from the {side} only"
+
+# %% ../nbs/58_verify.ipynb #ab78b991
+MOST_SOUNDS, MOST_SECONDS = 300, 10
+
+def _hear(file:File) -> Optional[tuple[np.ndarray, int]]: # (n, channels) and Hz; None when it cannot be read
+    import soundfile as sf
+    if file.size > MOST_BYTES: return None
+    try:
+        with file.open() as opened, sf.SoundFile(opened) as sound:
+            return sound.read(sound.samplerate * MOST_SECONDS, dtype="float32", always_2d=True), sound.samplerate
+    except (sf.SoundFileError, OSError, ValueError, TypeError, ZeroDivisionError): return None
 
 def _check_sound(name:str, file:File) -> Iterator[Finding]:
     known, said = HITSOUND.search(name), f"The hitsound {quoted(name)}"
@@ -386,6 +395,7 @@ def _there(mapset:Mapset) -> set: # (bank, sound, number) of the samples in the 
     found = [m for name in mapset.files if (m := HITSOUND.search(name))]
     return {(m[1].lower(), m[2].lower(), int(m[3] or 1)) for m in found}
 
+# %% ../nbs/58_verify.ipynb #dfe7ae52
 def _common_finish(b:Beatmap, asked:Counter, there:set) -> int: # how often, when it is too often
     own = [n for key, n in asked.items() if key[1] == "hitfinish" and key[0] != "drum" and key in there]
     return sum(own) if b.mode in (0, 2) and 4 * sum(own) > len(b.hit_objects) else 0
@@ -418,9 +428,6 @@ SKIN_SETS = { # mode -> what belongs together
     2: {"fruit": " ".join(f"fruit-{f} fruit-{f}-overlay" for f in ("apple", "grapes", "orange", "pear")),
         "catcher": "fruit-catcher-idle fruit-catcher-fail fruit-catcher-kiai"},
     3: {"hit burst": "mania-hit0 mania-hit50 mania-hit100 mania-hit200 mania-hit300 mania-hit300g"}}
-ELEMENT_SIZES = { # px, in catch
-    "fruit-drop": (82, 103), "fruit-apple": (128, 128), "fruit-grapes": (128, 128), "fruit-orange": (128, 128),
-    "fruit-pear": (128, 128), "fruit-catcher-idle": (306, 320)}
 
 def _element(name:str) -> str: # without suffix, @2x and the number of a frame; the digits of numbers stay
     stem = name.lower().rsplit(".", 1)[0].removesuffix("@2x")
@@ -432,6 +439,7 @@ def elements_of(mapset:Mapset) -> dict[str, str]: # element -> its file
     pictures = [name for name in mapset.files if "/" not in name and name.lower().endswith(PICTURES)]
     return {_element(name): name for name in sorted(pictures, reverse=True)}
 
+# %% ../nbs/58_verify.ipynb #563cca09
 def check_skin(mapset:Mapset) -> Iterator[Finding]:
     "Skin elements whose set has gaps."
     have = elements_of(mapset)
@@ -441,6 +449,11 @@ def check_skin(mapset:Mapset) -> Iterator[Finding]:
             gone = [e for e in elements if e not in have]
             if 0 < len(gone) < len(elements):
                 yield of_set("skin_set", listed(f"{several(len(gone), 'element')} of the {name} set missing", gone))
+
+# %% ../nbs/58_verify.ipynb #0bef5e3e
+ELEMENT_SIZES = { # px, in catch
+    "fruit-drop": (82, 103), "fruit-apple": (128, 128), "fruit-grapes": (128, 128), "fruit-orange": (128, 128),
+    "fruit-pear": (128, 128), "fruit-catcher-idle": (306, 320)}
 
 def check_element_sizes(mapset:Mapset) -> Iterator[Finding]:
     "Catch: elements of another size than those of the game."
@@ -455,8 +468,6 @@ def check_element_sizes(mapset:Mapset) -> Iterator[Finding]:
             yield of_set("skin_size", text)
 
 # %% ../nbs/58_verify.ipynb #45a109f8
-FILES = (check_song_file, check_missing, check_folder, check_pictures, check_videos, check_hitsound_files, check_banks,
-         check_skin, check_element_sizes)
 RATE = 16_000 # Hz
 
 def _song(mapset:Mapset) -> Optional[File]: # the one song of a set; beside a single difficulty it is looked for, too
@@ -483,6 +494,10 @@ def copy_on_disk(file:File) -> Iterator[Path]:
         path.write_bytes(opened.read(MOST_BYTES))
         yield path
 
+# %% ../nbs/58_verify.ipynb #1a4338e3
+FILES = (check_song_file, check_missing, check_folder, check_pictures, check_videos, check_hitsound_files, check_banks,
+         check_skin, check_element_sizes)
+
 def check_mapset(mapset:Mapset, config:CheckConfig=CheckConfig()) -> Report:
     "Everything that is wrong with a set, its files included."
     listen = config.listen and bool(mapset.beatmaps)
@@ -500,6 +515,20 @@ def _sort_objects(map:Beatmap) -> int:
     map.hit_objects = sorted(map.hit_objects, key=lambda o: o.time)
     return 1
 
+def _clamp_volumes(map:Beatmap) -> int:
+    wrong = [i for i, p in enumerate(map.timing_points) if not 5 <= p.volume <= 100]
+    for i in wrong:
+        p = map.timing_points[i]
+        map.timing_points[i] = replace(p, volume=min(max(p.volume, 5), 100), raw=None)
+    return len(wrong)
+
+def _clamp_places(map:Beatmap) -> int:
+    if map.mode not in (2, 3): return 0
+    wrong = [o for o in map.hit_objects if not 0 <= o.x <= 512 and not isinstance(o, Slider)]
+    for o in wrong: o.x = min(max(o.x, 0), 512)
+    return len(wrong)
+
+# %% ../nbs/58_verify.ipynb #da47c20e
 def _first_red(map:Beatmap) -> Optional[TimingPoint]:
     return min((p for p in map.timing_points if p.uninherited), key=lambda p: p.time, default=None)
 
@@ -525,6 +554,7 @@ def _calm_first_kiai(map:Beatmap) -> int:
     map.timing_points[at:at + 1] = [_without_kiai(red), _as_green(red)]
     return 1
 
+# %% ../nbs/58_verify.ipynb #09081d57
 def _says(p:TimingPoint) -> tuple: return p.velocity, p.volume, p.sample_set, p.sample_index, p.kiai
 def _beats(p:TimingPoint) -> tuple: return p.uninherited, p.time, p.beat_length, p.meter, p.effects
 
@@ -538,13 +568,6 @@ def _drop_idle_lines(map:Beatmap) -> int:
     dropped = len(map.timing_points) - len(kept)
     if dropped: map.timing_points = kept
     return dropped
-
-def _clamp_volumes(map:Beatmap) -> int:
-    wrong = [i for i, p in enumerate(map.timing_points) if not 5 <= p.volume <= 100]
-    for i in wrong:
-        p = map.timing_points[i]
-        map.timing_points[i] = replace(p, volume=min(max(p.volume, 5), 100), raw=None)
-    return len(wrong)
 
 # %% ../nbs/58_verify.ipynb #7e52f0b4
 def _mended_break(facts:Facts, start:float, end:float) -> Optional[tuple]: # ms; None when it has to go
@@ -568,6 +591,7 @@ def _mend_breaks(map:Beatmap) -> int:
     map.events = out
     return changed
 
+# %% ../nbs/58_verify.ipynb #210ec75b
 def _romanise(map:Beatmap) -> int:
     "Title and artist in ASCII where their letters have an equal there; the original goes into the Unicode field."
     changed = 0
@@ -581,17 +605,12 @@ def _romanise(map:Beatmap) -> int:
         changed += 1
     return changed
 
-def _clamp_places(map:Beatmap) -> int:
-    if map.mode not in (2, 3): return 0
-    wrong = [o for o in map.hit_objects if not 0 <= o.x <= 512 and not isinstance(o, Slider)]
-    for o in wrong: o.x = min(max(o.x, 0), 512)
-    return len(wrong)
-
 def _set_preview(map:Beatmap) -> int:
     if map.preview_time >= 0 or not map.hit_objects: return 0
     map.preview_time = preview_point(map)
     return 1
 
+# %% ../nbs/58_verify.ipynb #a47d6184
 SAFE = {
     "objects put in order": _sort_objects,
     "green lines given a red line before them": _free_early_lines,
@@ -642,6 +661,7 @@ def find_sets(path:Path) -> list[Path]: # folders that hold maps, archives, or t
     except OSError: return [path] # a name too long, or a folder that may not be read; reading it says so
     return sorted(maps | packed)[:MOST_SETS]
 
+# %% ../nbs/58_verify.ipynb #40643171
 @dataclass
 class Verified:
     "What came of a path."
@@ -662,6 +682,7 @@ def verify_one(path:Path, config:CheckConfig) -> Verified:
     mended = mend_set(mapset) if config.fix else []
     return Verified(path, check_mapset(mapset, config), mapset.refused, mended)
 
+# %% ../nbs/58_verify.ipynb #71d43607
 def verify(config:CheckConfig) -> Iterator[Verified]:
     "Check all paths of a request."
     if not config.paths:
@@ -708,6 +729,7 @@ def as_text(result:Verified, config:CheckConfig) -> str:
         lines += _lines(found, config.most)
     return "\n".join(lines)
 
+# %% ../nbs/58_verify.ipynb #42c1aee8
 def _row(r:Verified, show:str) -> dict:
     return {
         "path": str(r.path),

@@ -62,6 +62,7 @@ def in_map(kind:str, text:str, b:Beatmap, time:float) -> Finding:
     "A finding at a time of one difficulty of a set."
     return replace(of_set(kind, text, name_of(b)), time=float(time), stamp=clock(time))
 
+# %% ../../nbs/19_osu.check.ipynb #8fc21fa5
 SAME_WORDS = ("Title", "TitleUnicode", "Artist", "ArtistUnicode", "Creator", "Source", "Tags")
 
 def compare_words(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
@@ -93,6 +94,7 @@ def compare_timing(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
                 f"{several(len(odd), 'difference')} in all.")
         yield in_map("timing_differs", text, b, time)
 
+# %% ../../nbs/19_osu.check.ipynb #34ca60bd
 SAME_GENERAL = (
     "Countdown", "CountdownOffset", "LetterboxInBreaks", "EpilepsyWarning", "SkinPreference", "UseSkinSprites",
     "WidescreenStoryboard", "SamplesMatchPlaybackRate", "AudioLeadIn", "SampleSet")
@@ -104,6 +106,7 @@ def compare_settings(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     if beatmaps[0].mode in (0, 2):
         yield from differ("settings_differ", "The combo colours", beatmaps, lambda b: " ".join(b.colours.values()))
 
+# %% ../../nbs/19_osu.check.ipynb #0ff7cd0e
 def _kiai(b:Beatmap) -> str: # where it is switched
     points = sorted(b.timing_points, key=lambda p: p.time)
     return " ".join(clock(q.time) for p, q in zip(points, points[1:]) if p.kiai != q.kiai)
@@ -142,6 +145,7 @@ def compare_hitsounds(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
         text = f"{name_of(b)} lacks additions of others at {several(len(lacks), 'note')}, first at {clock(lacks[0])}."
         yield in_map("hitsounds_differ", text, b, lacks[0])
 
+# %% ../../nbs/19_osu.check.ipynb #fecbba86
 NEAR, BESIDE = 3, 1 / 8 # ms within which two notes are one, beats within which they should have been
 
 def _to_nearest(times:np.ndarray, others:np.ndarray) -> np.ndarray: # ms from each time to the nearest of the others
@@ -182,6 +186,7 @@ def compare_spread(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     if max(drains) > 1.25 * max(shortest, 1):
         yield of_set("drain_differs", f"The difficulties are {shortest:.0f} to {max(drains):.0f} s long.")
 
+# %% ../../nbs/19_osu.check.ipynb #77e25bcc
 def video_of(b:Beatmap) -> tuple[str, str]: # file name and ms; empty when there is none
     "The video of a difficulty and when it starts."
     for line in b.events:
@@ -226,7 +231,6 @@ def check_set(
 # %% ../../nbs/19_osu.check.ipynb #69964395
 NOT_OURS = "not applicable: "
 UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Check" -> our kinds, or why there is none
-    # general, in both or either
     "AbnormalNodes": "many_nodes",
     "Concurrent": "overlap column_overlap too_close",
     "ConcurrentObjects": "overlap column_overlap too_close",
@@ -245,6 +249,10 @@ UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Chec
     "Bitrate": "bit_rate",
     "AudioQuality": "bit_rate",
     "AudioPresence": "no_audio",
+}
+
+# %% ../../nbs/19_osu.check.ipynb #330d688c
+UPSTREAM |= {
     "CommonFinish": "common_finish",
     "HitSoundDelay": "late_sound",
     "DelayedHitsounds": "late_sound",
@@ -263,6 +271,10 @@ UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Chec
     "ZeroBytes": "empty_file",
     "ZeroByteFiles": "empty_file",
     "FilePresence": "missing_file",
+}
+
+# %% ../../nbs/19_osu.check.ipynb #cc19bc04
+UPSTREAM |= {
     "GenreLanguage": "genre_language",
     "MissingGenreLanguage": "genre_language",
     "GuestTags": "guest_tags",
@@ -284,6 +296,10 @@ UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Chec
     "OverlayLayer": "overlay_layer",
     "SpriteResolution": "sprite_size",
     "SkinResolution": NOT_OURS + "commented out upstream: the size of an element depends on its scale in play",
+}
+
+# %% ../../nbs/19_osu.check.ipynb #4ddd09a6
+UPSTREAM |= {
     "HitSounds": "no_hitsounds few_hitsounds",
     "FewHitsounds": "no_hitsounds few_hitsounds",
     "HitSoundConsistency": "hitsounds_differ",
@@ -299,6 +315,10 @@ UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Chec
     "TickRate": "tick_rate",
     "LowestDiff": "lowest_difficulty",
     "LowestDiffDrainTime": "lowest_difficulty",
+}
+
+# %% ../../nbs/19_osu.check.ipynb #76fc5688
+UPSTREAM |= {
     "BeforeLine": "before_line",
     "ConcurrentLines": "two_red_lines same_red_line two_green_lines",
     "FirstLine": "early_line endless_line first_kiai",
@@ -317,7 +337,6 @@ UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Chec
 
 # %% ../../nbs/19_osu.check.ipynb #59f44eca
 UPSTREAM |= {
-    # standard
     "AbnormalSpacing": "wild_spacing",
     "Ambiguity": "ambiguous_slider",
     "Burai": "burai",
@@ -345,7 +364,10 @@ UPSTREAM |= {
     "TimeDistanceEquality": "uneven_spacing",
     "SpinnerRecovery": "spinner_recovery",
     "SpinnerRecoveryTime": "spinner_recovery",
-    # taiko
+}
+
+# %% ../../nbs/19_osu.check.ipynb #6428dce2
+UPSTREAM |= {
     "LastNoteHidingBarline": "hidden_barline",
     "PatternLength": "long_pattern",
     "RestMoments": "no_rest",
@@ -367,7 +389,10 @@ UPSTREAM |= {
     "KiaiConsistency": "kiai_differs",
     "KiaiFlash": "kiai_flash",
     "LowDiffScrollSpeed": "scroll_speed",
-    # catch
+}
+
+# %% ../../nbs/19_osu.check.ipynb #2608be84
+UPSTREAM |= {
     "ConsecutiveHyperdash": "hyperdash_chain",
     "HasEdgeDash": "edge_dash",
     "HasHyperdash": "hyperdash",
@@ -386,7 +411,10 @@ UPSTREAM |= {
     "CatchFewHitsounds": "no_hitsounds few_hitsounds",
     "CatchLowestDiffDrainTime": "lowest_difficulty",
     "SkinningCatch": "skin_set skin_size",
-    # mania
+}
+
+# %% ../../nbs/19_osu.check.ipynb #507f2842
+UPSTREAM |= {
     "ColumnDistribution": "unused_column column_balance",
     "SliderLength": "short_hold",
     "DoubleHitSounds": "double_sound",

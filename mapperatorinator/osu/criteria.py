@@ -18,9 +18,9 @@ from .findings import LENIENCY, LEVELS, Facts, Finding, beat_lengths, clock, red
 # %% auto #0
 __all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'GENRES', 'LANGUAGES', 'OWNER', 'NAMES', 'KEYS', 'RANGES', 'DARK',
            'BRIGHT', 'MODS', 'SILENT_STRETCH', 'FEW_OBJECTS', 'SLOWEST', 'QUICKEST', 'RECOVERY', 'BRIEF', 'TOUCH',
-           'APART', 'STACK_BEATS', 'HARD_ROCK', 'RUN_OVER', 'SAMPLES', 'LOOK_BACK', 'CLOSEST', 'PATTERNS', 'FINISHER',
-           'REST', 'SPINNER', 'PLATE', 'GRACE', 'MOST_DROPS', 'SNAPS', 'CHAIN', 'BASIC', 'EDGE', 'SHOWERS', 'COMBOS',
-           'RANKED_KEYS', 'UNEVEN', 'WIDEST', 'HOLDS', 'FOR_ALL', 'SOUNDED', 'CRITERIA', 'check_romanised',
+           'APART', 'STACK_BEATS', 'HARD_ROCK', 'RUN_OVER', 'SAMPLES', 'LOOK_BACK', 'CLOSEST', 'PATTERNS', 'REST',
+           'SPINNER', 'FINISHER', 'MOST_DROPS', 'PLATE', 'GRACE', 'SNAPS', 'EDGE', 'CHAIN', 'BASIC', 'SHOWERS',
+           'COMBOS', 'RANKED_KEYS', 'UNEVEN', 'HOLDS', 'WIDEST', 'FOR_ALL', 'SOUNDED', 'CRITERIA', 'check_romanised',
            'check_markers', 'check_tags', 'check_presence', 'check_settings', 'check_ticks', 'luminosity',
            'check_colours', 'drain_time', 'most_score', 'check_length', 'check_hitsounds', 'check_story_sounds',
            'scaled_beats', 'shortest_spinner', 'check_spinners', 'check_recovery', 'check_sliders', 'check_rows',
@@ -98,6 +98,7 @@ def check_tags(facts:Facts) -> Iterator[Finding]:
         text = "The tags name the Mappers' Guild, whose backgrounds must be free to use."
         yield facts.found("free_background", text)
 
+# %% ../../nbs/18_osu.criteria.ipynb #d2d761ee
 def check_presence(facts:Facts) -> Iterator[Finding]:
     "A preview point, a background, and no left-over difficulty of hitsounds."
     if facts.beatmap.preview_time < 0:
@@ -129,6 +130,7 @@ RANGES = { # mode -> level -> setting -> (from, to)
         {"ar": (9, 10), "hp": (5, 10), "cs": (4, 10)}),
     3: ({"od": (0, 7), "hp": (0, 7)}, {"od": (0, 7.5), "hp": (0, 7.5)}, {"od": (0, 8), "hp": (0, 8)}, {}, {})}
 
+# %% ../../nbs/18_osu.criteria.ipynb #a1bdf01e
 def _raw(facts:Facts, key:str) -> Optional[float]: # as written
     try: return float(number(facts.beatmap.difficulty[KEYS[key]]))
     except (KeyError, ValueError): return None
@@ -150,6 +152,7 @@ def check_settings(facts:Facts) -> Iterator[Finding]:
         if abs(value * 10 - round(value * 10)) > 1e-6 and key != "cs":
             yield facts.found("setting_precision", f"The {name} is {value:g}; the editor sets tenths.")
 
+# %% ../../nbs/18_osu.criteria.ipynb #ba09fcba
 def check_ticks(facts:Facts) -> Iterator[Finding]:
     "A tick rate that puts slider ticks on no tick."
     rate = facts.beatmap.tick_rate
@@ -247,6 +250,7 @@ def check_hitsounds(facts:Facts) -> Iterator[Finding]:
             text = f"There is no hitsound for {lasts / 1000:.0f} s and {len(run)} objects."
             yield facts.found("few_hitsounds", text, *run)
 
+# %% ../../nbs/18_osu.criteria.ipynb #6726a60a
 def check_story_sounds(facts:Facts) -> Iterator[Finding]:
     "Sounds that the storyboard plays."
     n = sum(line.startswith(("5,", "Sample,")) for line in facts.beatmap.events)
@@ -265,12 +269,11 @@ def scaled_beats(facts:Facts, times:np.ndarray) -> np.ndarray: # ms
     quick = np.ceil(np.log2(np.maximum(QUICKEST / lengths, 1)))
     return lengths * 2.**(quick - slow)
 
+# %% ../../nbs/18_osu.criteria.ipynb #b5cc9f9b
 def shortest_spinner(od:float) -> tuple[float, float]: # ms; below the first surely too short
     "How long a spinner must be for Auto to reach 1000 bonus, as measured in the game."
     steps = (17, 21.8) if od < 5 else (17, 20)
     return 450 + (od - 5) * steps[0], 500 + (od - 5) * steps[1]
-
-RECOVERY = {0: 4, 1: 2, 2: 1} # beats after a spinner, by level
 
 def check_spinners(facts:Facts) -> Iterator[Finding]:
     "Standard: spinners too short for Auto."
@@ -281,6 +284,9 @@ def check_spinners(facts:Facts) -> Iterator[Finding]:
         said = f"{facts.name(i)} lasts {lasts:.0f} ms"
         if lasts < surely: yield facts.found("short_spinner", f"{said}; even Auto cannot reach 1000 bonus.", i)
         elif lasts < perhaps: yield facts.found("quick_spinner", f"{said}; Auto may not reach 1000 bonus.", i)
+
+# %% ../../nbs/18_osu.criteria.ipynb #c9906746
+RECOVERY = {0: 4, 1: 2, 2: 1} # beats after a spinner, by level
 
 def check_recovery(facts:Facts) -> Iterator[Finding]:
     "Easy to Hard: objects too soon after a spinner."
@@ -345,6 +351,7 @@ def check_spacing(facts:Facts) -> Iterator[Finding]:
         text = f"{facts.name(i + 1)} is {far[i]:.0f} px away; others at this distance in time are {usual:.0f} px."
         yield facts.found("uneven_spacing", text, i, i + 1)
 
+# %% ../../nbs/18_osu.criteria.ipynb #eb1646ff
 def check_jumps(facts:Facts) -> Iterator[Finding]:
     "Jumps far beyond those before at the same distance in time."
     if len(facts.objects) < 5: return
@@ -411,6 +418,7 @@ def run_over(o:Slider) -> float: # px
     apart = np.abs(np.subtract.outer(np.arange(len(z)), np.arange(len(z)))) * step > 12
     return float((near & along & apart).any(axis=1).sum() * step)
 
+# %% ../../nbs/18_osu.criteria.ipynb #32838abf
 def _may_be_misread(facts:Facts) -> list[int]: # sliders that are longer than a way that only goes on
     box = (facts.ways.high - facts.ways.low).sum(axis=1)
     bent = [i for i, o in enumerate(facts.objects) if isinstance(o, Slider) and len(o.points) > 2]
@@ -429,6 +437,7 @@ def check_shapes(facts:Facts) -> Iterator[Finding]:
         elif (over := run_over(o)) > RUN_OVER:
             yield facts.found("burai", f"{facts.name(i)} runs over itself for {over:.0f} px.", i)
 
+# %% ../../nbs/18_osu.criteria.ipynb #8093ec72
 def check_hidden_reverses(facts:Facts) -> Iterator[Finding]:
     "Easy to Insane: reverse arrows under an object that ends just before."
     if facts.level > 3: return
@@ -446,9 +455,6 @@ def check_hidden_reverses(facts:Facts) -> Iterator[Finding]:
 # %% ../../nbs/18_osu.criteria.ipynb #5ed79562
 CLOSEST = (1 / 2, 1 / 3, 1 / 6, 1 / 8, 0)                 # beats between notes, by level: Kantan to Inner Oni
 PATTERNS = ({1: 7, 1/2: 2}, {1/2: 7, 1/3: 2}, {1/4: 5, 1/6: 4}, {1/4: 9, 1/6: 4, 1/8: 2}, {}) # snap -> notes in a row
-FINISHER = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 0)                # beats within which no note may be beside a finisher
-REST = ((3, 36), (2, 36), (1.5, 36), (1, 20), (1, 1e9))   # beats of a rest, and of notes before one is due
-SPINNER = (1 / 2, 1 / 2, 1 / 2, 1 / 4, 1 / 4)             # beats before a spinner
 
 def _note_gaps(facts:Facts) -> np.ndarray: # beats from the end of each object to the next
     return (facts.times[1:] - facts.ends[:-1]) / scaled_beats(facts, facts.times[1:])
@@ -468,6 +474,10 @@ def check_taiko_snaps(facts:Facts) -> Iterator[Finding]:
             text = f"{len(run) + 1} notes in a row are 1/{1 / snap:.0f} apart; {level} patterns have at most {most}."
             yield facts.found("long_pattern", text, *run, run[-1] + 1)
 
+# %% ../../nbs/18_osu.criteria.ipynb #06a4ef4f
+REST = ((3, 36), (2, 36), (1.5, 36), (1, 20), (1, 1e9)) # beats of a rest, and of notes before one is due
+SPINNER = (1 / 2, 1 / 2, 1 / 2, 1 / 4, 1 / 4) # beats before a spinner
+
 def check_rests(facts:Facts) -> Iterator[Finding]:
     "Taiko: a long stretch without rest."
     if len(facts.objects) < 2: return
@@ -486,6 +496,9 @@ def check_covered(facts:Facts) -> Iterator[Finding]:
     for i in np.flatnonzero(spins & (gaps < SPINNER[facts.level] - .01)).tolist():
         text = f"{facts.name(i + 1)} covers the note {max(gaps[i], 0):.2f} beats before it."
         yield facts.found("close_spinner", text, i, i + 1)
+
+# %% ../../nbs/18_osu.criteria.ipynb #8dd07a4e
+FINISHER = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 0) # beats within which no note may be beside a finisher
 
 def _misplaced(
     facts:Facts,
@@ -530,6 +543,7 @@ def check_barlines(facts:Facts) -> Iterator[Finding]:
                 "can be left out.")
         yield facts.found("close_barlines", text, time=p.time)
 
+# %% ../../nbs/18_osu.criteria.ipynb #8a384f25
 def check_barline_speed(facts:Facts) -> Iterator[Finding]:
     "Taiko: velocities that come just after the bar line they are meant for."
     points = facts.timing.points
@@ -548,6 +562,7 @@ def check_last_barline(facts:Facts) -> Iterator[Finding]:
         text = f"The last note at {clock(end[0])} ends just before a bar line, which is not drawn then."
         yield facts.found("hidden_barline", text, time=float(end[0]))
 
+# %% ../../nbs/18_osu.criteria.ipynb #e28f0262
 def check_kiai_flashes(facts:Facts) -> Iterator[Finding]:
     "Taiko: kiai that is switched again within half a beat."
     points = facts.timing.points
@@ -589,8 +604,6 @@ def check_background_offset(facts:Facts) -> Iterator[Finding]:
         yield facts.found("background_offset", "The background is moved sideways, which leaves a gap beside it.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #4fc296ec
-PLATE = 106.75 # px, width of the catcher's plate at CS 5
-GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
 MOST_DROPS = 5000 # of a juice stream
 
 class Fruit(NamedTuple):
@@ -624,6 +637,10 @@ def fruits(map:Beatmap) -> list[Fruit]: # in time order
         elif isinstance(o, Circle): out.append(Fruit(o.time, o.x, i, False))
     return sorted(out)
 
+# %% ../../nbs/18_osu.criteria.ipynb #e2027b52
+PLATE = 106.75 # px, width of the catcher's plate at CS 5
+GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
+
 class Move(NamedTuple):
     "The way from one fruit to the next."
     start: Fruit
@@ -654,8 +671,6 @@ def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, sig
 
 # %% ../../nbs/18_osu.criteria.ipynb #e885151b
 SNAPS = {2: 125, 3: 62}          # ms that a hyperdash must have, by level; the easier ones have none
-CHAIN = {2: 2, 3: 4}             # hyperdashes in a row
-BASIC = {2: 250, 3: 125}         # ms from which a hyperdash is basic-snapped; quicker ones stand alone
 EDGE = 5                         # px
 
 def _dash_fault(facts:Facts, m:Move) -> tuple[str, str]: # kind and what is wrong; empty when nothing is
@@ -669,6 +684,10 @@ def _dash_fault(facts:Facts, m:Move) -> tuple[str, str]: # kind and what is wron
     dashes = abs(m.end.x - m.start.x) > .5 * m.gap + facts.radius
     edge = level in (1, 2) and 0 <= m.spare < EDGE and dashes
     return ("edge_dash", f"The dash has {m.spare:.0f} px to spare, too few for {name}") if edge else ("", "")
+
+# %% ../../nbs/18_osu.criteria.ipynb #6ae1b8fb
+CHAIN = {2: 2, 3: 4}             # hyperdashes in a row
+BASIC = {2: 250, 3: 125}         # ms from which a hyperdash is basic-snapped; quicker ones stand alone
 
 def _chain_faults(facts:Facts, chain:list[Move]) -> Iterator[tuple[str, str]]: # kind and what is wrong
     "What is wrong with hyperdashes in a row."
@@ -738,8 +757,7 @@ def check_columns(facts:Facts) -> Iterator[Finding]:
             yield facts.found("column_balance", f"{said} {several(n, 'note')}; the mean is {mean:.0f}.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #3401c8ab
-WIDEST = {4: (2, 2, 3, 6, 18), 7: (2, 3, 4, 6, 18)} # notes in a chord, by keys and level; more keys as 7, fewer as 4
-HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12)           # beats that a long note lasts
+HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12) # beats that a long note lasts
 
 def check_holds(facts:Facts) -> Iterator[Finding]:
     "Mania: long notes too short to be let go."
@@ -748,6 +766,9 @@ def check_holds(facts:Facts) -> Iterator[Finding]:
     for i in np.flatnonzero((lasts > 0) & (lasts < least - .02)).tolist():
         text = f"{facts.name(i)} lasts {lasts[i]:.2f} beats; the ranking criteria ask for {least:.2f}."
         yield facts.found("short_hold", text, i)
+
+# %% ../../nbs/18_osu.criteria.ipynb #3098490b
+WIDEST = {4: (2, 2, 3, 6, 18), 7: (2, 3, 4, 6, 18)} # notes in a chord, by keys and level; more keys as 7, fewer as 4
 
 def _chords(facts:Facts) -> Iterator[list[int]]: # notes at the same time
     for _, run in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]): yield list(run)

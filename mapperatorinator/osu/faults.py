@@ -65,11 +65,6 @@ def _same_beats(p:TimingPoint, q:TimingPoint) -> bool:
 def _says(p:TimingPoint) -> tuple: # all but the tempo
     return p.volume, p.sample_set, p.sample_index, p.kiai
 
-def _goes_on(p:TimingPoint, q:TimingPoint) -> bool: # whether a red line falls on a bar of the one before
-    bar = p.beat_length * p.meter
-    rest = (q.time - p.time) % bar if bar > 0 else 1e9
-    return _same_beats(p, q) and min(rest, bar - rest) <= 1 and not (p.effects | q.effects) & 8
-
 def check_double_lines(facts:Facts) -> Iterator[Finding]:
     "Two lines of one colour at the same time."
     for run in _at_once(facts.timing.red):
@@ -82,6 +77,12 @@ def check_double_lines(facts:Facts) -> Iterator[Finding]:
         if len({(p.sv, *_says(p)) for p in run}) > 1:
             text = f"{len(run)} green lines at {clock(run[0].time)} say different things; keep one."
             yield facts.found("two_green_lines", text, time=run[0].time)
+
+# %% ../../nbs/17_osu.faults.ipynb #109cc970
+def _goes_on(p:TimingPoint, q:TimingPoint) -> bool: # whether a red line falls on a bar of the one before
+    bar = p.beat_length * p.meter
+    rest = (q.time - p.time) % bar if bar > 0 else 1e9
+    return _same_beats(p, q) and min(rest, bar - rest) <= 1 and not (p.effects | q.effects) & 8
 
 def check_idle_lines(facts:Facts) -> Iterator[Finding]:
     "Lines that change nothing."
@@ -98,8 +99,6 @@ def check_idle_lines(facts:Facts) -> Iterator[Finding]:
         yield facts.found("idle_green_lines", text, time=idle[0].time)
 
 # %% ../../nbs/17_osu.faults.ipynb #62847345
-BEFORE = 5 # ms by which an object misses a line
-
 def check_line_values(facts:Facts) -> Iterator[Finding]:
     "Volumes and velocities that the editor cannot set and the game clamps."
     loud = [p for p in facts.timing.points if not 5 <= p.volume <= 100]
@@ -113,6 +112,9 @@ def check_line_values(facts:Facts) -> Iterator[Finding]:
             said = f"{p.sv:.3g}x" if p.beat_length < 0 else f"a beat length of {p.beat_length:g}"
             text = f"The green line at {clock(p.time)} says {said}; the game knows {slowest:g}x to 10x."
             yield facts.found("odd_velocity", text, time=p.time)
+
+# %% ../../nbs/17_osu.faults.ipynb #e2fc396a
+BEFORE = 5 # ms by which an object misses a line
 
 def check_before_line(facts:Facts) -> Iterator[Finding]:
     "Objects that come a few milliseconds before the line whose velocity was meant for them."
@@ -129,6 +131,7 @@ def check_before_line(facts:Facts) -> Iterator[Finding]:
                 f"to {velocity[after[i]]:.3g}x.")
         yield facts.found("before_line", text, i)
 
+# %% ../../nbs/17_osu.faults.ipynb #2aa4db1e
 def check_kiai(facts:Facts) -> Iterator[Finding]:
     "Kiai that begins on no tick."
     points = facts.timing.points
@@ -255,6 +258,7 @@ def sound_end(samples, sample_rate:int, floor:float=-70.) -> float: # ms; dB bel
     heard = np.flatnonzero(loudness(samples, sample_rate) > floor)
     return (heard[-1] + 1) * FRAME if len(heard) else 0.
 
+# %% ../../nbs/17_osu.faults.ipynb #9237822e
 def check_song(facts:Facts) -> Iterator[Finding]:
     "Objects before the song begins or after it ends."
     for i, (start, end) in enumerate(zip(facts.times, facts.ends)):
@@ -351,6 +355,7 @@ def check_overlaps(facts:Facts) -> Iterator[Finding]:
                 kind, text = "column_overlap", f"{facts.name(i)} meets another in column {column + 1}."
             yield facts.found(kind, text, i, held)
 
+# %% ../../nbs/17_osu.faults.ipynb #69448b22
 def check_close(facts:Facts) -> Iterator[Finding]:
     "Standard and taiko: an object less than 10 ms after a circle or 20 ms after a slider."
     if facts.mode > 1: return
@@ -475,6 +480,7 @@ def check_stacks(facts:Facts) -> Iterator[Finding]:
     if n / len(spots) > limit:
         yield facts.found("one_place", f"{n / len(spots):.0%} of the objects are in one place ({spot}).")
 
+# %% ../../nbs/17_osu.faults.ipynb #9ca81d0c
 def bars(facts:Facts) -> dict: # (red line, bar) -> what stands in it, in ticks of 1/48 beat
     "The map cut into bars, so that equal ones compare equal."
     if not facts.timing.red or not facts.objects: return {}

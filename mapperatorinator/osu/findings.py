@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
+from fastcore.basics import patch
 
 from ..config import CheckConfig
 from ..core import UserError
@@ -20,9 +21,9 @@ from .timing import Timing
 
 # %% auto #0
 __all__ = ['SEVERITIES', 'KINDS', 'MOST_REPEATS', 'MOST_SELECTED', 'CLAMP', 'LENIENCY', 'LEVELS', 'BANDS', 'NAMED', 'COLOURS',
-           'clock', 'Finding', 'several', 'of_set', 'Edges', 'Ways', 'Facts', 'reds_at', 'beat_lengths', 'beats_at',
-           'off_each', 'to_next_red', 'off_tick', 'divisors_of', 'known_divisors', 'volumes_at', 'level_of', 'stars_of',
-           'Report', 'ordered', 'show_findings']
+           'clock', 'Finding', 'several', 'of_set', 'Edges', 'Ways', 'InOrder', 'Facts', 'reds_at', 'beat_lengths',
+           'beats_at', 'off_each', 'known_divisors', 'to_next_red', 'off_tick', 'divisors_of', 'volumes_at', 'level_of',
+           'stars_of', 'Report', 'ordered', 'show_findings']
 
 # %% ../../nbs/15_osu.findings.ipynb #49492635
 SEVERITIES = ("problem", "warning", "note")
@@ -42,6 +43,10 @@ KINDS = { # kind -> (severity, what it is about)
     "kiai_unsnapped": ("note", "kiai that begins on no tick"),
     "odd_velocity": ("note", "a velocity the game clamps"),
     "before_line": ("note", "an object just before its velocity"),
+}
+
+# %% ../../nbs/15_osu.findings.ipynb #bd938fe7
+KINDS |= {
     # osu.faults: objects
     "empty": ("problem", "no objects"),
     "unordered": ("note", "objects out of order"),
@@ -58,6 +63,10 @@ KINDS = { # kind -> (severity, what it is about)
     "column_overlap": ("problem", "two notes at once in a column"),
     "too_close": ("warning", "an object right after another"),
     "chord": ("problem", "more notes at once than keys"),
+}
+
+# %% ../../nbs/15_osu.findings.ipynb #7e254c66
+KINDS |= {
     # osu.faults: the song and the grid
     "before_start": ("warning", "an object before the song"),
     "past_end": ("problem", "an object after the song"),
@@ -110,6 +119,10 @@ KINDS |= {
     "no_hitsounds": ("note", "no hitsounds at all"),
     "few_hitsounds": ("note", "a long stretch without hitsounds"),
     "story_sound": ("note", "hitsounds of the storyboard"),
+}
+
+# %% ../../nbs/15_osu.findings.ipynb #5d1e7d69
+KINDS |= {
     # osu.criteria: standard
     "short_spinner": ("problem", "a spinner that Auto cannot fill"),
     "quick_spinner": ("note", "a spinner that Auto may not fill"),
@@ -125,6 +138,10 @@ KINDS |= {
     "ambiguous_slider": ("note", "a slider whose way can be misread"),
     "burai": ("note", "a slider that runs back over itself"),
     "hidden_reverse": ("note", "a reverse arrow under another object"),
+}
+
+# %% ../../nbs/15_osu.findings.ipynb #36be71d8
+KINDS |= {
     # osu.criteria: taiko
     "finisher": ("note", "a finisher where the level has none"),
     "long_pattern": ("note", "a pattern too long for the level"),
@@ -172,6 +189,10 @@ KINDS |= {
     "drain_differs": ("note", "difficulties of unlike length"),
     "several_songs": ("warning", "more than one song"),
     "video_differs": ("note", "videos that differ"),
+}
+
+# %% ../../nbs/15_osu.findings.ipynb #3356d9ec
+KINDS |= {
     # osu.check: files
     "no_audio": ("problem", "the song is missing"),
     "audio_format": ("warning", "a song the game may not play"),
@@ -280,8 +301,8 @@ def _ways(facts:Facts) -> Ways:
     return Ways(turn, tail, low, high)
 
 # %% ../../nbs/15_osu.findings.ipynb #626067af
-class Facts:
-    "What all checks look at, measured once; objects in order of time."
+class InOrder:
+    "A map with its objects in order of time, and what is known of its song."
     def __init__(self,
         beatmap:Beatmap,
         config:CheckConfig=CheckConfig(), # where complaints begin
@@ -302,6 +323,9 @@ class Facts:
         self.ends = np.where(np.isfinite(ends), ends, self.times)                # ms
         self.timing = Timing.of(beatmap)
 
+# %% ../../nbs/15_osu.findings.ipynb #b93d8cef
+class Facts(InOrder):
+    "What all checks look at, measured once."
     @cached_property
     def edges(self) -> Edges: return _edges(self)
     @cached_property
@@ -319,32 +343,38 @@ class Facts:
     @cached_property
     def radius(self) -> float: return 54.4 - 4.48 * self.beatmap.cs    # px of a circle
 
-    def stamp(self, time:float, which:tuple=()) -> str: # as in the editor
-        if not which: return clock(time)
-        columns = self.mode == 3
-        chosen = [self._at(i) if columns else str(self.numbers[i]) for i in which[:MOST_SELECTED]]
-        return f"{clock(time)} ({','.join(chosen)})"
+# %% ../../nbs/15_osu.findings.ipynb #95148445
+@patch
+def stamp(self:Facts, time:float, which:tuple=()) -> str: # as in the editor
+    if not which: return clock(time)
+    columns = self.mode == 3
+    chosen = [self._at(i) if columns else str(self.numbers[i]) for i in which[:MOST_SELECTED]]
+    return f"{clock(time)} ({','.join(chosen)})"
 
-    def _at(self, i:int) -> str: # time and column of a note
-        return f"{int(self.times[i])}|{self.objects[i].column(self.keys)}"
+@patch
+def _at(self:Facts, i:int) -> str: # time and column of a note
+    return f"{int(self.times[i])}|{self.objects[i].column(self.keys)}"
 
-    def found(self, kind:str, text:str, *which:int, time:Optional[float]=None) -> Finding: # which: in order of time
-        if time is None and which: time = float(self.times[which[0]])
-        if time is None: return of_set(kind, text)
-        return Finding(
-            time=time,
-            kind=kind,
-            severity=KINDS[kind][0],
-            text=text,
-            objects=tuple(self.places[i] for i in which),
-            stamp=self.stamp(time, which))
+@patch
+def found(self:Facts, kind:str, text:str, *which:int, time:Optional[float]=None) -> Finding: # which: in order of time
+    if time is None and which: time = float(self.times[which[0]])
+    if time is None: return of_set(kind, text)
+    return Finding(
+        time=time,
+        kind=kind,
+        severity=KINDS[kind][0],
+        text=text,
+        objects=tuple(self.places[i] for i in which),
+        stamp=self.stamp(time, which))
 
-    def name(self, i:int) -> str: # in a sentence
-        return f"The {look(self.objects[i], self.mode)} at {clock(self.times[i])}"
+@patch
+def name(self:Facts, i:int) -> str: # in a sentence
+    return f"The {look(self.objects[i], self.mode)} at {clock(self.times[i])}"
 
-    def place(self, o:HitObject): # what an object can share with another: column, colour or position
-        if self.mode == 3: return o.column(self.keys)
-        return look(o, 1) if self.mode == 1 else (o.x, o.y)
+@patch
+def place(self:Facts, o:HitObject): # what an object can share with another: column, colour or position
+    if self.mode == 3: return o.column(self.keys)
+    return look(o, 1) if self.mode == 1 else (o.x, o.y)
 
 # %% ../../nbs/15_osu.findings.ipynb #dc57c5c3
 def reds_at(facts:Facts, times:np.ndarray) -> np.ndarray:
@@ -362,11 +392,24 @@ def beats_at(facts:Facts, times:np.ndarray) -> np.ndarray:
     starts = np.array([p.time for p in facts.timing.red])
     return (times - starts[reds]) / beat_lengths(facts)[reds]
 
+# %% ../../nbs/15_osu.findings.ipynb #49061721
 def off_each(facts:Facts, times:np.ndarray, divisors:np.ndarray) -> np.ndarray: # (divisors, n) ms
     "How far each time lies from the nearest tick of each divisor."
     beats, d = beats_at(facts, times), divisors[:, None]
     return np.abs(beats - np.round(beats * d) / d) * beat_lengths(facts)[reds_at(facts, times)]
 
+def known_divisors(facts:Facts) -> np.ndarray:
+    "The divisors a map may use: those of every song, and the odd ones that many more of its notes are on than would be by chance."
+    usual, odd, some = np.array([1, 2, 3, 4, 6, 8, 12, 16]), np.array([5, 7, 9]), 4
+    if not facts.timing.red or not facts.objects: return usual
+    tolerance = facts.config.snap_tolerance
+    beside = facts.times[off_each(facts, facts.times, usual).min(axis=0) >= tolerance]
+    on = (off_each(facts, beside, odd) < tolerance).sum(axis=1)
+    beats = beat_lengths(facts)[reds_at(facts, beside)]
+    by_chance = np.minimum(2 * tolerance * odd[:, None] / beats, 1).sum(axis=1)
+    return np.sort(np.r_[usual, odd[on >= np.maximum(some, 3 * by_chance)]])
+
+# %% ../../nbs/15_osu.findings.ipynb #6a102c73
 def to_next_red(facts:Facts, times:np.ndarray) -> np.ndarray: # ms; infinite after the last
     "How long it is to the next red line."
     starts = np.array([*(p.time for p in facts.timing.red), np.inf])
@@ -384,17 +427,7 @@ def divisors_of(facts:Facts, times:np.ndarray) -> np.ndarray: # (n,) 0 for none
     new = to_next_red(facts, times) < facts.config.snap_tolerance
     return np.where(on.any(axis=0), facts.divisors[on.argmax(axis=0)], new.astype(int))
 
-def known_divisors(facts:Facts) -> np.ndarray:
-    "The divisors a map may use: those of every song, and the odd ones that many more of its notes are on than would be by chance."
-    usual, odd, some = np.array([1, 2, 3, 4, 6, 8, 12, 16]), np.array([5, 7, 9]), 4
-    if not facts.timing.red or not facts.objects: return usual
-    tolerance = facts.config.snap_tolerance
-    beside = facts.times[off_each(facts, facts.times, usual).min(axis=0) >= tolerance]
-    on = (off_each(facts, beside, odd) < tolerance).sum(axis=1)
-    beats = beat_lengths(facts)[reds_at(facts, beside)]
-    by_chance = np.minimum(2 * tolerance * odd[:, None] / beats, 1).sum(axis=1)
-    return np.sort(np.r_[usual, odd[on >= np.maximum(some, 3 * by_chance)]])
-
+# %% ../../nbs/15_osu.findings.ipynb #7568dd15
 LENIENCY = 5 # ms by which a line may come after the note whose sound it sets
 
 def volumes_at(facts:Facts, times:np.ndarray) -> np.ndarray:
@@ -461,6 +494,7 @@ def ordered(findings) -> tuple[Finding, ...]:
     "Findings in the order in which they are shown."
     return tuple(sorted(findings, key=_order))
 
+# %% ../../nbs/15_osu.findings.ipynb #f228b2e7
 def _html_row(f:Finding) -> str:
     severity = f'<span style="color:{COLOURS[f.severity]}">{f.severity}</span>'
     cells = [html.escape(f.stamp or "–"), severity, f.kind, html.escape(f.text)]
