@@ -351,7 +351,8 @@ class Setting(Described):
     def typed(self, text:str) -> Any:
         "What stands behind the `=` on a command line, where text may be in quotes, and `null` is nothing."
         bare = unquoted(text) if self.base is str else text
-        if self.base is str and bare == text and folded(text) in NOTHING: return self.nothing
+        nothing = NOTHING if not self.nothing else ("", "null") # a model may be called none
+        if self.base is str and bare == text and folded(text) in nothing: return self.nothing
         return self.read(bare)
 
 # %% ../nbs/01_config.ipynb #cf26fc10

@@ -418,7 +418,7 @@ def _check_ids(d:StoredTokenizer, ranges:list[Range]):
     paired = d.context_sos.keys() == d.context_eos.keys() and len(set(ids)) == len(ids)
     if not paired: raise ValueError("its contexts do not have two ids each")
     if any(not EOS < i < d.offset for i in ids): raise ValueError("a context has an id among the events")
-    classes = ((d.mapper_idx, d.num_mapper_classes), (d.descriptor_idx, d.num_descriptor_classes), (d.beatmap_idx, d.num_classes))
+    classes = ((d.mapper_idx, d.num_mapper_classes), (d.descriptor_idx, d.num_descriptor_classes), (d.beatmap_idx, d.num_classes + 1))
     if not all(0 <= i < count for table, count in classes for i in table.values()): raise ValueError("a class lies outside its table")
     starred = any(r.type is _E.DIFFICULTY for r in ranges)
     scaled = 1 <= d.num_diff_classes <= 1000 and .1 <= d.max_difficulty <= 100
