@@ -10,8 +10,10 @@ from typing import Any, Callable, Iterator
 
 from . import __version__
 from .config import BenchConfig, CheckConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
-from .config import FLAGS, Place, Said, Setting
-from .config import compose, folded, group_of, is_list, preset_names, settings_table, spell, unquoted
+from .bounds import FLAGS, Place, Setting
+from .config import Said
+from .bounds import folded, is_list, spell, unquoted
+from .config import compose, group_of, preset_names, settings_table
 from .core import UserError, check_working_folder, duration, note, quoted, say, shown
 
 # %% auto #0

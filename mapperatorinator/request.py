@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .audio import read_tags
-from .config import GenerateConfig, LanguageConfig, Number, Text, changed, check_settings, known_settings, spell
+from .bounds import Number, Text, spell
+from .config import GenerateConfig, LanguageConfig, changed, check_settings, known_settings
 from .core import UserError, one_line, quoted, user_path
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import RunConfig, TrainConfig, as_said, check_settings, spell
+from .bounds import spell
+from .config import RunConfig, TrainConfig, as_said, check_settings
 from .core import UserError, note, pick_device, quoted, say, seed_everything, write_atomic
 from .data import MODES, Batch, Listing, Sampler, load_corpus
 from .foreign import check_shapes, check_tensors, damaged, read_pickle, write_tensors

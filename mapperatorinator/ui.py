@@ -14,7 +14,8 @@ import ipywidgets as W
 import numpy as np
 from fastcore.basics import patch
 
-from .config import GenerateConfig, Place, Said, Setting, Time, check_settings, compose, is_list, problem_of, settings_table
+from .bounds import Place, Setting, Time, is_list, problem_of
+from .config import GenerateConfig, Said, check_settings, compose, settings_table
 from .core import UserError, demo_song, one_line, quoted, shown, write_new
 from .osu.files import safe_name
 

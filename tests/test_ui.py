@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 W = pytest.importorskip("ipywidgets")
-from mapperatorinator.config import GenerateConfig, LanguageConfig, ModelConfig, TrainConfig, check_settings, compose, is_list, settings_table
+from mapperatorinator.bounds import is_list
+from mapperatorinator.config import GenerateConfig, LanguageConfig, ModelConfig, TrainConfig, check_settings, compose, settings_table
 from mapperatorinator.core import UserError
 from mapperatorinator import ui
 
