@@ -17,8 +17,8 @@ from .decode import best_reading, open_av, read_errors, sentences, why_unreadabl
 
 # %% auto #0
 __all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED', 'STILL', 'FAINT', 'RAMP', 'RESAMPLERS', 'OVER',
-           'BURST', 'resample_soxr', 'resample_linear', 'in_phase', 'check_samples', 'without_bursts', 'load_audio',
-           'read_tags', 'clicks', 'show_waveform']
+           'BURST', 'resample_soxr', 'resample_linear', 'in_phase', 'song_path', 'check_samples', 'without_bursts',
+           'load_audio', 'read_tags', 'clicks', 'show_waveform']
 
 # %% ../nbs/30_audio.ipynb #abecdaee
 OSU_OFFSET_MS = 23.0   # osu! times lie this much before the sound: osu time = onset - 23 ms
@@ -144,7 +144,7 @@ def _mixed(x:np.ndarray, before:np.ndarray, signs:np.ndarray) -> np.ndarray:
 # %% ../nbs/30_audio.ipynb #eee08170
 RESAMPLERS = {"soxr": resample_soxr, "linear": resample_linear}
 
-def _check_path(path) -> Path:
+def song_path(path) -> Path:
     "The path of a file with something in it, or a UserError."
     path = user_path(path)
     if path.is_dir(): raise UserError(f"{quoted(path)} is a folder, not a song; give the audio file inside it.")
@@ -215,7 +215,7 @@ def load_audio(
     "Samples of a song file; every way a file can be wrong is a one-sentence `UserError`."
     if resample not in RESAMPLERS: raise UserError(f"Unknown resampler '{resample}'; give one of {', '.join(RESAMPLERS)}.")
     notes = [] if notes is None else notes
-    path = _check_path(path)
+    path = song_path(path)
     x = _decode(path, sample_rate, resample, notes)
     if resample == "linear": x = x / np.float32(32768)
     return check_samples(without_bursts(x, sample_rate, notes), sample_rate, quoted(path))
@@ -223,7 +223,7 @@ def load_audio(
 # %% ../nbs/30_audio.ipynb #65546c79
 def read_tags(path) -> dict[str, str]:
     "Title and artist of a song: from its tags, else from its file name."
-    path, found = _check_path(path), {}
+    path, found = song_path(path), {}
     try:
         with open(path, "rb") as file, open_av(file) as box:
             for tags in (box.metadata, *(s.metadata for s in box.streams.audio)):

@@ -15,7 +15,7 @@ from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
 from .osu.beatmap import LIMIT, MOST_SLIDES, NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, break_line
-from .osu.criteria import fruits, hyperdashes
+from .osu.criteria import fruits, fruits_of, hyperdashes
 from .osu.difficulty import settings_for
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
 from .osu.timing import Timing, TimingBuilder
@@ -89,7 +89,9 @@ WIDTH, HEIGHT = 512, 384 # px
 FAR = 10_000 # px from the head: control points beyond are a mistake
 
 def _into(low:float, high:float, size:int) -> int: # whole px by which [low, high] must move into [0, size]
-    return math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
+    by = math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
+    out = lambda by: max(-low - by, high + by - size) # px outside; what is nearly as wide as the field may not fit in whole px
+    return by if out(by) < out(0) else 0
 
 def _circle(s:Slider) -> Circle: # what a slider becomes that cannot be one
     return Circle(s.x, s.y, s.time, s.type & ~2 | 1, *(s.edge_sounds[:1] or [s.hitsound]), s.sample)
@@ -256,9 +258,12 @@ def ease_jumps(
 ) -> int:                   # objects moved
     "Catch for beginners: pull fruits and juice streams just as near as the catcher can dash."
     moved, stuck = set(), {j for j, o in enumerate(map.hit_objects) if not start <= o.time < end}
-    while found := next(((far, j) for far, i, j in hyperdashes(map) if i != j and j not in stuck), None):
+    each = [fruits_of(map, i) for i in range(len(map.hit_objects))]
+    caught = lambda: sorted(fruit for some in each for fruit in some)
+    while found := next(((far, j) for far, i, j in hyperdashes(map, caught()) if i != j and j not in stuck), None):
         far, j = found
         (moved if _nearer(map.hit_objects[j], far) else stuck).add(j)
+        each[j] = fruits_of(map, j)
     return len(moved - stuck)
 
 # %% ../nbs/55_postprocess.ipynb #da62b50d

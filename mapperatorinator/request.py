@@ -10,7 +10,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from .audio import read_tags
+from .audio import read_tags, song_path
 from .bounds import Number, Text, spell
 from .config import GenerateConfig, LanguageConfig, changed, check_settings, known_settings
 from .core import UserError, one_line, quoted, user_path
@@ -24,7 +24,7 @@ from .parse import hitsounded
 __all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'advice',
            'unheard', 'read_reference', 'song_of', 'within_bounds', 'inherited', 'setting_tags', 'difficulty_name',
            'spread', 'with_seeds', 'title_and_artist', 'names_beside', 'picture_of', 'Place', 'is_packed', 'place_for',
-           'check_writable', 'Prepared', 'prepare']
+           'check_writable', 'Prepared', 'given_files', 'prepare']
 
 # %% ../nbs/54_request.ipynb #0229562f
 def _need(ok:bool, sentence:str):
@@ -259,6 +259,26 @@ def _existing(path:str|None, what:str) -> Path|None:
     _need(readable, f"No {what} {quoted(path)}; give a file that can be read, or leave it out.")
     return file
 
+# %% ../nbs/54_request.ipynb #3e4ba71c
+def _each(*steps) -> list: # what each of them gives
+    "Take several steps. Raises one `UserError` with the sentences of all that cannot be taken."
+    out, wrong = [], []
+    for step in steps:
+        try: out.append(step())
+        except UserError as e: wrong += e.args
+    if wrong: raise UserError(*wrong)
+    return out
+
+def given_files(c:GenerateConfig) -> tuple[Beatmap|None, Path|None]: # the reference map, the picture
+    "What a request refers to. Raises `UserError` naming all settings and files that cannot be."
+    given = lambda name, use: use(path) if isinstance(path := getattr(c, name), str) and path else None
+    _, _, reference, picture = _each(
+        lambda: check_request(c),
+        lambda: given("audio_path", song_path),
+        lambda: given("beatmap_path", read_reference),
+        lambda: given("background", lambda path: _existing(path, "picture")))
+    return reference, picture
+
 # %% ../nbs/54_request.ipynb #2d5f45c7
 def _own_name(c:GenerateConfig, requests:list[GenerateConfig], said:dict, reference:Beatmap|None) -> str:
     "What the file is called when nobody says. Raises `UserError` where a difficulty has too long a name."
@@ -281,13 +301,11 @@ def _members(
 
 def prepare(c:GenerateConfig) -> Prepared:
     "Settle all that can be known before a model runs. Raises `UserError` for what cannot work."
-    check_request(c)
-    reference = read_reference(c.beatmap_path) if c.beatmap_path else None
+    reference, background = given_files(c)
     if reference is not None: c = inherited(c, reference, user_path(c.beatmap_path).parent)
     _need(bool(c.audio_path), "No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
     if c.seed is None: c = replace(c, seed=secrets.randbelow(2**31))
     audio = user_path(c.audio_path)
-    background = _existing(c.background, "picture")
     if c.add_to_beatmap: background = None # the reference map has its own
     requests, said = spread(c), title_and_artist(c, audio, reference)
     names = names_beside(audio, background, packed=is_packed(c) or c.add_to_beatmap)

@@ -175,8 +175,8 @@ def test_what_cannot_be_is_said_before_a_model_is_looked_for():
     asked = {name: value for name, value in zip(NUMBERS, [float("inf"), float("nan"), -float("inf"), 1e308, -1, 1e23] * 3)}
     with pytest.raises(UserError) as e: generate_map(GenerateConfig(model="no such model", audio_path="nowhere.mp3", candidates=1000, seed=1e23, bpm=120, **asked))
     said = str(e.value).splitlines()
-    assert len(said) == len(NUMBERS) + 3 and all(any(line.startswith(f"{name}=") for line in said) for name in NUMBERS)
-    assert "another seed" not in str(e.value) and said[-1].startswith("bpm and offset go together")
+    assert len(said) == len(NUMBERS) + 4 and all(any(line.startswith(f"{name}=") for line in said) for name in NUMBERS)
+    assert "another seed" not in str(e.value) and said[-2].startswith("bpm and offset go together") and "nowhere.mp3" in said[-1]
 
 def test_advice_is_one_that_can_help():
     assert advice(GenerateConfig(difficulty=3)) == "try another seed or a higher difficulty"

@@ -10,7 +10,8 @@ from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, 
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser, hold_note_ratio
-from mapperatorinator.postprocess import (assemble, clean, completed, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
+from mapperatorinator import postprocess
+from mapperatorinator.postprocess import (_into, assemble, clean, completed, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
                                           preview_point, resnap, set_breaks, ease_jumps, hyperdashes, size_hitsounds, snap_overlaps)
 from mapperatorinator.timing import manual
 from mapperatorinator.unparse import Group
@@ -229,6 +230,18 @@ def test_taiko_keeps_colours_finishers_and_rolls():
     assert back.hit_objects[8].hitsound & 4
 
 def catch(*pairs, **k): return new(*[Circle(x, 0, t) for t, x in pairs], mode=2, **k)
+
+def test_a_body_nearly_as_wide_as_the_field_finds_one_place():
+    "It has no room in whole px: moved back and forth, each cleaning would change it."
+    assert [_into(*span, 512) for span in ((-.3, 511.8), (.2, 512.3), (-.3, 500.), (3., 514.5), (-.3, 512.))] == [0, 0, 1, -3, 0]
+
+def test_easing_a_long_map_looks_at_each_object_a_few_times(monkeypatch):
+    calls = []
+    whole = postprocess.fruits_of
+    monkeypatch.setattr(postprocess, "fruits_of", lambda map, i: calls.append(i) or whole(map, i))
+    m = catch(*((256 + 250 * (-1) ** i, 100 * i) for i in range(300)), cs=4)
+    moved = ease_jumps(m)
+    assert moved > 50 and len(calls) < 300 + 600
 
 def test_hyperdashes_are_found_and_eased():
     m = catch((0, 0), (500, 500), (750, 0), (1000, 512), (5000, 0), cs=5)

@@ -27,8 +27,8 @@ __all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'GENRES', 'LANGUAGES'
            'check_spacing', 'check_jumps', 'check_overlap_time', 'check_perfect_stacks', 'run_over', 'check_shapes',
            'check_hidden_reverses', 'check_taiko_snaps', 'check_rests', 'check_covered', 'check_finishers', 'after_bar',
            'check_barlines', 'check_barline_speed', 'check_last_barline', 'check_kiai_flashes', 'scroll_speeds',
-           'check_scroll', 'check_background_offset', 'Fruit', 'fruits', 'Move', 'moves', 'hyperdashes', 'check_dashes',
-           'check_showers', 'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
+           'check_scroll', 'check_background_offset', 'Fruit', 'fruits_of', 'fruits', 'Move', 'moves', 'hyperdashes',
+           'check_dashes', 'check_showers', 'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
 
 # %% ../../nbs/18_osu.criteria.ipynb #f1867c89
 FIELD_LIMIT = 81 # characters that the site keeps
@@ -629,13 +629,15 @@ def _caught(map:Beatmap, s:Slider, of:int) -> list[Fruit]: # what a juice stream
     drops = [Fruit(time, place, of, u < s.slides) for time, place, u in zip(times.tolist(), x.tolist(), shares)]
     return [Fruit(s.time, s.x, of, False), *drops]
 
+def fruits_of(map:Beatmap, i:int) -> list[Fruit]: # none of a banana shower
+    "What must be caught of one object."
+    o = map.hit_objects[i]
+    if isinstance(o, Slider): return _caught(map, o, i)
+    return [Fruit(o.time, o.x, i, False)] if isinstance(o, Circle) else []
+
 def fruits(map:Beatmap) -> list[Fruit]: # in time order
     "All that must be caught: fruits, droplets, repeats and tails."
-    out = []
-    for i, o in enumerate(map.hit_objects):
-        if isinstance(o, Slider): out += _caught(map, o, i)
-        elif isinstance(o, Circle): out.append(Fruit(o.time, o.x, i, False))
-    return sorted(out)
+    return sorted(f for i in range(len(map.hit_objects)) for f in fruits_of(map, i))
 
 # %% ../../nbs/18_osu.criteria.ipynb #e2027b52
 PLATE = 106.75 # px, width of the catcher's plate at CS 5
@@ -653,10 +655,14 @@ class Move(NamedTuple):
     @property
     def hyper(self) -> bool: return self.spare < 0
 
-def moves(map:Beatmap) -> list[Move]: # in time order
+def moves(
+    map:Beatmap,
+    caught:list[Fruit]|None=None, # all that is caught, in time order; None: that of the map
+) -> list[Move]: # in time order
     "Every way the catcher goes."
     half = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2
-    out, reach, last, caught = [], half, 0, fruits(map)
+    caught = fruits(map) if caught is None else caught
+    out, reach, last = [], half, 0
     for a, b in zip(caught, caught[1:]):
         side = 1 if b.x > a.x else -1
         free = int(b.time) - int(a.time) - GRACE
@@ -665,9 +671,9 @@ def moves(map:Beatmap) -> list[Move]: # in time order
         reach, last = half if spare < 0 else min(spare, half), side
     return out
 
-def hyperdashes(map:Beatmap) -> list[tuple[float, int, int]]: # (px too far, signed; objects left and reached)
+def hyperdashes(map:Beatmap, caught:list[Fruit]|None=None) -> list[tuple[float, int, int]]: # (px too far, signed; objects left and reached)
     "Where the catcher must hyperdash."
-    return [(-m.side * m.spare, m.start.of, m.end.of) for m in moves(map) if m.hyper]
+    return [(-m.side * m.spare, m.start.of, m.end.of) for m in moves(map, caught) if m.hyper]
 
 # %% ../../nbs/18_osu.criteria.ipynb #e885151b
 SNAPS = {2: 125, 3: 62}          # ms that a hyperdash must have, by level; the easier ones have none
