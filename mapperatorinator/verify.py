@@ -17,6 +17,7 @@ import numpy as np
 from .audio import load_audio
 from .config import CheckConfig, check_settings
 from .core import UserError, quoted, rewrite, undo_copies
+from .decode import open_av, read_errors
 from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, break_line
 from .osu.check import check_set, name_of, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
@@ -74,11 +75,9 @@ def _described(box, size:int) -> Media: # an opened container and its bytes
     return replace(media, kind="video", width=context.width, height=context.height, sound=bool(box.streams.audio))
 
 def _open(file:BinaryIO, size:int) -> Media: # a sound or video
-    import av
-    refusals = av.error.FFmpegError, OSError, ValueError, IndexError, AttributeError, TypeError, OverflowError
     try:
-        with av.open(file) as box: return _described(box, size)
-    except refusals: return BROKEN
+        with open_av(file) as box: return _described(box, size)
+    except read_errors(): return BROKEN
 
 def look_at(name:str, size:int, file:BinaryIO) -> Media:
     "What a file is, by its name and first bytes."
@@ -357,7 +356,7 @@ def _hear(file:File) -> Optional[tuple[np.ndarray, int]]: # (n, channels) and Hz
     try:
         with file.open() as opened, sf.SoundFile(opened) as sound:
             return sound.read(sound.samplerate * MOST_SECONDS, dtype="float32", always_2d=True), sound.samplerate
-    except (sf.SoundFileError, OSError, ValueError, TypeError, ZeroDivisionError): return None
+    except read_errors(): return None
 
 def _check_sound(name:str, file:File) -> Iterator[Finding]:
     known, said = HITSOUND.search(name), f"The hitsound {quoted(name)}"

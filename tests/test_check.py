@@ -21,7 +21,7 @@ from mapperatorinator.osu.check import NOT_OURS, UPSTREAM, check_map, check_set
 from mapperatorinator.osu.files import file_name
 from mapperatorinator.osu.findings import KINDS, Facts, divisors_of
 from mapperatorinator.postprocess import clean, end_with_song
-from mapperatorinator.verify import SAFE, check_mapset, find_sets, mend, read_set
+from mapperatorinator.verify import check_mapset, find_sets, look_at, mend, read_set
 
 HERE = Path(__file__).resolve().parent
 
@@ -446,6 +446,12 @@ def test_a_heap_of_sets_is_taken_apart(tmp_path):
     shutil.make_archive(str(tmp_path/"three"), "zip", tmp_path/"one")
     (tmp_path/"three.zip").rename(tmp_path/"three.osz")
     assert [p.name for p in find_sets(tmp_path)] == ["one", "three.osz", "two"]
+
+def test_a_playlist_that_is_called_a_song_is_not_followed(tmp_path):
+    "FFmpeg would open what it names, be it a file of the machine or an address."
+    (tmp_path/"other.wav").write_bytes(b"RIFF")
+    text = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{(tmp_path/'other.wav').as_uri()}\n#EXT-X-ENDLIST\n".encode()
+    assert look_at("song.mp3", len(text), io.BytesIO(text)).kind == "broken"
 
 def test_checking_loads_neither_plots_nor_networks(tmp_path):
     healthy(0).write(tmp_path/"a.osu")
