@@ -24,9 +24,8 @@ from .model.mapper import Mapper
 
 # %% auto #0
 __all__ = ['CURE', 'MOMENTS', 'QUIET', 'FIXED', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'check_run',
-           'Resumable', 'taken_up', 'read_checkpoint', 'restore', 'flat', 'resumed_notes', 'Run', 'start_run',
-           'train_step', 'to_device', 'count_in', 'row_of', 'keep_on', 'stopped', 'loop', 'model_card', 'ship', 'told',
-           'train']
+           'Resumable', 'taken_up', 'read_checkpoint', 'flat', 'resumed_notes', 'Run', 'start_run', 'train_step',
+           'to_device', 'count_in', 'row_of', 'keep_on', 'stopped', 'loop', 'model_card', 'ship', 'told', 'train']
 
 # %% ../nbs/62_train.ipynb #eb38bdb6
 def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
@@ -116,7 +115,7 @@ class Resumable:
         if not (self.folder/"checkpoint.pt").exists(): return self
         state = read_checkpoint(self.folder/"checkpoint.pt", self)
         for name, module in self.modules.items(): module.load_state_dict(state[name])
-        for o, s in zip(self.optimizers, state["optimizers"]): restore(o, s)
+        for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
         self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
         self.recent = state.get("recent", {})
         return self
@@ -135,20 +134,20 @@ def _is_kept(kept:Any, weight:Tensor, names:tuple) -> bool:
     return True
 
 def taken_up(saved:Any, optimizer:torch.optim.Optimizer) -> dict:
-    "The state of an optimizer that goes on: its own settings, the stored rates and moments. Raises `ValueError` when they are of another one."
+    "The state of an optimizer that goes on: the stored moments, and the rates of now. Raises `ValueError` when they are of another one."
     kept, groups = (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
     if not isinstance(kept, dict) or not isinstance(groups, list): raise ValueError("one has no moments")
     groups = [g if isinstance(g, dict) else {} for g in groups]
     own = optimizer.state_dict()["param_groups"]
     if [g.get("params") for g in groups] != [g["params"] for g in own]: raise ValueError("one has other weights")
-    rates = [{name: g.get(name) for name in ("lr", "peak")} for g in groups]
-    fast = [r for group in rates for r in group.values() if not (isinstance(r, float) and 0 <= r <= 1000)]
+    rates = [g.get(name) for g in groups for name in ("lr", "peak")]
+    fast = [r for r in rates if not (isinstance(r, float) and 0 <= r <= 1000)]
     if fast: raise ValueError(f"one has {as_said(fast[0])} as a learning rate")
     weights = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
     names = MOMENTS[type(optimizer).__name__]
     fits = all(i in weights and _is_kept(of, weights[i], names) for i, of in kept.items())
     if not fits: raise ValueError("one has other moments")
-    return {"state": kept, "param_groups": [g | r for g, r in zip(own, rates)]}
+    return {"state": kept, "param_groups": own}
 
 # %% ../nbs/62_train.ipynb #52fc735c
 def _is_row(row:Any) -> bool: # of a log
@@ -193,15 +192,6 @@ def read_checkpoint(path:Path, run:Resumable) -> dict:
 # %% ../nbs/62_train.ipynb #92177cd5
 QUIET = ("run", "ship", "device", "threads", "max_minutes", "save_every", "steps") # may change without a word
 FIXED = ("model", "language")                                                      # cannot change
-
-def restore(
-    optimizer:torch.optim.Optimizer, # its rates count
-    state:dict,                      # its moments count
-):
-    "Take up an optimiser with the rates of now."
-    rates = [{key: group[key] for key in ("peak", "weight_decay")} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, mine in zip(optimizer.param_groups, rates): group.update(mine)
 
 def flat(settings:dict, before:Any, prefix:str="") -> Iterator[tuple[str, Any, Any]]: # dotted name, now, before
     "Nested settings side by side, as far as both know them; what was before may be anything."
