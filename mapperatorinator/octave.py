@@ -19,7 +19,8 @@ from .rhythm import (
 # %% auto #0
 __all__ = ['CURVES', 'PLACES', 'METERS', 'LAGS', 'OCTAVE_RATES', 'RELATIVES', 'FAR', 'TRUST', 'steady_stretch', 'pulse_curves',
            'read_pattern', 'contrast', 'named', 'fullness', 'contrasts', 'repetition', 'best_of_bar', 'bar_signs',
-           'speed', 'Passage', 'Scorer', 'octave_scorer', 'score_lines', 'MainLine', 'main_line', 'choose_phase']
+           'speed', 'Passage', 'Fitted', 'Scorer', 'octave_scorer', 'score_lines', 'MainLine', 'main_line',
+           'choose_phase']
 
 # %% ../nbs/39_octave.ipynb #2127c06c
 def steady_stretch(o:np.ndarray, bpm:float, share:float=.35) -> tuple[float, float]: # s
@@ -162,8 +163,19 @@ class Passage:
 # %% ../nbs/39_octave.ipynb #1dfed6c1
 FAR = 5. # deviations beyond which a feature counts no more
 
+class Fitted:
+    "What was fitted, as JSON: numbers, and the names that they belong to. For dataclasses."
+    @classmethod
+    def of(cls, text:str):
+        named = lambda value: isinstance(value, list) and isinstance(value[0], str)
+        return cls(**{key: value if named(value) else np.array(value) for key, value in json.loads(text).items()})
+
+    def to_text(self) -> str:
+        table = {key: value if isinstance(value, list) else np.round(value, 3).tolist() for key, value in vars(self).items()}
+        return json.dumps(table, indent=0) + "\n"
+
 @dataclass
-class Scorer:
+class Scorer(Fitted):
     "Two layers over named features."
     features: list[str]
     center: np.ndarray  # (features,)
@@ -171,11 +183,6 @@ class Scorer:
     hidden: np.ndarray  # (features, units)
     bias: np.ndarray    # (units,)
     out: np.ndarray     # (units,)
-
-    @classmethod
-    def of(cls, text:str) -> Scorer: return cls(**{k: v if k == "features" else np.array(v) for k, v in json.loads(text).items()})
-    def to_text(self) -> str:
-        return json.dumps({k: v if k == "features" else np.round(v, 3).tolist() for k, v in vars(self).items()}, indent=0) + "\n"
 
     def __call__(self, x:np.ndarray) -> np.ndarray: # (lines, features) -> (lines,)
         return np.tanh(np.clip((x - self.center) / self.scale, -FAR, FAR) @ self.hidden + self.bias) @ self.out

@@ -4,7 +4,6 @@
 
 # %% ../nbs/48_trust.ipynb #91de955d
 from __future__ import annotations
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,7 +12,7 @@ import numpy as np
 
 from .core import asset
 from .follow import Piece
-from .octave import MainLine
+from .octave import Fitted, MainLine
 from .rhythm import Ear, beat_evidence
 
 # %% auto #0
@@ -81,24 +80,13 @@ def signs(ear:Ear, pieces:list[Piece], main:MainLine) -> dict[str, float]:
 
 # %% ../nbs/48_trust.ipynb #74893469
 @dataclass
-class Trust:
+class Trust(Fitted):
     "A logistic function of signs."
     names: list[str]
     center: np.ndarray # (signs,)
     scale: np.ndarray  # (signs,)
     weight: np.ndarray # (signs,)
     bias: float
-
-    @classmethod
-    def of(cls, text:str) -> Trust:
-        "The same, read."
-        d = json.loads(text)
-        return cls(d["names"], *(np.array(d[k]) for k in ("center", "scale", "weight")), d["bias"])
-
-    def to_text(self) -> str:
-        "JSON."
-        numbers = {k: np.round(getattr(self, k), 3).tolist() for k in ("center", "scale", "weight", "bias")}
-        return json.dumps({"names": self.names} | numbers, indent=0) + "\n"
 
     def level(self, x:np.ndarray) -> np.ndarray: # (songs, signs) both: in deviations, none beyond three
         "Signs beside the usual."
