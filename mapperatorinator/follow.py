@@ -15,8 +15,8 @@ from .rhythm import BEAT_PARTS, FPS, Ear, Line, beat_evidence, change_at, eviden
 
 # %% auto #0
 __all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'beat_reward', 'Changes', 'best_before', 'Paths', 'best_paths', 'track_beats',
-           'Piece', 'same_grid', 'own_or_whole', 'loss_of_joining', 'merge_pieces', 'line_through', 'find_pieces',
-           'place_seams', 'smooth_shifts', 'line_along', 'bend_piece', 'follow_beats', 'leave_line', 'bars',
+           'Piece', 'same_grid', 'own_or_whole', 'loss_of_joining', 'merge_pieces', 'line_along', 'line_through',
+           'find_pieces', 'place_seams', 'smooth_shifts', 'bend_piece', 'follow_beats', 'leave_line', 'bars',
            'bent_lines', 'bar_pieces', 'slow_end', 'all_pieces']
 
 # %% ../nbs/47_follow.ipynb #c7253d8a
@@ -186,12 +186,18 @@ def merge_pieces(o:np.ndarray, pieces:list[Piece], whole:Line) -> list[Piece]: #
     return out
 
 # %% ../nbs/47_follow.ipynb #942656cc
+def line_along(beats:np.ndarray, period:float) -> Line: # s; period where one beat cannot tell it
+    "Least squares."
+    if len(beats) == 1: return Line(float(beats[0]), period)
+    period, offset = np.polyfit(np.arange(len(beats)), beats, 1)
+    return Line(float(offset), float(period))
+
 def line_through(o:np.ndarray, beats:np.ndarray) -> Line:
     "The line of some beats that were followed; exact where they last longer than four seconds."
-    index = np.arange(len(beats))
-    period, offset = np.polyfit(index, beats, 1)
-    if beats[-1] - beats[0] + period <= 4: return Line(offset, period)
-    return refine(o, 60 / period, min(.01, .25 / len(beats)), beats[0] - period / 2, beats[-1] + period / 2)
+    line = line_along(beats, 0.)
+    half = line.period / 2
+    if beats[-1] - beats[0] + line.period <= 4: return line
+    return refine(o, 60 / line.period, min(.01, .25 / len(beats)), beats[0] - half, beats[-1] + half)
 
 def find_pieces(ear:Ear, whole:Line) -> list[Piece]:
     "Constant stretches of a song whose main line is known; beats are followed along the guide, lines measured on the onsets."
@@ -242,12 +248,6 @@ def smooth_shifts(
     return SHIFTS[path[::-1]]
 
 # %% ../nbs/47_follow.ipynb #c8f56e89
-def line_along(beats:np.ndarray, period:float) -> Line: # s; period where one beat cannot tell it
-    "Least squares."
-    if len(beats) == 1: return Line(float(beats[0]), period)
-    period, offset = np.polyfit(np.arange(len(beats)), beats, 1)
-    return Line(float(offset), float(period))
-
 def bend_piece(
     o:np.ndarray, piece:Piece,
     least:float=.015,  # s: smaller drifts stay
