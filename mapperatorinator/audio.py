@@ -4,7 +4,7 @@
 
 # %% ../nbs/30_audio.ipynb #8807c2f9
 from __future__ import annotations
-import os, re
+import os
 from itertools import groupby
 from math import gcd
 from pathlib import Path

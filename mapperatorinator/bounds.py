@@ -10,7 +10,7 @@ from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Optional, get_args, get_origin, get_type_hints
 
-from .core import quoted, shown
+from .core import quoted, shortened, shown
 
 # %% auto #0
 __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'spell', 'as_number', 'Bounds', 'Number',
@@ -28,7 +28,7 @@ def spell(
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15: return str(int(value))
     if isinstance(value, int) and value.bit_length() > 256: return f"a number of {int(value.bit_length() * .30103) + 1} digits"
     text = f"[{','.join(map(spell, value))}]" if isinstance(value, (list, tuple)) else shown(value)
-    return text if len(text) <= most else f"{text[:most // 2]} … {text[-most // 2:]}"
+    return shortened(text, most)
 
 def as_number(text:str) -> Any: # int, float, or the text
     "Text as a number, where it is one."

@@ -4,7 +4,6 @@
 
 # %% ../nbs/66_calibrate.ipynb #1d2c5b2b
 from __future__ import annotations
-from dataclasses import dataclass
 from typing import Iterator, NamedTuple
 
 import numpy as np

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 # %% auto #0
-__all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'quoted', 'UserError', 'one_line', 'devices', 'pick_device',
-           'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path', 'write_atomic',
-           'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note']
+__all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'shown_lines', 'shortened', 'quoted', 'UserError', 'one_line', 'devices',
+           'pick_device', 'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path',
+           'write_atomic', 'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note']
 
 # %% ../nbs/00_core.ipynb #fec72891
 JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
@@ -30,14 +30,20 @@ def shown(text:Any) -> str:
     if text.isprintable(): return text
     return "".join(_spelt(c) if unseen(c) else c for c in text)
 
+def shown_lines(text:str) -> str:
+    "The same, where line breaks are meant."
+    return "\n".join(map(shown, text.split("\n")))
+
+def shortened(text:str, most:int) -> str: # most: letters
+    "Both ends of a text that is too long."
+    return text if len(text) <= most else f"{text[:most // 2]} … {text[-most // 2:]}"
+
 def quoted(
     value:Any,      # what somebody typed, or what a file holds
-    most:int=120,   # letters; of a longer text both ends are shown
+    most:int=120,   # letters
 ) -> str:
     "A value as it stands in a sentence."
-    text = shown(value)
-    if len(text) > most: text = f"{text[:most // 2]} … {text[-most // 2:]}"
-    return f"'{text}'"
+    return f"'{shortened(shown(value), most)}'"
 
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):
@@ -261,10 +267,9 @@ def duration(seconds:float) -> str:
 
 def say(text:str):
     "A line on stdout, at once. Raises `UserError` where nothing can be written there."
-    text = "\n".join(map(shown, text.split("\n")))
     try:
         if sys.stdout is None: raise ValueError("it is closed")
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(shown_lines(text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError: raise # the reader has gone, as `| head` does
     except (OSError, ValueError) as e:

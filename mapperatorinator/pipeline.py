@@ -381,9 +381,10 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
     check_writable(job.place, job.files)
     made = self.maps(samples, job.requests, progress, job.reference, **job.metadata)
     tell(progress, "saving", 1, 1) # the last moment to stop
-    for r in made: r.report["heard"] = " ".join(notes) or None
+    for r in made:
+        r.audio = audio
+        r.report["heard"] = " ".join(notes) or None
     self.keep(made, job)
-    for r in made: r.audio = audio
     made[-1].others = made[:-1]
     return made[-1]
 

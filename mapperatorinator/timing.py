@@ -5,7 +5,7 @@
 # %% ../nbs/53_timing.ipynb #393f73f1
 from __future__ import annotations
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Real
 from typing import Callable, Optional, Sequence
 

@@ -16,7 +16,7 @@ from fastcore.basics import patch
 
 from .bounds import Place, Setting, Time, is_list, problem_of
 from .config import GenerateConfig, Said, check_settings, compose, settings_table
-from .core import UserError, demo_song, one_line, quoted, shown, write_new
+from .core import UserError, demo_song, one_line, quoted, shown, shown_lines, write_new
 from .osu.files import safe_name
 
 # %% auto #0
@@ -132,7 +132,7 @@ class Form:
 
 # %% ../nbs/70_ui.ipynb #ae79bd52
 def _safe(text:str) -> str: # HTML
-    return html.escape("\n".join(map(shown, text.split("\n"))))
+    return html.escape(shown_lines(text))
 
 class Notice:
     "A line where the user looks, and folded below it the trace of a fault of ours."

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..config import DiffusionConfig
 from ..core import UserError, asset, write_atomic
 from ..foreign import (
-    check_layers, check_shapes, check_tensors, damaged, layers_of, only, problems, read_json, read_pickle, read_tensors, typed, write_tensors)
+    check_layers, check_shapes, check_tensors, damaged, layers_of, problems, read_json, read_pickle, read_tensors, typed, write_tensors)
 from .hub import Address, local_folder, snapshot
 
 # %% auto #0

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import html
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Callable, NamedTuple, Optional
 
