@@ -5,6 +5,7 @@
 # %% ../nbs/00_core.ipynb #2982616d
 from __future__ import annotations
 import contextlib, glob, os, random, re, secrets, shutil, sys, time, unicodedata
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
@@ -12,7 +13,8 @@ from typing import Any, Callable, Iterator, Sequence
 # %% auto #0
 __all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'shown_lines', 'shortened', 'quoted', 'UserError', 'one_line', 'devices',
            'pick_device', 'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path',
-           'write_atomic', 'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note']
+           'write_atomic', 'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note', 'Progress', 'Cancelled',
+           'tell']
 
 # %% ../nbs/00_core.ipynb #fec72891
 JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
@@ -282,3 +284,19 @@ def note(text:str):
     if sys.stderr is None: return # a window without a console
     sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
+
+# %% ../nbs/00_core.ipynb #defbdf74
+@dataclass(frozen=True)
+class Progress:
+    "How far a stage of the work is."
+    stage: str                    # what is being done
+    done: int                     # windows
+    total: int                    # windows
+    tokens_per_second: float = 0. # while writing
+
+class Cancelled(KeyboardInterrupt):
+    "The listener asked to stop."
+
+def tell(progress:Callable|None, *args):
+    "Report, and stop when the listener says so."
+    if progress is not None and progress(Progress(*args)): raise Cancelled

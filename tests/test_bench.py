@@ -8,8 +8,8 @@ import pytest
 from mapperatorinator.bench import (CLOCKS, SIZES, TASKS, Stages, bench, both_counts, clock, compiled, engines, fastest, in_turns, map_text,
                                     plain_loop, report_lines, requests, run_bench, rungs, sized, song, song_windows, table, the_clock, told)
 from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, compose, settings_table
-from mapperatorinator.core import UserError
-from mapperatorinator.engine import Engine, Job, Progress
+from mapperatorinator.core import Progress, UserError
+from mapperatorinator.engine import Engine, Job
 from mapperatorinator.events import ContextType
 from tiny import tiny_bundle
 

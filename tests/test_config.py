@@ -42,10 +42,10 @@ def test_the_metadata_of_a_field_judges_a_value_by_itself():
 
 def test_choices_are_those_of_the_rooms():
     from mapperatorinator.data import MODES
-    from mapperatorinator.diffusion import noise_betas
+    from mapperatorinator.model.diffusion import noise_betas
     from mapperatorinator.evaluate import PEERS, TASKS
     from mapperatorinator.events import ContextType
-    from mapperatorinator.timing import PROVIDERS
+    from mapperatorinator.timing.providers import PROVIDERS
     choices = lambda cls, name: list(known_settings(cls)[name].bounds.choices)
     assert choices(GenerateConfig, "in_context") == [t.value for t in ContextType]
     assert set(choices(GenerateConfig, "timing")) == set(PROVIDERS) and set(choices(EvalConfig, "task")) == set(TASKS)

@@ -8,7 +8,7 @@ import torch
 
 from mapperatorinator.config import DiffusionConfig
 from mapperatorinator.core import UserError
-from mapperatorinator.diffusion import Schedule, bin_likelihood, denoising_loss, guided, kept_steps, noise_betas, reverse
+from mapperatorinator.model.diffusion import Schedule, bin_likelihood, denoising_loss, guided, kept_steps, noise_betas, reverse
 from mapperatorinator.model.dit import (Classes, DiT, class_vector, load_denoiser, new_denoiser, out_of_reach, point_features, save_denoiser,
                                         waves)
 

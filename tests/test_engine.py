@@ -8,8 +8,8 @@ import torch
 from mapperatorinator.audio import load_audio
 from mapperatorinator.bench import agreement
 from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.core import UserError, demo_song
-from mapperatorinator.engine import Cancelled, Echo, Engine, Job, draw, numbers, side_by_side
+from mapperatorinator.core import Cancelled, UserError, demo_song
+from mapperatorinator.engine import Echo, Engine, Job, draw, numbers, side_by_side
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.model.hub import Bundle, load_bundle
 from mapperatorinator.model.layers import Int8Linear, has_int8

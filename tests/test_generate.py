@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.core import UserError
-from mapperatorinator.engine import Cancelled, Engine, Written
+from mapperatorinator.core import Cancelled, UserError
+from mapperatorinator.engine import Engine, Written
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
 from mapperatorinator.generate import (MARKS, LULL, Loudness, Run, Sampling, contexts_of, encode_song, generate, held_columns, keep_until, loops,
                                        opposite, trouble, whole_groups, within)

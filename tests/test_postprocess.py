@@ -13,7 +13,7 @@ from mapperatorinator.parse import Parser, hold_note_ratio
 from mapperatorinator import postprocess
 from mapperatorinator.postprocess import (_into, assemble, clean, completed, end_holds, end_in_time, fix_combos, inside, lead_in, one_at_a_time,
                                           preview_point, resnap, set_breaks, ease_jumps, hyperdashes, size_hitsounds, snap_overlaps)
-from mapperatorinator.timing import manual
+from mapperatorinator.timing.providers import manual
 from mapperatorinator.unparse import Group
 from corpus import assemble_round_trip
 from parity import oracles_postprocess, postprocess as reference

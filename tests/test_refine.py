@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from mapperatorinator.config import DiffusionConfig, GenerateConfig, LanguageConfig, RefineConfig, TrainRefineConfig, compose
-from mapperatorinator.core import UserError
-from mapperatorinator.engine import Cancelled
+from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.events import Event, EventStream, EventType as E
 from mapperatorinator.model.dit import Classes, new_denoiser, save_denoiser
 from mapperatorinator.osu.beatmap import Beatmap, Slider

@@ -6,11 +6,11 @@ import pytest
 import soundfile as sf
 
 from mapperatorinator.audio import OSU_OFFSET_MS, load_audio, read_tags
-from mapperatorinator.choreography import Section, choreograph
+from mapperatorinator.synth.choreography import Section, choreograph
 from mapperatorinator.core import asset
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Slider, Spinner
 from mapperatorinator.osu.difficulty import star_rating
-from mapperatorinator.synth import DRUMS, SR, Style, compose_song, demo_song, draw_style, write_demo, write_song
+from mapperatorinator.synth.songs import DRUMS, SR, Style, compose_song, demo_song, draw_style, write_demo, write_song
 
 def onset_curve(x, hop=32):
     "Spectral flux every 2 ms, in standard deviations."

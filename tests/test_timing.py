@@ -1,17 +1,17 @@
 """Timing: planted tempos come back, by ear and from beats; bad input is refused in a sentence."""
 import numpy as np, pytest
 from mapperatorinator.core import UserError
-from mapperatorinator.choreography import Section
+from mapperatorinator.synth.choreography import Section
 from mapperatorinator.events import Event, EventStream, EventType as E
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.octave import Passage, score_lines
-from mapperatorinator.planted import plant
-from mapperatorinator.rhythm import Ear, Line
-from mapperatorinator.synth import Style, compose_song
-from mapperatorinator.beats import Beats, count_beats, fit_beats, straight_pieces
+from mapperatorinator.timing.octave import Passage, score_lines
+from mapperatorinator.synth.planted import plant
+from mapperatorinator.timing.rhythm import Ear, Line
+from mapperatorinator.synth.songs import Style, compose_song
+from mapperatorinator.timing.beats import Beats, count_beats, fit_beats, straight_pieces
 from mapperatorinator.metrics import score_timing
-from mapperatorinator.timing import FPS, auto, find_timing, grid, manual, model, pulses, shifted, shifted_passes, super_timing
+from mapperatorinator.timing.providers import FPS, auto, find_timing, grid, manual, model, pulses, shifted, shifted_passes, super_timing
 from parity import timing as reference
 
 STYLE = Style(groove="rock", busy=.6, jitter=2.)
@@ -215,7 +215,7 @@ def test_beats_as_measured_on_the_reference(name):
     assert len(ours) <= len(lines) and ours[0].meter == int(lines[0][-1])
 
 def test_votes_as_measured_on_the_reference():
-    from mapperatorinator.votes import agree
+    from mapperatorinator.timing.votes import agree
     same = agree([reference.stream(every(250, 500, 59))] * 20, 30_000)
     assert len(same) == 60 and (same.times * 1000).round().tolist() == [250 + 500 * i for i in range(60)] # the last one imagined
     assert same.starts.sum() == 1 and same.bars.nonzero()[0].tolist() == list(range(0, 60, 4))

@@ -2,12 +2,12 @@
 import numpy as np, pytest
 from mapperatorinator.audio import OSU_OFFSET_MS
 from mapperatorinator.calibrate import reliability, within
-from mapperatorinator.follow import Piece, all_pieces
-from mapperatorinator.octave import main_line
-from mapperatorinator.planted import COURSES, Decoy
-from mapperatorinator.rhythm import Ear
-from mapperatorinator.timing import grid
-from mapperatorinator.trust import confidence
+from mapperatorinator.timing.follow import Piece, all_pieces
+from mapperatorinator.timing.octave import main_line
+from mapperatorinator.synth.planted import COURSES, Decoy
+from mapperatorinator.timing.rhythm import Ear
+from mapperatorinator.timing.providers import grid
+from mapperatorinator.timing.trust import confidence
 
 def band(bpm, groove="rock", intro="none", seconds=0., course="steady", beats=48, seed=0): # seconds: of the intro
     "A small band after an intro."

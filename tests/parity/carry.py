@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mapperatorinator.diffusion import guided
+from mapperatorinator.model.diffusion import guided
 from mapperatorinator.events import ContextType, EventStream
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.parse import Parser

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from mapperatorinator.config import DiffusionConfig, RefineConfig, LanguageConfig, compose
-from mapperatorinator.diffusion import Schedule, denoising_loss, guided, kept_steps, noise_betas, reverse
+from mapperatorinator.model.diffusion import Schedule, denoising_loss, guided, kept_steps, noise_betas, reverse
 from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.model.dit import Classes, new_denoiser, out_of_reach, point_features
 from mapperatorinator.osu.beatmap import TimingPoint

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mapperatorinator.beats import Beats, distances, fit_beats
+from mapperatorinator.timing.beats import Beats, distances, fit_beats
 from mapperatorinator.events import Event, EventStream, EventType
 from mapperatorinator.osu.beatmap import TimingPoint
-from mapperatorinator.votes import agree
+from mapperatorinator.timing.votes import agree
 from parity import guarded, oracles_of
 
 KINDS = {"T": EventType.TIMING_POINT, "M": EventType.MEASURE, "B": EventType.BEAT}
