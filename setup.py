@@ -1,19 +1,30 @@
 "Installs what settings.ini says: every field is read from there, nothing is decided here."
+
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 config = ConfigParser(delimiters=["="])
-config.read(here/"settings.ini", encoding="utf-8")
+config.read(here / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 words = lambda key: cfg.get(key, "").split()
-readme = here/"README.md"
+readme = here / "README.md"
 
 licenses = {"mit": "MIT"}
-statuses = ["1 - Planning", "2 - Pre-Alpha", "3 - Alpha", "4 - Beta", "5 - Production/Stable", "6 - Mature", "7 - Inactive"]
+statuses = [
+    "1 - Planning",
+    "2 - Pre-Alpha",
+    "3 - Alpha",
+    "4 - Beta",
+    "5 - Production/Stable",
+    "6 - Mature",
+    "7 - Inactive",
+]
 minor = lambda version: int(version.split(".")[1])
-pythons = [f"3.{m}" for m in range(minor(cfg["min_python"]), minor(cfg["max_python"]) + 1)] # those that `make matrix` tries
+pythons = [
+    f"3.{m}" for m in range(minor(cfg["min_python"]), minor(cfg["max_python"]) + 1)
+]  # those that `make matrix` tries
 
 setup(
     name=cfg["lib_name"],
@@ -36,10 +47,16 @@ setup(
     ],
     python_requires=f">={cfg['min_python']}",
     install_requires=words("requirements") + words("pip_requirements"),
-    extras_require={"test": words("test_requirements"), "dev": words("test_requirements") + words("dev_requirements")},
+    extras_require={
+        "test": words("test_requirements"),
+        "dev": words("test_requirements") + words("dev_requirements"),
+    },
     packages=find_packages(include=[f"{cfg['lib_path']}*"]),
     package_data={cfg["lib_path"]: ["configs/**/*.yaml", "assets/**"]},
     include_package_data=False,
     zip_safe=False,
-    entry_points={"console_scripts": words("console_scripts"), "nbdev": [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]},
+    entry_points={
+        "console_scripts": words("console_scripts"),
+        "nbdev": [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"],
+    },
 )

@@ -21,52 +21,64 @@ __all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED'
            'load_audio', 'read_tags', 'clicks', 'show_waveform']
 
 # %% ../nbs/32_audio.ipynb #abecdaee
-OSU_OFFSET_MS = 23.0   # osu! times lie this much before the sound: osu time = onset - 23 ms
-MIN_SECONDS = 1.0      # shorter songs are refused
-MAX_MINUTES = 60.0     # longer songs are refused
-SILENCE = 1e-4         # a song whose loudest sample is below this is refused
+OSU_OFFSET_MS = 23.0  # osu! times lie this much before the sound: osu time = onset - 23 ms
+MIN_SECONDS = 1.0  # shorter songs are refused
+MAX_MINUTES = 60.0  # longer songs are refused
+SILENCE = 1e-4  # a song whose loudest sample is below this is refused
 
 # %% ../nbs/32_audio.ipynb #d2bb548d
-def _mono(blocks:Iterable[np.ndarray]) -> Iterator[np.ndarray]: # channels averaged
+def _mono(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:  # channels averaged
     for x in blocks:
-        if x.shape[1] == 2: yield (x[:, 0] + x[:, 1]) * np.float32(.5) # what mean gives, in half the time
-        else: yield x.mean(1, dtype=np.float32)
+        if x.shape[1] == 2:
+            yield (x[:, 0] + x[:, 1]) * np.float32(0.5)  # what mean gives, in half the time
+        else:
+            yield x.mean(1, dtype=np.float32)
+
 
 def resample_soxr(
-    blocks:Iterable[np.ndarray], # (n, channels) float32
-    rate:int,                    # Hz, of the blocks
-    out_rate:int,                # Hz, wanted
-) -> Iterator[np.ndarray]:       # (n,) float32 blocks
+    blocks: Iterable[np.ndarray],  # (n, channels) float32
+    rate: int,  # Hz, of the blocks
+    out_rate: int,  # Hz, wanted
+) -> Iterator[np.ndarray]:  # (n,) float32 blocks
     "Mono at another rate, band-limited: the good resampler."
     if rate == out_rate:
         yield from _mono(blocks)
         return
     import soxr
+
     stream = soxr.ResampleStream(rate, out_rate, 1, dtype="float32", quality="HQ")
-    for x in _mono(blocks): yield stream.resample_chunk(x)
+    for x in _mono(blocks):
+        yield stream.resample_chunk(x)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 # %% ../nbs/32_audio.ipynb #99586e66
-def _mix_integer(x:np.ndarray) -> np.ndarray: # (n, channels) int64 -> (n,)
+def _mix_integer(x: np.ndarray) -> np.ndarray:  # (n, channels) int64 -> (n,)
     "Mono mix of 16-bit integers, as the published models heard it."
     n = x.shape[1]
-    if n == 1: return x[:, 0]
+    if n == 1:
+        return x[:, 0]
     return x.sum(1) >> 1 if n == 2 else (x // n).sum(1)
 
-def _sixteen_bits(x:np.ndarray) -> np.ndarray: # (n, channels) whole numbers, as float64, which holds all that follows exactly
+
+def _sixteen_bits(
+    x: np.ndarray,
+) -> np.ndarray:  # (n, channels) whole numbers, as float64, which holds all that follows exactly
     x = x.astype(np.float64)
     x *= 32768
     np.rint(x, out=x)
     return np.clip(x, -32768, 32767, out=x)
 
+
 def resample_linear(
-    blocks:Iterable[np.ndarray], # (n, channels) float32
-    rate:int,                    # Hz, of the blocks
-    out_rate:int,                # Hz, wanted
-) -> Iterator[np.ndarray]:       # (n,) float32 blocks of 16-bit integer values
+    blocks: Iterable[np.ndarray],  # (n, channels) float32
+    rate: int,  # Hz, of the blocks
+    out_rate: int,  # Hz, wanted
+) -> Iterator[np.ndarray]:  # (n,) float32 blocks of 16-bit integer values
     "Mono at another rate by straight lines between 16-bit samples: bit for bit what published weights were trained on."
-    I, O = rate // gcd(rate, out_rate), out_rate // gcd(rate, out_rate)
-    seen = k = 0; last = None # samples in, samples out, the sample before this block
+    I = rate // gcd(rate, out_rate)
+    O = out_rate // gcd(rate, out_rate)
+    seen = k = 0
+    last = None  # samples in, samples out, the sample before this block
     for x in blocks:
         x = _sixteen_bits(x)
         x = np.concatenate([np.zeros((1, x.shape[1])) if last is None else last, x])
@@ -74,90 +86,116 @@ def resample_linear(
         i = np.arange(k, end)
         n = -(-i * I // O)
         d = (n * O - i * I)[:, None]
-        v = x[n-seen] * (d * 65536.)
-        v += x[n-seen+1] * ((O - d) * 65536.)
+        v = x[n - seen] * (d * 65536.0)
+        v += x[n - seen + 1] * ((O - d) * 65536.0)
         v /= O
-        seen, k, last = seen + len(x) - 1, end, x[-1:]
+        seen = seen + len(x) - 1
+        k = end
+        last = x[-1:]
         yield _mix_integer(v.astype(np.int64) >> 16).astype(np.float32)
 
 # %% ../nbs/32_audio.ipynb #401785cf
-CANCELLED = .1  # share of the channels' power that is left in their mean: less is cancellation
-STILL = .3      # and goes on being so until more is left
-FAINT = 1e-3    # of full scale: windows that are quieter than this say nothing
-RAMP = 256      # samples from one mix to the next
+CANCELLED = 0.1  # share of the channels' power that is left in their mean: less is cancellation
+STILL = 0.3  # and goes on being so until more is left
+FAINT = 1e-3  # of full scale: windows that are quieter than this say nothing
+RAMP = 256  # samples from one mix to the next
 
-def _windows(blocks:Iterable[np.ndarray], n:int) -> Iterator[np.ndarray]: # of whole windows of n samples; the last one as it comes
+
+def _windows(
+    blocks: Iterable[np.ndarray], n: int
+) -> Iterator[np.ndarray]:  # of whole windows of n samples; the last one as it comes
     rest = None
     for x in blocks:
         if rest is not None and len(rest):
             need = n - len(rest)
             x, rest = x[need:], np.concatenate([rest, x[:need]])
-            if len(rest) < n: continue
+            if len(rest) < n:
+                continue
             yield rest
         whole = len(x) // n * n
-        if whole: yield x[:whole]
+        if whole:
+            yield x[:whole]
         rest = x[whole:]
-    if rest is not None and len(rest): yield rest
+    if rest is not None and len(rest):
+        yield rest
 
 # %% ../nbs/32_audio.ipynb #9e9e4e1f
-def _signs(x:np.ndarray, before:np.ndarray) -> np.ndarray: # (channels,) 1 or -1
+def _signs(x: np.ndarray, before: np.ndarray) -> np.ndarray:  # (channels,) 1 or -1
     "Which channels of a window are to be turned round."
     channels = x.shape[1]
-    flat = x.ravel("K") # as it lies in memory
+    flat = x.ravel("K")  # as it lies in memory
     each = flat @ flat / channels
-    if each < FAINT**2 * len(x): return before
+    if each < FAINT**2 * len(x):
+        return before
     mean = x[:, 0] + x[:, 1] if channels == 2 else x.sum(1)
     share = STILL if (before < 0).any() else CANCELLED
-    if not mean @ mean < share * each * channels**2: return np.ones(channels, np.float32)
-    power = x.T @ x # of each, and what they have in common
+    if not mean @ mean < share * each * channels**2:
+        return np.ones(channels, np.float32)
+    power = x.T @ x  # of each, and what they have in common
     alone = power.diagonal()
     signs = np.where(power[alone.argmax()] < 0, -1, 1).astype(np.float32)
-    return -signs if (alone * signs) @ before < 0 else signs # the sum goes on as it was
+    return -signs if (alone * signs) @ before < 0 else signs  # the sum goes on as it was
 
 # %% ../nbs/32_audio.ipynb #9250cc7f
 def in_phase(
-    blocks:Iterable[np.ndarray], # (n, channels) float32, all with as many channels
-    rate:int,                    # Hz
-    turned:list,                 # gets the seconds of each window in which channels were turned round
+    blocks: Iterable[np.ndarray],  # (n, channels) float32, all with as many channels
+    rate: int,  # Hz
+    turned: list,  # gets the seconds of each window in which channels were turned round
 ) -> Iterator[np.ndarray]:
     "The same channels, but with none that would cancel another in the mean."
     n = rate // 4
     before = None
     for x in _windows(blocks, n):
-        if before is None: before = np.ones(x.shape[1], np.float32)
-        parts = [x[i:i+n] for i in range(0, len(x), n)] if x.shape[1] > 1 else []
+        if before is None:
+            before = np.ones(x.shape[1], np.float32)
+        parts = [x[i : i + n] for i in range(0, len(x), n)] if x.shape[1] > 1 else []
         gains = [before]
-        for part in parts: gains.append(_signs(part, gains[-1]))
+        for part in parts:
+            gains.append(_signs(part, gains[-1]))
         opposed = [len(part) / rate for part, signs in zip(parts, gains[1:]) if (signs < 0).any()]
-        if opposed or (before < 0).any(): x = np.concatenate([_mixed(*each) for each in zip(parts, gains, gains[1:])])
+        if opposed or (before < 0).any():
+            x = np.concatenate([_mixed(*each) for each in zip(parts, gains, gains[1:])])
         turned += opposed
         before = gains[-1]
         yield x
 
-def _mixed(x:np.ndarray, before:np.ndarray, signs:np.ndarray) -> np.ndarray:
-    if np.array_equal(before, signs): return x * signs
+
+def _mixed(x: np.ndarray, before: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    if np.array_equal(before, signs):
+        return x * signs
     way = np.linspace(0, 1, min(RAMP, len(x)), dtype=np.float32)[:, None]
     gains = np.broadcast_to(signs, x.shape).copy()
-    gains[:len(way)] = before + (signs - before) * way
+    gains[: len(way)] = before + (signs - before) * way
     return x * gains
 
 # %% ../nbs/32_audio.ipynb #eee08170
 RESAMPLERS = {"soxr": resample_soxr, "linear": resample_linear}
 
+
 def song_path(path) -> Path:
     "The path of a file with something in it, or a UserError."
     path = user_path(path)
-    if path.is_dir(): raise UserError(f"{quoted(path)} is a folder, not a song; give the audio file inside it.")
-    if not path.exists(): raise UserError(f"There is no file {quoted(path)}; give the path of a song (mp3, ogg, flac, wav, m4a …).")
-    if not path.stat().st_size: raise UserError(f"{quoted(path)} is empty (0 bytes); give a song file with audio in it.")
-    if not os.access(path, os.R_OK): raise UserError(f"{quoted(path)} may not be read; give a file that you have permission to open.")
+    if path.is_dir():
+        raise UserError(f"{quoted(path)} is a folder, not a song; give the audio file inside it.")
+    if not path.exists():
+        raise UserError(
+            f"There is no file {quoted(path)}; give the path of a song (mp3, ogg, flac, wav, m4a …)."
+        )
+    if not path.stat().st_size:
+        raise UserError(f"{quoted(path)} is empty (0 bytes); give a song file with audio in it.")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{quoted(path)} may not be read; give a file that you have permission to open.")
     return path
 
-def _check_length(seconds:float, path):
-    if seconds > MAX_MINUTES * 60:
-        raise UserError(f"{quoted(path)} is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first.")
 
-def _collect(blocks:Iterable[np.ndarray], rate:int, path) -> np.ndarray:
+def _check_length(seconds: float, path):
+    if seconds > MAX_MINUTES * 60:
+        raise UserError(
+            f"{quoted(path)} is longer than {MAX_MINUTES:g} minutes, which is the limit; cut the song first."
+        )
+
+
+def _collect(blocks: Iterable[np.ndarray], rate: int, path) -> np.ndarray:
     "All blocks in one array; stops as soon as the song is too long."
     out, n = [], 0
     for x in blocks:
@@ -167,107 +205,138 @@ def _collect(blocks:Iterable[np.ndarray], rate:int, path) -> np.ndarray:
     return np.concatenate(out) if out else np.zeros(0, np.float32)
 
 # %% ../nbs/32_audio.ipynb #ae7066f6
-def _decode(path:Path, sample_rate:int, resample:str, notes:list) -> np.ndarray:
+def _decode(path: Path, sample_rate: int, resample: str, notes: list) -> np.ndarray:
     "Mono samples of a file, as well as it can be heard."
+
     def mono(blocks):
         turned = []
-        runs = groupby(blocks, lambda b: (b[0], b[1].shape[1])) # a song glued from parts may change in the middle
-        parts = (RESAMPLERS[resample](in_phase((x for _, x in run), rate, turned), rate, sample_rate) for (rate, _), run in runs)
+        runs = groupby(
+            blocks, lambda b: (b[0], b[1].shape[1])
+        )  # a song glued from parts may change in the middle
+        parts = (
+            RESAMPLERS[resample](in_phase((x for _, x in run), rate, turned), rate, sample_rate)
+            for (rate, _), run in runs
+        )
         return _collect((x for part in parts for x in part), sample_rate, path), sum(turned)
-    try: (x, turned), hearing = best_reading(path, mono)
-    except OSError as e: raise UserError(f"{quoted(path)} cannot be read ({e.strerror or e}); give another file.") from e
-    if not hearing.position: raise UserError(f"{quoted(path)} {why_unreadable(path)}.")
+
+    try:
+        (x, turned), hearing = best_reading(path, mono)
+    except OSError as e:
+        raise UserError(f"{quoted(path)} cannot be read ({e.strerror or e}); give another file.") from e
+    if not hearing.position:
+        raise UserError(f"{quoted(path)} {why_unreadable(path)}.")
     notes += sentences(hearing)
-    if turned: notes.append(f"Its channels cancel each other for {duration(turned)}; some of them were turned round there.")
+    if turned:
+        notes.append(
+            f"Its channels cancel each other for {duration(turned)}; some of them were turned round there."
+        )
     return x
 
-def check_samples(x:np.ndarray, sample_rate:int=16000, name:str="The audio") -> np.ndarray: # (samples,) float32, peak 1
+
+def check_samples(
+    x: np.ndarray, sample_rate: int = 16000, name: str = "The audio"
+) -> np.ndarray:  # (samples,) float32, peak 1
     "The samples with their loudest at 1, or a UserError that says why they are no song."
-    if not np.isfinite(x).all(): raise UserError(f"{name} holds samples that are not numbers (NaN or infinite); export it again.")
+    if not np.isfinite(x).all():
+        raise UserError(f"{name} holds samples that are not numbers (NaN or infinite); export it again.")
     if len(x) < MIN_SECONDS * sample_rate:
-        raise UserError(f"{name} is only {len(x)/sample_rate:.2f} s long; give at least {MIN_SECONDS:g} s of audio.")
+        raise UserError(
+            f"{name} is only {len(x) / sample_rate:.2f} s long; give at least {MIN_SECONDS:g} s of audio."
+        )
     peak = float(max(x.max(), -x.min()))
-    if peak < SILENCE: raise UserError(f"{name} is silent; give a song that can be heard.")
+    if peak < SILENCE:
+        raise UserError(f"{name} is silent; give a song that can be heard.")
     return np.divide(x, np.float32(peak), dtype=np.float32)
 
 # %% ../nbs/32_audio.ipynb #423bb7d1
-OVER = 2.  # of full scale: nothing that is softer is looked at
-BURST = 2. # times louder than all but a tenth of the song
+OVER = 2.0  # of full scale: nothing that is softer is looked at
+BURST = 2.0  # times louder than all but a tenth of the song
 
-def without_bursts(x:np.ndarray, sample_rate:int, notes:list) -> np.ndarray: # changed in place
+
+def without_bursts(x: np.ndarray, sample_rate: int, notes: list) -> np.ndarray:  # changed in place
     "The samples, silent where damaged frames were decoded to noise."
-    peak = float(max(x.max(), -x.min())) if len(x) else 0.
-    if not OVER < peak < np.inf: return x
-    n = sample_rate // 40 # 25 ms
+    peak = float(max(x.max(), -x.min())) if len(x) else 0.0
+    if not OVER < peak < np.inf:
+        return x
+    n = sample_rate // 40  # 25 ms
     peaks = np.maximum.reduceat(np.abs(x), np.arange(0, len(x), n))
-    loud = peaks > max(OVER, BURST * np.quantile(peaks, .9))
-    x[np.repeat(loud, n)[:len(x)]] = 0
-    if loud.any(): notes.append(f"{loud.sum() * 25} ms of noise far louder than the song were made silent.")
+    loud = peaks > max(OVER, BURST * np.quantile(peaks, 0.9))
+    x[np.repeat(loud, n)[: len(x)]] = 0
+    if loud.any():
+        notes.append(f"{loud.sum() * 25} ms of noise far louder than the song were made silent.")
     return x
 
 # %% ../nbs/32_audio.ipynb #ae8a4384
 def load_audio(
-    path,                     # song file: mp3, ogg, flac, wav, m4a … any rate, any channels
-    sample_rate:int=16000,    # Hz, wanted
-    resample:str="soxr",      # soxr (band-limited) or linear (exactly what published weights heard)
-    notes:list|None=None,     # gets a sentence for everything that was not as it should be
-) -> np.ndarray:              # (samples,) float32, mono, loudest sample at 1
+    path,  # song file: mp3, ogg, flac, wav, m4a … any rate, any channels
+    sample_rate: int = 16000,  # Hz, wanted
+    resample: str = "soxr",  # soxr (band-limited) or linear (exactly what published weights heard)
+    notes: list | None = None,  # gets a sentence for everything that was not as it should be
+) -> np.ndarray:  # (samples,) float32, mono, loudest sample at 1
     "Samples of a song file; every way a file can be wrong is a one-sentence `UserError`."
-    if resample not in RESAMPLERS: raise UserError(f"Unknown resampler '{resample}'; give one of {', '.join(RESAMPLERS)}.")
+    if resample not in RESAMPLERS:
+        raise UserError(f"Unknown resampler '{resample}'; give one of {', '.join(RESAMPLERS)}.")
     notes = [] if notes is None else notes
     path = song_path(path)
     x = _decode(path, sample_rate, resample, notes)
-    if resample == "linear": x = x / np.float32(32768)
+    if resample == "linear":
+        x = x / np.float32(32768)
     return check_samples(without_bursts(x, sample_rate, notes), sample_rate, quoted(path))
 
 # %% ../nbs/32_audio.ipynb #65546c79
 def read_tags(path) -> dict[str, str]:
     "Title and artist of a song: from its tags, else from its file name."
-    path, found = song_path(path), {}
+    path = song_path(path)
+    found = {}
     try:
         with open(path, "rb") as file, open_av(file) as box:
             for tags in (box.metadata, *(s.metadata for s in box.streams.audio)):
                 found |= {key.lower(): line for key, value in tags.items() if (line := one_line(value))}
-    except read_errors(): pass
+    except read_errors():
+        pass
     artist, dash, title = one_line(path.stem).partition(" - ")
     guess = {"title": title, "artist": artist} if dash else {"title": artist, "artist": "Unknown Artist"}
     return {k: found.get(k) or v for k, v in guess.items()}
 
 # %% ../nbs/32_audio.ipynb #e0c7ab49
 def clicks(
-    times,                  # ms, one beep each
-    n_samples:int,          # length of the track
-    strong=(),              # ms, of higher beeps: downbeats
-    sample_rate:int=16000,  # Hz
-) -> np.ndarray:            # (n_samples,) float32
+    times,  # ms, one beep each
+    n_samples: int,  # length of the track
+    strong=(),  # ms, of higher beeps: downbeats
+    sample_rate: int = 16000,  # Hz
+) -> np.ndarray:  # (n_samples,) float32
     "A track of beeps at given times."
-    out, t = np.zeros(n_samples, np.float32), np.arange(int(.03 * sample_rate)) / sample_rate
+    out = np.zeros(n_samples, np.float32)
+    t = np.arange(int(0.03 * sample_rate)) / sample_rate
     for group, hz in ((times, 1000), (strong, 1600)):
-        beep = (np.sin(2 * np.pi * hz * t) * np.exp(-t / .006)).astype(np.float32)
+        beep = (np.sin(2 * np.pi * hz * t) * np.exp(-t / 0.006)).astype(np.float32)
         for ms in np.asarray(group, float):
             i = round(ms * sample_rate / 1000)
-            if 0 <= i < n_samples: out[i:i+len(beep)] = beep[:n_samples - i]
+            if 0 <= i < n_samples:
+                out[i : i + len(beep)] = beep[: n_samples - i]
     return out
 
 # %% ../nbs/32_audio.ipynb #4df7e5bb
 def show_waveform(
-    samples:np.ndarray,     # (samples,)
-    clicks=(),              # ms, thin lines
-    strong=(),              # ms, red lines: downbeats
-    start:float=0,          # ms
-    end:float|None=None,    # ms; None: to the end
-    sample_rate:int=16000,  # Hz
+    samples: np.ndarray,  # (samples,)
+    clicks=(),  # ms, thin lines
+    strong=(),  # ms, red lines: downbeats
+    start: float = 0,  # ms
+    end: float | None = None,  # ms; None: to the end
+    sample_rate: int = 16000,  # Hz
     ax=None,
 ):
     "The loudness of a song over time (s), with times on it."
     from mapperatorinator.osu.show import PALETTE, canvas
+
     ax = ax or canvas(10, 1.7).add_subplot()
-    ax.set_facecolor(PALETTE["panel"]); ax.tick_params(colors=PALETTE["faint"], labelsize=8)
-    x = samples[int(start * sample_rate / 1000):None if end is None else int(end * sample_rate / 1000)]
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    x = samples[int(start * sample_rate / 1000) : None if end is None else int(end * sample_rate / 1000)]
     step = max(1, len(x) // 1400)
-    rows = x[:len(x) // step * step].reshape(-1, step)
+    rows = x[: len(x) // step * step].reshape(-1, step)
     seconds = start / 1000 + np.arange(len(rows)) * step / sample_rate
-    ax.fill_between(seconds, rows.min(1), rows.max(1), color=PALETTE["circle"], lw=.4)
+    ax.fill_between(seconds, rows.min(1), rows.max(1), color=PALETTE["circle"], lw=0.4)
     for times, color in ((clicks, PALETTE["beat"]), (strong, PALETTE["downbeat"])):
         ax.vlines(np.asarray(times, float) / 1000, -1, 1, color=color, lw=1.2)
     ax.set(xlim=(seconds[0], seconds[-1]), yticks=[])

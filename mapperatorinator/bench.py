@@ -19,7 +19,15 @@ import torch
 from torch import Tensor
 
 from .audio import load_audio
-from .config import BENCH_TASKS, COUNTS, BenchConfig, GenerateConfig, LanguageConfig, ModelConfig, SpectrogramConfig
+from mapperatorinator.config import (
+    BENCH_TASKS,
+    COUNTS,
+    BenchConfig,
+    GenerateConfig,
+    LanguageConfig,
+    ModelConfig,
+    SpectrogramConfig,
+)
 from .config import check_settings
 from .core import Progress, UserError, demo_song, say
 from .engine import Engine, Job, pad_left, side_by_side
@@ -47,37 +55,49 @@ __all__ = ['SIZES', 'CLOCKS', 'the_clock', 'STARS', 'NAIVE', 'PAYS', 'AHEAD', 'S
            'write_apart', 'measure_busy', 'busy_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/94_bench.ipynb #b7dc2993
-SIZES = {"v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
-         "v32-mini-size": dict(d_model=512, n_heads=8, d_ff=2048, encoder_layers=6, decoder_layers=6)} # spec of the published models
+SIZES = {
+    "v32-size": dict(d_model=768, n_heads=12, d_ff=3072, encoder_layers=12, decoder_layers=12),
+    "v32-mini-size": dict(d_model=512, n_heads=8, d_ff=2048, encoder_layers=6, decoder_layers=6),
+}  # spec of the published models
+
 
 def sized(
-    name:str,      # embedded, a folder, a name on the hub, or one of `SIZES`
-    seed:int=0,    # of random weights
+    name: str,  # embedded, a folder, a name on the hub, or one of `SIZES`
+    seed: int = 0,  # of random weights
 ) -> Bundle:
     "A model to measure."
-    if name not in SIZES: return load_bundle(name)
+    if name not in SIZES:
+        return load_bundle(name)
     torch.manual_seed(seed)
-    plain = dict(global_attn_every_n_layers=1, time_pointer=False, frame_heads=0, spectrogram=SpectrogramConfig(n_mels=128))
+    plain = dict(
+        global_attn_every_n_layers=1,
+        time_pointer=False,
+        frame_heads=0,
+        spectrogram=SpectrogramConfig(n_mels=128),
+    )
     return new_bundle(ModelConfig(**SIZES[name], **plain), LanguageConfig())
 
-def song_samples(language:LanguageConfig, seconds:float) -> np.ndarray: # (samples,)
+
+def song_samples(language: LanguageConfig, seconds: float) -> np.ndarray:  # (samples,)
     "The demo song, played again and again."
     return np.resize(load_audio(demo_song(), language.sample_rate), int(seconds * language.sample_rate))
 
+
 def song_windows(
-    bundle:Bundle,
-    seconds:float,   # length of the song
-    most:int=0,      # windows; 0: all
-) -> np.ndarray: # (windows, samples)
+    bundle: Bundle,
+    seconds: float,  # length of the song
+    most: int = 0,  # windows; 0: all
+) -> np.ndarray:  # (windows, samples)
     "That song, cut as `generate` cuts it."
     samples = song_samples(bundle.language, seconds)
-    return cut(samples, plan(len(samples), bundle.language)[:most or None])
+    return cut(samples, plan(len(samples), bundle.language)[: most or None])
+
 
 def told(
-    bundle:Bundle,
-    rows:int,
-    length:int,    # tokens of each
-    seed:int=0,
+    bundle: Bundle,
+    rows: int,
+    length: int,  # tokens of each
+    seed: int = 0,
 ) -> list[list[int]]:
     "Prompts of random tokens: what they say costs nothing."
     ids = np.random.default_rng(seed).integers(9, bundle.tokenizer.vocab_out, (rows, length - 1))
@@ -85,59 +105,80 @@ def told(
 
 # %% ../nbs/94_bench.ipynb #a40a32c8
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-the_clock = ContextVar("the_clock", default=time.perf_counter) # `bench` sets it
+the_clock = ContextVar("the_clock", default=time.perf_counter)  # `bench` sets it
 
-def now() -> float: return the_clock.get()() # seconds
 
-def clock(do:Callable) -> float: # seconds
+def now() -> float:
+    return the_clock.get()()  # seconds
+
+
+def clock(do: Callable) -> float:  # seconds
     "How long something takes."
-    begun = now(); do()
+    begun = now()
+    do()
     return now() - begun
 
-def in_turns(runs:dict[str, Callable], rounds:int) -> dict[str, list]:
+
+def in_turns(runs: dict[str, Callable], rounds: int) -> dict[str, list]:
     "What each gives in some rounds; every other round goes backwards."
     given = {name: [] for name in runs}
     for i in range(rounds):
-        for name in [*runs][::1 if i % 2 == 0 else -1]: given[name].append(runs[name]())
+        for name in [*runs][:: 1 if i % 2 == 0 else -1]:
+            given[name].append(runs[name]())
     return given
 
-def fastest(runs:dict[str, Callable], rounds:int=2) -> dict[str, float]: # seconds
-    "The fastest round of each."
-    return {name: min(seconds) for name, seconds in in_turns({n: partial(clock, do) for n, do in runs.items()}, rounds).items()}
 
-def best_of(do:Callable) -> float: return fastest({"": do})[""] # seconds
+def fastest(runs: dict[str, Callable], rounds: int = 2) -> dict[str, float]:  # seconds
+    "The fastest round of each."
+    return {
+        name: min(seconds)
+        for name, seconds in in_turns({n: partial(clock, do) for n, do in runs.items()}, rounds).items()
+    }
+
+
+def best_of(do: Callable) -> float:
+    return fastest({"": do})[""]  # seconds
 
 # %% ../nbs/94_bench.ipynb #5f75c9a1
-def peak_mb() -> float: # 0 on Windows, which does not tell
+def peak_mb() -> float:  # 0 on Windows, which does not tell
     "Most memory this process has held so far, in MB."
-    if sys.platform == "win32": return 0.
+    if sys.platform == "win32":
+        return 0.0
     import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
-def machine(device:str) -> str:
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    )
+
+
+def machine(device: str) -> str:
     "What the figures belong to."
-    if torch.cuda.is_available() and device != "cpu": return torch.cuda.get_device_name()
+    if torch.cuda.is_available() and device != "cpu":
+        return torch.cuda.get_device_name()
     told = Path("/proc/cpuinfo")
     lines = told.read_text().splitlines() if told.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     threads = torch.get_num_threads()
-    return f"{(names or [platform.processor() or platform.machine()])[0]}, {threads} thread{'s' * (threads > 1)}"
+    return (
+        f"{(names or [platform.processor() or platform.machine()])[0]}, {threads} thread{'s' * (threads > 1)}"
+    )
 
 # %% ../nbs/94_bench.ipynb #68650222
-def step_bytes(engine:Engine) -> int:
+def step_bytes(engine: Engine) -> int:
     "Bytes of the weights that one step reads."
     parts = [*engine.model.decoder.layers, engine.model.head]
     kept = sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
     small = [m for part in parts for m in part.modules() if isinstance(m, (PackedLinear, Int8Linear))]
     return kept + sum(m.packed.numel() * m.dtype.itemsize for m in small)
 
+
 def writing(
-    engine:Engine,
-    heard:Encoded,   # of at least one window
-    rows:int,
-    prompt:int,      # tokens told
-    tokens:int,      # tokens written
-) -> dict: # seconds of reading; tokens per second and GB/s of writing
+    engine: Engine,
+    heard: Encoded,  # of at least one window
+    rows: int,
+    prompt: int,  # tokens told
+    tokens: int,  # tokens written
+) -> dict:  # seconds of reading; tokens per second and GB/s of writing
     "Speed of reading and of writing some rows."
     job = lambda n: Job(told(engine, rows, prompt), heard.rows(slice(0, 1)), stop=(), max_new=n)
     read = best_of(lambda: engine.generate(job(1)))
@@ -146,55 +187,72 @@ def writing(
     return {"prefill_s": read, "tokens_per_s": rows / step, "gb_per_s": step_bytes(engine) / step / 1e9}
 
 # %% ../nbs/94_bench.ipynb #1764eab9
-def engines(bundle:Bundle, conf:BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
+def engines(bundle: Bundle, conf: BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
     "An engine for each precision, one after the other. Of those nobody asked for by name, what this machine lacks is left out."
     for precision in conf.precisions or BENCH_TASKS[conf.task]:
-        try: engine = Engine(bundle, conf.device, precision, **settings)
+        try:
+            engine = Engine(bundle, conf.device, precision, **settings)
         except UserError:
-            if conf.precisions: raise
+            if conf.precisions:
+                raise
             continue
         yield precision, engine
 
+
 def sweep(
-    engine:Engine,
-    windows:np.ndarray, # (windows, samples)
-    conf:BenchConfig,
+    engine: Engine,
+    windows: np.ndarray,  # (windows, samples)
+    conf: BenchConfig,
 ) -> dict:
     "One precision: hearing a window, then reading and writing at each batch size."
     heard = engine.encode(windows[:1])
     hear = best_of(lambda: engine.encode(windows[:2])) / len(windows[:2])
-    return {"numbers": "/".join(engine.numbers), "encode_s": hear,
-            "batch": {str(n): writing(engine, heard, n, conf.prompt, conf.tokens) for n in conf.batches}}
+    return {
+        "numbers": "/".join(engine.numbers),
+        "encode_s": hear,
+        "batch": {str(n): writing(engine, heard, n, conf.prompt, conf.tokens) for n in conf.batches},
+    }
 
 # %% ../nbs/94_bench.ipynb #ea1c5158
 class Dictation(Rule):
     "Lets a row write this text and nothing else."
-    def __init__(self, ids:list[int]): self.ids, self.at = ids, 0
-    def reset(self, prompts:Tensor): self.at = 0
-    def update(self, ids:Tensor): self.at += 1
-    def __call__(self, scores:Tensor) -> Tensor: # (rows, vocab)
+
+    def __init__(self, ids: list[int]):
+        self.ids, self.at = ids, 0
+
+    def reset(self, prompts: Tensor):
+        self.at = 0
+
+    def update(self, ids: Tensor):
+        self.at += 1
+
+    def __call__(self, scores: Tensor) -> Tensor:  # (rows, vocab)
         out = torch.full_like(scores, NEVER)
         out[:, self.ids[min(self.at, len(self.ids) - 1)]] = 0
         return out
 
-STARS = 5. # of the map whose text it is
+
+STARS = 5.0  # of the map whose text it is
+
 
 @lru_cache(maxsize=1)
-def demo_map() -> tuple[Beatmap, float]: # and the ms of its song
+def demo_map() -> tuple[Beatmap, float]:  # and the ms of its song
     "The demo song's map by rule."
     song = compose_demo()
     return song.map(STARS), song.seconds * 1000
 
+
 def map_text(
-    bundle:Bundle,
-    kind:ContextType,
-    tokens:int,       # dictated in each window, its end included
-    windows:int=1,
-    most:int=0,       # tokens of a prompt: the last ones; 0: all
-) -> list[tuple[list[int], list[int]]]: # of each window: the prompt, and what is dictated
+    bundle: Bundle,
+    kind: ContextType,
+    tokens: int,  # dictated in each window, its end included
+    windows: int = 1,
+    most: int = 0,  # tokens of a prompt: the last ones; 0: all
+) -> list[tuple[list[int], list[int]]]:  # of each window: the prompt, and what is dictated
     "What a model reads and writes in the second half of some windows of the demo song."
     (beatmap, ms), language, tokenizer = demo_map(), bundle.language, bundle.tokenizer
-    half, out = language.window_ms / 2, []
+    half = language.window_ms / 2
+    out = []
     stream = contexts_of(beatmap, language, [kind], ms)[0].stream
     for start in np.linspace(0, ms - 2 * half, windows + 2)[1:-1]:
         told = Context(kind, stream.between(start, start + half))
@@ -207,57 +265,83 @@ def map_text(
 @dataclass
 class Rung:
     "An idea."
-    base: str       # what it is compared with
-    rows: int       # written together
-    tokens: int     # written in each row
-    write: Callable # () -> tokens of the first row
 
-NAIVE = 5 # tokens that are enough to know the naive speed, since all cost the same
+    base: str  # what it is compared with
+    rows: int  # written together
+    tokens: int  # written in each row
+    write: Callable  # () -> tokens of the first row
 
-def naively(engine:Engine, prompt:list[int], heard:Encoded, tokens:int) -> list[int]:
+
+NAIVE = 5  # tokens that are enough to know the naive speed, since all cost the same
+
+
+def naively(engine: Engine, prompt: list[int], heard: Encoded, tokens: int) -> list[int]:
     "Greedy tokens by a full pass for each."
     ids = torch.tensor([prompt], device=engine.device)
     with torch.inference_mode():
-        for _ in range(tokens): ids = torch.cat([ids, engine.model.decode(ids, heard)[:, -1:].argmax(-1)], 1)
-    return ids[0, len(prompt):].tolist()
+        for _ in range(tokens):
+            ids = torch.cat([ids, engine.model.decode(ids, heard)[:, -1:].argmax(-1)], 1)
+    return ids[0, len(prompt) :].tolist()
 
-def compiled(engine:Engine) -> Engine: # with static steps
+
+def compiled(engine: Engine) -> Engine:  # with static steps
     "The engine, its step compiled when it is first run. Raises `UserError` where nothing can be compiled."
     compilers = (os.environ.get("CXX") or "g++", "clang++", "cl")
     if not any(map(shutil.which, compilers)) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        raise UserError("torch.compile needs a C++ compiler (g++, clang++ or cl) and Python's headers; install what is missing.")
+        raise UserError(
+            "torch.compile needs a C++ compiler (g++, clang++ or cl) and Python's headers; install what is missing."
+        )
     engine.model.static_step = torch.compile(engine.model.static_step, dynamic=False)
     return engine
 
 # %% ../nbs/94_bench.ipynb #9432c1f3
 def rungs(
-    bundle:Bundle,
-    conf:BenchConfig,
-    quick:bool=False, # without the compiler, which takes half a minute
-) -> tuple[dict[str, Rung], list[str]]: # from the foot of the ladder; why some are missing
+    bundle: Bundle,
+    conf: BenchConfig,
+    quick: bool = False,  # without the compiler, which takes half a minute
+) -> tuple[dict[str, Rung], list[str]]:  # from the foot of the ladder; why some are missing
     "One song, one prompt, the same tokens in each row."
-    (read, text), = map_text(bundle, ContextType.MAP, conf.tokens)
-    windows, prompt = song_windows(bundle, conf.seconds, 1), [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt:]
-    make = lambda **settings: Engine(bundle, conf.device, **dict(guess=0, static=False, packed=False) | settings)
-    def rung(base:str, engine:Engine, rows:int=1, rules=()) -> Rung:
+    ((read, text),) = map_text(bundle, ContextType.MAP, conf.tokens)
+    windows = song_windows(bundle, conf.seconds, 1)
+    prompt = [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt :]
+    make = lambda **settings: Engine(
+        bundle, conf.device, **dict(guess=0, static=False, packed=False) | settings
+    )
+
+    def rung(base: str, engine: Engine, rows: int = 1, rules=()) -> Rung:
         heard = engine.encode(windows)
-        write = lambda: engine.generate(Job([prompt] * rows, heard, list(rules), stop=(), max_new=conf.tokens))[0].ids
+        write = lambda: (
+            engine.generate(Job([prompt] * rows, heard, list(rules), stop=(), max_new=conf.tokens))[0].ids
+        )
         return Rung(base, rows, conf.tokens, write)
-    plain, missing, many, few = make(), [], max(conf.batches), min(conf.tokens, NAIVE)
+
+    plain = make()
+    missing = []
+    many = max(conf.batches)
+    few = min(conf.tokens, NAIVE)
     heard = plain.encode(windows)
-    out = {"naive": Rung("", 1, few, lambda: naively(plain, prompt, heard, few)), "cached": rung("naive", plain),
-           "static": rung("cached", make(static=True)), "batched": rung("cached", plain, many)}
+    out = {
+        "naive": Rung("", 1, few, lambda: naively(plain, prompt, heard, few)),
+        "cached": rung("naive", plain),
+        "static": rung("cached", make(static=True)),
+        "batched": rung("cached", plain, many),
+    }
     out["packed"] = rung("batched", make(packed=True), many)
     try:
-        if not quick: out["compiled"] = rung("batched", compiled(make(static=True)), many)
-    except UserError as e: missing.append(str(e))
+        if not quick:
+            out["compiled"] = rung("batched", compiled(make(static=True)), many)
+    except UserError as e:
+        missing.append(str(e))
     for name, engine in engines(bundle, conf, guess=0, static=False):
-        if name != "fp32": out[name] = rung("packed", engine, many)
+        if name != "fp32":
+            out[name] = rung("packed", engine, many)
     out["packed alone"] = rung("cached", make(packed=True))
-    return out | {"guessing": rung("packed alone", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])}, missing
+    return out | {
+        "guessing": rung("packed alone", Engine(bundle, conf.device, static=False), 1, [Dictation(text)])
+    }, missing
 
 # %% ../nbs/94_bench.ipynb #124f3aa1
-def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, missing
+def ladder(bundle: Bundle, conf: BenchConfig, quick: bool = False) -> dict:  # rungs, missing
     "Speed on each rung, in turns, after a first run that warms up (and compiles)."
     found, missing = rungs(bundle, conf, quick)
     first, wrote = {}, {}
@@ -267,70 +351,116 @@ def ladder(bundle:Bundle, conf:BenchConfig, quick:bool=False) -> dict: # rungs, 
         first[name] = now() - begun
     seconds = fastest({name: r.write for name, r in found.items()}, conf.repeats)
     rate = {name: r.rows * r.tokens / seconds[name] for name, r in found.items()}
-    same = {name: ids == wrote["cached"][:len(ids)] for name, ids in wrote.items()}
-    rows = [{"rung": name, "rows": r.rows, "tokens_per_s": rate[name], "times_naive": rate[name] / rate["naive"],
-             "base": r.base, "times_base": rate[name] / rate[r.base or name],
-             "same_tokens": same[name], "first_s": first[name]} for name, r in found.items()]
+    same = {name: ids == wrote["cached"][: len(ids)] for name, ids in wrote.items()}
+    rows = [
+        {
+            "rung": name,
+            "rows": r.rows,
+            "tokens_per_s": rate[name],
+            "times_naive": rate[name] / rate["naive"],
+            "base": r.base,
+            "times_base": rate[name] / rate[r.base or name],
+            "same_tokens": same[name],
+            "first_s": first[name],
+        }
+        for name, r in found.items()
+    ]
     return {"rungs": rows, "missing": missing}
 
-PAYS = 1.05 # times as fast, from which something is worth while
 
-def table(rows:list[dict]) -> list[str]: # lines
+PAYS = 1.05  # times as fast, from which something is worth while
+
+
+def table(rows: list[dict]) -> list[str]:  # lines
     "Markdown that is a table in a terminal as well."
     cells = [[*rows[0]], *([str(v) for v in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(row, widths)) + " |" for row in cells]
     return [lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]]
 
-def ladder_lines(report:dict) -> list[str]:
+
+def ladder_lines(report: dict) -> list[str]:
     "The ladder as a table, and what does not pay."
     short = lambda x: f"{x:.1f}" if x < 10 else f"{x:.0f}"
     same = lambda r: "given text" if r["rung"] == "guessing" else "yes" if r["same_tokens"] else "no"
-    rows = [{"rung": r["rung"], "rows": r["rows"], "tokens/s": short(r["tokens_per_s"]), "times naive": f"{r['times_naive']:.1f}",
-             "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "", "same tokens": same(r)}
-            for r in report["rungs"]]
+    rows = [
+        {
+            "rung": r["rung"],
+            "rows": r["rows"],
+            "tokens/s": short(r["tokens_per_s"]),
+            "times naive": f"{r['times_naive']:.1f}",
+            "compared": f"{r['times_base']:.2f} times {r['base']}" if r["base"] else "",
+            "same tokens": same(r),
+        }
+        for r in report["rungs"]
+    ]
     idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
     return table(rows) + [f"Does not pay here: {', '.join(idle)}."] * bool(idle) + report["missing"]
 
 # %% ../nbs/94_bench.ipynb #867cae11
-AHEAD = 2 # windows that the beats are ahead of the objects, as in `generate`
+AHEAD = 2  # windows that the beats are ahead of the objects, as in `generate`
+
 
 def song(
-    engine:Engine,
-    windows:np.ndarray,  # (windows, samples)
-    prompt:int,          # tokens told
-    tokens:int,          # tokens written in each window and context
-) -> tuple[list[list[int]], float]: # what was written per pass and row, seconds
+    engine: Engine,
+    windows: np.ndarray,  # (windows, samples)
+    prompt: int,  # tokens told
+    tokens: int,  # tokens written in each window and context
+) -> tuple[list[list[int]], float]:  # what was written per pass and row, seconds
     "Hear a song once and write two contexts over it, side by side."
-    begun, n, prompts = now(), len(windows), told(engine, 2 * len(windows), prompt)
+    begun = now()
+    n = len(windows)
+    prompts = told(engine, 2 * len(windows), prompt)
     heard = engine.encode(windows)
-    job = lambda i, context: Job([prompts[2 * i + context]], heard.rows(slice(i, i + 1)), stop=(), max_new=tokens)
+    job = lambda i, context: Job(
+        [prompts[2 * i + context]], heard.rows(slice(i, i + 1)), stop=(), max_new=tokens
+    )
     out = []
     for i in range(n + AHEAD):
         jobs = [job(at, context) for context, at in ((0, i), (1, i - AHEAD)) if 0 <= at < n]
-        if jobs: out += [w.ids for w in engine.generate(side_by_side(jobs))]
+        if jobs:
+            out += [w.ids for w in engine.generate(side_by_side(jobs))]
     return out, now() - begun
 
 # %% ../nbs/94_bench.ipynb #81a8a67f
-def whisper_like(bundle:Bundle):
+def whisper_like(bundle: Bundle):
     "A Whisper of transformers with random weights, of the size of a model."
     from transformers import WhisperConfig, WhisperForConditionalGeneration
+
     c = bundle.model.c
-    sizes = dict(d_model=c.d_model, encoder_layers=c.encoder_layers, decoder_layers=c.decoder_layers, encoder_attention_heads=c.n_heads,
-                 decoder_attention_heads=c.n_heads, encoder_ffn_dim=c.d_ff, decoder_ffn_dim=c.d_ff, num_mel_bins=c.spectrogram.n_mels,
-                 max_source_positions=c.max_frames // 2, max_target_positions=c.max_tokens, vocab_size=c.vocab_in)
-    special = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None)
+    sizes = dict(
+        d_model=c.d_model,
+        encoder_layers=c.encoder_layers,
+        decoder_layers=c.decoder_layers,
+        encoder_attention_heads=c.n_heads,
+        decoder_attention_heads=c.n_heads,
+        encoder_ffn_dim=c.d_ff,
+        decoder_ffn_dim=c.d_ff,
+        num_mel_bins=c.spectrogram.n_mels,
+        max_source_positions=c.max_frames // 2,
+        max_target_positions=c.max_tokens,
+        vocab_size=c.vocab_in,
+    )
+    special = dict(
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
     return WhisperForConditionalGeneration(WhisperConfig(**sizes, **special)).eval()
 
 # %% ../nbs/94_bench.ipynb #4b0e7430
 def plain_loop(
-    bundle:Bundle,
-    windows:np.ndarray,  # (windows, samples)
-    prompt:int,
-    tokens:int,
-) -> float: # seconds
+    bundle: Bundle,
+    windows: np.ndarray,  # (windows, samples)
+    prompt: int,
+    tokens: int,
+) -> float:  # seconds
     "Two contexts over a song the usual way, on the device where the model is."
     from transformers import GenerationMixin
+
     device = bundle.model.device
     model = whisper_like(bundle).to(device)
     prompts = told(bundle, 2 * len(windows), prompt)
@@ -342,102 +472,172 @@ def plain_loop(
             heard = model.get_encoder()(bundle.model.mel(samples).transpose(1, 2))
             told_ids = torch.tensor([ids], device=device)
             out = GenerationMixin.generate(model, encoder_outputs=heard, decoder_input_ids=told_ids, **length)
-            out.cpu() # an accelerator is waited for
+            out.cpu()  # an accelerator is waited for
     return now() - begun
 
 # %% ../nbs/94_bench.ipynb #b546f351
 def agreement(
-    exact:Engine,
-    other:Engine,
-    windows:np.ndarray,  # (windows, samples)
-    prompts:list[list[int]],
-    tokens:int,          # compared in each row
-) -> float: # share of greedy tokens that are the same
+    exact: Engine,
+    other: Engine,
+    windows: np.ndarray,  # (windows, samples)
+    prompts: list[list[int]],
+    tokens: int,  # compared in each row
+) -> float:  # share of greedy tokens that are the same
     "Teacher-forced agreement of two engines over the same windows."
     heard = exact.encode(windows)
     rows = exact.generate(Job(prompts, heard, stop=(), max_new=tokens))
     full = pad_left([p + w.ids for p, w in zip(prompts, rows)], exact.device)
-    def choices(engine:Engine, heard:Encoded) -> Tensor:
-        with torch.inference_mode(): return engine.model.decode(full, heard)[:, -tokens - 1:-1].argmax(-1)
+
+    def choices(engine: Engine, heard: Encoded) -> Tensor:
+        with torch.inference_mode():
+            return engine.model.decode(full, heard)[:, -tokens - 1 : -1].argmax(-1)
+
     return (choices(exact, heard) == choices(other, other.encode(windows))).float().mean().item()
 
 # %% ../nbs/94_bench.ipynb #d3008c67
-STAGES = {"listening": "hearing", "timing": "timing", "super timing": "timing", "refine": "finishing"} # the others are writing
+STAGES = {
+    "listening": "hearing",
+    "timing": "timing",
+    "super timing": "timing",
+    "refine": "finishing",
+}  # the others are writing
+
 
 class Stages:
     "Listens to progress and keeps the time of each stage; what comes after the last token is finishing."
-    def __init__(self): self.seconds, self.stage, self.since = Counter(), "hearing", now()
 
-    def turn(self, stage:str):
+    def __init__(self):
+        self.seconds = Counter()
+        self.stage = "hearing"
+        self.since = now()
+
+    def turn(self, stage: str):
         at = now()
         self.seconds[self.stage] += at - self.since
         self.stage, self.since = stage, at
 
-    def __call__(self, p:Progress): self.turn(STAGES.get(p.stage) or ("finishing" if p.done == p.total else "writing"))
+    def __call__(self, p: Progress):
+        self.turn(STAGES.get(p.stage) or ("finishing" if p.done == p.total else "writing"))
 
-def requests(conf:BenchConfig) -> dict[str, list[GenerateConfig]]:
+
+def requests(conf: BenchConfig) -> dict[str, list[GenerateConfig]]:
     "What is asked for, the cheapest first, so that the memory of each can be told."
     ask = GenerateConfig(difficulty=conf.difficulty, seed=conf.seed, star_tries=conf.star_tries)
-    several, drafts = spread(replace(ask, difficulties=conf.difficulties)), replace(ask, candidates=conf.candidates)
-    return {"one difficulty": [ask], f"a spread of {len(several)}": several, f"{conf.candidates} candidates": [drafts]}
+    several = spread(replace(ask, difficulties=conf.difficulties))
+    drafts = replace(ask, candidates=conf.candidates)
+    return {
+        "one difficulty": [ask],
+        f"a spread of {len(several)}": several,
+        f"{conf.candidates} candidates": [drafts],
+    }
 
-def whole(song2map:Song2Map, samples:np.ndarray, asked:list[GenerateConfig]) -> dict: # samples: (n,)
+
+def whole(song2map: Song2Map, samples: np.ndarray, asked: list[GenerateConfig]) -> dict:  # samples: (n,)
     "One run over a song, and what it took."
-    stages, speed = Stages(), song2map.engine.speed
+    stages = Stages()
+    speed = song2map.engine.speed
     before = speed.tokens
     song2map.maps(samples, asked, stages)
     stages.turn("")
-    return {"wall_s": stages.seconds.total(), "stages_s": dict(stages.seconds), "maps": sum(c.candidates for c in asked),
-            "tokens": speed.tokens - before, "peak_mb": peak_mb()}
+    return {
+        "wall_s": stages.seconds.total(),
+        "stages_s": dict(stages.seconds),
+        "maps": sum(c.candidates for c in asked),
+        "tokens": speed.tokens - before,
+        "peak_mb": peak_mb(),
+    }
 
 # %% ../nbs/94_bench.ipynb #388082c5
-def measure_maps(bundle:Bundle, conf:BenchConfig) -> dict: # runs, by precision and by what was asked for
+def measure_maps(bundle: Bundle, conf: BenchConfig) -> dict:  # runs, by precision and by what was asked for
     "Whole songs with a real model, what is compared in turns, the fastest of some rounds."
-    samples, out = song_samples(bundle.language, conf.seconds), {}
+    samples = song_samples(bundle.language, conf.seconds)
+    out = {}
     for precision in conf.precisions or BENCH_TASKS["song"]:
-        song2map, asked = Song2Map(bundle, conf.device, precision), requests(conf)
-        runs = in_turns({name: partial(whole, song2map, samples, one) for name, one in asked.items()}, conf.repeats)
-        best = {name: min(rs, key=lambda r: r["wall_s"]) | {"peak_mb": rs[0]["peak_mb"]} for name, rs in runs.items()}
-        out[precision] = {name: r | {"times_one": r["wall_s"] / best["one difficulty"]["wall_s"]} for name, r in best.items()}
+        song2map = Song2Map(bundle, conf.device, precision)
+        asked = requests(conf)
+        runs = in_turns(
+            {name: partial(whole, song2map, samples, one) for name, one in asked.items()}, conf.repeats
+        )
+        best = {
+            name: min(rs, key=lambda r: r["wall_s"]) | {"peak_mb": rs[0]["peak_mb"]}
+            for name, rs in runs.items()
+        }
+        out[precision] = {
+            name: r | {"times_one": r["wall_s"] / best["one difficulty"]["wall_s"]}
+            for name, r in best.items()
+        }
     return {"runs": out}
 
-def maps_lines(report:dict) -> list[str]:
+
+def maps_lines(report: dict) -> list[str]:
     "Whole songs as a table."
-    def row(precision:str, name:str, r:dict) -> dict:
-        stages = {stage: f"{r['stages_s'].get(stage, 0):.1f} s" for stage in ("hearing", "timing", "writing", "finishing")}
-        return {"asked": name, "precision": precision, "wall": f"{r['wall_s']:.1f} s", "times one": f"{r['times_one']:.2f}",
-                **stages, "tokens": r["tokens"], "peak": f"{r['peak_mb']:.0f} MB"}
-    return table([row(precision, name, r) for precision, runs in report["runs"].items() for name, r in runs.items()])
+
+    def row(precision: str, name: str, r: dict) -> dict:
+        stages = {
+            stage: f"{r['stages_s'].get(stage, 0):.1f} s"
+            for stage in ("hearing", "timing", "writing", "finishing")
+        }
+        return {
+            "asked": name,
+            "precision": precision,
+            "wall": f"{r['wall_s']:.1f} s",
+            "times one": f"{r['times_one']:.2f}",
+            **stages,
+            "tokens": r["tokens"],
+            "peak": f"{r['peak_mb']:.0f} MB",
+        }
+
+    return table(
+        [row(precision, name, r) for precision, runs in report["runs"].items() for name, r in runs.items()]
+    )
 
 # %% ../nbs/94_bench.ipynb #2e530f1a
-def both_counts(text:str) -> tuple[int, int]:
+def both_counts(text: str) -> tuple[int, int]:
     "Tokens of beats and objects in a window, from text such as 20/80."
-    if clause := COUNTS.problem(text): raise UserError(f"counts={clause}.")
+    if clause := COUNTS.problem(text):
+        raise UserError(f"counts={clause}.")
     beats, objects = text.split("/")
     return int(beats), int(objects)
 
+
 def paired(
-    engine:Engine,
-    heard:Encoded,   # of some windows
-    texts:tuple,     # of beats and of objects: a prompt and a text for each window
-    rounds:int,
-) -> dict: # ms and passes in each window
+    engine: Engine,
+    heard: Encoded,  # of some windows
+    texts: tuple,  # of beats and of objects: a prompt and a text for each window
+    rounds: int,
+) -> dict:  # ms and passes in each window
     "Beats and objects apart, and side by side."
     job = lambda i, told: Job([told[0]], heard.rows(slice(i, i + 1)), [Dictation(told[1])], (EOS,))
     pairs = [[job(i, told) for told in both] for i, both in enumerate(zip(*texts))]
-    def write(jobs:list[Job]) -> tuple[float, float]: # ms and passes in each window
-        before, begun = engine.speed.passes, now()
-        for job in jobs: engine.generate(job)
+
+    def write(jobs: list[Job]) -> tuple[float, float]:  # ms and passes in each window
+        before = engine.speed.passes
+        begun = now()
+        for job in jobs:
+            engine.generate(job)
         return (now() - begun) * 1000 / len(pairs), (engine.speed.passes - before) / len(pairs)
-    ways = {"apart": [job for pair in pairs for job in pair], "beside": [side_by_side(pair) for pair in pairs]}
-    best = {name: min(rs) for name, rs in in_turns({name: partial(write, jobs) for name, jobs in ways.items()}, rounds).items()}
-    out = {f"{name}_{what}": value for name, took in best.items() for what, value in zip(("ms", "passes"), took)}
+
+    ways = {
+        "apart": [job for pair in pairs for job in pair],
+        "beside": [side_by_side(pair) for pair in pairs],
+    }
+    best = {
+        name: min(rs)
+        for name, rs in in_turns({name: partial(write, jobs) for name, jobs in ways.items()}, rounds).items()
+    }
+    out = {
+        f"{name}_{what}": value for name, took in best.items() for what, value in zip(("ms", "passes"), took)
+    }
     return out | {"times_apart": out["apart_ms"] / out["beside_ms"]}
 
 # %% ../nbs/94_bench.ipynb #921f73ae
-def measure_pairs(bundle:Bundle, conf:BenchConfig) -> dict: # pairs: a row per guessing, precision and count
+def measure_pairs(
+    bundle: Bundle, conf: BenchConfig
+) -> dict:  # pairs: a row per guessing, precision and count
     "Whether beats beside objects pay, with guesses and without."
-    windows, counts, rows = song_windows(bundle, conf.seconds, conf.windows), [both_counts(c) for c in conf.counts], []
+    windows = song_windows(bundle, conf.seconds, conf.windows)
+    counts = [both_counts(c) for c in conf.counts]
+    rows = []
     text = lambda kind, n: map_text(bundle, kind, n, len(windows), conf.prompt)
     for guesses, settings in (("off", {"guess": 0}), ("on", {})):
         for precision, engine in engines(bundle, conf, **settings):
@@ -448,34 +648,57 @@ def measure_pairs(bundle:Bundle, conf:BenchConfig) -> dict: # pairs: a row per g
                 rows.append(about | paired(engine, heard, both, conf.repeats))
     return {"pairs": rows, "windows": len(windows)}
 
-def pairs_lines(report:dict) -> list[str]:
+
+def pairs_lines(report: dict) -> list[str]:
     "The pairs as a table."
     took = lambda r, way: f"{r[f'{way}_ms']:.0f} ms, {r[f'{way}_passes']:.0f} passes"
-    return table([{"precision": r["precision"], "guesses": r["guesses"], "beats/objects": f"{r['beats']}/{r['objects']}",
-                   "apart": took(r, "apart"), "side by side": took(r, "beside"), "times as fast": f"{r['times_apart']:.2f}",
-                   "pays": "yes" if r["times_apart"] >= PAYS else "no"} for r in report["pairs"]])
+    return table(
+        [
+            {
+                "precision": r["precision"],
+                "guesses": r["guesses"],
+                "beats/objects": f"{r['beats']}/{r['objects']}",
+                "apart": took(r, "apart"),
+                "side by side": took(r, "beside"),
+                "times as fast": f"{r['times_apart']:.2f}",
+                "pays": "yes" if r["times_apart"] >= PAYS else "no",
+            }
+            for r in report["pairs"]
+        ]
+    )
 
 # %% ../nbs/94_bench.ipynb #f15411b9
-def measure_speed(bundle:Bundle, conf:BenchConfig) -> dict:
+def measure_speed(bundle: Bundle, conf: BenchConfig) -> dict:
     "Hearing, reading and writing by precision and batch, and a song in each precision, when wanted against the plain loop."
-    windows, songs, speeds = song_windows(bundle, conf.seconds, conf.windows), {}, {}
-    few, exact = windows[:3], Engine(bundle, conf.device, guess=0)
-    if conf.plain: songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
+    windows = song_windows(bundle, conf.seconds, conf.windows)
+    songs = {}
+    speeds = {}
+    few = windows[:3]
+    exact = Engine(bundle, conf.device, guess=0)
+    if conf.plain:
+        songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
     for precision, engine in engines(bundle, conf, guess=0):
         seconds = song(engine, windows, conf.prompt, conf.tokens)[1]
         songs[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
         prompts = told(bundle, len(few), conf.prompt, conf.seed)
-        if precision != "fp32": songs[precision]["agreement"] = agreement(exact, engine, few, prompts, conf.tokens)
-        if conf.plain: songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / seconds
+        if precision != "fp32":
+            songs[precision]["agreement"] = agreement(exact, engine, few, prompts, conf.tokens)
+        if conf.plain:
+            songs[precision]["times_plain"] = songs["plain loop"]["wall_s"] / seconds
         speeds[precision] = sweep(engine, windows, conf)
     return {"windows": len(windows), "song": songs, "sweep": speeds}
 
 # %% ../nbs/94_bench.ipynb #99a4a90c
-def speed_lines(report:dict) -> list[str]:
+def speed_lines(report: dict) -> list[str]:
     "Songs and speeds, a line for each precision."
-    texts = {"wall_s": "{:.1f} s", "times_plain": "{:.2f} times as fast as plain", "agreement": "{:.1%} of tokens equal",
-             "peak_mb": "peak {:.0f} MB"}
-    out, of = [], f"song of {report['windows']} windows"
+    texts = {
+        "wall_s": "{:.1f} s",
+        "times_plain": "{:.2f} times as fast as plain",
+        "agreement": "{:.1%} of tokens equal",
+        "peak_mb": "peak {:.0f} MB",
+    }
+    out = []
+    of = f"song of {report['windows']} windows"
     for name, s in report["song"].items():
         out.append(f"{of}, {name}: " + ", ".join(texts[key].format(value) for key, value in s.items()))
     for name, s in report["sweep"].items():
@@ -483,94 +706,135 @@ def speed_lines(report:dict) -> list[str]:
         out.append(f"{name} ({s['numbers']}): {s['encode_s']:.3f} s to hear a window, {rates}")
     return out
 
-def measure_memory(bundle:Bundle, conf:BenchConfig) -> dict:
+
+def measure_memory(bundle: Bundle, conf: BenchConfig) -> dict:
     "A song in one precision. The weights are let go in the form in which they came, as in the pipeline."
     windows, (_, engine) = song_windows(bundle, conf.seconds), next(engines(bundle, conf))
     bundle.model = engine.model
     return {"windows": len(windows), "wall_s": song(engine, windows, conf.prompt, conf.tokens)[1]}
 
-def memory_lines(report:dict) -> list[str]:
+
+def memory_lines(report: dict) -> list[str]:
     "What the process held at most, in weights and the rest."
-    share, seconds = report["peak_mb"] / report["weights_mb"], report["config"]["seconds"]
-    return [f"a song of {seconds:.0f} s in {report['wall_s']:.1f} s; at most {report['peak_mb']:.0f} MB, {share:.2f} times the weights in fp32"]
+    share = report["peak_mb"] / report["weights_mb"]
+    seconds = report["config"]["seconds"]
+    return [
+        f"a song of {seconds:.0f} s in {report['wall_s']:.1f} s; at most {report['peak_mb']:.0f} MB, {share:.2f} times the weights in fp32"
+    ]
 
 # %% ../nbs/94_bench.ipynb #e29ee7f9
 @contextmanager
-def busy_programs(count:int) -> Iterator[None]:
+def busy_programs(count: int) -> Iterator[None]:
     "So many programs that keep a core busy while what is inside runs."
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try: yield
+    try:
+        yield
     finally:
-        for loop in loops: loop.kill()
-        for loop in loops: loop.wait()
+        for loop in loops:
+            loop.kill()
+        for loop in loops:
+            loop.wait()
 
 # %% ../nbs/94_bench.ipynb #7ce0b0c9
-WAYS = {"all threads, spinning": ("all", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}), # OpenMP's own way
-        "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"})} # threads of a step, and how they wait
+WAYS = {
+    "all threads, spinning": (
+        "all",
+        {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"},
+    ),  # OpenMP's own way
+    "counted threads, asleep": ("counted", {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}),
+}  # threads of a step, and how they wait
 
-def write_alone(conf:BenchConfig, threads:str) -> dict: # tokens_per_s
+
+def write_alone(conf: BenchConfig, threads: str) -> dict:  # tokens_per_s
     "Write one row for some windows, in this process."
     torch.set_num_threads(conf.threads)
     bundle = sized(conf.model, conf.seed)
     precision = (conf.precisions or BENCH_TASKS["busy"])[0]
-    engine = Engine(bundle, conf.device, precision, guess=0, threads=conf.threads if threads == "all" else None)
+    engine = Engine(
+        bundle, conf.device, precision, guess=0, threads=conf.threads if threads == "all" else None
+    )
     heard = engine.encode(song_windows(bundle, conf.seconds, 1))
     for prompt in told(bundle, conf.windows, conf.prompt, conf.seed):
         engine.generate(Job([prompt], heard, stop=(), max_new=conf.tokens))
     return {"tokens_per_s": engine.speed.tokens_per_second}
 
-def write_apart(conf:BenchConfig, way:str, busy:int) -> float: # tokens per second
+
+def write_apart(conf: BenchConfig, way: str, busy: int) -> float:  # tokens per second
     "The same in a new process, beside so many busy programs."
     threads, waiting = WAYS[way]
-    code = "import json, sys; from mapperatorinator.bench import BenchConfig, write_alone; given = json.load(sys.stdin); " \
-           "print(json.dumps(write_alone(BenchConfig(**given['config']), given['threads'])))"
+    code = (
+        "import json, sys; from mapperatorinator.bench import BenchConfig, write_alone; given = json.load(sys.stdin); "
+        "print(json.dumps(write_alone(BenchConfig(**given['config']), given['threads'])))"
+    )
     with busy_programs(busy):
-        done = subprocess.run([sys.executable, "-c", code], input=json.dumps({"config": asdict(conf), "threads": threads}), check=True,
-                              capture_output=True, text=True, env=os.environ | waiting)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps({"config": asdict(conf), "threads": threads}),
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | waiting,
+        )
     return json.loads(done.stdout)["tokens_per_s"]
 
 # %% ../nbs/94_bench.ipynb #4bbe16dc
-def measure_busy(bundle:Bundle, conf:BenchConfig) -> dict:
+def measure_busy(bundle: Bundle, conf: BenchConfig) -> dict:
     "Both ways of using threads, quiet and busy, in turns."
     cores = os.cpu_count()
     runs = {(way, busy): partial(write_apart, conf, way, busy) for way in WAYS for busy in (0, cores)}
     best = {key: max(rates) for key, rates in in_turns(runs, conf.repeats).items()}
     return {"cores": cores, "ways": {way: {"quiet": best[way, 0], "busy": best[way, cores]} for way in WAYS}}
 
-def busy_lines(report:dict) -> list[str]:
+
+def busy_lines(report: dict) -> list[str]:
     "Quiet and busy as a table."
     rows = []
     for way, rate in report["ways"].items():
-        rows.append({"a step has": way,
-                     "quiet": f"{rate['quiet']:.0f} tokens/s",
-                     f"beside {report['cores']} busy programs": f"{rate['busy']:.0f} tokens/s",
-                     "times slower": f"{rate['quiet'] / rate['busy']:.1f}"})
+        rows.append(
+            {
+                "a step has": way,
+                "quiet": f"{rate['quiet']:.0f} tokens/s",
+                f"beside {report['cores']} busy programs": f"{rate['busy']:.0f} tokens/s",
+                "times slower": f"{rate['quiet'] / rate['busy']:.1f}",
+            }
+        )
     return table(rows)
 
 # %% ../nbs/94_bench.ipynb #a1a782e5
-TASKS = {"speed": (measure_speed, speed_lines), "ladder": (ladder, ladder_lines), "song": (measure_maps, maps_lines),
-         "pipelining": (measure_pairs, pairs_lines), "memory": (measure_memory, memory_lines),
-         "busy": (measure_busy, busy_lines)} # what is measured, and how it is shown
+TASKS = {
+    "speed": (measure_speed, speed_lines),
+    "ladder": (ladder, ladder_lines),
+    "song": (measure_maps, maps_lines),
+    "pipelining": (measure_pairs, pairs_lines),
+    "memory": (measure_memory, memory_lines),
+    "busy": (measure_busy, busy_lines),
+}  # what is measured, and how it is shown
 
-def bench(conf:BenchConfig) -> dict:
+
+def bench(conf: BenchConfig) -> dict:
     "Measure a model at a task. Raises `UserError` naming all settings that cannot be."
     check_settings(conf)
     torch.set_num_threads(conf.threads)
     the_clock.set(CLOCKS[conf.clock])
     bundle = sized(conf.model, conf.seed)
     weights = sum(p.numel() * p.element_size() for p in bundle.model.parameters()) / 1e6
-    about = {"config": asdict(conf), "machine": machine(conf.device), "parameters": bundle.model.n_params(),
-             "weights_mb": weights}
+    about = {
+        "config": asdict(conf),
+        "machine": machine(conf.device),
+        "parameters": bundle.model.n_params(),
+        "weights_mb": weights,
+    }
     return about | TASKS[conf.task][0](bundle, conf) | {"peak_mb": peak_mb()}
 
 # %% ../nbs/94_bench.ipynb #a799917e
-def report_lines(report:dict) -> list[str]: # the last one is JSON
+def report_lines(report: dict) -> list[str]:  # the last one is JSON
     "A report as text."
-    size = f"{report['parameters']/1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
+    size = f"{report['parameters'] / 1e6:.1f} M parameters, {report['weights_mb']:.0f} MB; peak {report['peak_mb']:.0f} MB"
     shown = TASKS[report["config"]["task"]][1](report)
     return [f"{report['machine']}, {report['config']['clock']} clock; {size}", *shown, json.dumps(report)]
 
-def run_bench(conf:BenchConfig) -> dict:
+
+def run_bench(conf: BenchConfig) -> dict:
     "Measure, print a table, and JSON on the last line."
     report = bench(conf)
     say("\n".join(report_lines(report)))

@@ -19,93 +19,118 @@ __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOT
 
 # %% ../nbs/01_bounds.ipynb #e3428415
 def spell(
-    value:Any,
-    most:int=100, # letters; of a longer one both ends are shown
+    value: Any,
+    most: int = 100,  # letters; of a longer one both ends are shown
 ) -> str:
     "A value as it is typed on the command line, on one line."
-    if value is None: return "null"
-    if isinstance(value, bool): return str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15: return str(int(value))
-    if isinstance(value, int) and value.bit_length() > 256: return f"a number of {int(value.bit_length() * .30103) + 1} digits"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {int(value.bit_length() * 0.30103) + 1} digits"
     text = f"[{','.join(map(spell, value))}]" if isinstance(value, (list, tuple)) else shown(value)
     return shortened(text, most)
 
-def as_number(text:str) -> Any: # int, float, or the text
+
+def as_number(text: str) -> Any:  # int, float, or the text
     "Text as a number, where it is one."
     for kind in (int, float):
-        try: return kind(text.translate(SIGNS))
-        except ValueError: pass
+        try:
+            return kind(text.translate(SIGNS))
+        except ValueError:
+            pass
     return text
 
-SIGNS = str.maketrans("−：", "-:") # as text processors and other keyboards have them
+
+SIGNS = str.maketrans("−：", "-:")  # as text processors and other keyboards have them
 
 # %% ../nbs/01_bounds.ipynb #abbc102e
 class Bounds:
     "What a value may be; these let everything pass."
-    low, high, choices = None, None, ()
 
-    def read(self, value:Any) -> Any: # what cannot be understood stays as it is
+    low = None
+    high = None
+    choices = ()
+
+    def read(self, value: Any) -> Any:  # what cannot be understood stays as it is
         "A value as it is meant."
         return value
 
-    def problem(self, value:Any) -> Optional[str]: # None: it is all right
+    def problem(self, value: Any) -> Optional[str]:  # None: it is all right
         "What is wrong with a value, as a clause: `99 is above 12; give 0 to 12 stars`."
         return None
 
-    def __str__(self) -> str: return "" # what is right
+    def __str__(self) -> str:
+        return ""  # what is right
 
 # %% ../nbs/01_bounds.ipynb #2929a442
 @dataclass(frozen=True)
 class Number(Bounds):
     "A number between limits, never infinite and never NaN."
+
     low: float = -math.inf
     high: float = math.inf
-    unit: str = ""         # what is counted: stars, ms …
-    above: bool = False    # the lower limit is itself too low
+    unit: str = ""  # what is counted: stars, ms …
+    above: bool = False  # the lower limit is itself too low
 
     def __str__(self) -> str:
-        if math.isinf(self.low): return "a number"
+        if math.isinf(self.low):
+            return "a number"
         limits = f"above {self.low:g}, up to {self.high:g}" if self.above else f"{self.low} to {self.high}"
         return f"{limits} {self.unit}".strip()
 
-    def read(self, value:Any) -> Any: return as_number(value) if isinstance(value, str) else value
+    def read(self, value: Any) -> Any:
+        return as_number(value) if isinstance(value, str) else value
 
-    def problem(self, value:Any) -> Optional[str]:
-        if wrong := self.fault(value): return f"{spell(value)} is {wrong}; give {self}"
+    def problem(self, value: Any) -> Optional[str]:
+        if wrong := self.fault(value):
+            return f"{spell(value)} is {wrong}; give {self}"
 
-    def fault(self, value:Any) -> str:
+    def fault(self, value: Any) -> str:
         "What is wrong, in a word or two; empty if nothing."
-        if isinstance(value, str) and re.fullmatch(r"\d+,\d+", value): return f"no number (write {value.replace(',', '.')})"
-        if isinstance(value, bool) or not isinstance(value, Real): return "no number"
-        if isinstance(value, float) and not math.isfinite(value): return "no finite number"
-        if value < self.low: return f"below {self.low}"
-        if value > self.high: return f"above {self.high}"
+        if isinstance(value, str) and re.fullmatch(r"\d+,\d+", value):
+            return f"no number (write {value.replace(',', '.')})"
+        if isinstance(value, bool) or not isinstance(value, Real):
+            return "no number"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "no finite number"
+        if value < self.low:
+            return f"below {self.low}"
+        if value > self.high:
+            return f"above {self.high}"
         return f"not above {self.low}" if self.above and value == self.low else ""
 
-    def nearest(self, value:float) -> float:
+    def nearest(self, value: float) -> float:
         "The value itself, or the limit that it oversteps."
         return min(max(value, self.low), self.high)
 
 # %% ../nbs/01_bounds.ipynb #d0a9bd25
-def folded(text:str) -> str: # case, blanks and hyphens do not tell words apart
+def folded(text: str) -> str:  # case, blanks and hyphens do not tell words apart
     return re.sub(r"[\s-]+", "_", text.strip().lower())
+
 
 @dataclass(frozen=True)
 class Choice(Bounds):
     "One of some words or numbers."
+
     choices: tuple
-    what: str = "value"                        # what they are called
+    what: str = "value"  # what they are called
     names: dict = field(default_factory=dict)  # other words for them
-    example: str = ""                          # how to say them; empty: as they are
+    example: str = ""  # how to say them; empty: as they are
 
-    def __str__(self) -> str: return self.example or ", ".join(map(str, self.choices))
+    def __str__(self) -> str:
+        return self.example or ", ".join(map(str, self.choices))
 
-    def read(self, value:Any) -> Any:
+    def read(self, value: Any) -> Any:
         words = {folded(str(c)): c for c in self.choices} | self.names
         return words.get(folded(value), value) if isinstance(value, str) else value
 
-    def problem(self, value:Any) -> Optional[str]:
-        if type(value) in (int, str) and value in self.choices: return None
+    def problem(self, value: Any) -> Optional[str]:
+        if type(value) in (int, str) and value in self.choices:
+            return None
         near = difflib.get_close_matches(folded(spell(value)), [*map(str, self.choices), *self.names], n=1)
         hint = f" (did you mean {quoted(near[0])}?)" if near else ""
         return f"there is no {self.what} {quoted(spell(value))}; expected one of {self}{hint}"
@@ -114,112 +139,147 @@ class Choice(Bounds):
 @dataclass(frozen=True)
 class Flag(Bounds):
     "True or false."
+
     choices: tuple = (False, True)
 
-    def __str__(self) -> str: return "true or false"
+    def __str__(self) -> str:
+        return "true or false"
 
-    def read(self, value:Any) -> Any:
-        if isinstance(value, str): return FLAGS.get(folded(value), value)
+    def read(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return FLAGS.get(folded(value), value)
         return bool(value) if isinstance(value, Integral) and value in (0, 1) else value
 
-    def problem(self, value:Any) -> Optional[str]:
+    def problem(self, value: Any) -> Optional[str]:
         return None if isinstance(value, bool) else f"{spell(value)} is neither true nor false; give {self}"
 
-FLAGS = dict.fromkeys(("true", "yes", "on", "1", "y"), True) | dict.fromkeys(("false", "no", "off", "0", "n"), False)
+
+FLAGS = dict.fromkeys(("true", "yes", "on", "1", "y"), True) | dict.fromkeys(
+    ("false", "no", "off", "0", "n"), False
+)
 
 # %% ../nbs/01_bounds.ipynb #d01bf2f5
 QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "«": "»", "`": "`"}
 
-def unquoted(text:str) -> str:
+
+def unquoted(text: str) -> str:
     "Text without the quotes around it."
     bare = text.strip()
-    if len(bare) < 2 or QUOTES.get(bare[0]) != bare[-1]: return text
+    if len(bare) < 2 or QUOTES.get(bare[0]) != bare[-1]:
+        return text
     inner = bare[1:-1]
     nested = inner[:1] == bare[0] and inner[-1:] == bare[-1]
     return inner if nested or not {bare[0], bare[-1]} & set(inner) else text
 
-def split_list(text:str, item:str=r"[^,]") -> list[str]: # item: of what an item without quotes is made
-    "The items of `[a, \"b, c\"]`, with brackets or without."
+
+def split_list(text: str, item: str = r"[^,]") -> list[str]:  # item: of what an item without quotes is made
+    'The items of `[a, "b, c"]`, with brackets or without.'
     inner = text.strip()
-    if inner[:1] + inner[-1:] == "[]": inner = inner[1:-1]
+    if inner[:1] + inner[-1:] == "[]":
+        inner = inner[1:-1]
     pattern = rf"""\s*("[^"]*"|'[^']*')\s*(?:,|$)|((?:{item})+)(?:,|$)"""
     parts = [a or b for a, b in re.findall(pattern, inner)]
     return [unquoted(part.strip()) for part in parts if part.strip()]
 
 # %% ../nbs/01_bounds.ipynb #fbf9409a
-OBJECTS = r"(?:\s*\([\d|, ]*\))?" # which of a combo, in the editor
-CLOCK = re.compile(rf"([+-]?)(\d{{1,4}}):([0-5]?\d)(?::(\d{{3}})|(\.\d+))?{OBJECTS}") # minutes, seconds, ms or a fraction
+OBJECTS = r"(?:\s*\([\d|, ]*\))?"  # which of a combo, in the editor
+CLOCK = re.compile(
+    rf"([+-]?)(\d{{1,4}}):([0-5]?\d)(?::(\d{{3}})|(\.\d+))?{OBJECTS}"
+)  # minutes, seconds, ms or a fraction
 _AMOUNT = r"(\d+(?:\.\d+)?) ?"
-UNITS = re.compile(rf"([+-]?)(?:{_AMOUNT}m(?:in(?:utes?)?)? ?)?(?:{_AMOUNT}s(?:ec(?:onds?)?)? ?)?(?:{_AMOUNT}ms)?")
+UNITS = re.compile(
+    rf"([+-]?)(?:{_AMOUNT}m(?:in(?:utes?)?)? ?)?(?:{_AMOUNT}s(?:ec(?:onds?)?)? ?)?(?:{_AMOUNT}ms)?"
+)
 
-def as_ms(text:str) -> Any: # ms, or the text when it is no time
+
+def as_ms(text: str) -> Any:  # ms, or the text when it is no time
     "A time as the editor, a player or a program has it."
     bare = text.strip().translate(SIGNS).removeprefix("osu://edit/")
-    bare = re.sub(r"\s+-(\s.*)?$", "", bare) # what a modder says of it
-    if isinstance(number := as_number(bare), Real): return number
+    bare = re.sub(r"\s+-(\s.*)?$", "", bare)  # what a modder says of it
+    if isinstance(number := as_number(bare), Real):
+        return number
     if m := CLOCK.fullmatch(bare):
         seconds = int(m[2]) * 60 + int(m[3]) + float(m[5] or 0)
         ms = seconds * 1000 + int(m[4] or 0)
     elif (m := UNITS.fullmatch(bare.lower())) and any(m.groups()[1:]):
         ms = float(m[2] or 0) * 60_000 + float(m[3] or 0) * 1000 + float(m[4] or 0)
-    else: return text
+    else:
+        return text
     return round(-ms if m[1] == "-" else ms, 3)
 
 # %% ../nbs/01_bounds.ipynb #71ae3f10
-HOUR = 3_600_000 # ms: the longest song
+HOUR = 3_600_000  # ms: the longest song
+
 
 @dataclass(frozen=True)
 class Time(Number):
     "Milliseconds, or a time as the editor has it."
+
     low: float = 0
     high: float = HOUR
     unit: str = "ms"
 
-    def __str__(self) -> str: return f"{super().__str__()}, or a time such as 1:30 or 01:02:345"
+    def __str__(self) -> str:
+        return f"{super().__str__()}, or a time such as 1:30 or 01:02:345"
 
-    def read(self, value:Any) -> Any: return as_ms(value) if isinstance(value, str) else value
+    def read(self, value: Any) -> Any:
+        return as_ms(value) if isinstance(value, str) else value
 
-    def fault(self, value:Any) -> str: return "no time" if isinstance(value, str) else super().fault(value)
+    def fault(self, value: Any) -> str:
+        return "no time" if isinstance(value, str) else super().fault(value)
 
 # %% ../nbs/01_bounds.ipynb #fddab1ad
 @dataclass(frozen=True)
 class Text(Bounds):
     "Words of the user's own."
-    longest: int = 1000 # letters
-    pattern: str = ""   # what it must look like; empty: anything
-    example: str = ""   # the pattern in words
 
-    def __str__(self) -> str: return self.example or f"at most {self.longest} letters"
+    longest: int = 1000  # letters
+    pattern: str = ""  # what it must look like; empty: anything
+    example: str = ""  # the pattern in words
 
-    def problem(self, value:Any) -> Optional[str]:
-        if not isinstance(value, str): return f"{spell(value)} is no text; give {self}"
-        if len(value) > self.longest: return f"{spell(value, 40)} has {len(value)} letters; give at most {self.longest} letters"
-        if self.pattern and not re.fullmatch(self.pattern, value): return f"{spell(value)} is not understood; give {self}"
+    def __str__(self) -> str:
+        return self.example or f"at most {self.longest} letters"
+
+    def problem(self, value: Any) -> Optional[str]:
+        if not isinstance(value, str):
+            return f"{spell(value)} is no text; give {self}"
+        if len(value) > self.longest:
+            return f"{spell(value, 40)} has {len(value)} letters; give at most {self.longest} letters"
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            return f"{spell(value)} is not understood; give {self}"
 
 # %% ../nbs/01_bounds.ipynb #ca03f1d3
 @dataclass(frozen=True)
 class Place(Text):
     "A path, or the name of something to be found."
-    longest: int = 4096
-    needed: bool = False # empty is no answer
 
-    def problem(self, value:Any) -> Optional[str]:
-        if self.needed and value == "": return "nothing is given; give a path or a name"
+    longest: int = 4096
+    needed: bool = False  # empty is no answer
+
+    def problem(self, value: Any) -> Optional[str]:
+        if self.needed and value == "":
+            return "nothing is given; give a path or a name"
         return super().problem(value)
 
-    def read(self, value:Any) -> Any:
-        if isinstance(value, os.PathLike): value = os.fspath(value)
-        while isinstance(value, str) and (bare := unquoted(value)) != value: value = bare
-        home = isinstance(value, str) and re.match(r"~([/\\]|$)", value) # a shell expands it at the beginning of a word only
+    def read(self, value: Any) -> Any:
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        while isinstance(value, str) and (bare := unquoted(value)) != value:
+            value = bare
+        home = isinstance(value, str) and re.match(
+            r"~([/\\]|$)", value
+        )  # a shell expands it at the beginning of a word only
         return os.path.expanduser(value) if home else value
+
 
 @dataclass(frozen=True)
 class Device(Text):
     "What computes; whether it is here is asked later."
+
     pattern: str = r"auto|cpu|mps|cuda(:[0-9]{1,3})?"
     example: str = "auto, cpu, cuda, cuda:0 … or mps"
 
-    def read(self, value:Any) -> Any: # a torch.device too
+    def read(self, value: Any) -> Any:  # a torch.device too
         name = spell(value).strip().lower()
         return {"gpu": "cuda"}.get(name, name)
 
@@ -227,55 +287,76 @@ class Device(Text):
 @dataclass(frozen=True)
 class Several(Bounds):
     "A list, each item within the same bounds."
+
     of: Bounds
     fewest: int = 0
     most: int = 100
 
     @property
-    def low(self) -> Optional[float]: return self.of.low
-    @property
-    def high(self) -> Optional[float]: return self.of.high
-    @property
-    def choices(self) -> tuple: return self.of.choices
+    def low(self) -> Optional[float]:
+        return self.of.low
 
-    def __str__(self) -> str: return str(self.of)
+    @property
+    def high(self) -> Optional[float]:
+        return self.of.high
 
-    def read(self, value:Any) -> Any:
-        if isinstance(value, str): value = split_list(value, r"\([^)]*\)|[^,]" if isinstance(self.of, Time) else r"[^,]")
+    @property
+    def choices(self) -> tuple:
+        return self.of.choices
+
+    def __str__(self) -> str:
+        return str(self.of)
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, str):
+            value = split_list(value, r"\([^)]*\)|[^,]" if isinstance(self.of, Time) else r"[^,]")
         return [self.of.read(item) for item in value] if isinstance(value, (list, tuple)) else value
 
-    def problem(self, value:Any) -> Optional[str]:
-        if not isinstance(value, list): return f"{spell(value)} is no list; give several in brackets, such as [a,b]"
+    def problem(self, value: Any) -> Optional[str]:
+        if not isinstance(value, list):
+            return f"{spell(value)} is no list; give several in brackets, such as [a,b]"
         if not self.fewest <= len(value) <= self.most:
             count = self.fewest if self.fewest == self.most else f"{self.fewest} to {self.most}"
             return f"a list of {len(value)} does not do; give {count} values"
         return next((clause for item in value if (clause := self.of.problem(item))), None)
 
 # %% ../nbs/01_bounds.ipynb #6f8c6341
-def setting(default:Any, bounds:Bounds) -> Any: # a dataclass field
+def setting(default: Any, bounds: Bounds) -> Any:  # a dataclass field
     "A field with a default and with bounds."
-    if isinstance(default, list): return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
     return field(default=default, metadata={"bounds": bounds})
 
-def is_list(hint:Any) -> bool: # whether a type is a list, or a list or None
+
+def is_list(hint: Any) -> bool:  # whether a type is a list, or a list or None
     return list in map(get_origin, (hint, *get_args(hint)))
 
-def _as_type(kind:type, value:Any, rounded:bool=False) -> Any:
+
+def _as_type(kind: type, value: Any, rounded: bool = False) -> Any:
     "A number as its field has it, when it means the same: 4 as 4.0, and 8.0 as 8."
-    if isinstance(value, bool) or not isinstance(value, Real): return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
     if kind is float:
-        try: return float(value)
-        except OverflowError: return value
-    if kind is not int or isinstance(value, float) and not abs(value) < 2**53: return value
+        try:
+            return float(value)
+        except OverflowError:
+            return value
+    if kind is not int or isinstance(value, float) and not abs(value) < 2**53:
+        return value
     return int(round(value)) if rounded or value == int(value) else value
 
-def _objects(kind:type, value:Any) -> Any: # text is read as YAML
+
+def _objects(kind: type, value: Any) -> Any:  # text is read as YAML
     "A list of small dataclasses, as `context_types` is one."
     import yaml
+
     if isinstance(value, str):
-        try: value = yaml.safe_load(value)
-        except (yaml.YAMLError, RecursionError): return value
-    if not isinstance(value, list): return value
+        try:
+            value = yaml.safe_load(value)
+        except (yaml.YAMLError, RecursionError):
+            return value
+    if not isinstance(value, list):
+        return value
     known = {f.name for f in fields(kind)}
     return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
 
@@ -283,83 +364,111 @@ def _objects(kind:type, value:Any) -> Any: # text is read as YAML
 @dataclass(frozen=True)
 class Described:
     "One field of a config dataclass: what it is called, and what it may be."
-    name: str            # key
-    type: Any            # resolved annotation, such as `Optional[float]`
-    default: Any         # value when nothing is said
-    help: str = ""       # the comment behind the field
-    group: str = ""      # the last comment on a line of its own
-    bounds: Bounds = Bounds() # what it may be
+
+    name: str  # key
+    type: Any  # resolved annotation, such as `Optional[float]`
+    default: Any  # value when nothing is said
+    help: str = ""  # the comment behind the field
+    group: str = ""  # the last comment on a line of its own
+    bounds: Bounds = Bounds()  # what it may be
 
     @property
-    def optional(self) -> bool: return type(None) in get_args(self.type) # whether null is a value
+    def optional(self) -> bool:
+        return type(None) in get_args(self.type)  # whether null is a value
+
     @property
-    def base(self) -> Any: # the type without its `Optional`
+    def base(self) -> Any:  # the type without its `Optional`
         return next(t for t in get_args(self.type) if t is not type(None)) if self.optional else self.type
+
     @property
-    def item(self) -> Any: return get_args(self.base)[0] if is_list(self.base) else self.base # type of one of its values
+    def item(self) -> Any:
+        return get_args(self.base)[0] if is_list(self.base) else self.base  # type of one of its values
+
     @property
-    def nothing(self) -> Any: # what it is when somebody says `null`
-        if self.optional: return None
-        free = isinstance(self.bounds, Text) and not getattr(self.bounds, "needed", False) and not self.bounds.pattern
+    def nothing(self) -> Any:  # what it is when somebody says `null`
+        if self.optional:
+            return None
+        free = (
+            isinstance(self.bounds, Text)
+            and not getattr(self.bounds, "needed", False)
+            and not self.bounds.pattern
+        )
         return "" if self.base is str and free else copy.copy(self.default)
 
     @property
-    def range(self) -> str: # what it may be, for help; empty where that is any text, number or truth
+    def range(self) -> str:  # what it may be, for help; empty where that is any text, number or truth
         of = getattr(self.bounds, "of", self.bounds)
         free = isinstance(of, Text) and not of.pattern or isinstance(of, Flag) or of == Number()
         return "" if free else str(self.bounds)
 
 # %% ../nbs/01_bounds.ipynb #b78d0efc
-NOTHING = ("", "null", "none", "~") # how people type that there is none
+NOTHING = ("", "null", "none", "~")  # how people type that there is none
+
 
 @dataclass(frozen=True)
 class Setting(Described):
     "A field as the command line and the form show it, which understands a value however it is spelled."
 
-    def read(self, value:Any) -> Any: # what cannot be understood stays as it is
+    def read(self, value: Any) -> Any:  # what cannot be understood stays as it is
         "A value as the field has it, however it was spelled."
-        if type(value) is self.base and self.base in (int, float, bool): return value
-        if value is None: return self.nothing
-        if is_dataclass(self.item): return _objects(self.item, value) if is_list(self.base) else value
+        if type(value) is self.base and self.base in (int, float, bool):
+            return value
+        if value is None:
+            return self.nothing
+        if is_dataclass(self.item):
+            return _objects(self.item, value) if is_list(self.base) else value
         if isinstance(value, str) and self.base is not str:
             bare = unquoted(value)
-            if self.item is not str or bare.strip()[:1] == "[": value = bare # else the quotes hold one item together
-            if is_list(self.base) and not value.strip(): return None if self.optional else []
-            if folded(value) in NOTHING and folded(value) not in self.bounds.choices: return self.nothing
+            if self.item is not str or bare.strip()[:1] == "[":
+                value = bare  # else the quotes hold one item together
+            if is_list(self.base) and not value.strip():
+                return None if self.optional else []
+            if folded(value) in NOTHING and folded(value) not in self.bounds.choices:
+                return self.nothing
         return self._items(value) if is_list(self.base) else self._one(self.bounds.read(value))
 
-    def _one(self, value:Any) -> Any: # a time in whole ms is rounded
+    def _one(self, value: Any) -> Any:  # a time in whole ms is rounded
         return _as_type(self.item, value, isinstance(getattr(self.bounds, "of", self.bounds), Time))
 
-    def _items(self, value:Any) -> Any:
-        if isinstance(value, Real): value = [value]
-        elif not isinstance(value, (str, list)) and hasattr(value, "__iter__"): value = list(value)
-        elif isinstance(value, str) and self.item is str and "[" not in value and "," not in value: value = [value]
+    def _items(self, value: Any) -> Any:
+        if isinstance(value, Real):
+            value = [value]
+        elif not isinstance(value, (str, list)) and hasattr(value, "__iter__"):
+            value = list(value)
+        elif isinstance(value, str) and self.item is str and "[" not in value and "," not in value:
+            value = [value]
         value = self.bounds.read(value)
         return [self._one(x) for x in value] if isinstance(value, list) else value
 
-    def typed(self, text:str) -> Any:
+    def typed(self, text: str) -> Any:
         "What stands behind the `=` on a command line, where text may be in quotes, and `null` is nothing."
         bare = unquoted(text) if self.base is str else text
-        nothing = NOTHING if not self.nothing else ("", "null") # a model may be called none
-        if self.base is str and bare == text and folded(text) in nothing: return self.nothing
+        nothing = NOTHING if not self.nothing else ("", "null")  # a model may be called none
+        if self.base is str and bare == text and folded(text) in nothing:
+            return self.nothing
         return self.read(bare)
 
 # %% ../nbs/01_bounds.ipynb #cf26fc10
 def problem_of(
-    s:Setting,
-    value:Any,
-    prefix:str="", # of the name, as in `model.`
+    s: Setting,
+    value: Any,
+    prefix: str = "",  # of the name, as in `model.`
 ) -> Optional[str]:
     "What is wrong with a value of a setting, as a sentence."
-    clause, given, name = _clause(s, value), spell(value), prefix + s.name
-    if clause is None: return None
+    clause = _clause(s, value)
+    given = spell(value)
+    name = prefix + s.name
+    if clause is None:
+        return None
     begin = f"{name}={clause}" if clause.startswith(given) else f"{name}={given}: {clause}"
     return f"{begin}{', or null' * s.optional}."
 
-def _clause(s:Setting, value:Any) -> Optional[str]:
-    if value is None: return None if s.optional else f"null is no value; give {s.bounds}"
-    if clause := s.bounds.problem(value): return clause
+
+def _clause(s: Setting, value: Any) -> Optional[str]:
+    if value is None:
+        return None if s.optional else f"null is no value; give {s.bounds}"
+    if clause := s.bounds.problem(value):
+        return clause
     items = value if is_list(s.base) else [value]
     if s.item is int and (odd := [x for x in items if not isinstance(x, Integral)]):
         return f"{spell(odd[0])} is no whole number; give {s.bounds}"
@@ -367,21 +476,26 @@ def _clause(s:Setting, value:Any) -> Optional[str]:
         return f"{spell(odd[0])} is no {s.item.__name__}; give its settings by name"
 
 # %% ../nbs/01_bounds.ipynb #95da4e4a
-def bounds_of_type(hint:Any) -> Bounds:
+def bounds_of_type(hint: Any) -> Bounds:
     "The bounds of a field that has none of its own."
     s = Setting("", hint, None)
-    if is_list(hint): return Several(bounds_of_type(s.item), most=10_000)
+    if is_list(hint):
+        return Several(bounds_of_type(s.item), most=10_000)
     return {bool: Flag(), int: Number(), float: Number(), str: Text()}.get(s.base, Bounds())
 
+
 @lru_cache(maxsize=None)
-def settings_of(cls) -> tuple[Setting, ...]: # without help
+def settings_of(cls) -> tuple[Setting, ...]:  # without help
     "The settings of a dataclass, in order."
     hints = get_type_hints(cls)
     default = lambda f: f.default_factory() if f.default_factory is not MISSING else f.default
     bounds = lambda f: f.metadata.get("bounds") or bounds_of_type(hints[f.name])
     return tuple(Setting(f.name, hints[f.name], default(f), bounds=bounds(f)) for f in fields(cls))
 
+
 class Settings:
     "A config whose values are understood however they are spelled, in Python too."
+
     def __post_init__(self):
-        for s in settings_of(type(self)): object.__setattr__(self, s.name, s.read(getattr(self, s.name))) # some are frozen
+        for s in settings_of(type(self)):
+            object.__setattr__(self, s.name, s.read(getattr(self, s.name)))  # some are frozen

@@ -25,23 +25,27 @@ __all__ = ['within', 'Trial', 'trial', 'decoy_case', 'exact_cases', 'trust_trial
 
 # %% ../nbs/87_calibrate.ipynb #de40f49b
 def within(
-    found:np.ndarray, true:np.ndarray, # (n,), (m,) sorted ms: beats
-    ms:float=20.,
-    share:float=.95,
+    found: np.ndarray,
+    true: np.ndarray,  # (n,), (m,) sorted ms: beats
+    ms: float = 20.0,
+    share: float = 0.95,
 ) -> bool:
     "Whether nearly all beats of either have one of the other close by."
-    if len(found) < 2 or len(true) < 2: return False
+    if len(found) < 2 or len(true) < 2:
+        return False
     near = lambda a, b: (np.abs(from_nearest(a, b)) <= ms).mean()
     return bool(min(near(found, true), near(true, found)) >= share)
 
 # %% ../nbs/87_calibrate.ipynb #51c4c85d
 class Trial(NamedTuple):
     "One song: the signs of the grid that was found, and whether it was right."
+
     signs: dict[str, float]
     right: bool
-    weight: float = 1. # in the fit
+    weight: float = 1.0  # in the fit
 
-def trial(ear:Ear, truth:BeatGrid, weight:float=1.) -> Trial:
+
+def trial(ear: Ear, truth: BeatGrid, weight: float = 1.0) -> Trial:
     "A song by ear."
     main = main_line(ear)
     pieces = all_pieces(ear, main.line)
@@ -49,49 +53,63 @@ def trial(ear:Ear, truth:BeatGrid, weight:float=1.) -> Trial:
     found = BeatGrid.of(Timing(red_lines(ear, pieces)), first - 20, last + 20)
     return Trial(signs(ear, pieces, main), within(found.beats, truth.beats), weight)
 
-def decoy_case(number:int, seed:int=0) -> Case:
+
+def decoy_case(number: int, seed: int = 0) -> Case:
     "One decoy."
     song = decoy(number, seed)
-    return Case(song.name, f"decoys {song.course}", BeatGrid.tapped(song.beats[:-1] - OSU_OFFSET_MS), made=song.render)
+    return Case(
+        song.name, f"decoys {song.course}", BeatGrid.tapped(song.beats[:-1] - OSU_OFFSET_MS), made=song.render
+    )
 
-def exact_cases(folder:str, split:str) -> list[Case]: # in the layout of the corpus
+
+def exact_cases(folder: str, split: str) -> list[Case]:  # in the layout of the corpus
     "Songs whose beats nobody tapped."
     every = timing_cases(EvalConfig(dataset=folder, split=split, mode="all", songs=0))
     return [c for c in every if not c.name.startswith("gtzan/")]
 
-def trust_trials(folder:str, decoys:int=200, seed:int=1) -> Iterator[Trial]: # a folder in the layout of the corpus
+
+def trust_trials(
+    folder: str, decoys: int = 200, seed: int = 1
+) -> Iterator[Trial]:  # a folder in the layout of the corpus
     "Everything that the weights are fitted on; a real song counts twice."
-    for c in exact_cases(folder, "train"): yield trial(Ear.of(c.samples, 16000), c.truth, 2.)
+    for c in exact_cases(folder, "train"):
+        yield trial(Ear.of(c.samples, 16000), c.truth, 2.0)
     for i in range(decoys):
         c = decoy_case(i, seed)
         yield trial(Ear.of(c.samples, 16000), c.truth)
 
 # %% ../nbs/87_calibrate.ipynb #195f6192
-def fit_trust(trials:list[Trial], decay:float=.01, steps:int=20) -> Trust:
+def fit_trust(trials: list[Trial], decay: float = 0.01, steps: int = 20) -> Trust:
     "Weights of the likeliest logistic function."
     names = list(trials[0].signs)
     x = np.array([[t.signs[k] for k in names] for t in trials])
     right = np.array([t.right for t in trials], float)
     weight = np.array([t.weight for t in trials])
     weight = weight / weight.sum()
-    trust = Trust(names, x.mean(0), x.std(0) + 1e-3, np.zeros(len(names)), 0.)
+    trust = Trust(names, x.mean(0), x.std(0) + 1e-3, np.zeros(len(names)), 0.0)
     level = np.column_stack([trust.level(x), np.ones(len(x))])
-    penalty = np.diag([decay] * len(names) + [0.])
+    penalty = np.diag([decay] * len(names) + [0.0])
     solution = np.zeros(len(names) + 1)
     for _ in range(steps):
         chance = 1 / (1 + np.exp(-level @ solution))
         slope = level.T @ (weight * (chance - right)) + penalty @ solution
         bend = level.T @ (level * (weight * chance * (1 - chance))[:, None]) + penalty
         solution = solution - np.linalg.solve(bend + 1e-9 * np.eye(len(bend)), slope)
-    trust.weight, trust.bias = solution[:-1], float(solution[-1])
+    trust.weight = solution[:-1]
+    trust.bias = float(solution[-1])
     return trust
 
 # %% ../nbs/87_calibrate.ipynb #00928be4
 def reliability(
-    said:np.ndarray,  # (songs,) 0 to 1
-    right:np.ndarray, # (songs,) bool
-    edges:tuple=(.5, .75, .9),
-) -> list[tuple[int, float, float]]: # songs, what was said of them, what is true, of each group that is not empty
+    said: np.ndarray,  # (songs,) 0 to 1
+    right: np.ndarray,  # (songs,) bool
+    edges: tuple = (0.5, 0.75, 0.9),
+) -> list[
+    tuple[int, float, float]
+]:  # songs, what was said of them, what is true, of each group that is not empty
     "What is said against what is true."
     group = np.digitize(said, edges)
-    return [(int((group == g).sum()), float(said[group == g].mean()), float(right[group == g].mean())) for g in np.unique(group)]
+    return [
+        (int((group == g).sum()), float(said[group == g].mean()), float(right[group == g].mean()))
+        for g in np.unique(group)
+    ]

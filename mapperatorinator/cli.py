@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import Any, Callable, Iterator
 
 from . import __version__
-from .config import BenchConfig, CheckConfig, EvalConfig, GenerateConfig, TrainConfig, TrainRefineConfig
+from mapperatorinator.config import (
+    BenchConfig,
+    CheckConfig,
+    EvalConfig,
+    GenerateConfig,
+    TrainConfig,
+    TrainRefineConfig,
+)
 from .bounds import FLAGS, Place, Setting
 from .config import Said
 from .bounds import folded, is_list, spell, unquoted
@@ -23,320 +30,514 @@ __all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP',
            'Stopped', 'stoppable', 'main']
 
 # %% ../nbs/95_cli.ipynb #f2c541aa
-def type_name(setting:Setting) -> str:
+def type_name(setting: Setting) -> str:
     "A type in words a user types by."
     base = setting.base
     simple = {bool: "true/false", int: "whole number", float: "number", str: "text"}
     return simple.get(base, "list" if is_list(base) else "settings")
 
 # %% ../nbs/95_cli.ipynb #29742a5a
-def _row(s:Setting) -> tuple[str, str]: # key=default; help, and what the value may be
-    if type_name(s) == "settings": return f"{s.name}.…", f"{s.help}; its settings: mapperatorinator config"
+def _row(s: Setting) -> tuple[str, str]:  # key=default; help, and what the value may be
+    if type_name(s) == "settings":
+        return f"{s.name}.…", f"{s.help}; its settings: mapperatorinator config"
     about = s.help or type_name(s)
     return f"{s.name}={spell(s.default)}", f"{about} ({s.range})" if s.range else about
 
+
 def settings_help(
-    cls,            # a config dataclass
-    width:int=100,  # columns of the terminal
+    cls,  # a config dataclass
+    width: int = 100,  # columns of the terminal
 ) -> str:
     "The settings of a dataclass as a table: `key=default`, then what it means."
     table = settings_table(cls)
-    rows, out, group = list(map(_row, table)), [], None
+    rows = list(map(_row, table))
+    out = []
+    group = None
     left = min(34, max(len(a) for a, _ in rows)) + 4
     for s, (a, b) in zip(table, rows):
-        if s.group != group: out += ["", f"  {s.group}:"] if s.group else []; group = s.group
+        if s.group != group:
+            out += ["", f"  {s.group}:"] if s.group else []
+            group = s.group
         first, *more = textwrap.wrap(b, max(24, width - left)) or [""]
-        out += [f"  {a}".ljust(left) + first] if len(a) + 3 < left else [f"  {a}", " "*left + first]
-        out += [" "*left + m for m in more]
+        out += [f"  {a}".ljust(left) + first] if len(a) + 3 < left else [f"  {a}", " " * left + first]
+        out += [" " * left + m for m in more]
     return "\n".join(out)
 
 # %% ../nbs/95_cli.ipynb #ee7b9c9f
 class Command:
     "A sub-command: what it is for, its settings, and what it does with them."
-    def __init__(self, about:str, config:type, run:Callable[[Any], int|None], example:str, words:str=""):
-        self.about, self.config, self.run, self.example = about, config, run, example
-        self.words = words # the setting that bare words belong to
 
-    def help(self, name:str, width:int=100) -> str:
+    def __init__(
+        self, about: str, config: type, run: Callable[[Any], int | None], example: str, words: str = ""
+    ):
+        self.about = about
+        self.config = config
+        self.run = run
+        self.example = example
+        self.words = words  # the setting that bare words belong to
+
+    def help(self, name: str, width: int = 100) -> str:
         presets = preset_names(group_of(self.config))
         call = f"mapperatorinator {name}"
-        return "\n".join([f"{call}: {self.about}", "",
-            f"Usage: {call} {self.words.upper() + '… ' if self.words else ''}[preset=NAME] [key=value …]", f"   eg. {call} {self.example}", "",
-            "Settings and their defaults:", settings_help(self.config, width), "", f"Presets: {', '.join(presets) or 'none'}"])
+        return "\n".join(
+            [
+                f"{call}: {self.about}",
+                "",
+                f"Usage: {call} {self.words.upper() + '… ' if self.words else ''}[preset=NAME] [key=value …]",
+                f"   eg. {call} {self.example}",
+                "",
+                "Settings and their defaults:",
+                settings_help(self.config, width),
+                "",
+                f"Presets: {', '.join(presets) or 'none'}",
+            ]
+        )
 
 # %% ../nbs/95_cli.ipynb #1bb6d3e2
 FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.S)
 CLOSERS = {"[": "]", '"': '"', "'": "'"}
 
-def _is_said(word:str) -> bool: # another setting begins here
+
+def _is_said(word: str) -> bool:  # another setting begins here
     return word.startswith("=") or bool(re.match(r"[\w.+-]*[\w-]=", word) or FLAG.fullmatch(word))
 
-def joined(args:list[str]) -> list[str]:
+
+def joined(args: list[str]) -> list[str]:
     "Words with what belongs to them: `key = value`, or a value in quotes or brackets that was taken apart."
-    words, left = [], list(args)
+    words = []
+    left = list(args)
     while left:
         word = left.pop(0)
-        if "=" not in word and left and left[0].startswith("="): word += left.pop(0)
-        if word.endswith("=") and word.count("=") == 1 and left and not _is_said(left[0]): word += left.pop(0)
+        if "=" not in word and left and left[0].startswith("="):
+            word += left.pop(0)
+        if word.endswith("=") and word.count("=") == 1 and left and not _is_said(left[0]):
+            word += left.pop(0)
         value = word.partition("=")[2]
         close = CLOSERS.get(value[:1])
         if close and (len(value) == 1 or not value.endswith(close)):
             ends = [i for i, more in enumerate(left) if more.endswith(close)]
-            if ends: word, left = " ".join([word, *left[:ends[0] + 1]]), left[ends[0] + 1:]
+            if ends:
+                word = " ".join([word, *left[: ends[0] + 1]])
+                left = left[ends[0] + 1 :]
         words.append(word)
     return words
 
 # %% ../nbs/95_cli.ipynb #99da0d20
 def unflagged(
-    words:list[str],
-    said:Said, # knows the settings
-) -> list[str]: # each a key=value, where it can be
+    words: list[str],
+    said: Said,  # knows the settings
+) -> list[str]:  # each a key=value, where it can be
     "`--key value`, `--key=value`, `--flag` and `--no-flag` as `key=value`."
-    out, left = [], list(words)
+    out = []
+    left = list(words)
     while left:
         word = left.pop(0)
         flag = FLAG.fullmatch(word)
         if not flag:
             out.append(word)
             continue
-        key, value = folded(flag[1]), flag[2]
+        key = folded(flag[1])
+        value = flag[2]
         positive = key.removeprefix("no_")
         setting = said.known.get(said.name(key) or said.name(positive))
         switch = setting is not None and setting.base is bool
         follows = bool(left) and not _is_said(left[0]) and (not switch or left[0].lower() in FLAGS)
-        if value is None and follows: value = left.pop(0)
-        if value is None and switch: word = f"{key}=true" if said.name(key) else f"{positive}=false"
+        if value is None and follows:
+            value = left.pop(0)
+        if value is None and switch:
+            word = f"{key}=true" if said.name(key) else f"{positive}=false"
         out.append(word if value is None else f"{FLAG_NAMES.get(key, key)}={value}")
     return out
 
-FLAG_NAMES = {"cn": "preset", "config_name": "preset"} # of the original
+
+FLAG_NAMES = {"cn": "preset", "config_name": "preset"}  # of the original
 
 # %% ../nbs/95_cli.ipynb #101d35e4
-def rejoined(word:str, said:Said) -> list[str]:
+def rejoined(word: str, said: Said) -> list[str]:
     "A path whose last backslash hid a quote from Windows, and what it swallowed."
     key, _, value = word.partition("=")
     setting = said.known.get(said.name(key))
-    if setting is None or not isinstance(setting.bounds, Place) or value.count('"') != 1: return [word]
+    if setting is None or not isinstance(setting.bounds, Place) or value.count('"') != 1:
+        return [word]
     path, rest = value.split('"')
-    if not path or rest and not _is_said(rest.strip()): return [word]
+    if not path or rest and not _is_said(rest.strip()):
+        return [word]
     return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest.strip())]
 
-def config_of(command:Command, args:list[str]): # the command's dataclass
+
+def config_of(command: Command, args: list[str]):  # the command's dataclass
     "Settings from `preset=NAME` and `key=value` words, and from what is like them. Raises `UserError`."
     said = Said(command.config)
-    files = [a for a in args if os.path.lexists(a)] if command.words else [] # even with a = in the name
+    files = [a for a in args if os.path.lexists(a)] if command.words else []  # even with a = in the name
     words = unflagged(joined([a for a in args if a not in files]), said)
     words = [w for word in words for w in rejoined(word, said) if w]
     bare = [*files, *(w for w in words if "=" not in w and not w.startswith("-"))] if command.words else []
     words = [w for w in words if w not in bare]
     presets = [unquoted(w.partition("=")[2]) for w in words if w.startswith("preset=")]
-    return compose(command.config, [w for w in words if not w.startswith("preset=")], presets[-1] if presets else None,
-                   tell=lambda text: note(f"mapperatorinator: {text}"), **({command.words: bare} if bare else {}))
+    return compose(
+        command.config,
+        [w for w in words if not w.startswith("preset=")],
+        presets[-1] if presets else None,
+        tell=lambda text: note(f"mapperatorinator: {text}"),
+        **({command.words: bare} if bare else {}),
+    )
 
 # %% ../nbs/95_cli.ipynb #39b496ff
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
 
+
 class Bars:
     "A progress callback that draws a bar for every stage."
-    def __init__(self, file=None):
-        self.file, self.bar, self.stage = file or sys.stderr, None, None
 
-    def __call__(self, progress) -> None: # never cancels: Ctrl-C does
-        if self.file is None: return
-        try: self.draw(progress)
-        except (OSError, ValueError): self.give_up()
+    def __init__(self, file=None):
+        self.file = file or sys.stderr
+        self.bar = None
+        self.stage = None
+
+    def __call__(self, progress) -> None:  # never cancels: Ctrl-C does
+        if self.file is None:
+            return
+        try:
+            self.draw(progress)
+        except (OSError, ValueError):
+            self.give_up()
 
     def draw(self, progress):
-        if progress.stage != self.stage: self.open(progress)
+        if progress.stage != self.stage:
+            self.open(progress)
         self.bar.total = progress.total or self.bar.total
-        if speed := getattr(progress, "tokens_per_second", None): self.bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
+        if speed := getattr(progress, "tokens_per_second", None):
+            self.bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
         self.bar.update(progress.done - self.bar.n)
 
     def open(self, progress):
         from tqdm import tqdm
-        self.close(); self.stage = progress.stage
+
+        self.close()
+        self.stage = progress.stage
         live = getattr(self.file, "isatty", lambda: False)()
-        self.bar = tqdm(total=progress.total, desc=f"{progress.stage:<12}", file=self.file, mininterval=.1 if live else 5,
-                        dynamic_ncols=live, bar_format=BAR)
+        self.bar = tqdm(
+            total=progress.total,
+            desc=f"{progress.stage:<12}",
+            file=self.file,
+            mininterval=0.1 if live else 5,
+            dynamic_ncols=live,
+            bar_format=BAR,
+        )
 
     def close(self):
-        if self.bar is None: return
-        try: self.bar.close()
-        except (OSError, ValueError): self.give_up()
+        if self.bar is None:
+            return
+        try:
+            self.bar.close()
+        except (OSError, ValueError):
+            self.give_up()
 
-    def give_up(self): # a stream that is full or closed costs the bars, not the map
-        if self.bar is not None: self.bar.disable = True
+    def give_up(self):  # a stream that is full or closed costs the bars, not the map
+        if self.bar is not None:
+            self.bar.disable = True
         self.file = self.bar = None
 
 # %% ../nbs/95_cli.ipynb #47de07a1
-LABELS = dict(bpm=("BPM", "{:.6g}"), offset=("offset", "{:.0f} ms"), requested_stars=("stars asked", "{:.2f}"),
-    achieved_stars=("stars reached", "{:.2f}"), objects=("objects", "{}"),
-    longest_gap_s=("longest gap", "{:.1f} s"), seed=("seed", "{}"), tokens_per_second=("speed", "{:.0f} tokens/s"),
-    song_seconds=("song", "{:.1f} s"), heard=("heard", "{}"), timing_confidence=("timing sure to", "{:.0%}"), repaired=("mended", "{}"),
-    problems=("tried again", "{}"), checked=("to look at", "{}"), drafts=("drafts", "{}"), unheard=("not understood", "{}"),
-    seconds=("time taken", "{}"), kept=("kept", "{}"), png=("picture", "{}"), path=("written to", "{}"))
+LABELS = dict(
+    bpm=("BPM", "{:.6g}"),
+    offset=("offset", "{:.0f} ms"),
+    requested_stars=("stars asked", "{:.2f}"),
+    achieved_stars=("stars reached", "{:.2f}"),
+    objects=("objects", "{}"),
+    longest_gap_s=("longest gap", "{:.1f} s"),
+    seed=("seed", "{}"),
+    tokens_per_second=("speed", "{:.0f} tokens/s"),
+    song_seconds=("song", "{:.1f} s"),
+    heard=("heard", "{}"),
+    timing_confidence=("timing sure to", "{:.0%}"),
+    repaired=("mended", "{}"),
+    problems=("tried again", "{}"),
+    checked=("to look at", "{}"),
+    drafts=("drafts", "{}"),
+    unheard=("not understood", "{}"),
+    seconds=("time taken", "{}"),
+    kept=("kept", "{}"),
+    png=("picture", "{}"),
+    path=("written to", "{}"),
+)
 
-def report_table(report:dict) -> str:
+
+def report_table(report: dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
-    report = {k: duration(v) if k == "seconds" and not isinstance(v, str) else v for k, v in report.items() if v is not None}
+    report = {
+        k: duration(v) if k == "seconds" and not isinstance(v, str) else v
+        for k, v in report.items()
+        if v is not None
+    }
     order = [k for k in LABELS if k in report and k != "path"]
-    order += [k for k in report if k not in LABELS] + ["path"]*("path" in report)
+    order += [k for k in report if k not in LABELS] + ["path"] * ("path" in report)
     rows = [(LABELS.get(k, (k.replace("_", " "), "{}")), report[k]) for k in order]
     wide = max((len(label) for (label, _), _ in rows), default=0)
     return "\n".join(f"  {label:<{wide}}  {shown(form.format(value))}" for (label, form), value in rows)
 
 # %% ../nbs/95_cli.ipynb #3e4ea51a
-def run_generate(config:GenerateConfig) -> None:
+def run_generate(config: GenerateConfig) -> None:
     "Make a map, with bars on stderr and the report on stdout."
     from mapperatorinator.pipeline import generate_map
-    bars = Bars()
-    try: result = generate_map(config, progress=bars)
-    finally: bars.close()
-    for made in [*getattr(result, "others", []), result]:
-        heard = made.report.get("heard") if made is result else None # of a spread, once
-        report = report_table({**made.report, "heard": heard, "path": made.path, "png": getattr(made, "png", None)})
-        try: say(report)
-        except UserError as e: raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 
-def run_check(config:CheckConfig) -> int: # 0 clean, 1 a problem was found, 2 something could not be read
+    bars = Bars()
+    try:
+        result = generate_map(config, progress=bars)
+    finally:
+        bars.close()
+    for made in [*getattr(result, "others", []), result]:
+        heard = made.report.get("heard") if made is result else None  # of a spread, once
+        report = report_table(
+            {**made.report, "heard": heard, "path": made.path, "png": getattr(made, "png", None)}
+        )
+        try:
+            say(report)
+        except UserError as e:
+            raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
+
+
+def run_check(config: CheckConfig) -> int:  # 0 clean, 1 a problem was found, 2 something could not be read
     "Say what is wrong with maps and sets, line by line or as one JSON document."
     from mapperatorinator.verify import as_json, as_text, exit_code, verify
+
     results = []
     for result in verify(config):
         results.append(result)
-        if not config.json: say(as_text(result, config))
-    if config.json: say(as_json(results, config))
+        if not config.json:
+            say(as_text(result, config))
+    if config.json:
+        say(as_json(results, config))
     return exit_code(results)
 
-def run_train(config:TrainConfig) -> None:
+
+def run_train(config: TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
     from mapperatorinator.train import train
+
     train(config)
 
-def run_train_refine(config:TrainRefineConfig) -> None:
+
+def run_train_refine(config: TrainRefineConfig) -> None:
     "Train a denoiser of positions; the run resumes when its folder holds one."
     from mapperatorinator.train_refine import train_refine
+
     train_refine(config)
 
-def run_bench(config:BenchConfig) -> None:
+
+def run_bench(config: BenchConfig) -> None:
     "Print a row per measurement and a last line of JSON."
     from mapperatorinator.bench import run_bench
+
     run_bench(config)
 
-def run_eval(config:EvalConfig) -> None:
+
+def run_eval(config: EvalConfig) -> None:
     "Print a row per case and a last line of JSON."
     from mapperatorinator.evaluate import evaluate
+
     evaluate(config, say)
 
 # %% ../nbs/95_cli.ipynb #2def0c76
 COMMANDS = {
-    "generate": Command("a song in, an osu! beatmap out", GenerateConfig, run_generate,
-                        "audio_path=song.mp3 difficulty=5.5 seed=7"),
-    "check": Command("say what is wrong with maps, archives and folders of maps", CheckConfig, run_check, "Songs/mine.osz --json", words="paths"),
-    "train": Command("train a model on songs and their maps", TrainConfig, run_train, "data=corpus run=runs/mine steps=10000"),
-    "train_refine": Command("train a denoiser of positions on human maps", TrainRefineConfig, run_train_refine, "data=corpus run=runs/refine"),
-    "eval": Command("measure maps, timing or places on songs with human maps", EvalConfig, run_eval, "task=generate dataset=corpus songs=5"),
-    "bench": Command("measure speed: hearing, reading, writing, whole songs", BenchConfig, run_bench, "model=embedded windows=12")}
+    "generate": Command(
+        "a song in, an osu! beatmap out",
+        GenerateConfig,
+        run_generate,
+        "audio_path=song.mp3 difficulty=5.5 seed=7",
+    ),
+    "check": Command(
+        "say what is wrong with maps, archives and folders of maps",
+        CheckConfig,
+        run_check,
+        "Songs/mine.osz --json",
+        words="paths",
+    ),
+    "train": Command(
+        "train a model on songs and their maps",
+        TrainConfig,
+        run_train,
+        "data=corpus run=runs/mine steps=10000",
+    ),
+    "train_refine": Command(
+        "train a denoiser of positions on human maps",
+        TrainRefineConfig,
+        run_train_refine,
+        "data=corpus run=runs/refine",
+    ),
+    "eval": Command(
+        "measure maps, timing or places on songs with human maps",
+        EvalConfig,
+        run_eval,
+        "task=generate dataset=corpus songs=5",
+    ),
+    "bench": Command(
+        "measure speed: hearing, reading, writing, whole songs",
+        BenchConfig,
+        run_bench,
+        "model=embedded windows=12",
+    ),
+}
 
-def dump(args:list[str]) -> str: # YAML
+
+def dump(args: list[str]) -> str:  # YAML
     "The composed settings of a command: defaults, preset and overrides."
     import yaml
+
     name, *rest = args if args and args[0] in COMMANDS else ["generate", *args]
     settings = asdict(config_of(COMMANDS[name], rest))
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=200)
-    return text if text.replace("\n", "").isprintable() else yaml.safe_dump(settings, sort_keys=False, width=200)
+    return (
+        text if text.replace("\n", "").isprintable() else yaml.safe_dump(settings, sort_keys=False, width=200)
+    )
+
 
 def overview() -> str:
     "What `mapperatorinator --help` says."
-    lines = [f"  {n:<14}{c.about}" for n, c in COMMANDS.items()] + ["  config        print the settings a command would use, as YAML"]
-    return "\n".join([f"Mapperatorinator {__version__}: turns any song into osu! beatmaps", "",
-        "Usage: mapperatorinator COMMAND [preset=NAME] [key=value …]", "", *lines, "",
-        "mapperatorinator COMMAND --help lists its settings, their defaults and what they mean.",
-        "No file is replaced in silence: a new map gets a number, and what a named file was stays beside it as NAME.undo1.",
-        "Use of AI has to be disclosed where a map is shared; the map's tags say so too."])
+    lines = [f"  {n:<14}{c.about}" for n, c in COMMANDS.items()] + [
+        "  config        print the settings a command would use, as YAML"
+    ]
+    return "\n".join(
+        [
+            f"Mapperatorinator {__version__}: turns any song into osu! beatmaps",
+            "",
+            "Usage: mapperatorinator COMMAND [preset=NAME] [key=value …]",
+            "",
+            *lines,
+            "",
+            "mapperatorinator COMMAND --help lists its settings, their defaults and what they mean.",
+            "No file is replaced in silence: a new map gets a number, and what a named file was stays beside it as NAME.undo1.",
+            "Use of AI has to be disclosed where a map is shared; the map's tags say so too.",
+        ]
+    )
 
 # %% ../nbs/95_cli.ipynb #4bdd1dee
 HELP = {"--help", "-h", "-help", "help", "/?", "-?"}
 
+
 def run(
-    args:list[str], # words after `mapperatorinator`
-) -> int|None: # exit code
+    args: list[str],  # words after `mapperatorinator`
+) -> int | None:  # exit code
     "Do what the words say. Raises `UserError`."
     name, *rest = args or ["--help"]
-    if folded(name) in COMMANDS: name = folded(name)
-    if name in HELP: return say(overview())
-    if name in ("--version", "-V", "version"): return say(__version__)
-    if name == "config" and not HELP & set(rest): return say(dump(rest).rstrip())
-    if name == "config": return say("mapperatorinator config [COMMAND] [preset=NAME] [key=value …]: settings as YAML")
-    if name not in COMMANDS: raise UserError(unknown(name))
+    if folded(name) in COMMANDS:
+        name = folded(name)
+    if name in HELP:
+        return say(overview())
+    if name in ("--version", "-V", "version"):
+        return say(__version__)
+    if name == "config" and not HELP & set(rest):
+        return say(dump(rest).rstrip())
+    if name == "config":
+        return say("mapperatorinator config [COMMAND] [preset=NAME] [key=value …]: settings as YAML")
+    if name not in COMMANDS:
+        raise UserError(unknown(name))
     command = COMMANDS[name]
-    if HELP & set(rest): return say(command.help(name, min(120, _columns())))
+    if HELP & set(rest):
+        return say(command.help(name, min(120, _columns())))
     config = config_of(command, rest)
-    check_working_folder() # before PyTorch, which ends the program without one
+    check_working_folder()  # before PyTorch, which ends the program without one
     return command.run(config)
 
-def unknown(name:str) -> str:
+
+def unknown(name: str) -> str:
     "The sentence for a command that does not exist."
-    near = difflib.get_close_matches(name[:40], [*COMMANDS, "config"], n=1, cutoff=.4)
+    near = difflib.get_close_matches(name[:40], [*COMMANDS, "config"], n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}, config."
-    if "=" in name: hint = f"name a command first, as in mapperatorinator generate {quoted(name)[1:-1]}"
+    if "=" in name:
+        hint = f"name a command first, as in mapperatorinator generate {quoted(name)[1:-1]}"
     return f"Unknown command {quoted(name)}; {hint}"
+
 
 def _columns() -> int:
     import shutil
+
     return shutil.get_terminal_size((100, 24)).columns
 
 # %% ../nbs/95_cli.ipynb #5dd8ad44
-STOPS = ("SIGTERM", "SIGHUP", "SIGBREAK") # asked to end, the terminal has gone, Ctrl-Break on Windows
+STOPS = ("SIGTERM", "SIGHUP", "SIGBREAK")  # asked to end, the terminal has gone, Ctrl-Break on Windows
+
 
 class Stopped(KeyboardInterrupt):
     "A signal asked the program to end."
 
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     "While it lasts, such a signal is an exception, so that what is half-written is removed."
-    owner, numbers = os.getpid(), [getattr(signal, name) for name in STOPS if hasattr(signal, name)]
+    owner = os.getpid()
+    numbers = [getattr(signal, name) for name in STOPS if hasattr(signal, name)]
+
     def stop(number, frame):
-        signal.signal(number, signal.SIG_IGN if os.getpid() == owner else signal.SIG_DFL) # once is enough
-        if os.getpid() == owner: raise Stopped(number)
-        os.kill(os.getpid(), number) # a worker that inherited this from us just ends
+        signal.signal(number, signal.SIG_IGN if os.getpid() == owner else signal.SIG_DFL)  # once is enough
+        if os.getpid() == owner:
+            raise Stopped(number)
+        os.kill(os.getpid(), number)  # a worker that inherited this from us just ends
+
     ours = numbers if threading.current_thread() is threading.main_thread() else []
-    ours = [n for n in ours if signal.getsignal(n) is signal.SIG_DFL] # nohup has set SIGHUP aside
-    for n in ours: signal.signal(n, stop)
-    try: yield
+    ours = [n for n in ours if signal.getsignal(n) is signal.SIG_DFL]  # nohup has set SIGHUP aside
+    for n in ours:
+        signal.signal(n, stop)
+    try:
+        yield
     finally:
-        for n in ours: signal.signal(n, signal.SIG_DFL)
+        for n in ours:
+            signal.signal(n, signal.SIG_DFL)
 
 # %% ../nbs/95_cli.ipynb #c3043f3a
-MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOMEM,
-           getattr(errno, "EDQUOT", errno.ENOSPC)) # no fault of ours
+MACHINE = (
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOMEM,
+    getattr(errno, "EDQUOT", errno.ENOSPC),
+)  # no fault of ours
 
-def _complain(text:str, code:int) -> int: # the code
+
+def _complain(text: str, code: int) -> int:  # the code
     "A line on stderr, if there is one that takes it."
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
     return code
 
-def _let_go(stream): # of what a full or closed stream has not taken, or Python would try again at the end
-    try: stream.flush()
-    except (OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
-def _exit_code(args:list[str]) -> int:
-    try: return run(args) or 0
-    except UserError as e: return _complain("\n".join(f"mapperatorinator: {line}" for line in str(e).splitlines()), 2)
-    except Stopped as e: return _complain("\nmapperatorinator: stopped; no half-written file is left.", 128 + e.args[0])
-    except KeyboardInterrupt: return _complain("\nmapperatorinator: interrupted; no half-written file is left.", 130)
-    except BrokenPipeError: return 141 # the reader has gone, as `| head` does
+def _let_go(stream):  # of what a full or closed stream has not taken, or Python would try again at the end
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _exit_code(args: list[str]) -> int:
+    try:
+        return run(args) or 0
+    except UserError as e:
+        return _complain("\n".join(f"mapperatorinator: {line}" for line in str(e).splitlines()), 2)
+    except Stopped as e:
+        return _complain("\nmapperatorinator: stopped; no half-written file is left.", 128 + e.args[0])
+    except KeyboardInterrupt:
+        return _complain("\nmapperatorinator: interrupted; no half-written file is left.", 130)
+    except BrokenPipeError:
+        return 141  # the reader has gone, as `| head` does
     except OSError as e:
-        if e.errno not in MACHINE: raise
-        return _complain(f"mapperatorinator: This machine refuses ({shown(e)}); make room, or close other programs.", 2)
+        if e.errno not in MACHINE:
+            raise
+        return _complain(
+            f"mapperatorinator: This machine refuses ({shown(e)}); make room, or close other programs.", 2
+        )
 
-def main(args:list[str]|None=None) -> int: # exit code
+
+def main(args: list[str] | None = None) -> int:  # exit code
     "The entry point of `mapperatorinator`: 0 done, 1 a check found a problem, 2 the user's turn, 130 interrupted, 143 stopped."
     streams = [s for s in (sys.stdout, sys.stderr) if s is not None]
-    for stream in streams: # a Windows console or pipe may not know every letter of a title
-        if hasattr(stream, "reconfigure"): stream.reconfigure(encoding="utf-8", errors="replace")
-    with stoppable(): code = _exit_code(sys.argv[1:] if args is None else args)
-    for stream in streams: _let_go(stream)
+    for stream in streams:  # a Windows console or pipe may not know every letter of a title
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    with stoppable():
+        code = _exit_code(sys.argv[1:] if args is None else args)
+    for stream in streams:
+        _let_go(stream)
     return code

@@ -10,7 +10,22 @@ from functools import lru_cache, singledispatch
 from importlib import resources
 from typing import Any, Callable, Iterator, Optional, get_args, get_origin, get_type_hints
 
-from .bounds import Choice, Device, Flag, HOUR, Number, Place, Setting, Settings, Several, Text, Time, folded, problem_of, setting
+from mapperatorinator.bounds import (
+    Choice,
+    Device,
+    Flag,
+    HOUR,
+    Number,
+    Place,
+    Setting,
+    Settings,
+    Several,
+    Text,
+    Time,
+    folded,
+    problem_of,
+    setting,
+)
 from .bounds import settings_of, spell, unquoted
 from .core import UserError, pick_device, quoted, shown
 
@@ -32,25 +47,34 @@ TEMPERATURE = Number(0, 5)
 SEED = Number(0, 2**63 - 1)
 USER_ID = Number(0, 10**9)
 TAGS = Several(Text(100))
-SIZE = Number(0, 10**7)                      # rows of a table
+SIZE = Number(0, 10**7)  # rows of a table
 STEPS = Number(1, 10**9, "steps")
-RATE = Number(0, 10, above=True)             # of learning
+RATE = Number(0, 10, above=True)  # of learning
 THREADS = Number(1, 1024)
 NAMED = Place(needed=True)
 TEMPO = Number(10, 1000, "BPM")
-OFFSET = Time(-HOUR)                         # a beat may lie before the song
+OFFSET = Time(-HOUR)  # a beat may lie before the song
 METER = Number(1, 32, "beats")
-PX = Number(0, 10**6, "px")                  # of the playfield, which is 512 wide
+PX = Number(0, 10**6, "px")  # of the playfield, which is 512 wide
 LENIENCE = Number(0, HOUR, "ms")
 FACTOR = Number(0, 10**6)
 LEVEL = Number(-200, 0, "dB")
 PERCENT = Number(0, 100)
 
 MODES = ("standard", "taiko", "catch", "mania")
-MODE_WORDS = {"osu": 0, "std": 0, "ctb": 2, "fruits": 2, "catch_the_beat": 2, **{name: i for i, name in enumerate(MODES)}}
-MODE_WORDS |= {f"osu!{word}": i for word, i in MODE_WORDS.items()} | {"osu!": 0} # as people call them
+MODE_WORDS = {
+    "osu": 0,
+    "std": 0,
+    "ctb": 2,
+    "fruits": 2,
+    "catch_the_beat": 2,
+    **{name: i for i, name in enumerate(MODES)},
+}
+MODE_WORDS |= {f"osu!{word}": i for word, i in MODE_WORDS.items()} | {"osu!": 0}  # as people call them
 MODE = Choice((0, 1, 2, 3), "gamemode", MODE_WORDS, "0 to 3, or osu, taiko, catch, mania")
-MODE_NAME = Choice(MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.items()} | dict(zip("0123", MODES)))
+MODE_NAME = Choice(
+    MODES, "mode", {word: MODES[i] for word, i in MODE_WORDS.items()} | dict(zip("0123", MODES))
+)
 ANY_MODE = replace(MODE_NAME, choices=(*MODES, "all"))
 
 CONTEXT = Choice(("none", "timing", "no_hs", "gd", "map", "kiai", "sv"), "context")
@@ -67,73 +91,86 @@ PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORD
 @dataclass
 class SpectrogramConfig:
     "How samples become mel frames (defaults: ours, a smaller v32)."
-    sample_rate: int = setting(16000, Number(1000, 192000, "Hz")) # Hz
-    hop_length: int = setting(128, Number(1, 16384))       # samples per frame: 8 ms
-    n_fft: int = setting(1024, Number(16, 65536))          # samples per analysis window
-    n_mels: int = setting(80, Number(1, 2048))             # mel bands
-    f_min: float = setting(20.0, Number(0, 96000, "Hz"))   # Hz
-    f_max: float = setting(8000.0, Number(1, 96000, "Hz")) # Hz
-    mel_scale: str = setting("htk", Choice(("htk", "slaney"), "scale")) # slaney has area normalisation
-    pad_mode: str = setting("reflect", Choice(("reflect", "constant"), "padding")) # how the ends of the sound are padded
-    log: bool = True                                       # log1p of the power
+
+    sample_rate: int = setting(16000, Number(1000, 192000, "Hz"))  # Hz
+    hop_length: int = setting(128, Number(1, 16384))  # samples per frame: 8 ms
+    n_fft: int = setting(1024, Number(16, 65536))  # samples per analysis window
+    n_mels: int = setting(80, Number(1, 2048))  # mel bands
+    f_min: float = setting(20.0, Number(0, 96000, "Hz"))  # Hz
+    f_max: float = setting(8000.0, Number(1, 96000, "Hz"))  # Hz
+    mel_scale: str = setting("htk", Choice(("htk", "slaney"), "scale"))  # slaney has area normalisation
+    pad_mode: str = setting(
+        "reflect", Choice(("reflect", "constant"), "padding")
+    )  # how the ends of the sound are padded
+    log: bool = True  # log1p of the power
 
 # %% ../nbs/02_config.ipynb #aea5a5a6
 @dataclass
 class ContextTemplate:
     "Which contexts are given to the model and which it writes, in order."
-    inputs: list[str] = setting([], Several(CONTEXT)) # contexts given
-    outputs: list[str] = setting(["timing", "map", "sv"], Several(CONTEXT)) # contexts written
+
+    inputs: list[str] = setting([], Several(CONTEXT))  # contexts given
+    outputs: list[str] = setting(["timing", "map", "sv"], Several(CONTEXT))  # contexts written
+
 
 @dataclass
 class CompatConfig:
     "Quirks of the reference that published weights were trained with; ours has none of them."
-    trunc_positions: bool = False     # cells truncate toward zero, so (-p, 0) px fall into cell 0
-    trunc_negative_ms: bool = False   # negative integer times move up by 1 ms
-    kiai_any_effect: bool = False     # any effect bit counts as kiai
-    short_line_volume: bool = False   # a short timing line has volume 1, not 100
-    neutral_last_sv: bool = False     # the prompt's last_sv is the (empty) sv context's: 100 outside mania
-    unsorted_lookup: bool = False     # timing points are looked up in file order
-    even_slider_end: bool = False     # slider_end is the far end also for an even number of spans
-    approximate_paths: bool = False   # slider ends by curve parameter instead of arc length
-    required_kiai: bool = False       # last_kiai is in every prompt although its flag is off (v29)
-    whole_second_median: bool = False # the median beat length counts whole seconds only
-    ignore_sample_set: bool = False   # a timing line without a sample set is soft, whatever the map's own is
-    drop_long_sliders: bool = False   # sliders of 100 points or more are left out
-    flip_places: bool = False         # mirrored mania notes on a column's edge move by one
+
+    trunc_positions: bool = False  # cells truncate toward zero, so (-p, 0) px fall into cell 0
+    trunc_negative_ms: bool = False  # negative integer times move up by 1 ms
+    kiai_any_effect: bool = False  # any effect bit counts as kiai
+    short_line_volume: bool = False  # a short timing line has volume 1, not 100
+    neutral_last_sv: bool = False  # the prompt's last_sv is the (empty) sv context's: 100 outside mania
+    unsorted_lookup: bool = False  # timing points are looked up in file order
+    even_slider_end: bool = False  # slider_end is the far end also for an even number of spans
+    approximate_paths: bool = False  # slider ends by curve parameter instead of arc length
+    required_kiai: bool = False  # last_kiai is in every prompt although its flag is off (v29)
+    whole_second_median: bool = False  # the median beat length counts whole seconds only
+    ignore_sample_set: bool = False  # a timing line without a sample set is soft, whatever the map's own is
+    drop_long_sliders: bool = False  # sliders of 100 points or more are left out
+    flip_places: bool = False  # mirrored mania notes on a column's edge move by one
 
     @classmethod
-    def reference(cls) -> CompatConfig: # every quirk on, as published weights need it
+    def reference(cls) -> CompatConfig:  # every quirk on, as published weights need it
         return cls(**{f.name: True for f in fields(cls)} | {"required_kiai": False})
 
 # %% ../nbs/02_config.ipynb #8b42049d
 @dataclass
 class LanguageConfig:
     "What the model speaks (defaults: the v32 scheme)."
-    gamemodes: list[int] = setting([0, 1, 2, 3], Several(MODE, 1, 4)) # 0 osu!, 1 taiko, 2 catch, 3 mania
-    src_seq_len: int = setting(2048, Number(8, 65536, "frames")) # mel frames per window
-    tgt_seq_len: int = setting(2560, Number(8, 65536, "tokens")) # tokens per window, prompt included
-    sample_rate: int = setting(16000, Number(1000, 192000, "Hz")) # Hz
-    hop_length: int = setting(128, Number(1, 16384))       # samples per frame
+
+    gamemodes: list[int] = setting([0, 1, 2, 3], Several(MODE, 1, 4))  # 0 osu!, 1 taiko, 2 catch, 3 mania
+    src_seq_len: int = setting(2048, Number(8, 65536, "frames"))  # mel frames per window
+    tgt_seq_len: int = setting(2560, Number(8, 65536, "tokens"))  # tokens per window, prompt included
+    sample_rate: int = setting(16000, Number(1000, 192000, "Hz"))  # Hz
+    hop_length: int = setting(128, Number(1, 16384))  # samples per frame
     context_types: list[ContextTemplate] = field(default_factory=lambda: [ContextTemplate()])
-    add_out_context_types: bool = True                     # bracket what is written with context tokens
+    add_out_context_types: bool = True  # bracket what is written with context tokens
     # the event stream
-    types_first: bool = False                              # the type before its attributes
-    add_timing: bool = False                               # beats interleaved with the objects
-    add_snapping: bool = True                              # a snap divisor after each time
-    add_timing_points: bool = True                         # a type of its own for the first beat of a red line
+    types_first: bool = False  # the type before its attributes
+    add_timing: bool = False  # beats interleaved with the objects
+    add_snapping: bool = True  # a snap divisor after each time
+    add_timing_points: bool = True  # a type of its own for the first beat of a red line
     add_hitsounds: bool = True
     add_distances: bool = False
     add_positions: bool = True
-    position_precision: int = setting(32, Number(1, 512, "px")) # px per cell
-    position_refinement: Optional[int] = setting(2, Number(1, 512, "px")) # px per sub-cell, null for none
-    position_split_axes: bool = False                      # one token per axis
-    position_range: list[int] = setting([-256, 768, -256, 640], Several(Number(-4096, 4096, "px"), 4, 4)) # px: x0, x1, y0, y1
-    add_kiai: bool = False                                 # kiai interleaved with the objects
-    add_sv: bool = True                                    # slider velocity on sliders
-    add_mania_sv: bool = False                             # scroll speeds interleaved with the objects
+    position_precision: int = setting(32, Number(1, 512, "px"))  # px per cell
+    position_refinement: Optional[int] = setting(2, Number(1, 512, "px"))  # px per sub-cell, null for none
+    position_split_axes: bool = False  # one token per axis
+    position_range: list[int] = setting(
+        [-256, 768, -256, 640], Several(Number(-4096, 4096, "px"), 4, 4)
+    )  # px: x0, x1, y0, y1
+    add_kiai: bool = False  # kiai interleaved with the objects
+    add_sv: bool = True  # slider velocity on sliders
+    add_mania_sv: bool = False  # scroll speeds interleaved with the objects
     mania_bpm_normalized_scroll_speed: bool = True
-    slider_version: int = setting(2, Choice((1, 2), "slider version")) # 2: the whole shape is said at the head
-    sustain_interval: Optional[int] = setting(8000, Number(1, 600000, "ms")) # ms between reminders of held objects
+    slider_version: int = setting(
+        2, Choice((1, 2), "slider version")
+    )  # 2: the whole shape is said at the head
+    sustain_interval: Optional[int] = setting(
+        8000, Number(1, 600000, "ms")
+    )  # ms between reminders of held objects
     # the prompt
     add_gamemode_token: bool = True
     add_style_token: bool = False
@@ -149,345 +186,453 @@ class LanguageConfig:
     add_hold_note_ratio_token: bool = True
     add_scroll_speed_ratio_token: bool = True
     add_descriptors: bool = True
-    add_sv_special_token: bool = True                      # last_sv in the prompt
-    add_kiai_special_token: bool = False                   # last_kiai in the prompt
-    add_pre_tokens: bool = False                           # tokens of the previous window before SOS
+    add_sv_special_token: bool = True  # last_sv in the prompt
+    add_kiai_special_token: bool = False  # last_kiai in the prompt
+    add_pre_tokens: bool = False  # tokens of the previous window before SOS
     # sizes of the tables
-    num_diff_classes: int = setting(24, Number(1, 1000))   # half stars
-    max_difficulty: float = setting(12.0, Number(0, 100, "stars", above=True)) # stars
+    num_diff_classes: int = setting(24, Number(1, 1000))  # half stars
+    max_difficulty: float = setting(12.0, Number(0, 100, "stars", above=True))  # stars
     num_cs_classes: int = setting(21, Number(1, 1000))
-    num_classes: int = setting(0, SIZE)                    # beatmap styles
+    num_classes: int = setting(0, SIZE)  # beatmap styles
     compat: CompatConfig = field(default_factory=CompatConfig)
 
     @property
-    def window_samples(self) -> int: return (self.src_seq_len - 1) * self.hop_length # samples in one window
+    def window_samples(self) -> int:
+        return (self.src_seq_len - 1) * self.hop_length  # samples in one window
+
     @property
-    def window_ms(self) -> float: return self.window_samples * 1000 / self.sample_rate # length of one window
+    def window_ms(self) -> float:
+        return self.window_samples * 1000 / self.sample_rate  # length of one window
 
 # %% ../nbs/02_config.ipynb #026c8c92
 @dataclass
 class ModelConfig:
     "Sizes and shape of the encoder-decoder (defaults: the embedded model)."
-    d_model: int = setting(256, Number(4, 16384))          # width
+
+    d_model: int = setting(256, Number(4, 16384))  # width
     n_heads: int = setting(4, Number(1, 256))
-    d_ff: int = setting(1024, Number(1, 65536))            # width of the feed-forward layers
+    d_ff: int = setting(1024, Number(1, 65536))  # width of the feed-forward layers
     encoder_layers: int = setting(4, Number(1, 200))
     decoder_layers: int = setting(3, Number(1, 200))
-    local_attention: int = setting(64, Number(1, 65536))   # encoder positions in a block of local attention
-    global_attn_every_n_layers: int = setting(4, Number(1, 200)) # every n-th layer sees the whole window; 1: all
-    norm: str = setting("rms", Choice(("rms", "layer"), "norm")) # kind of normalisation
-    positions: str = setting("rope", Choice(("rope", "table"), "way")) # table: sinusoids for frames, a learned one for tokens
-    project_input: bool = False                            # a linear layer before the convolutions (v28, v29)
-    vocab_in: int = setting(0, SIZE)                       # tokens the decoder reads; 0: taken from the tokenizer
-    vocab_out: int = setting(0, SIZE)                      # tokens it can write; 0: taken from the tokenizer
-    max_frames: int = setting(2048, Number(8, 65536, "frames")) # mel frames per window
-    max_tokens: int = setting(2560, Number(8, 65536, "tokens")) # tokens per window
-    time_pointer: bool = True                              # time tokens are read from and pointed at encoder frames (ours)
-    frame_heads: int = setting(3, Number(0, 16))           # onset, beat and downbeat logits per frame (ours); 0: none
-    time_start: int = setting(0, SIZE)                     # first id of the time tokens; set from the tokenizer
-    time_end: int = setting(0, SIZE)                       # one past their last id
-    conditions: list[str] = setting([], Several(CONDITION)) # heard beside the mel (v30, v31)
-    condition_width: int = setting(128, Number(1, 4096))   # channels of each of them
-    num_mappers: int = setting(0, SIZE)                    # rows of the mapper table of `conditions`
+    local_attention: int = setting(64, Number(1, 65536))  # encoder positions in a block of local attention
+    global_attn_every_n_layers: int = setting(
+        4, Number(1, 200)
+    )  # every n-th layer sees the whole window; 1: all
+    norm: str = setting("rms", Choice(("rms", "layer"), "norm"))  # kind of normalisation
+    positions: str = setting(
+        "rope", Choice(("rope", "table"), "way")
+    )  # table: sinusoids for frames, a learned one for tokens
+    project_input: bool = False  # a linear layer before the convolutions (v28, v29)
+    vocab_in: int = setting(0, SIZE)  # tokens the decoder reads; 0: taken from the tokenizer
+    vocab_out: int = setting(0, SIZE)  # tokens it can write; 0: taken from the tokenizer
+    max_frames: int = setting(2048, Number(8, 65536, "frames"))  # mel frames per window
+    max_tokens: int = setting(2560, Number(8, 65536, "tokens"))  # tokens per window
+    time_pointer: bool = True  # time tokens are read from and pointed at encoder frames (ours)
+    frame_heads: int = setting(3, Number(0, 16))  # onset, beat and downbeat logits per frame (ours); 0: none
+    time_start: int = setting(0, SIZE)  # first id of the time tokens; set from the tokenizer
+    time_end: int = setting(0, SIZE)  # one past their last id
+    conditions: list[str] = setting([], Several(CONDITION))  # heard beside the mel (v30, v31)
+    condition_width: int = setting(128, Number(1, 4096))  # channels of each of them
+    num_mappers: int = setting(0, SIZE)  # rows of the mapper table of `conditions`
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
 # %% ../nbs/02_config.ipynb #029224a1
 @dataclass
 class LoraConfig:
     "Adapters beside frozen matrices (see `model.lora`)."
-    rank: int = setting(64, Number(1, 4096))               # rows of the narrow matrix
-    alpha: float = setting(128.0, Number(0, 100000, above=True)) # what is learnt counts alpha/rank times
-    dropout: float = setting(0.05, Number(0, 0.95))        # of what the adapter reads
-    init: str = setting("pissa", Choice(("pissa", "zero"), "start")) # pissa: from the strongest directions of the matrix
-    targets: list[str] = setting(["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"], TAGS) # our module names
+
+    rank: int = setting(64, Number(1, 4096))  # rows of the narrow matrix
+    alpha: float = setting(128.0, Number(0, 100000, above=True))  # what is learnt counts alpha/rank times
+    dropout: float = setting(0.05, Number(0, 0.95))  # of what the adapter reads
+    init: str = setting(
+        "pissa", Choice(("pissa", "zero"), "start")
+    )  # pissa: from the strongest directions of the matrix
+    targets: list[str] = setting(
+        ["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"], TAGS
+    )  # our module names
 
 # %% ../nbs/02_config.ipynb #2f87506d
 @dataclass
 class WantedMap(Settings):
     "What the map shall be: its song, its difficulty, its style."
-    audio_path: str = setting("", Place())                 # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
-    output_path: str = setting("", Place())                # file or folder to write; empty: beside the song
-    model: str = setting("embedded", NAMED)              # embedded, v28 to v32, v32-mini, a folder, or a name on the hub
-    gamemode: int = setting(0, MODE)                       # 0 osu!, 1 taiko, 2 catch, 3 mania
-    difficulty: Optional[float] = setting(4.0, STARS)      # stars asked for; null: let the model choose
-    hitsounded: bool = True                                # whether to ask for hitsounds
-    hp_drain_rate: Optional[float] = setting(None, Number(0, 10)) # HP of the map; null: by the stars
-    circle_size: Optional[float] = setting(None, Number(0, 18)) # CS of the map; null: by the stars
-    overall_difficulty: Optional[float] = setting(None, Number(0, 10)) # OD of the map; null: by the stars
-    approach_rate: Optional[float] = setting(None, Number(0, 10)) # AR of the map; null: by the stars
-    slider_multiplier: Optional[float] = setting(None, Number(0.4, 3.6)) # slider velocity, hundreds of px per beat; null: by the stars
-    slider_tick_rate: float = setting(1.0, Number(0.5, 8)) # slider ticks per beat
+
+    audio_path: str = setting(
+        "", Place()
+    )  # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
+    output_path: str = setting("", Place())  # file or folder to write; empty: beside the song
+    model: str = setting("embedded", NAMED)  # embedded, v28 to v32, v32-mini, a folder, or a name on the hub
+    gamemode: int = setting(0, MODE)  # 0 osu!, 1 taiko, 2 catch, 3 mania
+    difficulty: Optional[float] = setting(4.0, STARS)  # stars asked for; null: let the model choose
+    hitsounded: bool = True  # whether to ask for hitsounds
+    hp_drain_rate: Optional[float] = setting(None, Number(0, 10))  # HP of the map; null: by the stars
+    circle_size: Optional[float] = setting(None, Number(0, 18))  # CS of the map; null: by the stars
+    overall_difficulty: Optional[float] = setting(None, Number(0, 10))  # OD of the map; null: by the stars
+    approach_rate: Optional[float] = setting(None, Number(0, 10))  # AR of the map; null: by the stars
+    slider_multiplier: Optional[float] = setting(
+        None, Number(0.4, 3.6)
+    )  # slider velocity, hundreds of px per beat; null: by the stars
+    slider_tick_rate: float = setting(1.0, Number(0.5, 8))  # slider ticks per beat
     # style
-    mapper_id: Optional[int] = setting(None, USER_ID)      # osu! user id of the mapper whose style is wanted
-    year: Optional[int] = setting(None, Number(2007, 2076)) # year of the style
-    descriptors: Optional[list[str]] = setting(None, TAGS) # tags that describe the map
-    negative_descriptors: Optional[list[str]] = setting(None, TAGS) # tags to lead away from (with guidance above 1)
-    guidance: float = setting(1.0, Number(0.1, 20))        # classifier-free guidance: above 1 follows the request more closely
-    lora_path: str = setting("", Place())                  # folder of a LoRA adapter laid over the model; empty: none
+    mapper_id: Optional[int] = setting(None, USER_ID)  # osu! user id of the mapper whose style is wanted
+    year: Optional[int] = setting(None, Number(2007, 2076))  # year of the style
+    descriptors: Optional[list[str]] = setting(None, TAGS)  # tags that describe the map
+    negative_descriptors: Optional[list[str]] = setting(
+        None, TAGS
+    )  # tags to lead away from (with guidance above 1)
+    guidance: float = setting(
+        1.0, Number(0.1, 20)
+    )  # classifier-free guidance: above 1 follows the request more closely
+    lora_path: str = setting("", Place())  # folder of a LoRA adapter laid over the model; empty: none
     # mania and taiko
-    keycount: Optional[int] = setting(None, Number(1, 18, "columns")) # columns (mania); null: 4
-    hold_note_ratio: Optional[float] = setting(None, SHARE) # share of hold notes (mania)
-    scroll_speed_ratio: Optional[float] = setting(None, SHARE) # share of notes at which the scroll speed changes (mania, taiko)
+    keycount: Optional[int] = setting(None, Number(1, 18, "columns"))  # columns (mania); null: 4
+    hold_note_ratio: Optional[float] = setting(None, SHARE)  # share of hold notes (mania)
+    scroll_speed_ratio: Optional[float] = setting(
+        None, SHARE
+    )  # share of notes at which the scroll speed changes (mania, taiko)
     # several at once
-    difficulties: Optional[list[float]] = setting(None, Several(STARS, 1, 20)) # a spread: stars of several maps, in one .osz
-    candidates: int = setting(1, Number(1, 64, "maps"))    # maps drawn for each difficulty; the best is kept
-    star_tries: int = setting(2, Number(0, 20, "runs"))    # runs more while the stars reached miss those asked for; 0: none
-    star_tolerance: float = setting(0.5, Number(0, 12, "stars", above=True)) # stars that a map may miss by
+    difficulties: Optional[list[float]] = setting(
+        None, Several(STARS, 1, 20)
+    )  # a spread: stars of several maps, in one .osz
+    candidates: int = setting(1, Number(1, 64, "maps"))  # maps drawn for each difficulty; the best is kept
+    star_tries: int = setting(
+        2, Number(0, 20, "runs")
+    )  # runs more while the stars reached miss those asked for; 0: none
+    star_tolerance: float = setting(0.5, Number(0, 12, "stars", above=True))  # stars that a map may miss by
 
 # %% ../nbs/02_config.ipynb #5e770002
 @dataclass
 class WrittenMap(WantedMap):
     "How the map is written: what is given, from where to where, how boldly."
+
     # reference map
-    beatmap_path: str = setting("", Place())               # an .osu file: what is left at its default is taken from it
-    in_context: list[str] = setting([], Several(CONTEXT)) # what of it the model is told
-    output_type: Optional[list[str]] = setting(None, Several(OUTPUT)) # what is written, or timing alone; null: a whole map
-    add_to_beatmap: bool = False                           # put objects from start_time to end_time into the reference map
-    overwrite_reference_beatmap: bool = False              # into the very file (an undo copy stays beside it), not a copy
+    beatmap_path: str = setting("", Place())  # an .osu file: what is left at its default is taken from it
+    in_context: list[str] = setting([], Several(CONTEXT))  # what of it the model is told
+    output_type: Optional[list[str]] = setting(
+        None, Several(OUTPUT)
+    )  # what is written, or timing alone; null: a whole map
+    add_to_beatmap: bool = False  # put objects from start_time to end_time into the reference map
+    overwrite_reference_beatmap: bool = False  # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = setting("auto", TIMING) # grid (signal), super (20 votes), manual (bpm, offset) …
-    bpm: Optional[list[float]] = setting(None, Several(TEMPO, 1, 1000)) # tempo, when you know it: one, or one for each section
-    offset: Optional[list[float]] = setting(None, Several(OFFSET, 1, 1000)) # ms of the first beat, of each section
-    meter: list[int] = setting([4], Several(METER, 1, 1000)) # beats per bar, with bpm: one, or one for each section
-    timing_budget: Optional[float] = setting(None, Number(0, 86400, "s")) # that the votes of timing=super may take; null: all
+    timing: str = setting("auto", TIMING)  # grid (signal), super (20 votes), manual (bpm, offset) …
+    bpm: Optional[list[float]] = setting(
+        None, Several(TEMPO, 1, 1000)
+    )  # tempo, when you know it: one, or one for each section
+    offset: Optional[list[float]] = setting(
+        None, Several(OFFSET, 1, 1000)
+    )  # ms of the first beat, of each section
+    meter: list[int] = setting(
+        [4], Several(METER, 1, 1000)
+    )  # beats per bar, with bpm: one, or one for each section
+    timing_budget: Optional[float] = setting(
+        None, Number(0, 86400, "s")
+    )  # that the votes of timing=super may take; null: all
     # range and sampling
-    start_time: Optional[int] = setting(None, Time())      # ms: objects from here
-    end_time: Optional[int] = setting(None, Time())        # ms: objects up to here
-    seed: Optional[int] = setting(None, SEED)              # same seed, same machine: same map; null: drawn and reported
-    temperature: float = setting(0.9, TEMPERATURE)         # higher is wilder, 0 is greedy
+    start_time: Optional[int] = setting(None, Time())  # ms: objects from here
+    end_time: Optional[int] = setting(None, Time())  # ms: objects up to here
+    seed: Optional[int] = setting(None, SEED)  # same seed, same machine: same map; null: drawn and reported
+    temperature: float = setting(0.9, TEMPERATURE)  # higher is wilder, 0 is greedy
     timing_temperature: float = setting(0.1, TEMPERATURE)  # temperature of the beat grid
-    mania_column_temperature: float = setting(0.8, TEMPERATURE) # temperature of the column (mania)
-    taiko_hit_temperature: float = setting(0.8, TEMPERATURE) # temperature of don and kat (taiko)
-    time_bias: float = setting(0.0, Number(-10, 10))       # added to the scores of times: above 0 makes denser maps
+    mania_column_temperature: float = setting(0.8, TEMPERATURE)  # temperature of the column (mania)
+    taiko_hit_temperature: float = setting(0.8, TEMPERATURE)  # temperature of don and kat (taiko)
+    time_bias: float = setting(
+        0.0, Number(-10, 10)
+    )  # added to the scores of times: above 0 makes denser maps
     top_p: float = setting(0.9, Number(0, 1, above=True))  # keep the likeliest tokens up to this mass
-    top_k: int = setting(0, Number(0, 1000000))            # keep this many likeliest tokens; 0: all
-    do_sample: bool = True                                 # false: always the likeliest token
-    num_beams: int = setting(1, Number(1, 16))             # lines kept in beam search; 1: none
-    parallel: bool = False                                 # all windows at once: faster on a GPU, seams may show
-    lookback: float = setting(0.5, Number(0, 0.95))        # share of a window given from the one before
-    lookahead: float = setting(0.125, Number(0, 0.95))     # share of a window heard but not written
+    top_k: int = setting(0, Number(0, 1000000))  # keep this many likeliest tokens; 0: all
+    do_sample: bool = True  # false: always the likeliest token
+    num_beams: int = setting(1, Number(1, 16))  # lines kept in beam search; 1: none
+    parallel: bool = False  # all windows at once: faster on a GPU, seams may show
+    lookback: float = setting(0.5, Number(0, 0.95))  # share of a window given from the one before
+    lookahead: float = setting(0.125, Number(0, 0.95))  # share of a window heard but not written
 
 # %% ../nbs/02_config.ipynb #5e770004
 @dataclass
 class GenerateConfig(WrittenMap):
     "One request: a song in, a beatmap out."
+
     # after the model
-    resnap_events: bool = True                            # move objects onto the beat grid
-    refiner: str = setting("", Place())                   # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
+    resnap_events: bool = True  # move objects onto the beat grid
+    refiner: str = setting("", Place())  # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
     # the file
-    title: Optional[str] = setting(None, Text())          # song title; null: from the file's tags
-    artist: Optional[str] = setting(None, Text())         # song artist; null: from the file's tags
-    creator: str = setting("Mapperatorinator", Text())    # mapper name written into the map
-    version: Optional[str] = setting(None, Text())        # difficulty name; null: made from the stars
-    source: str = setting("", Text())                     # where the song is from
-    tags: str = setting("", Text(5000))                   # your own tags, before the settings
-    preview_time: Optional[int] = setting(None, Time(-1)) # where the song preview starts; null: chosen, -1: by the game
-    background: Optional[str] = setting(None, Place())    # picture to show behind the map
-    export_osz: bool = False                              # write a .osz archive with the song in it
-    plot: bool = False                                    # also draw the map to a PNG
+    title: Optional[str] = setting(None, Text())  # song title; null: from the file's tags
+    artist: Optional[str] = setting(None, Text())  # song artist; null: from the file's tags
+    creator: str = setting("Mapperatorinator", Text())  # mapper name written into the map
+    version: Optional[str] = setting(None, Text())  # difficulty name; null: made from the stars
+    source: str = setting("", Text())  # where the song is from
+    tags: str = setting("", Text(5000))  # your own tags, before the settings
+    preview_time: Optional[int] = setting(
+        None, Time(-1)
+    )  # where the song preview starts; null: chosen, -1: by the game
+    background: Optional[str] = setting(None, Place())  # picture to show behind the map
+    export_osz: bool = False  # write a .osz archive with the song in it
+    plot: bool = False  # also draw the map to a PNG
     # the machine
-    device: str = setting("auto", Device())               # what computes
-    precision: str = setting("auto", PRECISION)           # auto: the fastest here; fp32: exact
-    max_batch_size: int = setting(16, Number(1, 512))     # windows heard, and maps written, at once
+    device: str = setting("auto", Device())  # what computes
+    precision: str = setting("auto", PRECISION)  # auto: the fastest here; fp32: exact
+    max_batch_size: int = setting(16, Number(1, 512))  # windows heard, and maps written, at once
 
 # %% ../nbs/02_config.ipynb #5e77b001
 @dataclass
 class RunConfig(Settings):
     "What every training run has."
-    run: str = setting("runs/default", NAMED)            # folder of checkpoint and log; the run resumes from it
-    data: str = setting("", Place())                       # folder with songs/<split>/<song>/ as in the corpus README
-    train_split: str = setting("train", NAMED)           # split learnt from
-    val_split: str = setting("validation", Place())        # split measured on
-    steps: int = setting(10_000, STEPS)                    # optimiser steps
-    batch_size: int = setting(8, Number(1, 1024, "windows")) # windows per step
-    lr: float = setting(2e-3, RATE)                        # peak learning rate of AdamW
-    muon_lr: float = setting(0.02, Number(0, 10))          # peak learning rate of Muon for matrices; 0: AdamW for all
+
+    run: str = setting("runs/default", NAMED)  # folder of checkpoint and log; the run resumes from it
+    data: str = setting("", Place())  # folder with songs/<split>/<song>/ as in the corpus README
+    train_split: str = setting("train", NAMED)  # split learnt from
+    val_split: str = setting("validation", Place())  # split measured on
+    steps: int = setting(10_000, STEPS)  # optimiser steps
+    batch_size: int = setting(8, Number(1, 1024, "windows"))  # windows per step
+    lr: float = setting(2e-3, RATE)  # peak learning rate of AdamW
+    muon_lr: float = setting(0.02, Number(0, 10))  # peak learning rate of Muon for matrices; 0: AdamW for all
     warmup: int = setting(100, Number(0, 10**9, "steps"))  # steps of linear warm-up
     decay: int = setting(1000, Number(0, 10**9, "steps"))  # steps of linear fall at the end
-    final_lr: float = setting(0.02, SHARE)                 # share of the peak at the very end
-    weight_decay: float = setting(0.01, Number(0, 10))     # of the matrices
-    grad_clip: float = setting(1.0, Number(0, 10**6, above=True)) # longest gradient
-    eval_every: int = setting(250, STEPS)                  # steps between measurements
-    save_every: int = setting(100, STEPS)                  # steps between checkpoints
-    precision: str = setting("bf16", Choice(("bf16", "fp32"), "precision", PRECISION_WORDS)) # of the arithmetic
-    device: str = setting("auto", Device())                # what computes
-    threads: int = setting(2, THREADS)                     # CPU threads
-    seed: int = setting(42, SEED)                          # of weights, data and noise
-    max_minutes: float = setting(0, Number(0, 10**6, "minutes")) # stop (and save) after this long; 0: never
-    ship: str = setting("", Place())                       # folder for what is finished: weights, card; empty: none
+    final_lr: float = setting(0.02, SHARE)  # share of the peak at the very end
+    weight_decay: float = setting(0.01, Number(0, 10))  # of the matrices
+    grad_clip: float = setting(1.0, Number(0, 10**6, above=True))  # longest gradient
+    eval_every: int = setting(250, STEPS)  # steps between measurements
+    save_every: int = setting(100, STEPS)  # steps between checkpoints
+    precision: str = setting(
+        "bf16", Choice(("bf16", "fp32"), "precision", PRECISION_WORDS)
+    )  # of the arithmetic
+    device: str = setting("auto", Device())  # what computes
+    threads: int = setting(2, THREADS)  # CPU threads
+    seed: int = setting(42, SEED)  # of weights, data and noise
+    max_minutes: float = setting(0, Number(0, 10**6, "minutes"))  # stop (and save) after this long; 0: never
+    ship: str = setting("", Place())  # folder for what is finished: weights, card; empty: none
 
 # %% ../nbs/02_config.ipynb #e75a6794
 @dataclass
 class TrainConfig(RunConfig):
     "One training run."
-    modes: list[str] = setting(["standard"], Several(MODE_NAME, 1, 4)) # modes to learn from
-    synth_data: str = setting("", Place())                 # folder of composed songs with exact timing (see `synth`); empty: none
-    synth_share: float = setting(0.2, SHARE)               # share of windows drawn from them
-    maps_per_window: int = setting(3, Number(1, 64))       # maps of a song that share a window
-    length_groups: int = setting(3, Number(1, 1000))       # groups of lines of similar length, to pad little
-    rhythm_weight: float = setting(2.0, Number(0, 1000))   # weight of time tokens in the loss
-    frame_loss: float = setting(1.0, Number(0, 1000))      # weight of the onset, beat and downbeat loss on frames
-    time_noise: int = setting(2, Number(0, 100))           # 10-ms steps of noise on the times that are read
-    metadata_dropout: float = setting(0.2, SHARE)          # chance that a request is hidden
-    speed_prob: float = setting(0.3, SHARE)                # chance that a song is played faster
-    speed_range: list[float] = setting([0.85, 1.2], Several(Number(0.75, 1.5), 2, 2)) # slowest and fastest
-    flip_prob: float = setting(0.5, SHARE)                 # chance of each mirror image
-    init: str = setting("", Place())                       # weights to start from: a folder or `embedded`
-    model: ModelConfig = field(default_factory=ModelConfig) # the network
-    language: LanguageConfig = field(default_factory=LanguageConfig) # what it speaks
+
+    modes: list[str] = setting(["standard"], Several(MODE_NAME, 1, 4))  # modes to learn from
+    synth_data: str = setting(
+        "", Place()
+    )  # folder of composed songs with exact timing (see `synth`); empty: none
+    synth_share: float = setting(0.2, SHARE)  # share of windows drawn from them
+    maps_per_window: int = setting(3, Number(1, 64))  # maps of a song that share a window
+    length_groups: int = setting(3, Number(1, 1000))  # groups of lines of similar length, to pad little
+    rhythm_weight: float = setting(2.0, Number(0, 1000))  # weight of time tokens in the loss
+    frame_loss: float = setting(1.0, Number(0, 1000))  # weight of the onset, beat and downbeat loss on frames
+    time_noise: int = setting(2, Number(0, 100))  # 10-ms steps of noise on the times that are read
+    metadata_dropout: float = setting(0.2, SHARE)  # chance that a request is hidden
+    speed_prob: float = setting(0.3, SHARE)  # chance that a song is played faster
+    speed_range: list[float] = setting([0.85, 1.2], Several(Number(0.75, 1.5), 2, 2))  # slowest and fastest
+    flip_prob: float = setting(0.5, SHARE)  # chance of each mirror image
+    init: str = setting("", Place())  # weights to start from: a folder or `embedded`
+    model: ModelConfig = field(default_factory=ModelConfig)  # the network
+    language: LanguageConfig = field(default_factory=LanguageConfig)  # what it speaks
 
 # %% ../nbs/02_config.ipynb #ac1ab179
 @dataclass
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
-    task: str = setting("generate", Choice(("generate", "timing", "refine"), "task")) # maps, beat grids or places
-    dataset: str = setting("", Place())                    # folder with songs/<split>/<song>/; planted, plain: made songs
-    split: str = setting("validation", NAMED)              # split measured on
-    mode: str = setting("standard", ANY_MODE)         # whose maps are measured
-    songs: int = setting(5, Number(0, 1000000))            # how many songs, spread evenly; 0: all
-    stars: list[float] = setting([2.0, 3.5, 5.0], Several(STARS, 1, 20)) # difficulties asked for
-    providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10)) # of timing; librosa and essentia to compare
-    refiner: str = setting("", Place())                    # of refine: the denoiser judged, a folder
-    levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1)) # of refine: how far places are lifted into noise
-    model: str = setting("embedded", NAMED)              # embedded or a folder
-    output: str = setting("", Place())                     # folder that keeps the maps; empty: thrown away
+
+    task: str = setting(
+        "generate", Choice(("generate", "timing", "refine"), "task")
+    )  # maps, beat grids or places
+    dataset: str = setting("", Place())  # folder with songs/<split>/<song>/; planted, plain: made songs
+    split: str = setting("validation", NAMED)  # split measured on
+    mode: str = setting("standard", ANY_MODE)  # whose maps are measured
+    songs: int = setting(5, Number(0, 1000000))  # how many songs, spread evenly; 0: all
+    stars: list[float] = setting([2.0, 3.5, 5.0], Several(STARS, 1, 20))  # difficulties asked for
+    providers: list[str] = setting(
+        ["grid"], Several(PROVIDER, 1, 10)
+    )  # of timing; librosa and essentia to compare
+    refiner: str = setting("", Place())  # of refine: the denoiser judged, a folder
+    levels: list[int] = setting(
+        [25, 50, 100], Several(Number(1, 1000), 1)
+    )  # of refine: how far places are lifted into noise
+    model: str = setting("embedded", NAMED)  # embedded or a folder
+    output: str = setting("", Place())  # folder that keeps the maps; empty: thrown away
     seed: int = setting(0, SEED)
-    device: str = setting("auto", Device())                # what computes
+    device: str = setting("auto", Device())  # what computes
+
 
 @dataclass(frozen=True)
 class CheckConfig(Settings):
     "What `check` looks at and says, and where complaints begin: of 100 maps made by people, two get a problem or a warning."
+
     # What to check
-    paths: list[str] = setting([], Several(Place(), most=10**6)) # maps, archives, folders; words without key= are paths
-    listen: bool = True                                     # hear the song, for silence and the end of its sound
+    paths: list[str] = setting(
+        [], Several(Place(), most=10**6)
+    )  # maps, archives, folders; words without key= are paths
+    listen: bool = True  # hear the song, for silence and the end of its sound
     # What to say and do
-    show: str = setting("note", Choice(("problem", "warning", "note"), "severity")) # the least grave that is shown
-    most: int = setting(5, Number(1, 10**6, "findings"))    # findings of one kind that are shown
-    json: bool = False                                      # one JSON document instead of lines
-    fix: bool = False                                       # mend what is safe, with an undo copy beside the file
+    show: str = setting(
+        "note", Choice(("problem", "warning", "note"), "severity")
+    )  # the least grave that is shown
+    most: int = setting(5, Number(1, 10**6, "findings"))  # findings of one kind that are shown
+    json: bool = False  # one JSON document instead of lines
+    fix: bool = False  # mend what is safe, with an undo copy beside the file
     # Where complaints begin
-    screen_margin: float = setting(1.0, PX)                 # px by which an object may leave a 4:3 screen
-    path_margin: float = setting(20.0, PX)                  # px by which the body of a slider may
-    field_margin: float = setting(8.0, PX)                  # px by which an object may lie outside the playfield
-    overlap: float = setting(2.0, LENIENCE)                 # ms by which an object may begin before the last one is over
-    snap_tolerance: float = setting(2.0, LENIENCE)          # ms a note may lie beside a tick
-    kiai_tolerance: float = setting(10.0, LENIENCE)         # ms kiai may begin beside a tick
-    off_grid: float = setting(0.15, SHARE)                  # share of notes on no tick
-    rare_snap: int = setting(3, Number(0, 10**6, "notes"))  # notes on one of the divisors from 1/5 on that may be slips
-    short_slider: float = setting(20.0, LENIENCE)           # ms a slide should last
-    long_object: float = setting(120_000.0, LENIENCE)       # ms an object may last
-    nodes: float = setting(10.0, FACTOR)                    # anchors of a slider per square root of its px
-    wild_jump: float = setting(4.0, FACTOR)                 # times as far as the jumps before
-    stack: int = setting(16, Number(1, 10**6, "objects"))   # objects in a row in one place
-    one_place: float = setting(0.7, SHARE)                  # share of objects in one place
-    copied_bars: int = setting(5, Number(1, 10**6, "bars")) # equal bars in a row
-    copied_share: float = setting(0.35, SHARE)              # share of bars that repeat an earlier one to the pixel
-    long_gap: float = setting(20_000.0, LENIENCE)           # ms without objects outside breaks
-    coverage: float = setting(0.5, SHARE)                   # share of the song between the first and the last object
-    crowd: int = setting(60, Number(1, 10**6, "objects"))   # objects within a second
-    silence: float = setting(-50.0, LEVEL)                  # dB below the loud parts of the song
-    sound_floor: float = setting(-70.0, LEVEL)              # dB below them: what stays under it is the end of the song
-    silent_volume: int = setting(5, PERCENT)                # percent: below it nobody hears a note
-    quiet_volume: int = setting(20, PERCENT)                # percent: notes that are hard to hear
-    stars: float = setting(0.15, SHARE)                     # share by which the star rating may miss the request; a half star always may
+    screen_margin: float = setting(1.0, PX)  # px by which an object may leave a 4:3 screen
+    path_margin: float = setting(20.0, PX)  # px by which the body of a slider may
+    field_margin: float = setting(8.0, PX)  # px by which an object may lie outside the playfield
+    overlap: float = setting(2.0, LENIENCE)  # ms by which an object may begin before the last one is over
+    snap_tolerance: float = setting(2.0, LENIENCE)  # ms a note may lie beside a tick
+    kiai_tolerance: float = setting(10.0, LENIENCE)  # ms kiai may begin beside a tick
+    off_grid: float = setting(0.15, SHARE)  # share of notes on no tick
+    rare_snap: int = setting(
+        3, Number(0, 10**6, "notes")
+    )  # notes on one of the divisors from 1/5 on that may be slips
+    short_slider: float = setting(20.0, LENIENCE)  # ms a slide should last
+    long_object: float = setting(120_000.0, LENIENCE)  # ms an object may last
+    nodes: float = setting(10.0, FACTOR)  # anchors of a slider per square root of its px
+    wild_jump: float = setting(4.0, FACTOR)  # times as far as the jumps before
+    stack: int = setting(16, Number(1, 10**6, "objects"))  # objects in a row in one place
+    one_place: float = setting(0.7, SHARE)  # share of objects in one place
+    copied_bars: int = setting(5, Number(1, 10**6, "bars"))  # equal bars in a row
+    copied_share: float = setting(0.35, SHARE)  # share of bars that repeat an earlier one to the pixel
+    long_gap: float = setting(20_000.0, LENIENCE)  # ms without objects outside breaks
+    coverage: float = setting(0.5, SHARE)  # share of the song between the first and the last object
+    crowd: int = setting(60, Number(1, 10**6, "objects"))  # objects within a second
+    silence: float = setting(-50.0, LEVEL)  # dB below the loud parts of the song
+    sound_floor: float = setting(-70.0, LEVEL)  # dB below them: what stays under it is the end of the song
+    silent_volume: int = setting(5, PERCENT)  # percent: below it nobody hears a note
+    quiet_volume: int = setting(20, PERCENT)  # percent: notes that are hard to hear
+    stars: float = setting(
+        0.15, SHARE
+    )  # share by which the star rating may miss the request; a half star always may
 
 # %% ../nbs/02_config.ipynb #025b964d
 @dataclass
 class DiffusionConfig:
     "Sizes of the denoiser of positions and the noise it knows (defaults: ours; published ones are read from their weights)."
-    width: int = setting(128, Number(4, 16384))            # channels
-    depth: int = setting(4, Number(1, 200))                # blocks
-    heads: int = setting(4, Number(1, 256))                # attention heads
-    reach: int = setting(128, Number(1, 65536, "points"))  # points seen to either side: the length of its training windows
-    neighbours: int = setting(4, Number(0, 64))            # points to either side whose places are said; 0: none, as published
-    noise: str = setting("cosine", Choice(("cosine", "linear"), "noise")) # noise schedule
-    noise_steps: int = setting(1000, Number(1, 100000))    # steps from a map to pure noise
-    trained_steps: int = setting(100, Number(1, 100000))   # the first of them, which it was trained on
+
+    width: int = setting(128, Number(4, 16384))  # channels
+    depth: int = setting(4, Number(1, 200))  # blocks
+    heads: int = setting(4, Number(1, 256))  # attention heads
+    reach: int = setting(
+        128, Number(1, 65536, "points")
+    )  # points seen to either side: the length of its training windows
+    neighbours: int = setting(
+        4, Number(0, 64)
+    )  # points to either side whose places are said; 0: none, as published
+    noise: str = setting("cosine", Choice(("cosine", "linear"), "noise"))  # noise schedule
+    noise_steps: int = setting(1000, Number(1, 100000))  # steps from a map to pure noise
+    trained_steps: int = setting(100, Number(1, 100000))  # the first of them, which it was trained on
 
 # %% ../nbs/02_config.ipynb #5e770006
 @dataclass
 class RefineConfig(Settings):
     "How positions are refined."
-    timesteps: list[int] = setting([100] + [0] * 9, Several(Number(0, 1000), 1, 1000)) # steps in each equal part of the noise
-    guidance: float = setting(1.0, Number(0.1, 20))        # 1: as trained; more follows difficulty, mapper and tags more closely
-    renoise: bool = True                                   # lift positions to the noise level where the steps begin
-    random_start: bool = False                             # forget the positions and begin from pure noise
-    use_distances: bool = True                             # tell the denoiser how far each point was from the last
-    guide_sliders: bool = True                             # slider ends stay where the ball gets to
-    max_length: int = setting(1024, Number(8, 65536, "points")) # points refined at once
-    overlap: int = setting(128, Number(0, 32768, "points")) # points that neighbouring pieces share
-    start_time: Optional[float] = setting(None, Time())    # ms: objects that begin earlier stay
-    end_time: Optional[float] = setting(None, Time())      # ms: objects that begin then or later stay
-    difficulty: Optional[float] = setting(None, STARS)     # stars; null: unknown
-    mapper_id: Optional[int] = setting(None, USER_ID)      # osu! user id whose style is wanted
-    descriptors: Optional[list[str]] = setting(None, TAGS) # tags wanted
-    negative_descriptors: Optional[list[str]] = setting(None, TAGS) # tags to stay away from, with guidance above 1
-    circle_size: Optional[float] = setting(None, Number(0, 18)) # CS; null: unknown
+
+    timesteps: list[int] = setting(
+        [100] + [0] * 9, Several(Number(0, 1000), 1, 1000)
+    )  # steps in each equal part of the noise
+    guidance: float = setting(
+        1.0, Number(0.1, 20)
+    )  # 1: as trained; more follows difficulty, mapper and tags more closely
+    renoise: bool = True  # lift positions to the noise level where the steps begin
+    random_start: bool = False  # forget the positions and begin from pure noise
+    use_distances: bool = True  # tell the denoiser how far each point was from the last
+    guide_sliders: bool = True  # slider ends stay where the ball gets to
+    max_length: int = setting(1024, Number(8, 65536, "points"))  # points refined at once
+    overlap: int = setting(128, Number(0, 32768, "points"))  # points that neighbouring pieces share
+    start_time: Optional[float] = setting(None, Time())  # ms: objects that begin earlier stay
+    end_time: Optional[float] = setting(None, Time())  # ms: objects that begin then or later stay
+    difficulty: Optional[float] = setting(None, STARS)  # stars; null: unknown
+    mapper_id: Optional[int] = setting(None, USER_ID)  # osu! user id whose style is wanted
+    descriptors: Optional[list[str]] = setting(None, TAGS)  # tags wanted
+    negative_descriptors: Optional[list[str]] = setting(
+        None, TAGS
+    )  # tags to stay away from, with guidance above 1
+    circle_size: Optional[float] = setting(None, Number(0, 18))  # CS; null: unknown
 
 # %% ../nbs/02_config.ipynb #5e770008
 @dataclass
 class TrainRefineConfig(RunConfig):
     "One training run of a denoiser of positions."
-    run: str = setting("runs/refine", NAMED)             # folder of checkpoint and log; the run resumes from it
-    steps: int = setting(6000, STEPS)                      # optimiser steps
-    batch_size: int = setting(16, Number(1, 1024, "windows")) # windows of `reach` points per step
-    lr: float = setting(1e-3, RATE)                        # peak learning rate of AdamW
+
+    run: str = setting("runs/refine", NAMED)  # folder of checkpoint and log; the run resumes from it
+    steps: int = setting(6000, STEPS)  # optimiser steps
+    batch_size: int = setting(16, Number(1, 1024, "windows"))  # windows of `reach` points per step
+    lr: float = setting(1e-3, RATE)  # peak learning rate of AdamW
     decay: int = setting(3000, Number(0, 10**9, "steps"))  # steps of linear fall at the end
-    average: float = setting(0.999, Number(0, 0.999999))   # share of the past in the averaged weights, which are shipped
-    distance_noise: float = setting(0.1, Number(0, 10))    # octaves by which distances are off
-    distance_dropout: float = setting(0.5, SHARE)          # chance that a window is told no distances
-    class_dropout: float = setting(0.2, SHARE)             # chance that each wish is hidden
-    double_time: float = setting(0.5, SHARE)               # chance of a map at 1.5 times its speed
-    latest: float = setting(300_000.0, Time())             # ms: windows are moved to begin anywhere up to here
-    model: DiffusionConfig = field(default_factory=DiffusionConfig) # the network
+    average: float = setting(
+        0.999, Number(0, 0.999999)
+    )  # share of the past in the averaged weights, which are shipped
+    distance_noise: float = setting(0.1, Number(0, 10))  # octaves by which distances are off
+    distance_dropout: float = setting(0.5, SHARE)  # chance that a window is told no distances
+    class_dropout: float = setting(0.2, SHARE)  # chance that each wish is hidden
+    double_time: float = setting(0.5, SHARE)  # chance of a map at 1.5 times its speed
+    latest: float = setting(300_000.0, Time())  # ms: windows are moved to begin anywhere up to here
+    model: DiffusionConfig = field(default_factory=DiffusionConfig)  # the network
 
 # %% ../nbs/02_config.ipynb #fc34199d
-BENCH_TASKS = {"speed": ["fp32", "bf16", "auto"], "ladder": ["bf16", "int8"], "song": ["auto"],
-               "pipelining": ["fp32", "int8"], "memory": ["auto"], "busy": ["fp32"]} # and the precisions that each compares
+BENCH_TASKS = {
+    "speed": ["fp32", "bf16", "auto"],
+    "ladder": ["bf16", "int8"],
+    "song": ["auto"],
+    "pipelining": ["fp32", "int8"],
+    "memory": ["auto"],
+    "busy": ["fp32"],
+}  # and the precisions that each compares
+
 
 @dataclass
 class BenchConfig(Settings):
     "One measurement of speed."
-    task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task")) # speed, ladder, song (whole maps), pipelining, memory, busy
-    model: str = setting("embedded", NAMED)              # as for a map; v32-size, v32-mini-size: random weights
-    seconds: float = setting(180, Number(1, 3600, "s"))    # length of the song, the demo song played again and again
-    windows: int = setting(12, Number(0, 100000))          # windows measured, from the beginning; 0: all
-    prompt: int = setting(200, Number(1, 65536, "tokens")) # tokens told before each window
-    tokens: int = setting(30, Number(1, 65536))            # tokens written in each window and context
-    batches: list[int] = setting([1, 4, 8], Several(Number(1, 1024, "rows"), 1)) # rows written together
-    precisions: Optional[list[str]] = setting(None, Several(PRECISION, 1, 10)) # null: those of the task that this machine has
-    plain: bool = False                                    # speed: also measure a plain loop with the generate of transformers
-    difficulty: float = setting(4.0, STARS)                # song: stars of one difficulty, and of the candidates
-    difficulties: list[float] = setting([1.8, 2.5, 4.0, 5.2], Several(STARS, 1, 20)) # song: stars of the spread
-    candidates: int = setting(8, Number(1, 64, "maps"))    # song: maps drawn of the one difficulty
-    star_tries: int = setting(0, Number(0, 20, "runs"))    # song: runs more while the stars miss
-    counts: list[str] = setting(["20/80", "30/30", "30/60"], Several(COUNTS, 1)) # pipelining: tokens of beats/objects in a window
-    repeats: int = setting(2, Number(1, 1000))             # rounds, of which the fastest counts
-    threads: int = setting(2, THREADS)                     # CPU threads
-    clock: str = setting("wall", Choice(("wall", "cpu"), "clock")) # cpu: processor time, steadier beside other programs
-    device: str = setting("auto", Device())                # what computes
-    seed: int = setting(0, SEED)                           # of random weights and prompts
+
+    task: str = setting(
+        "speed", Choice(tuple(BENCH_TASKS), "task")
+    )  # speed, ladder, song (whole maps), pipelining, memory, busy
+    model: str = setting("embedded", NAMED)  # as for a map; v32-size, v32-mini-size: random weights
+    seconds: float = setting(
+        180, Number(1, 3600, "s")
+    )  # length of the song, the demo song played again and again
+    windows: int = setting(12, Number(0, 100000))  # windows measured, from the beginning; 0: all
+    prompt: int = setting(200, Number(1, 65536, "tokens"))  # tokens told before each window
+    tokens: int = setting(30, Number(1, 65536))  # tokens written in each window and context
+    batches: list[int] = setting([1, 4, 8], Several(Number(1, 1024, "rows"), 1))  # rows written together
+    precisions: Optional[list[str]] = setting(
+        None, Several(PRECISION, 1, 10)
+    )  # null: those of the task that this machine has
+    plain: bool = False  # speed: also measure a plain loop with the generate of transformers
+    difficulty: float = setting(4.0, STARS)  # song: stars of one difficulty, and of the candidates
+    difficulties: list[float] = setting(
+        [1.8, 2.5, 4.0, 5.2], Several(STARS, 1, 20)
+    )  # song: stars of the spread
+    candidates: int = setting(8, Number(1, 64, "maps"))  # song: maps drawn of the one difficulty
+    star_tries: int = setting(0, Number(0, 20, "runs"))  # song: runs more while the stars miss
+    counts: list[str] = setting(
+        ["20/80", "30/30", "30/60"], Several(COUNTS, 1)
+    )  # pipelining: tokens of beats/objects in a window
+    repeats: int = setting(2, Number(1, 1000))  # rounds, of which the fastest counts
+    threads: int = setting(2, THREADS)  # CPU threads
+    clock: str = setting(
+        "wall", Choice(("wall", "cpu"), "clock")
+    )  # cpu: processor time, steadier beside other programs
+    device: str = setting("auto", Device())  # what computes
+    seed: int = setting(0, SEED)  # of random weights and prompts
 
 # %% ../nbs/02_config.ipynb #2357fa25
 @singledispatch
 def contradictions(
-    conf, # a config whose single values are all right
-) -> Iterator[str]: # sentences
+    conf,  # a config whose single values are all right
+) -> Iterator[str]:  # sentences
     "What a config says that cannot be together."
     return iter(())
 
-def _wrong(conf, prefix:str="") -> dict[str, str]: # dotted name -> sentence
+
+def _wrong(conf, prefix: str = "") -> dict[str, str]:  # dotted name -> sentence
     "What is wrong with single values, of nested configs too."
     out = {}
     for s in settings_of(type(conf)):
-        value, name = getattr(conf, s.name), prefix + s.name
-        if sentence := problem_of(s, value, prefix): out[name] = sentence
-        elif is_dataclass(s.base): out |= _wrong(value, f"{name}.")
+        value = getattr(conf, s.name)
+        name = prefix + s.name
+        if sentence := problem_of(s, value, prefix):
+            out[name] = sentence
+        elif is_dataclass(s.base):
+            out |= _wrong(value, f"{name}.")
         elif is_dataclass(s.item):
-            for i, one in enumerate(value): out |= _wrong(one, f"{name}.{i}.")
+            for i, one in enumerate(value):
+                out |= _wrong(one, f"{name}.{i}.")
     return out
 
-def _together(conf, wrong:dict[str, str], prefix:str="") -> Iterator[str]:
+
+def _together(conf, wrong: dict[str, str], prefix: str = "") -> Iterator[str]:
     "The contradictions of a config and of those in it, but for what is wrong anyway."
     settings = settings_of(type(conf))
     touched = [s for s in settings if any(f"{name}.".startswith(f"{prefix}{s.name}.") for name in wrong)]
@@ -496,28 +641,35 @@ def _together(conf, wrong:dict[str, str], prefix:str="") -> Iterator[str]:
     yield from (f"{prefix}{sentence}" for sentence in contradictions(sound) if not names.search(sentence))
     for s in settings:
         inner = is_dataclass(s.base) and prefix + s.name not in wrong
-        if inner: yield from _together(getattr(conf, s.name), wrong, f"{prefix}{s.name}.")
+        if inner:
+            yield from _together(getattr(conf, s.name), wrong, f"{prefix}{s.name}.")
 
 # %% ../nbs/02_config.ipynb #4f187305
-def problems(conf) -> list[str]: # conf: one of the config dataclasses
+def problems(conf) -> list[str]:  # conf: one of the config dataclasses
     "Everything about a config that cannot be, a sentence each."
     wrong = _wrong(conf)
     return [*wrong.values(), *_together(conf, wrong)]
 
-def _absent(device:Any) -> Iterator[str]: # what this machine has costs a second to find out
-    if device in ("auto", "cpu") or Device().problem(device): return
-    try: pick_device(device)
-    except UserError as e: yield from e.args
+
+def _absent(device: Any) -> Iterator[str]:  # what this machine has costs a second to find out
+    if device in ("auto", "cpu") or Device().problem(device):
+        return
+    try:
+        pick_device(device)
+    except UserError as e:
+        yield from e.args
+
 
 def check_settings(
     conf,
-    *more:str, # sentences from elsewhere
+    *more: str,  # sentences from elsewhere
 ):
     "Raises one `UserError` with everything about a config that cannot be, on this machine."
-    if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]: raise UserError(*found)
+    if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]:
+        raise UserError(*found)
 
 # %% ../nbs/02_config.ipynb #3fd6918b
-def _spread(c:GenerateConfig) -> Iterator[str]:
+def _spread(c: GenerateConfig) -> Iterator[str]:
     if len(set(c.difficulties or [])) < len(c.difficulties or []):
         yield f"difficulties={spell(c.difficulties)} names a difficulty twice; give different stars, such as [2,3.5,5]."
     if c.gamemode != 3 and (c.circle_size or 0) > 10:
@@ -528,47 +680,61 @@ def _spread(c:GenerateConfig) -> Iterator[str]:
     if c.negative_descriptors and c.guidance <= 1:
         yield "negative_descriptors need a guidance above 1, such as guidance=1.5."
 
-def _beats(c:GenerateConfig) -> Iterator[str]:
-    given, meter = c.bpm is not None, spell(c.meter)
-    if given != (c.offset is not None): yield "bpm and offset go together; give both, or neither."
+
+def _beats(c: GenerateConfig) -> Iterator[str]:
+    given = c.bpm is not None
+    meter = spell(c.meter)
+    if given != (c.offset is not None):
+        yield "bpm and offset go together; give both, or neither."
     if given and c.timing not in ("auto", "manual"):
         yield f"bpm is given, but timing={c.timing}; use timing=manual or leave it out."
-    if not given and c.meter != [4]: yield f"meter={meter} is given without bpm and offset; give them, or leave it out."
+    if not given and c.meter != [4]:
+        yield f"meter={meter} is given without bpm and offset; give them, or leave it out."
     if not given and c.offset is None and c.timing == "manual":
         yield "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377."
     if c.timing == "reference" and not c.beatmap_path:
         yield "timing=reference takes the beats of a map; give beatmap_path=FILE.osu."
-    if not (c.bpm and c.offset): return
+    if not (c.bpm and c.offset):
+        return
     in_order = c.offset == sorted(set(c.offset))
     if not (len(c.bpm) == len(c.offset) and len(c.meter) in (1, len(c.bpm)) and in_order):
         yield f"bpm={spell(c.bpm)}, offset={spell(c.offset)} and meter={meter} do not match; give each section one of each, in order of time."
 
 # %% ../nbs/02_config.ipynb #8626fa0e
-def _places(c:GenerateConfig|RefineConfig) -> Iterator[str]:
+def _places(c: GenerateConfig | RefineConfig) -> Iterator[str]:
     if None not in (c.start_time, c.end_time) and c.start_time >= c.end_time:
         yield f"end_time={spell(c.end_time)} is not after start_time={spell(c.start_time)}; give a range that lasts."
 
-def _reference(c:GenerateConfig) -> Iterator[str]:
+
+def _reference(c: GenerateConfig) -> Iterator[str]:
     if not set(c.in_context) <= {"none"} and not c.beatmap_path:
         yield f"in_context={spell(c.in_context)} comes from a reference map; give beatmap_path=FILE.osu."
-    if c.add_to_beatmap and not c.beatmap_path: yield "add_to_beatmap changes a map; give beatmap_path=FILE.osu."
-    if c.add_to_beatmap and c.difficulties: yield "add_to_beatmap changes one map; leave difficulties out."
-    if c.overwrite_reference_beatmap and not c.add_to_beatmap: yield "overwrite_reference_beatmap needs add_to_beatmap=true."
+    if c.add_to_beatmap and not c.beatmap_path:
+        yield "add_to_beatmap changes a map; give beatmap_path=FILE.osu."
+    if c.add_to_beatmap and c.difficulties:
+        yield "add_to_beatmap changes one map; leave difficulties out."
+    if c.overwrite_reference_beatmap and not c.add_to_beatmap:
+        yield "overwrite_reference_beatmap needs add_to_beatmap=true."
+
 
 @contradictions.register
-def _request(c:GenerateConfig) -> Iterator[str]:
-    for part in (_spread, _beats, _places, _reference): yield from part(c)
+def _request(c: GenerateConfig) -> Iterator[str]:
+    for part in (_spread, _beats, _places, _reference):
+        yield from part(c)
     if c.lookback + c.lookahead >= 1:
         yield f"lookback={c.lookback:g} and lookahead={c.lookahead:g} leave nothing to write; together they must be below 1."
 
 # %% ../nbs/02_config.ipynb #dcde3b60
-LARGEST = 5e9 # parameters of a network
+LARGEST = 5e9  # parameters of a network
 
-def _too_large(size:float, names:str) -> Iterator[str]:
-    if size > LARGEST: yield f"{names} make {size / 1e9:.0f} billion parameters; give less, for {LARGEST / 1e9:g} billion at most."
+
+def _too_large(size: float, names: str) -> Iterator[str]:
+    if size > LARGEST:
+        yield f"{names} make {size / 1e9:.0f} billion parameters; give less, for {LARGEST / 1e9:g} billion at most."
+
 
 @contradictions.register
-def _network(c:ModelConfig) -> Iterator[str]:
+def _network(c: ModelConfig) -> Iterator[str]:
     least = math.lcm(c.n_heads * (2 if c.positions == "rope" else 1), 4 if c.time_pointer else 1)
     if c.d_model % least:
         near = least * max(c.d_model // least, 1)
@@ -578,15 +744,18 @@ def _network(c:ModelConfig) -> Iterator[str]:
     tables = (c.vocab_in + c.vocab_out) * c.d_model
     yield from _too_large(attention + forward + tables, f"d_model={c.d_model}, d_ff={c.d_ff} and the layers")
 
-@contradictions.register
-def _denoiser(c:DiffusionConfig) -> Iterator[str]:
-    if c.width % c.heads:
-        yield f"width={c.width} does not go with heads={c.heads}; give a width that can be divided by {c.heads}."
-    if c.trained_steps > c.noise_steps: yield f"trained_steps={c.trained_steps} is above noise_steps={c.noise_steps}; give fewer."
-    yield from _too_large(18 * c.depth * c.width**2, f"width={c.width} and depth={c.depth}")
 
 @contradictions.register
-def _sound(c:SpectrogramConfig) -> Iterator[str]:
+def _denoiser(c: DiffusionConfig) -> Iterator[str]:
+    if c.width % c.heads:
+        yield f"width={c.width} does not go with heads={c.heads}; give a width that can be divided by {c.heads}."
+    if c.trained_steps > c.noise_steps:
+        yield f"trained_steps={c.trained_steps} is above noise_steps={c.noise_steps}; give fewer."
+    yield from _too_large(18 * c.depth * c.width**2, f"width={c.width} and depth={c.depth}")
+
+
+@contradictions.register
+def _sound(c: SpectrogramConfig) -> Iterator[str]:
     highest = c.sample_rate / 2
     if not c.f_min < c.f_max <= highest:
         yield f"f_min={c.f_min:g} and f_max={c.f_max:g} do not go with sample_rate={c.sample_rate}; give f_min < f_max <= {highest:g}."
@@ -595,121 +764,188 @@ def _sound(c:SpectrogramConfig) -> Iterator[str]:
 
 # %% ../nbs/02_config.ipynb #afa784dc
 @contradictions.register
-def _words(c:LanguageConfig) -> Iterator[str]:
+def _words(c: LanguageConfig) -> Iterator[str]:
     x0, x1, y0, y1 = c.position_range
     cells = max(x1 - x0, 1) * max(y1 - y0, 1) / c.position_precision**2
     if not (x0 < x1 and y0 < y1) or cells > 2**20:
         yield f"position_range={spell(c.position_range)} makes no grid; give x0,x1,y0,y1 in px, and a position_precision to fill it."
-    if not c.context_types: yield "context_types is empty; give one template at least."
+    if not c.context_types:
+        yield "context_types is empty; give one template at least."
+
 
 @contradictions.register
-def _training(c:TrainConfig) -> Iterator[str]:
+def _training(c: TrainConfig) -> Iterator[str]:
     slow, fast = c.speed_range
     if slow > fast or math.floor(fast * 20 + 1e-6) < math.ceil(slow * 20 - 1e-6):
         yield f"speed_range={spell(c.speed_range)} holds no speed; give the slowest and the fastest in steps of 0.05, such as [0.85,1.2]."
     bands = c.model.spectrogram.n_mels
-    if bands < 12: yield f"model.spectrogram.n_mels={bands} is too few to hide one; give 12 or more."
+    if bands < 12:
+        yield f"model.spectrogram.n_mels={bands} is too few to hide one; give 12 or more."
     for name in ("sample_rate", "hop_length"):
-        said, sound = getattr(c.language, name), getattr(c.model.spectrogram, name)
-        if said != sound: yield f"language.{name}={said} and model.spectrogram.{name}={sound} are not the same; give both alike."
+        said = getattr(c.language, name)
+        sound = getattr(c.model.spectrogram, name)
+        if said != sound:
+            yield f"language.{name}={said} and model.spectrogram.{name}={sound} are not the same; give both alike."
+
 
 @contradictions.register
-def _settling(c:RefineConfig) -> Iterator[str]:
+def _settling(c: RefineConfig) -> Iterator[str]:
     yield from _places(c)
-    if c.overlap >= c.max_length: yield f"overlap={c.overlap} is as long as the pieces; give less than max_length={c.max_length}."
+    if c.overlap >= c.max_length:
+        yield f"overlap={c.overlap} is as long as the pieces; give less than max_length={c.max_length}."
+
 
 @contradictions.register
-def _judging(c:EvalConfig) -> Iterator[str]:
-    if c.task == "refine" and not c.refiner: yield "No denoiser to judge: give refiner=FOLDER, as train_refine ships it."
+def _judging(c: EvalConfig) -> Iterator[str]:
+    if c.task == "refine" and not c.refiner:
+        yield "No denoiser to judge: give refiner=FOLDER, as train_refine ships it."
     if c.task != "timing" and c.dataset in ("planted", "plain"):
         yield f"dataset={c.dataset} holds beats and no maps; use it with task=timing."
 
 # %% ../nbs/02_config.ipynb #8db03aa0
 @lru_cache(maxsize=None)
-def known_settings(cls, prefix:str="") -> dict[str, Setting]:
+def known_settings(cls, prefix: str = "") -> dict[str, Setting]:
     "All settings below a config dataclass, by their dotted names."
     out = {}
     for s in settings_of(cls):
         out[prefix + s.name] = s
-        if is_dataclass(s.base): out |= known_settings(s.base, f"{prefix}{s.name}.")
+        if is_dataclass(s.base):
+            out |= known_settings(s.base, f"{prefix}{s.name}.")
     return out
 
 # %% ../nbs/02_config.ipynb #3ca8f83d
-def group_of(cls) -> str: return cls.__name__.removesuffix("Config").lower() # folder of its presets
+def group_of(cls) -> str:
+    return cls.__name__.removesuffix("Config").lower()  # folder of its presets
 
-def preset_names(group:str="generate") -> list[str]: # folder below configs/
+
+def preset_names(group: str = "generate") -> list[str]:  # folder below configs/
     "Names of the shipped presets."
     d = resources.files("mapperatorinator") / "configs" / group
-    return sorted(p.name.removesuffix(".yaml") for p in d.iterdir() if p.name.endswith(".yaml")) if d.is_dir() else []
+    return (
+        sorted(p.name.removesuffix(".yaml") for p in d.iterdir() if p.name.endswith(".yaml"))
+        if d.is_dir()
+        else []
+    )
 
-def load_preset(name:str, group:str="generate") -> dict:
+
+def load_preset(name: str, group: str = "generate") -> dict:
     "The few lines of a shipped preset."
     import yaml
+
     known = preset_names(group)
     if folded(name) not in map(folded, known):
         near = difflib.get_close_matches(folded(name), known, n=1, cutoff=0)
-        raise UserError(f"Unknown preset {quoted(name)} for {group}; known presets: {', '.join(known) or 'none'}"
-                        + (f"; nearest: '{near[0]}'." if near else "."))
+        raise UserError(
+            f"Unknown preset {quoted(name)} for {group}; known presets: {', '.join(known) or 'none'}"
+            + (f"; nearest: '{near[0]}'." if near else ".")
+        )
     file = next(n for n in known if folded(n) == folded(name))
-    return yaml.safe_load((resources.files("mapperatorinator")/"configs"/group/f"{file}.yaml").read_text(encoding="utf-8")) or {}
+    return (
+        yaml.safe_load(
+            (resources.files("mapperatorinator") / "configs" / group / f"{file}.yaml").read_text(
+                encoding="utf-8"
+            )
+        )
+        or {}
+    )
 
 # %% ../nbs/02_config.ipynb #c958c1ec
-SAME = { # another word for a setting, by the class that has it
+SAME = {  # another word for a setting, by the class that has it
     "WantedMap": dict(
-        cfg_scale="guidance", cfg="guidance", timeshift_bias="time_bias", model_path="model", lora="lora_path",
-        audio="audio_path", song="audio_path", beatmap="beatmap_path", output="output_path", background_image="background",
-        title_unicode="title", artist_unicode="artist", mode="gamemode", keys="keycount", tempo="bpm",
-        stars="difficulty", star_rating="difficulty", sr="difficulty", hp="hp_drain_rate", cs="circle_size",
-        od="overall_difficulty", ar="approach_rate", sv="slider_multiplier", diff_ckpt="refiner", batch_size="max_batch_size"),
+        cfg_scale="guidance",
+        cfg="guidance",
+        timeshift_bias="time_bias",
+        model_path="model",
+        lora="lora_path",
+        audio="audio_path",
+        song="audio_path",
+        beatmap="beatmap_path",
+        output="output_path",
+        background_image="background",
+        title_unicode="title",
+        artist_unicode="artist",
+        mode="gamemode",
+        keys="keycount",
+        tempo="bpm",
+        stars="difficulty",
+        star_rating="difficulty",
+        sr="difficulty",
+        hp="hp_drain_rate",
+        cs="circle_size",
+        od="overall_difficulty",
+        ar="approach_rate",
+        sv="slider_multiplier",
+        diff_ckpt="refiner",
+        batch_size="max_batch_size",
+    ),
     "RunConfig": {
-        "optim.base_lr": "muon_lr", "optim.base_lr_2": "lr", "learning_rate": "lr", "optim.batch_size": "batch_size",
-        "optim.total_steps": "steps", "optim.warmup_steps": "warmup", "optim.weight_decay": "weight_decay",
-        "optim.grad_clip": "grad_clip", "optim.final_cosine": "final_lr", "eval.every_steps": "eval_every",
-        "checkpoint.every_steps": "save_every", "data.train_dataset_path": "data", "pretrained_path": "init",
-        "mixed_precision": "precision"},
+        "optim.base_lr": "muon_lr",
+        "optim.base_lr_2": "lr",
+        "learning_rate": "lr",
+        "optim.batch_size": "batch_size",
+        "optim.total_steps": "steps",
+        "optim.warmup_steps": "warmup",
+        "optim.weight_decay": "weight_decay",
+        "optim.grad_clip": "grad_clip",
+        "optim.final_cosine": "final_lr",
+        "eval.every_steps": "eval_every",
+        "checkpoint.every_steps": "save_every",
+        "data.train_dataset_path": "data",
+        "pretrained_path": "init",
+        "mixed_precision": "precision",
+    },
     "EvalConfig": dict(gamemode="mode", model_path="model", data="dataset"),
-    "BenchConfig": dict(model_path="model")}
+    "BenchConfig": dict(model_path="model"),
+}
 
-MEANT = { # another word and its value, and what it means
-    ("super_timing", True): ("timing", "super"), ("super_timing", False): ("timing", "auto"),
-    ("generate_positions", True): ("refiner", "osu-diffusion-v2"), ("generate_positions", False): ("refiner", ""),
-    ("enable_bf16", True): ("precision", "bf16"), ("enable_bf16", False): ("precision", "fp32")}
+MEANT = {  # another word and its value, and what it means
+    ("super_timing", True): ("timing", "super"),
+    ("super_timing", False): ("timing", "auto"),
+    ("generate_positions", True): ("refiner", "osu-diffusion-v2"),
+    ("generate_positions", False): ("refiner", ""),
+    ("enable_bf16", True): ("precision", "bf16"),
+    ("enable_bf16", False): ("precision", "fp32"),
+}
 
-IDLE = { # another word, and why it changes nothing
+IDLE = {  # another word, and why it changes nothing
     "it is chosen by itself": "use_server fast_decoder_loop super_timing_fast_loop compile pad_sequence attn_implementation "
-        "auto_select_gamemode_model",
+    "auto_select_gamemode_model",
     "timing=super has its own": "timer_num_beams timer_bpm_threshold timer_cfg_scale timer_iterations",
     "objects are moved onto the grid by rules of their own": "timing_leniency snap_near_perfect_overlaps",
     "the denoiser has its own": "diff_cfg_scale diff_refine_ckpt beatmap_idx refine_iters random_init timesteps max_seq_len "
-        "overlap_buffer",
+    "overlap_buffer",
     "no beatmap is a style here; give mapper_id or descriptors": "beatmap_id",
-    "settings are printed by `mapperatorinator config`": "hydra version_base job_logging"}
+    "settings are printed by `mapperatorinator config`": "hydra version_base job_logging",
+}
 IDLE = {word: why for why, words in IDLE.items() for word in words.split()}
 
 # %% ../nbs/02_config.ipynb #f84037fa
 class Words:
     "The settings of a config by their dotted names, other words for them, and the sentences for what is neither."
+
     def __init__(self, cls):
         self.known = known_settings(cls)
         self.same = {word: name for c in cls.__mro__ for word, name in SAME.get(c.__name__, {}).items()}
         self.foreign = issubclass(cls, WantedMap)
 
-    def name(self, key:str) -> Optional[str]: # None: nobody knows it
+    def name(self, key: str) -> Optional[str]:  # None: nobody knows it
         "Our name for a key."
         return next((n for n in (key, key.lower(), self.same.get(key.lower())) if n in self.known), None)
 
-    def stray(self, text:str) -> str:
+    def stray(self, text: str) -> str:
         "The sentence for a word that says nothing of a setting."
-        such, name = "seed=7", self.name(text)
-        if name: such = f"{name}=true" if self.known[name].base is bool else f"{name}=…"
+        such = "seed=7"
+        name = self.name(text)
+        if name:
+            such = f"{name}=true" if self.known[name].base is bool else f"{name}=…"
         elif file := self.foreign and re.search(r"\.(mp3|ogg|wav|flac|m4a|opus|osu)$", text.lower()):
             such = f"{'beatmap_path' if file[1] == 'osu' else 'audio_path'}={shown(text)}"
         return f"{quoted(text)} is not a setting: expected key=value, such as {such}; a value with blanks goes in quotes."
 
-    def unknown(self, key:str) -> str:
+    def unknown(self, key: str) -> str:
         "The sentence for a key that nobody knows."
         close = lambda words, cutoff: difflib.get_close_matches(key.lower(), words, n=1, cutoff=cutoff)
-        near = close(self.same, .9) or close(self.known, .5) or close(self.same, .5)
+        near = close(self.same, 0.9) or close(self.known, 0.5) or close(self.same, 0.5)
         known = ", ".join(self.known) if len(self.known) < 30 else "those that --help lists"
         hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {known}."
         return f"Unknown setting {quoted(key)}{hint}"
@@ -717,169 +953,229 @@ class Words:
 # %% ../nbs/02_config.ipynb #9c7fa638
 class Said(Words):
     "What is said of a config: values by the names of settings, what is wrong with the words, and what is worth a note."
+
     def __init__(self, cls):
         super().__init__(cls)
-        self.values, self.implied, self.wrong, self.notes = {}, {}, [], []
+        self.values = {}
+        self.implied = {}
+        self.wrong = []
+        self.notes = []
 
-    def word(self, text:str):
+    def word(self, text: str):
         "Hear one `key=value`."
         key, equals, value = text.partition("=")
         key = re.sub(r"[\s-]+", "_", key.strip().lstrip("+-"))
-        if not equals or not key: return self.wrong.append(self.stray(text))
-        if self.foreign and self.elsewhere(key.lower(), value): return
-        if (name := self.name(key)) is None: return self.wrong.append(self.unknown(key))
-        if not is_dataclass(self.known[name].base): return self.value(name, self.known[name].typed(value))
+        if not equals or not key:
+            return self.wrong.append(self.stray(text))
+        if self.foreign and self.elsewhere(key.lower(), value):
+            return
+        if (name := self.name(key)) is None:
+            return self.wrong.append(self.unknown(key))
+        if not is_dataclass(self.known[name].base):
+            return self.value(name, self.known[name].typed(value))
         inner = next(n for n in self.known if n.startswith(f"{name}."))
         self.wrong.append(f"{name} has settings of its own; give them one by one, such as {inner}=….")
 
-    def elsewhere(self, key:str, value:str) -> bool: # whether that is all there is to it
+    def elsewhere(self, key: str, value: str) -> bool:  # whether that is all there is to it
         "Hear a word of another program that has no setting here."
-        if meaning := MEANT.get((key, Flag().read(unquoted(value)))): self.implied.update([meaning])
+        if meaning := MEANT.get((key, Flag().read(unquoted(value)))):
+            self.implied.update([meaning])
         why = IDLE.get(key.split(".")[0])
-        if why: self.notes.append(f"{shown(key)} changes nothing here: {why}.")
+        if why:
+            self.notes.append(f"{shown(key)} changes nothing here: {why}.")
         return bool(meaning or why)
 
-    def value(self, name:str, value:Any):
+    def value(self, name: str, value: Any):
         "Hear a value of a setting by its own name."
         if self.values.get(name, value) != value:
             self.notes.append(f"{name} is given twice; the last one counts, {spell(value)}.")
         self.values[name] = value
 
 # %% ../nbs/02_config.ipynb #a781520f
-def _laid(cls, values:dict[str, Any], prefix:str="") -> dict[str, Any]:
+def _laid(cls, values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     "Nested values by dotted names."
     out = {}
     for s in settings_of(cls):
-        if s.name not in values: continue
+        if s.name not in values:
+            continue
         value = values[s.name]
-        if is_dataclass(s.base) and isinstance(value, s.base): value = vars(value)
+        if is_dataclass(s.base) and isinstance(value, s.base):
+            value = vars(value)
         nested = is_dataclass(s.base) and isinstance(value, dict)
         out |= _laid(s.base, value, f"{prefix}{s.name}.") if nested else {prefix + s.name: value}
     return out
 
-def _built(cls, said:dict[str, Any], prefix:str=""):
+
+def _built(cls, said: dict[str, Any], prefix: str = ""):
     "A config from values by dotted names."
     out = {}
     for s in settings_of(cls):
         name = prefix + s.name
-        if name in said: out[s.name] = s.read(said[name])
-        elif is_dataclass(s.base): out[s.name] = _built(s.base, said, f"{name}.")
+        if name in said:
+            out[s.name] = s.read(said[name])
+        elif is_dataclass(s.base):
+            out[s.name] = _built(s.base, said, f"{name}.")
     return cls(**out)
 
 # %% ../nbs/02_config.ipynb #e0d6744f
 def compose(
-    cls,                              # one of the config dataclasses
-    overrides:list[str]|None=None,    # `key=value` strings, later ones win; nested keys are dotted
-    preset:str|None=None,             # name of a shipped preset laid under the overrides
-    tell:Callable[[str], None]|None=None, # hears what is understood, but worth a word
-    **values:Any,                     # the same as keyword arguments
+    cls,  # one of the config dataclasses
+    overrides: list[str] | None = None,  # `key=value` strings, later ones win; nested keys are dotted
+    preset: str | None = None,  # name of a shipped preset laid under the overrides
+    tell: Callable[[str], None] | None = None,  # hears what is understood, but worth a word
+    **values: Any,  # the same as keyword arguments
 ):
     "An instance of `cls`: defaults, then preset, then overrides. Raises `UserError` naming all that cannot be."
-    said, under = Said(cls), {}
-    try: under = _laid(cls, load_preset(preset, group_of(cls))) if preset else {}
-    except UserError as e: said.wrong += e.args
-    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text): said.word(text) # its own letters count more
+    said = Said(cls)
+    under = {}
+    try:
+        under = _laid(cls, load_preset(preset, group_of(cls))) if preset else {}
+    except UserError as e:
+        said.wrong += e.args
+    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text):
+        said.word(text)  # its own letters count more
     said.wrong += [said.unknown(key) for key in values if said.name(key) is None]
     given = _laid(cls, {said.name(key): value for key, value in values.items()})
     conf = _built(cls, under | said.implied | said.values | given)
-    if said.wrong or _wrong(conf): raise UserError(*said.wrong, *problems(conf))
+    if said.wrong or _wrong(conf):
+        raise UserError(*said.wrong, *problems(conf))
     for note in said.notes:
-        if tell: tell(note)
+        if tell:
+            tell(note)
     return conf
 
 # %% ../nbs/02_config.ipynb #da477f80
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a table",
+}
 
-def as_said(value:Any) -> str: # of anything that a file may hold
+
+def as_said(value: Any) -> str:  # of anything that a file may hold
     "A value as it stands in a sentence."
-    if isinstance(value, (list, tuple)): return KINDS[list]
-    if isinstance(value, dict): return KINDS[dict]
+    if isinstance(value, (list, tuple)):
+        return KINDS[list]
+    if isinstance(value, dict):
+        return KINDS[dict]
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
-def _is(kind:Any, value:Any) -> bool: # a whole number is a number too, and true is none
+
+def _is(kind: Any, value: Any) -> bool:  # a whole number is a number too, and true is none
     "Whether a value is of a type."
-    if kind is Any: return True
-    if is_dataclass(kind): return isinstance(value, dict)
-    if isinstance(value, bool): return kind is bool
-    if kind is float: return isinstance(value, (int, float)) and abs(value) < 1e300 # no infinity, no NaN
+    if kind is Any:
+        return True
+    if is_dataclass(kind):
+        return isinstance(value, dict)
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, (int, float)) and abs(value) < 1e300  # no infinity, no NaN
     return isinstance(value, (list, tuple) if kind is list else kind)
 
-def _without_null(hint:Any) -> tuple[Any, bool]:
+
+def _without_null(hint: Any) -> tuple[Any, bool]:
     "A type without its None, and whether it had one."
     optional = type(None) in get_args(hint)
     return next(k for k in get_args(hint) if k is not type(None)) if optional else hint, optional
 
-def _expected(hint:Any) -> str: # in words
+
+def _expected(hint: Any) -> str:  # in words
     kind, optional = _without_null(hint)
     return KINDS.get(get_origin(kind) or kind, KINDS[dict]) + " or null" * optional
 
 # %% ../nbs/02_config.ipynb #773b8b64
-def _key(kind:Any, key:Any) -> Any: # JSON knows no keys but text
+def _key(kind: Any, key: Any) -> Any:  # JSON knows no keys but text
     return int(key) if kind is int and re.fullmatch("-?[0-9]{1,18}", str(key)) else key
 
-def _table(of:tuple, given:dict, name:str) -> dict: # of: types of keys and values
-    key_of, value_of = of
-    return {_filled(key_of, _key(key_of, key), f"{name}'s key"): _filled(value_of, value, f"{name}[{as_said(key)}]")
-            for key, value in given.items()}
 
-def _filled(hint:Any, value:Any, name:str) -> Any:
+def _table(of: tuple, given: dict, name: str) -> dict:  # of: types of keys and values
+    key_of, value_of = of
+    return {
+        _filled(key_of, _key(key_of, key), f"{name}'s key"): _filled(
+            value_of, value, f"{name}[{as_said(key)}]"
+        )
+        for key, value in given.items()
+    }
+
+
+def _filled(hint: Any, value: Any, name: str) -> Any:
     "The value of a field. Raises `UserError` when it is of another type."
     kind, optional = _without_null(hint)
-    if optional and value is None: return None
-    base, of = get_origin(kind) or kind, get_args(kind)
-    if not _is(base, value): raise UserError(f"{name} is {as_said(value)}; expected {_expected(hint)}.")
-    if is_dataclass(base): return from_dict(base, value, f"{name}.")
-    if base is list and of: return [_filled(of[0], v, f"{name}[{i}]") for i, v in enumerate(value)]
-    if base is dict and of: return _table(of, value, name)
+    if optional and value is None:
+        return None
+    base = get_origin(kind) or kind
+    of = get_args(kind)
+    if not _is(base, value):
+        raise UserError(f"{name} is {as_said(value)}; expected {_expected(hint)}.")
+    if is_dataclass(base):
+        return from_dict(base, value, f"{name}.")
+    if base is list and of:
+        return [_filled(of[0], v, f"{name}[{i}]") for i, v in enumerate(value)]
+    if base is dict and of:
+        return _table(of, value, name)
     return float(value) if base is float else value
 
 # %% ../nbs/02_config.ipynb #abc15447
-def _no_field(key:Any, known:list[str], where:str) -> UserError:
-    near = difflib.get_close_matches(str(key)[:60], known, n=1, cutoff=.5)
+def _no_field(key: Any, known: list[str], where: str) -> UserError:
+    near = difflib.get_close_matches(str(key)[:60], known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "leave it out."
     return UserError(f"{where}{as_said(key)} is no setting; {hint}")
 
+
 def from_dict(
-    cls,           # one of the config dataclasses
-    d:dict,        # its fields; those that are missing keep their defaults
-    where:str="",  # said before the name of a field
+    cls,  # one of the config dataclasses
+    d: dict,  # its fields; those that are missing keep their defaults
+    where: str = "",  # said before the name of a field
 ):
     "A config dataclass from what `asdict` or a file holds. Raises `UserError` naming a field that is unknown, missing or wrong."
     hints = get_type_hints(cls)
     for key in d:
-        if key not in hints: raise _no_field(key, list(hints), where)
+        if key not in hints:
+            raise _no_field(key, list(hints), where)
     for f in fields(cls):
         if f.name not in d and f.default is MISSING and f.default_factory is MISSING:
             raise UserError(f"{where}{f.name} is missing; expected {_expected(hints[f.name])}.")
     return cls(**{key: _filled(hints[key], value, where + key) for key, value in d.items()})
 
+
 def changed(conf) -> dict:
     "Settings of `conf` that differ from their defaults."
     base = type(conf)()
-    return {f.name: getattr(conf, f.name) for f in fields(conf) if getattr(conf, f.name) != getattr(base, f.name)}
+    return {
+        f.name: getattr(conf, f.name) for f in fields(conf) if getattr(conf, f.name) != getattr(base, f.name)
+    }
 
 # %% ../nbs/02_config.ipynb #059d8389
-def _texts(cls) -> Iterator[str]: # where its definition may be: its file, or a notebook cell
+def _texts(cls) -> Iterator[str]:  # where its definition may be: its file, or a notebook cell
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    if file: yield "".join(linecache.getlines(file))
+    if file:
+        yield "".join(linecache.getlines(file))
     yield from ("".join(entry[2]) for entry in list(linecache.cache.values()) if len(entry) > 2)
 
-def _source(cls) -> str: # a frozen build has none: no help, but no failure either
+
+def _source(cls) -> str:  # a frozen build has none: no help, but no failure either
     "The text that defines a class."
     pattern = re.compile(rf"^class {cls.__name__}\b.*\n(?:[ \t].*\n|\n)*", re.M)
     return next((found[0] for text in _texts(cls) if (found := pattern.search(text))), "")
 
-def _comments(cls) -> dict[str, tuple[str, str]]: # field -> help, group; of the classes it builds on as well
+
+def _comments(cls) -> dict[str, tuple[str, str]]:  # field -> help, group; of the classes it builds on as well
     group, out = "", {}
     for line in (line for part in reversed(cls.__mro__[:-1]) for line in _source(part).splitlines()):
-        if m := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line): out[m[1]] = (m[2] or "").strip(), group
-        elif m := re.match(r"\s+#\s*(.*)", line): group = m[1].strip()
+        if m := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line):
+            out[m[1]] = (m[2] or "").strip(), group
+        elif m := re.match(r"\s+#\s*(.*)", line):
+            group = m[1].strip()
     return out
 
 # %% ../nbs/02_config.ipynb #6f516adc
 def settings_table(
-    cls, # one of the config dataclasses
+    cls,  # one of the config dataclasses
 ) -> list[Setting]:
     "The settings of a dataclass in order, each with type, default, bounds, and the help and group that its source has."
     comments = _comments(cls)

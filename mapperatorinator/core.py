@@ -17,32 +17,39 @@ __all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'shown_lines', 'shortened'
            'tell']
 
 # %% ../nbs/00_core.ipynb #fec72891
-JOINERS = "\u200c\u200d" # cannot be seen either, but stand inside Persian words and families of emoji
+JOINERS = "\u200c\u200d"  # cannot be seen either, but stand inside Persian words and families of emoji
 
-def unseen(letter:str) -> bool:
+
+def unseen(letter: str) -> bool:
     "Whether it breaks the line, moves the cursor, or cannot be seen."
     return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in JOINERS
 
-def _spelt(letter:str) -> str: # as in JSON
+
+def _spelt(letter: str) -> str:  # as in JSON
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter) or f"\\u{ord(letter):04x}"
 
-def shown(text:Any) -> str:
+
+def shown(text: Any) -> str:
     "Text that may come from anywhere, for a line on a screen: what cannot be seen is spelt out."
     text = str(text)
-    if text.isprintable(): return text
+    if text.isprintable():
+        return text
     return "".join(_spelt(c) if unseen(c) else c for c in text)
 
-def shown_lines(text:str) -> str:
+
+def shown_lines(text: str) -> str:
     "The same, where line breaks are meant."
     return "\n".join(map(shown, text.split("\n")))
 
-def shortened(text:str, most:int) -> str: # most: letters
+
+def shortened(text: str, most: int) -> str:  # most: letters
     "Both ends of a text that is too long."
-    return text if len(text) <= most else f"{text[:most // 2]} … {text[-most // 2:]}"
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
 
 def quoted(
-    value:Any,      # what somebody typed, or what a file holds
-    most:int=120,   # letters
+    value: Any,  # what somebody typed, or what a file holds
+    most: int = 120,  # letters
 ) -> str:
     "A value as it stands in a sentence."
     return f"'{shortened(shown(value), most)}'"
@@ -50,100 +57,134 @@ def quoted(
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):
     "Something the user gave cannot work; a sentence for each thing: what was given, what was expected, what to do."
-    def __init__(self, *sentences:str): super().__init__(*map(shown, sentences))
-    def __str__(self) -> str: return "\n".join(self.args)
+
+    def __init__(self, *sentences: str):
+        super().__init__(*map(shown, sentences))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 # %% ../nbs/00_core.ipynb #b97553a4
-def one_line(text:str) -> str:
+def one_line(text: str) -> str:
     "Text for a field of one line."
     text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
     return re.sub("[\ud800-\udfff]", "\ufffd", text).strip()
 
 # %% ../nbs/00_core.ipynb #166755a6
-def devices() -> list[str]: # always ends with "cpu"
+def devices() -> list[str]:  # always ends with "cpu"
     "Names of the devices of this machine, fastest first."
     import torch
+
     cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     return cuda + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
 
 # %% ../nbs/00_core.ipynb #61fc2d38
 def pick_device(
-    name:Any="auto",               # auto, cpu, cuda, cuda:1 …, mps, or a torch.device
-    have:Sequence[str]|None=None,  # devices to choose from, fastest first; None: those of this machine
-): # torch.device
+    name: Any = "auto",  # auto, cpu, cuda, cuda:1 …, mps, or a torch.device
+    have: Sequence[str] | None = None,  # devices to choose from, fastest first; None: those of this machine
+):  # torch.device
     "The device called `name`. Raises `UserError` when this machine has none of that name."
     import torch
+
     have = devices() if have is None else have
     wanted = {"auto": have[0], "cuda": "cuda:0"}.get(str(name), str(name))
-    if wanted in have: return torch.device(wanted)
-    raise UserError(f"Device '{name}' is not on this machine, which has {', '.join(have)}; choose one of these, or device=auto.")
+    if wanted in have:
+        return torch.device(wanted)
+    raise UserError(
+        f"Device '{name}' is not on this machine, which has {', '.join(have)}; choose one of these, or device=auto."
+    )
 
 # %% ../nbs/00_core.ipynb #f15fa1df
 def seed_everything(
-    seed:int|None=None, # None: draw one
-) -> int: # the seed in use
+    seed: int | None = None,  # None: draw one
+) -> int:  # the seed in use
     "Seed Python, NumPy and PyTorch on every device."
     import numpy as np, torch
+
     seed = secrets.randbelow(2**31) if seed is None else int(seed)
-    random.seed(seed); np.random.seed(seed % 2**32); torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
     return seed
 
 # %% ../nbs/00_core.ipynb #b973e345
-def asset(name:str) -> Path: # an existing file or folder
+def asset(name: str) -> Path:  # an existing file or folder
     "Path of a bundled file, such as `embedded`. Raises `UserError` naming the assets there are."
     root = Path(str(resources.files("mapperatorinator"))) / "assets"
-    if name and (path := root / name).exists(): return path
+    if name and (path := root / name).exists():
+        return path
     known = sorted(p.name for p in root.iterdir() if p.name[0] not in "._") if root.is_dir() else []
-    raise UserError(f"No asset is called '{name}'; this installation has {', '.join(known) or 'none, so install it again'}.")
+    raise UserError(
+        f"No asset is called '{name}'; this installation has {', '.join(known) or 'none, so install it again'}."
+    )
 
 # %% ../nbs/00_core.ipynb #6da42b1b
-def demo_song() -> Path: return asset("demo.ogg") # our own work, composed by `synth`
+def demo_song() -> Path:
+    return asset("demo.ogg")  # our own work, composed by `synth`
 
 # %% ../nbs/00_core.ipynb #b902cf64
-def _at_home(path:Path) -> Path: # `~` is the home folder, unless a file is called so
-    try: return path.expanduser()
+def _at_home(path: Path) -> Path:  # `~` is the home folder, unless a file is called so
+    try:
+        return path.expanduser()
     except RuntimeError:
-        if os.path.lexists(path): return path
+        if os.path.lexists(path):
+            return path
         raise ValueError("there is no such home folder") from None
+
 
 def check_working_folder():
     "Raises `UserError` where the folder that we stand in was deleted, which some libraries do not survive."
-    try: os.getcwd()
-    except OSError: raise UserError("The working folder no longer exists; go to another one, and begin again.") from None
+    try:
+        os.getcwd()
+    except OSError:
+        raise UserError("The working folder no longer exists; go to another one, and begin again.") from None
+
 
 def user_path(
-    typed:str|Path, # of a file or folder that need not be there
-) -> Path: # as typed; asking whether it exists raises nothing
+    typed: str | Path,  # of a file or folder that need not be there
+) -> Path:  # as typed; asking whether it exists raises nothing
     "The path that somebody typed. Raises `UserError` where the system can have none like it."
     try:
         path = _at_home(Path(typed))
-        if not path.is_absolute(): check_working_folder()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError): path.stat()
-    except UnicodeError: why = "letters that no file name has"
-    except (ValueError, OSError) as e: why = getattr(e, "strerror", None) or e
-    else: return path
+        if not path.is_absolute():
+            check_working_folder()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    except UnicodeError:
+        why = "letters that no file name has"
+    except (ValueError, OSError) as e:
+        why = getattr(e, "strerror", None) or e
+    else:
+        return path
     raise UserError(f"{quoted(typed)} is no path ({why}); give another one.")
 
 # %% ../nbs/00_core.ipynb #afc9593b
-TEMPORARY = ".mapperatorinator-" # how the names of unfinished files begin
+TEMPORARY = ".mapperatorinator-"  # how the names of unfinished files begin
+
 
 @contextlib.contextmanager
-def _refusals(path:Path):
+def _refusals(path: Path):
     "Turn what the system says against writing `path` into a sentence."
-    try: yield
+    try:
+        yield
     except OSError as e:
         why = e.strerror or e
-        raise UserError(f"Cannot write {quoted(path)} ({why}); give a path in a folder you can write to.") from e
+        raise UserError(
+            f"Cannot write {quoted(path)} ({why}); give a path in a folder you can write to."
+        ) from e
 
-def _target(path:str|Path) -> Path: # absolute; links are followed, so that they stay links
+
+def _target(path: str | Path) -> Path:  # absolute; links are followed, so that they stay links
     path = user_path(path)
-    with _refusals(path): path = path.resolve()
+    with _refusals(path):
+        path = path.resolve()
     if path.exists() and not path.is_file():
         raise UserError(f"Cannot write {quoted(path)}: it is not a file; give the path of a file.")
     return path
 
+
 @contextlib.contextmanager
-def _unfinished(path:Path) -> Iterator[Path]:
+def _unfinished(path: Path) -> Iterator[Path]:
     "An empty file beside `path`, gone at the end unless it was renamed."
     tmp = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}{path.suffix}")
     try:
@@ -152,100 +193,129 @@ def _unfinished(path:Path) -> Iterator[Path]:
             tmp.touch(exist_ok=False)
         yield tmp
     finally:
-        with contextlib.suppress(OSError): tmp.unlink()
+        with contextlib.suppress(OSError):
+            tmp.unlink()
 
-def _flush(tmp:Path): # from the memory of the system to the disk
-    with tmp.open("r+b") as f: os.fsync(f.fileno())
+
+def _flush(tmp: Path):  # from the memory of the system to the disk
+    with tmp.open("r+b") as f:
+        os.fsync(f.fileno())
 
 # %% ../nbs/00_core.ipynb #81353960
 @contextlib.contextmanager
 def atomic_path(
-    path:str|Path, # file to write; its folder is made when missing
-) -> Iterator[Path]: # where to write meanwhile, same folder and suffix
+    path: str | Path,  # file to write; its folder is made when missing
+) -> Iterator[Path]:  # where to write meanwhile, same folder and suffix
     "A temporary path that becomes `path` when the block ends well and vanishes when it does not."
     path = _target(path)
     with _unfinished(path) as tmp:
         yield tmp
         with _refusals(path):
             _flush(tmp)
-            if path.exists(): shutil.copymode(path, tmp)
+            if path.exists():
+                shutil.copymode(path, tmp)
             os.replace(tmp, path)
 
 # %% ../nbs/00_core.ipynb #f3d6aa14
-def _bytes(data:str|bytes) -> bytes: return data.encode("utf-8") if isinstance(data, str) else data
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode("utf-8") if isinstance(data, str) else data
+
 
 def write_atomic(
-    path:str|Path,   # file to write; its folder is made when missing
-    data:str|bytes,  # text goes out as UTF-8, its line ends as they are
-) -> Path: # absolute path written
+    path: str | Path,  # file to write; its folder is made when missing
+    data: str | bytes,  # text goes out as UTF-8, its line ends as they are
+) -> Path:  # absolute path written
     "Write a whole file or nothing. Raises `UserError` where it cannot be written."
     path = _target(path)
-    with atomic_path(path) as tmp, _refusals(path): tmp.write_bytes(_bytes(data))
+    with atomic_path(path) as tmp, _refusals(path):
+        tmp.write_bytes(_bytes(data))
     return path
 
 # %% ../nbs/00_core.ipynb #30654232
-def _claim(tmp:Path, path:Path) -> bool: # whether the name was free
+def _claim(tmp: Path, path: Path) -> bool:  # whether the name was free
     "Give a finished file its name, unless something has it."
-    try: os.link(tmp, path)
-    except FileExistsError: return False
-    except OSError: # no hard links here
-        try: os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-        except FileExistsError: return False
+    try:
+        os.link(tmp, path)
+    except FileExistsError:
+        return False
+    except OSError:  # no hard links here
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
         os.replace(tmp, path)
     return True
 
-def _holds(path:Path, data:bytes) -> bool: # whether a file has just these bytes
+
+def _holds(path: Path, data: bytes) -> bool:  # whether a file has just these bytes
     return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
+
 def write_new(
-    path:str|Path,   # file to write; its folder is made when missing
-    data:str|bytes,  # text goes out as UTF-8
-) -> Path: # absolute; its name has a number, as in `map (2).osu`, when another file has the one asked for
+    path: str | Path,  # file to write; its folder is made when missing
+    data: str | bytes,  # text goes out as UTF-8
+) -> Path:  # absolute; its name has a number, as in `map (2).osu`, when another file has the one asked for
     "Write a whole file under a name that is free, and lose nothing, not even to another writer."
-    path, data = user_path(path), _bytes(data)
-    with _refusals(path): path = path.parent.resolve()/path.name
+    path = user_path(path)
+    data = _bytes(data)
+    with _refusals(path):
+        path = path.parent.resolve() / path.name
     with _unfinished(path) as tmp, _refusals(path):
         tmp.write_bytes(data)
         _flush(tmp)
         for n in range(1, 10_000):
             name = path if n == 1 else path.with_name(f"{path.stem} ({n}){path.suffix}")
-            if _claim(tmp, name) or _holds(name, data): return name
-    raise UserError(f"{quoted(path.parent)} holds ten thousand files named {quoted(path.name)}; give another folder.")
+            if _claim(tmp, name) or _holds(name, data):
+                return name
+    raise UserError(
+        f"{quoted(path.parent)} holds ten thousand files named {quoted(path.name)}; give another folder."
+    )
 
 # %% ../nbs/00_core.ipynb #d66ce6db
-def _lock(folder:Path) -> int: # a handle to be closed
+def _lock(folder: Path) -> int:  # a handle to be closed
     "Wait until nobody else has this folder."
-    if os.name == "nt": return _lock_file(folder/f"{TEMPORARY}lock")
+    if os.name == "nt":
+        return _lock_file(folder / f"{TEMPORARY}lock")
     import fcntl
+
     handle = os.open(folder, os.O_RDONLY)
-    with contextlib.suppress(OSError): fcntl.flock(handle, fcntl.LOCK_EX) # a file system without locks
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)  # a file system without locks
     return handle
 
-def _lock_file(path:Path, seconds:float=10.) -> int: # Windows removes such a file when it is closed
+
+def _lock_file(path: Path, seconds: float = 10.0) -> int:  # Windows removes such a file when it is closed
     for _ in range(int(seconds * 50)):
-        try: return os.open(path, os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
-        except (FileExistsError, PermissionError): time.sleep(.02)
+        try:
+            return os.open(path, os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
+        except (FileExistsError, PermissionError):
+            time.sleep(0.02)
     raise OSError(f"another program does not let go of {quoted(path)}")
 
-def undo_copies(path:Path) -> list[Path]: # the oldest first
+
+def undo_copies(path: Path) -> list[Path]:  # the oldest first
     "What a file was before it was replaced."
     beside = path.parent.glob(f"{glob.escape(path.name)}.undo*")
     found = [p for p in beside if re.fullmatch(r"\.undo[0-9]{1,9}", p.suffix)]
     return sorted(found, key=lambda p: int(p.suffix[5:]))
 
-def _keep(path:Path) -> Path: # the undo copy
+
+def _keep(path: Path) -> Path:  # the undo copy
     copies = undo_copies(path)
     n = int(copies[-1].suffix[5:]) if copies else 0
     with _unfinished(path) as tmp:
         shutil.copy2(path, tmp)
-        while not _claim(tmp, undo := path.with_name(f"{path.name}.undo{n + 1}")): n += 1
+        while not _claim(tmp, undo := path.with_name(f"{path.name}.undo{n + 1}")):
+            n += 1
     return undo
 
 # %% ../nbs/00_core.ipynb #16d2f455
 def rewrite(
-    path:str|Path,                    # file to write; its folder is made when missing
-    change:Callable[[], str|bytes],   # gives the new content, after all other writers of the folder are done
-) -> Path: # absolute path written
+    path: str | Path,  # file to write; its folder is made when missing
+    change: Callable[
+        [], str | bytes
+    ],  # gives the new content, after all other writers of the folder are done
+) -> Path:  # absolute path written
     "Write a whole file; another one that was there stays beside it as an undo copy."
     path = _target(path)
     with _refusals(path):
@@ -254,34 +324,44 @@ def rewrite(
     try:
         data = _bytes(change())
         with _refusals(path):
-            if _holds(path, data): return path
-            if path.exists(): _keep(path)
+            if _holds(path, data):
+                return path
+            if path.exists():
+                _keep(path)
         return write_atomic(path, data)
-    finally: os.close(handle)
+    finally:
+        os.close(handle)
 
 # %% ../nbs/00_core.ipynb #836147fd
-def duration(seconds:float) -> str:
+def duration(seconds: float) -> str:
     "A length of time as a person says it."
-    if round(seconds, 1) < 60: return f"{seconds:.1f} s"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     return f"{hours} h {m:02} min" if hours else f"{m} min {s:02} s"
 
-def say(text:str):
+
+def say(text: str):
     "A line on stdout, at once. Raises `UserError` where nothing can be written there."
     try:
-        if sys.stdout is None: raise ValueError("it is closed")
+        if sys.stdout is None:
+            raise ValueError("it is closed")
         sys.stdout.write(shown_lines(text) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError: raise # the reader has gone, as `| head` does
+    except BrokenPipeError:
+        raise  # the reader has gone, as `| head` does
     except (OSError, ValueError) as e:
         why = getattr(e, "strerror", None) or e
-        raise UserError(f"Nothing can be written to the standard output ({why}); let it go to a file, or a disk that has room.") from e
+        raise UserError(
+            f"Nothing can be written to the standard output ({why}); let it go to a file, or a disk that has room."
+        ) from e
 
 # %% ../nbs/00_core.ipynb #ce4d3035
-def note(text:str):
+def note(text: str):
     "A line on stderr, where there is one."
-    if sys.stderr is None: return # a window without a console
+    if sys.stderr is None:
+        return  # a window without a console
     sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
 
@@ -289,14 +369,18 @@ def note(text:str):
 @dataclass(frozen=True)
 class Progress:
     "How far a stage of the work is."
-    stage: str                    # what is being done
-    done: int                     # windows
-    total: int                    # windows
-    tokens_per_second: float = 0. # while writing
+
+    stage: str  # what is being done
+    done: int  # windows
+    total: int  # windows
+    tokens_per_second: float = 0.0  # while writing
+
 
 class Cancelled(KeyboardInterrupt):
     "The listener asked to stop."
 
-def tell(progress:Callable|None, *args):
+
+def tell(progress: Callable | None, *args):
     "Report, and stop when the listener says so."
-    if progress is not None and progress(Progress(*args)): raise Cancelled
+    if progress is not None and progress(Progress(*args)):
+        raise Cancelled

@@ -33,16 +33,19 @@ __all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'map_files', 'Listing'
 # %% ../nbs/81_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
 
+
 def song_folders(
-    root:str|Path,    # folder that holds songs/
-    split:str="train",
-) -> list[Path]: # sorted
+    root: str | Path,  # folder that holds songs/
+    split: str = "train",
+) -> list[Path]:  # sorted
     "Folders of a split that hold at least one map."
-    base = Path(root)/"songs"/split
-    if not base.is_dir(): raise UserError(f"No songs at '{base}': expected folders <song>/ with one audio file and .osu files.")
+    base = Path(root) / "songs" / split
+    if not base.is_dir():
+        raise UserError(f"No songs at '{base}': expected folders <song>/ with one audio file and .osu files.")
     return sorted(d for d in base.iterdir() if d.is_dir() and map_files(d))
 
-def map_files(folder:Path) -> list[Path]: # sorted
+
+def map_files(folder: Path) -> list[Path]:  # sorted
     "The .osu files of a folder."
     return sorted(f for f in folder.iterdir() if f.suffix.lower() == ".osu" and f.is_file())
 
@@ -50,8 +53,9 @@ def map_files(folder:Path) -> list[Path]: # sorted
 @dataclass
 class Listing:
     "What is to be told of a corpus."
-    left_out: dict = field(default_factory=dict) # reason by file
-    heard: dict = field(default_factory=dict)    # sentences of `load_audio` by file
+
+    left_out: dict = field(default_factory=dict)  # reason by file
+    heard: dict = field(default_factory=dict)  # sentences of `load_audio` by file
 
     def sentences(self) -> list[str]:
         "One for each file that is left out or was not as it should be, and how many they are."
@@ -59,56 +63,75 @@ class Listing:
         out += [f"{name}: {' '.join(notes)}" for name, notes in self.heard.items() if notes]
         maps = sum(name.lower().endswith(".osu") for name in self.left_out)
         songs = len(self.left_out) - maps
-        if self.left_out: out.append(f"Left out: {songs} song{'s' * (songs != 1)}, {maps} map{'s' * (maps != 1)}.")
+        if self.left_out:
+            out.append(f"Left out: {songs} song{'s' * (songs != 1)}, {maps} map{'s' * (maps != 1)}.")
         return out
 
-def title_of(path:Path) -> str: # of a file of a song
+
+def title_of(path: Path) -> str:  # of a file of a song
     "Folder and name, by which a file is told."
     return f"{path.parent.name}/{path.name}"
 
 # %% ../nbs/81_data.ipynb #63349463
-SPEEDS = np.round(np.arange(0.75, 1.51, 0.05), 2) # playing speeds that are drawn
+SPEEDS = np.round(np.arange(0.75, 1.51, 0.05), 2)  # playing speeds that are drawn
+
 
 @dataclass
 class MapItem:
     "One human map, ready to be cut into windows."
+
     beatmap: Beatmap
     parser: Parser
     streams: dict = field(default_factory=dict, repr=False)
     stars: dict = field(default_factory=dict, repr=False)
 
-    def stream(self, kind:ContextType, flip=(False, False)) -> EventStream: # at normal speed
+    def stream(self, kind: ContextType, flip=(False, False)) -> EventStream:  # at normal speed
         key = (kind, flip if kind is ContextType.MAP else None)
-        if key not in self.streams: self.streams[key] = self.parser.context(kind, self.beatmap, flip)
+        if key not in self.streams:
+            self.streams[key] = self.parser.context(kind, self.beatmap, flip)
         return self.streams[key]
 
-    def difficulty(self, speed:float=1.0) -> float: # stars
-        if speed not in self.stars: self.stars[speed] = star_rating(self.beatmap, speed)
+    def difficulty(self, speed: float = 1.0) -> float:  # stars
+        if speed not in self.stars:
+            self.stars[speed] = star_rating(self.beatmap, speed)
         return self.stars[speed]
 
-    def metadata(self, song_length:float, speed:float=1.0) -> Metadata: # song_length: ms, as played
+    def metadata(self, song_length: float, speed: float = 1.0) -> Metadata:  # song_length: ms, as played
         b = self.beatmap
-        return Metadata(gamemode=b.mode, song_length=song_length, difficulty=self.difficulty(speed), hitsounded=hitsounded(b),
-                        global_sv=b.slider_multiplier, cs=b.cs, keycount=b.keys if b.mode == 3 else None)
+        return Metadata(
+            gamemode=b.mode,
+            song_length=song_length,
+            difficulty=self.difficulty(speed),
+            hitsounded=hitsounded(b),
+            global_sv=b.slider_multiplier,
+            cs=b.cs,
+            keycount=b.keys if b.mode == 3 else None,
+        )
 
 # %% ../nbs/81_data.ipynb #b8a328cb
-def object_times(b:Beatmap) -> np.ndarray: # ms: starts of all objects and ends of sliders
-    return np.array([t for o in b.hit_objects for t in ((o.time, b.end_time(o)) if hasattr(o, "slides") else (o.time,))])
+def object_times(b: Beatmap) -> np.ndarray:  # ms: starts of all objects and ends of sliders
+    return np.array(
+        [t for o in b.hit_objects for t in ((o.time, b.end_time(o)) if hasattr(o, "slides") else (o.time,))]
+    )
+
 
 def frame_labels(
-    maps:list[Beatmap],
-    n_frames:int,
-    beats:np.ndarray,     # ms
-    downbeats:np.ndarray, # ms
-    frame_ms:float=8.0,
-) -> np.ndarray: # (n_frames, 3) float16: onset, beat, downbeat; neighbours count half
+    maps: list[Beatmap],
+    n_frames: int,
+    beats: np.ndarray,  # ms
+    downbeats: np.ndarray,  # ms
+    frame_ms: float = 8.0,
+) -> np.ndarray:  # (n_frames, 3) float16: onset, beat, downbeat; neighbours count half
     "Labels for the encoder."
+
     def track(times):
         hit = np.zeros(n_frames + 2, np.float32)
         at = np.round(np.asarray(times) / frame_ms).astype(int)
         at = at[(at >= 0) & (at < n_frames)]
-        for shift, v in ((0, 0.5), (2, 0.5), (1, 1.0)): hit[at + shift] = np.maximum(hit[at + shift], v)
+        for shift, v in ((0, 0.5), (2, 0.5), (1, 1.0)):
+            hit[at + shift] = np.maximum(hit[at + shift], v)
         return hit[1:-1]
+
     onset = np.mean([track(object_times(b)) for b in maps], axis=0) if maps else np.zeros(n_frames)
     return np.stack([onset, track(beats), track(downbeats)], 1).astype(np.float16)
 
@@ -116,128 +139,165 @@ def frame_labels(
 @dataclass
 class SongItem:
     "A song with its maps."
+
     name: str
-    mel: np.ndarray       # (frames, mels) float16
-    maps: list[MapItem]   # maps of the modes to learn
-    labels: np.ndarray    # (frames, 3) float16
+    mel: np.ndarray  # (frames, mels) float16
+    maps: list[MapItem]  # maps of the modes to learn
+    labels: np.ndarray  # (frames, 3) float16
     frame_ms: float
 
     @property
-    def ms(self) -> float: return len(self.mel) * self.frame_ms # length
+    def ms(self) -> float:
+        return len(self.mel) * self.frame_ms  # length
+
 
 @torch.inference_mode()
 def song_mel(
-    path:Path,
-    conf:SpectrogramConfig,
-    cache:Path|None=None,  # folder for .npy files
-    notes:list|None=None,  # gets a sentence for everything that was not as it should be, when the song is read
-) -> np.ndarray: # (frames, mels) float16
+    path: Path,
+    conf: SpectrogramConfig,
+    cache: Path | None = None,  # folder for .npy files
+    notes: list
+    | None = None,  # gets a sentence for everything that was not as it should be, when the song is read
+) -> np.ndarray:  # (frames, mels) float16
     "Mel frames of a whole song."
     key = hashlib.sha1(f"{path.resolve()}{path.stat().st_size}{conf}".encode()).hexdigest()[:16]
-    if cache and (cache/f"{key}.npy").exists(): return np.load(cache/f"{key}.npy", mmap_mode="r")
+    if cache and (cache / f"{key}.npy").exists():
+        return np.load(cache / f"{key}.npy", mmap_mode="r")
     samples = torch.from_numpy(load_audio(path, conf.sample_rate, notes=notes))
     mel = MelSpectrogram(conf)(samples[None])[0].numpy().astype(np.float16)
     if cache:
         cache.mkdir(parents=True, exist_ok=True)
-        with atomic_path(cache/f"{key}.npy") as tmp, open(tmp, "wb") as f: np.save(f, mel)
+        with atomic_path(cache / f"{key}.npy") as tmp, open(tmp, "wb") as f:
+            np.save(f, mel)
     return mel
 
 # %% ../nbs/81_data.ipynb #71e146fe
 def by_song(
-    folder:Path,
-    maps:list[tuple[Path, Beatmap]],
-    listing:Listing, # gets the maps whose song is not there
-) -> dict[Path, list[Beatmap]]: # maps by song
+    folder: Path,
+    maps: list[tuple[Path, Beatmap]],
+    listing: Listing,  # gets the maps whose song is not there
+) -> dict[Path, list[Beatmap]]:  # maps by song
     "The maps of a folder with the songs that they name."
     out = {}
     for file, b in maps:
         song = find_file(folder, b.audio_filename) if b.audio_filename else None
-        if song: out.setdefault(song, []).append(b)
-        else: listing.left_out[title_of(file)] = f"its song '{b.audio_filename}' is not in the folder."
+        if song:
+            out.setdefault(song, []).append(b)
+        else:
+            listing.left_out[title_of(file)] = f"its song '{b.audio_filename}' is not in the folder."
     return out
 
 # %% ../nbs/81_data.ipynb #2184319b
-def problem(b:Beatmap) -> str: # "": none
+def problem(b: Beatmap) -> str:  # "": none
     "Why a map that can be read is of no use."
-    if not b.hit_objects: return "it has no objects."
-    if not any(p.uninherited and p.beat_length > 0 for p in b.timing_points): return "it has no tempo."
-    try: star_rating(b)
-    except UserError as e: return str(e)
+    if not b.hit_objects:
+        return "it has no objects."
+    if not any(p.uninherited and p.beat_length > 0 for p in b.timing_points):
+        return "it has no tempo."
+    try:
+        star_rating(b)
+    except UserError as e:
+        return str(e)
     return ""
 
+
 def read_maps(
-    folder:Path,
-    skip=(),                   # names of files that are not looked at
-    listing:Listing|None=None, # gets those that cannot be used
+    folder: Path,
+    skip=(),  # names of files that are not looked at
+    listing: Listing | None = None,  # gets those that cannot be used
 ) -> list[tuple[Path, Beatmap]]:
     "The maps of a folder that can be used, with their files."
-    out, listing = [], listing or Listing()
+    out = []
+    listing = listing or Listing()
     for file in map_files(folder):
-        if file.name in skip: continue
-        try: b = Beatmap.read(file)
-        except UserError as e: reason = str(e)
-        else: reason = problem(b)
-        if reason: listing.left_out[title_of(file)] = reason
-        else: out.append((file, b))
+        if file.name in skip:
+            continue
+        try:
+            b = Beatmap.read(file)
+        except UserError as e:
+            reason = str(e)
+        else:
+            reason = problem(b)
+        if reason:
+            listing.left_out[title_of(file)] = reason
+        else:
+            out.append((file, b))
     return out
 
 # %% ../nbs/81_data.ipynb #bae1352c
 def load_songs(
-    folder:Path,
-    parser:Parser,
-    conf:SpectrogramConfig,
-    modes:list[int],           # modes to learn maps of; other maps still label the frames
-    cache:Path|None=None,
-    listing:Listing|None=None, # gets what cannot be used
-) -> list[SongItem]: # nearly always one
+    folder: Path,
+    parser: Parser,
+    conf: SpectrogramConfig,
+    modes: list[int],  # modes to learn maps of; other maps still label the frames
+    cache: Path | None = None,
+    listing: Listing | None = None,  # gets what cannot be used
+) -> list[SongItem]:  # nearly always one
     "The songs of a folder, ready for training."
-    listing, out = Listing() if listing is None else listing, []
+    listing = Listing() if listing is None else listing
+    out = []
     songs = by_song(folder, read_maps(folder, listing=listing), listing)
     for song, maps in songs.items():
         notes = listing.heard.setdefault(title_of(song), [])
-        try: mel = song_mel(song, conf, cache, notes)
-        except UserError as e: listing.left_out[title_of(song)] = str(e)
-        else: out.append(song_item(folder.name if len(songs) == 1 else title_of(song), mel, maps, parser, conf, modes))
+        try:
+            mel = song_mel(song, conf, cache, notes)
+        except UserError as e:
+            listing.left_out[title_of(song)] = str(e)
+        else:
+            out.append(
+                song_item(folder.name if len(songs) == 1 else title_of(song), mel, maps, parser, conf, modes)
+            )
     return out
 
-def song_item(name:str, mel:np.ndarray, maps:list[Beatmap], parser:Parser, conf:SpectrogramConfig, modes:list[int]) -> SongItem:
+
+def song_item(
+    name: str, mel: np.ndarray, maps: list[Beatmap], parser: Parser, conf: SpectrogramConfig, modes: list[int]
+) -> SongItem:
     "A song with the labels that its maps give it."
     from mapperatorinator.osu.timing import Timing
+
     frame_ms = 1000 * conf.hop_length / conf.sample_rate
     beats = Timing.of(maps[0]).beats(0, len(mel) * frame_ms)
-    labels = frame_labels(maps, len(mel), [b.time for b in beats], [b.time for b in beats if b.downbeat], frame_ms)
+    labels = frame_labels(
+        maps, len(mel), [b.time for b in beats], [b.time for b in beats if b.downbeat], frame_ms
+    )
     return SongItem(name, mel, [MapItem(b, parser) for b in maps if b.mode in modes], labels, frame_ms)
 
 # %% ../nbs/81_data.ipynb #78e982c9
 def cut_frames(
-    x:np.ndarray, # (frames, channels)
-    start:float,  # first frame; may lie outside
-    n:int,        # frames wanted
-    speed:float=1.0,
-) -> np.ndarray: # (n, channels) float32; zeros outside the song
+    x: np.ndarray,  # (frames, channels)
+    start: float,  # first frame; may lie outside
+    n: int,  # frames wanted
+    speed: float = 1.0,
+) -> np.ndarray:  # (n, channels) float32; zeros outside the song
     "Frames from `start`, played `speed` times faster."
     at = start + np.arange(n) * speed
     low = np.floor(at).astype(int)
-    get = lambda i: np.where(((i >= 0) & (i < len(x)))[:, None], x[np.clip(i, 0, len(x) - 1)], 0).astype(np.float32)
-    if speed == 1 and float(start).is_integer(): return get(low)
+    get = lambda i: np.where(((i >= 0) & (i < len(x)))[:, None], x[np.clip(i, 0, len(x) - 1)], 0).astype(
+        np.float32
+    )
+    if speed == 1 and float(start).is_integer():
+        return get(low)
     part = (at - low)[:, None].astype(np.float32)
     return get(low) * (1 - part) + get(low + 1) * part
 
 # %% ../nbs/81_data.ipynb #fb1b87ee
-STATE_MS = 20_000 # how far back the state at the start of a window is looked for
+STATE_MS = 20_000  # how far back the state at the start of a window is looked for
+
 
 def window_example(
-    item:MapItem,
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    start_ms:float,        # of the song at normal speed
-    song_ms:float,         # length of the song at normal speed
-    speed:float=1.0,
-    flip:tuple[bool, bool]=(False, False),
-    change=lambda m: m,    # what happens to the metadata
+    item: MapItem,
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    start_ms: float,  # of the song at normal speed
+    song_ms: float,  # length of the song at normal speed
+    speed: float = 1.0,
+    flip: tuple[bool, bool] = (False, False),
+    change=lambda m: m,  # what happens to the metadata
 ):
     "The `Example` of a map in a window: the same parts in the same order as a generation prompt."
-    end_ms, contexts = start_ms + language.window_ms * speed, []
+    end_ms = start_ms + language.window_ms * speed
+    contexts = []
     for name in language.context_types[0].outputs:
         kind = ContextType(name)
         near = item.stream(kind, flip).between(start_ms - STATE_MS, end_ms)
@@ -249,36 +309,42 @@ def window_example(
 @dataclass
 class Batch:
     "One training step."
-    mel: Tensor           # (windows, frames, mels) float32
+
+    mel: Tensor  # (windows, frames, mels) float32
     frame_labels: Tensor  # (windows, frames, 3)
-    groups: list[tuple[Tensor, Tensor, Tensor]] # ids (rows, length), labels, window of each row (rows,)
+    groups: list[tuple[Tensor, Tensor, Tensor]]  # ids (rows, length), labels, window of each row (rows,)
 
     @property
-    def n_labels(self) -> int: return sum(int((y >= 0).sum()) for _, y, _ in self.groups)
+    def n_labels(self) -> int:
+        return sum(int((y >= 0).sum()) for _, y, _ in self.groups)
 
-def pad_rows(rows:list[np.ndarray], value:int) -> Tensor: # (rows, longest)
+
+def pad_rows(rows: list[np.ndarray], value: int) -> Tensor:  # (rows, longest)
     out = np.full((len(rows), max(map(len, rows))), value)
-    for r, x in zip(out, rows): r[:len(x)] = x
+    for r, x in zip(out, rows):
+        r[: len(x)] = x
     return torch.from_numpy(out)
 
 # %% ../nbs/81_data.ipynb #48fe2f7f
 @dataclass
 class Sampler:
     "Draws batches: `sampler(step)`."
+
     songs: list[SongItem]
     tokenizer: Tokenizer
     conf: TrainConfig
     augment: bool = True
-    extra: list[SongItem] = field(default_factory=list) # composed songs, drawn with `synth_share`
+    extra: list[SongItem] = field(default_factory=list)  # composed songs, drawn with `synth_share`
 
-    def weights(self, songs) -> np.ndarray: # songs by length; those without maps to learn count a third
-        w = np.array([s.ms * (1 if s.maps else 1/3) for s in songs])
+    def weights(self, songs) -> np.ndarray:  # songs by length; those without maps to learn count a third
+        w = np.array([s.ms * (1 if s.maps else 1 / 3) for s in songs])
         return w / w.sum()
 
     @cached_property
-    def chances(self): return self.weights(self.songs), self.weights(self.extra) if self.extra else None
+    def chances(self):
+        return self.weights(self.songs), self.weights(self.extra) if self.extra else None
 
-    def __call__(self, step:int) -> Batch:
+    def __call__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.conf.seed, step])
         return self.collate([self.window(rng) for _ in range(self.conf.batch_size)])
 
@@ -290,72 +356,90 @@ class Sampler:
 # %% ../nbs/81_data.ipynb #5ea688a3
 from fastcore.basics import patch
 
+
 @patch
-def window(self:Sampler, rng) -> tuple[np.ndarray, np.ndarray, list]: # mel, labels, examples
+def window(self: Sampler, rng) -> tuple[np.ndarray, np.ndarray, list]:  # mel, labels, examples
     "One window of one song with some of its maps."
-    c, song, n = self.conf, self.draw_song(rng), self.conf.language.src_seq_len
+    c = self.conf
+    song = self.draw_song(rng)
+    n = self.conf.language.src_seq_len
     near = SPEEDS[(SPEEDS >= c.speed_range[0]) & (SPEEDS <= c.speed_range[1])]
     speed = float(rng.choice(near)) if self.augment and rng.random() < c.speed_prob else 1.0
     start = int(rng.integers(-n // 8, max(len(song.mel) - n // 2, 1)))
-    mel, labels = cut_frames(song.mel, start, n, speed), cut_frames(song.labels, start, n, speed)
-    picked = rng.permutation(len(song.maps))[:c.maps_per_window]
+    mel = cut_frames(song.mel, start, n, speed)
+    labels = cut_frames(song.labels, start, n, speed)
+    picked = rng.permutation(len(song.maps))[: c.maps_per_window]
     examples = [self.line(rng, song, song.maps[i], start, speed) for i in picked]
     return self.disturb(rng, mel) if self.augment else mel, labels, examples
 
+
 @patch
-def line(self:Sampler, rng, song:SongItem, item:MapItem, start:int, speed:float): # an Example
+def line(self: Sampler, rng, song: SongItem, item: MapItem, start: int, speed: float):  # an Example
     c = self.conf
     flip = tuple(bool(f) for f in rng.random(2) < c.flip_prob) if self.augment else (False, False)
     hide = (lambda m: drop(m, c.metadata_dropout, rng)) if self.augment else (lambda m: m)
     ex = window_example(item, self.tokenizer, c.language, start * song.frame_ms, song.ms, speed, flip, hide)
-    if self.augment: ex.ids = add_noise(ex.ids, self.tokenizer, rng, time=c.time_noise)
+    if self.augment:
+        ex.ids = add_noise(ex.ids, self.tokenizer, rng, time=c.time_noise)
     return ex
 
 # %% ../nbs/81_data.ipynb #877d1977
 @patch
-def disturb(self:Sampler, rng, mel:np.ndarray) -> np.ndarray:
+def disturb(self: Sampler, rng, mel: np.ndarray) -> np.ndarray:
     "Another mix of the same song: louder or softer, tilted, shifted in pitch, with a band missing."
     bands = mel.shape[1]
-    gain = rng.normal(0, .35) + rng.normal(0, .35) * np.linspace(-1, 1, bands)
+    gain = rng.normal(0, 0.35) + rng.normal(0, 0.35) * np.linspace(-1, 1, bands)
     mel = np.log1p(np.expm1(mel) * np.exp(gain)).astype(np.float32)
-    if rng.random() < .5: mel = np.roll(mel, rng.integers(-2, 3), axis=1)
-    if rng.random() < .3:
-        low, width = rng.integers(bands), rng.integers(1, bands // 6)
-        mel[:, low:low + width] = 0
+    if rng.random() < 0.5:
+        mel = np.roll(mel, rng.integers(-2, 3), axis=1)
+    if rng.random() < 0.3:
+        low = rng.integers(bands)
+        width = rng.integers(1, bands // 6)
+        mel[:, low : low + width] = 0
     return mel
 
+
 @patch
-def collate(self:Sampler, windows:list) -> Batch:
+def collate(self: Sampler, windows: list) -> Batch:
     mels, labels, examples = zip(*windows)
     rows = sorted(((len(e.ids), i, k) for i, es in enumerate(examples) for k, e in enumerate(es)))
     size = -(-len(rows) // max(1, self.conf.length_groups))
     groups = []
     for at in range(0, len(rows), size or 1):
-        some = rows[at:at + size]
+        some = rows[at : at + size]
         picked = [examples[i][k] for _, i, k in some]
-        groups.append((pad_rows([e.ids for e in picked], 0), pad_rows([e.labels for e in picked], -100),
-                       torch.tensor([i for _, i, _ in some])))
+        groups.append(
+            (
+                pad_rows([e.ids for e in picked], 0),
+                pad_rows([e.labels for e in picked], -100),
+                torch.tensor([i for _, i, _ in some]),
+            )
+        )
     return Batch(torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels)), groups)
 
 # %% ../nbs/81_data.ipynb #5da957b3
 def load_corpus(
-    root:str|Path,
-    split:str,
-    conf:TrainConfig,
-    cache:Path|None=None,
-    listing:Listing|None=None, # gets what cannot be used
+    root: str | Path,
+    split: str,
+    conf: TrainConfig,
+    cache: Path | None = None,
+    listing: Listing | None = None,  # gets what cannot be used
 ) -> list[SongItem]:
     "All songs of a split; those without a map of the wanted modes only teach the ear."
     unknown = [m for m in conf.modes if m not in MODES]
-    if unknown: raise UserError(f"Unknown mode '{unknown[0]}'; expected some of {', '.join(MODES)}.")
+    if unknown:
+        raise UserError(f"Unknown mode '{unknown[0]}'; expected some of {', '.join(MODES)}.")
     listing = Listing() if listing is None else listing
-    parser, modes = Parser(conf.language), [MODES[m] for m in conf.modes]
+    parser = Parser(conf.language)
+    modes = [MODES[m] for m in conf.modes]
     folders = song_folders(root, split)
     songs = [s for d in folders for s in load_songs(d, parser, conf.model.spectrogram, modes, cache, listing)]
-    if folders and not songs: raise UserError(none_left(listing, Path(root)/"songs"/split))
+    if folders and not songs:
+        raise UserError(none_left(listing, Path(root) / "songs" / split))
     return songs
 
-def none_left(listing:Listing, place:Path) -> str:
+
+def none_left(listing: Listing, place: Path) -> str:
     "The sentence for a corpus in which nothing can be used."
     name, reason = next(iter(listing.left_out.items()))
     return f"Nothing in '{place}' can be used ({len(listing.left_out)} files are left out); the first is {name}: {reason}"

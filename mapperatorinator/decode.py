@@ -16,8 +16,20 @@ from typing import Callable, Iterator
 import numpy as np
 
 from .core import duration
-from .frames import (Frames, Link, adts_header, boxes, info_frame, lost_frames, mp4_links, mpeg_header, ogg_links,
-                                     read_frames, tag_size, wave_header)
+from mapperatorinator.frames import (
+    Frames,
+    Link,
+    adts_header,
+    boxes,
+    info_frame,
+    lost_frames,
+    mp4_links,
+    mpeg_header,
+    ogg_links,
+    read_frames,
+    tag_size,
+    wave_header,
+)
 
 # %% auto #0
 __all__ = ['LEAST', 'PYTHON_ERRORS', 'BLOCK', 'RATES', 'Blocks', 'CONTAINERS', 'SAMPLE_TYPES', 'SAFE_PLANES', 'GAP', 'LONGEST',
@@ -27,93 +39,128 @@ __all__ = ['LEAST', 'PYTHON_ERRORS', 'BLOCK', 'RATES', 'Blocks', 'CONTAINERS', '
            'by_links', 'named', 'beginning', 'behind_junk', 'readers', 'best_reading', 'gathered', 'why_unreadable']
 
 # %% ../nbs/31_decode.ipynb #3caddd69
-LEAST = 100 # bytes a second of sound takes; what promises more sound than that is wrong
+LEAST = 100  # bytes a second of sound takes; what promises more sound than that is wrong
+
 
 @dataclass
 class Hearing:
     "What came of reading a song."
-    promised: float = 0.  # s that the file says it holds; 0: it says nothing that can be believed
-    position: float = 0.  # s so far, with the silence in place of what is missing
-    unread: int = 0       # bytes that the reader left
-    ended: bool = True    # whether it came to the end without a fault
+
+    promised: float = 0.0  # s that the file says it holds; 0: it says nothing that can be believed
+    position: float = 0.0  # s so far, with the silence in place of what is missing
+    unread: int = 0  # bytes that the reader left
+    ended: bool = True  # whether it came to the end without a fault
     opened: bool = False  # whether the reader knew the format
-    holes: list = field(default_factory=list) # (s, s): where something is missing, and how much
-    notes: list = field(default_factory=list) # sentences
+    holes: list = field(default_factory=list)  # (s, s): where something is missing, and how much
+    notes: list = field(default_factory=list)  # sentences
 
     @property
-    def missing(self) -> float: return sum(s for _, s in self.holes) # s
+    def missing(self) -> float:
+        return sum(s for _, s in self.holes)  # s
+
     @property
-    def heard(self) -> float: return self.position - self.missing # s
+    def heard(self) -> float:
+        return self.position - self.missing  # s
 
     @property
     def as_promised(self) -> bool:
         "Whether the length is as the file says, or the file says nothing."
         off = abs(self.position - self.promised)
-        return not self.promised or off <= max(.1, .01 * self.promised)
+        return not self.promised or off <= max(0.1, 0.01 * self.promised)
 
     @property
-    def whole(self) -> bool: # nothing speaks for asking another reader
+    def whole(self) -> bool:  # nothing speaks for asking another reader
         return self.ended and not self.holes and not self.unread and self.as_promised
 
-    def promise(self, seconds:float, size:float): # size: bytes of the file
+    def promise(self, seconds: float, size: float):  # size: bytes of the file
         "Believe how long the file says it is, if it can be."
         possible = math.isfinite(seconds) and 0 < seconds <= size / LEAST
-        self.promised = seconds if possible else 0.
+        self.promised = seconds if possible else 0.0
 
 # %% ../nbs/31_decode.ipynb #d4988baa
-def _holes(holes:list) -> str:
+def _holes(holes: list) -> str:
     missing = sum(s for _, s in holes)
-    total = f"{missing * 1000:.0f} ms" if missing < .9995 else duration(missing)
+    total = f"{missing * 1000:.0f} ms" if missing < 0.9995 else duration(missing)
     first = duration(holes[0][0])
-    if len(holes) == 1: return f"{total} from {first} on could not be decoded and are silent."
-    return f"{len(holes)} places, {total} in all and the first at {first}, could not be decoded and are silent."
+    if len(holes) == 1:
+        return f"{total} from {first} on could not be decoded and are silent."
+    return (
+        f"{len(holes)} places, {total} in all and the first at {first}, could not be decoded and are silent."
+    )
 
-def sentences(h:Hearing) -> list[str]:
+
+def sentences(h: Hearing) -> list[str]:
     "What is to be told of a reading."
     out = [*h.notes]
-    if h.holes: out.append(_holes(h.holes))
-    if h.as_promised: return out
-    promised, there = duration(h.promised), duration(h.position)
+    if h.holes:
+        out.append(_holes(h.holes))
+    if h.as_promised:
+        return out
+    promised = duration(h.promised)
+    there = duration(h.position)
     if h.position < h.promised:
-        return [*out, f"The file promises {promised}, of which {there} are there; perhaps a download broke off."]
+        return [
+            *out,
+            f"The file promises {promised}, of which {there} are there; perhaps a download broke off.",
+        ]
     return [*out, f"The file promises {promised} and holds {there}; all of it was heard."]
 
 # %% ../nbs/31_decode.ipynb #6589b5ea
-PYTHON_ERRORS = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, AssertionError, MemoryError, EOFError, OSError, RuntimeError)
+PYTHON_ERRORS = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
+
 
 def read_errors() -> tuple:
     "Every exception that a broken file can raise in a reader."
     import av, soundfile as sf
+
     return (av.error.FFmpegError, sf.SoundFileError, *PYTHON_ERRORS)
 
-BLOCK = 1 << 20         # numbers in a block, or a little more
-RATES = 2000, 1_000_000 # Hz: outside of these a header is wrong
 
-def check_rate(rate:int):
+BLOCK = 1 << 20  # numbers in a block, or a little more
+RATES = 2000, 1_000_000  # Hz: outside of these a header is wrong
+
+
+def check_rate(rate: int):
     "A `ValueError` for a sample rate that no song has."
-    if not RATES[0] <= rate <= RATES[1]: raise ValueError(f"{rate} Hz is no sample rate")
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"{rate} Hz is no sample rate")
 
 # %% ../nbs/31_decode.ipynb #1fad1831
-Blocks = Iterator[tuple[int, np.ndarray]] # Hz, and (n, channels) float32
+Blocks = Iterator[tuple[int, np.ndarray]]  # Hz, and (n, channels) float32
+
 
 def by_soundfile(
-    opener:Callable,    # () -> binary file
-    hearing:Hearing,    # is filled in
-    seconds:float=0.,   # how long it is, if that is known better than by its header
+    opener: Callable,  # () -> binary file
+    hearing: Hearing,  # is filled in
+    seconds: float = 0.0,  # how long it is, if that is known better than by its header
 ) -> Blocks:
     "Sound by libsndfile."
     import soundfile as sf
+
     with opener() as raw, sf.SoundFile(raw) as file:
         check_rate(file.samplerate)
         hearing.opened = True
         size = _size(raw)
         hearing.promise(seconds or file.frames / file.samplerate, size)
         count = max(BLOCK // file.channels, 1)
-        while len(x := file.read(count, dtype="float32", always_2d=True)): yield file.samplerate, x
+        while len(x := file.read(count, dtype="float32", always_2d=True)):
+            yield file.samplerate, x
         left = size - raw.tell()
-        hearing.unread = left if left > .05 * size + 65536 else 0
+        hearing.unread = left if left > 0.05 * size + 65536 else 0
 
-def _size(file) -> int: # bytes; the place in the file stays
+
+def _size(file) -> int:  # bytes; the place in the file stays
     at = file.tell()
     size = file.seek(0, 2)
     file.seek(at)
@@ -121,62 +168,80 @@ def _size(file) -> int: # bytes; the place in the file stays
 
 # %% ../nbs/31_decode.ipynb #6aefe50d
 def watched(
-    reader:Callable,  # (hearing) -> blocks
-    hearing:Hearing,
+    reader: Callable,  # (hearing) -> blocks
+    hearing: Hearing,
 ) -> Blocks:
     "The blocks of a reader until it ends or fails."
     try:
         for rate, x in reader(hearing):
             yield rate, x
             hearing.position += len(x) / rate
-    except read_errors(): hearing.ended = False
+    except read_errors():
+        hearing.ended = False
 
 # %% ../nbs/31_decode.ipynb #e320e2ec
-CONTAINERS = ("aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oma,rm,tak,tta,"
-              "voc,w64,wav,wv,xwma") # as FFmpeg calls them
+CONTAINERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oma,rm,tak,tta,"
+    "voc,w64,wav,wv,xwma"
+)  # as FFmpeg calls them
 
-def open_av(file, **options): # a container of PyAV; file: binary
+
+def open_av(file, **options):  # a container of PyAV; file: binary
     "Open a song with FFmpeg: from bytes alone, as a song alone, without a word on the terminal."
     import av
-    if av.logging.get_level() is not None: av.logging.set_level(av.logging.PANIC) # before PyAV 13 it spoke
-    strict = int(av.__version__.split(".")[0]) < 19 # 19 does of itself what the others do when asked
+
+    if av.logging.get_level() is not None:
+        av.logging.set_level(av.logging.PANIC)  # before PyAV 13 it spoke
+    strict = int(av.__version__.split(".")[0]) < 19  # 19 does of itself what the others do when asked
     how = {"metadata_errors": "surrogateescape"} if strict else {}
     return av.open(file, mode="r", options={"format_whitelist": CONTAINERS, **options}, **how)
 
 # %% ../nbs/31_decode.ipynb #c1d4bf44
-SAMPLE_TYPES = {name: np.dtype(kind) for name, kind in dict(u8="u1", s16="i2", s32="i4", s64="i8", flt="f4", dbl="f8").items()}
-SAFE_PLANES = 7 # more than these PyAV cannot count
+SAMPLE_TYPES = {
+    name: np.dtype(kind)
+    for name, kind in dict(u8="u1", s16="i2", s32="i4", s64="i8", flt="f4", dbl="f8").items()
+}
+SAFE_PLANES = 7  # more than these PyAV cannot count
+
 
 def as_float(
-    frame,        # of PyAV
-    channels:int, # kept at most
+    frame,  # of PyAV
+    channels: int,  # kept at most
 ) -> np.ndarray:  # (n, channels) float32
     "The samples of a decoded frame."
-    if frame.format.is_planar and channels_of(frame.layout) > SAFE_PLANES: frame = _interleaved(frame)
+    if frame.format.is_planar and channels_of(frame.layout) > SAFE_PLANES:
+        frame = _interleaved(frame)
     kind = SAMPLE_TYPES[frame.format.name.removesuffix("p")]
     planes = [np.frombuffer(plane, kind) for plane in frame.planes]
-    if frame.format.is_planar: x = np.array([p[:frame.samples] for p in planes[:channels]]).T
+    if frame.format.is_planar:
+        x = np.array([p[: frame.samples] for p in planes[:channels]]).T
     else:
         there = channels_of(frame.layout)
-        x = planes[0][:frame.samples * there].reshape(-1, there)[:, :channels]
-    if kind.kind == "f": return x.astype(np.float32, copy=False)
-    if kind.kind == "u": return (x - np.float32(128)) / np.float32(128)
-    return (x / np.float32(2**(8 * kind.itemsize - 1))).astype(np.float32, copy=False)
+        x = planes[0][: frame.samples * there].reshape(-1, there)[:, :channels]
+    if kind.kind == "f":
+        return x.astype(np.float32, copy=False)
+    if kind.kind == "u":
+        return (x - np.float32(128)) / np.float32(128)
+    return (x / np.float32(2 ** (8 * kind.itemsize - 1))).astype(np.float32, copy=False)
+
 
 def channels_of(layout) -> int:
     "How many channels a layout of PyAV has; newer versions know it without listing them."
     return layout.nb_channels if hasattr(layout, "nb_channels") else len(layout.channels)
 
+
 def _interleaved(frame):
     import av
+
     return av.AudioResampler(format="flt").resample(frame)[0]
 
 # %% ../nbs/31_decode.ipynb #b8b6a62c
-GAP = .02     # s: timestamps are coarser than samples; smaller jumps are none
-LONGEST = 60. # s that may be missing where the file does not say how long it is
+GAP = 0.02  # s: timestamps are coarser than samples; smaller jumps are none
+LONGEST = 60.0  # s that may be missing where the file does not say how long it is
 FAULTS = 100  # times that a container may fail to go on
 
-def silence(seconds:float, rate:int, channels:int) -> Blocks:
+
+def silence(seconds: float, rate: int, channels: int) -> Blocks:
     "Nothing, in blocks."
     left = round(seconds * rate)
     while left > 0:
@@ -185,21 +250,25 @@ def silence(seconds:float, rate:int, channels:int) -> Blocks:
         left -= n
 
 # %% ../nbs/31_decode.ipynb #2ea973d5
-def _packets(box, stream, hearing:Hearing) -> Iterator:
+def _packets(box, stream, hearing: Hearing) -> Iterator:
     "Packets of a stream; what cannot be told apart is stepped over."
     for _ in range(FAULTS):
         try:
             yield from box.demux(stream)
             return
-        except read_errors(): hearing.ended = False
+        except read_errors():
+            hearing.ended = False
 
-Timed = tuple[float|None, int, np.ndarray] # s in the file, Hz, samples
 
-def _frames(box, stream, clock:Clock) -> Iterator[Timed]:
+Timed = tuple[float | None, int, np.ndarray]  # s in the file, Hz, samples
+
+
+def _frames(box, stream, clock: Clock) -> Iterator[Timed]:
     "Decoded frames with their times."
     channels = channels_of(stream.layout)
     for packet in _packets(box, stream, clock.hearing):
-        try: frames = packet.decode()
+        try:
+            frames = packet.decode()
         except read_errors():
             clock.failed(packet)
             continue
@@ -210,131 +279,174 @@ def _frames(box, stream, clock:Clock) -> Iterator[Timed]:
             yield time, frame.rate, as_float(frame, channels)
 
 # %% ../nbs/31_decode.ipynb #8011e356
-def _stream(box, hearing:Hearing):
+def _stream(box, hearing: Hearing):
     "The audio stream to hear: the one marked as default, else the first."
     streams = [s for s in box.streams.audio if s.codec_context is not None]
-    if not streams: raise ValueError("no audio stream")
-    if len(streams) > 1: hearing.notes.append(f"It holds {len(streams)} audio streams, of which one was heard.")
+    if not streams:
+        raise ValueError("no audio stream")
+    if len(streams) > 1:
+        hearing.notes.append(f"It holds {len(streams)} audio streams, of which one was heard.")
     return next((s for s in streams if _by_default(s)), streams[0])
 
-def _by_default(stream) -> bool: # PyAV knows it since 14.1, first as a `Flag`, later as a number
+
+def _by_default(stream) -> bool:  # PyAV knows it since 14.1, first as a `Flag`, later as a number
     flags = getattr(stream, "disposition", 0)
     return bool(getattr(flags, "value", flags) & 1)
 
-TIMELESS = {"aac", "ac3", "dts", "eac3", "mp3"}  # containers without times: FFmpeg counts frames and guesses the length
-CHECKED = {"err_detect": "crccheck+explode"}     # a frame whose checksum is wrong is no sound, though it can be decoded
 
-def _length(box, stream) -> float: # s; 0: not said
-    if box.format.name in TIMELESS: return 0.
-    if stream.duration: return float(stream.duration * stream.time_base)
+TIMELESS = {
+    "aac",
+    "ac3",
+    "dts",
+    "eac3",
+    "mp3",
+}  # containers without times: FFmpeg counts frames and guesses the length
+CHECKED = {
+    "err_detect": "crccheck+explode"
+}  # a frame whose checksum is wrong is no sound, though it can be decoded
+
+
+def _length(box, stream) -> float:  # s; 0: not said
+    if box.format.name in TIMELESS:
+        return 0.0
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
     return (box.duration or 0) / 1e6
 
 # %% ../nbs/31_decode.ipynb #c57a0c11
 def by_av(
-    opener:Callable,  # () -> binary file
-    hearing:Hearing,  # is filled in
-    **options,        # for FFmpeg
+    opener: Callable,  # () -> binary file
+    hearing: Hearing,  # is filled in
+    **options,  # for FFmpeg
 ) -> Blocks:
     "Sound by FFmpeg; bad packets are skipped, and what is missing is silent."
     with opener() as raw, open_av(raw, **options) as box:
         stream = _stream(box, hearing)
         hearing.opened = True
         hearing.promise(_length(box, stream), _size(raw))
-        if stream.codec_context.name == "flac": stream.codec_context.options = CHECKED
+        if stream.codec_context.name == "flac":
+            stream.codec_context.options = CHECKED
         clock = Clock(hearing, box.format.name not in TIMELESS)
         yield from _placed(_frames(box, stream, clock), clock)
 
-AHEAD = 5 # frames that say together how much is missing before them
 
-def _placed(frames:Iterator[Timed], clock:Clock) -> Blocks:
+AHEAD = 5  # frames that say together how much is missing before them
+
+
+def _placed(frames: Iterator[Timed], clock: Clock) -> Blocks:
     "Frames, each where its time says."
     ahead = deque()
+
     def first():
         gap = clock.gap(ahead)
         _, rate, x = ahead.popleft()
-        if gap: yield from silence(gap, rate, x.shape[1])
+        if gap:
+            yield from silence(gap, rate, x.shape[1])
         yield rate, x
+
     for frame in frames:
         ahead.append(frame)
-        if len(ahead) == AHEAD: yield from first()
-    while ahead: yield from first()
+        if len(ahead) == AHEAD:
+            yield from first()
+    while ahead:
+        yield from first()
 
 # %% ../nbs/31_decode.ipynb #5843c3aa
 class Clock:
     "Compares the times of frames with what was heard so far."
-    def __init__(self, hearing:Hearing, timed:bool=True): # timed: packets carry true times
+
+    def __init__(self, hearing: Hearing, timed: bool = True):  # timed: packets carry true times
         self.hearing = hearing
         self.timed = timed
-        self.begun = hearing.position # s
-        self.start = None             # s: the time in the file at which it begins
+        self.begun = hearing.position  # s
+        self.start = None  # s: the time in the file at which it begins
 
     def failed(self, packet):
         "A packet could not be decoded."
         self.hearing.ended = False
         first = self.timed and self.start is None and packet.pts is not None
-        if first: self.start = max(float(packet.pts * packet.time_base), 0.)
+        if first:
+            self.start = max(float(packet.pts * packet.time_base), 0.0)
 
-    def offsets(self, ahead) -> Iterator[float]: # s by which frames come later than they would without a gap
+    def offsets(self, ahead) -> Iterator[float]:  # s by which frames come later than they would without a gap
         position = self.hearing.position - self.begun
         for time, rate, x in ahead:
-            if time is not None: yield time - self.start - position
+            if time is not None:
+                yield time - self.start - position
             position += len(x) / rate
 
-    def gap(self, ahead) -> float: # s missing before the first of the next frames
+    def gap(self, ahead) -> float:  # s missing before the first of the next frames
         time = ahead[0][0]
-        if time is None: return 0.
-        if self.start is None or time < self.start: self.start = time
-        if -1 < next(self.offsets(ahead)) < GAP: return 0. # nearly always
+        if time is None:
+            return 0.0
+        if self.start is None or time < self.start:
+            self.start = time
+        if -1 < next(self.offsets(ahead)) < GAP:
+            return 0.0  # nearly always
         gap = median(self.offsets(ahead))
-        if gap < -1: self.start += gap # the file begins to count anew
-        if gap < GAP or not self.believed(gap): return 0.
+        if gap < -1:
+            self.start += gap  # the file begins to count anew
+        if gap < GAP or not self.believed(gap):
+            return 0.0
         self.hearing.holes.append((self.hearing.position, gap))
         return gap
 
-    def believed(self, gap:float) -> bool: # whether so much can be missing
+    def believed(self, gap: float) -> bool:  # whether so much can be missing
         position = self.hearing.position - self.begun
         promised = self.hearing.promised
         return position + gap <= promised + GAP if promised else gap <= LONGEST
 
 # %% ../nbs/31_decode.ipynb #c60ef9ee
 def by_frames(
-    data:bytes,
-    stream:Frames,
-    hearing:Hearing, # is filled in
+    data: bytes,
+    stream: Frames,
+    hearing: Hearing,  # is filled in
 ) -> Blocks:
     "Sound of an mp3 or a raw AAC file; what lies between frames is silent for as long as it was."
     info = info_frame(data, stream)
     promised = info.frames if info else 0
-    lost = lost_frames(stream, promised + 1 if promised else 0) # the first frame counts there
+    lost = lost_frames(stream, promised + 1 if promised else 0)  # the first frame counts there
     frames = [(at, h, lost.get(i, 0)) for i, (at, h) in enumerate(stream.frames)]
-    if info: frames = frames[1:]
+    if info:
+        frames = frames[1:]
     samples = sum(h.samples * (1 + n) for _, h, n in frames)
-    if promised: hearing.promise((promised * frames[0][1].samples - info.front - info.end) / frames[0][1].kind[1], len(data))
+    if promised:
+        hearing.promise(
+            (promised * frames[0][1].samples - info.front - info.end) / frames[0][1].kind[1], len(data)
+        )
     front = info.front if info else 0
     end = info.end if promised and promised * frames[0][1].samples == samples else 0
     yield from _trimmed(_decoded(data, frames, hearing), front, samples - end)
     _tell_frames(stream, hearing)
 
-def _decoded(data:bytes, frames:list, hearing:Hearing) -> Blocks: # frames: (first byte, Header, frames lost before it)
+
+def _decoded(
+    data: bytes, frames: list, hearing: Hearing
+) -> Blocks:  # frames: (first byte, Header, frames lost before it)
     "The sound of frames, and silence for those that were lost or cannot be decoded."
     import av
+
     kind = None
     for part in _stretches(frames):
-        first, lost = part[0][1], part[0][2]
-        if first.kind != kind or lost: # behind a hole the decoder must not go on with what lay before it
+        first = part[0][1]
+        lost = part[0][2]
+        if first.kind != kind or lost:  # behind a hole the decoder must not go on with what lay before it
             kind = first.kind
             decoder = av.CodecContext.create(kind[0], "r")
-        if lost: yield from _hole(lost * first.samples / kind[1], kind, hearing)
-        if together := _decode(decoder, data, part): yield from _joined(together)
+        if lost:
+            yield from _hole(lost * first.samples / kind[1], kind, hearing)
+        if together := _decode(decoder, data, part):
+            yield from _joined(together)
         else:
             for frame in part:
                 alone = _decode(decoder, data, [frame])
                 yield from _joined(alone) if alone else _hole(first.samples / kind[1], kind, hearing)
 
 # %% ../nbs/31_decode.ipynb #799200b9
-TOGETHER = 32 # frames that are given to a decoder at once
+TOGETHER = 32  # frames that are given to a decoder at once
 
-def _stretches(frames:list) -> Iterator[list]:
+
+def _stretches(frames: list) -> Iterator[list]:
     "Frames that follow each other without a gap, a few at a time."
     part, end = [], 0
     for frame in frames:
@@ -344,89 +456,133 @@ def _stretches(frames:list) -> Iterator[list]:
             part = []
         part.append(frame)
         end = at + h.size
-    if part: yield part
+    if part:
+        yield part
 
-def _decode(decoder, data:bytes, part:list) -> list: # frames of PyAV; empty if not all could be decoded
+
+def _decode(decoder, data: bytes, part: list) -> list:  # frames of PyAV; empty if not all could be decoded
     import av
+
     last, h, _ = part[-1]
-    try: out = decoder.decode(av.Packet(data[part[0][0]:last+h.size]))
-    except read_errors(): return []
+    try:
+        out = decoder.decode(av.Packet(data[part[0][0] : last + h.size]))
+    except read_errors():
+        return []
     return out if len(out) == len(part) else []
 
-def _joined(frames:list) -> Blocks:
+
+def _joined(frames: list) -> Blocks:
     for (rate, channels), some in groupby(frames, lambda f: (f.rate, channels_of(f.layout))):
         yield rate, np.concatenate([as_float(f, channels) for f in some])
 
-def _hole(seconds:float, kind:tuple, hearing:Hearing) -> Blocks:
+
+def _hole(seconds: float, kind: tuple, hearing: Hearing) -> Blocks:
     hearing.holes.append((hearing.position, seconds))
     yield from silence(seconds, kind[1], kind[2])
 
 # %% ../nbs/31_decode.ipynb #73cc6a70
-def _trimmed(blocks:Blocks, front:int, stop:int) -> Blocks: # front, stop: samples
+def _trimmed(blocks: Blocks, front: int, stop: int) -> Blocks:  # front, stop: samples
     "Blocks from one sample to another."
     at = 0
     for rate, x in blocks:
-        part = x[max(front - at, 0):max(stop - at, 0)]
+        part = x[max(front - at, 0) : max(stop - at, 0)]
         at += len(x)
-        if len(part): yield rate, part
+        if len(part):
+            yield rate, part
 
-def _skipped(size:int) -> str: return f"{size:,} bytes before the song are no sound and were skipped."
 
-def _tell_frames(stream:Frames, hearing:Hearing):
-    if stream.front: hearing.notes.append(_skipped(stream.front))
-    if stream.cut and not hearing.promised: hearing.notes.append("It ends in the middle of a frame; perhaps a download broke off.")
+def _skipped(size: int) -> str:
+    return f"{size:,} bytes before the song are no sound and were skipped."
+
+
+def _tell_frames(stream: Frames, hearing: Hearing):
+    if stream.front:
+        hearing.notes.append(_skipped(stream.front))
+    if stream.cut and not hearing.promised:
+        hearing.notes.append("It ends in the middle of a frame; perhaps a download broke off.")
 
 # %% ../nbs/31_decode.ipynb #2a12d06a
 def by_links(
-    data:bytes,
-    links:list[Link],
-    hearing:Hearing, # is filled in
+    data: bytes,
+    links: list[Link],
+    hearing: Hearing,  # is filled in
 ) -> Blocks:
     "Sound of a file that is several in one, or of an Ogg file that is damaged."
-    promised, silent = 0., 0
+    promised, silent = 0.0, 0
     for link in links:
         begun = hearing.position
-        hearing.promised = 0.
-        part = partial(io.BytesIO, data[link.start:link.end])
+        hearing.promised = 0.0
+        part = partial(io.BytesIO, data[link.start : link.end])
         yield from _part(partial(by_av, part), hearing)
         promised += hearing.promised
         silent += hearing.position == begun
     hearing.promised = promised
-    if links[0].start: hearing.notes.append(_skipped(links[0].start))
-    if len(links) > 1: hearing.notes.append(_several(len(links), silent))
-    if links[-1].cut: hearing.notes.append("It ends in the middle of a page; perhaps a download broke off.")
+    if links[0].start:
+        hearing.notes.append(_skipped(links[0].start))
+    if len(links) > 1:
+        hearing.notes.append(_several(len(links), silent))
+    if links[-1].cut:
+        hearing.notes.append("It ends in the middle of a page; perhaps a download broke off.")
 
-def _several(count:int, silent:int) -> str: # silent: recordings of which nothing was heard
+
+def _several(count: int, silent: int) -> str:  # silent: recordings of which nothing was heard
     heard = f"{count - silent} of them were heard" if silent else "all of them were heard"
     return f"It is {count} recordings in one file; {heard}."
 
-def _part(reader:Callable, hearing:Hearing) -> Blocks:
+
+def _part(reader: Callable, hearing: Hearing) -> Blocks:
     "One link; a fault in it does not end the others."
-    try: yield from reader(hearing)
-    except read_errors(): hearing.ended = False
+    try:
+        yield from reader(hearing)
+    except read_errors():
+        hearing.ended = False
 
 # %% ../nbs/31_decode.ipynb #e5976943
-MAGIC = ((0, b"RIFF"), (0, b"RF64"), (0, b"BW64"), (0, b"fLaC"), (0, b"OggS"), (0, b"FORM"), (4, b"ftyp"), (0, b"caff"), (0, b".snd"),
-         (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), (0, b"riff\x2e\x91\xcf\x11"), (0, b"FLV\1"),
-         (0, b"wvpk"), (0, b"TTA1"), (4, b"moov"), (4, b"mdat"), (4, b"free"), (4, b"skip"), (4, b"wide")) # place, and what stands there
-JUNK = 1 << 16   # bytes in which a song may begin late
-WALKED = 1 << 28 # bytes that are read as a whole
+MAGIC = (
+    (0, b"RIFF"),
+    (0, b"RF64"),
+    (0, b"BW64"),
+    (0, b"fLaC"),
+    (0, b"OggS"),
+    (0, b"FORM"),
+    (4, b"ftyp"),
+    (0, b"caff"),
+    (0, b".snd"),
+    (0, b"\x1aE\xdf\xa3"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+    (0, b"riff\x2e\x91\xcf\x11"),
+    (0, b"FLV\1"),
+    (0, b"wvpk"),
+    (0, b"TTA1"),
+    (4, b"moov"),
+    (4, b"mdat"),
+    (4, b"free"),
+    (4, b"skip"),
+    (4, b"wide"),
+)  # place, and what stands there
+JUNK = 1 << 16  # bytes in which a song may begin late
+WALKED = 1 << 28  # bytes that are read as a whole
 
-def named(head:bytes) -> bytes: # b"": by none of them
+
+def named(head: bytes) -> bytes:  # b"": by none of them
     "The word by which the first bytes of a file say what it is."
-    return next((word for at, word in MAGIC if head[at:at+len(word)] == word), b"")
+    return next((word for at, word in MAGIC if head[at : at + len(word)] == word), b"")
 
-def beginning(file) -> tuple[int, bytes]: # bytes of tags, and what follows them
+
+def beginning(file) -> tuple[int, bytes]:  # bytes of tags, and what follows them
     "Where a song begins behind its tags."
-    at, size = 0, _size(file)
+    at = 0
+    size = _size(file)
     while True:
         file.seek(at)
         head = file.read(JUNK)
         tag = tag_size(head)
-        if not 0 < tag <= size - at: return at, head
+        if not 0 < tag <= size - at:
+            return at, head
         at += tag
 
-def behind_junk(head:bytes) -> int: # 0: no such place
+
+def behind_junk(head: bytes) -> int:  # 0: no such place
     "Where a song begins that has junk before it."
     found = [head.find(word) - at for at, word in MAGIC]
     return min((at for at in found if at > 0), default=0)
@@ -438,7 +594,8 @@ BY_BOTH = {*BY_SOUNDFILE, b"FORM", b"caff", b".snd"}
 SEVERAL = {b"OggS": ogg_links, b"ftyp": mp4_links}
 MP3_IN_WAVE = {0x50, 0x55}
 
-def readers(path:Path) -> list[Callable]: # (hearing) -> blocks, in the order to ask
+
+def readers(path: Path) -> list[Callable]:  # (hearing) -> blocks, in the order to ask
     "Who can read a file."
     opener = partial(open, path, "rb")
     with opener() as file:
@@ -447,61 +604,75 @@ def readers(path:Path) -> list[Callable]: # (hearing) -> blocks, in the order to
         file.seek(0)
         data = file.read() if word in (b"", *SEVERAL) and _size(file) <= WALKED else b""
     special = _linked(data, word) if word else _framed(data)
-    if special: return special
+    if special:
+        return special
     skipped = 0 if word else behind_junk(head)
-    if at + skipped: opener = partial(_behind, path, at + skipped)
+    if at + skipped:
+        opener = partial(_behind, path, at + skipped)
     notes = [_skipped(skipped)] if skipped else []
     return [partial(_noted, reader, notes) for reader in _libraries(opener, word or named(head[skipped:]))]
 
 # %% ../nbs/31_decode.ipynb #1131a5f8
-def _behind(path:Path, at:int) -> io.BytesIO: # the file from a place on
+def _behind(path: Path, at: int) -> io.BytesIO:  # the file from a place on
     return io.BytesIO(path.read_bytes()[at:])
 
-def _noted(reader:Callable, notes:list, hearing:Hearing) -> Blocks: # what is known before the reading
+
+def _noted(reader: Callable, notes: list, hearing: Hearing) -> Blocks:  # what is known before the reading
     hearing.notes += notes
     return reader(hearing)
 
-def _framed(data:bytes) -> list: # readers of what is nothing but frames
+
+def _framed(data: bytes) -> list:  # readers of what is nothing but frames
     for header in (mpeg_header, adts_header):
         stream = read_frames(data, header)
-        if len(stream.frames) > 2 and 2 * stream.size > len(data) - stream.front: return [partial(by_frames, data, stream)]
+        if len(stream.frames) > 2 and 2 * stream.size > len(data) - stream.front:
+            return [partial(by_frames, data, stream)]
     return []
 
-def _linked(data:bytes, word:bytes) -> list: # readers of a file that is damaged or several in one
+
+def _linked(data: bytes, word: bytes) -> list:  # readers of a file that is damaged or several in one
     links = SEVERAL[word](data) if data else []
     healthy = len(links) == 1 and links[0].whole and links[0].start == 0
     return [partial(by_links, data, links)] if links and not healthy else []
 
-def _libraries(opener:Callable, word:bytes) -> list: # readers of a file by its first word
+
+def _libraries(opener: Callable, word: bytes) -> list:  # readers of a file by its first word
     wave = None
     if word in WAVES:
-        with opener() as file: wave = wave_header(file)
-        if not wave: return [partial(by_av, opener)] # an AVI begins so, too
+        with opener() as file:
+            wave = wave_header(file)
+        if not wave:
+            return [partial(by_av, opener)]  # an AVI begins so, too
     ffmpeg = partial(by_av, opener, **({"ignore_length": "1"} if wave else {}))
-    if word not in BY_BOTH or wave and wave.format in MP3_IN_WAVE: return [ffmpeg]
-    libsndfile = partial(by_soundfile, opener, seconds=wave.seconds if wave else 0.)
+    if word not in BY_BOTH or wave and wave.format in MP3_IN_WAVE:
+        return [ffmpeg]
+    libsndfile = partial(by_soundfile, opener, seconds=wave.seconds if wave else 0.0)
     return [libsndfile, ffmpeg] if word in BY_SOUNDFILE else [ffmpeg, libsndfile]
 
 # %% ../nbs/31_decode.ipynb #28c1d3a5
 def best_reading(
-    path:Path,
-    make:Callable,         # blocks -> anything
-) -> tuple[object, Hearing]: # what was made, and how it went
+    path: Path,
+    make: Callable,  # blocks -> anything
+) -> tuple[object, Hearing]:  # what was made, and how it went
     "The best that the readers can do with a file."
     tries = []
     for reader in readers(path):
         hearing = Hearing()
         tries.append((make(gathered(watched(reader, hearing))), hearing))
-        if hearing.whole: break
-    made, best = max(tries, key=lambda t: round(t[1].heard, 1)) # the first of equals
+        if hearing.whole:
+            break
+    made, best = max(tries, key=lambda t: round(t[1].heard, 1))  # the first of equals
     first = tries[0][1]
     if first.opened and best is not first and not sentences(best):
         best.notes.append(f"The header does not tell the true length; all {duration(best.heard)} were heard.")
     return made, best
 
-def gathered(blocks:Blocks, least:int=BLOCK) -> Blocks: # least: numbers in a block
+
+def gathered(blocks: Blocks, least: int = BLOCK) -> Blocks:  # least: numbers in a block
     "Small blocks of one rate and number of channels joined."
-    some, like, count = [], None, 0
+    some = []
+    like = None
+    count = 0
     for rate, x in blocks:
         if some and (like != (rate, x.shape[1]) or count >= least):
             yield like[0], np.concatenate(some)
@@ -509,10 +680,11 @@ def gathered(blocks:Blocks, least:int=BLOCK) -> Blocks: # least: numbers in a bl
         like = rate, x.shape[1]
         some.append(x)
         count += x.size
-    if some: yield like[0], np.concatenate(some)
+    if some:
+        yield like[0], np.concatenate(some)
 
 # %% ../nbs/31_decode.ipynb #3ad71bff
-def why_unreadable(path:Path) -> str:
+def why_unreadable(path: Path) -> str:
     "What is known of a file of which nothing was heard."
     if path.stat().st_size <= WALKED:
         data = path.read_bytes()

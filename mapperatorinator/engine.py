@@ -16,7 +16,17 @@ from fastcore.basics import patch
 
 from .core import UserError, pick_device
 from .model.hub import Bundle
-from .model.layers import Cache, Int8Linear, PackedLinear, StaticCache, exchange, half_linear, has_int8, has_packing, with_linears
+from mapperatorinator.model.layers import (
+    Cache,
+    Int8Linear,
+    PackedLinear,
+    StaticCache,
+    exchange,
+    half_linear,
+    has_int8,
+    has_packing,
+    with_linears,
+)
 from .model.mapper import Conditioning, Encoded, Mapper, Ruler
 from .rules import NEVER, Guidance, Rule
 from .threads import ThreadCount, thread_counts, threads_kept, timed_step
@@ -29,120 +39,165 @@ __all__ = ['LARGE', 'LINEARS', 'EXACT', 'BUCKET', 'draw', 'best', 'quick_bf16', 
 
 # %% ../nbs/72_engine.ipynb #b62f0a7e
 def draw(
-    scores:Tensor, # (rows, vocab)
-    u:Tensor,      # (rows,) in [0, 1)
-) -> Tensor: # (rows,) ids
+    scores: Tensor,  # (rows, vocab)
+    u: Tensor,  # (rows,) in [0, 1)
+) -> Tensor:  # (rows,) ids
     "Sample each row at its own random number."
     total = scores.softmax(-1).cumsum(-1)
     at = torch.searchsorted(total, (u * (1 - 1e-6))[:, None] * total[:, -1:], right=True)
     return at[:, 0].clamp(max=scores.shape[-1] - 1)
 
-def best(scores:Tensor, u:Tensor|None=None) -> Tensor: return scores.argmax(-1) # (rows, vocab) -> (rows,) greedy
+
+def best(scores: Tensor, u: Tensor | None = None) -> Tensor:
+    return scores.argmax(-1)  # (rows, vocab) -> (rows,) greedy
 
 # %% ../nbs/72_engine.ipynb #856b34eb
-LARGE = 20_000_000 # parameters from which fewer bits pay
+LARGE = 20_000_000  # parameters from which fewer bits pay
 
-def quick_bf16() -> bool: # whether this CPU multiplies bf16 faster than fp32
+
+def quick_bf16() -> bool:  # whether this CPU multiplies bf16 faster than fp32
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
+
 def numbers(
-    precision:str,       # fp32, bf16, int8 or auto
-    model:Mapper,
-    device:torch.device,
-) -> tuple[str, str]: # of the hearing and of the writing half: fp32, bf16 or int8
+    precision: str,  # fp32, bf16, int8 or auto
+    model: Mapper,
+    device: torch.device,
+) -> tuple[str, str]:  # of the hearing and of the writing half: fp32, bf16 or int8
     "What a precision means here. Raises `UserError` where it cannot be had."
-    cpu, heard = device.type == "cpu", "bf16" if quick_bf16() else "fp32"
+    cpu = device.type == "cpu"
+    heard = "bf16" if quick_bf16() else "fp32"
     if precision == "auto":
         quick = quick_bf16() and has_packing() if cpu else device.type == "cuda"
         precision = "bf16" if quick and model.n_params() >= LARGE else "fp32"
     if precision == "int8" and not (cpu and has_int8()):
-        raise UserError(f"precision=int8 needs an x86 CPU with VNNI, and this is {device}; choose auto, bf16 or fp32.")
+        raise UserError(
+            f"precision=int8 needs an x86 CPU with VNNI, and this is {device}; choose auto, bf16 or fp32."
+        )
     known = {"fp32": ("fp32", "fp32"), "bf16": ("bf16", "bf16"), "int8": (heard, "int8")}
-    if precision not in known: raise UserError(f"precision={precision} is unknown; give auto, fp32, bf16 or int8.")
+    if precision not in known:
+        raise UserError(f"precision={precision} is unknown; give auto, fp32, bf16 or int8.")
     return known[precision]
 
+
 LINEARS = {"fp32": PackedLinear, "bf16": half_linear, "int8": Int8Linear}
-EXACT = (Ruler,) # it is small, and a time must be right
+EXACT = (Ruler,)  # it is small, and a time must be right
+
 
 def in_numbers(
-    model:Mapper,
-    heard:str,    # of mel to audio states
-    written:str,  # of tokens to scores
-    packed:bool=True, # on a CPU, where oneDNN can
+    model: Mapper,
+    heard: str,  # of mel to audio states
+    written: str,  # of tokens to scores
+    packed: bool = True,  # on a CPU, where oneDNN can
 ) -> Mapper:
     "The model in other numbers, its weights packed; the given one stays as it is."
-    kinds = {model.encoder: heard, model.conditioner: heard, model.frame_head: heard, model.decoder: written, model.head: written}
+    kinds = {
+        model.encoder: heard,
+        model.conditioner: heard,
+        model.frame_head: heard,
+        model.decoder: written,
+        model.head: written,
+    }
     packed = packed and model.device.type == "cpu" and has_packing()
-    if packed and written == "bf16": kinds[model.head] = "fp32" # the last word is exact
+    if packed and written == "bf16":
+        kinds[model.head] = "fp32"  # the last word is exact
+
     def change(m):
-        if packed: return with_linears(with_linears(m, LINEARS[kinds[m]], EXACT), PackedLinear)
-        if kinds[m] == "int8": return with_linears(m, Int8Linear, EXACT)
+        if packed:
+            return with_linears(with_linears(m, LINEARS[kinds[m]], EXACT), PackedLinear)
+        if kinds[m] == "int8":
+            return with_linears(m, Int8Linear, EXACT)
         return copy.deepcopy(m).to(torch.bfloat16) if kinds[m] == "bf16" else m
+
     return exchange(model, lambda m: change(m) if m in kinds else None)
 
 # %% ../nbs/72_engine.ipynb #c4f4bfc5
 @dataclass
 class Speed:
     "What was written, and how long it took."
-    tokens: int = 0        # drawn, all rows
-    seconds: float = 0.    # prompts included
-    runs: int = 0          # windows
-    passes: int = 0        # of the model after the prompts; fewer than tokens when guesses come true
+
+    tokens: int = 0  # drawn, all rows
+    seconds: float = 0.0  # prompts included
+    runs: int = 0  # windows
+    passes: int = 0  # of the model after the prompts; fewer than tokens when guesses come true
 
     @property
-    def tokens_per_second(self) -> float: return self.tokens / self.seconds if self.seconds else 0.
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
 
 class Engine:
     "A model at work."
-    def __init__(self,
-        bundle:Bundle,
-        device="auto",          # auto, cpu, cuda, cuda:0 …, mps
-        precision:str="fp32",   # auto, fp32, bf16 or int8
-        max_batch_size:int=16,  # windows encoded at once
-        guess:int=8,            # tokens guessed ahead at most, where steps are not static; 0: none
-        static:bool|None=None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
-        packed:bool=True,       # weights as oneDNN reads them, on a CPU; torch.compile wants them as they are
-        threads:int|None=None,  # of the CPU in a step of writing; None: as many as turn out to be fastest
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device="auto",  # auto, cpu, cuda, cuda:0 …, mps
+        precision: str = "fp32",  # auto, fp32, bf16 or int8
+        max_batch_size: int = 16,  # windows encoded at once
+        guess: int = 8,  # tokens guessed ahead at most, where steps are not static; 0: none
+        static: bool | None = None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
+        packed: bool = True,  # weights as oneDNN reads them, on a CPU; torch.compile wants them as they are
+        threads: int
+        | None = None,  # of the CPU in a step of writing; None: as many as turn out to be fastest
     ):
         self.device = pick_device(device)
         self.numbers = numbers(precision, bundle.model, self.device)
-        self.model, self.n_params = in_numbers(bundle.model.to(self.device), *self.numbers, packed).eval(), bundle.model.n_params()
-        self.tokenizer, self.language, self.max_batch_size, self.guess = bundle.tokenizer, bundle.language, max_batch_size, guess
+        self.model = in_numbers(bundle.model.to(self.device), *self.numbers, packed).eval()
+        self.n_params = bundle.model.n_params()
+        self.tokenizer = bundle.tokenizer
+        self.language = bundle.language
+        self.max_batch_size = max_batch_size
+        self.guess = guess
         self.static = self.device.type == "cuda" if static is None else static
-        if self.static: self.guess = 0
-        if self.device.type == "cpu" and self.n_params >= LARGE: self.max_batch_size = min(max_batch_size, 4) # as fast, in less memory
-        self.speed, self._cache, self._replay = Speed(), None, None
-        self.every = 1 if self.device.type == "cpu" else 8 # steps between looks at who is done
-        self.leaving = self.every == 1 and not self.static # whether rows that are done leave
-        if self.device.type == "cpu" and threads is None: counts = thread_counts(torch.get_num_threads())
-        else: counts = [threads or torch.get_num_threads()] # on an accelerator the CPU's threads do not matter
-        self.threads = ThreadCount(counts) # for a step of writing
+        if self.static:
+            self.guess = 0
+        if self.device.type == "cpu" and self.n_params >= LARGE:
+            self.max_batch_size = min(max_batch_size, 4)  # as fast, in less memory
+        self.speed = Speed()
+        self._cache = None
+        self._replay = None
+        self.every = 1 if self.device.type == "cpu" else 8  # steps between looks at who is done
+        self.leaving = self.every == 1 and not self.static  # whether rows that are done leave
+        if self.device.type == "cpu" and threads is None:
+            counts = thread_counts(torch.get_num_threads())
+        else:
+            counts = [threads or torch.get_num_threads()]  # on an accelerator the CPU's threads do not matter
+        self.threads = ThreadCount(counts)  # for a step of writing
 
-    def __repr__(self): return f"Engine({self.n_params/1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.numbers)})"
+    def __repr__(self):
+        return f"Engine({self.n_params / 1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.numbers)})"
 
 # %% ../nbs/72_engine.ipynb #175fc308
 @patch
 @torch.inference_mode()
-def encode(self:Engine,
-    windows:np.ndarray,           # (windows, samples) float32
-    progress:Callable|None=None,
-    conditioning:Conditioning|None=None, # one row per window, for models that hear the request with the sound
+def encode(
+    self: Engine,
+    windows: np.ndarray,  # (windows, samples) float32
+    progress: Callable | None = None,
+    conditioning: Conditioning
+    | None = None,  # one row per window, for models that hear the request with the sound
 ) -> Encoded:
     "All windows of a song, heard once."
     done = []
     for i in range(0, len(windows), self.max_batch_size):
         tell(progress, "listening", i, len(windows))
-        part, beside = slice(i, i + self.max_batch_size), None
-        if conditioning is not None: beside = conditioning.rows(part).to(self.device)
-        done.append(self.model.encode(torch.from_numpy(np.array(windows[part], np.float32)).to(self.device), beside))
+        part = slice(i, i + self.max_batch_size)
+        beside = None
+        if conditioning is not None:
+            beside = conditioning.rows(part).to(self.device)
+        done.append(
+            self.model.encode(torch.from_numpy(np.array(windows[part], np.float32)).to(self.device), beside)
+        )
     tell(progress, "listening", len(windows), len(windows))
     return Encoded.cat(done)
 
 # %% ../nbs/72_engine.ipynb #f4e37443
-BUCKET = 128 # tokens
+BUCKET = 128  # tokens
+
 
 @patch
-def cache(self:Engine, rows:int, length:int) -> Cache: # tokens per row
+def cache(self: Engine, rows: int, length: int) -> Cache:  # tokens per row
     "A cache at least so large; the last one when it fits."
     c = self._cache
     if c is None or c.k.shape[1] != rows or c.max_len < length:
@@ -155,10 +210,12 @@ def cache(self:Engine, rows:int, length:int) -> Cache: # tokens per row
 @dataclass
 class Written:
     "What a row wrote."
-    ids: list[int]    # drawn tokens, the stop token included
-    stopped: bool     # false: the limit came first
 
-def pad_left(prompts:Sequence[Sequence[int]], device=None) -> Tensor: # (rows, length)
+    ids: list[int]  # drawn tokens, the stop token included
+    stopped: bool  # false: the limit came first
+
+
+def pad_left(prompts: Sequence[Sequence[int]], device=None) -> Tensor:  # (rows, length)
     "Prompts of different lengths as one tensor."
     longest = max(map(len, prompts))
     return torch.tensor([[PAD] * (longest - len(p)) + list(p) for p in prompts], device=device)
@@ -167,361 +224,514 @@ def pad_left(prompts:Sequence[Sequence[int]], device=None) -> Tensor: # (rows, l
 @dataclass
 class Job:
     "Rows to be written together."
-    prompts: list[list[int]]
-    encoded: Encoded                        # one window for all rows, or one per row
-    rules: list[Rule] = field(default_factory=list)
-    stop: Sequence[int]|Sequence[Sequence[int]] = (2,) # tokens that end a row: for all rows, or a list for each
-    generators: list[torch.Generator|None]|None = None # one per row; None: greedy
-    max_new: int|None = None                # tokens per row; None: all that fit the model
-    negatives: list[list[int]]|None = None  # prompts to lead away from
-    guidance: float = 1.                    # how far, when there are any
-    beams: int = 1                          # lines searched at once in each row; 1: none
-    length_penalty: float = 1.              # a line is worth its log-probability / length ** this
-    early_stopping: bool = False            # search no longer than until `beams` lines have ended
 
-    def limits(self, most:int) -> list[int]: # tokens each row may write
+    prompts: list[list[int]]
+    encoded: Encoded  # one window for all rows, or one per row
+    rules: list[Rule] = field(default_factory=list)
+    stop: Sequence[int] | Sequence[Sequence[int]] = (
+        2,
+    )  # tokens that end a row: for all rows, or a list for each
+    generators: list[torch.Generator | None] | None = None  # one per row; None: greedy
+    max_new: int | None = None  # tokens per row; None: all that fit the model
+    negatives: list[list[int]] | None = None  # prompts to lead away from
+    guidance: float = 1.0  # how far, when there are any
+    beams: int = 1  # lines searched at once in each row; 1: none
+    length_penalty: float = 1.0  # a line is worth its log-probability / length ** this
+    early_stopping: bool = False  # search no longer than until `beams` lines have ended
+
+    def limits(self, most: int) -> list[int]:  # tokens each row may write
         return [max(min(most - len(p), self.max_new or most), 0) for p in self.prompts]
 
-    def stops(self) -> list[set[int]]: # what ends each row
-        each = self.stop if self.stop and not isinstance(self.stop[0], int) else [self.stop] * len(self.prompts)
+    def stops(self) -> list[set[int]]:  # what ends each row
+        each = (
+            self.stop if self.stop and not isinstance(self.stop[0], int) else [self.stop] * len(self.prompts)
+        )
         return [set(ids) for ids in each]
 
-    def stop_mask(self, vocab:int, device) -> Tensor: # (rows, vocab)
+    def stop_mask(self, vocab: int, device) -> Tensor:  # (rows, vocab)
         "True where a token ends a row."
         mask = torch.zeros(len(self.prompts), vocab, dtype=torch.bool)
-        for row, ids in zip(mask, self.stops()): row[list(ids)] = True
+        for row, ids in zip(mask, self.stops()):
+            row[list(ids)] = True
         return mask.to(device)
 
     def wide(self) -> Job:
         "As many rows as lines are searched."
         spread = lambda xs: [x for x in xs for _ in range(self.beams)]
-        encoded = self.encoded if len(self.encoded.states) == 1 else self.encoded.rows(spread(range(len(self.prompts))))
-        return replace(self, prompts=spread(self.prompts), encoded=encoded, negatives=self.negatives and spread(self.negatives))
+        encoded = (
+            self.encoded
+            if len(self.encoded.states) == 1
+            else self.encoded.rows(spread(range(len(self.prompts))))
+        )
+        return replace(
+            self,
+            prompts=spread(self.prompts),
+            encoded=encoded,
+            negatives=self.negatives and spread(self.negatives),
+        )
 
-    def noise(self, steps:int, device) -> Tensor|None: # (rows, steps), NaN in greedy rows
+    def noise(self, steps: int, device) -> Tensor | None:  # (rows, steps), NaN in greedy rows
         "The random numbers of every row."
-        if self.generators is None: return None
+        if self.generators is None:
+            return None
         greedy = torch.full((steps,), float("nan"))
-        return torch.stack([greedy if g is None else torch.rand(steps, generator=g) for g in self.generators]).to(device)
+        return torch.stack(
+            [greedy if g is None else torch.rand(steps, generator=g) for g in self.generators]
+        ).to(device)
 
 # %% ../nbs/72_engine.ipynb #44fae389
 class Neighbours(Rule):
     "Groups of rows, each under its own rules."
-    def __init__(self, groups:Sequence[tuple[slice, list[Rule]]]): self.told = self.groups = groups # which rows, their rules
 
-    def reset(self, prompts:Tensor):
+    def __init__(self, groups: Sequence[tuple[slice, list[Rule]]]):
+        self.told = self.groups = groups  # which rows, their rules
+
+    def reset(self, prompts: Tensor):
         self.groups = self.told
         for rows, rules in self.groups:
-            for rule in rules: rule.reset(prompts[rows])
+            for rule in rules:
+                rule.reset(prompts[rows])
 
-    def reorder(self, index:Tensor): # rows of a group stay together
+    def reorder(self, index: Tensor):  # rows of a group stay together
         groups, end = [], 0
         for rows, rules in self.groups:
             mine = index[(index >= rows.start) & (index < rows.stop)] - rows.start
-            if not len(mine): continue # all of them have left
-            for rule in rules: rule.reorder(mine)
+            if not len(mine):
+                continue  # all of them have left
+            for rule in rules:
+                rule.reorder(mine)
             groups.append((slice(end, end := end + len(mine)), rules))
         self.groups = groups
 
-    def update(self, ids:Tensor):
+    def update(self, ids: Tensor):
         for rows, rules in self.groups:
-            for rule in rules: rule.update(ids[rows])
+            for rule in rules:
+                rule.update(ids[rows])
 
-    def __call__(self, scores:Tensor) -> Tensor: # (rows, vocab)
+    def __call__(self, scores: Tensor) -> Tensor:  # (rows, vocab)
         return torch.cat([self.judged(scores[rows], rules) for rows, rules in self.groups])
 
-    def judged(self, scores:Tensor, rules:list[Rule]) -> Tensor:
-        for rule in rules: scores = rule(scores)
+    def judged(self, scores: Tensor, rules: list[Rule]) -> Tensor:
+        for rule in rules:
+            scores = rule(scores)
         return scores
 
-def side_by_side(jobs:Sequence[Job]) -> Job: # without negatives
+
+def side_by_side(jobs: Sequence[Job]) -> Job:  # without negatives
     "Several jobs as one, each with its own rules; rows keep their order."
     if any(j.negatives or (j.max_new, j.beams) != (jobs[0].max_new, jobs[0].beams) for j in jobs):
         raise ValueError("Jobs with negatives, other lengths or other beams go alone.")
     ends = np.cumsum([len(j.prompts) for j in jobs])
     groups = [(slice(end - len(j.prompts), end), j.rules) for j, end in zip(jobs, ends.tolist())]
-    wide = [j.encoded if len(j.encoded.states) == len(j.prompts) else j.encoded.rows([0] * len(j.prompts)) for j in jobs]
-    return Job([p for j in jobs for p in j.prompts], Encoded.cat(wide), [Neighbours(groups)], [ids for j in jobs for ids in j.stops()],
-               [g for j in jobs for g in j.generators or [None] * len(j.prompts)], jobs[0].max_new, beams=jobs[0].beams)
+    wide = [
+        j.encoded if len(j.encoded.states) == len(j.prompts) else j.encoded.rows([0] * len(j.prompts))
+        for j in jobs
+    ]
+    return Job(
+        [p for j in jobs for p in j.prompts],
+        Encoded.cat(wide),
+        [Neighbours(groups)],
+        [ids for j in jobs for ids in j.stops()],
+        [g for j in jobs for g in j.generators or [None] * len(j.prompts)],
+        jobs[0].max_new,
+        beams=jobs[0].beams,
+    )
 
 # %% ../nbs/72_engine.ipynb #fb47618a
 class Pen:
     "The rows of a job while they are written."
-    def __init__(self, job:Job, prompts:Tensor, limits:list[int], vocab:int): # prompts: left-padded; vocab: ids the model reads
-        self.rules, self.at, device = job.rules, 0, prompts.device
+
+    def __init__(
+        self, job: Job, prompts: Tensor, limits: list[int], vocab: int
+    ):  # prompts: left-padded; vocab: ids the model reads
+        self.rules = job.rules
+        self.at = 0
+        device = prompts.device
         self.noise = job.noise(max(limits), device)
         self.greedy = None if self.noise is None else self.noise[:, 0].isnan()
         self.mixed = self.noise is not None and any(g is None for g in job.generators)
-        self.out = self.written = torch.zeros(len(limits), max(limits), dtype=torch.long, device=device) # of all rows; of those at work
+        self.out = self.written = torch.zeros(
+            len(limits), max(limits), dtype=torch.long, device=device
+        )  # of all rows; of those at work
         self.limits = torch.tensor(limits, device=device)
         self.ended = self.limits <= 0
         self.stops = job.stop_mask(vocab, device)
-        for rule in self.rules: rule.reset(prompts)
+        for rule in self.rules:
+            rule.reset(prompts)
 
     @property
-    def left(self) -> int: return self.out.shape[1] - self.at # tokens that may still be written
+    def left(self) -> int:
+        return self.out.shape[1] - self.at  # tokens that may still be written
 
     @property
-    def last(self) -> Tensor: return self.written[:, self.at - 1:self.at] # (rows, 1) what was drawn
+    def last(self) -> Tensor:
+        return self.written[:, self.at - 1 : self.at]  # (rows, 1) what was drawn
 
-    def at_work(self) -> slice: # from the first to the last row that has not ended
+    def at_work(self) -> slice:  # from the first to the last row that has not ended
         busy = (~self.ended).nonzero()[:, 0].tolist()
         return slice(busy[0], busy[-1] + 1)
 
-    def keep(self, rows:slice):
+    def keep(self, rows: slice):
         "The others leave; what they wrote stays in `out`."
         index = torch.arange(rows.start, rows.stop, device=self.out.device)
-        self.written, self.limits, self.ended, self.stops = self.written[rows], self.limits[rows], self.ended[rows], self.stops[rows]
-        if self.noise is not None: self.noise, self.greedy = self.noise[rows], self.greedy[rows]
-        for rule in self.rules: rule.reorder(index)
+        self.written, self.limits, self.ended, self.stops = (
+            self.written[rows],
+            self.limits[rows],
+            self.ended[rows],
+            self.stops[rows],
+        )
+        if self.noise is not None:
+            self.noise, self.greedy = self.noise[rows], self.greedy[rows]
+        for rule in self.rules:
+            rule.reorder(index)
 
-    def least(self) -> int: # tokens that every row at work may still write
+    def least(self) -> int:  # tokens that every row at work may still write
         return int((self.limits - self.at).masked_fill(self.ended, self.left).min())
 
-    def pick(self, scores:Tensor) -> Tensor: # (rows, vocab) -> (rows,)
-        if self.noise is None: return best(scores)
+    def pick(self, scores: Tensor) -> Tensor:  # (rows, vocab) -> (rows,)
+        if self.noise is None:
+            return best(scores)
         ids = draw(scores, self.noise[:, self.at].nan_to_num())
         return torch.where(self.greedy, best(scores), ids) if self.mixed else ids
 
-    def write(self, scores:Tensor) -> Tensor: # (rows, vocab) -> (rows,)
+    def write(self, scores: Tensor) -> Tensor:  # (rows, vocab) -> (rows,)
         "Draw one token in each row and let the rules hear it."
-        for rule in self.rules: scores = rule(scores)
+        for rule in self.rules:
+            scores = rule(scores)
         ids = self.pick(scores).masked_fill(self.ended, PAD)
         self.written[:, self.at] = ids
         self.at += 1
         self.ended = self.ended | self.stops.gather(1, ids[:, None])[:, 0] | (self.limits <= self.at)
-        for rule in self.rules: rule.update(ids)
+        for rule in self.rules:
+            rule.update(ids)
         return ids
 
 # %% ../nbs/72_engine.ipynb #1b766117
 class Echo:
     "Guesses the next tokens of a row from what followed the same few before, times counted from the last one."
-    def __init__(self,
-        tokenizer:Tokenizer,
-        ids:Sequence[int],  # the prompt
-        match:int=1,        # tokens that must agree; more are rarer, and their guesses little better
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        ids: Sequence[int],  # the prompt
+        match: int = 1,  # tokens that must agree; more are rarer, and their guesses little better
     ):
         (self.start, self.end), self.match = tokenizer.range(EventType.TIME_SHIFT), match
-        self.moves, self.now, self.seen, self.place = [], 0, {}, None
-        for id in ids: self.hear(id)
+        self.moves = []
+        self.now = 0
+        self.seen = {}
+        self.place = None
+        for id in ids:
+            self.hear(id)
 
-    def hear(self, id:int):
+    def hear(self, id: int):
         "One more token of the row."
         timed = self.start <= id < self.end
         self.moves.append((timed, id - self.now if timed else id))
-        if timed: self.now = id
-        key = tuple(self.moves[-self.match:])
-        self.place = self.seen.get(key) # where it went on after the same tokens
+        if timed:
+            self.now = id
+        key = tuple(self.moves[-self.match :])
+        self.place = self.seen.get(key)  # where it went on after the same tokens
         self.seen[key] = len(self.moves)
 
-    def guess(self, n:int) -> list[int]: # at most n tokens
+    def guess(self, n: int) -> list[int]:  # at most n tokens
         "What may come next."
-        out, now, known = [], self.now, [] if self.place is None else self.moves[self.place:]
+        out = []
+        now = self.now
+        known = [] if self.place is None else self.moves[self.place :]
         for timed, move in islice(cycle(known), n):
-            if timed: now += move
-            if timed and not self.start <= now < self.end: break
+            if timed:
+                now += move
+            if timed and not self.start <= now < self.end:
+                break
             out.append(now if timed else move)
         return out
 
 # %% ../nbs/72_engine.ipynb #d7c717f7
 class Guesser:
     "Guesses for all rows of a job: as long as the shortest, longer after success and shorter after failure."
-    def __init__(self, tokenizer:Tokenizer, prompts:Sequence[Sequence[int]], most:int): # most: tokens
-        self.echoes, self.most, self.n = [Echo(tokenizer, p) for p in prompts], most, min(most, 2)
 
-    def hear(self, ids:Tensor, ended:Tensor): # (rows,) twice
+    def __init__(self, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]], most: int):  # most: tokens
+        self.echoes = [Echo(tokenizer, p) for p in prompts]
+        self.most = most
+        self.n = min(most, 2)
+
+    def hear(self, ids: Tensor, ended: Tensor):  # (rows,) twice
         for echo, id, done in zip(self.echoes, ids.tolist(), ended.tolist()):
-            if not done: echo.hear(id)
+            if not done:
+                echo.hear(id)
 
-    def guess(self, ended:Tensor, left:int) -> Tensor: # (rows, new), maybe none
-        rows = [[] if done else echo.guess(min(self.n, left)) for echo, done in zip(self.echoes, ended.tolist())]
+    def guess(self, ended: Tensor, left: int) -> Tensor:  # (rows, new), maybe none
+        rows = [
+            [] if done else echo.guess(min(self.n, left)) for echo, done in zip(self.echoes, ended.tolist())
+        ]
         n = min((len(r) for r, done in zip(rows, ended.tolist()) if not done), default=0)
-        return torch.tensor([r[:n] if len(r) >= n else [PAD] * n for r in rows], dtype=torch.long).view(len(rows), n)
+        return torch.tensor([r[:n] if len(r) >= n else [PAD] * n for r in rows], dtype=torch.long).view(
+            len(rows), n
+        )
 
-    def learn(self, guessed:int, right:int): # tokens
-        if guessed: self.n = min(self.n * 2, self.most) if right == guessed else max(right, 1)
+    def learn(self, guessed: int, right: int):  # tokens
+        if guessed:
+            self.n = min(self.n * 2, self.most) if right == guessed else max(right, 1)
 
 # %% ../nbs/72_engine.ipynb #cce353d8
 class Replay:
     "The step of one shape: recorded at its first run where there is CUDA, run as it is elsewhere."
-    def __init__(self, model:Mapper, cache:StaticCache):
-        self.model, self.cache, self.graph, self.scores = model, cache, None, None
+
+    def __init__(self, model: Mapper, cache: StaticCache):
+        self.model = model
+        self.cache = cache
+        self.graph = None
+        self.scores = None
         self.ids = torch.zeros(cache.k.shape[1], dtype=torch.long, device=cache.k.device)
 
     def record(self):
         "Warm up aside, then record; the place in the cache is put back."
-        at, now, stream = self.cache.at.clone(), self.cache.now.clone(), torch.cuda.Stream()
+        at = self.cache.at.clone()
+        now = self.cache.now.clone()
+        stream = torch.cuda.Stream()
         with torch.cuda.stream(stream):
-            for _ in range(3): self.model.static_step(self.ids, self.cache)
+            for _ in range(3):
+                self.model.static_step(self.ids, self.cache)
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph): self.scores = self.model.static_step(self.ids, self.cache)
-        self.cache.at.copy_(at); self.cache.now.copy_(now)
+        with torch.cuda.graph(self.graph):
+            self.scores = self.model.static_step(self.ids, self.cache)
+        self.cache.at.copy_(at)
+        self.cache.now.copy_(now)
 
-    def __call__(self, ids:Tensor) -> Tensor: # (rows,) -> (rows, vocab_out)
+    def __call__(self, ids: Tensor) -> Tensor:  # (rows,) -> (rows, vocab_out)
         self.ids.copy_(ids)
-        if not self.ids.is_cuda: return self.model.static_step(self.ids, self.cache)
-        if self.graph is None: self.record()
+        if not self.ids.is_cuda:
+            return self.model.static_step(self.ids, self.cache)
+        if self.graph is None:
+            self.record()
         self.graph.replay()
         return self.scores.clone()
 
 # %% ../nbs/72_engine.ipynb #18cdcc70
 @patch
 @torch.inference_mode()
-def generate(self:Engine, job:Job, cancel:Callable|None=None) -> list[Written]:
+def generate(self: Engine, job: Job, cancel: Callable | None = None) -> list[Written]:
     "Write all rows of a job. `cancel`: asked now and then; true stops the work."
-    begun, limits = time.perf_counter(), job.limits(self.language.tgt_seq_len)
+    begun = time.perf_counter()
+    limits = job.limits(self.language.tgt_seq_len)
     write = self._write if job.beams == 1 else self._search
     with threads_kept():
         out = write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
     rows = self._cut(out.tolist(), limits, job.stops())
     s = self.speed
-    s.tokens, s.seconds, s.runs = s.tokens + sum(len(r.ids) for r in rows), s.seconds + time.perf_counter() - begun, s.runs + 1
+    s.tokens, s.seconds, s.runs = (
+        s.tokens + sum(len(r.ids) for r in rows),
+        s.seconds + time.perf_counter() - begun,
+        s.runs + 1,
+    )
     return rows
 
+
 @patch
-def _cut(self:Engine, out:list[list[int]], limits:list[int], stops:list[set[int]]) -> list[Written]:
+def _cut(self: Engine, out: list[list[int]], limits: list[int], stops: list[set[int]]) -> list[Written]:
     "Each row up to its stop token or limit."
     rows = []
     for ids, limit, stop in zip(out, limits, stops):
         n = next((i + 1 for i, t in enumerate(ids[:limit]) if t in stop), None)
-        rows.append(Written(ids[:limit if n is None else n], n is not None))
+        rows.append(Written(ids[: limit if n is None else n], n is not None))
     return rows
 
 # %% ../nbs/72_engine.ipynb #a85a97f3
 @patch
-def _write(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tensor: # (rows, steps)
+def _write(self: Engine, job: Job, limits: list[int], cancel: Callable | None) -> Tensor:  # (rows, steps)
     prompts = pad_left(job.prompts, self.device)
     scores, cache = self._read(job, prompts, max(limits))
     pen = Pen(job, prompts, limits, self.tokenizer.vocab_in)
     guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess else None
-    scores, guessed, asked = scores[:, None], prompts[:, :0], -16
+    scores = scores[:, None]
+    guessed = prompts[:, :0]
+    asked = -16
     while True:
         if cancel is not None and pen.at - asked >= 16:
-            if cancel(): raise Cancelled
+            if cancel():
+                raise Cancelled
             asked = pen.at
         right = self._take(job, pen, scores, guessed, guesser)
-        if right is None: return pen.out
+        if right is None:
+            return pen.out
         cache.rewind(guessed.shape[1] - right)
-        if self.leaving and not job.negatives and bool(pen.ended[[0, -1]].any()): cache = _leave(pen, guesser, cache)
-        guessed = guesser.guess(pen.ended, pen.least() - 1).to(self.device) if guesser else guessed[:len(pen.last)]
+        if self.leaving and not job.negatives and bool(pen.ended[[0, -1]].any()):
+            cache = _leave(pen, guesser, cache)
+        guessed = (
+            guesser.guess(pen.ended, pen.least() - 1).to(self.device) if guesser else guessed[: len(pen.last)]
+        )
         scores = self._step(torch.cat([pen.last, guessed], 1), cache, bool(job.negatives))
 
-def _leave(pen:Pen, guesser:Guesser|None, cache:Cache) -> Cache:
+
+def _leave(pen: Pen, guesser: Guesser | None, cache: Cache) -> Cache:
     "Go on without the rows that are done at either end."
     rows = pen.at_work()
     pen.keep(rows)
-    if guesser: guesser.echoes = guesser.echoes[rows]
+    if guesser:
+        guesser.echoes = guesser.echoes[rows]
     return cache.rows(rows)
 
+
 @patch
-def _take(self:Engine, job:Job, pen:Pen, scores:Tensor, guessed:Tensor, guesser:Guesser|None) -> int|None: # how many guesses were right
+def _take(
+    self: Engine, job: Job, pen: Pen, scores: Tensor, guessed: Tensor, guesser: Guesser | None
+) -> int | None:  # how many guesses were right
     "Draw a token at each position (rows, new, vocab) while the guesses hold; None when all rows are done."
     for j in range(scores.shape[1]):
         ids = pen.write(Guidance(job.guidance)(scores[:, j]) if job.negatives else scores[:, j])
-        if (pen.at % self.every == 0 or not pen.left or guesser) and (not pen.left or bool(pen.ended.all())): return None
-        if guesser: guesser.hear(ids, pen.ended)
-        if j < guessed.shape[1] and not bool(((ids == guessed[:, j]) | pen.ended).all()): break
-    if guesser: guesser.learn(guessed.shape[1], j)
+        if (pen.at % self.every == 0 or not pen.left or guesser) and (not pen.left or bool(pen.ended.all())):
+            return None
+        if guesser:
+            guesser.hear(ids, pen.ended)
+        if j < guessed.shape[1] and not bool(((ids == guessed[:, j]) | pen.ended).all()):
+            break
+    if guesser:
+        guesser.learn(guessed.shape[1], j)
     return j
 
-@patch
-def _step(self:Engine, ids:Tensor, cache:Cache, guided:bool) -> Tensor: # (rows, new) -> (rows, new, vocab), twice the rows when guided
-    self.speed.passes += 1
-    if guided: ids = ids.repeat(2, 1)
-    if self._replay: return self._replay(ids[:, 0]).float()[:, None]
-    with timed_step(self.threads, tuple(ids.shape)): return self.model.steps(ids, cache).float()
 
 @patch
-def _read(self:Engine, job:Job, prompts:Tensor, steps:int) -> tuple[Tensor, Cache]:
+def _step(
+    self: Engine, ids: Tensor, cache: Cache, guided: bool
+) -> Tensor:  # (rows, new) -> (rows, new, vocab), twice the rows when guided
+    self.speed.passes += 1
+    if guided:
+        ids = ids.repeat(2, 1)
+    if self._replay:
+        return self._replay(ids[:, 0]).float()[:, None]
+    with timed_step(self.threads, tuple(ids.shape)):
+        return self.model.steps(ids, cache).float()
+
+
+@patch
+def _read(self: Engine, job: Job, prompts: Tensor, steps: int) -> tuple[Tensor, Cache]:
     "Read the prompts, and the negative ones below them."
     encoded = job.encoded
     if job.negatives:
         both = pad_left([*job.prompts, *job.negatives], self.device)
-        prompts, encoded = both, encoded if len(encoded.states) == 1 else encoded.rows([*range(len(job.prompts))] * 2)
+        prompts = both
+        encoded = encoded if len(encoded.states) == 1 else encoded.rows([*range(len(job.prompts))] * 2)
     cache = self.cache(len(prompts), prompts.shape[1] + steps + self.guess)
     return self.model.prefill(prompts, encoded, cache).float(), cache
 
 # %% ../nbs/72_engine.ipynb #4db91ab4
 class Beams:
     "The likeliest lines of each row while they are written."
-    def __init__(self, job:Job, prompts:Tensor, limits:list[int], vocab:int): # prompts: left-padded; vocab: ids that can be drawn
-        self.job, self.n, self.vocab, self.at, rows, device = job, job.beams, vocab, 0, len(limits), prompts.device
+
+    def __init__(
+        self, job: Job, prompts: Tensor, limits: list[int], vocab: int
+    ):  # prompts: left-padded; vocab: ids that can be drawn
+        self.job = job
+        self.n = job.beams
+        self.vocab = vocab
+        self.at = 0
+        rows = len(limits)
+        device = prompts.device
         self.lines = torch.zeros(rows, self.n, max(limits), dtype=torch.long, device=device)
-        self.total = torch.full((rows, self.n), NEVER, device=device) # log-probability of each line
-        self.finished, self.worth = self.lines, self.total            # the best that have ended, and their mean log-probability
-        self.total = self.total.index_fill(1, torch.tensor([0], device=device), 0) # at first all lines are the same one
-        self.limits, self.stops = torch.tensor(limits, device=device), job.stop_mask(vocab, device).repeat(1, self.n)
+        self.total = torch.full((rows, self.n), NEVER, device=device)  # log-probability of each line
+        self.finished, self.worth = (
+            self.lines,
+            self.total,
+        )  # the best that have ended, and their mean log-probability
+        self.total = self.total.index_fill(
+            1, torch.tensor([0], device=device), 0
+        )  # at first all lines are the same one
+        self.limits, self.stops = (
+            torch.tensor(limits, device=device),
+            job.stop_mask(vocab, device).repeat(1, self.n),
+        )
         self.ended, self.first = self.limits <= 0, self.n * torch.arange(rows, device=device)[:, None]
         for rule in job.rules:
             rule.reset(prompts)
             rule.reorder(torch.arange(rows, device=device).repeat_interleave(self.n))
 
     @property
-    def left(self) -> int: return self.lines.shape[2] - self.at # tokens that may still be written
+    def left(self) -> int:
+        return self.lines.shape[2] - self.at  # tokens that may still be written
 
-    def write(self, scores:Tensor) -> tuple[Tensor, Tensor]: # (rows · beams, vocab) -> (rows · beams,) twice
+    def write(
+        self, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:  # (rows · beams, vocab) -> (rows · beams,) twice
         "One more token for each line, and let the rules hear it: the ids, and from which line each goes on."
         logs = self.judged(scores)
-        order, self.at = logs + self.noise(), self.at + 1
+        order = logs + self.noise()
+        self.at = self.at + 1
         ends = self.stops | (self.limits <= self.at)[:, None]
         self.finish(logs, order, ends)
         at = self.go_on(logs.masked_fill(ends, NEVER), order.masked_fill(ends, NEVER))
-        ids, index = (at % self.vocab).flatten(), (self.first + at // self.vocab).flatten()
-        for rule in self.job.rules: rule.reorder(index); rule.update(ids)
+        ids = (at % self.vocab).flatten()
+        index = (self.first + at // self.vocab).flatten()
+        for rule in self.job.rules:
+            rule.reorder(index)
+            rule.update(ids)
         return ids, index
 
 # %% ../nbs/72_engine.ipynb #e08d30af
 @patch
-def judged(self:Beams, scores:Tensor) -> Tensor: # (rows · beams, vocab) -> (rows, beams · vocab)
+def judged(self: Beams, scores: Tensor) -> Tensor:  # (rows · beams, vocab) -> (rows, beams · vocab)
     "Log-probabilities of all lines with a token more."
     scores = scores.log_softmax(-1)
-    for rule in self.job.rules: scores = rule(scores)
+    for rule in self.job.rules:
+        scores = rule(scores)
     return (self.total[..., None] + scores.view(*self.total.shape, -1)).flatten(1)
 
+
 @patch
-def noise(self:Beams) -> Tensor: # (rows, beams · vocab), zero in greedy rows
+def noise(self: Beams) -> Tensor:  # (rows, beams · vocab), zero in greedy rows
     "Gumbel noise from each row's own generator."
     size = self.n * self.vocab
     draw = lambda g: torch.zeros(size) if g is None else -torch.empty(size).exponential_(generator=g).log()
-    return torch.stack([draw(g) for g in self.job.generators or [None] * len(self.limits)]).to(self.limits.device)
+    return torch.stack([draw(g) for g in self.job.generators or [None] * len(self.limits)]).to(
+        self.limits.device
+    )
+
 
 @patch
-def longer(self:Beams, at:Tensor) -> Tensor: # (rows, some) places among `judged` -> (rows, some, steps)
+def longer(self: Beams, at: Tensor) -> Tensor:  # (rows, some) places among `judged` -> (rows, some, steps)
     lines = torch.take_along_dim(self.lines, (at // self.vocab)[..., None], 1)
     lines[..., self.at - 1] = at % self.vocab
     return lines
 
+
 @patch
-def finish(self:Beams, logs:Tensor, order:Tensor, ends:Tensor): # (rows, beams · vocab) each
+def finish(self: Beams, logs: Tensor, order: Tensor, ends: Tensor):  # (rows, beams · vocab) each
     "Of the first lines in order, those that end."
     at = order.topk(self.n).indices
-    worth = logs.gather(1, at) / self.at ** self.job.length_penalty
+    worth = logs.gather(1, at) / self.at**self.job.length_penalty
     worth = worth.masked_fill(~ends.gather(1, at) | self.ended[:, None], NEVER)
     self.worth, kept = torch.cat([self.worth, worth], 1).topk(self.n)
     self.finished = torch.take_along_dim(torch.cat([self.finished, self.longer(at)], 1), kept[..., None], 1)
 
+
 @patch
-def go_on(self:Beams, logs:Tensor, order:Tensor) -> Tensor: # (rows, beams · vocab) twice -> (rows, beams) places
+def go_on(
+    self: Beams, logs: Tensor, order: Tensor
+) -> Tensor:  # (rows, beams · vocab) twice -> (rows, beams) places
     "The lines that are kept, of those that do not end, and whether it is worth while."
     drawn = order.topk(2 * self.n).indices
     self.total, kept = logs.gather(1, drawn).topk(self.n)
-    at, worst = drawn.gather(1, kept), self.worth[:, -1]
+    at = drawn.gather(1, kept)
+    worst = self.worth[:, -1]
     self.lines = self.longer(at)
-    hopeless = self.total[:, 0] / self.at ** self.job.length_penalty <= worst
+    hopeless = self.total[:, 0] / self.at**self.job.length_penalty <= worst
     self.ended = self.ended | hopeless | (worst > NEVER if self.job.early_stopping else False)
     return at
 
 # %% ../nbs/72_engine.ipynb #53bc0182
 @patch
-def _search(self:Engine, job:Job, limits:list[int], cancel:Callable|None) -> Tensor: # (rows, steps)
+def _search(self: Engine, job: Job, limits: list[int], cancel: Callable | None) -> Tensor:  # (rows, steps)
     "The best line of each row."
-    wide, prompts = job.wide(), pad_left(job.prompts, self.device)
+    wide = job.wide()
+    prompts = pad_left(job.prompts, self.device)
     scores, cache = self._read(wide, prompts.repeat_interleave(job.beams, 0), max(limits))
     beams = Beams(job, prompts, limits, self.tokenizer.vocab_out)
     while True:
-        if cancel is not None and beams.at % 16 == 0 and cancel(): raise Cancelled
+        if cancel is not None and beams.at % 16 == 0 and cancel():
+            raise Cancelled
         ids, index = beams.write(Guidance(job.guidance)(scores) if job.negatives else scores)
-        if not beams.left or beams.at % self.every == 0 and bool(beams.ended.all()): return beams.finished[:, 0]
+        if not beams.left or beams.at % self.every == 0 and bool(beams.ended.all()):
+            return beams.finished[:, 0]
         cache.reorder(torch.cat([index, index + len(index)]) if job.negatives else index)
         scores = self._step(ids[:, None], cache, bool(job.negatives))[:, 0]

@@ -19,52 +19,124 @@ __all__ = ['VALUED', 'BEAT_TYPES', 'TIMING_TYPES', 'NON_TIMED', 'GROUP_TYPES', '
 # %% ../nbs/20_events.ipynb #25016b94
 class EventType(Enum):
     "Every kind of event; the value is the key used in `tokenizer.json`."
-    __hash__ = object.__hash__ # members are single, and millions of them are looked up
+
+    __hash__ = object.__hash__  # members are single, and millions of them are looked up
     # placed in time and space
-    TIME_SHIFT = "t"; SNAPPING = "snap"; DISTANCE = "dist"
-    POS_X = "pos_x"; POS_Y = "pos_y"; POS = "pos"; POS_REFINE = "pos_refine"; MANIA_COLUMN = "column"
+    TIME_SHIFT = "t"
+    SNAPPING = "snap"
+    DISTANCE = "dist"
+    POS_X = "pos_x"
+    POS_Y = "pos_y"
+    POS = "pos"
+    POS_REFINE = "pos_refine"
+    MANIA_COLUMN = "column"
     # how it feels and sounds
-    SCROLL_SPEED = "scroll_speed"; HITSOUND = "hitsound"; VOLUME = "volume"; KIAI = "kiai"; NEW_COMBO = "new_combo"
+    SCROLL_SPEED = "scroll_speed"
+    HITSOUND = "hitsound"
+    VOLUME = "volume"
+    KIAI = "kiai"
+    NEW_COMBO = "new_combo"
     # what it is: these close (or open) a group
-    CIRCLE = "circle"; SPINNER = "spinner"; SPINNER_END = "spinner_end"
-    SLIDER_HEAD = "slider_head"; BEZIER_ANCHOR = "bezier_anchor"; PERFECT_ANCHOR = "perfect_anchor"
-    CATMULL_ANCHOR = "catmull_anchor"; RED_ANCHOR = "red_anchor"; LAST_ANCHOR = "last_anchor"; SLIDER_END = "slider_end"
-    BEAT = "beat"; MEASURE = "measure"; TIMING_POINT = "timing_point"
-    HOLD_NOTE = "hold_note"; HOLD_NOTE_END = "hold_note_end"; SCROLL_SPEED_CHANGE = "scroll_speed_change"
-    DRUMROLL = "drumroll"; DRUMROLL_END = "drumroll_end"; DENDEN = "denden"; DENDEN_END = "denden_end"
+    CIRCLE = "circle"
+    SPINNER = "spinner"
+    SPINNER_END = "spinner_end"
+    SLIDER_HEAD = "slider_head"
+    BEZIER_ANCHOR = "bezier_anchor"
+    PERFECT_ANCHOR = "perfect_anchor"
+    CATMULL_ANCHOR = "catmull_anchor"
+    RED_ANCHOR = "red_anchor"
+    LAST_ANCHOR = "last_anchor"
+    SLIDER_END = "slider_end"
+    BEAT = "beat"
+    MEASURE = "measure"
+    TIMING_POINT = "timing_point"
+    HOLD_NOTE = "hold_note"
+    HOLD_NOTE_END = "hold_note_end"
+    SCROLL_SPEED_CHANGE = "scroll_speed_change"
+    DRUMROLL = "drumroll"
+    DRUMROLL_END = "drumroll_end"
+    DENDEN = "denden"
+    DENDEN_END = "denden_end"
     # reminders that something long is still held
-    SLIDER_SUSTAIN = "slider_sustain"; SLIDER_REPEAT_SUSTAIN = "slider_repeat_sustain"; SPINNER_SUSTAIN = "spinner_sustain"
-    HOLD_NOTE_SUSTAIN = "hold_note_sustain"; DRUMROLL_SUSTAIN = "drumroll_sustain"; DENDEN_SUSTAIN = "denden_sustain"
+    SLIDER_SUSTAIN = "slider_sustain"
+    SLIDER_REPEAT_SUSTAIN = "slider_repeat_sustain"
+    SPINNER_SUSTAIN = "spinner_sustain"
+    HOLD_NOTE_SUSTAIN = "hold_note_sustain"
+    DRUMROLL_SUSTAIN = "drumroll_sustain"
+    DENDEN_SUSTAIN = "denden_sustain"
     # what the user asks for: input only
-    GAMEMODE = "gamemode"; STYLE = "style"; DIFFICULTY = "difficulty"; MAPPER = "mapper"; CS = "cs"; YEAR = "year"
-    HITSOUNDED = "hitsounded"; SONG_LENGTH = "song_length"; SONG_POSITION = "song_position"; GLOBAL_SV = "global_sv"
-    MANIA_KEYCOUNT = "keycount"; HOLD_NOTE_RATIO = "hold_note_ratio"; SCROLL_SPEED_RATIO = "scroll_speed_ratio"
-    DESCRIPTOR = "descriptor"; CONTROL = "control"
+    GAMEMODE = "gamemode"
+    STYLE = "style"
+    DIFFICULTY = "difficulty"
+    MAPPER = "mapper"
+    CS = "cs"
+    YEAR = "year"
+    HITSOUNDED = "hitsounded"
+    SONG_LENGTH = "song_length"
+    SONG_POSITION = "song_position"
+    GLOBAL_SV = "global_sv"
+    MANIA_KEYCOUNT = "keycount"
+    HOLD_NOTE_RATIO = "hold_note_ratio"
+    SCROLL_SPEED_RATIO = "scroll_speed_ratio"
+    DESCRIPTOR = "descriptor"
+    CONTROL = "control"
 
 # %% ../nbs/20_events.ipynb #571701cc
 class Event(NamedTuple):
     "One word of the language."
-    type: EventType # what it is
+
+    type: EventType  # what it is
     value: int = 0  # its value; 0 for flags such as `circle`
 
-    def __str__(self): return f"{self.type.value}{self.value}" if self.type in VALUED else self.type.value
+    def __str__(self):
+        return f"{self.type.value}{self.value}" if self.type in VALUED else self.type.value
+
     __repr__ = __str__
 
 # %% ../nbs/20_events.ipynb #b86afc4a
 _E = EventType
-VALUED = frozenset({_E.TIME_SHIFT, _E.SNAPPING, _E.DISTANCE, _E.POS_X, _E.POS_Y, _E.POS, _E.POS_REFINE, _E.MANIA_COLUMN,
-    _E.SCROLL_SPEED, _E.HITSOUND, _E.VOLUME, _E.KIAI, _E.GAMEMODE, _E.STYLE, _E.DIFFICULTY, _E.MAPPER, _E.CS, _E.YEAR,
-    _E.HITSOUNDED, _E.SONG_LENGTH, _E.SONG_POSITION, _E.GLOBAL_SV, _E.MANIA_KEYCOUNT, _E.HOLD_NOTE_RATIO,
-    _E.SCROLL_SPEED_RATIO, _E.DESCRIPTOR, _E.CONTROL}) # types written with their value
+VALUED = frozenset(
+    {
+        _E.TIME_SHIFT,
+        _E.SNAPPING,
+        _E.DISTANCE,
+        _E.POS_X,
+        _E.POS_Y,
+        _E.POS,
+        _E.POS_REFINE,
+        _E.MANIA_COLUMN,
+        _E.SCROLL_SPEED,
+        _E.HITSOUND,
+        _E.VOLUME,
+        _E.KIAI,
+        _E.GAMEMODE,
+        _E.STYLE,
+        _E.DIFFICULTY,
+        _E.MAPPER,
+        _E.CS,
+        _E.YEAR,
+        _E.HITSOUNDED,
+        _E.SONG_LENGTH,
+        _E.SONG_POSITION,
+        _E.GLOBAL_SV,
+        _E.MANIA_KEYCOUNT,
+        _E.HOLD_NOTE_RATIO,
+        _E.SCROLL_SPEED_RATIO,
+        _E.DESCRIPTOR,
+        _E.CONTROL,
+    }
+)  # types written with their value
 
 # %% ../nbs/20_events.ipynb #4f1de518
 _BY_NAME = {t.value: t for t in EventType}
 
-def read_events(text:str) -> list[Event]:
+
+def read_events(text: str) -> list[Event]:
     "Events from words, as they are printed. Raises `UserError` at a word that is none."
     return [_read_event(word) for word in text.split()]
 
-def _read_event(word:str) -> Event:
+
+def _read_event(word: str) -> Event:
     found = re.fullmatch(r"([a-z_]+)(-?\d+)?", word)
     if not found or found[1] not in _BY_NAME:
         raise UserError(f"'{word}' is no event; write a type and its value, such as t500 or circle.")
@@ -73,48 +145,83 @@ def _read_event(word:str) -> Event:
 # %% ../nbs/20_events.ipynb #53047d5c
 BEAT_TYPES = frozenset({_E.BEAT, _E.MEASURE, _E.TIMING_POINT})
 TIMING_TYPES = BEAT_TYPES | {_E.TIME_SHIFT}
-NON_TIMED = frozenset({_E.BEZIER_ANCHOR, _E.PERFECT_ANCHOR, _E.CATMULL_ANCHOR, _E.RED_ANCHOR}) # untimed group types
-GROUP_TYPES = BEAT_TYPES | NON_TIMED | {_E.CIRCLE, _E.SPINNER, _E.SPINNER_END, _E.SLIDER_HEAD, _E.LAST_ANCHOR, _E.SLIDER_END,
-    _E.KIAI, _E.HOLD_NOTE, _E.HOLD_NOTE_END, _E.DRUMROLL, _E.DRUMROLL_END, _E.DENDEN, _E.DENDEN_END, _E.SCROLL_SPEED_CHANGE}
+NON_TIMED = frozenset(
+    {_E.BEZIER_ANCHOR, _E.PERFECT_ANCHOR, _E.CATMULL_ANCHOR, _E.RED_ANCHOR}
+)  # untimed group types
+GROUP_TYPES = (
+    BEAT_TYPES
+    | NON_TIMED
+    | {
+        _E.CIRCLE,
+        _E.SPINNER,
+        _E.SPINNER_END,
+        _E.SLIDER_HEAD,
+        _E.LAST_ANCHOR,
+        _E.SLIDER_END,
+        _E.KIAI,
+        _E.HOLD_NOTE,
+        _E.HOLD_NOTE_END,
+        _E.DRUMROLL,
+        _E.DRUMROLL_END,
+        _E.DENDEN,
+        _E.DENDEN_END,
+        _E.SCROLL_SPEED_CHANGE,
+    }
+)
 TIMED = GROUP_TYPES - NON_TIMED
 SUSTAIN_TYPES = frozenset(t for t in EventType if t.value.endswith("_sustain"))
 
 # %% ../nbs/20_events.ipynb #0b89b07c
 class ContextType(Enum):
     "A view of the map that can be given to the model or asked from it."
-    NONE = "none"; TIMING = "timing"; NO_HS = "no_hs"; GD = "gd"; MAP = "map"; KIAI = "kiai"; SV = "sv"
+
+    NONE = "none"
+    TIMING = "timing"
+    NO_HS = "no_hs"
+    GD = "gd"
+    MAP = "map"
+    KIAI = "kiai"
+    SV = "sv"
 
 # %% ../nbs/20_events.ipynb #37597c0b
 @dataclass
 class EventStream:
     "Events and the time of each, sorted by time."
-    events: list[Event] = field(default_factory=list) # the words
-    times: list[int] = field(default_factory=list)    # ms, absolute, same length, never decreasing
 
-    def __len__(self): return len(self.events)
-    def __iter__(self): return iter(zip(self.events, self.times))
-    def __str__(self): return " ".join(map(str, self.events))
+    events: list[Event] = field(default_factory=list)  # the words
+    times: list[int] = field(default_factory=list)  # ms, absolute, same length, never decreasing
 
-    def append(self, event:Event, time:int):
-        self.events.append(event); self.times.append(time)
+    def __len__(self):
+        return len(self.events)
 
-    def between(self, start:float, end:float) -> EventStream: # events with start <= time < end
-        i, j = bisect_left(self.times, start), bisect_left(self.times, end)
+    def __iter__(self):
+        return iter(zip(self.events, self.times))
+
+    def __str__(self):
+        return " ".join(map(str, self.events))
+
+    def append(self, event: Event, time: int):
+        self.events.append(event)
+        self.times.append(time)
+
+    def between(self, start: float, end: float) -> EventStream:  # events with start <= time < end
+        i = bisect_left(self.times, start)
+        j = bisect_left(self.times, end)
         return EventStream(self.events[i:j], self.times[i:j])
 
-    def keep(self, types:Iterable[EventType]) -> EventStream: # only these types
+    def keep(self, types: Iterable[EventType]) -> EventStream:  # only these types
         types = frozenset(types)
         kept = [(e, t) for e, t in self if e.type in types]
         return EventStream([e for e, _ in kept], [t for _, t in kept])
 
-    def drop(self, types:Iterable[EventType]) -> EventStream: # all but these types
+    def drop(self, types: Iterable[EventType]) -> EventStream:  # all but these types
         return self.keep(frozenset(EventType) - frozenset(types))
 
 # %% ../nbs/20_events.ipynb #b40c9af8
 def merge(
-    first:EventStream, # wins on equal times
-    second:EventStream,
+    first: EventStream,  # wins on equal times
+    second: EventStream,
 ) -> EventStream:
     "One stream in time order; events of equal time keep the order first, second."
-    pairs = sorted([*first, *second], key=lambda pair: pair[1]) # a stable sort: equal times stay in order
+    pairs = sorted([*first, *second], key=lambda pair: pair[1])  # a stable sort: equal times stay in order
     return EventStream([event for event, _ in pairs], [time for _, time in pairs])

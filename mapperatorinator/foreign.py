@@ -12,8 +12,15 @@ from typing import Any, Iterable, Iterator
 
 from safetensors import SafetensorError
 
-from .config import (
-    ContextTemplate, DiffusionConfig, LanguageConfig, ModelConfig, SpectrogramConfig, as_said, from_dict)
+from mapperatorinator.config import (
+    ContextTemplate,
+    DiffusionConfig,
+    LanguageConfig,
+    ModelConfig,
+    SpectrogramConfig,
+    as_said,
+    from_dict,
+)
 from .core import UserError, atomic_path
 
 # %% auto #0
@@ -23,304 +30,475 @@ __all__ = ['JSON_LIMIT', 'VALUES', 'DEPTH', 'CONTEXTS', 'HZ', 'HOP', 'LAYERS', '
            'check_shapes', 'write_tensors']
 
 # %% ../nbs/04_foreign.ipynb #17e58d91
-JSON_LIMIT = 4_000_000 # bytes of a file of settings
-VALUES = 2_000_000     # values in one file
-DEPTH = 32             # tables within tables
+JSON_LIMIT = 4_000_000  # bytes of a file of settings
+VALUES = 2_000_000  # values in one file
+DEPTH = 32  # tables within tables
 
-def _table(pairs:list[tuple]) -> dict: # of one pair of braces
+
+def _table(pairs: list[tuple]) -> dict:  # of one pair of braces
     table = dict(pairs)
-    if len(table) == len(pairs): return table
+    if len(table) == len(pairs):
+        return table
     twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
     raise ValueError(f"the key {as_said(twice)} stands twice")
 
-def _number(text:str) -> float:
+
+def _number(text: str) -> float:
     value = float(text)
-    if math.isfinite(value): return value
+    if math.isfinite(value):
+        return value
     raise ValueError(f"{text[:20]} is no number")
 
-def _whole(text:str) -> int:
-    if len(text) <= 20: return int(text)
+
+def _whole(text: str) -> int:
+    if len(text) <= 20:
+        return int(text)
     raise ValueError(f"{text[:20]}… is too large a number")
 
 # %% ../nbs/04_foreign.ipynb #dd5c8752
-def _check_depth(value:Any):
+def _check_depth(value: Any):
     level = [value]
     for _ in range(DEPTH):
-        level = [v for x in level if isinstance(x, (dict, list)) for v in (x.values() if isinstance(x, dict) else x)]
-        if not level: return
+        level = [
+            v
+            for x in level
+            if isinstance(x, (dict, list))
+            for v in (x.values() if isinstance(x, dict) else x)
+        ]
+        if not level:
+            return
     raise ValueError(f"tables stand within tables more than {DEPTH} times")
 
-def parse_json(data:bytes) -> Any:
+
+def parse_json(data: bytes) -> Any:
     "What JSON holds. Raises `ValueError` that says what is wrong with it."
-    if sum(map(data.count, (b",", b"[", b"{"))) > VALUES: raise ValueError(f"it holds more than {VALUES:,} values")
+    if sum(map(data.count, (b",", b"[", b"{"))) > VALUES:
+        raise ValueError(f"it holds more than {VALUES:,} values")
     hooks = dict(object_pairs_hook=_table, parse_float=_number, parse_int=_whole, parse_constant=_number)
-    try: found = json.loads(data.decode("utf-8-sig"), **hooks)
-    except UnicodeDecodeError: raise ValueError("it is no UTF-8") from None
-    except RecursionError: raise ValueError("tables stand within tables without end") from None
+    try:
+        found = json.loads(data.decode("utf-8-sig"), **hooks)
+    except UnicodeDecodeError:
+        raise ValueError("it is no UTF-8") from None
+    except RecursionError:
+        raise ValueError("tables stand within tables without end") from None
     _check_depth(found)
-    if b"\\ud" in data.lower(): _check_letters(found)
+    if b"\\ud" in data.lower():
+        _check_letters(found)
     return found
 
-def _check_letters(value:Any): # half a pair of surrogates could never be written again
-    try: json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError: raise ValueError("it holds half a letter") from None
+
+def _check_letters(value: Any):  # half a pair of surrogates could never be written again
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a letter") from None
 
 # %% ../nbs/04_foreign.ipynb #a102c9bd
 def damaged(
-    path:str|Path,
-    why:Any,                       # what is wrong, or the exception that says so
-    cure:str="get it again",
-) -> UserError: # to be raised
+    path: str | Path,
+    why: Any,  # what is wrong, or the exception that says so
+    cure: str = "get it again",
+) -> UserError:  # to be raised
     "What is said of a file that cannot be used."
     said = getattr(why, "strerror", None) or str(why) or type(why).__name__
     return UserError(f"'{path}' is damaged: {said.splitlines()[0][:200]}; {cure}.")
 
+
 def read_json(
-    path:str|Path,
-    limit:int=JSON_LIMIT, # bytes
+    path: str | Path,
+    limit: int = JSON_LIMIT,  # bytes
 ) -> dict:
     "The table of a JSON file. Raises `UserError` for everything that is none."
     path = Path(path)
     try:
-        if not path.is_file(): raise UserError(f"There is no file '{path}'; get the whole folder.")
-        with path.open("rb") as f: data = f.read(limit + 1)
-        if len(data) > limit: raise ValueError(f"it has more than {limit:,} bytes")
+        if not path.is_file():
+            raise UserError(f"There is no file '{path}'; get the whole folder.")
+        with path.open("rb") as f:
+            data = f.read(limit + 1)
+        if len(data) > limit:
+            raise ValueError(f"it has more than {limit:,} bytes")
         found = parse_json(data)
-    except (OSError, ValueError) as e: raise damaged(path, e) from e
-    if isinstance(found, dict): return found
+    except (OSError, ValueError) as e:
+        raise damaged(path, e) from e
+    if isinstance(found, dict):
+        return found
     raise damaged(path, f"it holds {as_said(found)} where a table of settings was expected")
 
 # %% ../nbs/04_foreign.ipynb #abed0eea
 CONTEXTS = ("none", "timing", "no_hs", "gd", "map", "kiai", "sv")
-HZ, HOP, LAYERS, WINDOW, IDS = (1000, 192_000), (1, 16_384), (1, 200), (8, 65_536), (0, 10_000_000)
+HZ = (1000, 192_000)
+HOP = (1, 16_384)
+LAYERS = (1, 200)
+WINDOW = (8, 65_536)
+IDS = (0, 10_000_000)
 LIMITS = {
-    SpectrogramConfig: dict(sample_rate=HZ, hop_length=HOP, n_fft=(16, 65_536), n_mels=(1, 2048), f_min=(0, 96_000), f_max=(1, 96_000),
-        mel_scale=("htk", "slaney"), pad_mode=("reflect", "constant")),
+    SpectrogramConfig: dict(
+        sample_rate=HZ,
+        hop_length=HOP,
+        n_fft=(16, 65_536),
+        n_mels=(1, 2048),
+        f_min=(0, 96_000),
+        f_max=(1, 96_000),
+        mel_scale=("htk", "slaney"),
+        pad_mode=("reflect", "constant"),
+    ),
     ContextTemplate: dict(inputs=CONTEXTS, outputs=CONTEXTS),
-    LanguageConfig: dict(gamemodes=(0, 3), src_seq_len=WINDOW, tgt_seq_len=WINDOW, sample_rate=HZ, hop_length=HOP, position_precision=(1, 512),
-        position_refinement=(1, 512), position_range=(-4096, 4096), slider_version=(1, 2), sustain_interval=(1, 600_000),
-        num_diff_classes=(1, 1000), max_difficulty=(0.1, 100), num_cs_classes=(1, 1000), num_classes=IDS),
-    ModelConfig: dict(d_model=(4, 16_384), n_heads=(1, 256), d_ff=HOP, encoder_layers=LAYERS, decoder_layers=LAYERS, local_attention=(1, 65_536),
-        global_attn_every_n_layers=LAYERS, norm=("rms", "layer"), positions=("rope", "table"), vocab_in=IDS, vocab_out=IDS, max_frames=WINDOW,
-        max_tokens=WINDOW, frame_heads=(0, 16), time_start=IDS, time_end=IDS, conditions=("difficulty", "mapper", "song_position"),
-        condition_width=(1, 16_384), num_mappers=IDS),
-    DiffusionConfig: dict(width=(2, 16_384), depth=LAYERS, heads=(1, 256), reach=(1, 65_536), neighbours=(0, 64), noise=("cosine", "linear"),
-        noise_steps=(2, 10_000), trained_steps=(1, 10_000))}
+    LanguageConfig: dict(
+        gamemodes=(0, 3),
+        src_seq_len=WINDOW,
+        tgt_seq_len=WINDOW,
+        sample_rate=HZ,
+        hop_length=HOP,
+        position_precision=(1, 512),
+        position_refinement=(1, 512),
+        position_range=(-4096, 4096),
+        slider_version=(1, 2),
+        sustain_interval=(1, 600_000),
+        num_diff_classes=(1, 1000),
+        max_difficulty=(0.1, 100),
+        num_cs_classes=(1, 1000),
+        num_classes=IDS,
+    ),
+    ModelConfig: dict(
+        d_model=(4, 16_384),
+        n_heads=(1, 256),
+        d_ff=HOP,
+        encoder_layers=LAYERS,
+        decoder_layers=LAYERS,
+        local_attention=(1, 65_536),
+        global_attn_every_n_layers=LAYERS,
+        norm=("rms", "layer"),
+        positions=("rope", "table"),
+        vocab_in=IDS,
+        vocab_out=IDS,
+        max_frames=WINDOW,
+        max_tokens=WINDOW,
+        frame_heads=(0, 16),
+        time_start=IDS,
+        time_end=IDS,
+        conditions=("difficulty", "mapper", "song_position"),
+        condition_width=(1, 16_384),
+        num_mappers=IDS,
+    ),
+    DiffusionConfig: dict(
+        width=(2, 16_384),
+        depth=LAYERS,
+        heads=(1, 256),
+        reach=(1, 65_536),
+        neighbours=(0, 64),
+        noise=("cosine", "linear"),
+        noise_steps=(2, 10_000),
+        trained_steps=(1, 10_000),
+    ),
+}
 
 # %% ../nbs/04_foreign.ipynb #65b76ef5
-def _expected(bounds:tuple) -> str: # words, or the lowest and the highest
+def _expected(bounds: tuple) -> str:  # words, or the lowest and the highest
     return " or ".join(bounds) if isinstance(bounds[0], str) else f"{bounds[0]:,} to {bounds[1]:,}"
 
-def _inside(value:Any, bounds:tuple) -> bool:
+
+def _inside(value: Any, bounds: tuple) -> bool:
     return value in bounds if isinstance(bounds[0], str) else bounds[0] <= value <= bounds[1]
 
-def contradictions(conf:Any) -> Iterator[str]:
+
+def contradictions(conf: Any) -> Iterator[str]:
     "What a config says that cannot be together."
     match conf:
         case SpectrogramConfig():
             half = conf.sample_rate / 2
-            if not conf.f_min < conf.f_max <= half: yield "f_min, f_max and half of sample_rate do not rise"
-            if conf.n_fft * conf.n_mels > 2**22: yield f"n_fft={conf.n_fft:,} and n_mels={conf.n_mels:,} make too large filters"
+            if not conf.f_min < conf.f_max <= half:
+                yield "f_min, f_max and half of sample_rate do not rise"
+            if conf.n_fft * conf.n_mels > 2**22:
+                yield f"n_fft={conf.n_fft:,} and n_mels={conf.n_mels:,} make too large filters"
         case ModelConfig():
             shared = conf.d_model % (2 * conf.n_heads) == 0 and conf.d_model % 4 == 0
-            if not shared: yield f"d_model={conf.d_model:,} cannot be shared by n_heads={conf.n_heads}"
-            if len(set(conf.conditions)) < len(conf.conditions): yield "conditions names one twice"
+            if not shared:
+                yield f"d_model={conf.d_model:,} cannot be shared by n_heads={conf.n_heads}"
+            if len(set(conf.conditions)) < len(conf.conditions):
+                yield "conditions names one twice"
         case LanguageConfig():
             x0, x1, y0, y1 = conf.position_range if len(conf.position_range) == 4 else (0, 0, 0, 0)
-            if not (x0 < x1 and y0 < y1): yield "position_range is no x0, x1, y0, y1"
-            if not 0 < len(set(conf.gamemodes)) == len(conf.gamemodes): yield "gamemodes names none, or one twice"
-            if not conf.context_types: yield "context_types is empty"
+            if not (x0 < x1 and y0 < y1):
+                yield "position_range is no x0, x1, y0, y1"
+            if not 0 < len(set(conf.gamemodes)) == len(conf.gamemodes):
+                yield "gamemodes names none, or one twice"
+            if not conf.context_types:
+                yield "context_types is empty"
         case ContextTemplate():
             twice = any(len(set(names)) < len(names) for names in (conf.inputs, conf.outputs))
-            if twice: yield "a context stands twice in inputs or outputs"
+            if twice:
+                yield "a context stands twice in inputs or outputs"
         case DiffusionConfig():
-            if conf.width % conf.heads: yield f"width={conf.width:,} cannot be shared by heads={conf.heads}"
-            if conf.trained_steps > conf.noise_steps: yield f"trained_steps={conf.trained_steps:,} is more than noise_steps"
+            if conf.width % conf.heads:
+                yield f"width={conf.width:,} cannot be shared by heads={conf.heads}"
+            if conf.trained_steps > conf.noise_steps:
+                yield f"trained_steps={conf.trained_steps:,} is more than noise_steps"
 
 # %% ../nbs/04_foreign.ipynb #a2fc8975
-def problems(conf:Any, where:str="") -> Iterator[str]:
+def problems(conf: Any, where: str = "") -> Iterator[str]:
     "What cannot be in a config dataclass and in those inside it, a sentence each."
     limits = LIMITS.get(type(conf), {})
     for f in fields(conf):
         value = getattr(conf, f.name)
         for one in value if isinstance(value, list) else [value]:
-            if is_dataclass(one): yield from problems(one, f"{where}{f.name}.")
+            if is_dataclass(one):
+                yield from problems(one, f"{where}{f.name}.")
             elif one is not None and f.name in limits and not _inside(one, limits[f.name]):
                 yield f"{where}{f.name} is {as_said(one)}; expected {_expected(limits[f.name])}."
-    for clause in contradictions(conf): yield f"{where}{clause}; take the file of an undamaged model."
+    for clause in contradictions(conf):
+        yield f"{where}{clause}; take the file of an undamaged model."
+
 
 def typed(
-    cls,              # one of the config dataclasses
-    given:Any,        # a table that a file holds
-    path:str|Path,    # of that file
-    inside:str="",    # where in the file the table stands
+    cls,  # one of the config dataclasses
+    given: Any,  # a table that a file holds
+    path: str | Path,  # of that file
+    inside: str = "",  # where in the file the table stands
 ):
     "A config from a stranger's table. Raises `UserError`: which setting of which file, what was found and expected."
     where = f"'{path}': " + f"{inside}." * bool(inside)
     if not isinstance(given, dict):
         raise damaged(path, f"{inside or 'it'} is {as_said(given)} where a table was expected")
     conf = from_dict(cls, given, where)
-    for problem in problems(conf, where): raise UserError(problem)
+    for problem in problems(conf, where):
+        raise UserError(problem)
     return conf
 
-def only(cls, given:dict) -> dict: # of a file that says more than concerns us
+
+def only(cls, given: dict) -> dict:  # of a file that says more than concerns us
     "The entries of a table that a dataclass has fields for."
     return {f.name: given[f.name] for f in fields(cls) if f.name in given}
 
 # %% ../nbs/04_foreign.ipynb #de796325
-def tensor_problem(tensor:Any) -> str: # empty when there is none
+def tensor_problem(tensor: Any) -> str:  # empty when there is none
     "What keeps a tensor from being weights."
     import torch
-    if not isinstance(tensor, torch.Tensor): return f"is {as_said(tensor)[:60]} and no tensor"
+
+    if not isinstance(tensor, torch.Tensor):
+        return f"is {as_said(tensor)[:60]} and no tensor"
     plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
-    if not plain: return "is packed in a way that we do not read"
+    if not plain:
+        return "is packed in a way that we do not read"
     if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
         kind = str(tensor.dtype).removeprefix("torch.")
         return f"holds {kind}, where numbers of 16, 32 or 64 bits with a point were expected"
-    if not tensor.numel() or all(map(math.isfinite, map(float, tensor.aminmax()))): return ""
+    if not tensor.numel() or all(map(math.isfinite, map(float, tensor.aminmax()))):
+        return ""
     return "holds NaN" if tensor.isnan().any() else "holds infinity"
 
-def check_tensors(tensors:dict, path:str|Path):
+
+def check_tensors(tensors: dict, path: str | Path):
     "Raise `UserError` naming the first tensor that is no weights."
     for name, tensor in tensors.items():
-        if not isinstance(name, str): raise damaged(path, f"{as_said(name)} is no name of a tensor")
-        if problem := tensor_problem(tensor): raise damaged(path, f"{name[:100]} {problem}")
+        if not isinstance(name, str):
+            raise damaged(path, f"{as_said(name)} is no name of a tensor")
+        if problem := tensor_problem(tensor):
+            raise damaged(path, f"{name[:100]} {problem}")
 
 # %% ../nbs/04_foreign.ipynb #31321bc6
-PLAIN = frozenset({"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter",
-                   "torch.DoubleStorage", "torch.FloatStorage", "torch.HalfStorage", "torch.BFloat16Storage"}) # what numbers need
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError,
-              AssertionError, MemoryError, struct.error, zipfile.BadZipFile, pickle.UnpicklingError, SafetensorError) # said of bad files
+PLAIN = frozenset(
+    {
+        "collections.OrderedDict",
+        "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_parameter",
+        "torch.DoubleStorage",
+        "torch.FloatStorage",
+        "torch.HalfStorage",
+        "torch.BFloat16Storage",
+    }
+)  # what numbers need
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    SafetensorError,
+)  # said of bad files
 
-def _asked(path:Path) -> set[str]: # dotted names
+
+def _asked(path: Path) -> set[str]:  # dotted names
     "What the pickle in a file of `torch.save` asks for. Raises `ValueError` for any other file."
-    if not zipfile.is_zipfile(path): raise ValueError("it is no file of torch.save, or cut short")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no file of torch.save, or cut short")
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         if any(p.compress_type for p in parts) or sum(p.file_size for p in parts) > path.stat().st_size:
             raise ValueError("it would unfold to more than its size")
         pickles = [p for p in parts if p.filename.endswith("/data.pkl")]
-        if len(pickles) != 1: raise ValueError("it is no file of torch.save")
+        if len(pickles) != 1:
+            raise ValueError("it is no file of torch.save")
         steps = pickletools.genops(archive.read(pickles[0]))
-        return {str(argument).replace(" ", ".") for step, argument, _ in steps if step.name in ("GLOBAL", "INST")}
+        return {
+            str(argument).replace(" ", ".") for step, argument, _ in steps if step.name in ("GLOBAL", "INST")
+        }
+
 
 class _Copy:
     "Plain copies of what a pickle held; all together no larger than the file."
-    def __init__(self, size:int): self.left = size
 
-    def __call__(self, value:Any, name:str="it", depth:int=0) -> Any:
+    def __init__(self, size: int):
+        self.left = size
+
+    def __call__(self, value: Any, name: str = "it", depth: int = 0) -> Any:
         import torch
+
         self.left -= value.nbytes if isinstance(value, torch.Tensor) else 1
-        if self.left < 0 or depth > DEPTH: raise ValueError("it would unfold to more than its size")
+        if self.left < 0 or depth > DEPTH:
+            raise ValueError("it would unfold to more than its size")
         if isinstance(value, dict):
             keys = [self(key, name, depth + 1) for key in value]
             return {key: self(v, f"{name}.{key}"[-200:], depth + 1) for key, v in zip(keys, value.values())}
-        if isinstance(value, (list, tuple)): return type(value)(self(v, name, depth + 1) for v in value)
-        if isinstance(value, str): return str(value)
-        if value is None or isinstance(value, (bool, int, float)): return value
-        if problem := tensor_problem(value): raise ValueError(f"{name.removeprefix('it.')} {problem}")
+        if isinstance(value, (list, tuple)):
+            return type(value)(self(v, name, depth + 1) for v in value)
+        if isinstance(value, str):
+            return str(value)
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if problem := tensor_problem(value):
+            raise ValueError(f"{name.removeprefix('it.')} {problem}")
         return value.detach().clone()
 
 # %% ../nbs/04_foreign.ipynb #534511e0
 #| export
 
 # %% ../nbs/04_foreign.ipynb #8e24aacb
-def _not_plain(path:Path, name:str) -> UserError:
+def _not_plain(path: Path, name: str) -> UserError:
     why = "which weights are not made of" if name.startswith("torch.") else "which could run code"
-    return UserError(f"'{path}' holds more than weights: it asks for {name[:100]}, {why}, so it is not opened; "
-                     "give safetensors instead.")
+    return UserError(
+        f"'{path}' holds more than weights: it asks for {name[:100]}, {why}, so it is not opened; "
+        "give safetensors instead."
+    )
+
 
 def read_pickle(
-    path:str|Path,
-    classes:dict[str, type]={},  # more that it may ask for, by name, whatever module that was in
-    cure:str="get it again",     # what to do about a damaged file
-) -> Any: # tables, lists, tensors, text, numbers
+    path: str | Path,
+    classes: dict[str, type] = {},  # more that it may ask for, by name, whatever module that was in
+    cure: str = "get it again",  # what to do about a damaged file
+) -> Any:  # tables, lists, tensors, text, numbers
     "What `torch.save` stored, without running any of it. Raises `UserError` when that cannot be."
     import torch
+
     path = Path(path)
     known = lambda name: name in PLAIN or name.rpartition(".")[2] in classes
     try:
         asked = _asked(path)
-        if odd := [name for name in sorted(asked) if not known(name)]: raise _not_plain(path, odd[0])
+        if odd := [name for name in sorted(asked) if not known(name)]:
+            raise _not_plain(path, odd[0])
         allowed = [(classes[name.rpartition(".")[2]], name) for name in asked - PLAIN]
         with torch.serialization.safe_globals(allowed):
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return _Copy(path.stat().st_size)(found)
-    except UNREADABLE as e: raise damaged(path, e, cure) from e
+    except UNREADABLE as e:
+        raise damaged(path, e, cure) from e
 
 # %% ../nbs/04_foreign.ipynb #3eeadd59
-MOST_TENSORS = 20_000 # of one file
+MOST_TENSORS = 20_000  # of one file
 
-def read_tensors(path:str|Path) -> dict: # name -> tensor
+
+def read_tensors(path: str | Path) -> dict:  # name -> tensor
     "The tensors of a file, safetensors or a pickle. Raises `UserError` when it is damaged or holds anything else."
     path = Path(path)
-    if path.suffix != ".safetensors": found = read_pickle(path)
+    if path.suffix != ".safetensors":
+        found = read_pickle(path)
     else:
         from safetensors import safe_open
         from safetensors.torch import load_file
+
         try:
-            with safe_open(path, "pt") as file: count = len(file.keys())
-            if count > MOST_TENSORS: raise ValueError(f"it holds {count:,} tensors, expected {MOST_TENSORS:,} at most")
+            with safe_open(path, "pt") as file:
+                count = len(file.keys())
+            if count > MOST_TENSORS:
+                raise ValueError(f"it holds {count:,} tensors, expected {MOST_TENSORS:,} at most")
             found = load_file(path)
-        except UNREADABLE as e: raise damaged(path, e) from e
+        except UNREADABLE as e:
+            raise damaged(path, e) from e
     if not isinstance(found, dict):
         raise damaged(path, f"it holds {as_said(found)} where a table of tensors was expected")
     check_tensors(found, path)
     return found
 
 # %% ../nbs/04_foreign.ipynb #7b954473
-def layers_of(names:Iterable[str], stack:str) -> int:
+def layers_of(names: Iterable[str], stack: str) -> int:
     "How many layers of a stack there are among names such as `encoder.layers.3.norm1.weight`."
     start = stack + "."
-    return len({name[len(start):].partition(".")[0] for name in names if name.startswith(start)})
+    return len({name[len(start) :].partition(".")[0] for name in names if name.startswith(start)})
+
 
 def check_layers(
-    weights:dict,
-    said:dict[str, int], # number of layers by the name of the stack
-    path:str|Path,       # of the file that says so
+    weights: dict,
+    said: dict[str, int],  # number of layers by the name of the stack
+    path: str | Path,  # of the file that says so
 ):
     "Raise `UserError` when a config has other layers than the weights."
     for stack, count in said.items():
         if (held := layers_of(weights, stack)) != count:
-            raise UserError(f"'{path}' says {count:,} layers of {stack} and the weights hold {held:,}; "
-                            "take both files from the same model.")
+            raise UserError(
+                f"'{path}' says {count:,} layers of {stack} and the weights hold {held:,}; "
+                "take both files from the same model."
+            )
+
 
 def check_shapes(
-    weights:dict, # name -> tensor
-    wanted:dict,  # the same of a model, perhaps on the meta device
-    says:str="config.json says",
-    cure:str="take both files from the same model",
+    weights: dict,  # name -> tensor
+    wanted: dict,  # the same of a model, perhaps on the meta device
+    says: str = "config.json says",
+    cure: str = "take both files from the same model",
 ):
     "Raise `UserError` naming what is missing, surplus or of another size."
     lost = [name for name in wanted if name not in weights]
     if lost:
-        raise UserError(f"The weights lack {', '.join(lost[:3])}, so they are damaged or of another version; {cure}.")
+        raise UserError(
+            f"The weights lack {', '.join(lost[:3])}, so they are damaged or of another version; {cure}."
+        )
     for name, like in wanted.items():
         if weights[name].shape != like.shape:
-            raise UserError(f"{name} is {tuple(weights[name].shape)} where {says} {tuple(like.shape)}; {cure}.")
+            raise UserError(
+                f"{name} is {tuple(weights[name].shape)} where {says} {tuple(like.shape)}; {cure}."
+            )
     more = [name for name in weights if name not in wanted]
     if more:
-        raise UserError(f"The weights hold {len(more)} that this version has no place for ({min(more)[:100]}); {cure}.")
+        raise UserError(
+            f"The weights hold {len(more)} that this version has no place for ({min(more)[:100]}); {cure}."
+        )
 
 # %% ../nbs/04_foreign.ipynb #f7b18b5a
-def _store(tensors:dict, path:Path): # OSError when there is no room
+def _store(tensors: dict, path: Path):  # OSError when there is no room
     if path.suffix == ".safetensors":
         from safetensors.torch import save_file
-        try: return save_file(tensors, path, {"format": "pt"})
-        except SafetensorError as e: raise OSError(str(e).splitlines()[0]) from e
+
+        try:
+            return save_file(tensors, path, {"format": "pt"})
+        except SafetensorError as e:
+            raise OSError(str(e).splitlines()[0]) from e
     import torch
-    try: torch.save(tensors, path)
-    except RuntimeError as e: raise OSError("no room for it") from e # the writer found less than it had written
+
+    try:
+        torch.save(tensors, path)
+    except RuntimeError as e:
+        raise OSError("no room for it") from e  # the writer found less than it had written
+
 
 def write_tensors(
-    path:str|Path,  # a .safetensors file, or any other for a pickle
-    tensors:dict,   # name -> tensor; in a pickle also other plain values
+    path: str | Path,  # a .safetensors file, or any other for a pickle
+    tensors: dict,  # name -> tensor; in a pickle also other plain values
 ):
     "Write numbers, all or none. Raises `UserError` when there is no room for them."
     path = Path(path)
     with atomic_path(path) as tmp:
-        try: _store(tensors, tmp)
+        try:
+            _store(tensors, tmp)
         except OSError as e:
-            raise UserError(f"'{path}' could not be written ({e.strerror or e}), and what was there before is whole; "
-                            "make room and try again.") from e
+            raise UserError(
+                f"'{path}' could not be written ({e.strerror or e}), and what was there before is whole; "
+                "make room and try again."
+            ) from e
         tmp.chmod(0o644)

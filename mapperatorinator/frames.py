@@ -16,60 +16,70 @@ __all__ = ['BITRATES', 'MPEG_RATES', 'HALVINGS', 'ADTS_RATES', 'HEAD', 'DECODER_
            'ogg_links', 'boxes', 'mp4_links', 'Wave', 'wave_header']
 
 # %% ../nbs/30_frames.ipynb #f178eea4
-BITRATES = { # kbit/s by (MPEG-1, layer)
+BITRATES = {  # kbit/s by (MPEG-1, layer)
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (False, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)}
+    (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
 MPEG_RATES = (44100, 48000, 32000)
-HALVINGS = {3: 0, 2: 1, 0: 2} # of the rate, by the two bits that say MPEG-1, 2 or 2.5
+HALVINGS = {3: 0, 2: 1, 0: 2}  # of the rate, by the two bits that say MPEG-1, 2 or 2.5
 
 # %% ../nbs/30_frames.ipynb #6fbcafb0
 class Header(NamedTuple):
     "What the first bytes of a frame say."
-    kind: tuple[str, int, int] # decoder as FFmpeg calls it, Hz, channels: the same for all frames of a song
-    samples: int               # of each channel
-    size: int                  # bytes, with the header
+
+    kind: tuple[str, int, int]  # decoder as FFmpeg calls it, Hz, channels: the same for all frames of a song
+    samples: int  # of each channel
+    size: int  # bytes, with the header
+
 
 @lru_cache(4096)
-def _mpeg(second:int, third:int, mono:bool) -> Header|None:
+def _mpeg(second: int, third: int, mono: bool) -> Header | None:
     version = second >> 3 & 3
     layer = 4 - (second >> 1 & 3)
     bits = third >> 4
     rate = third >> 2 & 3
-    if version == 1 or layer == 4 or bits in (0, 15) or rate == 3: return None
+    if version == 1 or layer == 4 or bits in (0, 15) or rate == 3:
+        return None
     newest = version == 3
     rate = MPEG_RATES[rate] >> HALVINGS[version]
     padding = third >> 1 & 1
     kind = f"mp{layer}float", rate, 1 if mono else 2
     bitrate = BITRATES[newest, layer][bits] * 1000
-    if layer == 1: return Header(kind, 384, (12 * bitrate // rate + padding) * 4)
+    if layer == 1:
+        return Header(kind, 384, (12 * bitrate // rate + padding) * 4)
     samples = 1152 if newest or layer == 2 else 576
     return Header(kind, samples, samples // 8 * bitrate // rate + padding)
 
-def mpeg_header(head:bytes) -> Header|None: # None: no frame begins here
+
+def mpeg_header(head: bytes) -> Header | None:  # None: no frame begins here
     "The header of an MPEG audio frame (mp3, mp2, mp1)."
-    if len(head) < 4 or head[0] != 255 or head[1] < 224: return None
+    if len(head) < 4 or head[0] != 255 or head[1] < 224:
+        return None
     return _mpeg(head[1], head[2], head[3] >> 6 == 3)
 
 # %% ../nbs/30_frames.ipynb #6e12a2e1
 ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
-def adts_header(head:bytes) -> Header|None: # None: no frame begins here
+
+def adts_header(head: bytes) -> Header | None:  # None: no frame begins here
     "The header of a raw AAC frame."
-    if len(head) < 7 or head[0] != 255 or head[1] & 0xF6 != 0xF0: return None
+    if len(head) < 7 or head[0] != 255 or head[1] & 0xF6 != 0xF0:
+        return None
     rate = head[2] >> 2 & 15
     channels = (head[2] & 1) << 2 | head[3] >> 6
     size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    if rate >= len(ADTS_RATES) or size < 8 or not channels: return None
+    if rate >= len(ADTS_RATES) or size < 8 or not channels:
+        return None
     return Header(("aac", ADTS_RATES[rate], channels), 1024 * ((head[6] & 3) + 1), size)
 
 # %% ../nbs/30_frames.ipynb #d783fdd1
-def tag_size(data, at:int=0) -> int: # bytes; 0: no tag begins here
+def tag_size(data, at: int = 0) -> int:  # bytes; 0: no tag begins here
     "The size of an ID3, APE or Lyrics3 tag."
-    head = data[at:at+24]
+    head = data[at : at + 24]
     if head[:3] == b"ID3" and len(head) > 9:
         size = sum((b & 127) << 7 * (3 - i) for i, b in enumerate(head[6:10]))
         return 10 + size + 10 * (head[5] >> 4 & 1)
@@ -78,69 +88,84 @@ def tag_size(data, at:int=0) -> int: # bytes; 0: no tag begins here
     if head[:11] == b"LYRICSBEGIN":
         end = max(data.find(word, at, at + 200_000) for word in (b"LYRICS200", b"LYRICSEND"))
         return end + 9 - at if end >= 0 else 0
-    if head[:3] == b"TAG": return 227 if head[3:4] == b"+" else 128
+    if head[:3] == b"TAG":
+        return 227 if head[3:4] == b"+" else 128
     return 0
 
-def past_tags(data, at:int=0) -> int: # first byte that belongs to no tag
+
+def past_tags(data, at: int = 0) -> int:  # first byte that belongs to no tag
     "Step over all tags that begin at a place; one that is larger than the file is none."
-    while 0 < (size := tag_size(data, at)) <= len(data) - at: at += size
+    while 0 < (size := tag_size(data, at)) <= len(data) - at:
+        at += size
     return at
 
 # %% ../nbs/30_frames.ipynb #824ba067
-HEAD = 7   # bytes that a header needs at most
+HEAD = 7  # bytes that a header needs at most
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
+
 
 @dataclass
 class Frames:
     "The frames of a file that is nothing but frames."
-    frames: list = field(default_factory=list) # (first byte, Header)
-    holes: dict = field(default_factory=dict)  # bytes that are no frames, by the number of the frame behind them
-    front: int = 0                             # bytes of junk before the first frame
-    cut: bool = False                          # the file ends in the middle of a frame
+
+    frames: list = field(default_factory=list)  # (first byte, Header)
+    holes: dict = field(
+        default_factory=dict
+    )  # bytes that are no frames, by the number of the frame behind them
+    front: int = 0  # bytes of junk before the first frame
+    cut: bool = False  # the file ends in the middle of a frame
 
     @property
-    def size(self) -> int: return sum(h.size for _, h in self.frames) # bytes
+    def size(self) -> int:
+        return sum(h.size for _, h in self.frames)  # bytes
 
 # %% ../nbs/30_frames.ipynb #3cabfec0
-def _follow(data, header:Callable, at:int, count:int=3) -> bool:
+def _follow(data, header: Callable, at: int, count: int = 3) -> bool:
     "Whether frames of one kind follow each other from here on."
-    first = h = header(data[at:at+HEAD])
+    first = h = header(data[at : at + HEAD])
     for _ in range(count - 1):
-        if h is None or h.kind != first.kind: return False
+        if h is None or h.kind != first.kind:
+            return False
         at += h.size
-        if at == len(data): return True
-        h = header(data[at:at+HEAD])
+        if at == len(data):
+            return True
+        h = header(data[at : at + HEAD])
     return h is not None and h.kind == first.kind
 
-def next_frames(data, header:Callable, at:int) -> int: # first byte; -1: nowhere
+
+def next_frames(data, header: Callable, at: int) -> int:  # first byte; -1: nowhere
     "Where frames begin, at or behind a place."
     while found := _SYNC.search(data, at):
-        if _follow(data, header, found.start()): return found.start()
+        if _follow(data, header, found.start()):
+            return found.start()
         at = found.start() + 1
     return -1
 
 # %% ../nbs/30_frames.ipynb #4d51e5af
 def read_frames(
-    data:bytes,
-    header:Callable, # mpeg_header or adts_header
+    data: bytes,
+    header: Callable,  # mpeg_header or adts_header
 ) -> Frames:
     "All frames of a file, and what lies between them."
     out = Frames()
     begin = past_tags(data)
     at = next_frames(data, header, begin)
     out.front = at - begin if at >= 0 else 0
-    h = header(data[at:at+HEAD]) if at >= 0 else None
+    h = header(data[at : at + HEAD]) if at >= 0 else None
     while h:
         after = at + h.size
-        following = header(data[after:after+HEAD])
-        if following and following.kind == h.kind: # nearly always
+        following = header(data[after : after + HEAD])
+        if following and following.kind == h.kind:  # nearly always
             out.frames.append((at, h))
             at, h = after, following
-        else: at, h = _step(data, header, out, at, h)
+        else:
+            at, h = _step(data, header, out, at, h)
     return out
 
 # %% ../nbs/30_frames.ipynb #cd98c923
-def _step(data, header:Callable, out:Frames, at:int, h:Header) -> tuple[int, Header|None]: # where to go on; None: the end
+def _step(
+    data, header: Callable, out: Frames, at: int, h: Header
+) -> tuple[int, Header | None]:  # where to go on; None: the end
     "What to do with a frame that has no other behind it."
     after = at + h.size
     if after > len(data):
@@ -149,18 +174,22 @@ def _step(data, header:Callable, out:Frames, at:int, h:Header) -> tuple[int, Hea
     begin = past_tags(data, after)
     tagged = begin > after
     again = next_frames(data, header, begin if tagged else at + 1)
-    whole = again < 0 or tagged or again == after # else damage began inside this frame
-    if whole: out.frames.append((at, h))
-    if again < 0: return at, None
+    whole = again < 0 or tagged or again == after  # else damage began inside this frame
+    if whole:
+        out.frames.append((at, h))
+    if again < 0:
+        return at, None
     hole = again - (begin if whole else at)
-    if hole: out.holes[len(out.frames)] = hole
-    return again, header(data[again:again+HEAD])
+    if hole:
+        out.holes[len(out.frames)] = hole
+    return again, header(data[again : again + HEAD])
 
 # %% ../nbs/30_frames.ipynb #6ce3ff90
-def show_frames(stream:Frames, ax=None):
+def show_frames(stream: Frames, ax=None):
     "The frames of a file along its bytes, holes in red."
     from mapperatorinator.osu.show import PALETTE, canvas
-    ax = ax or canvas(10, .8).add_subplot()
+
+    ax = ax or canvas(10, 0.8).add_subplot()
     ax.set_facecolor(PALETTE["panel"])
     ax.tick_params(colors=PALETTE["faint"], labelsize=8)
     boxes = [(at / 1000, h.size / 1000) for at, h in stream.frames]
@@ -173,92 +202,114 @@ def show_frames(stream:Frames, ax=None):
     return ax.figure
 
 # %% ../nbs/30_frames.ipynb #a5ad3d27
-DECODER_DELAY = 529 # samples that every mp3 decoder is late
+DECODER_DELAY = 529  # samples that every mp3 decoder is late
+
 
 class Info(NamedTuple):
     "What an encoder says of an mp3 in its first frame."
-    frames: int = 0 # without this one; 0: not said
-    front: int = 0  # samples to leave out at the start
-    end: int = 0    # and at the end
 
-def info_frame(data:bytes, stream:Frames) -> Info|None: # None: the first frame is sound
+    frames: int = 0  # without this one; 0: not said
+    front: int = 0  # samples to leave out at the start
+    end: int = 0  # and at the end
+
+
+def info_frame(data: bytes, stream: Frames) -> Info | None:  # None: the first frame is sound
     "Read the Xing, Info or VBRI frame of an mp3."
     at, h = stream.frames[0]
-    frame = data[at:at+h.size]
-    if frame[36:40] == b"VBRI": return Info(int.from_bytes(frame[50:54], "big"))
+    frame = data[at : at + h.size]
+    if frame[36:40] == b"VBRI":
+        return Info(int.from_bytes(frame[50:54], "big"))
     mark = max(frame[:64].find(b"Xing"), frame[:64].find(b"Info"))
-    if mark < 0 or h.kind[0] != "mp3float": return None
-    flags = int.from_bytes(frame[mark+4:mark+8], "big")
-    frames = int.from_bytes(frame[mark+8:mark+12], "big") if flags & 1 else 0
+    if mark < 0 or h.kind[0] != "mp3float":
+        return None
+    flags = int.from_bytes(frame[mark + 4 : mark + 8], "big")
+    frames = int.from_bytes(frame[mark + 8 : mark + 12], "big") if flags & 1 else 0
     name = mark + 8 + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
-    if frame[name:name+4] not in (b"LAME", b"Lavf", b"Lavc"): return Info(frames)
-    delays = int.from_bytes(frame[name+21:name+24], "big")
+    if frame[name : name + 4] not in (b"LAME", b"Lavf", b"Lavc"):
+        return Info(frames)
+    delays = int.from_bytes(frame[name + 21 : name + 24], "big")
     return Info(frames, (delays >> 12) + DECODER_DELAY, max((delays & 4095) - DECODER_DELAY, 0))
 
 # %% ../nbs/30_frames.ipynb #ee023e25
-NEAR = 20     # frames on either side of a hole that tell the size of those in it
-BELIEVED = 40 # frames that a promise may say beyond what the bytes say: more is a promise of another file
+NEAR = 20  # frames on either side of a hole that tell the size of those in it
+BELIEVED = 40  # frames that a promise may say beyond what the bytes say: more is a promise of another file
+
 
 def lost_frames(
-    stream:Frames,
-    promised:int=0, # frames that the file should have, in the count of `stream`; 0: not said
-) -> dict[int, int]: # by the number of the frame behind the hole
+    stream: Frames,
+    promised: int = 0,  # frames that the file should have, in the count of `stream`; 0: not said
+) -> dict[int, int]:  # by the number of the frame behind the hole
     "How many frames each hole held."
+
     def nearby(i):
-        some = stream.frames[max(i - NEAR, 0):i + NEAR]
+        some = stream.frames[max(i - NEAR, 0) : i + NEAR]
         return sum(h.size for _, h in some) / len(some)
+
     likely = {i: size / nearby(i) for i, size in stream.holes.items()}
     lost = {i: round(n) for i, n in likely.items()}
     missing = promised - len(stream.frames)
     total = sum(likely.values())
-    if not promised or stream.cut or not 0 <= missing <= total + BELIEVED: return lost
+    if not promised or stream.cut or not 0 <= missing <= total + BELIEVED:
+        return lost
     lost = {i: int(missing * n / total) for i, n in likely.items()}
     shorted = sorted(lost, key=lambda i: lost[i] - missing * likely[i] / total)
-    for i in shorted[:missing - sum(lost.values())]: lost[i] += 1
+    for i in shorted[: missing - sum(lost.values())]:
+        lost[i] += 1
     return lost
 
 # %% ../nbs/30_frames.ipynb #c9d91975
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 
-def ogg_crc(page:bytes) -> int:
+
+def ogg_crc(page: bytes) -> int:
     "The checksum of a page."
     page = page[:22] + bytes(4) + page[26:]
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)
 
+
 class Page(NamedTuple):
     "A page that is whole."
-    size: int    # bytes
+
+    size: int  # bytes
     opens: bool  # begins a stream
     serial: int  # of its stream
     number: int  # in its stream
 
-def ogg_page(data:bytes, at:int) -> Page|None: # None: no whole page begins here
+
+def ogg_page(data: bytes, at: int) -> Page | None:  # None: no whole page begins here
     "The page at a place."
-    head = data[at:at+27]
-    if len(head) < 27 or head[:5] != b"OggS\0": return None
-    size = 27 + head[26] + sum(data[at+27:at+27+head[26]])
-    page = data[at:at+size]
-    if len(page) < size or ogg_crc(page) != int.from_bytes(head[22:26], "little"): return None
-    serial, number = (int.from_bytes(head[i:i+4], "little") for i in (14, 18))
+    head = data[at : at + 27]
+    if len(head) < 27 or head[:5] != b"OggS\0":
+        return None
+    size = 27 + head[26] + sum(data[at + 27 : at + 27 + head[26]])
+    page = data[at : at + size]
+    if len(page) < size or ogg_crc(page) != int.from_bytes(head[22:26], "little"):
+        return None
+    serial, number = (int.from_bytes(head[i : i + 4], "little") for i in (14, 18))
     return Page(size, bool(head[5] & 2), serial, number)
 
 # %% ../nbs/30_frames.ipynb #34f73018
 @dataclass
 class Link:
     "One recording of an Ogg file."
-    start: int         # first byte
-    end: int = 0       # first byte that is not its own
-    whole: bool = True # no page is missing or damaged
+
+    start: int  # first byte
+    end: int = 0  # first byte that is not its own
+    whole: bool = True  # no page is missing or damaged
     cut: bool = False  # it ends in the middle of a page
 
 # %% ../nbs/30_frames.ipynb #b12700a7
-def ogg_links(data:bytes) -> list[Link]: # empty: this is no Ogg file
+def ogg_links(data: bytes) -> list[Link]:  # empty: this is no Ogg file
     "The recordings of an Ogg file, in order."
-    links, numbers, opening, at = [], {}, False, 0
+    links = []
+    numbers = {}
+    opening = False
+    at = 0
     while (found := data.find(b"OggS", at)) >= 0:
         page = ogg_page(data, found)
-        if links and (page is None or found > at): links[-1].whole = False
+        if links and (page is None or found > at):
+            links[-1].whole = False
         if page is None:
             at = found + 4
             continue
@@ -267,72 +318,90 @@ def ogg_links(data:bytes) -> list[Link]: # empty: this is no Ogg file
             numbers = {}
         opening = page.opens
         at = found + page.size
-        if not links: continue
+        if not links:
+            continue
         expected = numbers.get(page.serial, -1) + 1
-        if page.number != expected: links[-1].whole = False
+        if page.number != expected:
+            links[-1].whole = False
         numbers[page.serial] = page.number
         links[-1].end = at
     return _closed(links, data)
 
-def _closed(links:list[Link], data:bytes) -> list[Link]:
+
+def _closed(links: list[Link], data: bytes) -> list[Link]:
     "Each link goes on to the next; the last to the end of the file."
-    for link, following in zip(links, links[1:]): link.end = following.start
-    if links and (rest := data[links[-1].end:]):
+    for link, following in zip(links, links[1:]):
+        link.end = following.start
+    if links and (rest := data[links[-1].end :]):
         links[-1].whole = False
         links[-1].cut = rest[:4] == b"OggS"
         links[-1].end = len(data)
     return links
 
 # %% ../nbs/30_frames.ipynb #08a8df33
-def boxes(data:bytes) -> Iterator[tuple[int, bytes]]: # first byte, name
+def boxes(data: bytes) -> Iterator[tuple[int, bytes]]:  # first byte, name
     "The boxes of an mp4 or m4a, until one of them leads nowhere."
     at = 0
     while len(data) - at >= 8:
-        yield at, data[at+4:at+8]
-        size = int.from_bytes(data[at:at+4], "big")
-        if size == 1: size = int.from_bytes(data[at+8:at+16], "big") # too large for four bytes
-        if size < 8: return
+        yield at, data[at + 4 : at + 8]
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")  # too large for four bytes
+        if size < 8:
+            return
         at += size
 
-def mp4_links(data:bytes) -> list[Link]:
+
+def mp4_links(data: bytes) -> list[Link]:
     "The recordings of an mp4 or m4a, in order."
     starts = [at for at, name in boxes(data) if name == b"ftyp"]
     return [Link(start, end) for start, end in zip(starts, [*starts[1:], len(data)])]
 
 # %% ../nbs/30_frames.ipynb #2a4c0c53
-UNKNOWN = 0, 0xFFFFFFFF # sizes that say nothing
-PCM = 1, 3, 0xFFFE      # formats whose samples all have one size
-CHUNKS = 1000           # as many are looked at
+UNKNOWN = 0, 0xFFFFFFFF  # sizes that say nothing
+PCM = 1, 3, 0xFFFE  # formats whose samples all have one size
+CHUNKS = 1000  # as many are looked at
+
 
 class Wave(NamedTuple):
     "What a wave file says of itself."
-    format: int    # 1 for integers, 3 for floats, 0x55 for mp3 …
-    seconds: float # how long it is; 0: its size does not say
+
+    format: int  # 1 for integers, 3 for floats, 0x55 for mp3 …
+    seconds: float  # how long it is; 0: its size does not say
 
 # %% ../nbs/30_frames.ipynb #fbf4ca0e
-def wave_header(file) -> Wave|None: # None: there is no sound in it; file: binary, as long as it is
+def wave_header(file) -> Wave | None:  # None: there is no sound in it; file: binary, as long as it is
     "Format and true length of a wave file."
     file.seek(8)
-    if file.read(4) != b"WAVE": return None
+    if file.read(4) != b"WAVE":
+        return None
     size = file.seek(0, 2)
-    at, format, second = 12, 0, 0
+    at = 12
+    format = 0
+    second = 0
     for _ in range(CHUNKS):
         file.seek(at)
         head = file.read(24)
         said = int.from_bytes(head[4:8], "little")
-        if head[:4] == b"fmt ": format, second = _format(head[8:])
-        if head[:4] == b"data": break
+        if head[:4] == b"fmt ":
+            format, second = _format(head[8:])
+        if head[:4] == b"data":
+            break
         at += 8 + said + said % 2
-    else: return None
+    else:
+        return None
     there = size - at - 8
-    if said < there and not _chunk(file, at + 8 + said + said % 2): said = there
+    if said < there and not _chunk(file, at + 8 + said + said % 2):
+        said = there
     return Wave(format, (there if said in UNKNOWN else said) / second if second else 0)
 
-def _format(chunk:bytes) -> tuple[int, int]: # of samples, and bytes in a second
+
+def _format(chunk: bytes) -> tuple[int, int]:  # of samples, and bytes in a second
     format, _, rate, _, block = struct.unpack("<HHIIH", chunk[:14].ljust(14, b"\0"))
     return format, rate * block if format in PCM else 0
 
-def _chunk(file, at:int) -> bool:
+
+def _chunk(file, at: int) -> bool:
     "Whether a chunk, zeros or nothing lie at a place."
     file.seek(at)
     word = file.read(8)

@@ -14,15 +14,35 @@ import torch
 
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
 from .engine import Engine, Job, Written, side_by_side
-from .events import GROUP_TYPES, NON_TIMED, SUSTAIN_TYPES, ContextType, Event, EventStream, EventType
+from mapperatorinator.events import (
+    GROUP_TYPES,
+    NON_TIMED,
+    SUSTAIN_TYPES,
+    ContextType,
+    Event,
+    EventStream,
+    EventType,
+)
 from .model.hub import Bundle
 from .model.mapper import Encoded
 from .core import Cancelled, Progress, UserError, tell
 from .osu.beatmap import Beatmap
 from .parse import Parser
 from .prompt import Context, Metadata, build, choose_template
-from .rules import (Columns, Grammar, LookBack, LookBackShare, MonotonicTime, Rule, TimeBias, TopK, TopP, calm, lines_of,
-                                    still_open)
+from mapperatorinator.rules import (
+    Columns,
+    Grammar,
+    LookBack,
+    LookBackShare,
+    MonotonicTime,
+    Rule,
+    TimeBias,
+    TopK,
+    TopP,
+    calm,
+    lines_of,
+    still_open,
+)
 from .tokenizer import EOS, Tokenizer
 from .unparse import event_times
 from .windows import Window, cut, plan
@@ -35,145 +55,183 @@ __all__ = ['MARKS', 'LULL', 'EMPTY', 'NUDGE', 'ROOM', 'REACH', 'Sampling', 'heat
 
 # %% ../nbs/73_generate.ipynb #6a1e75b7
 _E, _C = EventType, ContextType
-MARKS = GROUP_TYPES | SUSTAIN_TYPES # types that make a group
+MARKS = GROUP_TYPES | SUSTAIN_TYPES  # types that make a group
 
 # %% ../nbs/73_generate.ipynb #5b0f4a60
 @dataclass(frozen=True)
 class Sampling:
     "How tokens are chosen."
+
     temperature: float = GenerateConfig.temperature
     timing_temperature: float = GenerateConfig.timing_temperature
-    mania_column_temperature: Optional[float] = None # of the columns of notes; None: as the rest
-    taiko_hit_temperature: Optional[float] = None    # of the sounds of hits; None: as the rest
+    mania_column_temperature: Optional[float] = None  # of the columns of notes; None: as the rest
+    taiko_hit_temperature: Optional[float] = None  # of the sounds of hits; None: as the rest
     top_p: float = GenerateConfig.top_p
-    top_k: int = GenerateConfig.top_k                # 0: all
+    top_k: int = GenerateConfig.top_k  # 0: all
     do_sample: bool = GenerateConfig.do_sample
-    num_beams: int = GenerateConfig.num_beams        # lines searched at once; 1: none
-    time_bias: float = 0.            # added to the scores of times
-    guidance: float = 1.             # classifier-free guidance; 1: none
-    grammar: bool = True             # only well-formed groups
-    reference: bool = False          # for comparisons: stitches, scales and trims as the reference does, and draws nothing twice
+    num_beams: int = GenerateConfig.num_beams  # lines searched at once; 1: none
+    time_bias: float = 0.0  # added to the scores of times
+    guidance: float = 1.0  # classifier-free guidance; 1: none
+    grammar: bool = True  # only well-formed groups
+    reference: bool = (
+        False  # for comparisons: stitches, scales and trims as the reference does, and draws nothing twice
+    )
     inverted_guidance: bool = False  # for comparisons: away from the request, as the reference
 
     @classmethod
-    def of(cls, c:GenerateConfig) -> Sampling: # the dials of a request
+    def of(cls, c: GenerateConfig) -> Sampling:  # the dials of a request
         return cls(**{f.name: getattr(c, f.name) for f in fields(cls) if hasattr(c, f.name)})
 
-    def heat(self, context:ContextType) -> float: # temperature of a context
+    def heat(self, context: ContextType) -> float:  # temperature of a context
         return self.timing_temperature if context is _C.TIMING else self.temperature
 
-    def greedy(self, context:ContextType) -> bool: return not self.do_sample or self.heat(context) <= 0
+    def greedy(self, context: ContextType) -> bool:
+        return not self.do_sample or self.heat(context) <= 0
 
-    def towards(self) -> float: # scale of the guidance formula
+    def towards(self) -> float:  # scale of the guidance formula
         return 1 - self.guidance if self.inverted_guidance else self.guidance
 
 # %% ../nbs/73_generate.ipynb #84e356bf
-def heat_rule(s:Sampling, tokenizer:Tokenizer, language:LanguageConfig, context:ContextType, gamemode:int=0) -> Rule:
+def heat_rule(
+    s: Sampling, tokenizer: Tokenizer, language: LanguageConfig, context: ContextType, gamemode: int = 0
+) -> Rule:
     "The temperatures of a context."
     own = lambda t: s.temperature if t is None else t
-    return calm(tokenizer, language, context, gamemode, s.temperature, s.timing_temperature, own(s.mania_column_temperature),
-                own(s.taiko_hit_temperature), s.reference)
+    return calm(
+        tokenizer,
+        language,
+        context,
+        gamemode,
+        s.temperature,
+        s.timing_temperature,
+        own(s.mania_column_temperature),
+        own(s.taiko_hit_temperature),
+        s.reference,
+    )
+
 
 def make_rules(
-    sampling:Sampling,
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    context:ContextType,
-    gamemode:int=0,
-    lookback_ms:float=0,       # of this window
-    grammar:Grammar|None=None, # of this context
-    columns:Columns|None=None, # in mania
+    sampling: Sampling,
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    context: ContextType,
+    gamemode: int = 0,
+    lookback_ms: float = 0,  # of this window
+    grammar: Grammar | None = None,  # of this context
+    columns: Columns | None = None,  # in mania
 ) -> list[Rule]:
     "The rules of a window, in order."
-    s, greedy, share = sampling, sampling.greedy(context), lookback_ms > 0 and language.types_first
+    s = sampling
+    greedy = sampling.greedy(context)
+    share = lookback_ms > 0 and language.types_first
     rules = [grammar or MonotonicTime(tokenizer), *([columns] if columns else [])]
-    if s.time_bias: rules.append(TimeBias(tokenizer, s.time_bias))
-    if not greedy or share: rules.append(heat_rule(s, tokenizer, language, context, gamemode))
-    if lookback_ms: rules.append((LookBackShare if share else LookBack)(tokenizer, lookback_ms))
-    if not greedy and s.top_k: rules.append(TopK(s.top_k))
-    if not greedy and s.top_p < 1: rules.append(TopP(s.top_p))
+    if s.time_bias:
+        rules.append(TimeBias(tokenizer, s.time_bias))
+    if not greedy or share:
+        rules.append(heat_rule(s, tokenizer, language, context, gamemode))
+    if lookback_ms:
+        rules.append((LookBackShare if share else LookBack)(tokenizer, lookback_ms))
+    if not greedy and s.top_k:
+        rules.append(TopK(s.top_k))
+    if not greedy and s.top_p < 1:
+        rules.append(TopP(s.top_p))
     return rules
 
 # %% ../nbs/73_generate.ipynb #3ae3bb71
 def stop_ids(
-    tokenizer:Tokenizer,
-    context:ContextType,
-    lookback_ms:float=0,   # of this window, 0 in the first
-    lookahead_ms:float=0,  # of this window, 0 in the last
+    tokenizer: Tokenizer,
+    context: ContextType,
+    lookback_ms: float = 0,  # of this window, 0 in the first
+    lookahead_ms: float = 0,  # of this window, 0 in the last
 ) -> list[int]:
     "Tokens that end a window."
     start, end = tokenizer.range(_E.TIME_SHIFT)
-    ids, zero = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)], tokenizer.id(_E.TIME_SHIFT)
+    ids = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)]
+    zero = tokenizer.id(_E.TIME_SHIFT)
     return ids + [*range(zero, zero + int(lookback_ms / 10))] + [*range(end - int(lookahead_ms / 10), end)]
 
 # %% ../nbs/73_generate.ipynb #c6b21073
-def whole_groups(events:list[Event], types_first:bool) -> list[list[Event]]:
+def whole_groups(events: list[Event], types_first: bool) -> list[list[Event]]:
     "The groups of a list of events; what belongs to none, at the end (types first: at the beginning), is dropped."
     marks = [i for i, e in enumerate(events) if e.type in MARKS]
-    if types_first: return [events[i:j] for i, j in zip(marks, [*marks[1:], len(events)])]
-    return [events[i:j + 1] for i, j in zip([0, *(m + 1 for m in marks)], marks)]
+    if types_first:
+        return [events[i:j] for i, j in zip(marks, [*marks[1:], len(events)])]
+    return [events[i : j + 1] for i, j in zip([0, *(m + 1 for m in marks)], marks)]
 
-def time_of(group:list[Event]) -> int|None: # ms; none for anchors
+
+def time_of(group: list[Event]) -> int | None:  # ms; none for anchors
     "When a group happens."
     return next((e.value for e in group if e.type is _E.TIME_SHIFT), None)
 
+
 def keep_until(
-    events:list[Event],
-    types_first:bool,
-    limit:float=np.inf,   # ms: groups after it are left to the next window
-    complete:bool=True,   # types first: whether the last group was finished
+    events: list[Event],
+    types_first: bool,
+    limit: float = np.inf,  # ms: groups after it are left to the next window
+    complete: bool = True,  # types first: whether the last group was finished
 ) -> list[Event]:
     "The whole groups up to a time, without those after it."
     groups = whole_groups(events, types_first)
-    if types_first and not complete: groups = groups[:-1]
+    if types_first and not complete:
+        groups = groups[:-1]
     late = next((i for i, g in enumerate(groups) if (time_of(g) or 0) > limit), len(groups))
     return [e for g in groups[:late] for e in g]
 
 # %% ../nbs/73_generate.ipynb #4f2ea819
 def keep_as_reference(
-    ids:list[int],
-    tokenizer:Tokenizer,
-    start:float,      # ms: start of the window
-    types_first:bool,
-    back:float=0,     # ms of look-back, 0 in the first window
-    ahead_from:float=np.inf, # ms in the window: the look-ahead, none in the last window
+    ids: list[int],
+    tokenizer: Tokenizer,
+    start: float,  # ms: start of the window
+    types_first: bool,
+    back: float = 0,  # ms of look-back, 0 in the first window
+    ahead_from: float = np.inf,  # ms in the window: the look-ahead, none in the last window
 ) -> list[Event]:
     "What the reference keeps of a window."
     ends = {EOS, *tokenizer.context_eos.values()}
-    while ids and ids[-1] in ends: ids = ids[:-1]
-    zero, stop = tokenizer.id(_E.TIME_SHIFT), tokenizer.range(_E.TIME_SHIFT)[1]
-    if ids and (zero <= ids[-1] < zero + int(back / 10) or zero + ahead_from // 10 <= ids[-1] < stop): ids = ids[:-2 if types_first else -1]
+    while ids and ids[-1] in ends:
+        ids = ids[:-1]
+    zero = tokenizer.id(_E.TIME_SHIFT)
+    stop = tokenizer.range(_E.TIME_SHIFT)[1]
+    if ids and (zero <= ids[-1] < zero + int(back / 10) or zero + ahead_from // 10 <= ids[-1] < stop):
+        ids = ids[: -2 if types_first else -1]
     return tokenizer.decode_ids(ids, start)
 
 # %% ../nbs/73_generate.ipynb #68d4e370
-def loops(ids:Sequence[int], longest:int=16, times:int=5) -> bool:
+def loops(ids: Sequence[int], longest: int = 16, times: int = 5) -> bool:
     "Whether a line ends in a phrase that is repeated. A phrase with a time in it cannot be, since times move on."
     x = np.asarray(ids)
-    return any(len(x) >= p * times and (x[-p * times:-p] == x[-p * (times - 1):]).all() for p in range(1, longest + 1))
+    return any(
+        len(x) >= p * times and (x[-p * times : -p] == x[-p * (times - 1) :]).all()
+        for p in range(1, longest + 1)
+    )
 
-def trouble(w:Written) -> str:
+
+def trouble(w: Written) -> str:
     "What is wrong with what a row wrote; empty if nothing."
     body = w.ids[:-1] if w.stopped else w.ids
     return "stuck in a loop" if loops(body) else "" if w.stopped else "did not end"
 
 # %% ../nbs/73_generate.ipynb #ccd64bb0
-LULL = 3000 # ms of a loud song without an object that are worth a second try
+LULL = 3000  # ms of a loud song without an object that are worth a second try
 EMPTY = "empty though the song is loud"
-NUDGE = 4.  # added to the scores of times when a window that was empty is drawn again
+NUDGE = 4.0  # added to the scores of times when a window that was empty is drawn again
+
 
 class Loudness:
     "How loud parts of a song are, compared with its usual seconds."
-    def __init__(self, samples:np.ndarray, rate:int): # (samples,), Hz
-        self.rate, self.energy = rate, np.concatenate([[0.], np.cumsum(np.square(samples, dtype=np.float64))])
-        seconds = np.diff(self.energy[::rate]) / rate
-        self.usual = float(np.median(seconds)) if len(seconds) else 0.
 
-    def loud(self, start:float, end:float) -> bool: # ms; whether at least half as strong as usual
+    def __init__(self, samples: np.ndarray, rate: int):  # (samples,), Hz
+        self.rate = rate
+        self.energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+        seconds = np.diff(self.energy[::rate]) / rate
+        self.usual = float(np.median(seconds)) if len(seconds) else 0.0
+
+    def loud(self, start: float, end: float) -> bool:  # ms; whether at least half as strong as usual
         i, j = (int(min(max(t * self.rate / 1000, 0), len(self.energy) - 1)) for t in (start, end))
         return j > i and bool((self.energy[j] - self.energy[i]) / (j - i) >= self.usual / 4 > 0)
 
 # %% ../nbs/73_generate.ipynb #9598a5e7
-def generator(seed:int, context:ContextType, window:int, attempt:int=0) -> torch.Generator:
+def generator(seed: int, context: ContextType, window: int, attempt: int = 0) -> torch.Generator:
     "The random numbers of a window."
     name = hashlib.sha256(f"{seed} {context.value} {window} {attempt}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(name[:7], "little"))
@@ -182,48 +240,56 @@ def generator(seed:int, context:ContextType, window:int, attempt:int=0) -> torch
 @dataclass
 class Row:
     "One map in the making."
+
     metadata: Metadata
     seed: int
-    contexts: list[Context]                  # outputs in template order, as far as they are written
-    encoded: Encoded                         # all windows, as this row hears them
-    negative: Optional[Metadata] = None      # request to lead away from
-    problems: list[str] = field(default_factory=list) # what went wrong, in words
+    contexts: list[Context]  # outputs in template order, as far as they are written
+    encoded: Encoded  # all windows, as this row hears them
+    negative: Optional[Metadata] = None  # request to lead away from
+    problems: list[str] = field(default_factory=list)  # what went wrong, in words
 
     @property
-    def streams(self) -> dict[ContextType, EventStream]: return {c.type: c.stream for c in self.contexts}
+    def streams(self) -> dict[ContextType, EventStream]:
+        return {c.type: c.stream for c in self.contexts}
+
 
 @dataclass(frozen=True)
 class Place:
     "A window of a row."
+
     row: Row
     window: Window
+
 
 @dataclass
 class Run:
     "A song, its windows, and the rows that are written over them."
+
     engine: Engine
     windows: list[Window]
-    inputs: list[Context]      # given
+    inputs: list[Context]  # given
     rows: list[Row]
     sampling: Sampling
     lookback_ms: float
     lookahead_ms: float
     progress: Optional[Callable] = None
-    cancel: Optional[Callable] = None # asked between tokens; true stops
+    cancel: Optional[Callable] = None  # asked between tokens; true stops
     loudness: Optional[Loudness] = None
-    parallel: bool = False     # all windows at once, side by side
-    grammars: dict[int, Grammar|None] = field(default_factory=dict) # of the contexts that are written
+    parallel: bool = False  # all windows at once, side by side
+    grammars: dict[int, Grammar | None] = field(default_factory=dict)  # of the contexts that are written
 
     @property
-    def gamemode(self) -> int: return self.rows[0].metadata.gamemode
+    def gamemode(self) -> int:
+        return self.rows[0].metadata.gamemode
 
 # %% ../nbs/73_generate.ipynb #86547391
-def _outputs(template:ContextTemplate, given:Sequence[Context]) -> list[Context]: # the contexts of one row
+def _outputs(template: ContextTemplate, given: Sequence[Context]) -> list[Context]:  # the contexts of one row
     "What is to be written, filled where it is given."
     have = {c.type: c for c in given}
     return [replace(have[t], metadata=None) if (t := _C(o)) in have else Context(t) for o in template.outputs]
 
-def _inputs(template:ContextTemplate, given:Sequence[Context], tokenizer:Tokenizer) -> list[Context]:
+
+def _inputs(template: ContextTemplate, given: Sequence[Context], tokenizer: Tokenizer) -> list[Context]:
     "The given contexts of a template, in its order; NONE is an empty one, in languages that have a word for it."
     have = {c.type: c for c in given} | {_C.NONE: Context(_C.NONE, finished=True)}
     return [have[_C(i)] for i in template.inputs if _C(i) in tokenizer.context_sos]
@@ -231,99 +297,154 @@ def _inputs(template:ContextTemplate, given:Sequence[Context], tokenizer:Tokeniz
 # %% ../nbs/73_generate.ipynb #0e7c935c
 from fastcore.basics import patch
 
-ROOM = .25 # share of the model's tokens that a prompt leaves free
+ROOM = 0.25  # share of the model's tokens that a prompt leaves free
+
 
 @patch
-def prompts(self:Run, places:Sequence[Place], k:int, negative:bool=False) -> list[list[int]]: # k: which context is written
+def prompts(
+    self: Run, places: Sequence[Place], k: int, negative: bool = False
+) -> list[list[int]]:  # k: which context is written
     "What each place is told. In dense maps the oldest events give way, so that there is room to write."
-    e, room = self.engine, 0 if self.sampling.reference else ROOM
+    e = self.engine
+    room = 0 if self.sampling.reference else ROOM
     language = replace(e.language, tgt_seq_len=int(e.language.tgt_seq_len * (1 - room)))
     told = lambda r: (r.negative or r.metadata) if negative else r.metadata
-    now = lambda c: Context(c.type) if self.parallel else c # windows side by side do not see each other
-    return [build(e.tokenizer, language, told(p.row), self.inputs, [*p.row.contexts[:k], now(p.row.contexts[k])], p.window.time_ms).ids
-            for p in places]
+    now = lambda c: Context(c.type) if self.parallel else c  # windows side by side do not see each other
+    return [
+        build(
+            e.tokenizer,
+            language,
+            told(p.row),
+            self.inputs,
+            [*p.row.contexts[:k], now(p.row.contexts[k])],
+            p.window.time_ms,
+        ).ids
+        for p in places
+    ]
+
 
 @patch
-def heard(self:Run, places:Sequence[Place]) -> Encoded:
+def heard(self: Run, places: Sequence[Place]) -> Encoded:
     "The song as the places hear it: one window for all, or one each."
-    at, first = [p.window.index - self.windows[0].index for p in places], places[0].row.encoded
-    if any(p.row.encoded is not first for p in places): return Encoded.cat([p.row.encoded.rows([i]) for p, i in zip(places, at)])
+    at = [p.window.index - self.windows[0].index for p in places]
+    first = places[0].row.encoded
+    if any(p.row.encoded is not first for p in places):
+        return Encoded.cat([p.row.encoded.rows([i]) for p, i in zip(places, at)])
     return first.rows(at[:1] if len(set(at)) == 1 else at)
 
+
 @patch
-def reach(self:Run, w:Window) -> tuple[float, float]: # ms of look-back and look-ahead
+def reach(self: Run, w: Window) -> tuple[float, float]:  # ms of look-back and look-ahead
     return 0 if w.first else self.lookback_ms, 0 if w.last else self.lookahead_ms
 
 # %% ../nbs/73_generate.ipynb #bd52d040
 @patch
-def job(self:Run, places:Sequence[Place], k:int, attempt:int=0, nudge:float=0.) -> Job:
+def job(self: Run, places: Sequence[Place], k: int, attempt: int = 0, nudge: float = 0.0) -> Job:
     "The work for some places: a window of several rows, or windows side by side."
-    e, s, w, context = self.engine, self.sampling, places[0].window, places[0].row.contexts[k].type
+    e = self.engine
+    s = self.sampling
+    w = places[0].window
+    context = places[0].row.contexts[k].type
     back, ahead = self.reach(w)
-    if attempt and s.greedy(context): s = replace(s, do_sample=True, temperature=.9, timing_temperature=.9)
-    if nudge: s = replace(s, time_bias=s.time_bias + nudge)
+    if attempt and s.greedy(context):
+        s = replace(s, do_sample=True, temperature=0.9, timing_temperature=0.9)
+    if nudge:
+        s = replace(s, time_bias=s.time_bias + nudge)
     rules = make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, *self.structure(places, k))
     guided = s.guidance != 1 and any(p.row.negative for p in places)
-    return Job(self.prompts(places, k), self.heard(places), rules, stop_ids(e.tokenizer, context, back, ahead),
-               None if s.greedy(context) else [generator(p.row.seed, context, p.window.index, attempt) for p in places],
-               negatives=self.prompts(places, k, True) if guided else None, guidance=s.towards(),
-               beams=s.num_beams)
+    return Job(
+        self.prompts(places, k),
+        self.heard(places),
+        rules,
+        stop_ids(e.tokenizer, context, back, ahead),
+        None
+        if s.greedy(context)
+        else [generator(p.row.seed, context, p.window.index, attempt) for p in places],
+        negatives=self.prompts(places, k, True) if guided else None,
+        guidance=s.towards(),
+        beams=s.num_beams,
+    )
+
 
 @patch
-def structure(self:Run, places:Sequence[Place], k:int) -> tuple[Grammar|None, Columns|None]:
+def structure(self: Run, places: Sequence[Place], k: int) -> tuple[Grammar | None, Columns | None]:
     "The grammar and the columns of mania, told what is open at the places. Windows side by side open and close for themselves."
-    if (grammar := self.grammars[k]) is None: return None, None
+    if (grammar := self.grammars[k]) is None:
+        return None, None
     recent = [[] if self.parallel else p.row.contexts[k].stream.events[-REACH:] for p in places]
     open = [still_open(grammar.lines, [e.type for e in events if e.type in MARKS]) for events in recent]
     grammar.start(open, self.parallel or places[0].window.last)
-    if self.gamemode != 3 or places[0].row.contexts[k].type not in (_C.MAP, _C.GD): return grammar, None
+    if self.gamemode != 3 or places[0].row.contexts[k].type not in (_C.MAP, _C.GD):
+        return grammar, None
     held = [held_columns(events, self.engine.language.types_first) for events in recent]
     return grammar, Columns(grammar, [p.row.metadata.keycount or 18 for p in places], held)
 
 # %% ../nbs/73_generate.ipynb #193f9490
-REACH = 1000 # events looked back on to see what is open
+REACH = 1000  # events looked back on to see what is open
 
-def held_columns(events:list[Event], types_first:bool) -> set[int]:
+
+def held_columns(events: list[Event], types_first: bool) -> set[int]:
     "Mania columns with a hold that has not ended."
     held = set()
     for group in whole_groups(events, types_first):
-        types, column = {e.type for e in group}, next((e.value for e in group if e.type is _E.MANIA_COLUMN), None)
-        if _E.HOLD_NOTE in types: held.add(column)
-        elif _E.HOLD_NOTE_END in types: held.discard(column)
+        types = {e.type for e in group}
+        column = next((e.value for e in group if e.type is _E.MANIA_COLUMN), None)
+        if _E.HOLD_NOTE in types:
+            held.add(column)
+        elif _E.HOLD_NOTE_END in types:
+            held.discard(column)
     return held
 
-def is_held(events:list[Event]) -> bool:
+
+def is_held(events: list[Event]) -> bool:
     "Whether the last group is part of something that goes on."
     last = next((e.type for e in reversed(events) if e.type in MARKS), None)
     return last in _HEADS or last in SUSTAIN_TYPES or last in NON_TIMED or last is _E.LAST_ANCHOR
 
 # %% ../nbs/73_generate.ipynb #e490b53d
 @patch
-def kept(self:Run, p:Place, k:int, written:Written) -> list[Event]:
+def kept(self: Run, p: Place, k: int, written: Written) -> list[Event]:
     "What a place wrote that is its own to write."
     e, w = self.engine, p.window
     first, (back, ahead) = e.language.types_first, self.reach(w)
     limit = np.inf if w.last else e.language.window_ms - ahead
-    if self.sampling.reference: return keep_as_reference(written.ids, e.tokenizer, w.time_ms, first, back, limit)
-    complete = written.stopped and written.ids[-1] in (EOS, e.tokenizer.context_eos.get(p.row.contexts[k].type))
+    if self.sampling.reference:
+        return keep_as_reference(written.ids, e.tokenizer, w.time_ms, first, back, limit)
+    complete = written.stopped and written.ids[-1] in (
+        EOS,
+        e.tokenizer.context_eos.get(p.row.contexts[k].type),
+    )
     return keep_until(e.tokenizer.decode_ids(written.ids, w.time_ms), first, w.time_ms + limit, complete)
 
-@patch
-def append(self:Run, p:Place, k:int, written:Written):
-    "Add what a place wrote to its context."
-    w, s, first = p.window, p.row.contexts[k].stream, self.engine.language.types_first
-    limit = np.inf if w.last else w.time_ms + self.engine.language.window_ms - self.reach(w)[1]
-    reference, end = self.sampling.reference, w.time_ms + self.engine.language.window_ms
-    s.events += self.kept(p, k, written)
-    if reference: s.times = event_times(s.events, first, s.times, end) # there a time stays as first reckoned; anchors reach out to what is yet to come
-    else: s.times = event_times(s.events, first)
-    while reference and s.times and s.times[-1] > limit: s.events.pop(); s.times.pop()
 
 @patch
-def silent(self:Run, p:Place, k:int, written:Written) -> bool:
+def append(self: Run, p: Place, k: int, written: Written):
+    "Add what a place wrote to its context."
+    w = p.window
+    s = p.row.contexts[k].stream
+    first = self.engine.language.types_first
+    limit = np.inf if w.last else w.time_ms + self.engine.language.window_ms - self.reach(w)[1]
+    reference = self.sampling.reference
+    end = w.time_ms + self.engine.language.window_ms
+    s.events += self.kept(p, k, written)
+    if reference:
+        s.times = event_times(
+            s.events, first, s.times, end
+        )  # there a time stays as first reckoned; anchors reach out to what is yet to come
+    else:
+        s.times = event_times(s.events, first)
+    while reference and s.times and s.times[-1] > limit:
+        s.events.pop()
+        s.times.pop()
+
+
+@patch
+def silent(self: Run, p: Place, k: int, written: Written) -> bool:
     "Whether the map falls silent in this window, though the song does not."
-    w, context = p.window, p.row.contexts[k]
-    if context.type is not _C.MAP or self.loudness is None or self.parallel: return False
+    w = p.window
+    context = p.row.contexts[k]
+    if context.type is not _C.MAP or self.loudness is None or self.parallel:
+        return False
     new = self.kept(p, k, written)
     begun = max(context.stream.times[-1] if context.stream.times else -np.inf, self.windows[0].keep_from)
     since = max([begun, *(e.value for e in new if e.type is _E.TIME_SHIFT)])
@@ -332,200 +453,306 @@ def silent(self:Run, p:Place, k:int, written:Written) -> bool:
 
 # %% ../nbs/73_generate.ipynb #6a8faff0
 @patch
-def fault(self:Run, p:Place, k:int, written:Written) -> str:
+def fault(self: Run, p: Place, k: int, written: Written) -> str:
     "What is wrong with a window; empty if nothing."
-    if self.sampling.reference: return ""
+    if self.sampling.reference:
+        return ""
     return trouble(written) or (EMPTY if self.silent(p, k, written) else "")
 
+
 @patch
-def mended(self:Run, places:Sequence[Place], k:int, out:list[Written]) -> list[Written]:
+def mended(self: Run, places: Sequence[Place], k: int, out: list[Written]) -> list[Written]:
     "What some places wrote; those in trouble write once more."
     faults = {j: fault for j, (p, x) in enumerate(zip(places, out)) if (fault := self.fault(p, k, x))}
     for empty in (True, False):
         some = [j for j, fault in faults.items() if (fault == EMPTY) == empty]
-        if not some: continue
+        if not some:
+            continue
         again = self.engine.generate(self.job([places[j] for j in some], k, 1, NUDGE * empty), self.cancel)
-        for j, new in zip(some, again): out[j] = self.better(places[j], k, out[j], new, faults[j])
+        for j, new in zip(some, again):
+            out[j] = self.better(places[j], k, out[j], new, faults[j])
     return out
 
+
 @patch
-def better(self:Run, p:Place, k:int, old:Written, new:Written, why:str) -> Written: # why: what was wrong with the old
+def better(
+    self: Run, p: Place, k: int, old: Written, new: Written, why: str
+) -> Written:  # why: what was wrong with the old
     "Which of two draws is kept, and a note of it."
     still = self.fault(p, k, new)
-    p.row.problems.append(f"{p.row.contexts[k].type.value} at {p.window.keep_from/1000:.1f} s: "
-                          + (f"{still}, also when drawn again" if still else f"{why}, drawn again"))
+    p.row.problems.append(
+        f"{p.row.contexts[k].type.value} at {p.window.keep_from / 1000:.1f} s: "
+        + (f"{still}, also when drawn again" if still else f"{why}, drawn again")
+    )
     return new if not still or why != EMPTY and len(new.ids) < len(old.ids) else old
 
 # %% ../nbs/73_generate.ipynb #b82b8a10
 @patch
-def grammar(self:Run, context:ContextType) -> Grammar|None:
+def grammar(self: Run, context: ContextType) -> Grammar | None:
     "The grammar of a context, when it is wanted."
     e, s = self.engine, self.sampling
-    if s.reference or not s.grammar: return None
+    if s.reference or not s.grammar:
+        return None
     return Grammar(e.tokenizer, lines_of(e.language, context, self.gamemode), e.language.types_first, context)
 
+
 @patch
-def batches(self:Run) -> list[list[Place]]:
+def batches(self: Run) -> list[list[Place]]:
     "What is written together in one context: a window of all rows, or all windows of all rows in batches."
-    if not self.parallel: return [[Place(r, w) for r in self.rows] for w in self.windows]
+    if not self.parallel:
+        return [[Place(r, w) for r in self.rows] for w in self.windows]
     places = [Place(r, w) for w in self.windows for r in self.rows]
     size = max(self.engine.max_batch_size // self.sampling.num_beams, 1)
-    return [places[i:i + size] for i in range(0, len(places), size)]
+    return [places[i : i + size] for i in range(0, len(places), size)]
 
 # %% ../nbs/73_generate.ipynb #fa057b75
 @patch
-def behind(self:Run) -> float: # batches
+def behind(self: Run) -> float:  # batches
     "How far a context stays behind the one before, so that it hears all of it; to the end of the song where they cannot mix."
     alone = self.parallel or self.sampling.reference or self.sampling.guidance != 1
     stride = self.engine.language.window_ms - self.lookback_ms - self.lookahead_ms
     return math.inf if alone else 1 + math.ceil(self.lookahead_ms / stride)
 
+
 @patch
-def steps(self:Run) -> Iterator[list[tuple[int, list[Place]]]]: # contexts, and the places of each
+def steps(self: Run) -> Iterator[list[tuple[int, list[Place]]]]:  # contexts, and the places of each
     "What is written together, one step after another."
     batches = self.batches()
     behind = min(self.behind(), len(batches))
     for i in range(len(batches) + behind * (len(self.grammars) - 1)):
-        yield [(k, batches[at]) for n, k in enumerate(self.grammars) if 0 <= (at := i - n * behind) < len(batches)]
+        yield [
+            (k, batches[at])
+            for n, k in enumerate(self.grammars)
+            if 0 <= (at := i - n * behind) < len(batches)
+        ]
+
 
 @patch
-def write(self:Run, step:Sequence[tuple[int, list[Place]]]):
+def write(self: Run, step: Sequence[tuple[int, list[Place]]]):
     "Write some places of some contexts side by side, and add what they wrote."
     jobs = [self.job(places, k) for k, places in step]
     out = iter(self.engine.generate(side_by_side(jobs) if len(jobs) > 1 else jobs[0], self.cancel))
     for k, places in step:
-        for p, written in zip(places, self.mended(places, k, list(islice(out, len(places))))): self.append(p, k, written)
+        for p, written in zip(places, self.mended(places, k, list(islice(out, len(places))))):
+            self.append(p, k, written)
+
 
 @patch
-def song(self:Run):
+def song(self: Run):
     "Write every context that is not given, over the whole song."
     kinds = {k: c.type for k, c in enumerate(self.rows[0].contexts) if not c.finished}
-    if not kinds: return
+    if not kinds:
+        return
     self.grammars = {k: self.grammar(kind) for k, kind in kinds.items()}
-    steps, now, before = list(self.steps()), self.engine.speed, replace(self.engine.speed)
-    told = lambda i: tell(self.progress, " and ".join(k.value for k in kinds.values()), i, len(steps),
-                          (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9))
-    for i, step in enumerate(steps): told(i); self.write(step)
+    steps = list(self.steps())
+    now = self.engine.speed
+    before = replace(self.engine.speed)
+    told = lambda i: tell(
+        self.progress,
+        " and ".join(k.value for k in kinds.values()),
+        i,
+        len(steps),
+        (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9),
+    )
+    for i, step in enumerate(steps):
+        told(i)
+        self.write(step)
     told(len(steps))
 
 # %% ../nbs/73_generate.ipynb #d606395c
-_PARTS = {_E.LAST_ANCHOR: "slider", _E.SLIDER_END: "slider", _E.SLIDER_SUSTAIN: "slider", _E.SLIDER_REPEAT_SUSTAIN: "slider",
-          **{t: "slider" for t in NON_TIMED}, **{t: t.value.removesuffix("_end").removesuffix("_sustain") for t in EventType
-             if t.value.endswith(("_end", "_sustain")) and not t.value.startswith("slider")}} # groups that belong to an object begun before
-_HEADS = {_E.SLIDER_HEAD: "slider", _E.SPINNER: "spinner", _E.HOLD_NOTE: "hold_note", _E.DRUMROLL: "drumroll", _E.DENDEN: "denden"}
+_PARTS = {
+    _E.LAST_ANCHOR: "slider",
+    _E.SLIDER_END: "slider",
+    _E.SLIDER_SUSTAIN: "slider",
+    _E.SLIDER_REPEAT_SUSTAIN: "slider",
+    **{t: "slider" for t in NON_TIMED},
+    **{
+        t: t.value.removesuffix("_end").removesuffix("_sustain")
+        for t in EventType
+        if t.value.endswith(("_end", "_sustain")) and not t.value.startswith("slider")
+    },
+}  # groups that belong to an object begun before
+_HEADS = {
+    _E.SLIDER_HEAD: "slider",
+    _E.SPINNER: "spinner",
+    _E.HOLD_NOTE: "hold_note",
+    _E.DRUMROLL: "drumroll",
+    _E.DENDEN: "denden",
+}
+
 
 def within(
-    stream:EventStream,
-    types_first:bool,
-    start:float=-np.inf,  # ms
-    end:float=np.inf,     # ms
-    slack:float=10,       # ms, since tokens round
+    stream: EventStream,
+    types_first: bool,
+    start: float = -np.inf,  # ms
+    end: float = np.inf,  # ms
+    slack: float = 10,  # ms, since tokens round
 ) -> EventStream:
     "The objects that begin in a range."
-    out, kept = EventStream(), {}
+    out = EventStream()
+    kept = {}
     i = next((i for i, e in enumerate(stream.events) if e.type in MARKS), 0) if types_first else 0
     for group in whole_groups(stream.events, types_first):
-        times, i = stream.times[i:i + len(group)], i + len(group)
+        times = stream.times[i : i + len(group)]
+        i = i + len(group)
         mark = next(e.type for e in group if e.type in MARKS)
         lane = tuple(e.value for e in group if e.type is _E.MANIA_COLUMN)
         inside = start - slack <= times[0] <= end + slack
-        if mark in _HEADS: kept[_HEADS[mark], lane] = inside
-        if kept.get((_PARTS[mark], lane), inside) if mark in _PARTS else inside: out.events += group; out.times += times
+        if mark in _HEADS:
+            kept[_HEADS[mark], lane] = inside
+        if kept.get((_PARTS[mark], lane), inside) if mark in _PARTS else inside:
+            out.events += group
+            out.times += times
     return out
 
-def trim_events(stream:EventStream, types_first:bool, start:float=-np.inf, end:float=np.inf, slack:float=10) -> EventStream: # ms
+
+def trim_events(
+    stream: EventStream, types_first: bool, start: float = -np.inf, end: float = np.inf, slack: float = 10
+) -> EventStream:  # ms
     "The events in a range as the reference trims them, through the middle of objects."
     kept = [(e, t) for e, t in stream if t >= start - slack]
-    while kept and kept[-1][1] > end + slack: kept.pop()
+    while kept and kept[-1][1] > end + slack:
+        kept.pop()
     return EventStream([e for e, _ in kept], [t for _, t in kept])
 
 # %% ../nbs/73_generate.ipynb #ad909cbd
 def contexts_of(
-    beatmap:Beatmap,
-    language:LanguageConfig,
-    types:Sequence[ContextType],
-    song_length:float,        # ms
-    before:float|None=None,   # ms: only what begins earlier, to be continued
-    **known,                  # of its metadata: difficulty, mapper_id, year, descriptors …
+    beatmap: Beatmap,
+    language: LanguageConfig,
+    types: Sequence[ContextType],
+    song_length: float,  # ms
+    before: float | None = None,  # ms: only what begins earlier, to be continued
+    **known,  # of its metadata: difficulty, mapper_id, year, descriptors …
 ) -> list[Context]:
     "Views of a map, to be given."
-    parser, out, first = Parser(language), [], language.types_first
+    parser = Parser(language)
+    out = []
+    first = language.types_first
     said = Metadata.of(beatmap, language, song_length, **known)
     for t in types:
-        if t is _C.TIMING: out.append(Context(t, parser.timing_events(beatmap.timing_points, song_length), True)); continue
+        if t is _C.TIMING:
+            out.append(Context(t, parser.timing_events(beatmap.timing_points, song_length), True))
+            continue
         stream = parser.context(t, beatmap)
-        if before is not None: stream = within(stream, first, end=before - 1, slack=0)
+        if before is not None:
+            stream = within(stream, first, end=before - 1, slack=0)
         out.append(Context(t, stream, before is None, said if t in (_C.MAP, _C.GD) else None))
     return out
 
 # %% ../nbs/73_generate.ipynb #688bd95d
-def opposite(m:Metadata, descriptors:Optional[Sequence[str]]=None) -> Metadata: # tags that are not wanted
+def opposite(
+    m: Metadata, descriptors: Optional[Sequence[str]] = None
+) -> Metadata:  # tags that are not wanted
     "The negative of a request."
-    return replace(m, style=None, descriptors=descriptors, mapper_id=m.mapper_id if m.descriptors or descriptors else None)
+    return replace(
+        m,
+        style=None,
+        descriptors=descriptors,
+        mapper_id=m.mapper_id if m.descriptors or descriptors else None,
+    )
 
 # %% ../nbs/73_generate.ipynb #fff2882d
 @dataclass
 class Generated:
     "What was written for one row."
-    streams: dict[ContextType, EventStream] # wanted contexts, absolute ms
+
+    streams: dict[ContextType, EventStream]  # wanted contexts, absolute ms
     seed: int
-    problems: list[str]                     # windows that went wrong, in words
+    problems: list[str]  # windows that went wrong, in words
     metadata: Metadata
 
+
 def encode_song(
-    engine:Engine,
-    samples:np.ndarray,             # (samples,)
-    windows:list[Window],
-    progress:Callable|None=None,
-    metadata:Optional[Metadata]=None, # the request, for models that hear it with the song
+    engine: Engine,
+    samples: np.ndarray,  # (samples,)
+    windows: list[Window],
+    progress: Callable | None = None,
+    metadata: Optional[Metadata] = None,  # the request, for models that hear it with the song
 ) -> Encoded:
     "Hear a song: do it once and use it for every pass."
-    wish = Bundle(engine.model, engine.tokenizer, engine.language).condition(metadata or Metadata(), [w.time_ms for w in windows])
+    wish = Bundle(engine.model, engine.tokenizer, engine.language).condition(
+        metadata or Metadata(), [w.time_ms for w in windows]
+    )
     return engine.encode(cut(samples, windows), progress, wish)
 
-def _hearings(engine, samples, windows, metadatas, progress) -> list[Encoded]: # one for each request
+
+def _hearings(engine, samples, windows, metadatas, progress) -> list[Encoded]:  # one for each request
     "The song as each request hears it; most models hear only the song."
     own = lambda m: (m.difficulty, m.mapper_id) if engine.model.c.conditions else None
     heard = {own(m): m for m in metadatas}
     heard = {key: encode_song(engine, samples, windows, progress, m) for key, m in heard.items()}
     return [heard[own(m)] for m in metadatas]
 
-def _copies(contexts:list[Context]) -> list[Context]: # so that rows do not share their streams
+
+def _copies(contexts: list[Context]) -> list[Context]:  # so that rows do not share their streams
     return [replace(c, stream=EventStream(list(c.stream.events), list(c.stream.times))) for c in contexts]
 
 # %% ../nbs/73_generate.ipynb #9733c7bd
 def generate(
-    engine:Engine,
-    samples:np.ndarray,                   # (samples,) float32 at the rate of the language
-    metadatas:Sequence[Metadata],         # one request per row
-    seeds:Sequence[int]=(0,),             # one per row
-    wanted:Sequence[ContextType]=(_C.MAP,),
-    given:Sequence[Context]=(),           # contexts at hand, the same for all rows; an unfinished one is continued
-    sampling:Sampling=Sampling(),
-    lookback:float=.5,                    # share of a window
-    lookahead:float=.125,                 # share of a window
-    start_time:Optional[float]=None,      # ms
-    end_time:Optional[float]=None,        # ms; nothing begins after the song in any case
-    encoded:Optional[Encoded]=None,       # of the same plan of windows (and the same request, where it is heard with the song)
-    negatives:Optional[Sequence[Metadata]]=None, # requests to lead away from, one per row; None with guidance: the `opposite` of each
-    parallel:bool=False,                  # windows side by side, all at once: faster, but without memory
-    progress:Optional[Callable]=None,     # gets `Progress`; true cancels
-    cancel:Optional[Callable]=None,       # asked between tokens; true cancels
+    engine: Engine,
+    samples: np.ndarray,  # (samples,) float32 at the rate of the language
+    metadatas: Sequence[Metadata],  # one request per row
+    seeds: Sequence[int] = (0,),  # one per row
+    wanted: Sequence[ContextType] = (_C.MAP,),
+    given: Sequence[Context] = (),  # contexts at hand, the same for all rows; an unfinished one is continued
+    sampling: Sampling = Sampling(),
+    lookback: float = 0.5,  # share of a window
+    lookahead: float = 0.125,  # share of a window
+    start_time: Optional[float] = None,  # ms
+    end_time: Optional[float] = None,  # ms; nothing begins after the song in any case
+    encoded: Optional[
+        Encoded
+    ] = None,  # of the same plan of windows (and the same request, where it is heard with the song)
+    negatives: Optional[
+        Sequence[Metadata]
+    ] = None,  # requests to lead away from, one per row; None with guidance: the `opposite` of each
+    parallel: bool = False,  # windows side by side, all at once: faster, but without memory
+    progress: Optional[Callable] = None,  # gets `Progress`; true cancels
+    cancel: Optional[Callable] = None,  # asked between tokens; true cancels
 ) -> list[Generated]:
     "Write the wanted contexts of a song, in all rows at once."
     c = engine.language
-    if parallel: lookback = lookahead = 0.
-    if parallel and not all(g.finished for g in given): raise UserError("parallel writes whole maps; to continue one, leave it out.")
+    if parallel:
+        lookback = lookahead = 0.0
+    if parallel and not all(g.finished for g in given):
+        raise UserError("parallel writes whole maps; to continue one, leave it out.")
     template = choose_template(c, [g.type for g in given], wanted, metadatas[0].gamemode)
     windows = plan(len(samples), c, lookback, lookahead, start_time, end_time)
-    heard = _hearings(engine, samples, windows, metadatas, progress) if encoded is None else [encoded] * len(metadatas)
-    if negatives is None: negatives = [opposite(m) if sampling.guidance != 1 else None for m in metadatas]
-    rows = [Row(m, s, _copies(_outputs(template, given)), e, n) for m, s, e, n in zip(metadatas, seeds, heard, negatives, strict=True)]
-    run = Run(engine, windows, _inputs(template, given, engine.tokenizer), rows, sampling, lookback * c.window_ms,
-              lookahead * c.window_ms, progress, cancel, Loudness(samples, c.sample_rate), parallel)
+    heard = (
+        _hearings(engine, samples, windows, metadatas, progress)
+        if encoded is None
+        else [encoded] * len(metadatas)
+    )
+    if negatives is None:
+        negatives = [opposite(m) if sampling.guidance != 1 else None for m in metadatas]
+    rows = [
+        Row(m, s, _copies(_outputs(template, given)), e, n)
+        for m, s, e, n in zip(metadatas, seeds, heard, negatives, strict=True)
+    ]
+    run = Run(
+        engine,
+        windows,
+        _inputs(template, given, engine.tokenizer),
+        rows,
+        sampling,
+        lookback * c.window_ms,
+        lookahead * c.window_ms,
+        progress,
+        cancel,
+        Loudness(samples, c.sample_rate),
+        parallel,
+    )
     run.song()
-    low, song = start_time or -np.inf, np.inf if sampling.reference else len(samples) * 1000 / c.sample_rate
+    low = start_time or -np.inf
+    song = np.inf if sampling.reference else len(samples) * 1000 / c.sample_rate
     high = min(np.inf if end_time is None else end_time, song)
     done = {g.type for g in given if g.finished}
-    trim = lambda t, s: s if t in done else (trim_events if sampling.reference else within)(s, c.types_first, low, high)
-    return [Generated({t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata) for r in rows]
+    trim = lambda t, s: (
+        s if t in done else (trim_events if sampling.reference else within)(s, c.types_first, low, high)
+    )
+    return [
+        Generated(
+            {t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata
+        )
+        for r in rows
+    ]

@@ -18,51 +18,64 @@ __all__ = ['count_matches', 'Rhythm', 'rhythm', 'share_near', 'peaks', 'best_f1'
 
 # %% ../nbs/82_metrics.ipynb #5a619f42
 def count_matches(
-    found:np.ndarray,      # (n,) ms, sorted
-    truth:np.ndarray,      # (m,) ms, sorted
-    tolerance:float=20.0,  # ms
+    found: np.ndarray,  # (n,) ms, sorted
+    truth: np.ndarray,  # (m,) ms, sorted
+    tolerance: float = 20.0,  # ms
 ) -> int:
     "Largest number of pairs within the tolerance, each time used once."
     i = j = hits = 0
     while i < len(found) and j < len(truth):
         gap = found[i] - truth[j]
-        if abs(gap) <= tolerance: hits, i, j = hits + 1, i + 1, j + 1
-        elif gap < 0: i += 1
-        else: j += 1
+        if abs(gap) <= tolerance:
+            hits = hits + 1
+            i = i + 1
+            j = j + 1
+        elif gap < 0:
+            i += 1
+        else:
+            j += 1
     return hits
 
 # %% ../nbs/82_metrics.ipynb #66068161
 class Rhythm(NamedTuple):
     "How two rhythms agree."
-    precision: float # share of found times that match
-    recall: float    # share of true times that are matched
-    f1: float        # harmonic mean
 
-def rhythm(found:np.ndarray, truth:np.ndarray, tolerance:float=20.0) -> Rhythm: # sorted times in ms
+    precision: float  # share of found times that match
+    recall: float  # share of true times that are matched
+    f1: float  # harmonic mean
+
+
+def rhythm(found: np.ndarray, truth: np.ndarray, tolerance: float = 20.0) -> Rhythm:  # sorted times in ms
     "Agreement of two lists of times."
     hits = count_matches(found, truth, tolerance)
-    p, r = hits / max(len(found), 1), hits / max(len(truth), 1)
+    p = hits / max(len(found), 1)
+    r = hits / max(len(truth), 1)
     return Rhythm(p, r, 2 * p * r / (p + r) if hits else 0.0)
 
 # %% ../nbs/82_metrics.ipynb #2bd2b24f
-def share_near(found:np.ndarray, truth:np.ndarray, tolerance:float=30.0) -> float: # truth sorted, ms
+def share_near(found: np.ndarray, truth: np.ndarray, tolerance: float = 30.0) -> float:  # truth sorted, ms
     "Share of found times with a true time within the tolerance."
-    if not len(found) or not len(truth): return 0.0
+    if not len(found) or not len(truth):
+        return 0.0
     at = np.searchsorted(truth, found)
-    gap = np.minimum(np.abs(found - truth[np.clip(at, 0, len(truth)-1)]), np.abs(found - truth[np.clip(at-1, 0, len(truth)-1)]))
+    gap = np.minimum(
+        np.abs(found - truth[np.clip(at, 0, len(truth) - 1)]),
+        np.abs(found - truth[np.clip(at - 1, 0, len(truth) - 1)]),
+    )
     return float((gap <= tolerance).mean())
 
 # %% ../nbs/82_metrics.ipynb #6e672c9e
-def peaks(x:np.ndarray, threshold:float) -> np.ndarray: # (n,) -> indices
+def peaks(x: np.ndarray, threshold: float) -> np.ndarray:  # (n,) -> indices
     "Local maxima above a threshold."
     mid = x[1:-1]
     return 1 + np.flatnonzero((mid >= x[:-2]) & (mid > x[2:]) & (mid > threshold))
 
+
 def best_f1(
-    pairs:list[tuple[np.ndarray, np.ndarray]], # predicted and labelled curves, per window
-    frame_ms:float=8.0,
-    label_threshold:float=.25,                 # labels above it are notes
-    thresholds=(.05, .1, .2, .3, .4, .5),
+    pairs: list[tuple[np.ndarray, np.ndarray]],  # predicted and labelled curves, per window
+    frame_ms: float = 8.0,
+    label_threshold: float = 0.25,  # labels above it are notes
+    thresholds=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
 ) -> float:
     "Mean F1 of peaks at the best threshold."
     truth = [peaks(y, label_threshold) * frame_ms for _, y in pairs]
@@ -72,78 +85,107 @@ def best_f1(
 # %% ../nbs/82_metrics.ipynb #a38d7bd7
 class Stretch(NamedTuple):
     "Where a tempo holds."
-    start: float # ms
-    end: float   # ms
+
+    start: float  # ms
+    end: float  # ms
     bpm: float
 
-    def shared(self, other:Stretch) -> float: return max(min(self.end, other.end) - max(self.start, other.start), 0) # ms
+    def shared(self, other: Stretch) -> float:
+        return max(min(self.end, other.end) - max(self.start, other.start), 0)  # ms
 
-def stretches(t:Timing, start:float, end:float) -> list[Stretch]: # ms
+
+def stretches(t: Timing, start: float, end: float) -> list[Stretch]:  # ms
     "The tempos between two times; the first red line also holds before itself."
     begins = [start, *(p.time for p in t.red[1:])]
-    return [Stretch(max(a, start), min(b, end), 60000 / p.beat_length) for p, a, b in zip(t.red, begins, [*begins[1:], end])]
+    return [
+        Stretch(max(a, start), min(b, end), 60000 / p.beat_length)
+        for p, a, b in zip(t.red, begins, [*begins[1:], end])
+    ]
+
 
 class BeatGrid(NamedTuple):
     "Beats of a song, whoever found them; times in ms on osu!'s clock."
+
     tempos: list[Stretch]
-    beats: np.ndarray     # (n,) sorted
-    downbeats: np.ndarray # (m,) sorted; empty when unknown
+    beats: np.ndarray  # (n,) sorted
+    downbeats: np.ndarray  # (m,) sorted; empty when unknown
 
     @classmethod
-    def of(cls, timing:Timing, start:float, end:float) -> BeatGrid: # between two times; lines outside 10 to 1000 BPM are no tempo
+    def of(
+        cls, timing: Timing, start: float, end: float
+    ) -> BeatGrid:  # between two times; lines outside 10 to 1000 BPM are no tempo
         real = Timing([p for p in timing.red if 60 <= p.beat_length <= 6000] or timing.red)
         ticks = real.beats(start - 1, end + 1)
-        return cls(stretches(real, start, end), *(np.array([b.time for b in ticks if b.downbeat >= bar]) for bar in (False, True)))
+        return cls(
+            stretches(real, start, end),
+            *(np.array([b.time for b in ticks if b.downbeat >= bar]) for bar in (False, True)),
+        )
 
     @classmethod
-    def tapped(cls, beats:np.ndarray, downbeats=()) -> BeatGrid: # two beats at least
+    def tapped(cls, beats: np.ndarray, downbeats=()) -> BeatGrid:  # two beats at least
         index, keep = count_beats(beats / 1000)
         straight = Stretch(-np.inf, np.inf, fit_line(index[keep], beats[keep] / 1000).bpm)
         return cls([straight], np.asarray(beats, float), np.asarray(downbeats, float))
 
-    def between(self, start:float, end:float) -> BeatGrid:
+    def between(self, start: float, end: float) -> BeatGrid:
         inside = lambda t: t[(t >= start) & (t <= end)]
         return BeatGrid(self.tempos, inside(self.beats), inside(self.downbeats))
 
-    def tempo(self, where:Sequence[Stretch]) -> float: # BPM
+    def tempo(self, where: Sequence[Stretch]) -> float:  # BPM
         "The tempo that holds longest in some stretches."
         ms = Counter()
-        for t in self.tempos: ms[round(60000 / t.bpm, 2)] += sum(map(t.shared, where))
+        for t in self.tempos:
+            ms[round(60000 / t.bpm, 2)] += sum(map(t.shared, where))
         return 60000 / max(ms, key=ms.get)
 
     @property
-    def bpm(self) -> float: return self.tempo(self.tempos) # the tempo in force longest
+    def bpm(self) -> float:
+        return self.tempo(self.tempos)  # the tempo in force longest
 
 # %% ../nbs/82_metrics.ipynb #17e9dc89
 class Score(NamedTuple):
     "A grid against the true one."
-    right: bool          # BPM within 0.2 %
-    octave: bool         # or at a simple ratio of it
-    ratio: float         # found by true BPM
-    errors: np.ndarray   # ms from each found beat to the nearest true one, signed
-    downbeats: float     # share of found downbeats within 70 ms of a true one
+
+    right: bool  # BPM within 0.2 %
+    octave: bool  # or at a simple ratio of it
+    ratio: float  # found by true BPM
+    errors: np.ndarray  # ms from each found beat to the nearest true one, signed
+    downbeats: float  # share of found downbeats within 70 ms of a true one
 
     @property
-    def median(self) -> float: return float(np.median(np.abs(self.errors))) if len(self.errors) else np.inf # ms
-    @property
-    def p95(self) -> float: return float(np.quantile(np.abs(self.errors), .95)) if len(self.errors) else np.inf # ms
+    def median(self) -> float:
+        return float(np.median(np.abs(self.errors))) if len(self.errors) else np.inf  # ms
 
-def from_nearest(a:np.ndarray, b:np.ndarray) -> np.ndarray: # b sorted
+    @property
+    def p95(self) -> float:
+        return float(np.quantile(np.abs(self.errors), 0.95)) if len(self.errors) else np.inf  # ms
+
+
+def from_nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # b sorted
     "What lies between each time and the nearest of some others, signed."
-    if not len(a) or not len(b): return np.zeros(0)
+    if not len(a) or not len(b):
+        return np.zeros(0)
     i = np.clip(np.searchsorted(b, a), 1, max(len(b) - 1, 1))
-    low, high = b[i - 1], b[np.minimum(i, len(b) - 1)]
+    low = b[i - 1]
+    high = b[np.minimum(i, len(b) - 1)]
     return a - np.where(np.abs(a - low) <= np.abs(a - high), low, high)
 
-def score_grid(found:BeatGrid, true:BeatGrid) -> Score:
+
+def score_grid(found: BeatGrid, true: BeatGrid) -> Score:
     "Tempo, beats and downbeats."
     main = true.bpm
-    ratio = found.tempo([t for t in true.tempos if abs(t.bpm / main - 1) < .002]) / main
-    near = lambda r: bool(abs(ratio / r - 1) < .002)
+    ratio = found.tempo([t for t in true.tempos if abs(t.bpm / main - 1) < 0.002]) / main
+    near = lambda r: bool(abs(ratio / r - 1) < 0.002)
     bars = from_nearest(found.downbeats, true.downbeats)
-    return Score(near(1), any(map(near, RATIOS)), ratio, from_nearest(found.beats, true.beats),
-                 float((np.abs(bars) < 70).mean()) if len(bars) else 0.)
+    return Score(
+        near(1),
+        any(map(near, RATIOS)),
+        ratio,
+        from_nearest(found.beats, true.beats),
+        float((np.abs(bars) < 70).mean()) if len(bars) else 0.0,
+    )
 
-def score_timing(found:Timing, true:Timing, start:float, end:float) -> Score: # ms
+
+def score_timing(found: Timing, true: Timing, start: float, end: float) -> Score:  # ms
     "The same for two lists of red lines, between two times: usually the first and last object."
     return score_grid(BeatGrid.of(found, start, end), BeatGrid.of(true, start, end))

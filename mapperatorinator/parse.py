@@ -18,7 +18,18 @@ from fastcore.basics import patch
 from .config import CompatConfig, LanguageConfig
 from .core import UserError
 from .events import ContextType, Event, EventStream, EventType, merge
-from .osu.beatmap import BEAT_MS, LIMIT, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, parse_sample
+from mapperatorinator.osu.beatmap import (
+    BEAT_MS,
+    LIMIT,
+    Beatmap,
+    Circle,
+    HitObject,
+    Hold,
+    Slider,
+    Spinner,
+    TimingPoint,
+    parse_sample,
+)
 from .osu.curves import SliderPath, circle_through, end_point, split_doubled
 from .osu.timing import median_beat_length as longest_beat_length, snap_divisor
 
@@ -29,55 +40,75 @@ __all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'MOST_MORE', 
 
 # %% ../nbs/22_parse.ipynb #093f0412
 _E = EventType
-MAX_POINTS = 100                          # a slider with as many points is drawn in straight strokes (or left out, see CompatConfig)
-STROKES, STROKE = 64, 12                  # at most this many, at least this long (px), or the grid of places would bend them
-SAMPLE_SETS = {"Normal": 1, "Soft": 2, "Drum": 3} # of a map, by name; the game takes normal when none is named
-US = 1000                                 # times are counted in whole microseconds inside this room
+MAX_POINTS = 100  # a slider with as many points is drawn in straight strokes (or left out, see CompatConfig)
+STROKES, STROKE = 64, 12  # at most this many, at least this long (px), or the grid of places would bend them
+SAMPLE_SETS = {
+    "Normal": 1,
+    "Soft": 2,
+    "Drum": 3,
+}  # of a map, by name; the game takes normal when none is named
+US = 1000  # times are counted in whole microseconds inside this room
 _FLAG = {t: Event(t) for t in EventType}  # events without a value are made once
 
-def clip(v:float, low:float, high:float) -> float: return low if v < low else high if v > high else v
+
+def clip(v: float, low: float, high: float) -> float:
+    return low if v < low else high if v > high else v
+
 
 @lru_cache(maxsize=1 << 16)
-def _event(type:EventType, value:int) -> Event: return Event(type, value)
+def _event(type: EventType, value: int) -> Event:
+    return Event(type, value)
 
 # %% ../nbs/22_parse.ipynb #423f7cc2
-def in_play(p:TimingPoint) -> TimingPoint:
+def in_play(p: TimingPoint) -> TimingPoint:
     "A timing point with the beat length that the game counts with; a green line of NaN has velocity 1, and no ticks."
     beat_length = p.beat_ms if p.uninherited else -100 if math.isnan(p.beat_length) else p.beat_length
     return p if beat_length == p.beat_length else replace(p, beat_length=beat_length)
 
-def _beat(p:TimingPoint, compat:CompatConfig) -> float: # ms of a beat, should this point be asked for it
-    if p.uninherited: return p.beat_length
-    if not compat.unsorted_lookup: return TimingPoint(0, 1000).beat_ms # a map without a red line; the game's default
+
+def _beat(p: TimingPoint, compat: CompatConfig) -> float:  # ms of a beat, should this point be asked for it
+    if p.uninherited:
+        return p.beat_length
+    if not compat.unsorted_lookup:
+        return TimingPoint(0, 1000).beat_ms  # a map without a red line; the game's default
     return p.beat_length if abs(p.beat_length) >= BEAT_MS[0] else BEAT_MS[0]
+
 
 class TempoTable:
     "What holds at a time: lookups over timing points, with the quirks asked for."
-    def __init__(self, points:Sequence[TimingPoint], compat:CompatConfig, sample_set:int=2): # sample set of the map
+
+    def __init__(
+        self, points: Sequence[TimingPoint], compat: CompatConfig, sample_set: int = 2
+    ):  # sample set of the map
         points = list(points) or [TimingPoint(0, 1000)]
-        if not compat.unsorted_lookup: points.sort(key=lambda p: p.time)
+        if not compat.unsorted_lookup:
+            points.sort(key=lambda p: p.time)
         self.points = [in_play(p) for p in points]
         self.tempo = [p.is_tempo for p in points]
         self.beats = [_beat(p, compat) for p in self.points]
         self.offsets = [round(p.time * US) for p in self.points]
         order = sorted(range(len(self.points)), key=self.offsets.__getitem__)
         self.keys = [self.offsets[i] for i in order]
-        self.index = list(accumulate(order, max)) # of those that have begun, the last in the file holds
+        self.index = list(accumulate(order, max))  # of those that have begun, the last in the file holds
         self._parents(compat)
         self._sounds(compat, sample_set)
 
-    def _parents(self, compat:CompatConfig):
+    def _parents(self, compat: CompatConfig):
         "Index of the red line that governs each point."
         reds = [i for i, p in enumerate(self.points) if p.uninherited]
-        self.red, self.green, last = [], [], None
+        self.red = []
+        self.green = []
+        last = None
         for i, p in enumerate(self.points):
-            if p.uninherited: last = i
+            if p.uninherited:
+                last = i
             found = i if p.uninherited else last
-            if found is None and not compat.unsorted_lookup and reds: found = reds[0]
+            if found is None and not compat.unsorted_lookup and reds:
+                found = reds[0]
             self.red.append(i if found is None else found)
             self.green.append(not p.uninherited and found is not None)
 
-    def _sounds(self, compat:CompatConfig, sample_set:int):
+    def _sounds(self, compat: CompatConfig, sample_set: int):
         "Sample set and volume of each point; what a point leaves open the map says."
         default = 2 if compat.ignore_sample_set else sample_set
         short = lambda p: compat.short_line_volume and p.given < 6
@@ -86,180 +117,255 @@ class TempoTable:
 
 # %% ../nbs/22_parse.ipynb #d0d4baea
 @patch
-def at(self:TempoTable, us:int) -> int: # index of the point that holds; the first one before the start
+def at(self: TempoTable, us: int) -> int:  # index of the point that holds; the first one before the start
     i = bisect_right(self.keys, us) - 1
     return self.index[i] if i >= 0 else 0
 
-@patch
-def speed(self:TempoTable, i:int, low:float=.01) -> float: # scroll speed or slider velocity of a point
-    mpb = self.points[i].beat_length
-    return clip(-100 / mpb, low, 10) if self.green[i] and mpb < 0 else 1.
 
 @patch
-def beat_length(self:TempoTable, i:int) -> float: return self.beats[self.red[i]] # ms
+def speed(self: TempoTable, i: int, low: float = 0.01) -> float:  # scroll speed or slider velocity of a point
+    mpb = self.points[i].beat_length
+    return clip(-100 / mpb, low, 10) if self.green[i] and mpb < 0 else 1.0
+
+
+@patch
+def beat_length(self: TempoTable, i: int) -> float:
+    return self.beats[self.red[i]]  # ms
 
 # %% ../nbs/22_parse.ipynb #7a4413c7
 class SnapTable(dict):
     "Snap divisors of times in microseconds, each worked out once."
-    def __init__(self, table:TempoTable, early:float=2.): # ms by which a note may come before its red line
-        self.table, self.early = table, int(early * US)
 
-    def redline(self, us:int) -> int: # the point whose beats a note keeps
+    def __init__(
+        self, table: TempoTable, early: float = 2.0
+    ):  # ms by which a note may come before its red line
+        self.table = table
+        self.early = int(early * US)
+
+    def redline(self, us: int) -> int:  # the point whose beats a note keeps
         t = self.table
-        red, after = t.red[t.at(us)], t.red[t.at(us + self.early - 1)]
+        red = t.red[t.at(us)]
+        after = t.red[t.at(us + self.early - 1)]
         return after if self.early and t.tempo[after] else red
 
-    def __missing__(self, us:int) -> int:
+    def __missing__(self, us: int) -> int:
         red = self.redline(us)
         mpb = self.table.beats[red]
         self[us] = snap = snap_divisor((us - self.table.offsets[red]) / US / mpb, mpb)
         return snap
 
 # %% ../nbs/22_parse.ipynb #29becec0
-def hitsound_value(bits:int, normal_set:int, addition_set:int) -> int:
+def hitsound_value(bits: int, normal_set: int, addition_set: int) -> int:
     "Whistle, finish, clap and both sample sets in one number, 0..71."
     s, a = (v if 1 <= v <= 3 else 1 for v in (normal_set, addition_set))
     return (bits & 14) // 2 + 8 * (s - 1) + 24 * (a - 1)
 
+
 @lru_cache(maxsize=1 << 14)
-def _heard(bits:int, normal_set:int, addition_set:int, volume:int) -> tuple[Event, Event]: # hitsound and volume
-    return _event(_E.HITSOUND, hitsound_value(bits, normal_set, addition_set)), _event(_E.VOLUME, int(clip(volume, 0, 100)))
+def _heard(
+    bits: int, normal_set: int, addition_set: int, volume: int
+) -> tuple[Event, Event]:  # hitsound and volume
+    return _event(_E.HITSOUND, hitsound_value(bits, normal_set, addition_set)), _event(
+        _E.VOLUME, int(clip(volume, 0, 100))
+    )
+
 
 class Sound(NamedTuple):
     "What is heard at a time."
-    us: int                 # when, microseconds
-    bits: int = 0           # hitSound field
+
+    us: int  # when, microseconds
+    bits: int = 0  # hitSound field
     sample: tuple = (0, 0)  # sample set, addition set, index, volume: 0 for the timing point's
 
 # %% ../nbs/22_parse.ipynb #18ad893d
 class PlaceWriter:
     "Positions to events; remembers the last one for distances."
-    def __init__(self, language:LanguageConfig, mode:int, keys:int, flip:tuple[bool, bool]=(False, False)):
-        self.c, self.mode, self.keys, self.flip = language, mode, max(keys, 1), flip
-        p, (x0, x1, y0, y1) = language.position_precision, language.position_range
-        self.low, self.row, self.last = (x0 // p, y0 // p), x1 // p - x0 // p + 1, (256, 192)
-        self.cell = self.truncated if language.compat.trunc_positions else self.floored
-        self.cells = {} # events of places seen
 
-    def truncated(self, v:float, low:int, high:int) -> int: # cell as published models count it
+    def __init__(
+        self, language: LanguageConfig, mode: int, keys: int, flip: tuple[bool, bool] = (False, False)
+    ):
+        self.c = language
+        self.mode = mode
+        self.keys = max(keys, 1)
+        self.flip = flip
+        p, (x0, x1, y0, y1) = language.position_precision, language.position_range
+        self.low = (x0 // p, y0 // p)
+        self.row = x1 // p - x0 // p + 1
+        self.last = (256, 192)
+        self.cell = self.truncated if language.compat.trunc_positions else self.floored
+        self.cells = {}  # events of places seen
+
+    def truncated(self, v: float, low: int, high: int) -> int:  # cell as published models count it
         p = self.c.position_precision
         return int(clip(v / p, low / p, high / p))
 
-    def floored(self, v:float, low:int, high:int) -> int: return int(clip(v, low, high) // self.c.position_precision)
+    def floored(self, v: float, low: int, high: int) -> int:
+        return int(clip(v, low, high) // self.c.position_precision)
 
-    def refinement(self, x:float, y:float) -> int: # sub-cell, row by row
-        p, q = self.c.position_precision, self.c.position_refinement
+    def refinement(self, x: float, y: float) -> int:  # sub-cell, row by row
+        p = self.c.position_precision
+        q = self.c.position_refinement
         r = p // q
         fx, fy = (int(clip(v % p // q, 0, r - 1)) for v in (x, y))
         return fx + r * fy
 
 # %% ../nbs/22_parse.ipynb #3ba543ca
 @patch
-def __call__(self:PlaceWriter, pos:tuple[float, float]) -> list[Event]:
+def __call__(self: PlaceWriter, pos: tuple[float, float]) -> list[Event]:
     "Events of a position: distance, cell and refinement, or a column."
-    if self.mode == 1: return []
-    if self.mode == 3: return [_event(_E.MANIA_COLUMN, self.column(pos[0], 512 - pos[0] if self.flip[0] else pos[0]))]
+    if self.mode == 1:
+        return []
+    if self.mode == 3:
+        return [_event(_E.MANIA_COLUMN, self.column(pos[0], 512 - pos[0] if self.flip[0] else pos[0]))]
     at = x, y = (512 - pos[0] if self.flip[0] else pos[0]), (384 - pos[1] if self.flip[1] else pos[1])
     (lx, ly), self.last = self.last, at
-    if (cells := self.cells.get(at)) is None: cells = self.cells[at] = self.cell_events(x, y) if self.c.add_positions else []
-    if not self.c.add_distances: return cells
-    return [_event(_E.DISTANCE, int(min(math.sqrt((x - lx)**2 + (y - ly)**2), 640))), *cells]
+    if (cells := self.cells.get(at)) is None:
+        cells = self.cells[at] = self.cell_events(x, y) if self.c.add_positions else []
+    if not self.c.add_distances:
+        return cells
+    return [_event(_E.DISTANCE, int(min(math.sqrt((x - lx) ** 2 + (y - ly) ** 2), 640))), *cells]
+
 
 @patch
-def cell_events(self:PlaceWriter, x:float, y:float) -> list[Event]:
+def cell_events(self: PlaceWriter, x: float, y: float) -> list[Event]:
     "Events of a position without its distance."
     c, (x0, x1, y0, y1) = self.c, self.c.position_range
-    cx, cy = self.cell(x, x0, x1), self.cell(y, y0, y1)
-    if c.position_split_axes: return [_event(_E.POS_X, cx), _event(_E.POS_Y, cy)]
+    cx = self.cell(x, x0, x1)
+    cy = self.cell(y, y0, y1)
+    if c.position_split_axes:
+        return [_event(_E.POS_X, cx), _event(_E.POS_Y, cy)]
     joint = _event(_E.POS, cx - self.low[0] + (cy - self.low[1]) * self.row)
-    if not c.position_refinement: return [joint]
-    if not c.compat.trunc_positions: x, y = clip(x, x0, x1), clip(y, y0, y1)
+    if not c.position_refinement:
+        return [joint]
+    if not c.compat.trunc_positions:
+        x = clip(x, x0, x1)
+        y = clip(y, y0, y1)
     return [joint, _event(_E.POS_REFINE, self.refinement(x, y))]
 
+
 @patch
-def column(self:PlaceWriter, x:float, flipped:float) -> int:
+def column(self: PlaceWriter, x: float, flipped: float) -> int:
     "Mania column of a place. Published models flip the place, which moves notes on a column's edge; we flip the column."
-    keys, places = self.keys, self.c.compat.flip_places
+    keys = self.keys
+    places = self.c.compat.flip_places
     cell = int(clip((flipped if places else x) / 512 * keys, 0, keys - 1))
     return keys - 1 - cell if self.flip[0] and not places else cell
 
 # %% ../nbs/22_parse.ipynb #e5bf69ac
-MOST_MORE = 5000 # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
+MOST_MORE = (
+    5000  # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
+)
+
 
 class Scribe:
     "Writes the objects of a beatmap as groups of events."
-    def __init__(self, language:LanguageConfig, beatmap:Beatmap, flip:tuple[bool, bool]=(False, False)):
-        self.c, self.map, self.mode = language, beatmap, beatmap.mode
+
+    def __init__(self, language: LanguageConfig, beatmap: Beatmap, flip: tuple[bool, bool] = (False, False)):
+        self.c = language
+        self.map = beatmap
+        self.mode = beatmap.mode
         default = SAMPLE_SETS.get(beatmap.general.get("SampleSet"), 1)
         self.table = TempoTable(beatmap.timing_points, language.compat, default)
         self.snaps = SnapTable(self.table, 0 if language.compat.unsorted_lookup else 2)
         self.place = PlaceWriter(language, beatmap.mode, beatmap.keys, flip)
-        self.groups:list[tuple[int, list[Event]]] = []
+        self.groups: list[tuple[int, list[Event]]] = []
         self.left = MOST_MORE
 
-    def ms(self, us:float) -> int: # whole ms of a time in microseconds
+    def ms(self, us: float) -> int:  # whole ms of a time in microseconds
         return int(us / 1e6 * 1000 + 1e-5) if self.c.compat.trunc_negative_ms else int(us // US)
 
-    def sounds(self, s:Sound) -> tuple[Event, Event]: # hitsound and volume
-        i, sample = self.table.at(s.us + 5 * US), s.sample
+    def sounds(self, s: Sound) -> tuple[Event, Event]:  # hitsound and volume
+        i = self.table.at(s.us + 5 * US)
+        sample = s.sample
         normal = sample[0] or self.table.sets[i]
         volume = sample[3] if len(sample) > 3 and sample[3] else self.table.volumes[i]
         return _heard(s.bits, normal, sample[1] or normal, volume)
 
-    def group(self, type:EventType, us:int, timed=True, snap=True, pos=None, combo=False, speed:Optional[float]=None,
-              sounds:Iterable[Sound]=(), value:int=0):
+    def group(
+        self,
+        type: EventType,
+        us: int,
+        timed=True,
+        snap=True,
+        pos=None,
+        combo=False,
+        speed: Optional[float] = None,
+        sounds: Iterable[Sound] = (),
+        value: int = 0,
+    ):
         "One group. `us`: its time; `pos`: place; `speed`: scroll speed; `value`: of the type event."
-        c, at, out = self.c, self.ms(us), []
+        c = self.c
+        at = self.ms(us)
+        out = []
         if timed:
             out.append(Event(_E.TIME_SHIFT, at))
-            if snap and c.add_snapping: out.append(_event(_E.SNAPPING, self.snaps[us]))
-        if pos is not None: out += self.place(pos)
-        if combo and self.mode in (0, 2): out.append(_FLAG[_E.NEW_COMBO])
-        if speed is not None: out.append(_event(_E.SCROLL_SPEED, round(clip(speed, .01, 10) * 100)))
+            if snap and c.add_snapping:
+                out.append(_event(_E.SNAPPING, self.snaps[us]))
+        if pos is not None:
+            out += self.place(pos)
+        if combo and self.mode in (0, 2):
+            out.append(_FLAG[_E.NEW_COMBO])
+        if speed is not None:
+            out.append(_event(_E.SCROLL_SPEED, round(clip(speed, 0.01, 10) * 100)))
         if c.add_hitsounds:
-            for s in sounds: out += self.sounds(s)
+            for s in sounds:
+                out += self.sounds(s)
         kind = _event(type, value)
         self.groups.append((at, [kind, *out] if c.types_first else [*out, kind]))
 
-    def sustain(self, type:EventType, start:int, end:int, pos=None): # reminders that something is held
+    def sustain(self, type: EventType, start: int, end: int, pos=None):  # reminders that something is held
         step = (self.c.sustain_interval or 0) * US
         times = range(start + step, end - 10 * US, step) if step else range(0)
-        for us in self.some(times): self.group(type, us, snap=False, pos=pos)
+        for us in self.some(times):
+            self.group(type, us, snap=False, pos=pos)
 
-    def some(self, wanted:range) -> range: # of what more is wanted, what this map may still say
-        allowed = wanted[:self.left]
+    def some(self, wanted: range) -> range:  # of what more is wanted, what this map may still say
+        allowed = wanted[: self.left]
         self.left -= len(allowed)
         return allowed
 
-    def stream(self) -> EventStream: # everything written, by time; equal times keep their order
+    def stream(self) -> EventStream:  # everything written, by time; equal times keep their order
         self.groups.sort(key=lambda g: g[0])
         return EventStream([e for _, g in self.groups for e in g], [t for t, g in self.groups for _ in g])
 
 # %% ../nbs/22_parse.ipynb #797e1262
 def interior(
-    kind:str,                # B, L, C or P
-    points:Sequence[tuple],  # (x, y), the head first
-    corner_at_end:bool=False, # whether the last point, given twice, is a corner too
-) -> list[tuple[EventType, int]]: # (type, index of the point)
+    kind: str,  # B, L, C or P
+    points: Sequence[tuple],  # (x, y), the head first
+    corner_at_end: bool = False,  # whether the last point, given twice, is a corner too
+) -> list[tuple[EventType, int]]:  # (type, index of the point)
     "Anchors between the head and the last point."
-    n, last = range(1, len(points) - 1), len(points) - 2 + corner_at_end
-    if kind == "L": return [(_E.RED_ANCHOR, i) for i in n]
-    if kind == "C": return [(_E.CATMULL_ANCHOR, i) for i in n]
-    if kind == "P": return [(_E.PERFECT_ANCHOR, i) for i in n]
-    return [(_E.RED_ANCHOR if points[i] == points[i+1] and i < last else _E.BEZIER_ANCHOR, i) for i in n
-            if points[i] == points[i+1] or points[i] != points[i-1]]
+    n = range(1, len(points) - 1)
+    last = len(points) - 2 + corner_at_end
+    if kind == "L":
+        return [(_E.RED_ANCHOR, i) for i in n]
+    if kind == "C":
+        return [(_E.CATMULL_ANCHOR, i) for i in n]
+    if kind == "P":
+        return [(_E.PERFECT_ANCHOR, i) for i in n]
+    return [
+        (_E.RED_ANCHOR if points[i] == points[i + 1] and i < last else _E.BEZIER_ANCHOR, i)
+        for i in n
+        if points[i] == points[i + 1] or points[i] != points[i - 1]
+    ]
+
 
 @lru_cache(maxsize=1 << 14)
-def _is_arc(points:tuple) -> bool: return len(points) == 3 and circle_through(*(complex(*p) for p in points)) is not None
+def _is_arc(points: tuple) -> bool:
+    return len(points) == 3 and circle_through(*(complex(*p) for p in points)) is not None
 
-def curve_kind(kind:str, points:Sequence[tuple]) -> str:
+
+def curve_kind(kind: str, points: Sequence[tuple]) -> str:
     "B, L, C or P; an arc that is none is a Bézier."
     kind = kind[:1]
-    if kind == "P" and not _is_arc(tuple(points)): return "B"
+    if kind == "P" and not _is_arc(tuple(points)):
+        return "B"
     return kind if kind in "BLCP" else "B"
 
 # %% ../nbs/22_parse.ipynb #b6d9db3a
-def _arc_knots(points:Sequence[tuple]) -> list[tuple]: # three points on an arc -> control points of cubics, joints doubled
+def _arc_knots(
+    points: Sequence[tuple],
+) -> list[tuple]:  # three points on an arc -> control points of cubics, joints doubled
     centre, radius, start, sweep = circle_through(*(complex(*p) for p in points))
     n = max(1, math.ceil(abs(sweep) / (math.pi / 2)))
     turns = [cmath.exp(1j * (start + sweep * k / n)) * radius for k in range(n + 1)]
@@ -267,84 +373,116 @@ def _arc_knots(points:Sequence[tuple]) -> list[tuple]: # three points on an arc 
     cubics = [(a, a + lean * a, b - lean * b, b) for a, b in zip(turns, turns[1:])]
     return [((centre + z).real, (centre + z).imag) for cubic in cubics for z in cubic]
 
-def _piece(kind:str, points:Sequence[tuple]) -> list[tuple]: # a piece of one kind -> control points of Béziers, joints doubled
+
+def _piece(
+    kind: str, points: Sequence[tuple]
+) -> list[tuple]:  # a piece of one kind -> control points of Béziers, joints doubled
     kind = curve_kind(kind, points) if kind[1:] == "" else kind
-    if kind == "B" or len(points) < 2: return list(points)
-    if kind == "P": return _arc_knots(points)
-    if kind != "L": points = [tuple(p) for p in SliderPath(kind, points).points_along(12)] # splines are rare: straight strokes
+    if kind == "B" or len(points) < 2:
+        return list(points)
+    if kind == "P":
+        return _arc_knots(points)
+    if kind != "L":
+        points = [
+            tuple(p) for p in SliderPath(kind, points).points_along(12)
+        ]  # splines are rare: straight strokes
     return [p for a, b in zip(points, points[1:]) if a != b for p in (a, b)]
 
+
 def one_bezier(
-    kind:str,            # of the first piece
-    points:Sequence,     # (x, y) pairs, the head first
-    segments:Sequence,   # (index of its first point, kind) of the further pieces
+    kind: str,  # of the first piece
+    points: Sequence,  # (x, y) pairs, the head first
+    segments: Sequence,  # (index of its first point, kind) of the further pieces
 ) -> list[tuple]:
     "Control points of a path of several kinds as a single Bézier. Where two pieces meet the point is doubled: a corner."
     starts = [(0, kind), *segments]
     ends = [i for i, _ in segments] + [len(points)]
-    return [p for (i, k), j in zip(starts, ends) for p in _piece(k, points[i:j + 1])]
+    return [p for (i, k), j in zip(starts, ends) for p in _piece(k, points[i : j + 1])]
 
 # %% ../nbs/22_parse.ipynb #c7b31a40
 @patch
-def shape(self:Scribe, s:Slider) -> tuple[str, list[tuple]]:
+def shape(self: Scribe, s: Slider) -> tuple[str, list[tuple]]:
     "Letter and points of a slider as events can say them."
     points = s.control_points
     kind = curve_kind(s.curve, points)
-    if not self.c.compat.approximate_paths and s.curve[:1] == "P" and kind == "B" and len(points) == 3: kind = "L" # an arc that is a line
-    if s.segments or s.curve[1:]: kind, points = "B", one_bezier(s.curve, points, s.segments)
-    if len(points) < MAX_POINTS: return kind, points
+    if not self.c.compat.approximate_paths and s.curve[:1] == "P" and kind == "B" and len(points) == 3:
+        kind = "L"  # an arc that is a line
+    if s.segments or s.curve[1:]:
+        kind = "B"
+        points = one_bezier(s.curve, points, s.segments)
+    if len(points) < MAX_POINTS:
+        return kind, points
     path = s.path
     n = min(max(int(path.total // STROKE), 1), STROKES)
     return "L", [s.pos, *(tuple(p) for p in path.points_along(n + 1)[1:])]
 
 # %% ../nbs/22_parse.ipynb #4ad64e20
 @patch
-def slider_span(self:Scribe, s:Slider) -> tuple[int, int]: # microseconds of the whole slider and of one slide
+def slider_span(
+    self: Scribe, s: Slider
+) -> tuple[int, int]:  # microseconds of the whole slider and of one slide
     "How long a slider lasts: its length over its velocity, in whole ms."
     us = round(s.time * US)
     i = self.table.at(us)
-    beats = self.length(s) * s.slides / (self.map.slider_multiplier * 100 * self.table.speed(i, .1))
+    beats = self.length(s) * s.slides / (self.map.slider_multiplier * 100 * self.table.speed(i, 0.1))
     whole = int(min(beats * self.table.beat_length(i), LIMIT)) * US
     return whole, round(whole / s.slides)
 
-@patch
-def length(self:Scribe, s:Slider) -> float: # px of one slide
-    return s.length or (0 if self.c.compat.approximate_paths else s.path.natural_length)
 
 @patch
-def slider_end(self:Scribe, s:Slider, kind:str, points:Sequence[tuple]) -> tuple[float, float]: # px
+def length(self: Scribe, s: Slider) -> float:  # px of one slide
+    return s.length or (0 if self.c.compat.approximate_paths else s.path.natural_length)
+
+
+@patch
+def slider_end(self: Scribe, s: Slider, kind: str, points: Sequence[tuple]) -> tuple[float, float]:  # px
     "Where the ball is when the slider of this shape ends."
-    if s.slides % 2 == 0 and not self.c.compat.even_slider_end: return s.x, s.y
-    if self.c.compat.approximate_paths: return end_point(kind, tuple(points), s.length)
-    if len(s.control_points) != 2 or not s.length: return s.path.at(1.)
+    if s.slides % 2 == 0 and not self.c.compat.even_slider_end:
+        return s.x, s.y
+    if self.c.compat.approximate_paths:
+        return end_point(kind, tuple(points), s.length)
+    if len(s.control_points) != 2 or not s.length:
+        return s.path.at(1.0)
     (ax, ay), (bx, by) = s.control_points
     d = math.hypot(bx - ax, by - ay)
     return (ax + (bx - ax) * s.length / d, ay + (by - ay) * s.length / d) if d else (ax, ay)
 
 # %% ../nbs/22_parse.ipynb #d36cabda
-def _at(values:Sequence, k:int, otherwise): return values[k] if -len(values) <= k < len(values) else otherwise
+def _at(values: Sequence, k: int, otherwise):
+    return values[k] if -len(values) <= k < len(values) else otherwise
+
 
 @patch
-def edge_sound(self:Scribe, s:Slider, k:int, us:int) -> Sound:
+def edge_sound(self: Scribe, s: Slider, k: int, us: int) -> Sound:
     "What is heard at an edge of a slider: 0 the head, 1 the first repeat …, -1 the tail."
     return Sound(us, _at(s.edge_sounds, k, 0), _at(s.edge_additions, k, (0, 0)))
 
+
 @patch
-def anchors(self:Scribe, us:int, kind:str, points:Sequence[tuple], slide:int):
+def anchors(self: Scribe, us: int, kind: str, points: Sequence[tuple], slide: int):
     "The anchors between the head and the last point: all at the head, or (version 1) spread over the first slide."
     spread = self.c.slider_version == 1
     for type, i in interior(kind, points, self.c.compat.approximate_paths):
         later = i / (len(points) - 1) * slide if spread else 0
         self.group(type, round(us + later), timed=False, pos=points[i])
-    if not spread: self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
+    if not spread:
+        self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
+
 
 @patch
-def slider(self:Scribe, s:Slider):
+def slider(self: Scribe, s: Slider):
     "A slider outside taiko."
-    if self.c.compat.drop_long_sliders and len(s.control_points) >= MAX_POINTS: return
+    if self.c.compat.drop_long_sliders and len(s.control_points) >= MAX_POINTS:
+        return
     us, (kind, points), (whole, slide) = round(s.time * US), self.shape(s), self.slider_span(s)
-    self.group(_E.SLIDER_HEAD, us, pos=points[0], combo=s.new_combo, sounds=[self.edge_sound(s, 0, us)],
-               speed=self.table.speed(self.table.at(us)) if self.c.add_sv else None)
+    self.group(
+        _E.SLIDER_HEAD,
+        us,
+        pos=points[0],
+        combo=s.new_combo,
+        sounds=[self.edge_sound(s, 0, us)],
+        speed=self.table.speed(self.table.at(us)) if self.c.add_sv else None,
+    )
     self.anchors(us, kind, points, slide)
     self.sustain(_E.SLIDER_SUSTAIN, us, us + slide)
     body = Sound(us + US, s.hitsound, parse_sample(s.sample))
@@ -352,18 +490,38 @@ def slider(self:Scribe, s:Slider):
     place = points[-1] if self.c.slider_version == 1 else None
     self.group(_E.LAST_ANCHOR, us + slide, pos=place, sounds=[body, *repeats])
     self.sustain(_E.SLIDER_REPEAT_SUSTAIN, us + slide, us + whole)
-    self.group(_E.SLIDER_END, us + whole, pos=self.slider_end(s, kind, points), sounds=[self.edge_sound(s, -1, us + whole)])
+    self.group(
+        _E.SLIDER_END,
+        us + whole,
+        pos=self.slider_end(s, kind, points),
+        sounds=[self.edge_sound(s, -1, us + whole)],
+    )
 
 # %% ../nbs/22_parse.ipynb #ba9815f1
 @patch
-def circle(self:Scribe, o:Circle):
+def circle(self: Scribe, o: Circle):
     "A circle, a taiko hit or a mania note."
     us = round(o.time * US)
-    self.group(_E.CIRCLE, us, pos=o.pos, combo=o.new_combo, sounds=[Sound(us, o.hitsound, parse_sample(o.sample))],
-               speed=self.table.speed(self.table.at(us)) if self.mode == 1 else None)
+    self.group(
+        _E.CIRCLE,
+        us,
+        pos=o.pos,
+        combo=o.new_combo,
+        sounds=[Sound(us, o.hitsound, parse_sample(o.sample))],
+        speed=self.table.speed(self.table.at(us)) if self.mode == 1 else None,
+    )
+
 
 @patch
-def held(self:Scribe, o:HitObject, types:tuple[EventType, EventType, EventType], end:int, speed=None, pos=None, end_sound=False):
+def held(
+    self: Scribe,
+    o: HitObject,
+    types: tuple[EventType, EventType, EventType],
+    end: int,
+    speed=None,
+    pos=None,
+    end_sound=False,
+):
     "An object with an end: start, reminders, end. `types`: of these three; `end`: microseconds."
     us = round(o.time * US)
     sound = [Sound(end if end_sound else us, o.hitsound, parse_sample(o.sample))]
@@ -371,83 +529,131 @@ def held(self:Scribe, o:HitObject, types:tuple[EventType, EventType, EventType],
     self.sustain(types[1], us, end, pos)
     self.group(types[2], end, pos=pos, sounds=sound if end_sound else [])
 
-_SPINNER = (_E.SPINNER, _E.SPINNER_SUSTAIN, _E.SPINNER_END) # start, reminder, end
+
+_SPINNER = (_E.SPINNER, _E.SPINNER_SUSTAIN, _E.SPINNER_END)  # start, reminder, end
 _DENDEN = (_E.DENDEN, _E.DENDEN_SUSTAIN, _E.DENDEN_END)
 _DRUMROLL = (_E.DRUMROLL, _E.DRUMROLL_SUSTAIN, _E.DRUMROLL_END)
 _HOLD = (_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END)
 
-@patch
-def write(self:Scribe, o:HitObject):
-    "Any object, by kind and mode."
-    match o:
-        case Circle(): self.circle(o)
-        case Slider() if self.mode == 1: self.roll(o, _DRUMROLL, round(o.time * US) + self.slider_span(o)[0])
-        case Spinner() if self.mode == 1: self.roll(o, _DENDEN, round(o.end_time * US))
-        case Slider(): self.slider(o)
-        case Spinner(): self.spinner(o)
-        case Hold() if self.mode == 3: self.held(o, _HOLD, round(o.end_time * US), pos=o.pos)
 
 @patch
-def roll(self:Scribe, o:HitObject, types:tuple[EventType, EventType, EventType], end:int): # end: microseconds
+def write(self: Scribe, o: HitObject):
+    "Any object, by kind and mode."
+    match o:
+        case Circle():
+            self.circle(o)
+        case Slider() if self.mode == 1:
+            self.roll(o, _DRUMROLL, round(o.time * US) + self.slider_span(o)[0])
+        case Spinner() if self.mode == 1:
+            self.roll(o, _DENDEN, round(o.end_time * US))
+        case Slider():
+            self.slider(o)
+        case Spinner():
+            self.spinner(o)
+        case Hold() if self.mode == 3:
+            self.held(o, _HOLD, round(o.end_time * US), pos=o.pos)
+
+
+@patch
+def roll(
+    self: Scribe, o: HitObject, types: tuple[EventType, EventType, EventType], end: int
+):  # end: microseconds
     "A drum roll or denden of taiko, with the scroll speed at its start."
     self.held(o, types, end, self.table.speed(self.table.at(round(o.time * US))))
 
+
 @patch
-def spinner(self:Scribe, o:Spinner):
+def spinner(self: Scribe, o: Spinner):
     "A spinner outside taiko. It sounds at its end; the next distance counts from the middle of the field."
     self.held(o, _SPINNER, round(o.end_time * US), end_sound=True)
     self.place.last = (256, 192)
 
 # %% ../nbs/22_parse.ipynb #f7991e01
-def faster(stream:EventStream, speed:float) -> EventStream:
+def faster(stream: EventStream, speed: float) -> EventStream:
     "The same events at another playing speed."
-    if speed == 1: return stream
-    return EventStream([Event(e.type, int(e.value / speed)) if e.type is _E.TIME_SHIFT else e for e in stream.events],
-                       [int(t / speed) for t in stream.times])
+    if speed == 1:
+        return stream
+    return EventStream(
+        [Event(e.type, int(e.value / speed)) if e.type is _E.TIME_SHIFT else e for e in stream.events],
+        [int(t / speed) for t in stream.times],
+    )
+
 
 class Parser:
     "Beatmaps to events in one language."
-    def __init__(self, language:LanguageConfig): self.language = language
+
+    def __init__(self, language: LanguageConfig):
+        self.language = language
+
     def __repr__(self):
         return f"Parser(types {'first' if self.language.types_first else 'last'}, sliders v{self.language.slider_version})"
 
-    def map_events(self, beatmap:Beatmap, flip:tuple[bool, bool]=(False, False), speed:float=1.) -> EventStream:
+    def map_events(
+        self, beatmap: Beatmap, flip: tuple[bool, bool] = (False, False), speed: float = 1.0
+    ) -> EventStream:
         "The objects. `flip`: mirrored left-right, top-bottom; `speed`: playing speed."
-        c, scribe = self.language, Scribe(self.language, beatmap, flip)
-        for o in beatmap.hit_objects: scribe.write(o)
+        c = self.language
+        scribe = Scribe(self.language, beatmap, flip)
+        for o in beatmap.hit_objects:
+            scribe.write(o)
         out = scribe.stream()
-        if c.add_mania_sv and beatmap.mode == 3: out = merge(self.scroll_speed_events(beatmap), out)
-        if c.add_kiai: out = merge(self.kiai_events(beatmap), out)
-        if c.add_timing: out = merge(self.timing_events(beatmap), out)
+        if c.add_mania_sv and beatmap.mode == 3:
+            out = merge(self.scroll_speed_events(beatmap), out)
+        if c.add_kiai:
+            out = merge(self.kiai_events(beatmap), out)
+        if c.add_timing:
+            out = merge(self.timing_events(beatmap), out)
         return faster(out, speed)
 
 # %% ../nbs/22_parse.ipynb #94374ae6
-MOST_BEATS = 24_000 # of a song: an hour at 400 a minute
+MOST_BEATS = 24_000  # of a song: an hour at 400 a minute
 
-def end_times(scribe:Scribe, objects:Iterable[HitObject]) -> list[int]: # microseconds
+
+def end_times(scribe: Scribe, objects: Iterable[HitObject]) -> list[int]:  # microseconds
     "When each object ends."
-    return [round(o.time * US) + scribe.slider_span(o)[0] if isinstance(o, Slider) else round(getattr(o, "end_time", o.time) * US)
-            for o in objects]
+    return [
+        round(o.time * US) + scribe.slider_span(o)[0]
+        if isinstance(o, Slider)
+        else round(getattr(o, "end_time", o.time) * US)
+        for o in objects
+    ]
+
 
 @patch
-def _grid_points(self:Parser, points:Sequence[TimingPoint]) -> list[TimingPoint]: # the red lines that make beats
-    if self.language.compat.unsorted_lookup: return [p for p in points if 0 < p.beat_length < 120_000]
+def _grid_points(
+    self: Parser, points: Sequence[TimingPoint]
+) -> list[TimingPoint]:  # the red lines that make beats
+    if self.language.compat.unsorted_lookup:
+        return [p for p in points if 0 < p.beat_length < 120_000]
     return sorted((p for p in points if p.uninherited), key=lambda p: p.time)
 
+
 @patch
-def _counts(self:Parser, p:TimingPoint) -> float: # ms from beat to beat; of a tempo that no one can count, 0
-    if self.language.compat.unsorted_lookup: return p.beat_length
+def _counts(
+    self: Parser, p: TimingPoint
+) -> float:  # ms from beat to beat; of a tempo that no one can count, 0
+    if self.language.compat.unsorted_lookup:
+        return p.beat_length
     return p.beat_ms if p.beat_length >= BEAT_MS[0] else 0
 
-@patch
-def _grid_end(self:Parser, source, points:Sequence[TimingPoint], song_length:Optional[float]) -> float: # ms
-    objects = getattr(source, "hit_objects", None)
-    if not objects: return points[-1].time + 10 if song_length is None else song_length
-    ends = end_times(Scribe(self.language, source), objects[-1:] if self.language.compat.unsorted_lookup else objects)
-    return min(max(ends) / US + .999, math.inf if song_length is None else song_length)
 
 @patch
-def _stops(self:Parser, grid:Sequence[TimingPoint], end:float, song_length:Optional[float]) -> list[float]:
+def _grid_end(
+    self: Parser, source, points: Sequence[TimingPoint], song_length: Optional[float]
+) -> float:  # ms
+    objects = getattr(source, "hit_objects", None)
+    if not objects:
+        return points[-1].time + 10 if song_length is None else song_length
+    ends = end_times(
+        Scribe(self.language, source), objects[-1:] if self.language.compat.unsorted_lookup else objects
+    )
+    return min(max(ends) / US + 0.999, math.inf if song_length is None else song_length)
+
+
+@patch
+def _stops(
+    self: Parser, grid: Sequence[TimingPoint], end: float, song_length: Optional[float]
+) -> list[float]:
     "Ms up to which the beats of each red line go. Published models count on to the next one when the objects are over."
     over = end if song_length is not None or not self.language.compat.unsorted_lookup else math.inf
     return [*(min(p.time - 10, over) for p in grid[1:]), end]
@@ -455,113 +661,155 @@ def _stops(self:Parser, grid:Sequence[TimingPoint], end:float, song_length:Optio
 # %% ../nbs/22_parse.ipynb #ed8d107c
 @patch
 def timing_events(
-    self:Parser,
-    source,                          # a Beatmap, a Timing, or a list of timing points
-    song_length:Optional[float]=None, # ms: beats go no further, and so far when there are no objects
-    speed:float=1.,
+    self: Parser,
+    source,  # a Beatmap, a Timing, or a list of timing points
+    song_length: Optional[float] = None,  # ms: beats go no further, and so far when there are no objects
+    speed: float = 1.0,
 ) -> EventStream:
     "The beat grid."
     points = source.timing_points if isinstance(source, Beatmap) else getattr(source, "points", source)
     grid = self._grid_points(points) or [p for p in points if p.uninherited]
-    if not grid: raise UserError("There is no red line to count beats from; give a map with timing, or a BPM and an offset.")
-    end, out, left = self._grid_end(source, list(points), song_length), EventStream(), MOST_BEATS
+    if not grid:
+        raise UserError(
+            "There is no red line to count beats from; give a map with timing, or a BPM and an offset."
+        )
+    end = self._grid_end(source, list(points), song_length)
+    out = EventStream()
+    left = MOST_BEATS
     for point, stop in zip(grid, self._stops(grid, end, song_length)):
         beats = list(islice(_beats(point.time, self._counts(point), stop), left))
         left -= len(beats)
         self._write_beats(out, beats, max(point.meter, 1))
     return faster(out, speed)
 
+
 @patch
-def _write_beats(self:Parser, out:EventStream, beats:list[int], meter:int): # ms
+def _write_beats(self: Parser, out: EventStream, beats: list[int], meter: int):  # ms
     "The beats of a section: the red line itself, the firsts of the bars, and the others."
     kinds = [_FLAG[_E.BEAT if number % meter else _E.MEASURE] for number in range(len(beats))]
-    if self.language.add_timing_points: kinds[:1] = [_FLAG[_E.TIMING_POINT]] * bool(beats)
+    if self.language.add_timing_points:
+        kinds[:1] = [_FLAG[_E.TIMING_POINT]] * bool(beats)
     times = [Event(_E.TIME_SHIFT, time) for time in beats]
     pairs = zip(kinds, times) if self.language.types_first else zip(times, kinds)
     out.events += [event for pair in pairs for event in pair]
     out.times += [time for time in beats for _ in range(2)]
 
-def _beats(offset:float, beat_length:float, stop:float) -> Iterable[int]: # ms; a tempo no one can count gives its first beat only
-    if offset <= stop: yield int(offset + 1e-5)
-    if beat_length < 5: return
+
+def _beats(
+    offset: float, beat_length: float, stop: float
+) -> Iterable[int]:  # ms; a tempo no one can count gives its first beat only
+    if offset <= stop:
+        yield int(offset + 1e-5)
+    if beat_length < 5:
+        return
     for j in count(1):
         time = int(offset + j * beat_length)
-        if time > stop: return
+        if time > stop:
+            return
         yield time
 
 # %% ../nbs/22_parse.ipynb #1d232ce1
 @patch
-def kiai_events(self:Parser, beatmap:Beatmap, speed:float=1.) -> EventStream:
+def kiai_events(self: Parser, beatmap: Beatmap, speed: float = 1.0) -> EventStream:
     "Where kiai goes on and off."
-    scribe, on = Scribe(self.language, beatmap), False
+    scribe = Scribe(self.language, beatmap)
+    on = False
     for p, us in zip(scribe.table.points, scribe.table.offsets) if beatmap.timing_points else ():
         kiai = bool(p.effects) if self.language.compat.kiai_any_effect else p.kiai
-        if kiai != on: on = kiai; scribe.group(_E.KIAI, us, value=int(on))
+        if kiai != on:
+            on = kiai
+            scribe.group(_E.KIAI, us, value=int(on))
     return faster(_unsorted(scribe), speed)
 
-def _unsorted(scribe:Scribe) -> EventStream: # in the order written
+
+def _unsorted(scribe: Scribe) -> EventStream:  # in the order written
     return EventStream([e for _, g in scribe.groups for e in g], [t for t, g in scribe.groups for _ in g])
 
 # %% ../nbs/22_parse.ipynb #244247d6
-def median_beat_length(scribe:Scribe) -> float: # ms; 0 without any
+def median_beat_length(scribe: Scribe) -> float:  # ms; 0 without any
     "The beat length that fills most of the map, by the points as this room sees them (in file order where that is asked for)."
-    table, whole = scribe.table, scribe.c.compat.whole_second_median
-    points = [replace(p, time=us / US, uninherited=not green) for p, us, green in zip(table.points, table.offsets, table.green)]
+    table = scribe.table
+    whole = scribe.c.compat.whole_second_median
+    points = [
+        replace(p, time=us / US, uninherited=not green)
+        for p, us, green in zip(table.points, table.offsets, table.green)
+    ]
     last = max((o.end_time if isinstance(o, Hold) else o.time for o in scribe.map.hit_objects), default=0)
     return longest_beat_length(points, last, whole)
 
 # %% ../nbs/22_parse.ipynb #8dde3b16
 @patch
-def _speeds(self:Parser, scribe:Scribe, normal:bool) -> Iterable[tuple[int, float]]: # (index of the point, speed) once per time
-    table, median = scribe.table, median_beat_length(scribe) if normal else 0
+def _speeds(
+    self: Parser, scribe: Scribe, normal: bool
+) -> Iterable[tuple[int, float]]:  # (index of the point, speed) once per time
+    table = scribe.table
+    median = median_beat_length(scribe) if normal else 0
     mpb = median
     for i, p in enumerate(table.points):
-        if not table.green[i]: mpb, v = p.beat_length, 1.
-        else: v = -100 / p.beat_length if p.beat_length < 0 else 1.
-        if i + 1 == len(table.points) or table.offsets[i+1] > table.offsets[i]: yield i, v * median / mpb if normal and mpb else v
+        if not table.green[i]:
+            mpb, v = p.beat_length, 1.0
+        else:
+            v = -100 / p.beat_length if p.beat_length < 0 else 1.0
+        if i + 1 == len(table.points) or table.offsets[i + 1] > table.offsets[i]:
+            yield i, v * median / mpb if normal and mpb else v
+
 
 @patch
-def scroll_speed_events(self:Parser, beatmap:Beatmap, speed:float=1.) -> EventStream:
+def scroll_speed_events(self: Parser, beatmap: Beatmap, speed: float = 1.0) -> EventStream:
     "Changes of scroll speed."
-    scribe, previous = Scribe(self.language, beatmap), -1.
-    if not beatmap.timing_points: return EventStream()
+    scribe = Scribe(self.language, beatmap)
+    previous = -1.0
+    if not beatmap.timing_points:
+        return EventStream()
     for i, v in self._speeds(scribe, self.language.mania_bpm_normalized_scroll_speed):
-        if previous == -1 or abs(v - previous) > 1e-3: scribe.group(_E.SCROLL_SPEED_CHANGE, scribe.table.offsets[i], speed=v)
+        if previous == -1 or abs(v - previous) > 1e-3:
+            scribe.group(_E.SCROLL_SPEED_CHANGE, scribe.table.offsets[i], speed=v)
         previous = v
     return faster(_unsorted(scribe), speed)
 
 # %% ../nbs/22_parse.ipynb #7a5f9eb7
 @patch
 def context(
-    self:Parser,
-    type:ContextType,
-    beatmap:Beatmap,
-    flip:tuple[bool, bool]=(False, False),
-    speed:float=1.,
+    self: Parser,
+    type: ContextType,
+    beatmap: Beatmap,
+    flip: tuple[bool, bool] = (False, False),
+    speed: float = 1.0,
 ) -> EventStream:
     "The stream of a context. Scroll speeds exist in mania only."
     match type.value:
-        case "timing": return self.timing_events(beatmap, speed=speed)
-        case "kiai": return self.kiai_events(beatmap, speed)
-        case "sv": return self.scroll_speed_events(beatmap, speed) if beatmap.mode == 3 else EventStream()
-        case "map" | "gd": return self.map_events(beatmap, flip, speed)
-        case "no_hs": return self.map_events(beatmap, flip, speed).drop({_E.HITSOUND, _E.VOLUME})
+        case "timing":
+            return self.timing_events(beatmap, speed=speed)
+        case "kiai":
+            return self.kiai_events(beatmap, speed)
+        case "sv":
+            return self.scroll_speed_events(beatmap, speed) if beatmap.mode == 3 else EventStream()
+        case "map" | "gd":
+            return self.map_events(beatmap, flip, speed)
+        case "no_hs":
+            return self.map_events(beatmap, flip, speed).drop({_E.HITSOUND, _E.VOLUME})
     return EventStream()
 
 # %% ../nbs/22_parse.ipynb #8b55a449
-def hitsounded(beatmap:Beatmap) -> bool: return any(o.hitsound for o in beatmap.hit_objects)
+def hitsounded(beatmap: Beatmap) -> bool:
+    return any(o.hitsound for o in beatmap.hit_objects)
 
-def hold_note_ratio(beatmap:Beatmap) -> Optional[float]: # None for an empty map
+
+def hold_note_ratio(beatmap: Beatmap) -> Optional[float]:  # None for an empty map
     n = len(beatmap.hit_objects)
     return sum(isinstance(o, Hold) for o in beatmap.hit_objects) / n if n else None
 
+
 @patch
-def scroll_speed_ratio(self:Parser, beatmap:Beatmap) -> Optional[float]:
+def scroll_speed_ratio(self: Parser, beatmap: Beatmap) -> Optional[float]:
     "Changes of scroll speed per moment with objects; None for a map without."
     times = [o.time for o in beatmap.hit_objects]
-    moments, scribe = sum(a != b for a, b in zip(times[1:], times)) + bool(times), Scribe(self.language, beatmap)
-    if not moments: return None
-    changes, previous = 0, 1.
+    moments = sum(a != b for a, b in zip(times[1:], times)) + bool(times)
+    scribe = Scribe(self.language, beatmap)
+    if not moments:
+        return None
+    changes, previous = 0, 1.0
     for _, v in self._speeds(scribe, beatmap.mode == 3 and self.language.mania_bpm_normalized_scroll_speed):
-        changes += abs(v - previous) > 1e-3; previous = v
+        changes += abs(v - previous) > 1e-3
+        previous = v
     return changes / moments

@@ -17,7 +17,15 @@ from fastcore.basics import patch
 
 from .audio import load_audio
 from .config import GenerateConfig, LanguageConfig, RefineConfig
-from .core import UserError, pick_device, rewrite, seed_everything, tell, undo_copies, write_new
+from mapperatorinator.core import (
+    UserError,
+    pick_device,
+    rewrite,
+    seed_everything,
+    tell,
+    undo_copies,
+    write_new,
+)
 from .engine import Engine
 from .events import ContextType, EventStream
 from .generate import Generated, Sampling, contexts_of, encode_song, generate, opposite
@@ -35,7 +43,16 @@ from .postprocess import assemble, clean, clean_range, completed, end_with_song,
 from .prompt import Context, Metadata
 from .refine import refine
 from .remap import asked_for, remap_file, splice
-from .request import Prepared, advice, check_request, check_writable, difficulty_name, prepare, setting_tags, unheard
+from mapperatorinator.request import (
+    Prepared,
+    advice,
+    check_request,
+    check_writable,
+    difficulty_name,
+    prepare,
+    setting_tags,
+    unheard,
+)
 from .request import with_seeds
 from .timing.providers import Listener, find_timing
 from .unparse import Group
@@ -50,48 +67,70 @@ __all__ = ['SLOPE', 'LOW', 'HIGH', 'PROBLEM', 'WARNING', 'Heard', 'stitch', 'Aud
 @dataclass
 class Heard:
     "A song as the model hears it."
-    samples: np.ndarray       # (samples,) float32
-    rate: int                 # samples per second
-    windows: list             # the plan
-    encoded: object           # states of all windows; None for models that hear the request with the song
-    frames: np.ndarray|None   # (frames, 3) probability of onset, beat, downbeat every 8 ms, in osu! time
+
+    samples: np.ndarray  # (samples,) float32
+    rate: int  # samples per second
+    windows: list  # the plan
+    encoded: object  # states of all windows; None for models that hear the request with the song
+    frames: np.ndarray | None  # (frames, 3) probability of onset, beat, downbeat every 8 ms, in osu! time
 
     @property
-    def ms(self) -> float: return len(self.samples) / self.rate * 1000 # length of the song
+    def ms(self) -> float:
+        return len(self.samples) / self.rate * 1000  # length of the song
+
 
 def stitch(
-    windows:list,
-    logits:np.ndarray,  # (windows, frames, k)
-    n_frames:int,       # of the song
-) -> np.ndarray:        # (n_frames, k) probabilities
+    windows: list,
+    logits: np.ndarray,  # (windows, frames, k)
+    n_frames: int,  # of the song
+) -> np.ndarray:  # (n_frames, k) probabilities
     "One curve for the song: frames heard in several windows are averaged, the middle of a window counting most."
-    total, weight = np.zeros((n_frames, logits.shape[2])), np.zeros((n_frames, 1))
+    total = np.zeros((n_frames, logits.shape[2]))
+    weight = np.zeros((n_frames, 1))
     middle = np.hanning(logits.shape[1] + 2)[1:-1, None]
     for w, x in zip(windows, logits):
         at = round(w.start_sample / w.n_samples * (logits.shape[1] - 1))
         n = max(min(len(x), n_frames - at), 0)
-        total[at:at+n] += (x * middle)[:n]; weight[at:at+n] += middle[:n]
+        total[at : at + n] += (x * middle)[:n]
+        weight[at : at + n] += middle[:n]
     return (1 / (1 + np.exp(-total / np.maximum(weight, 1e-9)))).astype(np.float32)
 
 # %% ../nbs/78_pipeline.ipynb #2869fb9a
 class Audio2Events:
     "Samples to beat grid and events."
-    def __init__(self, model:Bundle|str="embedded", device="auto", precision:str=GenerateConfig.precision,
-                 max_batch_size:int=GenerateConfig.max_batch_size, gamemode:int|None=None, lora_path:str=""): # gamemode: take the model for it
+
+    def __init__(
+        self,
+        model: Bundle | str = "embedded",
+        device="auto",
+        precision: str = GenerateConfig.precision,
+        max_batch_size: int = GenerateConfig.max_batch_size,
+        gamemode: int | None = None,
+        lora_path: str = "",
+    ):  # gamemode: take the model for it
         bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
-        if lora_path: load_lora(bundle, lora_path); merge(bundle.model)
-        self.engine, self.gamemodes = Engine(bundle, device, precision, max_batch_size), bundle.gamemodes
-        self.language, self.parser = bundle.language, Parser(bundle.language)
+        if lora_path:
+            load_lora(bundle, lora_path)
+            merge(bundle.model)
+        self.engine = Engine(bundle, device, precision, max_batch_size)
+        self.gamemodes = bundle.gamemodes
+        self.language = bundle.language
+        self.parser = Parser(bundle.language)
+
 
 @patch
 @torch.inference_mode()
-def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None) -> Heard: # samples: (n,) at the rate of the language
+def hear(
+    self: Audio2Events, samples: np.ndarray, c: GenerateConfig, progress=None
+) -> Heard:  # samples: (n,) at the rate of the language
     "Encode all windows once, and read off what the ear noticed."
     rate = self.language.sample_rate
     windows = plan(len(samples), self.language, c.lookback, c.lookahead, c.start_time, c.end_time)
     model = self.engine.model
-    if model.c.conditions: return Heard(samples, rate, windows, None, None) # heard anew with every request
-    encoded, frames = encode_song(self.engine, samples, windows, progress), None
+    if model.c.conditions:
+        return Heard(samples, rate, windows, None, None)  # heard anew with every request
+    encoded = encode_song(self.engine, samples, windows, progress)
+    frames = None
     if model.frame_head is not None:
         logits = torch.cat([model.frame_logits(x) for x in encoded.states.split(64)]).float().cpu().numpy()
         frames = stitch(windows, logits, len(samples) // self.language.hop_length + 1)
@@ -101,88 +140,162 @@ def hear(self:Audio2Events, samples:np.ndarray, c:GenerateConfig, progress=None)
 @dataclass(frozen=True)
 class Wish:
     "One row: a request for one map, and the stars the model is told."
-    config: GenerateConfig # complete: nothing that depends on the stars is open
-    told: float|None       # stars
+
+    config: GenerateConfig  # complete: nothing that depends on the stars is open
+    told: float | None  # stars
 
     @classmethod
-    def of(cls, c:GenerateConfig, told:float|None=None) -> Wish: return cls(completed(c), c.difficulty if told is None else told)
+    def of(cls, c: GenerateConfig, told: float | None = None) -> Wish:
+        return cls(completed(c), c.difficulty if told is None else told)
 
-    def metadata(self, song_ms:float) -> Metadata:
+    def metadata(self, song_ms: float) -> Metadata:
         "The row's words in the prompt."
         c = self.config
-        return Metadata(gamemode=c.gamemode, song_length=song_ms, difficulty=self.told, mapper_id=c.mapper_id, year=c.year,
-                        hitsounded=c.hitsounded, global_sv=c.slider_multiplier, cs=c.circle_size, keycount=c.keycount or 4,
-                        hold_note_ratio=c.hold_note_ratio, scroll_speed_ratio=c.scroll_speed_ratio, descriptors=c.descriptors)
+        return Metadata(
+            gamemode=c.gamemode,
+            song_length=song_ms,
+            difficulty=self.told,
+            mapper_id=c.mapper_id,
+            year=c.year,
+            hitsounded=c.hitsounded,
+            global_sv=c.slider_multiplier,
+            cs=c.circle_size,
+            keycount=c.keycount or 4,
+            hold_note_ratio=c.hold_note_ratio,
+            scroll_speed_ratio=c.scroll_speed_ratio,
+            descriptors=c.descriptors,
+        )
 
-    def unwanted(self, song_ms:float) -> Metadata:
+    def unwanted(self, song_ms: float) -> Metadata:
         "What guidance leads away from: the same without its style, or, where no style was asked for, without its stars."
-        c, away = self.config, opposite(self.metadata(song_ms), self.config.negative_descriptors)
-        return away if c.descriptors or c.negative_descriptors or c.mapper_id else replace(away, difficulty=None)
+        c = self.config
+        away = opposite(self.metadata(song_ms), self.config.negative_descriptors)
+        return (
+            away if c.descriptors or c.negative_descriptors or c.mapper_id else replace(away, difficulty=None)
+        )
 
 # %% ../nbs/78_pipeline.ipynb #3bbbec68
 @patch
-def wanted(self:Audio2Events, c:GenerateConfig) -> list[ContextType]:
+def wanted(self: Audio2Events, c: GenerateConfig) -> list[ContextType]:
     "What is to be written: what was asked for, else all the model knows; the beats are another matter."
     known = self.language.context_types[0].outputs
     names = known if c.output_type is None else c.output_type
     return [ContextType(n) for n in names if n != "timing" and (n != "sv" or c.gamemode == 3)]
 
+
 @patch
-def write(self:Audio2Events, heard:Heard, wishes:Sequence[Wish], wanted, given=(), progress=None) -> list[Generated]:
+def write(
+    self: Audio2Events, heard: Heard, wishes: Sequence[Wish], wanted, given=(), progress=None
+) -> list[Generated]:
     "Write contexts over the windows of a song that was heard, a row for each wish."
-    c, sampling = wishes[0].config, Sampling.of(wishes[0].config)
+    c = wishes[0].config
+    sampling = Sampling.of(wishes[0].config)
     negatives = [w.unwanted(heard.ms) for w in wishes] if c.guidance != 1 else None
-    return generate(self.engine, heard.samples, [w.metadata(heard.ms) for w in wishes], [w.config.seed or 0 for w in wishes], wanted, given,
-                    sampling, c.lookback, c.lookahead, c.start_time, c.end_time, heard.encoded, negatives, c.parallel, progress)
+    return generate(
+        self.engine,
+        heard.samples,
+        [w.metadata(heard.ms) for w in wishes],
+        [w.config.seed or 0 for w in wishes],
+        wanted,
+        given,
+        sampling,
+        c.lookback,
+        c.lookahead,
+        c.start_time,
+        c.end_time,
+        heard.encoded,
+        negatives,
+        c.parallel,
+        progress,
+    )
 
 # %% ../nbs/78_pipeline.ipynb #d147c55d
 @patch
-def listener(self:Audio2Events, c:GenerateConfig) -> Listener: # songs to TIMING events
+def listener(self: Audio2Events, c: GenerateConfig) -> Listener:  # songs to TIMING events
     "The model as a writer of beats: all windows of a song side by side."
-    plain = replace(c, difficulty=None, parallel=True, lookback=0., lookahead=0., start_time=None, end_time=None, guidance=1.)
-    wish, apart = Wish.of(plain), any("timing" in t.outputs for t in self.language.context_types)
-    kind = ContextType.TIMING if apart else ContextType.MAP # beats among the objects (v30)
+    plain = replace(
+        c,
+        difficulty=None,
+        parallel=True,
+        lookback=0.0,
+        lookahead=0.0,
+        start_time=None,
+        end_time=None,
+        guidance=1.0,
+    )
+    wish = Wish.of(plain)
+    apart = any("timing" in t.outputs for t in self.language.context_types)
+    kind = ContextType.TIMING if apart else ContextType.MAP  # beats among the objects (v30)
     beats = lambda song: self.write(self.hear(song, plain), [wish], [kind])[0].streams[kind]
     return lambda songs: [beats(song) for song in songs]
 
-def takes_beats(c:GenerateConfig) -> bool: # whether the beats are those of the reference map
+
+def takes_beats(c: GenerateConfig) -> bool:  # whether the beats are those of the reference map
     return c.bpm is None and (c.timing == "reference" or "timing" in c.in_context or c.add_to_beatmap)
 
+
 @patch
-def find_grid(self:Audio2Events, heard:Heard, c:GenerateConfig, progress=None, reference:Beatmap|None=None) -> Timing:
+def find_grid(
+    self: Audio2Events, heard: Heard, c: GenerateConfig, progress=None, reference: Beatmap | None = None
+) -> Timing:
     "The beat grid: given, of the reference map, listened for, or written by the model."
     tell(progress, "timing", 0, 1)
-    hints, provider = dict(budget=c.timing_budget, seed=c.seed or 0), c.timing
-    if reference is not None and takes_beats(c): provider = "reference"
-    if provider in ("model", "super") or heard.frames is None: hints["listen"] = self.listener(c)
+    hints = dict(budget=c.timing_budget, seed=c.seed or 0)
+    provider = c.timing
+    if reference is not None and takes_beats(c):
+        provider = "reference"
+    if provider in ("model", "super") or heard.frames is None:
+        hints["listen"] = self.listener(c)
     if heard.frames is not None and c.start_time is None and c.end_time is None:
-        onsets, _, downbeats = heard.frames.T # its beats decide the octave no better than the ear does
+        onsets, _, downbeats = heard.frames.T  # its beats decide the octave no better than the ear does
         hints |= dict(onsets=onsets, downbeats=downbeats, hop_ms=1000 * self.language.hop_length / heard.rate)
-    if provider == "reference": hints["beatmap"] = counted(reference, heard.ms)
-    found = find_timing(heard.samples, heard.rate, provider, bpm=c.bpm, offset=c.offset, meter=c.meter, progress=progress, **hints)
+    if provider == "reference":
+        hints["beatmap"] = counted(reference, heard.ms)
+    found = find_timing(
+        heard.samples,
+        heard.rate,
+        provider,
+        bpm=c.bpm,
+        offset=c.offset,
+        meter=c.meter,
+        progress=progress,
+        **hints,
+    )
     tell(progress, "timing", 1, 1)
     return found
 
+
 @patch
-def given(self:Audio2Events, heard:Heard, timing:Timing, c:GenerateConfig, reference:Beatmap|None=None) -> list[Context]:
+def given(
+    self: Audio2Events, heard: Heard, timing: Timing, c: GenerateConfig, reference: Beatmap | None = None
+) -> list[Context]:
     "What the model is told: the beats, and what was asked for of the reference map."
     beats = Context(ContextType.TIMING, self.parser.timing_events(timing, heard.ms), finished=True)
-    if reference is None: return [beats]
+    if reference is None:
+        return [beats]
     views = lambda kinds, **more: contexts_of(reference, self.language, kinds, heard.ms, **more)
     told = [ContextType(name) for name in c.in_context if name not in ("none", "timing")]
-    begun = [kind for kind in self.wanted(c) if kind not in told] if c.add_to_beatmap and c.start_time is not None else []
+    begun = (
+        [kind for kind in self.wanted(c) if kind not in told]
+        if c.add_to_beatmap and c.start_time is not None
+        else []
+    )
     return [beats, *views(told, difficulty=star_rating(reference)), *views(begun, before=c.start_time)]
 
 # %% ../nbs/78_pipeline.ipynb #59a2d393
 @dataclass
 class Events:
     "What was written for a song."
-    timing: Timing               # red lines
-    map: EventStream             # absolute ms
-    problems: list[str] = field(default_factory=list) # windows that went wrong, in words
+
+    timing: Timing  # red lines
+    map: EventStream  # absolute ms
+    problems: list[str] = field(default_factory=list)  # windows that went wrong, in words
+
 
 @patch
-def __call__(self:Audio2Events, samples:np.ndarray, c:GenerateConfig=GenerateConfig(), progress=None) -> Events: # samples: (n,)
+def __call__(
+    self: Audio2Events, samples: np.ndarray, c: GenerateConfig = GenerateConfig(), progress=None
+) -> Events:  # samples: (n,)
     check_request(c, self.gamemodes)
     heard = self.hear(samples, c, progress)
     timing = self.find_grid(heard, c, progress)
@@ -193,24 +306,28 @@ def __call__(self:Audio2Events, samples:np.ndarray, c:GenerateConfig=GenerateCon
 @dataclass
 class Result:
     "A finished map."
+
     beatmap: Beatmap
-    report: dict              # bpm, offset, requested_stars, achieved_stars, objects, longest_gap_s, seed, seconds, …
-    check: Report|None = None # what is wrong with it
-    told: float|None = None   # stars the model was told
-    path: Path|None = None    # what was written
-    audio: Path|None = None   # the song that was heard, absolute
-    png: Path|None = None
-    others: list[Result] = field(default_factory=list) # the easier maps of a spread
-    listen: Callable|None = field(default=None, repr=False) # makes the mel
+    report: dict  # bpm, offset, requested_stars, achieved_stars, objects, longest_gap_s, seed, seconds, …
+    check: Report | None = None  # what is wrong with it
+    told: float | None = None  # stars the model was told
+    path: Path | None = None  # what was written
+    audio: Path | None = None  # the song that was heard, absolute
+    png: Path | None = None
+    others: list[Result] = field(default_factory=list)  # the easier maps of a spread
+    listen: Callable | None = field(default=None, repr=False)  # makes the mel
 
     @cached_property
-    def mel(self) -> np.ndarray|None: return self.listen and self.listen() # (mels, frames) of the song, for pictures
-    @property
-    def miss(self) -> float: # stars between asked and reached
-        asked = self.report["requested_stars"]
-        return 0. if asked is None else abs(self.report["achieved_stars"] - asked)
+    def mel(self) -> np.ndarray | None:
+        return self.listen and self.listen()  # (mels, frames) of the song, for pictures
 
-def longest_gap(b:Beatmap) -> float: # s between the end of an object and the start of the next
+    @property
+    def miss(self) -> float:  # stars between asked and reached
+        asked = self.report["requested_stars"]
+        return 0.0 if asked is None else abs(self.report["achieved_stars"] - asked)
+
+
+def longest_gap(b: Beatmap) -> float:  # s between the end of an object and the start of the next
     "The longest rest inside a map."
     spans = [(o.time, b.end_time(o)) for o in b.hit_objects]
     return max((t2 - e1 for (_, e1), (t2, _) in zip(spans, spans[1:])), default=0) / 1000
@@ -218,112 +335,198 @@ def longest_gap(b:Beatmap) -> float: # s between the end of an object and the st
 # %% ../nbs/78_pipeline.ipynb #0ab1026c
 class Song2Map(Audio2Events):
     "Samples to a beatmap and a report."
-    def __call__(self, samples:np.ndarray, c:GenerateConfig=GenerateConfig(), progress=None, **metadata) -> Result:
+
+    def __call__(
+        self, samples: np.ndarray, c: GenerateConfig = GenerateConfig(), progress=None, **metadata
+    ) -> Result:
         return self.maps(samples, [replace(c, seed=seed_everything(c.seed))], progress, **metadata)[0]
+
 
 @patch
 @torch.inference_mode()
-def mel(self:Song2Map, samples:np.ndarray) -> np.ndarray: # (mels, frames)
+def mel(self: Song2Map, samples: np.ndarray) -> np.ndarray:  # (mels, frames)
     "The mel of a whole song, piece by piece."
-    hop, piece = self.language.hop_length, 16_000 * 60
-    mel = lambda x: self.engine.model.mel(torch.from_numpy(np.ascontiguousarray(x))[None].to(self.engine.device))[0]
-    parts = [mel(samples[i:i + piece])[:-1] for i in range(0, len(samples), piece - piece % hop) if len(samples) - i > 1024]
+    hop = self.language.hop_length
+    piece = 16_000 * 60
+    mel = lambda x: self.engine.model.mel(
+        torch.from_numpy(np.ascontiguousarray(x))[None].to(self.engine.device)
+    )[0]
+    parts = [
+        mel(samples[i : i + piece])[:-1]
+        for i in range(0, len(samples), piece - piece % hop)
+        if len(samples) - i > 1024
+    ]
     return torch.cat(parts).T.cpu().numpy().astype(np.float16)
+
 
 @dataclass
 class Song:
     "What is known of a song before its maps are written."
+
     heard: Heard
     timing: Timing
-    given: list[Context]            # what the model is told
-    reference: Beatmap|None = None  # a map of the song that was given
+    given: list[Context]  # what the model is told
+    reference: Beatmap | None = None  # a map of the song that was given
 
-def settled(source:Beatmap|list[Group], c:GenerateConfig, timing:Timing|None=None, slider_multiplier:float=1.4):
+
+def settled(
+    source: Beatmap | list[Group],
+    c: GenerateConfig,
+    timing: Timing | None = None,
+    slider_multiplier: float = 1.4,
+):
     "A map, or what is to become one, with places that a denoiser chose; a copy."
-    said = RefineConfig(difficulty=c.difficulty, mapper_id=c.mapper_id, descriptors=c.descriptors, circle_size=c.circle_size,
-                        negative_descriptors=c.negative_descriptors, start_time=c.start_time, end_time=c.end_time)
-    return refine(source, _denoiser(c.refiner, c.device), said, c.seed or 0, timing=timing, slider_multiplier=slider_multiplier)
+    said = RefineConfig(
+        difficulty=c.difficulty,
+        mapper_id=c.mapper_id,
+        descriptors=c.descriptors,
+        circle_size=c.circle_size,
+        negative_descriptors=c.negative_descriptors,
+        start_time=c.start_time,
+        end_time=c.end_time,
+    )
+    return refine(
+        source,
+        _denoiser(c.refiner, c.device),
+        said,
+        c.seed or 0,
+        timing=timing,
+        slider_multiplier=slider_multiplier,
+    )
 
-def settles(c:GenerateConfig, language:LanguageConfig) -> str: # when: "early", on groups; "late", on the map; "" never
+
+def settles(
+    c: GenerateConfig, language: LanguageConfig
+) -> str:  # when: "early", on groups; "late", on the map; "" never
     "A model that says sliders anchor by anchor is refined before there are objects; a range needs its neighbours, which are objects."
-    if not c.refiner or c.gamemode not in (0, 2): return ""
+    if not c.refiner or c.gamemode not in (0, 2):
+        return ""
     return "early" if language.slider_version == 1 and not c.add_to_beatmap else "late"
 
+
 @patch
-def polished(self:Song2Map, b:Beatmap, song:Song, c:GenerateConfig) -> Beatmap:
+def polished(self: Song2Map, b: Beatmap, song: Song, c: GenerateConfig) -> Beatmap:
     "What is done to a whole map: it ends with the song, a new range goes into its reference map, places are settled, and all is cleaned."
-    calm, late = is_calm(c), settles(c, self.language) == "late"
+    calm = is_calm(c)
+    late = settles(c, self.language) == "late"
     end_with_song(b, song.heard.ms)
     if not c.add_to_beatmap:
-        if late: clean(b := settled(b, c), calm)
+        if late:
+            clean(b := settled(b, c), calm)
         return b
-    start, end = c.start_time or 0, song.heard.ms + 1 if c.end_time is None else c.end_time
+    start = c.start_time or 0
+    end = song.heard.ms + 1 if c.end_time is None else c.end_time
     b = splice(song.reference, b, start, end, asked_for(c))
-    if late: b = settled(b, c)
+    if late:
+        b = settled(b, c)
     clean_range(b, start, end, calm)
     return b
 
 # %% ../nbs/78_pipeline.ipynb #dcd3509a
 @lru_cache(maxsize=1)
-def _denoiser(name:str, device:str): return load_denoiser(name, pick_device(device))
+def _denoiser(name: str, device: str):
+    return load_denoiser(name, pick_device(device))
+
 
 @patch
-def finish(self:Song2Map, song:Song, wish:Wish, streams:Sequence[EventStream], problems:list[str], **metadata) -> Result:
+def finish(
+    self: Song2Map, song: Song, wish: Wish, streams: Sequence[EventStream], problems: list[str], **metadata
+) -> Result:
     "What one row wrote, as a map with its figures."
-    c, timing, changes = wish.config, song.timing, Counter()
+    c = wish.config
+    timing = song.timing
+    changes = Counter()
     said = dict(version=c.version or difficulty_name(c.difficulty), tags=setting_tags(c)) | metadata
     early = partial(settled, c=c) if settles(c, self.language) == "early" else None
-    b = assemble(streams, timing, c, self.language, keys=c.keycount or 4, report=changes, settle=early, **said)
+    b = assemble(
+        streams, timing, c, self.language, keys=c.keycount or 4, report=changes, settle=early, **said
+    )
     b = self.polished(b, song, c)
-    report = {"bpm": timing.bpm, "offset": timing.offset, "requested_stars": c.difficulty,
-              "achieved_stars": star_rating(b) if b.hit_objects else 0., "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b),
-              "seed": c.seed, "tokens_per_second": self.engine.speed.tokens_per_second, "song_seconds": song.heard.ms / 1000,
-              "timing_confidence": timing.confidence, "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
-              "problems": "; ".join(problems) or None, "unheard": ", ".join(unheard(c, self.language)) or None}
+    report = {
+        "bpm": timing.bpm,
+        "offset": timing.offset,
+        "requested_stars": c.difficulty,
+        "achieved_stars": star_rating(b) if b.hit_objects else 0.0,
+        "objects": len(b.hit_objects),
+        "longest_gap_s": longest_gap(b),
+        "seed": c.seed,
+        "tokens_per_second": self.engine.speed.tokens_per_second,
+        "song_seconds": song.heard.ms / 1000,
+        "timing_confidence": timing.confidence,
+        "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
+        "problems": "; ".join(problems) or None,
+        "unheard": ", ".join(unheard(c, self.language)) or None,
+    }
     found = check_map(b, song.heard.samples, song.heard.rate)
     report["checked"] = None if found.clean else found.summary()
     return Result(b, report, found, wish.told, listen=lambda: self.mel(song.heard.samples))
 
 # %% ../nbs/78_pipeline.ipynb #ed893a19
-SLOPE, LOW, HIGH = 1.5, .5, 3. # stars reached per star told: before there are two tries, and its limits
+SLOPE = 1.5  # stars reached per star told: before there are two tries, and its limits
+LOW = 0.5
+HIGH = 3.0
+
 
 def next_told(
-    asked:float,                      # stars
-    tries:list[tuple[float, float]],  # stars told and reached, so far
-) -> float:                           # stars, in the half-star steps that the model knows
+    asked: float,  # stars
+    tries: list[tuple[float, float]],  # stars told and reached, so far
+) -> float:  # stars, in the half-star steps that the model knows
     "What to tell the model next."
     steps = lambda stars: round(stars * 2)
     (t1, r1), *more = sorted(tries, key=lambda t: abs(t[1] - asked))
     others = [(t, r) for t, r in more if steps(t) != steps(t1)]
     slope = float(np.clip((others[0][1] - r1) / (others[0][0] - t1), LOW, HIGH)) if others else SLOPE
-    toward, taken = (1 if asked > r1 else -1), {steps(t) for t, _ in tries}
+    toward = 1 if asked > r1 else -1
+    taken = {steps(t) for t, _ in tries}
     step = min(max(steps(t1 + (asked - r1) / slope), 1), 20)
-    while step in taken and 1 < step < 20: step += toward
+    while step in taken and 1 < step < 20:
+        step += toward
     return step / 2
 
 # %% ../nbs/78_pipeline.ipynb #7e272bfd
-PROBLEM, WARNING = 10., 1. # stars that a map is worth less when all of its objects have one
+PROBLEM, WARNING = 10.0, 1.0  # stars that a map is worth less when all of its objects have one
 
-def worth(r:Result) -> float: # 0 is perfect
+
+def worth(r: Result) -> float:  # 0 is perfect
     "How far a map is from what was asked: stars missed, and the shares of objects with problems and warnings. No map is worse than any."
-    if not r.report["objects"]: return math.inf
-    share = lambda severity: len({i for f in r.check.of(severity) for i in f.objects or (0,)}) / max(r.report["objects"], 1)
+    if not r.report["objects"]:
+        return math.inf
+    share = lambda severity: (
+        len({i for f in r.check.of(severity) for i in f.objects or (0,)}) / max(r.report["objects"], 1)
+    )
     return r.miss + PROBLEM * share("problem") + WARNING * share("warning")
 
-def tried(pool:list[Result], c:GenerateConfig) -> dict:
+
+def tried(pool: list[Result], c: GenerateConfig) -> dict:
     "What the report says of drafts that were not kept."
-    if len(pool) == 1: return {}
+    if len(pool) == 1:
+        return {}
     best = min(pool, key=worth)
-    drafts = [f"seed {r.report['seed']} told {r.told:g} reached {r.report['achieved_stars']:.2f}" for r in pool if r.told is not None]
-    off = f"; still {best.miss:.1f} stars off: try another seed or more star_tries" if best.miss > c.star_tolerance else ""
+    drafts = [
+        f"seed {r.report['seed']} told {r.told:g} reached {r.report['achieved_stars']:.2f}"
+        for r in pool
+        if r.told is not None
+    ]
+    off = (
+        f"; still {best.miss:.1f} stars off: try another seed or more star_tries"
+        if best.miss > c.star_tolerance
+        else ""
+    )
     return {"drafts": "; ".join(drafts) + off}
 
 # %% ../nbs/78_pipeline.ipynb #65842d15
 @patch
-def maps(self:Song2Map, samples:np.ndarray, requests:Sequence[GenerateConfig], progress=None, reference:Beatmap|None=None,
-         **metadata) -> list[Result]:
+def maps(
+    self: Song2Map,
+    samples: np.ndarray,
+    requests: Sequence[GenerateConfig],
+    progress=None,
+    reference: Beatmap | None = None,
+    **metadata,
+) -> list[Result]:
     "A map for each request, written side by side, and again where the stars are not right."
-    begun, first = time.perf_counter(), requests[0]
+    begun = time.perf_counter()
+    first = requests[0]
     heard = self.hear(samples, first, progress)
     timing = self.find_grid(heard, first, progress, reference)
     song = Song(heard, timing, self.given(heard, timing, first, reference), reference)
@@ -331,56 +534,82 @@ def maps(self:Song2Map, samples:np.ndarray, requests:Sequence[GenerateConfig], p
     pools = [[] for _ in requests]
     rows = [(i, Wish.of(one)) for i, c in enumerate(requests) for one in with_seeds(c)]
     while rows:
-        for (i, _), made in zip(rows, draft([w for _, w in rows])): pools[i].append(made)
+        for (i, _), made in zip(rows, draft([w for _, w in rows])):
+            pools[i].append(made)
         rows = [(i, wish) for i, wish in enumerate(map(self.again, requests, pools)) if wish]
     kept = [min(pool, key=worth) for pool in pools]
     if ContextType.MAP in self.wanted(first) and not any(r.report["objects"] for r in kept):
         raise UserError(f"The model wrote no objects for this song; {advice(first)}.")
-    for r, c, pool in zip(kept, requests, pools): r.report |= tried(pool, c) | {"seconds": time.perf_counter() - begun}
+    for r, c, pool in zip(kept, requests, pools):
+        r.report |= tried(pool, c) | {"seconds": time.perf_counter() - begun}
     return kept
 
-def rows_at_once(c:GenerateConfig) -> int:
+
+def rows_at_once(c: GenerateConfig) -> int:
     "Maps that are written side by side: the memory of each is that of all its beams, and of what guidance leads away from."
     return max(c.max_batch_size // (c.num_beams * (1 if c.guidance == 1 else 2)), 1)
 
-@patch
-def drafts(self:Song2Map, song:Song, wishes:Sequence[Wish], progress=None, **metadata) -> list[Result]:
-    "A map for each wish."
-    wanted = self.wanted(wishes[0].config)
-    if not wanted: return [self.finish(song, w, [], [], **metadata) for w in wishes]
-    told = [x.stream for x in song.given if x.type in (ContextType.KIAI, ContextType.SV) and x.type not in wanted]
-    at_once = rows_at_once(wishes[0].config)
-    parts = [wishes[i:i + at_once] for i in range(0, len(wishes), at_once)]
-    made = [m for part in parts for m in self.write(song.heard, part, wanted, song.given, progress)]
-    return [self.finish(song, w, [*m.streams.values(), *told], m.problems, **metadata) for w, m in zip(wishes, made)]
 
 @patch
-def again(self:Song2Map, c:GenerateConfig, pool:list[Result]) -> Wish|None: # None: good enough, or enough tried
+def drafts(self: Song2Map, song: Song, wishes: Sequence[Wish], progress=None, **metadata) -> list[Result]:
+    "A map for each wish."
+    wanted = self.wanted(wishes[0].config)
+    if not wanted:
+        return [self.finish(song, w, [], [], **metadata) for w in wishes]
+    told = [
+        x.stream for x in song.given if x.type in (ContextType.KIAI, ContextType.SV) and x.type not in wanted
+    ]
+    at_once = rows_at_once(wishes[0].config)
+    parts = [wishes[i : i + at_once] for i in range(0, len(wishes), at_once)]
+    made = [m for part in parts for m in self.write(song.heard, part, wanted, song.given, progress)]
+    return [
+        self.finish(song, w, [*m.streams.values(), *told], m.problems, **metadata)
+        for w, m in zip(wishes, made)
+    ]
+
+
+@patch
+def again(
+    self: Song2Map, c: GenerateConfig, pool: list[Result]
+) -> Wish | None:  # None: good enough, or enough tried
     "What to ask next for a request, given its drafts."
     best = min(pool, key=worth)
-    if best.miss <= c.star_tolerance or len(pool) >= c.candidates + c.star_tries or not best.report["objects"]: return None
+    if (
+        best.miss <= c.star_tolerance
+        or len(pool) >= c.candidates + c.star_tries
+        or not best.report["objects"]
+    ):
+        return None
     told = next_told(c.difficulty, [(r.told, r.report["achieved_stars"]) for r in pool])
     return Wish.of(replace(c, seed=best.report["seed"], candidates=1), told)
 
 # %% ../nbs/78_pipeline.ipynb #931550c0
 class File2File(Song2Map):
     "A request with paths to a file on disk."
-    def __call__(self, c:GenerateConfig, progress=None) -> Result: # the hardest map of a spread, with the others
+
+    def __call__(
+        self, c: GenerateConfig, progress=None
+    ) -> Result:  # the hardest map of a spread, with the others
         return self.run(prepare(c), progress)
 
+
 @patch
-def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest map of a spread, with the others
+def run(
+    self: File2File, job: Prepared, progress=None
+) -> Result:  # the hardest map of a spread, with the others
     "Make and write the maps of a prepared request."
     c = job.config
     check_request(c, self.gamemodes)
-    if job.reference is not None and takes_beats(c): counted(job.reference) # or there are none
+    if job.reference is not None and takes_beats(c):
+        counted(job.reference)  # or there are none
     seed_everything(c.seed)
-    if settles(c, self.language): _denoiser(c.refiner, c.device) # refused now when it is none
+    if settles(c, self.language):
+        _denoiser(c.refiner, c.device)  # refused now when it is none
     samples = load_audio(job.audio, self.language.sample_rate, notes=(notes := []))
     audio = job.audio.absolute()
     check_writable(job.place, job.files)
     made = self.maps(samples, job.requests, progress, job.reference, **job.metadata)
-    tell(progress, "saving", 1, 1) # the last moment to stop
+    tell(progress, "saving", 1, 1)  # the last moment to stop
     for r in made:
         r.audio = audio
         r.report["heard"] = " ".join(notes) or None
@@ -390,44 +619,58 @@ def run(self:File2File, job:Prepared, progress=None) -> Result: # the hardest ma
 
 # %% ../nbs/78_pipeline.ipynb #3b6eb24b
 @patch
-def save(self:File2File, maps:list[Beatmap], job:Prepared, song_ms:float) -> Path: # absolute path written
+def save(
+    self: File2File, maps: list[Beatmap], job: Prepared, song_ms: float
+) -> Path:  # absolute path written
     "Write the maps: into the reference map itself, together in an archive, or the only one."
-    c, path = job.config, job.place.path
+    c = job.config
+    path = job.place.path
     end = song_ms + 1 if c.end_time is None else c.end_time
-    if c.overwrite_reference_beatmap: return remap_file(path, maps[0], c.start_time or 0, end, asked=asked_for(c))
+    if c.overwrite_reference_beatmap:
+        return remap_file(path, maps[0], c.start_time or 0, end, asked=asked_for(c))
     if job.files:
-        for b in maps: b.audio_filename = job.metadata["audio_filename"] # of a reference map it may have been another
+        for b in maps:
+            b.audio_filename = job.metadata["audio_filename"]  # of a reference map it may have been another
     data = osz_bytes(maps, job.files) if job.files else maps[-1].to_bytes()
     return rewrite(path, lambda: data) if job.place.named else write_new(path, data)
 
+
 @patch
-def keep(self:File2File, made:list[Result], job:Prepared):
+def keep(self: File2File, made: list[Result], job: Prepared):
     "Write the maps and their pictures, and say what became of a file that was there."
     path = job.place.path
     before = undo_copies(path.resolve())
     written = self.save([r.beatmap for r in made], job, made[0].report["song_seconds"] * 1000)
     kept = [p.name for p in undo_copies(written) if p not in before]
-    if not job.place.named: path = path.with_name(written.name)
+    if not job.place.named:
+        path = path.with_name(written.name)
     for r in made:
         r.path = path
-        if kept and job.place.named: r.report["kept"] = f"what was there, as {kept[-1]}"
+        if kept and job.place.named:
+            r.report["kept"] = f"what was there, as {kept[-1]}"
         version = "" if r is made[-1] else r.beatmap.version
-        if job.config.plot: r.png = save_png(show_map(r.beatmap, r.mel), picture_path(path, version))
+        if job.config.plot:
+            r.png = save_png(show_map(r.beatmap, r.mel), picture_path(path, version))
 
-def picture_path(path:Path, version:str) -> Path: # empty: of the hardest map, or the only one
+
+def picture_path(path: Path, version: str) -> Path:  # empty: of the hardest map, or the only one
     "Where the picture of a map lies: beside its file, called after it and after the difficulty."
     end = f" {safe_name(version)}.png" if version else ".png"
     return path.with_name(cut_name(path.stem, NAME_BYTES - len(end.encode("utf-8"))) + end)
 
 # %% ../nbs/78_pipeline.ipynb #8f87ca72
 @lru_cache(maxsize=1)
-def _ready(*of) -> File2File: return File2File(*of)
+def _ready(*of) -> File2File:
+    return File2File(*of)
+
 
 def generate_map(
-    config:GenerateConfig,
-    progress:Callable|None=None, # gets an `engine.Progress`; returning true cancels
+    config: GenerateConfig,
+    progress: Callable | None = None,  # gets an `engine.Progress`; returning true cancels
 ) -> Result:
     "A song in, a map out. Raises `UserError` in one sentence for what cannot work."
-    job = prepare(config) # before a model is loaded
+    job = prepare(config)  # before a model is loaded
     c = job.config
-    return _ready(c.model, c.device, c.precision, c.max_batch_size, c.gamemode, c.lora_path).run(job, progress)
+    return _ready(c.model, c.device, c.precision, c.max_batch_size, c.gamemode, c.lora_path).run(
+        job, progress
+    )

@@ -14,7 +14,19 @@ import numpy as np
 from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
-from .osu.beatmap import LIMIT, MOST_SLIDES, NEW_COMBO, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint, break_line
+from mapperatorinator.osu.beatmap import (
+    LIMIT,
+    MOST_SLIDES,
+    NEW_COMBO,
+    Beatmap,
+    Circle,
+    HitObject,
+    Hold,
+    Slider,
+    Spinner,
+    TimingPoint,
+    break_line,
+)
 from .osu.criteria import fruits, fruits_of, hyperdashes
 from .osu.difficulty import settings_for
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
@@ -29,160 +41,212 @@ __all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'USUAL'
 
 # %% ../nbs/76_postprocess.ipynb #88e22d35
 def resnap(
-    groups:Sequence[Group], # changed in place
-    timing:Timing,
-    max_distance:float=20., # ms: what lies further from its tick stays where it is
-) -> int:                   # groups moved
+    groups: Sequence[Group],  # changed in place
+    timing: Timing,
+    max_distance: float = 20.0,  # ms: what lies further from its tick stays where it is
+) -> int:  # groups moved
     "Move every group that says its divisor onto the nearest tick of it."
     moved = 0
     for g in groups:
-        if g.snap < 1: continue
+        if g.snap < 1:
+            continue
         t = timing.resnap(g.time, g.snap, max_distance)
-        moved += t != g.time; g.time = t
+        moved += t != g.time
+        g.time = t
     return moved
 
 # %% ../nbs/76_postprocess.ipynb #a9801c28
 _E = EventType
 _STACKED = {_E.CIRCLE, _E.SLIDER_HEAD, _E.RED_ANCHOR, _E.LAST_ANCHOR, _E.SLIDER_END}
 
-MOST_SEEN = 300 # groups that are looked back on; nobody sees more on the screen
+MOST_SEEN = 300  # groups that are looked back on; nobody sees more on the screen
+
 
 def snap_overlaps(
-    groups:Sequence[Group], # changed in place
-    radius:float=3.8,       # px
-    window:float=1000.,     # ms
-) -> int:                   # groups moved
+    groups: Sequence[Group],  # changed in place
+    radius: float = 3.8,  # px
+    window: float = 1000.0,  # ms
+) -> int:  # groups moved
     "Put near-perfect overlaps exactly on top of each other."
     seen, moved = [], 0
     for g in groups:
-        if g.type not in _STACKED or g.x is None or g.y is None: continue
+        if g.type not in _STACKED or g.x is None or g.y is None:
+            continue
         seen = [s for s in seen[-MOST_SEEN:] if abs(g.time - s.time) <= window]
         host = next((s for s in seen if math.hypot(g.x - s.x, g.y - s.y) < radius), None)
-        if host: moved += (g.x, g.y) != (host.x, host.y); g.x, g.y = host.x, host.y
+        if host:
+            moved += (g.x, g.y) != (host.x, host.y)
+            g.x, g.y = host.x, host.y
         seen.append(g)
     return moved
 
 # %% ../nbs/76_postprocess.ipynb #4e713b6d
-def _rank(o:HitObject) -> tuple: # which of two to keep
-    return isinstance(o, Slider), isinstance(o, Circle), getattr(o, "length", 0.)
+def _rank(o: HitObject) -> tuple:  # which of two to keep
+    return isinstance(o, Slider), isinstance(o, Circle), getattr(o, "length", 0.0)
 
-def _sane(o:HitObject, mode:int) -> bool: # whether it exists in the mode and its numbers make sense
+
+def _sane(o: HitObject, mode: int) -> bool:  # whether it exists in the mode and its numbers make sense
     kinds = (Circle, Hold) if mode == 3 else (Circle, Slider, Spinner)
     numbers = o.x, o.y, o.time, getattr(o, "end_time", 0), getattr(o, "length", 0)
     return isinstance(o, kinds) and all(abs(v) <= LIMIT for v in numbers) and o.time >= 0
 
+
 def one_at_a_time(
-    map:Beatmap,     # changed in place
-    gap:float=10.,   # ms: closer objects count as simultaneous
-) -> int:            # objects dropped
+    map: Beatmap,  # changed in place
+    gap: float = 10.0,  # ms: closer objects count as simultaneous
+) -> int:  # objects dropped
     "Sort by time, drop what the mode does not have; of objects at the same time (mania: in the same column) keep one."
-    lanes, n = {}, len(map.hit_objects)
+    lanes = {}
+    n = len(map.hit_objects)
     for o in sorted((o for o in map.hit_objects if _sane(o, map.mode)), key=lambda o: o.time):
         lane = lanes.setdefault(o.column(map.keys) if map.mode == 3 else 0, [])
-        if not lane or o.time - lane[-1].time >= gap: lane.append(o)
-        elif _rank(o) > _rank(lane[-1]): lane[-1] = o
+        if not lane or o.time - lane[-1].time >= gap:
+            lane.append(o)
+        elif _rank(o) > _rank(lane[-1]):
+            lane[-1] = o
     map.hit_objects = sorted((o for lane in lanes.values() for o in lane), key=lambda o: (o.time, o.x))
     return n - len(map.hit_objects)
 
 # %% ../nbs/76_postprocess.ipynb #e05137e7
-WIDTH, HEIGHT = 512, 384 # px
-FAR = 10_000 # px from the head: control points beyond are a mistake
+WIDTH, HEIGHT = 512, 384  # px
+FAR = 10_000  # px from the head: control points beyond are a mistake
 
-def _into(low:float, high:float, size:int) -> int: # whole px by which [low, high] must move into [0, size]
+
+def _into(
+    low: float, high: float, size: int
+) -> int:  # whole px by which [low, high] must move into [0, size]
     by = math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
-    out = lambda by: max(-low - by, high + by - size) # px outside; what is nearly as wide as the field may not fit in whole px
+    out = lambda by: max(
+        -low - by, high + by - size
+    )  # px outside; what is nearly as wide as the field may not fit in whole px
     return by if out(by) < out(0) else 0
 
-def _circle(s:Slider) -> Circle: # what a slider becomes that cannot be one
+
+def _circle(s: Slider) -> Circle:  # what a slider becomes that cannot be one
     return Circle(s.x, s.y, s.time, s.type & ~2 | 1, *(s.edge_sounds[:1] or [s.hitsound]), s.sample)
 
-def _move(s:Slider, dx:int, dy:int):
+
+def _move(s: Slider, dx: int, dy: int):
     "Shift a slider with all its points."
     s.x, s.y, s.points = s.x + dx, s.y + dy, [(x + dx, y + dy) for x, y in s.control_points]
 
-def _fold(s:Slider):
+
+def _fold(s: Slider):
     "Half the way, twice as often. A slider that says no length is as long as its curve."
     s.length, s.slides = (s.length or s.path.natural_length) / 2, s.slides * 2
 
-def _straighten(s:Slider) -> bool: # whether anything changed
+
+def _straighten(s: Slider) -> bool:  # whether anything changed
     "A straight slider for one with control points that no file can hold."
-    if max(abs(x - s.x) + abs(y - s.y) for x, y in s.points) <= FAR: return False
+    if max(abs(x - s.x) + abs(y - s.y) for x, y in s.points) <= FAR:
+        return False
     x, y = s.path.end
     s.curve, s.points, s.segments = "L", [s.pos, (round(x), round(y))], []
     return True
 
-def _place(s:Slider) -> bool: # whether anything changed
+
+def _place(s: Slider) -> bool:  # whether anything changed
     "Bring a slider inside."
     changed = False
     while True:
         v = s.path.vertices
         (x0, y0), (x1, y1) = v.min(0), v.max(0)
-        if x1 - x0 > WIDTH or y1 - y0 > HEIGHT: _fold(s)
-        elif not _straighten(s): break
+        if x1 - x0 > WIDTH or y1 - y0 > HEIGHT:
+            _fold(s)
+        elif not _straighten(s):
+            break
         changed = True
-    dx, dy = _into(x0, x1, WIDTH), _into(y0, y1, HEIGHT)
-    if dx or dy: _move(s, dx, dy)
+    dx = _into(x0, x1, WIDTH)
+    dy = _into(y0, y1, HEIGHT)
+    if dx or dy:
+        _move(s, dx, dy)
     return changed or bool(dx or dy)
 
 # %% ../nbs/76_postprocess.ipynb #d6370b01
-def inside(map:Beatmap) -> int: # objects changed
+def inside(map: Beatmap) -> int:  # objects changed
     "Bring every object, slider bodies included, inside 512 x 384."
     changed = 0
     for o in map.hit_objects:
-        if isinstance(o, Slider) and map.mode != 1: changed += _place(o); continue
-        x, y = min(max(o.x, 0), WIDTH), min(max(o.y, 0), HEIGHT)
+        if isinstance(o, Slider) and map.mode != 1:
+            changed += _place(o)
+            continue
+        x = min(max(o.x, 0), WIDTH)
+        y = min(max(o.y, 0), HEIGHT)
         changed += (x, y) != (o.x, o.y)
-        if (x, y) != (o.x, o.y): o.x, o.y = x, y
+        if (x, y) != (o.x, o.y):
+            o.x, o.y = x, y
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #edf73070
-def _room(map:Beatmap, o:HitObject, free:float) -> float: # ms
+def _room(map: Beatmap, o: HitObject, free: float) -> float:  # ms
     "The longest duration of whole quarters of a beat (else an eighth) within `free` ms."
     step = map.redline_at(o.time).beat_ms / 4
-    return next((math.floor(free / s + 1e-9) * s for s in (step, step / 2) if free >= s), 0.)
+    return next((math.floor(free / s + 1e-9) * s for s in (step, step / 2) if free >= s), 0.0)
 
-def _shorten(map:Beatmap, s:Slider, until:float, gap:float) -> HitObject: # itself, or a circle in its place
-    span, free = map.slide_duration(s), until - s.time - gap
-    if span * s.slides <= free: return s
-    if span <= free: s.slides = int(free / span + 1e-9)
-    elif room := _room(map, s, free): s.length, s.slides = s.length * room / span, 1
-    else: return _circle(s)
+
+def _shorten(
+    map: Beatmap, s: Slider, until: float, gap: float
+) -> HitObject:  # itself, or a circle in its place
+    span = map.slide_duration(s)
+    free = until - s.time - gap
+    if span * s.slides <= free:
+        return s
+    if span <= free:
+        s.slides = int(free / span + 1e-9)
+    elif room := _room(map, s, free):
+        s.length = s.length * room / span
+        s.slides = 1
+    else:
+        return _circle(s)
     return s
 
-def _is_slider(map:Beatmap, s:Slider) -> bool: # long enough in px and ms, really a path, and no more slides than the game reads
-    return s.length >= 1 and s.path.natural_length >= 1 and map.slide_duration(s) >= 10 and s.slides <= MOST_SLIDES
+
+def _is_slider(
+    map: Beatmap, s: Slider
+) -> bool:  # long enough in px and ms, really a path, and no more slides than the game reads
+    return (
+        s.length >= 1
+        and s.path.natural_length >= 1
+        and map.slide_duration(s) >= 10
+        and s.slides <= MOST_SLIDES
+    )
 
 # %% ../nbs/76_postprocess.ipynb #8768e7c8
 def end_in_time(
-    map:Beatmap,     # changed in place; in time order
-    gap:float=20.,   # ms between an end and the next start
-    shortest:float=100., # ms: shorter spinners are dropped
-) -> int:            # objects changed or dropped
+    map: Beatmap,  # changed in place; in time order
+    gap: float = 20.0,  # ms between an end and the next start
+    shortest: float = 100.0,  # ms: shorter spinners are dropped
+) -> int:  # objects changed or dropped
     "Sliders and spinners end before the next object starts."
     out, changed = [], 0
     state = lambda o: (type(o), getattr(o, "slides", 0), getattr(o, "length", 0), getattr(o, "end_time", 0))
     for o, after in zip(map.hit_objects, [*map.hit_objects[1:], None]):
-        until, before = after.time if after else math.inf, state(o)
-        if isinstance(o, Slider): o = _shorten(map, o, until, gap) if _is_slider(map, o) else _circle(o)
-        elif isinstance(o, Spinner) and after: o.end_time = min(o.end_time, math.floor(until - gap))
+        until = after.time if after else math.inf
+        before = state(o)
+        if isinstance(o, Slider):
+            o = _shorten(map, o, until, gap) if _is_slider(map, o) else _circle(o)
+        elif isinstance(o, Spinner) and after:
+            o.end_time = min(o.end_time, math.floor(until - gap))
         gone = isinstance(o, Spinner) and o.end_time - o.time < shortest
         changed += before != state(o) or gone
-        if not gone: out.append(o)
+        if not gone:
+            out.append(o)
     map.hit_objects = out
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #196915ef
-def end_with_song(map:Beatmap, length:float) -> int: # ms; objects dropped
+def end_with_song(map: Beatmap, length: float) -> int:  # ms; objects dropped
     "Nothing goes on when the song is over."
-    before, map.hit_objects = map.hit_objects, [o for o in map.hit_objects if map.end_time(o) <= length]
+    before = map.hit_objects
+    map.hit_objects = [o for o in map.hit_objects if map.end_time(o) <= length]
     return len(before) - len(map.hit_objects)
 
 # %% ../nbs/76_postprocess.ipynb #95aaa029
 def end_holds(
-    map:Beatmap,     # mania, changed in place; in time order
-    gap:float=20.,   # ms between an end and the next note of the column
-    shortest:float=10., # ms: shorter holds become notes
-) -> int:            # notes changed
+    map: Beatmap,  # mania, changed in place; in time order
+    gap: float = 20.0,  # ms between an end and the next note of the column
+    shortest: float = 10.0,  # ms: shorter holds become notes
+) -> int:  # notes changed
     "Mania holds end before the next note of their column."
     changed, after = 0, {}
     for i in range(len(map.hit_objects) - 1, -1, -1):
@@ -190,108 +254,147 @@ def end_holds(
         lane = o.column(map.keys)
         if isinstance(o, Hold):
             end = min(o.end_time, after.get(lane, math.inf) - gap)
-            changed += end != o.end_time; o.end_time = end
-            if end - o.time < shortest: map.hit_objects[i] = Circle(o.x, o.y, o.time, 1, o.hitsound, o.sample); changed += 1
+            changed += end != o.end_time
+            o.end_time = end
+            if end - o.time < shortest:
+                map.hit_objects[i] = Circle(o.x, o.y, o.time, 1, o.hitsound, o.sample)
+                changed += 1
         after[lane] = o.time
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #6c97cb33
-def _sized(items:list, n:int, filler) -> list: return [*items[:n], *[filler] * (n - len(items))]
+def _sized(items: list, n: int, filler) -> list:
+    return [*items[:n], *[filler] * (n - len(items))]
 
-def size_hitsounds(map:Beatmap) -> int: # sliders changed
+
+def size_hitsounds(map: Beatmap) -> int:  # sliders changed
     "As many edge sounds as a slider has ends, and only bits that exist."
     changed = 0
     for o in map.hit_objects:
         o.hitsound &= 15
-        if not isinstance(o, Slider): continue
+        if not isinstance(o, Slider):
+            continue
         sounds = [s & 15 for s in _sized(o.edge_sounds, o.slides + 1, 0)]
         sets = [(a % 4, b % 4) for a, b in _sized(o.edge_additions, o.slides + 1, (0, 0))]
-        changed += (sounds, sets) != (o.edge_sounds, list(o.edge_additions)); o.edge_sounds, o.edge_additions = sounds, sets
+        changed += (sounds, sets) != (o.edge_sounds, list(o.edge_additions))
+        o.edge_sounds, o.edge_additions = sounds, sets
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #d9f96c20
-def _cut(timing:Timing, objects:Sequence[HitObject], longest:int) -> int: # where to cut a combo that is too long
+def _cut(
+    timing: Timing, objects: Sequence[HitObject], longest: int
+) -> int:  # where to cut a combo that is too long
     tail = range(longest * 2 // 3, longest + 1)
-    def score(i): # downbeats first, then beats, then as late as possible
+
+    def score(i):  # downbeats first, then beats, then as late as possible
         red = timing.grid_of(objects[i].time)
         beats = (objects[i].time - red.time) / red.beat_ms
         near = abs(beats - round(beats)) * red.beat_ms < 5
         return near and round(beats) % red.meter == 0, near, i
+
     return max(tail, key=score)
 
+
 def fix_combos(
-    map:Beatmap,      # changed in place
-    longest:int=12,   # objects in a combo
-) -> int:             # objects changed
+    map: Beatmap,  # changed in place
+    longest: int = 12,  # objects in a combo
+) -> int:  # objects changed
     "Combos start where the game needs them and do not run on for ever."
-    if map.mode in (1, 3): return 0
-    objects, timing, changed, start = map.hit_objects, Timing.of(map), 0, 0
+    if map.mode in (1, 3):
+        return 0
+    objects = map.hit_objects
+    timing = Timing.of(map)
+    changed = 0
+    start = 0
+
     def mark(i):
-        was = objects[i].new_combo; objects[i].new_combo = True
+        was = objects[i].new_combo
+        objects[i].new_combo = True
         return not was
+
     for i, o in enumerate(objects):
-        if i == 0 or isinstance(o, Spinner) or isinstance(objects[i - 1], Spinner): changed += mark(i)
+        if i == 0 or isinstance(o, Spinner) or isinstance(objects[i - 1], Spinner):
+            changed += mark(i)
     for i, o in enumerate(objects):
-        if o.new_combo: start = i
+        if o.new_combo:
+            start = i
         elif i - start >= longest:
-            start += _cut(timing, objects[start:i + 1], longest); changed += mark(start)
+            start += _cut(timing, objects[start : i + 1], longest)
+            changed += mark(start)
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #24ea4440
-CALM = 2.7 # stars: below, a map needs no hyperdash
+CALM = 2.7  # stars: below, a map needs no hyperdash
 
 # %% ../nbs/76_postprocess.ipynb #14c50434
-def _nearer(o:HitObject, far:float) -> bool: # whether it could be moved all the way
+def _nearer(o: HitObject, far: float) -> bool:  # whether it could be moved all the way
     "Move an object by the px that it is too far."
-    step, before = -int(math.copysign(math.ceil(abs(far)), far)), o.x
-    if isinstance(o, Slider): _move(o, step, 0); _place(o)
-    else: o.x = min(max(before + step, 0), WIDTH)
+    step = -int(math.copysign(math.ceil(abs(far)), far))
+    before = o.x
+    if isinstance(o, Slider):
+        _move(o, step, 0)
+        _place(o)
+    else:
+        o.x = min(max(before + step, 0), WIDTH)
     return o.x == before + step
 
-def is_calm(c:GenerateConfig) -> bool: # whether the catcher of this map should never need to hyperdash
+
+def is_calm(c: GenerateConfig) -> bool:  # whether the catcher of this map should never need to hyperdash
     return c.gamemode == 2 and c.difficulty is not None and c.difficulty < CALM
 
+
 def ease_jumps(
-    map:Beatmap,            # catch, changed in place
-    start:float=-math.inf,  # ms: only objects that begin in [start, end) move
-    end:float=math.inf,
-) -> int:                   # objects moved
+    map: Beatmap,  # catch, changed in place
+    start: float = -math.inf,  # ms: only objects that begin in [start, end) move
+    end: float = math.inf,
+) -> int:  # objects moved
     "Catch for beginners: pull fruits and juice streams just as near as the catcher can dash."
-    moved, stuck = set(), {j for j, o in enumerate(map.hit_objects) if not start <= o.time < end}
+    moved = set()
+    stuck = {j for j, o in enumerate(map.hit_objects) if not start <= o.time < end}
     each = [fruits_of(map, i) for i in range(len(map.hit_objects))]
     caught = lambda: sorted(fruit for some in each for fruit in some)
-    while found := next(((far, j) for far, i, j in hyperdashes(map, caught()) if i != j and j not in stuck), None):
+    while found := next(
+        ((far, j) for far, i, j in hyperdashes(map, caught()) if i != j and j not in stuck), None
+    ):
         far, j = found
         (moved if _nearer(map.hit_objects[j], far) else stuck).add(j)
         each[j] = fruits_of(map, j)
     return len(moved - stuck)
 
 # %% ../nbs/76_postprocess.ipynb #da62b50d
-LONGEST_BAR = 32 # beats; a bar of more is no bar
+LONGEST_BAR = 32  # beats; a bar of more is no bar
 
-def bar_ms(red:TimingPoint) -> float: return red.beat_ms * (red.meter if red.meter <= LONGEST_BAR else 1) # how long its bars are
 
-def preview_point(map:Beatmap, seconds:float=10.) -> int: # ms, -1 for an empty map
+def bar_ms(red: TimingPoint) -> float:
+    return red.beat_ms * (red.meter if red.meter <= LONGEST_BAR else 1)  # how long its bars are
+
+
+def preview_point(map: Beatmap, seconds: float = 10.0) -> int:  # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
-    if kiai := [p.time for p in sorted(map.timing_points, key=lambda p: p.time) if p.kiai]: return max(round(kiai[0]), 0)
+    if kiai := [p.time for p in sorted(map.timing_points, key=lambda p: p.time) if p.kiai]:
+        return max(round(kiai[0]), 0)
     times = np.array([o.time for o in map.hit_objects])
-    if not len(times): return -1
+    if not len(times):
+        return -1
     count = np.searchsorted(times, times + seconds * 1000) - np.arange(len(times))
     start = times[count.argmax()]
     red = map.redline_at(start)
     bar = bar_ms(red)
-    return max(math.floor(red.time + math.floor((start - red.time) / bar + .05) * bar), 0)
+    return max(math.floor(red.time + math.floor((start - red.time) / bar + 0.05) * bar), 0)
+
 
 def set_breaks(
-    map:Beatmap,        # changed in place
-    shortest:float=5000., # ms without objects that make a break
-) -> int:               # breaks written
+    map: Beatmap,  # changed in place
+    shortest: float = 5000.0,  # ms without objects that make a break
+) -> int:  # breaks written
     "A break in every long gap."
     objects, lines = map.hit_objects, []
     ends = np.maximum.accumulate([map.end_time(o) for o in objects]) if objects else []
     for end, after in zip(ends, objects[1:]):
-        start, stop = end + AFTER_OBJECT, after.time - preempt(map.ar)
-        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK: lines.append(break_line(map, start, stop))
+        start = end + AFTER_OBJECT
+        stop = after.time - preempt(map.ar)
+        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK:
+            lines.append(break_line(map, start, stop))
     rest = [l for l in map.events if not l.startswith(("2,", "Break,"))]
     at = next((i + 1 for i, l in enumerate(rest) if l.startswith("//Break")), len(rest))
     new = [*rest[:at], *lines, *rest[at:]]
@@ -301,76 +404,121 @@ def set_breaks(
 
 # %% ../nbs/76_postprocess.ipynb #19038bd1
 def clean(
-    map:Beatmap,      # changed in place
-    calm:bool=False,  # whether the catcher shall not hyperdash
-) -> Counter:         # changes per step
+    map: Beatmap,  # changed in place
+    calm: bool = False,  # whether the catcher shall not hyperdash
+) -> Counter:  # changes per step
     "Every step on a map, in order."
-    steps = [one_at_a_time, inside, end_holds if map.mode == 3 else end_in_time, size_hitsounds, fix_combos, set_breaks]
+    steps = [
+        one_at_a_time,
+        inside,
+        end_holds if map.mode == 3 else end_in_time,
+        size_hitsounds,
+        fix_combos,
+        set_breaks,
+    ]
     report = Counter({step.__name__: step(map) for step in [*steps, *[ease_jumps] * calm]})
-    if map.preview_time < 0: map.preview_time = preview_point(map)
+    if map.preview_time < 0:
+        map.preview_time = preview_point(map)
     return report
 
-def clean_range(map:Beatmap, start:float, end:float, calm:bool=False) -> Counter: # ms
+
+def clean_range(map: Beatmap, start: float, end: float, calm: bool = False) -> Counter:  # ms
     "The same for the objects that begin in [start, end), which stand together; nothing else of the map changes."
     within = [start <= o.time < end for o in map.hit_objects]
-    first, part = within.index(True) if any(within) else 0, copy.copy(map)
+    first = within.index(True) if any(within) else 0
+    part = copy.copy(map)
     part.hit_objects = [o for o, w in zip(map.hit_objects, within) if w]
-    report, kept = clean(part), [o for o, w in zip(map.hit_objects, within) if not w]
+    report = clean(part)
+    kept = [o for o, w in zip(map.hit_objects, within) if not w]
     map.hit_objects = [*kept[:first], *part.hit_objects, *kept[first:]]
-    if calm: report["ease_jumps"] = ease_jumps(map, start, end) # with the catcher where the objects before leave it
+    if calm:
+        report["ease_jumps"] = ease_jumps(
+            map, start, end
+        )  # with the catcher where the objects before leave it
     return report
 
 # %% ../nbs/76_postprocess.ipynb #d4589ca5
-USUAL = dict(hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar",
-             slider_multiplier="slider_multiplier") # field of the request -> setting of the map
+USUAL = dict(
+    hp_drain_rate="hp",
+    circle_size="cs",
+    overall_difficulty="od",
+    approach_rate="ar",
+    slider_multiplier="slider_multiplier",
+)  # field of the request -> setting of the map
 
-def completed(c:GenerateConfig) -> GenerateConfig:
+
+def completed(c: GenerateConfig) -> GenerateConfig:
     "The request, with what was left open as human maps of these stars have it."
-    usual = settings_for(4. if c.difficulty is None else c.difficulty)
+    usual = settings_for(4.0 if c.difficulty is None else c.difficulty)
     return replace(c, **{k: usual[v] for k, v in USUAL.items() if getattr(c, k) is None})
 
 # %% ../nbs/76_postprocess.ipynb #c0d48431
-def lead_in(red:list[TimingPoint], first:float) -> list[TimingPoint]:
+def lead_in(red: list[TimingPoint], first: float) -> list[TimingPoint]:
     "The red lines, the first one moved back by whole bars so that nothing comes before it."
     red = sorted(red, key=lambda p: p.time)
-    if not red: raise UserError("A map needs at least one red line; give bpm and offset, or another timing.")
+    if not red:
+        raise UserError("A map needs at least one red line; give bpm and offset, or another timing.")
     bar = bar_ms(red[0])
     bars = math.ceil(max(red[0].time - first, 0) / bar)
     return [replace(red[0], time=float(round(red[0].time - bars * bar))), *red[1:]] if bars else red
 
-def settings_of(config:GenerateConfig, keys:int, **metadata) -> dict:
+
+def settings_of(config: GenerateConfig, keys: int, **metadata) -> dict:
     "Fields of a new Beatmap for a request; metadata are Beatmap's own names and win."
     config = completed(config)
-    out = dict(mode=config.gamemode, title=config.title, artist=config.artist, creator=config.creator, version=config.version,
-               source=config.source, tags=config.tags, hp=config.hp_drain_rate, slider_multiplier=config.slider_multiplier,
-               cs=keys if config.gamemode == 3 else config.circle_size, tick_rate=config.slider_tick_rate,
-               od=config.overall_difficulty, ar=config.approach_rate,
-               preview_time=-1 if config.preview_time is None else config.preview_time)
+    out = dict(
+        mode=config.gamemode,
+        title=config.title,
+        artist=config.artist,
+        creator=config.creator,
+        version=config.version,
+        source=config.source,
+        tags=config.tags,
+        hp=config.hp_drain_rate,
+        slider_multiplier=config.slider_multiplier,
+        cs=keys if config.gamemode == 3 else config.circle_size,
+        tick_rate=config.slider_tick_rate,
+        od=config.overall_difficulty,
+        ar=config.approach_rate,
+        preview_time=-1 if config.preview_time is None else config.preview_time,
+    )
     return {k: v for k, v in (out | metadata).items() if v is not None}
 
 # %% ../nbs/76_postprocess.ipynb #0ef796b9
 def assemble(
-    streams:EventStream|Iterable[EventStream], # what was generated: the map, and kiai and scroll speeds if apart
-    timing:Timing,                    # red lines
-    config:Optional[GenerateConfig]=None, # the request
-    language:Optional[LanguageConfig]=None, # what the model speaks
-    keys:int=4,                       # columns (mania)
-    report:Optional[Counter]=None,    # counts of what was changed and dropped are added to it
-    settle:Optional[Callable]=None,   # (groups, timing=, slider_multiplier=) -> the groups in better places, once they are in time
-    **metadata,                       # of the map: title, artist, audio_filename, background …
+    streams: EventStream
+    | Iterable[EventStream],  # what was generated: the map, and kiai and scroll speeds if apart
+    timing: Timing,  # red lines
+    config: Optional[GenerateConfig] = None,  # the request
+    language: Optional[LanguageConfig] = None,  # what the model speaks
+    keys: int = 4,  # columns (mania)
+    report: Optional[Counter] = None,  # counts of what was changed and dropped are added to it
+    settle: Optional[
+        Callable
+    ] = None,  # (groups, timing=, slider_multiplier=) -> the groups in better places, once they are in time
+    **metadata,  # of the map: title, artist, audio_filename, background …
 ) -> Beatmap:
     "Events and red lines to a finished map."
-    config, language, report = config or GenerateConfig(), language or LanguageConfig(), Counter() if report is None else report
+    config = config or GenerateConfig()
+    language = language or LanguageConfig()
+    report = Counter() if report is None else report
     stream = EventStream()
-    for s in [streams] if isinstance(streams, EventStream) else streams: stream = merge(stream, s)
+    for s in [streams] if isinstance(streams, EventStream) else streams:
+        stream = merge(stream, s)
     parts = groups(stream, language, keys)
-    if config.resnap_events: report["resnap"] += resnap(parts, timing)
+    if config.resnap_events:
+        report["resnap"] += resnap(parts, timing)
     map = Beatmap.new(**settings_of(config, keys, **metadata))
-    if settle: parts = settle(parts, timing=timing, slider_multiplier=map.slider_multiplier)
+    if settle:
+        parts = settle(parts, timing=timing, slider_multiplier=map.slider_multiplier)
     report["snap_overlaps"] += snap_overlaps(parts) if config.gamemode in (0, 2) else 0
     found = to_hit_objects(parts, timing, map.slider_multiplier, language, map.mode)
     first = min([o.time for o in found.objects] + [t for t, _ in found.changes], default=0)
-    builder = found.apply(TimingBuilder(lead_in([replace(p, effects=p.effects & ~1) for p in timing.red], first)))
-    map.timing_points, map.hit_objects = builder.points(), found.objects
-    report.update(clean(map, is_calm(config))); report.update(found.dropped)
+    builder = found.apply(
+        TimingBuilder(lead_in([replace(p, effects=p.effects & ~1) for p in timing.red], first))
+    )
+    map.timing_points = builder.points()
+    map.hit_objects = found.objects
+    report.update(clean(map, is_calm(config)))
+    report.update(found.dropped)
     return map

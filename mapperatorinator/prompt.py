@@ -24,61 +24,89 @@ __all__ = ['IGNORE', 'DROPPABLE', 'COLOURS', 'Metadata', 'request_ids', 'drop', 
 
 # %% ../nbs/25_prompt.ipynb #87794964
 _E, _C = EventType, ContextType
-IGNORE = -100 # label of a position that is not learnt
+IGNORE = -100  # label of a position that is not learnt
 
 # %% ../nbs/25_prompt.ipynb #2a745e67
 @dataclass(frozen=True)
 class Metadata:
     "What a map is, or shall be; None: unknown."
-    gamemode: int = 0                     # 0 osu!, 1 taiko, 2 catch, 3 mania
-    song_length: float = 0                # ms
-    difficulty: Optional[float] = None    # stars
-    mapper_id: Optional[int] = None       # osu! user id
-    year: Optional[int] = None            # year of the style
+
+    gamemode: int = 0  # 0 osu!, 1 taiko, 2 catch, 3 mania
+    song_length: float = 0  # ms
+    difficulty: Optional[float] = None  # stars
+    mapper_id: Optional[int] = None  # osu! user id
+    year: Optional[int] = None  # year of the style
     hitsounded: Optional[bool] = True
-    global_sv: Optional[float] = 1.4      # slider multiplier (osu!, catch)
-    cs: Optional[float] = None            # circle size (osu!, catch)
-    keycount: Optional[int] = 4           # columns (mania)
-    hold_note_ratio: Optional[float] = None    # share of holds (mania)
-    scroll_speed_ratio: Optional[float] = None # share of objects at which the speed changes (taiko, mania)
-    descriptors: Optional[Sequence[str|int]] = None # tags, as names or classes
-    style: Optional[int] = None           # beatmap id whose style is wanted
+    global_sv: Optional[float] = 1.4  # slider multiplier (osu!, catch)
+    cs: Optional[float] = None  # circle size (osu!, catch)
+    keycount: Optional[int] = 4  # columns (mania)
+    hold_note_ratio: Optional[float] = None  # share of holds (mania)
+    scroll_speed_ratio: Optional[float] = None  # share of objects at which the speed changes (taiko, mania)
+    descriptors: Optional[Sequence[str | int]] = None  # tags, as names or classes
+    style: Optional[int] = None  # beatmap id whose style is wanted
 
     @classmethod
-    def of(cls, beatmap:Beatmap, language:LanguageConfig, song_length:float, **known) -> Metadata:
+    def of(cls, beatmap: Beatmap, language: LanguageConfig, song_length: float, **known) -> Metadata:
         "What can be read off a beatmap; the rest (stars, mapper, year, tags) is given by name."
-        b, mania = beatmap, beatmap.mode == 3
-        read = dict(gamemode=b.mode, song_length=song_length, hitsounded=hitsounded(b), global_sv=b.slider_multiplier, cs=b.cs,
-                    keycount=b.keys if mania else None, hold_note_ratio=hold_note_ratio(b) if mania else None,
-                    scroll_speed_ratio=Parser(language).scroll_speed_ratio(b) if b.mode in (1, 3) else None)
+        b = beatmap
+        mania = beatmap.mode == 3
+        read = dict(
+            gamemode=b.mode,
+            song_length=song_length,
+            hitsounded=hitsounded(b),
+            global_sv=b.slider_multiplier,
+            cs=b.cs,
+            keycount=b.keys if mania else None,
+            hold_note_ratio=hold_note_ratio(b) if mania else None,
+            scroll_speed_ratio=Parser(language).scroll_speed_ratio(b) if b.mode in (1, 3) else None,
+        )
         return cls(**read | known)
 
 # %% ../nbs/25_prompt.ipynb #2204bfa0
 def request_ids(
-    tokenizer:Tokenizer,
-    language:LanguageConfig, # says which wishes are part of the prompt
-    m:Metadata,
+    tokenizer: Tokenizer,
+    language: LanguageConfig,  # says which wishes are part of the prompt
+    m: Metadata,
 ) -> list[int]:
     "Tokens of the wishes, in prompt order."
-    c, ball, mania, scroll = language, m.gamemode in (0, 2), m.gamemode == 3, m.gamemode in (1, 3)
-    wishes = [(c.add_gamemode_token, _E.GAMEMODE, m.gamemode), (c.add_style_token, _E.STYLE, m.style),
-              (c.add_diff_token, _E.DIFFICULTY, m.difficulty), (c.add_mapper_token, _E.MAPPER, m.mapper_id),
-              (c.add_year_token, _E.YEAR, m.year), (c.add_hitsounded_token, _E.HITSOUNDED, m.hitsounded is not False),
-              (c.add_song_length_token, _E.SONG_LENGTH, m.song_length),
-              (c.add_global_sv_token and ball, _E.GLOBAL_SV, 1.4 if m.global_sv is None else m.global_sv),
-              (c.add_cs_token and ball, _E.CS, m.cs), (c.add_keycount_token and mania, _E.MANIA_KEYCOUNT, m.keycount or 4),
-              (c.add_hold_note_ratio_token and mania, _E.HOLD_NOTE_RATIO, m.hold_note_ratio),
-              (c.add_scroll_speed_ratio_token and scroll, _E.SCROLL_SPEED_RATIO, m.scroll_speed_ratio)]
+    c = language
+    ball = m.gamemode in (0, 2)
+    mania = m.gamemode == 3
+    scroll = m.gamemode in (1, 3)
+    wishes = [
+        (c.add_gamemode_token, _E.GAMEMODE, m.gamemode),
+        (c.add_style_token, _E.STYLE, m.style),
+        (c.add_diff_token, _E.DIFFICULTY, m.difficulty),
+        (c.add_mapper_token, _E.MAPPER, m.mapper_id),
+        (c.add_year_token, _E.YEAR, m.year),
+        (c.add_hitsounded_token, _E.HITSOUNDED, m.hitsounded is not False),
+        (c.add_song_length_token, _E.SONG_LENGTH, m.song_length),
+        (c.add_global_sv_token and ball, _E.GLOBAL_SV, 1.4 if m.global_sv is None else m.global_sv),
+        (c.add_cs_token and ball, _E.CS, m.cs),
+        (c.add_keycount_token and mania, _E.MANIA_KEYCOUNT, m.keycount or 4),
+        (c.add_hold_note_ratio_token and mania, _E.HOLD_NOTE_RATIO, m.hold_note_ratio),
+        (c.add_scroll_speed_ratio_token and scroll, _E.SCROLL_SPEED_RATIO, m.scroll_speed_ratio),
+    ]
     ids = [tokenizer.metadata_id(t, v) for on, t, v in wishes if on]
     return ids + (tokenizer.descriptor_ids(m.descriptors) if c.add_descriptors else [])
 
 # %% ../nbs/25_prompt.ipynb #a5d38396
-DROPPABLE = ("style", "difficulty", "mapper_id", "year", "cs", "hold_note_ratio", "scroll_speed_ratio", "descriptors")
+DROPPABLE = (
+    "style",
+    "difficulty",
+    "mapper_id",
+    "year",
+    "cs",
+    "hold_note_ratio",
+    "scroll_speed_ratio",
+    "descriptors",
+)
+
 
 def drop(
-    m:Metadata,
-    p:float|dict[str, float],  # chance for each wish, or by name
-    rng:np.random.Generator,
+    m: Metadata,
+    p: float | dict[str, float],  # chance for each wish, or by name
+    rng: np.random.Generator,
 ) -> Metadata:
     "The same request with some wishes unsaid."
     hidden = [n for n in DROPPABLE if rng.random() < (p.get(n, 0) if isinstance(p, dict) else p)]
@@ -88,240 +116,352 @@ def drop(
 @dataclass
 class Context:
     "One view of a map."
+
     type: ContextType
-    stream: EventStream = field(default_factory=EventStream) # whole song, absolute ms
-    finished: bool = False               # given, not to be generated
-    metadata: Optional[Metadata] = None  # of the map it comes from, when it is said (a guest difficulty, a given map)
+    stream: EventStream = field(default_factory=EventStream)  # whole song, absolute ms
+    finished: bool = False  # given, not to be generated
+    metadata: Optional[Metadata] = (
+        None  # of the map it comes from, when it is said (a guest difficulty, a given map)
+    )
 
 # %% ../nbs/25_prompt.ipynb #adcd828d
 def choose_template(
-    language:LanguageConfig,
-    given:Sequence[ContextType]=(),  # contexts at hand
-    wanted:Sequence[ContextType]=(), # contexts to return; none: all
-    gamemode:int=0,
-) -> ContextTemplate: # inputs, and outputs up to the last one wanted
+    language: LanguageConfig,
+    given: Sequence[ContextType] = (),  # contexts at hand
+    wanted: Sequence[ContextType] = (),  # contexts to return; none: all
+    gamemode: int = 0,
+) -> ContextTemplate:  # inputs, and outputs up to the last one wanted
     "The template that uses most of what is given. Raises `UserError` when the model cannot write what is wanted."
-    asked, have = [t.value for t in wanted if t != _C.SV or gamemode == 3], {t.value for t in given} | {"none"}
-    if wanted and not asked: raise UserError("Scroll speeds are only written for mania; ask for the map instead.")
+    asked = [t.value for t in wanted if t != _C.SV or gamemode == 3]
+    have = {t.value for t in given} | {"none"}
+    if wanted and not asked:
+        raise UserError("Scroll speeds are only written for mania; ask for the map instead.")
     fits = [t for t in language.context_types if set(asked) <= set(t.outputs) and set(t.inputs) <= have]
-    if not fits: raise UserError(f"This model cannot write {', '.join(asked)} from {', '.join(sorted(have))}; it knows "
-                                 + "; ".join(f"{t.inputs} to {t.outputs}" for t in language.context_types) + ".")
+    if not fits:
+        raise UserError(
+            f"This model cannot write {', '.join(asked)} from {', '.join(sorted(have))}; it knows "
+            + "; ".join(f"{t.inputs} to {t.outputs}" for t in language.context_types)
+            + "."
+        )
     best = max(fits, key=lambda t: len([i for i in t.inputs if i != "none"]))
     last = max((best.outputs.index(a) for a in asked), default=len(best.outputs) - 1)
-    return ContextTemplate(best.inputs, best.outputs[:last + 1])
+    return ContextTemplate(best.inputs, best.outputs[: last + 1])
 
 # %% ../nbs/25_prompt.ipynb #0a149686
 def last_value(
-    stream:EventStream,
-    type:EventType,
-    before:float,           # ms
-    since:float=-np.inf,    # ms: nothing earlier counts
-) -> int|None:
+    stream: EventStream,
+    type: EventType,
+    before: float,  # ms
+    since: float = -np.inf,  # ms: nothing earlier counts
+) -> int | None:
     "Value of the last event of a type in [since, before), or None."
     for i in range(bisect_left(stream.times, before) - 1, -1, -1):
-        if stream.times[i] < since: return None
-        if stream.events[i].type is type: return stream.events[i].value
+        if stream.times[i] < since:
+            return None
+        if stream.events[i].type is type:
+            return stream.events[i].value
 
-def carriers(language:LanguageConfig) -> dict[EventType, set[ContextType]]:
+
+def carriers(language: LanguageConfig) -> dict[EventType, set[ContextType]]:
     "Contexts in which kiai and scroll speed are found."
     full = {_C.MAP, _C.GD}
-    return {_E.KIAI: {_C.KIAI} | (full if language.add_kiai else set()),
-            _E.SCROLL_SPEED: {_C.SV} | (full if language.add_sv or language.add_mania_sv else set())}
+    return {
+        _E.KIAI: {_C.KIAI} | (full if language.add_kiai else set()),
+        _E.SCROLL_SPEED: {_C.SV} | (full if language.add_sv or language.add_mania_sv else set()),
+    }
 
 # %% ../nbs/25_prompt.ipynb #cf83a3bf
 _NEUTRAL = {_E.KIAI: 0, _E.SCROLL_SPEED: 100}
 
+
 def state_ids(
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    contexts:Sequence[Context], # where to look; later ones win
-    start:float,                # ms: start of the window
-    song_length:float,          # ms
-    main:bool=True,             # the request itself, or that of a given context
-    training:bool=False,        # as the training sequences of the reference had it (see CompatConfig)
-    since:float=-np.inf,        # ms: nothing earlier counts
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    contexts: Sequence[Context],  # where to look; later ones win
+    start: float,  # ms: start of the window
+    song_length: float,  # ms
+    main: bool = True,  # the request itself, or that of a given context
+    training: bool = False,  # as the training sequences of the reference had it (see CompatConfig)
+    since: float = -np.inf,  # ms: nothing earlier counts
 ) -> list[int]:
     "Tokens for kiai, scroll speed and place in the song at the start of a window."
-    compat, where, ids = language.compat, carriers(language), []
-    for type, on in [(_E.KIAI, language.add_kiai_special_token), (_E.SCROLL_SPEED, language.add_sv_special_token)]:
+    compat = language.compat
+    where = carriers(language)
+    ids = []
+    for type, on in [
+        (_E.KIAI, language.add_kiai_special_token),
+        (_E.SCROLL_SPEED, language.add_sv_special_token),
+    ]:
         able = [c for c in contexts if c.type in where[type]]
         promised = any(_C(o) in where[type] for t in language.context_types for o in t.outputs)
         forced = type is _E.KIAI and compat.required_kiai and main and promised
-        if not (on and (able or main and promised) or forced): continue
+        if not (on and (able or main and promised) or forced):
+            continue
         found = [last_value(c.stream, type, start, since) for c in able] if on else []
-        if training and compat.neutral_last_sv: found = [_NEUTRAL[type] if v is None else v for v in found]
+        if training and compat.neutral_last_sv:
+            found = [_NEUTRAL[type] if v is None else v for v in found]
         ids.append(tokenizer.id(type, next((v for v in reversed(found) if v is not None), _NEUTRAL[type])))
-    if language.add_song_position_token: ids.append(tokenizer.metadata_id(_E.SONG_POSITION, start, song_length))
+    if language.add_song_position_token:
+        ids.append(tokenizer.metadata_id(_E.SONG_POSITION, start, song_length))
     return ids
 
 # %% ../nbs/25_prompt.ipynb #0b0eed03
 @dataclass
 class Part:
     "A stretch of a prompt."
-    kind: str   # input, request, before, start or output
-    name: str   # context, or what it holds
+
+    kind: str  # input, request, before, start or output
+    name: str  # context, or what it holds
     head: list[int] = field(default_factory=list)
-    body: list[int] = field(default_factory=list) # events
+    body: list[int] = field(default_factory=list)  # events
     tail: list[int] = field(default_factory=list)
-    given: int = 0                                # of an output: events at the front that are not learnt
+    given: int = 0  # of an output: events at the front that are not learnt
 
     @property
-    def ids(self) -> list[int]: return self.head + self.body + self.tail
+    def ids(self) -> list[int]:
+        return self.head + self.body + self.tail
 
 # %% ../nbs/25_prompt.ipynb #287a4cf6
 @dataclass(frozen=True)
 class Span:
     "A window of the song, in ms."
-    start: float                  # first ms heard; times are counted from here
-    end: float                    # end of what is heard
-    learn_from: float = -np.inf   # training: events before are given, not learnt (look-back)
-    write_to: float = np.inf      # training: events from here on are left to the next window (look-ahead)
-    since: float = -np.inf        # nothing earlier counts for kiai and scroll speed
+
+    start: float  # first ms heard; times are counted from here
+    end: float  # end of what is heard
+    learn_from: float = -np.inf  # training: events before are given, not learnt (look-back)
+    write_to: float = np.inf  # training: events from here on are left to the next window (look-ahead)
+    since: float = -np.inf  # nothing earlier counts for kiai and scroll speed
 
     @classmethod
-    def of(cls, language:LanguageConfig, start:float) -> Span: return cls(start, start + language.window_ms)
+    def of(cls, language: LanguageConfig, start: float) -> Span:
+        return cls(start, start + language.window_ms)
 
     @classmethod
-    def at_frame(cls, language:LanguageConfig, frame:int, n_frames:int, lookback:float=0., lookahead:float=0., **k) -> Span:
+    def at_frame(
+        cls,
+        language: LanguageConfig,
+        frame: int,
+        n_frames: int,
+        lookback: float = 0.0,
+        lookahead: float = 0.0,
+        **k,
+    ) -> Span:
         "A training window from a frame of a song of `n_frames`. Look-back and look-ahead: shares of the window."
         ms = lambda f: f * language.hop_length * 1000 / language.sample_rate
         size = language.src_seq_len - 1
-        back, ahead = round(lookback * size), round((1 - lookahead) * size)
-        return cls(ms(frame), ms(min(frame + size, n_frames)), ms(min(frame + back, n_frames - 1)) if back else -np.inf,
-                   ms(frame + ahead) if lookahead else np.inf, **k)
+        back = round(lookback * size)
+        ahead = round((1 - lookahead) * size)
+        return cls(
+            ms(frame),
+            ms(min(frame + size, n_frames)),
+            ms(min(frame + back, n_frames - 1)) if back else -np.inf,
+            ms(frame + ahead) if lookahead else np.inf,
+            **k,
+        )
 
 # %% ../nbs/25_prompt.ipynb #10fe1e4f
-def _input(tok:Tokenizer, language:LanguageConfig, c:Context, span:Span, m:Metadata, training:bool) -> Part:
+def _input(
+    tok: Tokenizer, language: LanguageConfig, c: Context, span: Span, m: Metadata, training: bool
+) -> Part:
     "A given context, with its own request when it has metadata."
-    own = [] if c.metadata is None else request_ids(tok, language, replace(c.metadata, song_length=m.song_length)) + \
-        state_ids(tok, language, [c], span.start, m.song_length, False, training, span.since)
-    head, tail = [tok.context_sos[c.type]] + own, [tok.context_eos[c.type]]
-    return Part("input", c.type.value, head, tok.encode_stream(c.stream.between(span.start, span.end), span.start), tail)
+    own = (
+        []
+        if c.metadata is None
+        else request_ids(tok, language, replace(c.metadata, song_length=m.song_length))
+        + state_ids(tok, language, [c], span.start, m.song_length, False, training, span.since)
+    )
+    head = [tok.context_sos[c.type]] + own
+    tail = [tok.context_eos[c.type]]
+    return Part(
+        "input",
+        c.type.value,
+        head,
+        tok.encode_stream(c.stream.between(span.start, span.end), span.start),
+        tail,
+    )
 
-def _output(tok:Tokenizer, language:LanguageConfig, c:Context, span:Span) -> Part:
+
+def _output(tok: Tokenizer, language: LanguageConfig, c: Context, span: Span) -> Part:
     "A context to be written."
     seen = c.stream.between(span.start, min(span.end, span.write_to))
-    head, tail = ([tok.context_sos[c.type]], [tok.context_eos[c.type]]) if language.add_out_context_types else ([], [])
-    return Part("output", c.type.value, head, tok.encode_stream(seen, span.start), tail, bisect_left(seen.times, span.learn_from))
+    head, tail = (
+        ([tok.context_sos[c.type]], [tok.context_eos[c.type]]) if language.add_out_context_types else ([], [])
+    )
+    return Part(
+        "output",
+        c.type.value,
+        head,
+        tok.encode_stream(seen, span.start),
+        tail,
+        bisect_left(seen.times, span.learn_from),
+    )
 
 # %% ../nbs/25_prompt.ipynb #949d9158
 def parts(
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    metadata:Metadata,
-    inputs:Sequence[Context],  # given, in template order
-    outputs:Sequence[Context], # to be written, in template order
-    span:Span,
-    training:bool=False,       # see `state_ids`
-    before:Sequence[int]=(),   # tokens of the window before (add_pre_tokens)
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    metadata: Metadata,
+    inputs: Sequence[Context],  # given, in template order
+    outputs: Sequence[Context],  # to be written, in template order
+    span: Span,
+    training: bool = False,  # see `state_ids`
+    before: Sequence[int] = (),  # tokens of the window before (add_pre_tokens)
 ) -> list[Part]:
     "The whole line of a window, in parts."
-    request = request_ids(tokenizer, language, metadata) + \
-        state_ids(tokenizer, language, outputs, span.start, metadata.song_length, True, training, span.since)
-    return [*(_input(tokenizer, language, c, span, metadata, training) for c in inputs), Part("request", "request", request),
-            *([Part("before", "before", body=list(before))] if before else []), Part("start", "start", [SOS]),
-            *(_output(tokenizer, language, c, span) for c in outputs)]
+    request = request_ids(tokenizer, language, metadata) + state_ids(
+        tokenizer, language, outputs, span.start, metadata.song_length, True, training, span.since
+    )
+    return [
+        *(_input(tokenizer, language, c, span, metadata, training) for c in inputs),
+        Part("request", "request", request),
+        *([Part("before", "before", body=list(before))] if before else []),
+        Part("start", "start", [SOS]),
+        *(_output(tokenizer, language, c, span) for c in outputs),
+    ]
 
 # %% ../nbs/25_prompt.ipynb #e2515595
 @dataclass
 class Prompt:
     "A line of tokens and its parts."
+
     parts: list[Part]
     tokenizer: Tokenizer = field(repr=False)
 
     @property
-    def ids(self) -> list[int]: return [i for p in self.parts for i in p.ids]
-    def __len__(self): return len(self.ids)
-    def __str__(self): return " ".join(self.tokenizer.show(i) for i in self.ids)
+    def ids(self) -> list[int]:
+        return [i for p in self.parts for i in p.ids]
 
-def _shorten(all_parts:list[Part], m:int) -> list[Part]: # the last m tokens of every body
+    def __len__(self):
+        return len(self.ids)
+
+    def __str__(self):
+        return " ".join(self.tokenizer.show(i) for i in self.ids)
+
+
+def _shorten(all_parts: list[Part], m: int) -> list[Part]:  # the last m tokens of every body
     return [replace(p, body=p.body[-m:] if m else []) for p in all_parts]
 
+
 def build(
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    metadata:Metadata,
-    inputs:Sequence[Context],
-    outputs:Sequence[Context], # up to the one that is being written
-    start:float,               # ms: start of the window
-    closed:bool=False,         # close the last context too
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    metadata: Metadata,
+    inputs: Sequence[Context],
+    outputs: Sequence[Context],  # up to the one that is being written
+    start: float,  # ms: start of the window
+    closed: bool = False,  # close the last context too
 ) -> Prompt:
     "The prompt of a window. Raises `UserError` when even a short one does not fit."
     ps = parts(tokenizer, language, metadata, inputs, outputs, Span.of(language, start))
-    if outputs and not closed: ps[-1] = replace(ps[-1], tail=[])
+    if outputs and not closed:
+        ps[-1] = replace(ps[-1], tail=[])
     for k in range(11):
         prompt = Prompt(ps if k == 0 else _shorten(ps, language.tgt_seq_len >> k), tokenizer)
-        if len(prompt) < language.tgt_seq_len: return prompt
-    raise UserError(f"The prompt needs {len(prompt)} tokens, the model has {language.tgt_seq_len}; give fewer contexts or tags.")
+        if len(prompt) < language.tgt_seq_len:
+            return prompt
+    raise UserError(
+        f"The prompt needs {len(prompt)} tokens, the model has {language.tgt_seq_len}; give fewer contexts or tags."
+    )
 
 # %% ../nbs/25_prompt.ipynb #728c8803
 from fastcore.basics import patch
 
+
 @patch
-def show(self:Tokenizer, id:int) -> str:
+def show(self: Tokenizer, id: int) -> str:
     "A token as text, brackets and special tokens included."
-    if id >= self.offset: return str(self.decode(id))
+    if id >= self.offset:
+        return str(self.decode(id))
     names = {0: "PAD", SOS: "SOS", EOS: "EOS"} | {i: f"<{t.value}" for t, i in self.context_sos.items()}
     return (names | {i: f"{t.value}>" for t, i in self.context_eos.items()})[id]
 
 # %% ../nbs/25_prompt.ipynb #7458561e
-COLOURS = {"timing": "#d62728", "map": "#1f77b4", "no_hs": "#17becf", "gd": "#9467bd", "kiai": "#e377c2", "sv": "#ff7f0e",
-           "request": "#7f7f7f", "start": "#000000", "before": "#8c564b", "none": "#bcbd22"}
+COLOURS = {
+    "timing": "#d62728",
+    "map": "#1f77b4",
+    "no_hs": "#17becf",
+    "gd": "#9467bd",
+    "kiai": "#e377c2",
+    "sv": "#ff7f0e",
+    "request": "#7f7f7f",
+    "start": "#000000",
+    "before": "#8c564b",
+    "none": "#bcbd22",
+}
+
 
 @patch
-def _repr_html_(self:Prompt):
+def _repr_html_(self: Prompt):
     "Tokens coloured by part; what is not learnt is pale."
-    span = lambda p, ids, pale: "" if not ids else (f'<span style="color:{COLOURS[p.name]};opacity:{.55 if pale else 1}" '
-        f'title="{p.kind}: {p.name}">{" ".join(self.tokenizer.show(i).replace("<", "&lt;") for i in ids)}</span> ')
+    span = lambda p, ids, pale: (
+        ""
+        if not ids
+        else (
+            f'<span style="color:{COLOURS[p.name]};opacity:{0.55 if pale else 1}" '
+            f'title="{p.kind}: {p.name}">{" ".join(self.tokenizer.show(i).replace("<", "&lt;") for i in ids)}</span> '
+        )
+    )
     pale = lambda p: p.kind != "output"
-    body = "".join(span(p, p.head, pale(p)) + span(p, p.body[:p.given], True) + span(p, p.body[p.given:] + p.tail, pale(p))
-                   for p in self.parts)
+    body = "".join(
+        span(p, p.head, pale(p))
+        + span(p, p.body[: p.given], True)
+        + span(p, p.body[p.given :] + p.tail, pale(p))
+        for p in self.parts
+    )
     return f'<div style="font-family:monospace;line-height:1.5">{body}<br/><b>{len(self)} tokens</b></div>'
 
 # %% ../nbs/25_prompt.ipynb #47dc20af
 @dataclass
 class Example:
     "One training sequence, not padded."
-    ids: np.ndarray     # (L,) tokens read
-    labels: np.ndarray  # (L,) the token after each, or -100
-    parts: list[Part]   # what it is made of
-    cut: int            # events left out for lack of room
 
-def _fit(ps:list[Part], room:int) -> int: # events dropped
+    ids: np.ndarray  # (L,) tokens read
+    labels: np.ndarray  # (L,) the token after each, or -100
+    parts: list[Part]  # what it is made of
+    cut: int  # events left out for lack of room
+
+
+def _fit(ps: list[Part], room: int) -> int:  # events dropped
     "Cut bodies to the room: outputs first served, then what came before, then inputs."
     room -= sum(len(p.head) + len(p.tail) for p in ps)
-    if room < 0: raise UserError("The request alone does not fit the model; raise tgt_seq_len or give fewer tags.")
-    reserve, cut = sum(min(4, len(p.body)) for p in ps if p.kind == "before"), 0
+    if room < 0:
+        raise UserError("The request alone does not fit the model; raise tgt_seq_len or give fewer tags.")
+    reserve = sum(min(4, len(p.body)) for p in ps if p.kind == "before")
+    cut = 0
     for kind in ("output", "before", "input"):
         left = room - (reserve if kind == "output" else 0)
         for p in (p for p in ps if p.kind == kind):
             n = max(min(left, len(p.body)), 0)
-            cut, left, room = cut + len(p.body) - n, left - n, room - n
-            p.body = p.body[len(p.body) - n:] if kind == "before" else p.body[:n]
+            cut = cut + len(p.body) - n
+            left = left - n
+            room = room - n
+            p.body = p.body[len(p.body) - n :] if kind == "before" else p.body[:n]
     return cut
 
 # %% ../nbs/25_prompt.ipynb #e827a4f0
-def _labels(ps:list[Part], whole:list[int], learn_cuts:bool) -> np.ndarray:
+def _labels(ps: list[Part], whole: list[int], learn_cuts: bool) -> np.ndarray:
     "The next token wherever it is learnt. `whole`: length of each body before it was cut."
-    target = [] # what each position is, if it is learnt
+    target = []  # what each position is, if it is learnt
     for p, n in zip(ps, whole):
-        out, closes = p.kind == "output", learn_cuts or len(p.body) == n
+        out = p.kind == "output"
+        closes = learn_cuts or len(p.body) == n
         given = min(p.given, len(p.body)) if out else len(p.body)
         target += (p.head if out else [IGNORE] * len(p.head)) + [IGNORE] * given + p.body[given:]
         target += p.tail if out and closes else [IGNORE] * len(p.tail)
     last = EOS if learn_cuts or len(ps[-1].body) == whole[-1] or ps[-1].tail else IGNORE
     return np.array(target[1:] + [last])
 
+
 def training_example(
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    metadata:Metadata,
-    inputs:Sequence[Context],
-    outputs:Sequence[Context],
-    span:Span,
-    before:Sequence[int]=(),  # tokens of the window before (add_pre_tokens)
-    learn_cuts:bool=False,    # learn the end of contexts that were cut too, as the reference does
-    scoring:bool=False,       # an existing map is judged: the request is that of generation (see `state_ids`)
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    metadata: Metadata,
+    inputs: Sequence[Context],
+    outputs: Sequence[Context],
+    span: Span,
+    before: Sequence[int] = (),  # tokens of the window before (add_pre_tokens)
+    learn_cuts: bool = False,  # learn the end of contexts that were cut too, as the reference does
+    scoring: bool = False,  # an existing map is judged: the request is that of generation (see `state_ids`)
 ) -> Example:
     "Tokens and labels of a window."
     ps = parts(tokenizer, language, metadata, inputs, outputs, span, not scoring, before)
@@ -331,12 +471,12 @@ def training_example(
 
 # %% ../nbs/25_prompt.ipynb #2bd55015
 def add_noise(
-    ids:np.ndarray,            # (L,) tokens read
-    tokenizer:Tokenizer,
-    rng:np.random.Generator,
-    time:int=0,                # steps: each time moves by up to this much
-    shared:int=0,              # steps: all times move together by up to this much
-    snap:float=0,              # chance that a snap divisor is replaced
+    ids: np.ndarray,  # (L,) tokens read
+    tokenizer: Tokenizer,
+    rng: np.random.Generator,
+    time: int = 0,  # steps: each time moves by up to this much
+    shared: int = 0,  # steps: all times move together by up to this much
+    snap: float = 0,  # chance that a snap divisor is replaced
 ) -> np.ndarray:
     "A copy with noise on the times after the start token, and on snaps anywhere."
     out, (t0, t1), (s0, s1) = ids.copy(), tokenizer.range(_E.TIME_SHIFT), tokenizer.range(_E.SNAPPING)

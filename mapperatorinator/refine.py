@@ -31,41 +31,61 @@ __all__ = ['CENTRE', 'FIELD', 'ANCHORS', 'SPINNER_START', 'SPINNER_STOP', 'HEAD'
            'cut', 'stacks', 'guide_ends', 'Refiner', 'gaussian', 'refine']
 
 # %% ../nbs/75_refine.ipynb #2d54dcdd
-CENTRE, FIELD = (256., 192.), np.array([512., 384.]) # px
+CENTRE = (256.0, 192.0)  # px
+FIELD = np.array([512.0, 384.0])
 _E = EventType
-ANCHORS = {_E.BEZIER_ANCHOR: 6, _E.PERFECT_ANCHOR: 7, _E.CATMULL_ANCHOR: 8, _E.RED_ANCHOR: 9} # channel of each kind
-SPINNER_START, SPINNER_STOP, HEAD, LAST, END = 2, 3, 4, 10, 11
+ANCHORS = {
+    _E.BEZIER_ANCHOR: 6,
+    _E.PERFECT_ANCHOR: 7,
+    _E.CATMULL_ANCHOR: 8,
+    _E.RED_ANCHOR: 9,
+}  # channel of each kind
+SPINNER_START = 2
+SPINNER_STOP = 3
+HEAD = 4
+LAST = 10
+END = 11
 
-def end_kind(slides:int) -> int: # channel of a slider end
+
+def end_kind(slides: int) -> int:  # channel of a slider end
     return END + slides - 1 if slides <= 3 else END + 3 + slides % 2
+
 
 @dataclass
 class Guide:
     "The curve of a slider and where its end belongs."
-    control: list[int] # points of the curve, head first, corners twice
-    end: int           # the point that is the end of a slide
-    curve: str         # B, P, C or L
-    length: float      # px
+
+    control: list[int]  # points of the curve, head first, corners twice
+    end: int  # the point that is the end of a slide
+    curve: str  # B, P, C or L
+    length: float  # px
+
 
 @dataclass
 class Points:
     "A map as a sequence of points."
-    places: np.ndarray     # (points, 2) px
-    times: np.ndarray      # (points,) ms
+
+    places: np.ndarray  # (points, 2) px
+    times: np.ndarray  # (points,) ms
     distances: np.ndarray  # (points,) px from the point before
-    kinds: np.ndarray      # (points,) channel, see `KINDS` of model.dit
-    owners: np.ndarray     # (points,) which object a point belongs to
-    controls: np.ndarray   # (points,) which control point of it; -1 for spinners and ends
+    kinds: np.ndarray  # (points,) channel, see `KINDS` of model.dit
+    owners: np.ndarray  # (points,) which object a point belongs to
+    controls: np.ndarray  # (points,) which control point of it; -1 for spinners and ends
     guides: list[Guide] = field(default_factory=list)
 
-    def __len__(self): return len(self.times)
+    def __len__(self):
+        return len(self.times)
 
 # %% ../nbs/75_refine.ipynb #5001f091
 class Sketch:
     "Collects points."
-    def __init__(self): self.rows, self.guides = [], []
 
-    def add(self, place, time:float, kind:int, owner:int, control:int=-1, distance:Optional[float]=None) -> int: # its index
+    def __init__(self):
+        self.rows, self.guides = [], []
+
+    def add(
+        self, place, time: float, kind: int, owner: int, control: int = -1, distance: Optional[float] = None
+    ) -> int:  # its index
         x, y = CENTRE if place is None or None in place else place
         before = self.rows[-1][0] if self.rows else CENTRE
         self.rows.append(((x, y), time, distance or math.dist((x, y), before), kind, owner, control))
@@ -74,18 +94,26 @@ class Sketch:
     def points(self) -> Points:
         columns = list(zip(*self.rows)) if self.rows else [[]] * 6
         types = (float, float, float, int, int, int)
-        arrays = [np.array(c, t).reshape(-1, 2) if i == 0 else np.array(c, t) for i, (c, t) in enumerate(zip(columns, types))]
+        arrays = [
+            np.array(c, t).reshape(-1, 2) if i == 0 else np.array(c, t)
+            for i, (c, t) in enumerate(zip(columns, types))
+        ]
         return Points(*arrays, self.guides)
 
 # %% ../nbs/75_refine.ipynb #feed12bd
-def is_shape(s:Slider) -> bool: # whether its control points are few enough to be points of the sequence
-    return len(s.points) < max(16, min(128, int(s.length * .5))) and not s.segments and len(s.points) > 1
+def is_shape(s: Slider) -> bool:  # whether its control points are few enough to be points of the sequence
+    return len(s.points) < max(16, min(128, int(s.length * 0.5))) and not s.segments and len(s.points) > 1
 
-def sketch_slider(sketch:Sketch, map:Beatmap, s:Slider, owner:int):
+
+def sketch_slider(sketch: Sketch, map: Beatmap, s: Slider, owner: int):
     "Head, anchors, last anchor and end of a slider; one that is a drawing counts as a circle."
-    if not is_shape(s): sketch.add(s.pos, s.time, int(s.new_combo), owner, 0); return
-    points, slide = s.control_points, map.slide_duration(s)
-    curve, n = curve_kind(s.curve, points), len(points) - 1
+    if not is_shape(s):
+        sketch.add(s.pos, s.time, int(s.new_combo), owner, 0)
+        return
+    points = s.control_points
+    slide = map.slide_duration(s)
+    curve = curve_kind(s.curve, points)
+    n = len(points) - 1
     control = [sketch.add(points[0], s.time, HEAD + s.new_combo, owner, 0)]
     for type, i in interior(curve, points):
         k = sketch.add(points[i], s.time + i / n * slide, ANCHORS[type], owner, i)
@@ -95,112 +123,175 @@ def sketch_slider(sketch:Sketch, map:Beatmap, s:Slider, owner:int):
     end = sketch.add(path.end, map.end_time(s), end_kind(s.slides), owner)
     sketch.guides.append(Guide(control, end, curve, s.length or path.natural_length))
 
-def map_points(map:Beatmap) -> Points:
+
+def map_points(map: Beatmap) -> Points:
     "The points of a beatmap. Raises `UserError` for modes without a playfield."
     if map.mode not in (0, 2):
-        raise UserError(f"This map is of mode {map.mode}, where places say nothing; refine osu! and catch maps only.")
+        raise UserError(
+            f"This map is of mode {map.mode}, where places say nothing; refine osu! and catch maps only."
+        )
     sketch = Sketch()
     for i, o in enumerate(map.hit_objects):
-        if isinstance(o, Slider): sketch_slider(sketch, map, o, i)
+        if isinstance(o, Slider):
+            sketch_slider(sketch, map, o, i)
         elif isinstance(o, Spinner):
-            sketch.add(o.pos, o.time, SPINNER_START, i); sketch.add(o.pos, o.end_time, SPINNER_STOP, i)
-        else: sketch.add(o.pos, o.time, int(o.new_combo), i, 0)
+            sketch.add(o.pos, o.time, SPINNER_START, i)
+            sketch.add(o.pos, o.end_time, SPINNER_STOP, i)
+        else:
+            sketch.add(o.pos, o.time, int(o.new_combo), i, 0)
     return sketch.points()
 
 # %% ../nbs/75_refine.ipynb #315faf10
-def moved_slider(s:Slider, places:dict) -> list[tuple[int, int]]: # control point -> (x, y); whole px of all control points
+def moved_slider(
+    s: Slider, places: dict
+) -> list[tuple[int, int]]:  # control point -> (x, y); whole px of all control points
     "The control points of a slider in their new places; doubled ones stay doubled, and the path stays long enough."
-    old, shift = s.control_points, np.subtract(places[0], s.pos)
-    if not is_shape(s): return [tuple(p) for p in np.round(np.array(old) + np.round(shift)).astype(int).tolist()]
+    old = s.control_points
+    shift = np.subtract(places[0], s.pos)
+    if not is_shape(s):
+        return [tuple(p) for p in np.round(np.array(old) + np.round(shift)).astype(int).tolist()]
     new = [np.array(places[0])]
-    for i in range(1, len(old)): new.append(np.array(places[i]) if i in places else new[-1])
+    for i in range(1, len(old)):
+        new.append(np.array(places[i]) if i in places else new[-1])
     natural = SliderPath(curve_kind(s.curve, [tuple(p) for p in new]), [tuple(p) for p in new]).natural_length
-    need = min(s.length, s.path.natural_length) # one that was drawn on in a straight line before may be so again
-    if need > natural * SLACK and natural > 1: new = [new[0] + (p - new[0]) * need / natural for p in new]
+    need = min(
+        s.length, s.path.natural_length
+    )  # one that was drawn on in a straight line before may be so again
+    if need > natural * SLACK and natural > 1:
+        new = [new[0] + (p - new[0]) * need / natural for p in new]
     return [tuple(p) for p in np.round(new).astype(int).tolist()]
 
+
 def move_map(
-    map:Beatmap,
-    points:Points,
-    places:np.ndarray, # (points, 2) px
-) -> Beatmap: # a copy
+    map: Beatmap,
+    points: Points,
+    places: np.ndarray,  # (points, 2) px
+) -> Beatmap:  # a copy
     "The map with its objects in other places; only they change."
-    out, moved = map.copy(), {}
+    out = map.copy()
+    moved = {}
     changed = set(points.owners[(places != points.places).any(1) & (points.controls >= 0)].tolist())
     for k in np.flatnonzero(points.controls >= 0):
-        owner, control = int(points.owners[k]), int(points.controls[k])
-        if owner in changed: moved.setdefault(owner, {})[control] = tuple(places[k].tolist())
+        owner = int(points.owners[k])
+        control = int(points.controls[k])
+        if owner in changed:
+            moved.setdefault(owner, {})[control] = tuple(places[k].tolist())
     for i, new in moved.items():
         o = out.hit_objects[i]
-        if isinstance(o, Slider): o.points = moved_slider(o, new); o.x, o.y = o.points[0]
-        else: o.x, o.y = (int(round(v)) for v in new[0])
+        if isinstance(o, Slider):
+            o.points = moved_slider(o, new)
+            o.x, o.y = o.points[0]
+        else:
+            o.x, o.y = (int(round(v)) for v in new[0])
     return out
 
 # %% ../nbs/75_refine.ipynb #bb32fc0a
-PLAIN = {_E.CIRCLE: 0, _E.SPINNER: SPINNER_START, _E.SPINNER_END: SPINNER_STOP, _E.SLIDER_HEAD: HEAD, _E.LAST_ANCHOR: LAST, **ANCHORS}
+PLAIN = {
+    _E.CIRCLE: 0,
+    _E.SPINNER: SPINNER_START,
+    _E.SPINNER_END: SPINNER_STOP,
+    _E.SLIDER_HEAD: HEAD,
+    _E.LAST_ANCHOR: LAST,
+    **ANCHORS,
+}
 _POINTS = {*PLAIN, _E.SLIDER_END}
 _OPENS = {_E.CIRCLE, _E.SPINNER, _E.SLIDER_HEAD}
 
-def slides_of(head:Group|None, last:Group|None, end:Group) -> int:
+
+def slides_of(head: Group | None, last: Group | None, end: Group) -> int:
     "How often a slider is gone along, by its times."
-    if head is None or last is None or last.time <= head.time: return 1
+    if head is None or last is None or last.time <= head.time:
+        return 1
     return max(round((end.time - head.time) / (last.time - head.time)), 1)
+
 
 class GroupSketch(Sketch):
     "Collects the points of groups; remembers the slider that is open."
-    def __init__(self, timing:Timing|None, slider_multiplier:float):
+
+    def __init__(self, timing: Timing | None, slider_multiplier: float):
         super().__init__()
-        self.timing, self.sm, self.owner, self.head, self.last, self.anchors = timing, slider_multiplier, -1, None, None, []
+        self.timing = timing
+        self.sm = slider_multiplier
+        self.owner = -1
+        self.head = None
+        self.last = None
+        self.anchors = []
 
-    def read(self, g:Group):
+    def read(self, g: Group):
         "Take one group."
-        if g.type in _OPENS: self.owner += 1
+        if g.type in _OPENS:
+            self.owner += 1
         k = self.add((g.x, g.y), g.time, self.kind(g), self.owner, 0, g.distance)
-        if g.type is _E.SLIDER_HEAD: self.head, self.last, self.anchors = g, None, [(k, g.type)]
-        elif g.type in ANCHORS or g.type is _E.LAST_ANCHOR: self.anchors.append((k, g.type))
-        if g.type is _E.LAST_ANCHOR: self.last = g
-        if g.type is _E.SLIDER_END: self.guide(k)
+        if g.type is _E.SLIDER_HEAD:
+            self.head = g
+            self.last = None
+            self.anchors = [(k, g.type)]
+        elif g.type in ANCHORS or g.type is _E.LAST_ANCHOR:
+            self.anchors.append((k, g.type))
+        if g.type is _E.LAST_ANCHOR:
+            self.last = g
+        if g.type is _E.SLIDER_END:
+            self.guide(k)
 
-    def kind(self, g:Group) -> int: # channel
-        if g.type is _E.SLIDER_END: return end_kind(slides_of(self.head, self.last, g))
+    def kind(self, g: Group) -> int:  # channel
+        if g.type is _E.SLIDER_END:
+            return end_kind(slides_of(self.head, self.last, g))
         return PLAIN[g.type] + (g.new_combo and g.type in (_E.CIRCLE, _E.SLIDER_HEAD))
 
-    def guide(self, end:int):
+    def guide(self, end: int):
         "Where the end of this slider belongs, when its velocity is said."
         head, last = self.head, self.last
-        if None in (self.timing, head, last) or not head.scroll_speed or self.anchors[0][1] is not _E.SLIDER_HEAD: return
+        if (
+            None in (self.timing, head, last)
+            or not head.scroll_speed
+            or self.anchors[0][1] is not _E.SLIDER_HEAD
+        ):
+            return
         beats = (last.time - head.time) / self.timing.beat_length_at(head.time)
         control = [k for k, t in self.anchors for _ in range(2 if t is _E.RED_ANCHOR else 1)]
         curve = {_E.PERFECT_ANCHOR: "P", _E.CATMULL_ANCHOR: "C"}.get(self.anchors[1][1], "B")
         self.guides.append(Guide(control, end, curve, head.scroll_speed * beats * 100 * self.sm))
 
+
 def group_points(
-    groups:Sequence[Group],       # of a language that says a slider anchor by anchor
-    timing:Timing|None=None,      # with it, and with velocities in the language, slider ends are guided
-    slider_multiplier:float=1.4,
+    groups: Sequence[Group],  # of a language that says a slider anchor by anchor
+    timing: Timing | None = None,  # with it, and with velocities in the language, slider ends are guided
+    slider_multiplier: float = 1.4,
 ) -> tuple[Points, list[Group]]:  # and the group of each point
     "The points of groups as a model said them."
-    sketch, found = GroupSketch(timing, slider_multiplier), [g for g in groups if g.type in _POINTS]
-    for g in found: sketch.read(g)
+    sketch = GroupSketch(timing, slider_multiplier)
+    found = [g for g in groups if g.type in _POINTS]
+    for g in found:
+        sketch.read(g)
     return sketch.points(), found
 
-def move_groups(groups:Sequence[Group], found:Sequence[Group], places:np.ndarray) -> list[Group]: # (points, 2) px
+
+def move_groups(
+    groups: Sequence[Group], found: Sequence[Group], places: np.ndarray
+) -> list[Group]:  # (points, 2) px
     "The groups, those of points with other places, in whole pixels."
     there = {id(g): place for g, place in zip(found, np.round(places).tolist())}
     return [replace(g, x=there[id(g)][0], y=there[id(g)][1]) if id(g) in there else g for g in groups]
 
 # %% ../nbs/75_refine.ipynb #d4133c98
-def to_field(places:np.ndarray) -> Tensor: # (points, 2) px -> (1, 2, points), -1..1
+def to_field(places: np.ndarray) -> Tensor:  # (points, 2) px -> (1, 2, points), -1..1
     return torch.as_tensor((places / FIELD * 2 - 1).T[None], dtype=torch.float32)
 
-def to_pixels(x:Tensor) -> np.ndarray: # (1, 2, points) -> (points, 2) px
+
+def to_pixels(x: Tensor) -> np.ndarray:  # (1, 2, points) -> (points, 2) px
     return (x[0].T.cpu().numpy().astype(float) + 1) / 2 * FIELD
 
-def spans(n:int, size:int, overlap:int) -> list[tuple[int, int]]: # (start, stop) of overlapping pieces that cover n points
+
+def spans(
+    n: int, size: int, overlap: int
+) -> list[tuple[int, int]]:  # (start, stop) of overlapping pieces that cover n points
     "At least one piece, however few points there are."
     return [(a, min(a + size, n)) for a in range(0, max(n - 2 * overlap, 1), size - 2 * overlap)]
 
-def free_points(points:Points, start:float|None, end:float|None) -> np.ndarray: # (points,) whether each may move
+
+def free_points(
+    points: Points, start: float | None, end: float | None
+) -> np.ndarray:  # (points,) whether each may move
     "Points of objects that begin in [start, end), ms: those that a remap of this range would exchange."
     _, first, owner = np.unique(points.owners, return_index=True, return_inverse=True)
     begun = points.times[first][owner]
@@ -210,123 +301,178 @@ def free_points(points:Points, start:float|None, end:float|None) -> np.ndarray: 
 @dataclass
 class Piece:
     "A stretch of the sequence that is refined at once."
-    start: Tensor           # (1, 2, points) where its points stand
-    free: Tensor            # (points,) which of them may move
-    context: Tensor         # (1, 272, points)
-    rigid: Tensor           # (points,) which of them must stay on the playfield
-    stacks: Tensor          # (points,) the first point of the stack each lies on; itself when on none
-    guides: list            # Guide, by index in the piece
 
-def cut(points:Points, a:int, b:int, start:Tensor, free:np.ndarray, conf:RefineConfig) -> Piece: # points a … b - 1
+    start: Tensor  # (1, 2, points) where its points stand
+    free: Tensor  # (points,) which of them may move
+    context: Tensor  # (1, 272, points)
+    rigid: Tensor  # (points,) which of them must stay on the playfield
+    stacks: Tensor  # (points,) the first point of the stack each lies on; itself when on none
+    guides: list  # Guide, by index in the piece
+
+
+def cut(
+    points: Points, a: int, b: int, start: Tensor, free: np.ndarray, conf: RefineConfig
+) -> Piece:  # points a … b - 1
     "The piece of a sequence, with the sliders that lie wholly in it."
     number = lambda v: torch.as_tensor(v[a:b], dtype=torch.float32)
     far = number(points.distances) if conf.use_distances else None
     context = point_features(number(points.times), far, torch.as_tensor(points.kinds[a:b]))[None]
-    whole = [g for g in points.guides if a <= min(g.control) and max(*g.control, g.end) < b] if conf.guide_sliders else []
+    whole = (
+        [g for g in points.guides if a <= min(g.control) and max(*g.control, g.end) < b]
+        if conf.guide_sliders
+        else []
+    )
     local = [replace(g, control=[k - a for k in g.control], end=g.end - a) for g in whole]
     on_field = (points.kinds[a:b] < ANCHORS[_E.BEZIER_ANCHOR]) | (points.kinds[a:b] >= END)
-    return Piece(start, torch.as_tensor(free), context, torch.as_tensor(on_field), torch.as_tensor(stacks(points, a, b)), local)
+    return Piece(
+        start,
+        torch.as_tensor(free),
+        context,
+        torch.as_tensor(on_field),
+        torch.as_tensor(stacks(points, a, b)),
+        local,
+    )
 
-def stacks(points:Points, a:int, b:int, window:float=1000.) -> np.ndarray: # (b - a,) ms; indices in the piece
+
+def stacks(
+    points: Points, a: int, b: int, window: float = 1000.0
+) -> np.ndarray:  # (b - a,) ms; indices in the piece
     "For each circle and head, the first one at exactly its place, followed from one to the next within the window."
-    out, seen = np.arange(b - a), {}
-    for k in np.flatnonzero((points.kinds[a:b] < SPINNER_START) | np.isin(points.kinds[a:b], (HEAD, HEAD + 1))):
+    out = np.arange(b - a)
+    seen = {}
+    for k in np.flatnonzero(
+        (points.kinds[a:b] < SPINNER_START) | np.isin(points.kinds[a:b], (HEAD, HEAD + 1))
+    ):
         first, last = seen.get(place := tuple(points.places[a + k]), (k, -math.inf))
         out[k] = first if points.times[a + k] - last <= window else k
         seen[place] = out[k], points.times[a + k]
     return out
 
-def guide_ends(x:Tensor, guides:Sequence[Guide]) -> Tensor: # (1, 2, points)
+
+def guide_ends(x: Tensor, guides: Sequence[Guide]) -> Tensor:  # (1, 2, points)
     "Every slider end where its curve and length put it."
-    if not guides: return x
-    places, x = to_pixels(x), x.clone()
+    if not guides:
+        return x
+    places = to_pixels(x)
+    x = x.clone()
     for g in guides:
         path = SliderPath(g.curve, [tuple(places[k]) for k in g.control])
-        if path.natural_length == 0: continue
-        x[..., g.end] = to_field(np.array([path.at(min(1., g.length / path.natural_length))]))[..., 0].to(x)
+        if path.natural_length == 0:
+            continue
+        x[..., g.end] = to_field(np.array([path.at(min(1.0, g.length / path.natural_length))]))[..., 0].to(x)
     return x
 
 # %% ../nbs/75_refine.ipynb #b0bb782f
 class Refiner:
     "Leads the points of a map out of the fog."
-    def __init__(self, denoiser:Denoiser, conf:RefineConfig=RefineConfig()):
+
+    def __init__(self, denoiser: Denoiser, conf: RefineConfig = RefineConfig()):
         c = denoiser.config
         self.denoiser, self.conf = denoiser, conf
-        self.schedule = Schedule(noise_betas(c.noise, c.noise_steps), kept_steps(c.noise_steps, conf.timesteps))
+        self.schedule = Schedule(
+            noise_betas(c.noise, c.noise_steps), kept_steps(c.noise_steps, conf.timesteps)
+        )
         if conf.max_length <= 2 * conf.overlap:
-            raise UserError(f"max_length={conf.max_length} leaves nothing between two overlaps of {conf.overlap}; "
-                            "make it more than twice as long.")
-        said = partial(class_vector, denoiser.classes, difficulty=conf.difficulty, circle_size=conf.circle_size)
-        wishes = [said(mapper_id=conf.mapper_id, descriptors=conf.descriptors), said(descriptors=conf.negative_descriptors)]
-        self.wishes = torch.stack(wishes[:1 if conf.guidance == 1 else 2]).to(denoiser.device)
+            raise UserError(
+                f"max_length={conf.max_length} leaves nothing between two overlaps of {conf.overlap}; "
+                "make it more than twice as long."
+            )
+        said = partial(
+            class_vector, denoiser.classes, difficulty=conf.difficulty, circle_size=conf.circle_size
+        )
+        wishes = [
+            said(mapper_id=conf.mapper_id, descriptors=conf.descriptors),
+            said(descriptors=conf.negative_descriptors),
+        ]
+        self.wishes = torch.stack(wishes[: 1 if conf.guidance == 1 else 2]).to(denoiser.device)
 
     @torch.inference_mode()
-    def __call__(self, points:Points, noise:Callable, progress:Callable|None=None) -> np.ndarray:
+    def __call__(self, points: Points, noise: Callable, progress: Callable | None = None) -> np.ndarray:
         "New places of all points, (points, 2) px. `noise`: x -> gaussian of its shape."
-        given, conf, n = to_field(points.places), self.conf, len(points)
-        free, out = self.free(points), given.clone()
+        given = to_field(points.places)
+        conf = self.conf
+        n = len(points)
+        free = self.free(points)
+        out = given.clone()
         parts = spans(n, conf.max_length, conf.overlap) if n else []
         report = lambda done: tell(progress, "refine", done, len(parts) * len(self.schedule))
         for k, (a, b) in enumerate(parts):
-            start, may, seam = out[..., a:b].clone(), free[a:b].copy(), conf.overlap if k else 0
-            start[..., seam:2 * seam], may[:seam] = given[..., a + seam:a + 2 * seam], False
+            start = out[..., a:b].clone()
+            may = free[a:b].copy()
+            seam = conf.overlap if k else 0
+            start[..., seam : 2 * seam], may[:seam] = given[..., a + seam : a + 2 * seam], False
             steps = self.walk(cut(points, a, b, start, may, conf), noise) if may.any() else [start]
-            for i, x in enumerate(steps, 1): out[..., a:b] = x; report(k * len(self.schedule) + i)
+            for i, x in enumerate(steps, 1):
+                out[..., a:b] = x
+                report(k * len(self.schedule) + i)
         places = to_pixels(out)
         return np.where(free[:, None], places, points.places)
 
 # %% ../nbs/75_refine.ipynb #4d810522
 from fastcore.basics import patch
 
-@patch
-def free(self:Refiner, points:Points) -> np.ndarray: # (points,) whether each may move
-    return free_points(points, self.conf.start_time, self.conf.end_time)
 
 @patch
-def settle(self:Refiner, x0:Tensor, piece:Piece) -> Tensor: # (1, 2, points), a guess of the clean places
+def free(self: Refiner, points: Points) -> np.ndarray:  # (points,) whether each may move
+    return free_points(points, self.conf.start_time, self.conf.end_time)
+
+
+@patch
+def settle(self: Refiner, x0: Tensor, piece: Piece) -> Tensor:  # (1, 2, points), a guess of the clean places
     "What must hold: objects on the playfield, stacks on stacks, slider ends where the ball gets to, kept points where they are."
     device = x0.device
     keep = lambda x: torch.where(piece.free.to(device), x, piece.start.to(x))
     x0 = torch.where(piece.rigid.to(device), x0.clamp(-1, 1), x0)
     return keep(guide_ends(keep(x0)[..., piece.stacks.to(device)], piece.guides))
 
+
 @patch
-def begin(self:Refiner, clean:Tensor, noise:Callable) -> Tensor: # (1, 2, points)
+def begin(self: Refiner, clean: Tensor, noise: Callable) -> Tensor:  # (1, 2, points)
     "Where the walk starts: in as much noise as its first step expects."
-    if self.conf.random_start: return noise(clean)
+    if self.conf.random_start:
+        return noise(clean)
     return self.schedule.noised(clean, len(self.schedule) - 1, noise(clean)) if self.conf.renoise else clean
 
-@patch
-def predict(self:Refiner, x:Tensor, step:int, context:Tensor, hidden:Tensor) -> Tensor: # (1, 4, points)
-    "The denoiser's answer, guided by the wish."
-    n, t = len(self.wishes), torch.full((len(self.wishes),), step, device=x.device)
-    out = self.denoiser.model(x.expand(n, -1, -1), t, context.expand(n, -1, -1), self.wishes, hidden)
-    return out if n == 1 else torch.cat([guided(out[:1, :2], out[1:, :2], self.conf.guidance), out[:1, 2:]], 1)
 
 @patch
-def walk(self:Refiner, piece:Piece, noise:Callable): # yields (1, 2, points) after every step
+def predict(self: Refiner, x: Tensor, step: int, context: Tensor, hidden: Tensor) -> Tensor:  # (1, 4, points)
+    "The denoiser's answer, guided by the wish."
+    n = len(self.wishes)
+    t = torch.full((len(self.wishes),), step, device=x.device)
+    out = self.denoiser.model(x.expand(n, -1, -1), t, context.expand(n, -1, -1), self.wishes, hidden)
+    return (
+        out if n == 1 else torch.cat([guided(out[:1, :2], out[1:, :2], self.conf.guidance), out[:1, 2:]], 1)
+    )
+
+
+@patch
+def walk(self: Refiner, piece: Piece, noise: Callable):  # yields (1, 2, points) after every step
     "All steps of a piece."
     device = self.denoiser.device
     hidden = out_of_reach(piece.start.shape[-1], self.denoiser.config.reach).to(device)
     piece.start = clean = self.settle(piece.start, piece)
-    context, draw = piece.context.to(device), lambda x: noise(x.cpu()).to(device)
-    ask, settle = lambda x, step: self.predict(x, step, context, hidden), lambda x0: self.settle(x0, piece)
-    for _, x, _ in reverse(self.schedule, ask, self.begin(clean.to(device), draw), draw, settle): yield x.cpu()
+    context = piece.context.to(device)
+    draw = lambda x: noise(x.cpu()).to(device)
+    ask = lambda x, step: self.predict(x, step, context, hidden)
+    settle = lambda x0: self.settle(x0, piece)
+    for _, x, _ in reverse(self.schedule, ask, self.begin(clean.to(device), draw), draw, settle):
+        yield x.cpu()
 
 # %% ../nbs/75_refine.ipynb #004f1bcc
-def gaussian(seed:int) -> Callable: # x -> noise of its shape; the same on every machine
+def gaussian(seed: int) -> Callable:  # x -> noise of its shape; the same on every machine
     draw = torch.Generator().manual_seed(seed)
     return lambda x: torch.randn(x.shape, generator=draw)
 
+
 def refine(
-    source:Beatmap|Sequence[Group],      # a map, or groups of a model that says sliders anchor by anchor
-    denoiser:Denoiser,
-    conf:RefineConfig=RefineConfig(),
-    seed:int=0,                          # the same seed gives the same map
-    progress:Callable|None=None,         # gets an `engine.Progress`; returning true cancels
-    timing:Timing|None=None,             # for groups: lets slider ends be guided
-    slider_multiplier:float=1.4,         # for groups
-) -> Beatmap|list[Group]: # of the same kind as the source, which is left as it is
+    source: Beatmap | Sequence[Group],  # a map, or groups of a model that says sliders anchor by anchor
+    denoiser: Denoiser,
+    conf: RefineConfig = RefineConfig(),
+    seed: int = 0,  # the same seed gives the same map
+    progress: Callable | None = None,  # gets an `engine.Progress`; returning true cancels
+    timing: Timing | None = None,  # for groups: lets slider ends be guided
+    slider_multiplier: float = 1.4,  # for groups
+) -> Beatmap | list[Group]:  # of the same kind as the source, which is left as it is
     "Objects where a human would put them."
     run = Refiner(denoiser, conf)
     if isinstance(source, Beatmap):

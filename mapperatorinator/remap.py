@@ -21,75 +21,106 @@ from .postprocess import end_holds, end_in_time, lead_in
 __all__ = ['GAP', 'SOUNDS', 'same_grid', 'asked_for', 'splice', 'remap_file', 'undo']
 
 # %% ../nbs/77_remap.ipynb #b2aca8b6
-GAP = 10. # ms between the end of an object and the next one
+GAP = 10.0  # ms between the end of an object and the next one
 
-def _lane(map:Beatmap, o:HitObject) -> int: # mania column; elsewhere there is one lane
+
+def _lane(map: Beatmap, o: HitObject) -> int:  # mania column; elsewhere there is one lane
     return o.column(map.keys) if map.mode == 3 else 0
 
-def _busy(original:Beatmap, start:float) -> dict[int, float]: # lane -> ms until which what starts before the range lasts
+
+def _busy(
+    original: Beatmap, start: float
+) -> dict[int, float]:  # lane -> ms until which what starts before the range lasts
     out = {}
     for o in original.hit_objects:
-        if o.time < start: out[_lane(original, o)] = max(out.get(_lane(original, o), 0), original.end_time(o))
+        if o.time < start:
+            out[_lane(original, o)] = max(out.get(_lane(original, o), 0), original.end_time(o))
     return out
 
-def _newcomers(original:Beatmap, made:Beatmap, start:float, end:float) -> list[HitObject]: # copies, in time order
+
+def _newcomers(
+    original: Beatmap, made: Beatmap, start: float, end: float
+) -> list[HitObject]:  # copies, in time order
     busy = _busy(original, start)
     fits = lambda o: start <= o.time < end and o.time >= busy.get(_lane(original, o), -GAP) + GAP
     new = [copy.deepcopy(o) for o in sorted(made.hit_objects, key=lambda o: o.time) if fits(o)]
-    if new and original.mode in (0, 2): new[0].new_combo = True
+    if new and original.mode in (0, 2):
+        new[0].new_combo = True
     return new
 
 # %% ../nbs/77_remap.ipynb #d6d5c814
-def _in_time(map:Beatmap, o:HitObject, following:Optional[HitObject]) -> list[HitObject]:
+def _in_time(map: Beatmap, o: HitObject, following: Optional[HitObject]) -> list[HitObject]:
     "An object that ends before the next one of its lane, or what becomes of it."
-    if following is None or map.end_time(o) <= following.time - GAP: return [o]
+    if following is None or map.end_time(o) <= following.time - GAP:
+        return [o]
     pair = copy.copy(map)
     pair.hit_objects = [o, following]
     (end_holds if map.mode == 3 else end_in_time)(pair)
     return pair.hit_objects[:-1]
 
-def _keep_duration(map:Beatmap, o:HitObject, wanted:float): # ms
+
+def _keep_duration(map: Beatmap, o: HitObject, wanted: float):  # ms
     "Give a slider the length that lasts as long as it did, where no velocity of the game would."
-    if not isinstance(o, Slider) or abs(map.duration(o) - wanted) <= .5: return
+    if not isinstance(o, Slider) or abs(map.duration(o) - wanted) <= 0.5:
+        return
     o.length = (o.length or o.path.natural_length) * wanted / map.duration(o)
 
 # %% ../nbs/77_remap.ipynb #2a8f364a
-def same_grid(a:Timing, b:Timing, start:float, end:float) -> bool:
+def same_grid(a: Timing, b: Timing, start: float, end: float) -> bool:
     "Whether two timings have the same beats and bars in a range of ms."
-    one, two = a.beats(start + 3, end - 3), b.beats(start + 3, end - 3)
-    return len(one) == len(two) and all(abs(p.time - q.time) <= 2 and p.downbeat == q.downbeat for p, q in zip(one, two))
+    one = a.beats(start + 3, end - 3)
+    two = b.beats(start + 3, end - 3)
+    return len(one) == len(two) and all(
+        abs(p.time - q.time) <= 2 and p.downbeat == q.downbeat for p, q in zip(one, two)
+    )
 
-def _red_lines(a:Timing, b:Timing, start:float, end:float) -> list[TimingPoint]: # of the range, in time order
-    own, beats = [p for p in a.red if start <= p.time < end], b.beats(start, end)
+
+def _red_lines(
+    a: Timing, b: Timing, start: float, end: float
+) -> list[TimingPoint]:  # of the range, in time order
+    own = [p for p in a.red if start <= p.time < end]
+    beats = b.beats(start, end)
     first = next((t for t, _, _, down in beats if down), end)
     back = next((t for t, _, _, down in reversed(a.beats(start, end + 1)) if down), start)
-    if not a.redline_at(end).is_tempo: # nothing to keep: the whole range is the other's
-        first, back = min([first, *(beat.time for beat in beats[:1] if first == end)]), end
-    if first >= back or same_grid(a, b, start, end): return own
-    before, after = [p for p in own if p.time < first], [p for p in own if p.time > back]
+    if not a.redline_at(end).is_tempo:  # nothing to keep: the whole range is the other's
+        first = min([first, *(beat.time for beat in beats[:1] if first == end)])
+        back = end
+    if first >= back or same_grid(a, b, start, end):
+        return own
+    before = [p for p in own if p.time < first]
+    after = [p for p in own if p.time > back]
     theirs = [replace(b.redline_at(first), time=round(first)), *(p for p in b.red if first < p.time < back)]
     return [*before, *theirs, replace(a.redline_at(back), time=round(back)), *after]
 
 # %% ../nbs/77_remap.ipynb #0493449e
-SOUNDS = "volume", "sample_set", "sample_index" # what a line says of the sounds
+SOUNDS = "volume", "sample_set", "sample_index"  # what a line says of the sounds
 
-def asked_for(c:GenerateConfig) -> list[str]: # what a request wants of the lines of its range, besides velocities
+
+def asked_for(
+    c: GenerateConfig,
+) -> list[str]:  # what a request wants of the lines of its range, besides velocities
     "Kiai when it is named among the outputs, sounds when the map was given without them to get new ones; all else stays the mapper's."
     kiai = ["kiai"] if "kiai" in (c.output_type or []) else []
     return [*kiai, *(SOUNDS if "no_hs" in c.in_context else [])]
 
-def _said(p:TimingPoint) -> dict: # what a line says besides the tempo
+
+def _said(p: TimingPoint) -> dict:  # what a line says besides the tempo
     return {k: getattr(p, k) for k in FIELDS}
 
-def _translated(original:Beatmap, made:Beatmap, tempo:Timing, time:float, new:Sequence[str]) -> dict: # new: what is not the mapper's
+
+def _translated(
+    original: Beatmap, made: Beatmap, tempo: Timing, time: float, new: Sequence[str]
+) -> dict:  # new: what is not the mapper's
     "What holds at a time: the velocity of the made map, for the original's slider multiplier and for the tempo of the new lines."
     scale = 1 if original.mode == 3 else made.slider_multiplier / original.slider_multiplier
     p = made.point_at(time)
     sv = p.velocity * scale * tempo.beat_length_at(time) / made.redline_at(time).beat_ms
-    return _said(original.point_at(time)) | {k: getattr(p, k) for k in new} | {"sv": min(max(sv, .1), 10)}
+    return _said(original.point_at(time)) | {k: getattr(p, k) for k in new} | {"sv": min(max(sv, 0.1), 10)}
 
 # %% ../nbs/77_remap.ipynb #7be17aa1
-def _tempo_before(a:Timing, b:Timing, start:float) -> tuple[Timing, Optional[TimingPoint]]: # the mapper's timing, a red line to add before it
+def _tempo_before(
+    a: Timing, b: Timing, start: float
+) -> tuple[Timing, Optional[TimingPoint]]:  # the mapper's timing, a red line to add before it
     "A range before the first red line needs one; a file without any gets that of the made map."
     if not a.red:
         led = lead_in(b.red, start)[0]
@@ -97,31 +128,54 @@ def _tempo_before(a:Timing, b:Timing, start:float) -> tuple[Timing, Optional[Tim
     led = lead_in(a.red, start)[0]
     return a, led if led.time < a.red[0].time else None
 
-def _lines(original:Beatmap, made:Beatmap, start:int, end:int, new:Sequence[str]=()) -> list[TimingPoint]: # in [start, end]
+
+def _lines(
+    original: Beatmap, made: Beatmap, start: int, end: int, new: Sequence[str] = ()
+) -> list[TimingPoint]:  # in [start, end]
     "The lines of the range."
     b = Timing.of(made)
     a, led = _tempo_before(Timing.of(original), b, start)
     inside = _red_lines(a, b, start, end)
     reds = [*([p for p in a.red if p.time < start][-1:] or [led or a.red[0]]), *inside]
-    tempo, builder = Timing(reds), TimingBuilder(reds)
+    tempo = Timing(reds)
+    builder = TimingBuilder(reds)
     builder.set(reds[0].time, **_said(a.point_at(start - 1)))
-    for t in sorted({start, *(round(p.time) for p in [*a.points, *b.points, *inside] if start < p.time < end)}):
+    for t in sorted(
+        {start, *(round(p.time) for p in [*a.points, *b.points, *inside] if start < p.time < end)}
+    ):
         builder.set(t, **_translated(original, made, tempo, t, new))
     builder.set(end, **_said(a.point_at(end)))
-    lines = [p for p in _exact(builder.points(), reds) if start <= p.time <= end or (led and p.time == led.time)]
+    lines = [
+        p for p in _exact(builder.points(), reds) if start <= p.time <= end or (led and p.time == led.time)
+    ]
     return _own(lines, a.points)
 
-def _exact(lines:list[TimingPoint], reds:list[TimingPoint]) -> list[TimingPoint]: # the builder writes whole ms; red lines stay where they were
+
+def _exact(
+    lines: list[TimingPoint], reds: list[TimingPoint]
+) -> list[TimingPoint]:  # the builder writes whole ms; red lines stay where they were
     exact = {math.floor(p.time): p.time for p in reds}
     return [replace(p, time=exact.get(p.time, p.time)) for p in lines]
 
-def _own(lines:list[TimingPoint], points:list[TimingPoint]) -> list[TimingPoint]: # as the mapper wrote them, where they say the same
-    key = lambda p: (p.time, p.uninherited, p.meter, p.volume, p.sample_set, p.sample_index, p.effects, round(p.beat_length, 9))
+
+def _own(
+    lines: list[TimingPoint], points: list[TimingPoint]
+) -> list[TimingPoint]:  # as the mapper wrote them, where they say the same
+    key = lambda p: (
+        p.time,
+        p.uninherited,
+        p.meter,
+        p.volume,
+        p.sample_set,
+        p.sample_index,
+        p.effects,
+        round(p.beat_length, 9),
+    )
     own = {key(p): p for p in points}
     return [own.get(key(p), p) for p in lines]
 
 # %% ../nbs/77_remap.ipynb #5265d003
-def _without_breaks(map:Beatmap, objects:Sequence[HitObject]) -> list[str]:
+def _without_breaks(map: Beatmap, objects: Sequence[HitObject]) -> list[str]:
     "Event lines, but no breaks in which one of the objects lies."
     starts, ends = np.array([(o.time, map.end_time(o)) for o in objects], float).reshape(-1, 2).T
     hit = {i for i, (low, high) in enumerate(map.breaks) if ((starts <= high) & (ends >= low)).any()}
@@ -130,67 +184,89 @@ def _without_breaks(map:Beatmap, objects:Sequence[HitObject]) -> list[str]:
     return [l for l in map.events if id(l) not in gone]
 
 # %% ../nbs/77_remap.ipynb #b81da294
-def _between(kept:list, new:list, end:float) -> list:
+def _between(kept: list, new: list, end: float) -> list:
     "Kept items in their order with the new ones before the first at or after `end`."
     i = next((i for i, item in enumerate(kept) if item.time >= end), len(kept))
     return [*kept[:i], *new, *kept[i:]]
 
-def _as_loud_as_its_line(o:HitObject):
-    "No volume of its own: the mapper's lines decide."
-    if (sample := o.hit_sample).volume: o.sample = ":".join(map(str, sample._replace(volume=0)))
 
-def _check(original:Beatmap, made:Beatmap, start:float, end:float):
+def _as_loud_as_its_line(o: HitObject):
+    "No volume of its own: the mapper's lines decide."
+    if (sample := o.hit_sample).volume:
+        o.sample = ":".join(map(str, sample._replace(volume=0)))
+
+
+def _check(original: Beatmap, made: Beatmap, start: float, end: float):
     "Refuse what cannot be put together."
-    if not start < end: raise UserError(f"The range {start} to {end} ms is empty; give a start before its end.")
+    if not start < end:
+        raise UserError(f"The range {start} to {end} ms is empty; give a start before its end.")
     if original.mode != made.mode:
-        raise UserError(f"A map of mode {made.mode} cannot go into one of mode {original.mode}; generate the same mode.")
+        raise UserError(
+            f"A map of mode {made.mode} cannot go into one of mode {original.mode}; generate the same mode."
+        )
     if original.mode == 3 and original.keys != made.keys:
-        raise UserError(f"A map with {made.keys} keys cannot go into one with {original.keys}; generate {original.keys} keys.")
+        raise UserError(
+            f"A map with {made.keys} keys cannot go into one with {original.keys}; generate {original.keys} keys."
+        )
 
 # %% ../nbs/77_remap.ipynb #5e2f61f4
 def splice(
-    original:Beatmap, # the mapper's; not changed
-    made:Beatmap,     # holds the new objects and lines, at their times
-    start:float,      # ms, in the range
-    end:float,        # ms, no longer in it
-    asked:Sequence[str]=(), # what the lines of the range get from the made map besides velocities: kiai, volume, sample_set, sample_index
+    original: Beatmap,  # the mapper's; not changed
+    made: Beatmap,  # holds the new objects and lines, at their times
+    start: float,  # ms, in the range
+    end: float,  # ms, no longer in it
+    asked: Sequence[
+        str
+    ] = (),  # what the lines of the range get from the made map besides velocities: kiai, volume, sample_set, sample_index
 ) -> Beatmap:
     "The original with the objects and lines of a range exchanged. Raises `UserError` where modes, keys or times do not fit."
-    start, end = round(start), round(end)
+    start = round(start)
+    end = round(end)
     _check(original, made, start, end)
     out = original.copy()
     outside = lambda items: [i for i in items if not start <= i.time < end]
-    points, objects, lines = outside(out.timing_points), outside(out.hit_objects), _lines(original, made, start, end, asked)
-    if any(p.time == end for p in points): lines = [p for p in lines if p.time < end]
+    points = outside(out.timing_points)
+    objects = outside(out.hit_objects)
+    lines = _lines(original, made, start, end, asked)
+    if any(p.time == end for p in points):
+        lines = [p for p in lines if p.time < end]
     out.timing_points = _between(points, lines, end)
     new = _newcomers(original, made, start, end)
     after = sorted((o for o in objects if o.time >= end), key=lambda o: -o.time)
-    following = {_lane(out, o): o for o in after} # the first of each lane
+    following = {_lane(out, o): o for o in after}  # the first of each lane
     for o in new:
         _keep_duration(out, o, made.duration(o))
-        if "volume" not in asked: _as_loud_as_its_line(o)
+        if "volume" not in asked:
+            _as_loud_as_its_line(o)
     new = [left for o in new for left in _in_time(out, o, following.get(_lane(out, o)))]
     out.hit_objects, out.events = _between(objects, new, end), _without_breaks(out, new)
     return out
 
 # %% ../nbs/77_remap.ipynb #900bedbc
 def remap_file(
-    path:str|Path,              # .osu of the mapper
-    made:Beatmap,               # holds the new range
-    start:float,                # ms, in the range
-    end:float,                  # ms, no longer in it
-    output:str|Path|None=None,  # where to write; None: in place. What was there stays beside it as an undo copy
-    asked:Sequence[str]=(),     # as in `splice`
-) -> Path:                      # what was written
+    path: str | Path,  # .osu of the mapper
+    made: Beatmap,  # holds the new range
+    start: float,  # ms, in the range
+    end: float,  # ms, no longer in it
+    output: str
+    | Path
+    | None = None,  # where to write; None: in place. What was there stays beside it as an undo copy
+    asked: Sequence[str] = (),  # as in `splice`
+) -> Path:  # what was written
     "Exchange a range of a file. Nothing is written unless all of it can be."
     path = user_path(path)
-    return rewrite(path if output is None else output, lambda: splice(Beatmap.read(path), made, start, end, asked).to_bytes())
+    return rewrite(
+        path if output is None else output,
+        lambda: splice(Beatmap.read(path), made, start, end, asked).to_bytes(),
+    )
 
-def undo(path:str|Path) -> Path: # what was restored
+
+def undo(path: str | Path) -> Path:  # what was restored
     "Take the last remap of a file back."
     path = user_path(path).resolve()
     copies = undo_copies(path)
-    if not copies: raise UserError(f"{quoted(path)} has no undo copy beside it; it was not remapped in place.")
+    if not copies:
+        raise UserError(f"{quoted(path)} has no undo copy beside it; it was not remapped in place.")
     write_atomic(path, copies[-1].read_bytes())
     copies[-1].unlink()
     return path

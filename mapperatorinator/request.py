@@ -16,7 +16,16 @@ from .config import GenerateConfig, LanguageConfig, changed, check_settings, kno
 from .core import UserError, one_line, quoted, user_path
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
-from .osu.files import NAME_BYTES, check_members, distinct, file_name, find_file, map_name, romanised, safe_member
+from mapperatorinator.osu.files import (
+    NAME_BYTES,
+    check_members,
+    distinct,
+    file_name,
+    find_file,
+    map_name,
+    romanised,
+    safe_member,
+)
 from .osu.files import safe_name
 from .parse import hitsounded
 
@@ -27,12 +36,14 @@ __all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'NO_TITLE', 'NO_ARTI
            'check_writable', 'Prepared', 'given_files', 'prepare']
 
 # %% ../nbs/74_request.ipynb #0229562f
-def _need(ok:bool, sentence:str):
-    if not ok: raise UserError(sentence)
+def _need(ok: bool, sentence: str):
+    if not ok:
+        raise UserError(sentence)
+
 
 def check_request(
-    c:GenerateConfig,
-    gamemodes:list[int]|None=None, # that the model has learnt; None: not known yet
+    c: GenerateConfig,
+    gamemodes: list[int] | None = None,  # that the model has learnt; None: not known yet
 ):
     "Raises `UserError` naming everything that cannot be."
     more = []
@@ -41,86 +52,163 @@ def check_request(
     check_settings(c, *more)
 
 # %% ../nbs/74_request.ipynb #d3ffadde
-def advice(c:GenerateConfig) -> str:
+def advice(c: GenerateConfig) -> str:
     "What to try for a request that came out empty."
     drawn = c.do_sample and c.temperature > 0
     tips = ["another seed" if drawn else "a temperature above 0, with do_sample=true"]
-    if c.time_bias < 0: tips.append("a higher time_bias")
-    if c.difficulty is not None and c.difficulty < 6: tips.append("a higher difficulty")
-    if (c.start_time, c.end_time) != (None, None): tips.append("a longer range")
+    if c.time_bias < 0:
+        tips.append("a higher time_bias")
+    if c.difficulty is not None and c.difficulty < 6:
+        tips.append("a higher difficulty")
+    if (c.start_time, c.end_time) != (None, None):
+        tips.append("a longer range")
     return f"try {' or '.join(tips)}"
 
 # %% ../nbs/74_request.ipynb #db920127
-WORDS = dict(mapper_id="add_mapper_token", year="add_year_token", descriptors="add_descriptors", negative_descriptors="add_descriptors",
-             keycount="add_keycount_token", hold_note_ratio="add_hold_note_ratio_token", scroll_speed_ratio="add_scroll_speed_ratio_token")
-MODES = dict(keycount=(3,), hold_note_ratio=(3,), mania_column_temperature=(3,), scroll_speed_ratio=(1, 3), taiko_hit_temperature=(1,)) # setting -> modes
+WORDS = dict(
+    mapper_id="add_mapper_token",
+    year="add_year_token",
+    descriptors="add_descriptors",
+    negative_descriptors="add_descriptors",
+    keycount="add_keycount_token",
+    hold_note_ratio="add_hold_note_ratio_token",
+    scroll_speed_ratio="add_scroll_speed_ratio_token",
+)
+MODES = dict(
+    keycount=(3,),
+    hold_note_ratio=(3,),
+    mania_column_temperature=(3,),
+    scroll_speed_ratio=(1, 3),
+    taiko_hit_temperature=(1,),
+)  # setting -> modes
 
-def unheard(c:GenerateConfig, language:LanguageConfig) -> list[str]:
+
+def unheard(c: GenerateConfig, language: LanguageConfig) -> list[str]:
     "Settings that were changed but that this model, or this mode, has no use for."
     speaks = lambda name: getattr(language, WORDS[name]) if name in WORDS else True
-    return [name for name in changed(c) if name in WORDS | MODES and not (speaks(name) and c.gamemode in MODES.get(name, (0, 1, 2, 3)))]
+    return [
+        name
+        for name in changed(c)
+        if name in WORDS | MODES and not (speaks(name) and c.gamemode in MODES.get(name, (0, 1, 2, 3)))
+    ]
 
 # %% ../nbs/74_request.ipynb #c95e9598
-TAKEN = dict(gamemode="mode", hp_drain_rate="hp", circle_size="cs", overall_difficulty="od", approach_rate="ar", source="source",
-             slider_multiplier="slider_multiplier", slider_tick_rate="tick_rate", title="title", artist="artist") # setting -> field of a map
+TAKEN = dict(
+    gamemode="mode",
+    hp_drain_rate="hp",
+    circle_size="cs",
+    overall_difficulty="od",
+    approach_rate="ar",
+    source="source",
+    slider_multiplier="slider_multiplier",
+    slider_tick_rate="tick_rate",
+    title="title",
+    artist="artist",
+)  # setting -> field of a map
 
-def read_reference(path:str) -> Beatmap:
+
+def read_reference(path: str) -> Beatmap:
     "The map at a path. Raises `UserError` when there is none."
     file = user_path(path)
-    _need(file.suffix.lower() == ".osu", f"beatmap_path={quoted(path)} is no .osu file; give one difficulty of a map.")
+    _need(
+        file.suffix.lower() == ".osu",
+        f"beatmap_path={quoted(path)} is no .osu file; give one difficulty of a map.",
+    )
     return Beatmap.read(file)
 
-def song_of(reference:Beatmap, folder:Path) -> Path:
+
+def song_of(reference: Beatmap, folder: Path) -> Path:
     "The song that a map names. Raises `UserError` when it is not in the map's folder."
     found = find_file(folder, reference.audio_filename)
-    if found is not None: return found
+    if found is not None:
+        return found
     name = quoted(reference.audio_filename)
-    raise UserError(f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE.")
+    raise UserError(
+        f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE."
+    )
 
-def within_bounds(name:str, value:Any) -> Any: # None: no value to work with
+
+def within_bounds(name: str, value: Any) -> Any:  # None: no value to work with
     "What a map holds, as near as a setting can be to it."
     bounds = known_settings(GenerateConfig)[name].bounds
-    if isinstance(bounds, Text) and isinstance(value, str): return value[:bounds.longest]
-    if not isinstance(bounds, Number) or not isinstance(value, Real): return value
+    if isinstance(bounds, Text) and isinstance(value, str):
+        return value[: bounds.longest]
+    if not isinstance(bounds, Number) or not isinstance(value, Real):
+        return value
     return bounds.nearest(value) if math.isfinite(value) else None
 
+
 def inherited(
-    c:GenerateConfig,
-    reference:Beatmap,
-    folder:Path,       # of the reference, where its song lies
+    c: GenerateConfig,
+    reference: Beatmap,
+    folder: Path,  # of the reference, where its song lies
 ) -> GenerateConfig:
     "The request, with what was left at its default taken from the reference map."
-    b, said = reference, changed(c)
+    b = reference
+    said = changed(c)
     taken = {name: getattr(b, field) for name, field in TAKEN.items()}
-    taken |= dict(difficulty=round(star_rating(b), 2) if b.hit_objects else c.difficulty, hitsounded=hitsounded(b))
+    taken |= dict(
+        difficulty=round(star_rating(b), 2) if b.hit_objects else c.difficulty, hitsounded=hitsounded(b)
+    )
     taken["circle_size"] = min(b.cs, 18 if b.mode == 3 else 10)
-    if b.mode == 3: taken["keycount"] = b.keys
+    if b.mode == 3:
+        taken["keycount"] = b.keys
     taken = {name: within_bounds(name, value) for name, value in taken.items()}
-    if b.audio_filename and "audio_path" not in said: taken["audio_path"] = str(song_of(b, folder))
-    return replace(c, **{name: value for name, value in taken.items() if name not in said and value not in (None, "")})
+    if b.audio_filename and "audio_path" not in said:
+        taken["audio_path"] = str(song_of(b, folder))
+    return replace(
+        c, **{name: value for name, value in taken.items() if name not in said and value not in (None, "")}
+    )
 
 # %% ../nbs/74_request.ipynb #2f13aa4f
-OWN_PLACE = ("audio_path", "output_path", "beatmap_path", "title", "artist", "creator", "version", "source", "tags", "background",
-             "export_osz", "plot", "device", "overwrite_reference_beatmap") # said elsewhere in the file, or no business of the map
-NAMES = ((2.0, "Easy"), (2.7, "Normal"), (4.0, "Hard"), (5.3, "Insane"), (6.5, "Expert"), (99, "Expert+")) # the game's own limits
+OWN_PLACE = (
+    "audio_path",
+    "output_path",
+    "beatmap_path",
+    "title",
+    "artist",
+    "creator",
+    "version",
+    "source",
+    "tags",
+    "background",
+    "export_osz",
+    "plot",
+    "device",
+    "overwrite_reference_beatmap",
+)  # said elsewhere in the file, or no business of the map
+NAMES = (
+    (2.0, "Easy"),
+    (2.7, "Normal"),
+    (4.0, "Hard"),
+    (5.3, "Insane"),
+    (6.5, "Expert"),
+    (99, "Expert+"),
+)  # the game's own limits
 
-def _shown(value) -> str: # as it is typed
+
+def _shown(value) -> str:  # as it is typed
     return spell(value[0] if isinstance(value, list) and len(value) == 1 else value, most=5000)
 
-def setting_tags(c:GenerateConfig) -> str:
+
+def setting_tags(c: GenerateConfig) -> str:
     "Disclosure and changed settings, as the Tags field of the map."
     said = [f"{name}={_shown(value)}" for name, value in changed(c).items() if name not in OWN_PLACE]
-    return " ".join([*c.tags.split(), "mapperatorinator", "ai-generated", *("_".join(words.split()) for words in said)])
+    return " ".join(
+        [*c.tags.split(), "mapperatorinator", "ai-generated", *("_".join(words.split()) for words in said)]
+    )
 
-def difficulty_name(stars:float|None) -> str:
+
+def difficulty_name(stars: float | None) -> str:
     "What the game calls a map of so many stars."
-    if stars is None: return "Mapperatorinator"
+    if stars is None:
+        return "Mapperatorinator"
     return "Mapperatorinator's " + next((name for limit, name in NAMES if stars < limit), NAMES[-1][1])
 
 # %% ../nbs/74_request.ipynb #e10cc363
 def spread(
-    c:GenerateConfig, # with a seed
-) -> list[GenerateConfig]: # easiest first
+    c: GenerateConfig,  # with a seed
+) -> list[GenerateConfig]:  # easiest first
     "One request per difficulty, each with a name of its own."
     stars = sorted(c.difficulties or [c.difficulty], key=lambda s: s or 0)
     names = [c.version or difficulty_name(s) for s in stars]
@@ -128,17 +216,19 @@ def spread(
     unique = [n if starred.count(n) == 1 else f"{n} no {i + 1}" for i, n in enumerate(starred)]
     return [replace(c, difficulty=s, difficulties=None, version=n) for s, n in zip(stars, unique)]
 
-def with_seeds(c:GenerateConfig) -> list[GenerateConfig]: # as many as candidates
+
+def with_seeds(c: GenerateConfig) -> list[GenerateConfig]:  # as many as candidates
     "The same request with seeds that count up."
     return [replace(c, seed=c.seed + i, candidates=1) for i in range(c.candidates)]
 
 # %% ../nbs/74_request.ipynb #c3830d48
 NO_TITLE, NO_ARTIST = "Untitled", "Unknown Artist"
 
+
 def title_and_artist(
-    c:GenerateConfig,
-    audio:Path,
-    reference:Beatmap|None=None, # whose own spelling is taken for what comes from it
+    c: GenerateConfig,
+    audio: Path,
+    reference: Beatmap | None = None,  # whose own spelling is taken for what comes from it
 ) -> dict:
     "Title and artist of a map, in Latin letters and as they are written."
     tags, (artist, _, title) = read_tags(audio), audio.stem.partition(" - ")
@@ -151,23 +241,30 @@ def title_and_artist(
     return out
 
 # %% ../nbs/74_request.ipynb #b2ed108c
-def _name_in_map(path:Path, what:str, never:str="\\") -> str: # letters that end a name there
+def _name_in_map(path: Path, what: str, never: str = "\\") -> str:  # letters that end a name there
     name = path.name
-    if one_line(name) == name and not set(name) & set(never): return name
-    raise UserError(f"A map cannot name the {what} {quoted(name)} as it is; rename the file, or give export_osz=true, "
-                    "which packs it under a name that it can.")
+    if one_line(name) == name and not set(name) & set(never):
+        return name
+    raise UserError(
+        f"A map cannot name the {what} {quoted(name)} as it is; rename the file, or give export_osz=true, "
+        "which packs it under a name that it can."
+    )
+
 
 def names_beside(
-    audio:Path,
-    background:Path|None,
-    packed:bool, # into an archive
-) -> list[str]: # one, or two
+    audio: Path,
+    background: Path | None,
+    packed: bool,  # into an archive
+) -> list[str]:  # one, or two
     "What a map calls its song and its picture."
-    if background is None: return [safe_name(audio.name) if packed else _name_in_map(audio, "song")]
-    if packed: return distinct([safe_name(audio.name), safe_name(background.name.replace(",", ""))])
+    if background is None:
+        return [safe_name(audio.name) if packed else _name_in_map(audio, "song")]
+    if packed:
+        return distinct([safe_name(audio.name), safe_name(background.name.replace(",", ""))])
     return [_name_in_map(audio, "song"), _name_in_map(background, "picture", '\\,"')]
 
-def picture_of(reference:Beatmap, folder:Path) -> dict: # {} when there is none
+
+def picture_of(reference: Beatmap, folder: Path) -> dict:  # {} when there is none
     "The picture of a map as a member of its archive, under the name that the map has for it."
     name = (reference.background or "").replace("\\", "/")
     found = find_file(folder, name)
@@ -177,24 +274,35 @@ def picture_of(reference:Beatmap, folder:Path) -> dict: # {} when there is none
 @dataclass(frozen=True)
 class Place:
     "Where a map goes."
-    path: Path   # the file
+
+    path: Path  # the file
     named: bool  # whether just this file was asked for; else its name may get a number
+
 
 INPUTS = ("audio_path", "beatmap_path", "background", "model", "lora_path", "refiner")
 
-def _same_file(path:Path, given:str|None) -> bool: # by links, hard links and other spellings as well
-    try: return bool(given) and os.path.samefile(path, user_path(given))
-    except (OSError, UserError): return False
 
-def _check_replaceable(path:Path):
+def _same_file(path: Path, given: str | None) -> bool:  # by links, hard links and other spellings as well
+    try:
+        return bool(given) and os.path.samefile(path, user_path(given))
+    except (OSError, UserError):
+        return False
+
+
+def _check_replaceable(path: Path):
     "Raises `UserError` where a file of this name cannot be written, or one that is there not be replaced."
     length = len(os.fsencode(path.name))
-    _need(length <= NAME_BYTES, f"The name {quoted(path.name)} is longer than {NAME_BYTES} bytes; give a shorter one.")
-    if not path.exists(): return
+    _need(
+        length <= NAME_BYTES,
+        f"The name {quoted(path.name)} is longer than {NAME_BYTES} bytes; give a shorter one.",
+    )
+    if not path.exists():
+        return
     _need(path.is_file(), f"{quoted(path)} is no file, though its name ends like one; give another name.")
     _need(os.access(path, os.W_OK), f"{quoted(path)} is protected against writing; give another name.")
 
-def _check_no_input(path:Path, c:GenerateConfig):
+
+def _check_no_input(path: Path, c: GenerateConfig):
     "Raises `UserError` where the output would be what the map is made from."
     taken = next((name for name in INPUTS if _same_file(path, getattr(c, name))), None)
     advice = " or overwrite_reference_beatmap=true" if taken == "beatmap_path" and c.add_to_beatmap else ""
@@ -202,14 +310,15 @@ def _check_no_input(path:Path, c:GenerateConfig):
     _need(taken is None, sentence)
 
 # %% ../nbs/74_request.ipynb #18c79753
-def is_packed(c:GenerateConfig) -> bool:
+def is_packed(c: GenerateConfig) -> bool:
     "Whether the maps go into an archive."
     return c.export_osz or len(c.difficulties or []) > 1 or (c.output_path or "").lower().endswith(".osz")
 
+
 def place_for(
-    c:GenerateConfig,
-    audio:Path,
-    name:str, # that the map has by itself
+    c: GenerateConfig,
+    audio: Path,
+    name: str,  # that the map has by itself
 ) -> Place:
     "Where the map goes. Raises `UserError` when it cannot go there."
     if c.overwrite_reference_beatmap and c.beatmap_path:
@@ -223,19 +332,26 @@ def place_for(
         _check_replaceable(out)
         _check_no_input(out, c)
         return Place(out, named=True)
-    _need(not out.exists() or out.is_dir(), f"output_path={quoted(out)} is a file; give a folder, or a name that ends in .osu or .osz.")
-    return Place(out/name, named=False)
+    _need(
+        not out.exists() or out.is_dir(),
+        f"output_path={quoted(out)} is a file; give a folder, or a name that ends in .osu or .osz.",
+    )
+    return Place(out / name, named=False)
 
 # %% ../nbs/74_request.ipynb #4d7feb98
-def check_writable(place:Place, files:dict): # files: member name -> path of what an archive will hold
+def check_writable(place: Place, files: dict):  # files: member name -> path of what an archive will hold
     "Raises `UserError` when nothing can be written there. The folder is made."
-    folder, needed = place.path.parent, sum(path.stat().st_size for path in files.values())
+    folder = place.path.parent
+    needed = sum(path.stat().st_size for path in files.values())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder): pass
+        with tempfile.TemporaryFile(dir=folder):
+            pass
         free = shutil.disk_usage(folder).free
     except OSError as e:
-        raise UserError(f"Cannot write to {quoted(folder)} ({e.strerror or e}); give another output_path.") from e
+        raise UserError(
+            f"Cannot write to {quoted(folder)} ({e.strerror or e}); give another output_path."
+        ) from e
     sentence = f"The disk of {quoted(folder)} has {free} bytes left, and the archive needs {needed}; give another output_path."
     _need(free >= needed, sentence)
 
@@ -243,73 +359,98 @@ def check_writable(place:Place, files:dict): # files: member name -> path of wha
 @dataclass(frozen=True)
 class Prepared:
     "A request of which all is known but the maps."
-    config: GenerateConfig         # complete, with a seed
-    requests: list[GenerateConfig] # one for each map, easiest first
-    reference: Beatmap|None
-    audio: Path
-    metadata: dict                 # of every map: title, artist, audio_filename, background
-    place: Place
-    files: dict                    # member name -> path of what an archive holds besides the maps; empty: no archive
 
-def _existing(path:str|None, what:str) -> Path|None:
+    config: GenerateConfig  # complete, with a seed
+    requests: list[GenerateConfig]  # one for each map, easiest first
+    reference: Beatmap | None
+    audio: Path
+    metadata: dict  # of every map: title, artist, audio_filename, background
+    place: Place
+    files: dict  # member name -> path of what an archive holds besides the maps; empty: no archive
+
+
+def _existing(path: str | None, what: str) -> Path | None:
     "A file that must be there, if it was given."
-    if not path: return None
+    if not path:
+        return None
     file = user_path(path)
     readable = file.is_file() and os.access(file, os.R_OK)
     _need(readable, f"No {what} {quoted(path)}; give a file that can be read, or leave it out.")
     return file
 
 # %% ../nbs/74_request.ipynb #3e4ba71c
-def _each(*steps) -> list: # what each of them gives
+def _each(*steps) -> list:  # what each of them gives
     "Take several steps. Raises one `UserError` with the sentences of all that cannot be taken."
     out, wrong = [], []
     for step in steps:
-        try: out.append(step())
-        except UserError as e: wrong += e.args
-    if wrong: raise UserError(*wrong)
+        try:
+            out.append(step())
+        except UserError as e:
+            wrong += e.args
+    if wrong:
+        raise UserError(*wrong)
     return out
 
-def given_files(c:GenerateConfig) -> tuple[Beatmap|None, Path|None]: # the reference map, the picture
+
+def given_files(c: GenerateConfig) -> tuple[Beatmap | None, Path | None]:  # the reference map, the picture
     "What a request refers to. Raises `UserError` naming all settings and files that cannot be."
     given = lambda name, use: use(path) if isinstance(path := getattr(c, name), str) and path else None
     _, _, reference, picture = _each(
         lambda: check_request(c),
         lambda: given("audio_path", song_path),
         lambda: given("beatmap_path", read_reference),
-        lambda: given("background", lambda path: _existing(path, "picture")))
+        lambda: given("background", lambda path: _existing(path, "picture")),
+    )
     return reference, picture
 
 # %% ../nbs/74_request.ipynb #2d5f45c7
-def _own_name(c:GenerateConfig, requests:list[GenerateConfig], said:dict, reference:Beatmap|None) -> str:
+def _own_name(
+    c: GenerateConfig, requests: list[GenerateConfig], said: dict, reference: Beatmap | None
+) -> str:
     "What the file is called when nobody says. Raises `UserError` where a difficulty has too long a name."
     suffix = ".osz" if is_packed(c) else ".osu"
-    if c.add_to_beatmap and reference is not None: return file_name(reference).removesuffix(".osu") + suffix
+    if c.add_to_beatmap and reference is not None:
+        return file_name(reference).removesuffix(".osu") + suffix
     return [map_name(said["artist"], said["title"], r.creator, r.version, suffix) for r in requests][-1]
 
+
 def _members(
-    c:GenerateConfig,
-    names:list[str],   # in the map
-    files:list[Path],
-    reference:Beatmap|None,
-) -> dict: # name -> path; empty: no archive
+    c: GenerateConfig,
+    names: list[str],  # in the map
+    files: list[Path],
+    reference: Beatmap | None,
+) -> dict:  # name -> path; empty: no archive
     "What an archive holds besides the maps. Raises `UserError` where names cannot be members."
-    if not is_packed(c): return {}
+    if not is_packed(c):
+        return {}
     members = dict(zip(names, files))
-    if c.add_to_beatmap and reference is not None: members |= picture_of(reference, user_path(c.beatmap_path).parent)
+    if c.add_to_beatmap and reference is not None:
+        members |= picture_of(reference, user_path(c.beatmap_path).parent)
     check_members(list(members))
     return members
 
-def prepare(c:GenerateConfig) -> Prepared:
+
+def prepare(c: GenerateConfig) -> Prepared:
     "Settle all that can be known before a model runs. Raises `UserError` for what cannot work."
     reference, background = given_files(c)
-    if reference is not None: c = inherited(c, reference, user_path(c.beatmap_path).parent)
+    if reference is not None:
+        c = inherited(c, reference, user_path(c.beatmap_path).parent)
     _need(bool(c.audio_path), "No song: give audio_path=FILE (mp3, ogg, flac, wav, m4a, …).")
-    if c.seed is None: c = replace(c, seed=secrets.randbelow(2**31))
+    if c.seed is None:
+        c = replace(c, seed=secrets.randbelow(2**31))
     audio = user_path(c.audio_path)
-    if c.add_to_beatmap: background = None # the reference map has its own
-    requests, said = spread(c), title_and_artist(c, audio, reference)
+    if c.add_to_beatmap:
+        background = None  # the reference map has its own
+    requests = spread(c)
+    said = title_and_artist(c, audio, reference)
     names = names_beside(audio, background, packed=is_packed(c) or c.add_to_beatmap)
     said |= dict(zip(("audio_filename", "background"), names))
-    return Prepared(config=c, requests=requests, reference=reference, audio=audio, metadata=said,
-                    place=place_for(c, audio, _own_name(c, requests, said, reference)),
-                    files=_members(c, names, [audio, background], reference))
+    return Prepared(
+        config=c,
+        requests=requests,
+        reference=reference,
+        audio=audio,
+        metadata=said,
+        place=place_for(c, audio, _own_name(c, requests, said, reference)),
+        files=_members(c, names, [audio, background], reference),
+    )

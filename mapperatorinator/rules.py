@@ -21,31 +21,39 @@ __all__ = ['NEVER', 'COLD', 'TIMING_LINES', 'BALL_LINES', 'SLIDER_LINES', 'TAIKO
 
 # %% ../nbs/70_rules.ipynb #375a1c10
 _E, _C = EventType, ContextType
-NEVER = float("-inf") # score of a token that cannot be drawn
+NEVER = float("-inf")  # score of a token that cannot be drawn
 
 # %% ../nbs/70_rules.ipynb #8a49be58
 class Rule:
     "One change to the scores of the next token. This one changes nothing; others inherit."
-    per_row: tuple[str, ...] = () # what is remembered of each row: names of tensors (rows, …) or None
 
-    def reorder(self, index:Tensor): # (new rows,)
+    per_row: tuple[str, ...] = ()  # what is remembered of each row: names of tensors (rows, …) or None
+
+    def reorder(self, index: Tensor):  # (new rows,)
         "Rows go on as copies of others, or become more."
         for name in self.per_row:
-            if (kept := getattr(self, name)) is not None: setattr(self, name, kept[index])
+            if (kept := getattr(self, name)) is not None:
+                setattr(self, name, kept[index])
 
-    def reset(self, prompts:Tensor): "Start anew: (rows, length) prompts, left-padded with 0."
-    def update(self, ids:Tensor): "Hear what was drawn: (rows,)."
-    def __call__(self, scores:Tensor) -> Tensor: return scores # (rows, vocab) -> (rows, vocab), possibly in place
+    def reset(self, prompts: Tensor):
+        "Start anew: (rows, length) prompts, left-padded with 0."
+
+    def update(self, ids: Tensor):
+        "Hear what was drawn: (rows,)."
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        return scores  # (rows, vocab) -> (rows, vocab), possibly in place
 
 # %% ../nbs/70_rules.ipynb #881e0b4e
 def last_times(
-    prompts:Tensor,        # (rows, length)
-    tokenizer:Tokenizer,
-) -> Tensor: # (rows,) offset of the token from the first time token, -1 for none
+    prompts: Tensor,  # (rows, length)
+    tokenizer: Tokenizer,
+) -> Tensor:  # (rows,) offset of the token from the first time token, -1 for none
     "The last time in each prompt since its last opening token."
     start, end = tokenizer.range(_E.TIME_SHIFT)
     opening = torch.tensor([SOS, *tokenizer.context_sos.values()], device=prompts.device)
-    opened, timed = torch.isin(prompts, opening), (prompts >= start) & (prompts < end)
+    opened = torch.isin(prompts, opening)
+    timed = (prompts >= start) & (prompts < end)
     place = torch.where(opened | timed, torch.arange(prompts.shape[1], device=prompts.device), -1).amax(1)
     last = prompts.gather(1, place.clamp(min=0)[:, None])[:, 0]
     return torch.where((last >= start) & (last < end), last - start, -1)
@@ -53,145 +61,182 @@ def last_times(
 # %% ../nbs/70_rules.ipynb #69b00de3
 class MonotonicTime(Rule):
     "Times do not go back."
+
     per_row = ("last",)
 
-    def __init__(self, tokenizer:Tokenizer):
+    def __init__(self, tokenizer: Tokenizer):
         self.tokenizer, (self.start, self.end) = tokenizer, tokenizer.range(_E.TIME_SHIFT)
         self.values = torch.arange(self.end - self.start)
         self.opens = torch.zeros(tokenizer.vocab_in, dtype=torch.bool)
         self.opens[[SOS, *tokenizer.context_sos.values()]] = True
 
-    def reset(self, prompts:Tensor):
+    def reset(self, prompts: Tensor):
         self.values, self.opens = self.values.to(prompts.device), self.opens.to(prompts.device)
         self.last = last_times(prompts, self.tokenizer)
 
-    def update(self, ids:Tensor):
+    def update(self, ids: Tensor):
         before = self.last.masked_fill(self.opens[ids], -1)
         self.last = torch.where((ids >= self.start) & (ids < self.end), ids - self.start, before)
 
-    def __call__(self, scores:Tensor) -> Tensor:
-        scores[:, self.start:self.end].masked_fill_(self.values < self.last[:, None], NEVER)
+    def __call__(self, scores: Tensor) -> Tensor:
+        scores[:, self.start : self.end].masked_fill_(self.values < self.last[:, None], NEVER)
         return scores
 
 # %% ../nbs/70_rules.ipynb #3c1b9e1c
 class LookBack(Rule):
     "No times in the look-back (types-last languages)."
-    def __init__(self, tokenizer:Tokenizer, ms:float): # ms: length of the look-back
+
+    def __init__(self, tokenizer: Tokenizer, ms: float):  # ms: length of the look-back
         self.start = tokenizer.id(_E.TIME_SHIFT)
         self.end = self.start + int(ms / 10)
 
-    def __call__(self, scores:Tensor) -> Tensor:
-        scores[:, self.start:self.end] = NEVER
+    def __call__(self, scores: Tensor) -> Tensor:
+        scores[:, self.start : self.end] = NEVER
         return scores
 
 # %% ../nbs/70_rules.ipynb #b202dacc
 class LookBackShare(Rule):
     "What the look-back would have got goes to the end of the window (types-first languages)."
+
     per_row = ("ended", "after_type")
 
-    def __init__(self, tokenizer:Tokenizer, ms:float): # ms: length of the look-back
-        self.tokenizer, self.start = tokenizer, tokenizer.id(_E.TIME_SHIFT)
-        self.end, self.ends = self.start + int(ms / 10), [EOS, *tokenizer.context_eos.values()]
+    def __init__(self, tokenizer: Tokenizer, ms: float):  # ms: length of the look-back
+        self.tokenizer = tokenizer
+        self.start = tokenizer.id(_E.TIME_SHIFT)
+        self.end = self.start + int(ms / 10)
+        self.ends = [EOS, *tokenizer.context_eos.values()]
         self.timed = torch.from_numpy(tokenizer.mask(TIMED, tokenizer.vocab_in))
 
-    def reset(self, prompts:Tensor):
-        self.timed, self.ended = self.timed.to(prompts.device), None # (rows,) chance of an end one token ago
+    def reset(self, prompts: Tensor):
+        self.timed = self.timed.to(prompts.device)  # (rows,) chance of an end one token ago
+        self.ended = None
         self.after_type = torch.zeros(len(prompts), dtype=torch.bool, device=prompts.device)
 
-    def update(self, ids:Tensor): self.after_type = self.timed[ids]
+    def update(self, ids: Tensor):
+        self.after_type = self.timed[ids]
 
-    def __call__(self, scores:Tensor) -> Tensor:
+    def __call__(self, scores: Tensor) -> Tensor:
         p = scores.softmax(-1)
         out = scores if self.ended is None else torch.where(self.after_type[:, None], self.shared(p), scores)
         self.ended = p[:, self.ends].sum(-1, keepdim=True)
         return out
 
-    def shared(self, p:Tensor) -> Tensor: # probabilities -> scores
+    def shared(self, p: Tensor) -> Tensor:  # probabilities -> scores
         q = self.ended
-        r, past = (1 - q).clamp(min=1e-9), p[:, self.start:self.end].sum(-1, keepdim=True)
+        r = (1 - q).clamp(min=1e-9)
+        past = p[:, self.start : self.end].sum(-1, keepdim=True)
         f = 1 / ((1 - past) * r + q)
         out = p * f
-        out[:, self.start:self.end] = 0
+        out[:, self.start : self.end] = 0
         out[:, self.start] = ((f - 1) * q / r).clamp(0, 1)[:, 0]
         return out.log()
 
 # %% ../nbs/70_rules.ipynb #4f8db6bf
 class TimeBias(Rule):
     "Adds a constant to the scores of times."
-    def __init__(self, tokenizer:Tokenizer, bias:float): self.where, self.bias = slice(*tokenizer.range(_E.TIME_SHIFT)), bias
 
-    def __call__(self, scores:Tensor) -> Tensor:
+    def __init__(self, tokenizer: Tokenizer, bias: float):
+        self.where = slice(*tokenizer.range(_E.TIME_SHIFT))
+        self.bias = bias
+
+    def __call__(self, scores: Tensor) -> Tensor:
         scores[:, self.where] += self.bias
         return scores
 
 # %% ../nbs/70_rules.ipynb #9f4f332d
-COLD = 1e-5 # temperature 0 is the limit: the best token takes all
+COLD = 1e-5  # temperature 0 is the limit: the best token takes all
+
 
 class Temperature(Rule):
     "Scores over temperature."
-    def __init__(self, temperature:float): self.temperature = max(temperature, COLD)
-    def __call__(self, scores:Tensor) -> Tensor: return scores / self.temperature
+
+    def __init__(self, temperature: float):
+        self.temperature = max(temperature, COLD)
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        return scores / self.temperature
 
 # %% ../nbs/70_rules.ipynb #2b5140fe
 class ConditionalTemperature(Rule):
     "A temperature that depends on a recent token."
+
     per_row = ("recent",)
 
-    def __init__(self,
-        temperature:float,                            # when no case holds
-        cases:Sequence[tuple[int, Tensor, float]]=(), # how many tokens back, (vocab_in,) which tokens, temperature
+    def __init__(
+        self,
+        temperature: float,  # when no case holds
+        cases: Sequence[
+            tuple[int, Tensor, float]
+        ] = (),  # how many tokens back, (vocab_in,) which tokens, temperature
     ):
-        self.cases, self.depth = cases, max((back for back, *_ in cases), default=1)
+        self.cases = cases
+        self.depth = max((back for back, *_ in cases), default=1)
         self.scale = torch.tensor([temperature, *(t for *_, t in cases)]).clamp(min=COLD)
 
-    def reset(self, prompts:Tensor):
-        self.scale, self.cases = self.scale.to(prompts.device), [(b, m.to(prompts.device), t) for b, m, t in self.cases]
-        self.recent = torch.nn.functional.pad(prompts, (self.depth, 0))[:, -self.depth:]
+    def reset(self, prompts: Tensor):
+        self.scale, self.cases = (
+            self.scale.to(prompts.device),
+            [(b, m.to(prompts.device), t) for b, m, t in self.cases],
+        )
+        self.recent = torch.nn.functional.pad(prompts, (self.depth, 0))[:, -self.depth :]
 
-    def update(self, ids:Tensor): self.recent = torch.cat([self.recent[:, 1:], ids[:, None]], 1)
+    def update(self, ids: Tensor):
+        self.recent = torch.cat([self.recent[:, 1:], ids[:, None]], 1)
 
-    def __call__(self, scores:Tensor) -> Tensor:
+    def __call__(self, scores: Tensor) -> Tensor:
         which = torch.zeros_like(self.recent[:, 0])
-        for i in range(len(self.cases), 0, -1): which = torch.where(self.cases[i-1][1][self.recent[:, -self.cases[i-1][0]]], i, which)
+        for i in range(len(self.cases), 0, -1):
+            which = torch.where(self.cases[i - 1][1][self.recent[:, -self.cases[i - 1][0]]], i, which)
         return scores / self.scale[which][:, None]
 
 # %% ../nbs/70_rules.ipynb #ba45b8f7
 def calm(
-    tokenizer:Tokenizer,
-    language:LanguageConfig,
-    context:ContextType,
-    gamemode:int,
-    temperature:float,          # of all that is not named below
-    timing:float,               # of the beat grid
-    column:float,               # of mania columns
-    drum:float,                 # of the sounds of taiko hits
-    everywhere:bool=False,      # as the reference: in all modes, and only where types come first
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    context: ContextType,
+    gamemode: int,
+    temperature: float,  # of all that is not named below
+    timing: float,  # of the beat grid
+    column: float,  # of mania columns
+    drum: float,  # of the sounds of taiko hits
+    everywhere: bool = False,  # as the reference: in all modes, and only where types come first
 ) -> Rule:
     "The temperature of a context, and of the choices in it that have one of their own."
-    first, after = language.types_first, lambda back, types, t: (back, torch.from_numpy(tokenizer.mask(types, tokenizer.vocab_in)), t)
-    if not first and (everywhere or context is _C.TIMING): return Temperature(temperature if everywhere else timing)
-    cases, objects = [after(1, BEAT_TYPES, timing)] if first else [], context in (_C.MAP, _C.GD)
+    first = language.types_first
+    after = lambda back, types, t: (back, torch.from_numpy(tokenizer.mask(types, tokenizer.vocab_in)), t)
+    if not first and (everywhere or context is _C.TIMING):
+        return Temperature(temperature if everywhere else timing)
+    cases = [after(1, BEAT_TYPES, timing)] if first else []
+    objects = context in (_C.MAP, _C.GD)
     if everywhere and _E.HOLD_NOTE_END in tokenizer or gamemode == 3 and objects:
         notes = (_E.CIRCLE, _E.HOLD_NOTE, _E.HOLD_NOTE_END)
-        cases.append(after(2 + language.add_snapping, notes, column) if first else after(1, [_E.SNAPPING], column))
-    if everywhere or gamemode == 1 and objects: cases.append(after(1, [_E.SCROLL_SPEED], drum))
+        cases.append(
+            after(2 + language.add_snapping, notes, column) if first else after(1, [_E.SNAPPING], column)
+        )
+    if everywhere or gamemode == 1 and objects:
+        cases.append(after(1, [_E.SCROLL_SPEED], drum))
     cases = [c for c in cases if c[2] != temperature]
     return ConditionalTemperature(temperature, cases) if cases else Temperature(temperature)
 
 # %% ../nbs/70_rules.ipynb #dbd83999
 class TopK(Rule):
     "Keeps the k best tokens."
-    def __init__(self, k:int): self.k = k
 
-    def __call__(self, scores:Tensor) -> Tensor:
+    def __init__(self, k: int):
+        self.k = k
+
+    def __call__(self, scores: Tensor) -> Tensor:
         least = scores.topk(min(self.k, scores.shape[-1])).values[:, -1:]
         return scores.masked_fill(scores < least, NEVER)
 
+
 class TopP(Rule):
     "Keeps the best tokens that together hold the share p."
-    def __init__(self, p:float): self.p = p
 
-    def __call__(self, scores:Tensor) -> Tensor:
+    def __init__(self, p: float):
+        self.p = p
+
+    def __call__(self, scores: Tensor) -> Tensor:
         best = scores.sort(-1, descending=True).values
         p = best.softmax(-1)
         least = best.masked_fill(p.cumsum(-1) - p >= self.p, float("inf")).amin(-1, keepdim=True)
@@ -200,9 +245,11 @@ class TopP(Rule):
 # %% ../nbs/70_rules.ipynb #ff9b5d5c
 class Guidance(Rule):
     "Scores of two prompts become one: (2 · rows, vocab), those of the request first, to (rows, vocab)."
-    def __init__(self, scale:float): self.scale = scale # 1: the request alone
 
-    def __call__(self, scores:Tensor) -> Tensor:
+    def __init__(self, scale: float):
+        self.scale = scale  # 1: the request alone
+
+    def __call__(self, scores: Tensor) -> Tensor:
         wanted, unwanted = scores.chunk(2)
         return unwanted + self.scale * (wanted - unwanted)
 
@@ -220,14 +267,17 @@ free: t> snap spinner -> spin
 spin: t> spinner_sustain -> spin
 spin: t> snap hitsound volume spinner_end -> free
 """
-SLIDER_LINES = {1: """
+SLIDER_LINES = {
+    1: """
 head|curve|arc|spline: t> slider_sustain -> same
 head|curve|arc|spline: t> snap place hitsound volume + last_anchor -> tail
-""", 2: """
+""",
+    2: """
 head|curve|arc|spline: place last_anchor -> body
 body: t> slider_sustain -> body
 body: t> snap hitsound volume + last_anchor -> tail
-"""} # slider versions: the shape ends where the first slide does, or at the head
+""",
+}  # slider versions: the shape ends where the first slide does, or at the head
 TAIKO_LINES = """
 free: t> snap scroll_speed hitsound volume circle -> free
 free: t> snap scroll_speed hitsound volume drumroll -> roll
@@ -245,92 +295,151 @@ free: t snap column hold_note_end -> free
 KIAI_LINES, SV_LINES = "free: t> snap kiai -> free", "free: t> snap scroll_speed scroll_speed_change -> free"
 
 # %% ../nbs/70_rules.ipynb #9ffb8339
-Line = tuple[str, list[str], str] # what is open before, words, what is open after
+Line = tuple[str, list[str], str]  # what is open before, words, what is open after
 
-def _place(c:LanguageConfig) -> list[str]:
+
+def _place(c: LanguageConfig) -> list[str]:
     "Words of a position."
-    joint = ["pos_x", "pos_y"] if c.position_split_axes else ["pos", *["pos_refine"] * bool(c.position_refinement)]
+    joint = (
+        ["pos_x", "pos_y"]
+        if c.position_split_axes
+        else ["pos", *["pos_refine"] * bool(c.position_refinement)]
+    )
     return ["dist"] * c.add_distances + joint * c.add_positions
 
-def spell(lines:str, language:LanguageConfig, gamemode:int=0) -> list[Line]:
+
+def spell(lines: str, language: LanguageConfig, gamemode: int = 0) -> list[Line]:
     "The lines of a grammar in the words of a language."
     c, out = language, []
-    absent = {w for w, on in [("snap", c.add_snapping), ("hitsound", c.add_hitsounds), ("volume", c.add_hitsounds), ("+", c.add_hitsounds),
-                              ("scroll_speed", c.add_sv or gamemode in (1, 3))] if not on}
+    absent = {
+        w
+        for w, on in [
+            ("snap", c.add_snapping),
+            ("hitsound", c.add_hitsounds),
+            ("volume", c.add_hitsounds),
+            ("+", c.add_hitsounds),
+            ("scroll_speed", c.add_sv or gamemode in (1, 3)),
+        ]
+        if not on
+    }
     for line in filter(None, lines.splitlines()):
         before, words, after = (part.strip() for part in line.replace("->", ":").split(":"))
-        words = [w for word in words.split() for w in (_place(c) if word == "place" else [word]) if w not in absent]
-        if "sustain" in words[-1] and not c.sustain_interval: continue
+        words = [
+            w for word in words.split() for w in (_place(c) if word == "place" else [word]) if w not in absent
+        ]
+        if "sustain" in words[-1] and not c.sustain_interval:
+            continue
         out += [(b, words, b if after == "same" else after) for b in before.split("|")]
     return out
 
 # %% ../nbs/70_rules.ipynb #3402a818
-def _mixed(lines:list[Line], language:LanguageConfig, gamemode:int) -> list[Line]:
+def _mixed(lines: list[Line], language: LanguageConfig, gamemode: int) -> list[Line]:
     "Lines of objects, with the beats, kiai and scroll speeds that stand among them."
-    c, names = language, "|".join(dict.fromkeys(before for before, *_ in lines))
-    extra = [f"{names}: {words} -> same" for words, on in [("t beat|measure|timing_point", c.add_timing), ("t snap kiai", c.add_kiai),
-             ("t snap scroll_speed scroll_speed_change", c.add_mania_sv and gamemode == 3)] if on]
-    if not extra: return lines
-    return [(b, [w.replace("t>", "t") for w in words], a) for b, words, a in lines] + spell("\n".join(extra), c, gamemode)
+    c = language
+    names = "|".join(dict.fromkeys(before for before, *_ in lines))
+    extra = [
+        f"{names}: {words} -> same"
+        for words, on in [
+            ("t beat|measure|timing_point", c.add_timing),
+            ("t snap kiai", c.add_kiai),
+            ("t snap scroll_speed scroll_speed_change", c.add_mania_sv and gamemode == 3),
+        ]
+        if on
+    ]
+    if not extra:
+        return lines
+    return [(b, [w.replace("t>", "t") for w in words], a) for b, words, a in lines] + spell(
+        "\n".join(extra), c, gamemode
+    )
 
-def lines_of(language:LanguageConfig, context:ContextType, gamemode:int=0) -> list[Line]:
+
+def lines_of(language: LanguageConfig, context: ContextType, gamemode: int = 0) -> list[Line]:
     "The grammar of a context."
-    c, ball = language, BALL_LINES + SLIDER_LINES[language.slider_version]
+    c = language
+    ball = BALL_LINES + SLIDER_LINES[language.slider_version]
     objects = {1: TAIKO_LINES, 3: MANIA_LINES}.get(gamemode, ball)
-    lines = spell({_C.TIMING: TIMING_LINES, _C.KIAI: KIAI_LINES, _C.SV: SV_LINES}.get(context, objects), c, gamemode)
-    if context in (_C.MAP, _C.GD): lines = _mixed(lines, c, gamemode)
-    if c.add_timing_points: return lines
+    lines = spell(
+        {_C.TIMING: TIMING_LINES, _C.KIAI: KIAI_LINES, _C.SV: SV_LINES}.get(context, objects), c, gamemode
+    )
+    if context in (_C.MAP, _C.GD):
+        lines = _mixed(lines, c, gamemode)
+    if c.add_timing_points:
+        return lines
     return [(b, [w.replace("|timing_point", "") for w in words], a) for b, words, a in lines]
 
 # %% ../nbs/70_rules.ipynb #e2483063
 class Machine:
     "States of a grammar and the types that lead from one to the next."
-    def __init__(self, lines:list[Line], types_first:bool=False):
-        self.words, self.skips, self.late = [], [], set() # of each place: type -> places; places reached for nothing; needs a later time
+
+    def __init__(self, lines: list[Line], types_first: bool = False):
+        self.words = []  # of each place: type -> places
+        self.skips = []  # places reached for nothing
+        self.late = set()  # needs a later time
         self.names = list(dict.fromkeys(n for before, _, after in lines for n in (before, after)))
-        homes = {name: self._place() for name in self.names} # places between groups, by what is open
-        for before, words, after in lines: self._line(homes[before], [words[-1], *words[:-1]] if types_first else words, homes[after])
+        homes = {name: self._place() for name in self.names}  # places between groups, by what is open
+        for before, words, after in lines:
+            self._line(homes[before], [words[-1], *words[:-1]] if types_first else words, homes[after])
         self._states(list(homes.values()))
-        self.roots = {name: i for i, name in enumerate(self.names)} # state when a name is open, between groups
+        self.roots = {
+            name: i for i, name in enumerate(self.names)
+        }  # state when a name is open, between groups
 
-    def _place(self) -> int: self.words.append({}); self.skips.append(set()); return len(self.words) - 1
+    def _place(self) -> int:
+        self.words.append({})
+        self.skips.append(set())
+        return len(self.words) - 1
 
-    def _line(self, at:int, words:list[str], end:int):
+    def _line(self, at: int, words: list[str], end: int):
         pair = at
         for w in words:
-            if w == "+": self.skips[at].add(pair); continue
+            if w == "+":
+                self.skips[at].add(pair)
+                continue
             new = self._place()
-            for t in w.rstrip("?>").split("|"): self.words[at].setdefault(_E(t), set()).add(new)
-            if w == "t>": self.late.add(at)
-            if w.endswith("?"): self.skips[at].add(new)
-            if w == "hitsound": pair = at
+            for t in w.rstrip("?>").split("|"):
+                self.words[at].setdefault(_E(t), set()).add(new)
+            if w == "t>":
+                self.late.add(at)
+            if w.endswith("?"):
+                self.skips[at].add(new)
+            if w == "hitsound":
+                pair = at
             at = new
         self.skips[at].add(end)
 
 # %% ../nbs/70_rules.ipynb #e871ca24
 from fastcore.basics import patch
 
-@patch
-def _reach(self:Machine, places:set[int]) -> frozenset[int]:
-    "Places one can be in without a word, as far as words lead on from there."
-    seen, todo = set(), list(places)
-    while todo:
-        if (n := todo.pop()) not in seen: seen.add(n); todo += self.skips[n]
-    return frozenset(n for n in seen if self.words[n])
 
 @patch
-def _states(self:Machine, homes:list[int]):
+def _reach(self: Machine, places: set[int]) -> frozenset[int]:
+    "Places one can be in without a word, as far as words lead on from there."
+    seen = set()
+    todo = list(places)
+    while todo:
+        if (n := todo.pop()) not in seen:
+            seen.add(n)
+            todo += self.skips[n]
+    return frozenset(n for n in seen if self.words[n])
+
+
+@patch
+def _states(self: Machine, homes: list[int]):
     "Number the sets of places, and note of each: where words lead, what is open if a group may end here, whether a time must be later."
     sets = {self._reach({n}): None for n in homes}
-    order, self.next = list(sets), []
+    order = list(sets)
+    self.next = []
     numbers = {s: i for i, s in enumerate(order)}
-    for s in order: # grows
+    for s in order:  # grows
         edges = {}
         for n in sorted(s):
-            for t, to in self.words[n].items(): edges.setdefault(t, set()).update(to)
+            for t, to in self.words[n].items():
+                edges.setdefault(t, set()).update(to)
         row = {t: self._reach(to) for t, to in edges.items()}
         for to in row.values():
-            if to not in numbers: numbers[to] = len(order); order.append(to)
+            if to not in numbers:
+                numbers[to] = len(order)
+                order.append(to)
         self.next.append({t: numbers[to] for t, to in row.items()})
     self.open = [next((self.names[homes.index(n)] for n in s if n in homes), None) for s in order]
     self.later = [bool(s & self.late) for s in order]
@@ -338,117 +447,186 @@ def _states(self:Machine, homes:list[int]):
 # %% ../nbs/70_rules.ipynb #c326c30f
 class Grammar(Rule):
     "Only tokens that continue or complete a legal group."
+
     per_row = ("state",)
 
-    def __init__(self, tokenizer:Tokenizer, lines:list[Line], types_first:bool=False, context:ContextType=_C.MAP): # context: whose end it is
-        self.tokenizer, self.lines, self.types_first = tokenizer, lines, types_first
-        self.machine, self.time = Machine(lines, types_first), MonotonicTime(tokenizer)
-        m, types = self.machine, list(dict.fromkeys(t for row in self.machine.next for t in row))
-        self.kind = torch.zeros(tokenizer.vocab_in, dtype=torch.long) # of each token: 0, or 1 + its type
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        lines: list[Line],
+        types_first: bool = False,
+        context: ContextType = _C.MAP,
+    ):  # context: whose end it is
+        self.tokenizer = tokenizer
+        self.lines = lines
+        self.types_first = types_first
+        self.machine = Machine(lines, types_first)
+        self.time = MonotonicTime(tokenizer)
+        m = self.machine
+        types = list(dict.fromkeys(t for row in self.machine.next for t in row))
+        self.kind = torch.zeros(tokenizer.vocab_in, dtype=torch.long)  # of each token: 0, or 1 + its type
         self.goto = torch.arange(len(m.next))[:, None].repeat(1, len(types) + 1)
-        self.illegal = torch.ones(len(m.next) + 1, tokenizer.vocab_out, dtype=torch.bool) # the last row: time is used up
-        for k, t in enumerate(types, 1): self.kind[slice(*tokenizer.range(t))] = k
+        self.illegal = torch.ones(
+            len(m.next) + 1, tokenizer.vocab_out, dtype=torch.bool
+        )  # the last row: time is used up
+        for k, t in enumerate(types, 1):
+            self.kind[slice(*tokenizer.range(t))] = k
         for i, row in enumerate(m.next):
-            for t, to in row.items(): self.illegal[i, slice(*tokenizer.range(t))], self.goto[i, 1 + types.index(t)] = False, to
-        self.ends, between = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)], torch.tensor([o is not None for o in m.open])
-        for e in self.ends: self.illegal[:-1, e] = ~between; self.illegal[-1, e] = False
-        self.between, self.later = between & types_first, torch.tensor(m.later, dtype=torch.long)
+            for t, to in row.items():
+                self.illegal[i, slice(*tokenizer.range(t))], self.goto[i, 1 + types.index(t)] = False, to
+        self.ends = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)]
+        between = torch.tensor([o is not None for o in m.open])
+        for e in self.ends:
+            self.illegal[:-1, e] = ~between
+            self.illegal[-1, e] = False
+        self.between = between & types_first
+        self.later = torch.tensor(m.later, dtype=torch.long)
         self.resort = torch.tensor([o not in (None, "free") for o in m.open])
         self.open, self.closing = None, False
 
-    def start(self, open:list[str]|None=None, closing:bool=False) -> Grammar: # what is open in each row; whether nothing may stay open
+    def start(
+        self, open: list[str] | None = None, closing: bool = False
+    ) -> Grammar:  # what is open in each row; whether nothing may stay open
         "Say what the next prompts cannot."
         self.open, self.closing = open, closing
         return self
 
 # %% ../nbs/70_rules.ipynb #a09ee9ff
 @patch
-def reset(self:Grammar, prompts:Tensor):
+def reset(self: Grammar, prompts: Tensor):
     d = prompts.device
-    for name in ("kind", "goto", "illegal", "between", "later", "resort"): setattr(self, name, getattr(self, name).to(d))
+    for name in ("kind", "goto", "illegal", "between", "later", "resort"):
+        setattr(self, name, getattr(self, name).to(d))
     self.time.reset(prompts)
-    self.state = torch.tensor([self.machine.roots[name] for name in self.open or ["free"] * len(prompts)], device=d)
+    self.state = torch.tensor(
+        [self.machine.roots[name] for name in self.open or ["free"] * len(prompts)], device=d
+    )
+
 
 @patch
-def reorder(self:Grammar, index:Tensor):
+def reorder(self: Grammar, index: Tensor):
     Rule.reorder(self, index)
     self.time.reorder(index)
 
+
 @patch
-def update(self:Grammar, ids:Tensor):
+def update(self: Grammar, ids: Tensor):
     self.time.update(ids)
     self.state = self.goto[self.state, self.kind[ids]]
 
+
 @patch
-def __call__(self:Grammar, scores:Tensor) -> Tensor:
+def __call__(self: Grammar, scores: Tensor) -> Tensor:
     t, state = self.time, self.state
-    if self.types_first: # a type whose time could not be said is not begun
-        state = state.masked_fill(self.between[state] & (t.last >= t.end - t.start - 1), len(self.illegal) - 1)
+    if self.types_first:  # a type whose time could not be said is not begun
+        state = state.masked_fill(
+            self.between[state] & (t.last >= t.end - t.start - 1), len(self.illegal) - 1
+        )
     scores = scores.masked_fill(self.illegal[state], NEVER)
-    scores[:, t.start:t.end].masked_fill_(t.values < (t.last + self.later[self.state])[:, None], NEVER)
-    if self.closing: scores[:, self.ends] -= 1e9 * self.resort[self.state][:, None]
+    scores[:, t.start : t.end].masked_fill_(t.values < (t.last + self.later[self.state])[:, None], NEVER)
+    if self.closing:
+        scores[:, self.ends] -= 1e9 * self.resort[self.state][:, None]
     return scores
 
 # %% ../nbs/70_rules.ipynb #21fa5632
-def still_open(lines:list[Line], types:Sequence[EventType]) -> str: # types of groups, in order
+def still_open(lines: list[Line], types: Sequence[EventType]) -> str:  # types of groups, in order
     "What is open after a sequence of groups. A part whose beginning is not seen opens what it belongs to."
     known, at = {}, "free"
     for before, words, after in lines:
-        for w in words[-1].split("|"): known.setdefault(_E(w), {})[before] = after
+        for w in words[-1].split("|"):
+            known.setdefault(_E(w), {})[before] = after
     for t in types:
-        if t in known: at = known[t].get(at, list(known[t].values())[-1])
+        if t in known:
+            at = known[t].get(at, list(known[t].values())[-1])
     return at
 
 # %% ../nbs/70_rules.ipynb #fcdf56c0
-_NOTE, _HOLD, _END, _SUSTAIN = 1, 2, 3, 4 # what happens in a column
+_NOTE = 1  # what happens in a column
+_HOLD = 2
+_END = 3
+_SUSTAIN = 4
+
 
 class Columns(Rule):
     "Each mania column holds one thing at a time. Used beside the grammar."
+
     per_row = ("keys", "held", "touched", "last", "kind", "column", "now")
 
-    def __init__(self, grammar:Grammar, keys:Sequence[int], held:Sequence[Sequence[int]]): # per row: columns of the map; columns held
+    def __init__(
+        self, grammar: Grammar, keys: Sequence[int], held: Sequence[Sequence[int]]
+    ):  # per row: columns of the map; columns held
         self.grammar, tok = grammar, grammar.tokenizer
         (self.start, self.end), self.times = tok.range(_E.MANIA_COLUMN), tok.range(_E.TIME_SHIFT)
         self.kinds, n = torch.zeros(tok.vocab_in, dtype=torch.long), self.end - self.start
-        for type, kind in {_E.CIRCLE: _NOTE, _E.HOLD_NOTE: _HOLD, _E.HOLD_NOTE_END: _END, _E.HOLD_NOTE_SUSTAIN: _SUSTAIN}.items():
+        for type, kind in {
+            _E.CIRCLE: _NOTE,
+            _E.HOLD_NOTE: _HOLD,
+            _E.HOLD_NOTE_END: _END,
+            _E.HOLD_NOTE_SUSTAIN: _SUSTAIN,
+        }.items():
             self.kinds[slice(*tok.range(type))] = kind
-        self.keys, self.held = (torch.tensor([[c in row for c in range(n)] for row in rows]) for rows in (map(range, keys), held))
-        self.begins = torch.from_numpy(tok.mask([_E.CIRCLE, _E.HOLD_NOTE, *[_E.HITSOUND] * (not grammar.types_first)]))
+        self.keys, self.held = (
+            torch.tensor([[c in row for c in range(n)] for row in rows]) for rows in (map(range, keys), held)
+        )
+        self.begins = torch.from_numpy(
+            tok.mask([_E.CIRCLE, _E.HOLD_NOTE, *[_E.HITSOUND] * (not grammar.types_first)])
+        )
         self.goes_on = torch.from_numpy(tok.mask([_E.HOLD_NOTE_END, _E.HOLD_NOTE_SUSTAIN]))
 
-    def reset(self, prompts:Tensor):
-        for name in ("kinds", "keys", "held", "begins", "goes_on"): setattr(self, name, getattr(self, name).to(prompts.device))
-        self.last, self.kind, self.column, self.now = (torch.zeros_like(prompts[:, -1]) for _ in range(4)) # token, kind, column, time value
-        self.touched, held = torch.full(self.held.shape, -1, device=prompts.device), self.held # time value
-        for ids in prompts[:, -32:].T: self.update(ids)
+    def reset(self, prompts: Tensor):
+        for name in ("kinds", "keys", "held", "begins", "goes_on"):
+            setattr(self, name, getattr(self, name).to(prompts.device))
+        self.last, self.kind, self.column, self.now = (
+            torch.zeros_like(prompts[:, -1]) for _ in range(4)
+        )  # token, kind, column, time value
+        self.touched, held = torch.full(self.held.shape, -1, device=prompts.device), self.held  # time value
+        for ids in prompts[:, -32:].T:
+            self.update(ids)
         self.held = held
 
-    def update(self, ids:Tensor):
-        is_column, is_time, kind = (ids >= self.start) & (ids < self.end), (ids >= self.times[0]) & (ids < self.times[1]), self.kinds[ids]
+    def update(self, ids: Tensor):
+        is_column = (ids >= self.start) & (ids < self.end)
+        is_time = (ids >= self.times[0]) & (ids < self.times[1])
+        kind = self.kinds[ids]
         self.last, self.column = ids, torch.where(is_column, ids - self.start, self.column)
-        self.now, self.kind = torch.where(is_time, ids - self.times[0], self.now), torch.where(kind > 0, kind, self.kind)
+        self.now, self.kind = (
+            torch.where(is_time, ids - self.times[0], self.now),
+            torch.where(kind > 0, kind, self.kind),
+        )
         said = ((is_column if self.grammar.types_first else kind > 0) & (self.kind != _SUSTAIN))[:, None]
-        at, k = self.column[:, None], self.kind[:, None]
+        at = self.column[:, None]
+        k = self.kind[:, None]
         self.held = self.held.scatter(1, at, torch.where(said, k == _HOLD, self.held.gather(1, at)))
-        self.touched = self.touched.scatter(1, at, torch.where(said, self.now[:, None], self.touched.gather(1, at)))
+        self.touched = self.touched.scatter(
+            1, at, torch.where(said, self.now[:, None], self.touched.gather(1, at))
+        )
 
 # %% ../nbs/70_rules.ipynb #8b250e7d
 @patch
-def __call__(self:Columns, scores:Tensor) -> Tensor:
-    quiet, vacant, first = self.touched != self.now[:, None], self.keys & ~self.held, self.grammar.types_first
-    if first: # the type is known before the column
+def __call__(self: Columns, scores: Tensor) -> Tensor:
+    quiet = self.touched != self.now[:, None]
+    vacant = self.keys & ~self.held
+    first = self.grammar.types_first
+    if first:  # the type is known before the column
         going = (self.kind >= _END)[:, None]
         able = torch.where(going, self.held & (quiet | (self.kind == _SUSTAIN)[:, None]), vacant & quiet)
-        no_more, no_end = ~vacant.any(1), ~self.held.any(1)
-    else: # and here after it; a column right after a time is that of a sustain
-        able = torch.where(((self.last >= self.times[0]) & (self.last < self.times[1]))[:, None], self.held, self.keys & quiet)
+        no_more = ~vacant.any(1)
+        no_end = ~self.held.any(1)
+    else:  # and here after it; a column right after a time is that of a sustain
+        able = torch.where(
+            ((self.last >= self.times[0]) & (self.last < self.times[1]))[:, None],
+            self.held,
+            self.keys & quiet,
+        )
         of_hold = self.held.gather(1, self.column[:, None])[:, 0]
         is_column = (self.last >= self.start) & (self.last < self.end)
-        no_more, no_end = is_column & of_hold, is_column & ~of_hold
-    scores[:, self.start:self.end].masked_fill_(~able, NEVER)
+        no_more = is_column & of_hold
+        no_end = is_column & ~of_hold
+    scores[:, self.start : self.end].masked_fill_(~able, NEVER)
     scores = scores.masked_fill((self.begins & no_more[:, None]) | (self.goes_on & no_end[:, None]), NEVER)
-    room = able if first else self.keys & quiet # is there a column left at this time?
+    room = able if first else self.keys & quiet  # is there a column left at this time?
     same = (self.times[0] + self.now)[:, None]
     scores.scatter_(1, same, scores.gather(1, same).masked_fill(~room.any(1, keepdim=True), NEVER))
-    if self.grammar.closing: scores[:, self.grammar.ends] -= 1e9 * self.held.any(1, keepdim=True)
+    if self.grammar.closing:
+        scores[:, self.grammar.ends] -= 1e9 * self.held.any(1, keepdim=True)
     return scores

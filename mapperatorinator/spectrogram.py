@@ -16,12 +16,13 @@ from .config import SpectrogramConfig
 __all__ = ['htk_edges', 'slaney_edges', 'triangles', 'mel_filters', 'MelSpectrogram', 'n_frames', 'frame_to_ms', 'ms_to_frame']
 
 # %% ../nbs/33_spectrogram.ipynb #e88f0ea0
-def htk_edges(f_min:float, f_max:float, n:int) -> Tensor: # (n,) Hz, float32
+def htk_edges(f_min: float, f_max: float, n: int) -> Tensor:  # (n,) Hz, float32
     "Frequencies equally spaced in HTK mel: 2595 log10(1 + f/700)."
     low, high = (2595 * log10(1 + f / 700) for f in (f_min, f_max))
     return 700 * (10 ** (torch.linspace(low, high, n) / 2595) - 1)
 
-def slaney_edges(f_min:float, f_max:float, n:int) -> Tensor: # (n,) Hz, float64
+
+def slaney_edges(f_min: float, f_max: float, n: int) -> Tensor:  # (n,) Hz, float64
     "Frequencies equally spaced in Slaney mel: straight up to 1000 Hz (15 mel), logarithmic above."
     step = log(6.4) / 27
     low, high = (f * 3 / 200 if f < 1000 else 15 + log(f / 1000) / step for f in (f_min, f_max))
@@ -29,59 +30,76 @@ def slaney_edges(f_min:float, f_max:float, n:int) -> Tensor: # (n,) Hz, float64
     return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp(step * (mel - 15)))
 
 # %% ../nbs/33_spectrogram.ipynb #01562e80
-def triangles(edges:Tensor, n_fft:int, sample_rate:int) -> Tensor: # (bins, len(edges) - 2)
+def triangles(edges: Tensor, n_fft: int, sample_rate: int) -> Tensor:  # (bins, len(edges) - 2)
     "One triangle for each three neighbouring edges, sampled at the FFT's frequencies."
     bins = torch.linspace(0, sample_rate // 2, n_fft // 2 + 1, dtype=edges.dtype)
-    slope, width = edges[None] - bins[:, None], edges.diff()
-    rise, fall = -slope[:, :-2] / width[:-1], slope[:, 2:] / width[1:]
+    slope = edges[None] - bins[:, None]
+    width = edges.diff()
+    rise = -slope[:, :-2] / width[:-1]
+    fall = slope[:, 2:] / width[1:]
     return torch.minimum(rise, fall).clamp(min=0)
 
+
 @lru_cache(maxsize=8)
-def _filters(scale:str, f_min:float, f_max:float, n_mels:int, n_fft:int, sample_rate:int) -> Tensor:
-    with torch.device("cpu"): # kept for later, so never where `torch.device("meta")` would put it
+def _filters(scale: str, f_min: float, f_max: float, n_mels: int, n_fft: int, sample_rate: int) -> Tensor:
+    with torch.device("cpu"):  # kept for later, so never where `torch.device("meta")` would put it
         edges = {"htk": htk_edges, "slaney": slaney_edges}[scale](f_min, f_max, n_mels + 2)
         bank = triangles(edges, n_fft, sample_rate)
     return bank if scale == "htk" else (bank * (2 / (edges[2:] - edges[:-2]))).float()
 
-def mel_filters(conf:SpectrogramConfig) -> Tensor: # (bins, mels) float32
+
+def mel_filters(conf: SpectrogramConfig) -> Tensor:  # (bins, mels) float32
     "The filterbank: plain HTK triangles, or Slaney triangles of equal area."
     return _filters(conf.mel_scale, conf.f_min, conf.f_max, conf.n_mels, conf.n_fft, conf.sample_rate)
 
 # %% ../nbs/33_spectrogram.ipynb #f5234520
 class MelSpectrogram(nn.Module):
     "Samples (batch, samples) to mel frames (batch, frames, mels), in float32 whatever the precision around it."
-    def __init__(self, conf:SpectrogramConfig|None=None):
+
+    def __init__(self, conf: SpectrogramConfig | None = None):
         super().__init__()
         self.conf = conf or SpectrogramConfig()
         self.register_buffer("window", torch.hann_window(self.conf.n_fft), persistent=False)
-        self.register_buffer("filters", mel_filters(self.conf).to(self.window.device, copy=True), persistent=False)
+        self.register_buffer(
+            "filters", mel_filters(self.conf).to(self.window.device, copy=True), persistent=False
+        )
 
-    def _apply(self, fn, recurse=True): # moves to another device are followed, casts are not
+    def _apply(self, fn, recurse=True):  # moves to another device are followed, casts are not
         super()._apply(fn, recurse)
         if (device := self.window.device).type != "meta":
             self.window = torch.hann_window(self.conf.n_fft, device=device)
             self.filters = mel_filters(self.conf).to(device, copy=True)
         return self
 
-    def power(self, samples:Tensor) -> Tensor: # (batch, samples) -> (batch, frames, bins), |X|²
+    def power(self, samples: Tensor) -> Tensor:  # (batch, samples) -> (batch, frames, bins), |X|²
         c = self.conf
-        x = torch.stft(samples, c.n_fft, c.hop_length, window=self.window, center=True, pad_mode=c.pad_mode, return_complex=True)
+        x = torch.stft(
+            samples,
+            c.n_fft,
+            c.hop_length,
+            window=self.window,
+            center=True,
+            pad_mode=c.pad_mode,
+            return_complex=True,
+        )
         return (x.real.square() + x.imag.square()).transpose(1, 2)
 
-    def forward(self, samples:Tensor) -> Tensor: # (batch, samples) -> (batch, frames, mels)
+    def forward(self, samples: Tensor) -> Tensor:  # (batch, samples) -> (batch, frames, mels)
         with torch.autocast(samples.device.type, enabled=False):
             mel = self.power(samples.float()) @ self.filters
             return mel.log1p() if self.conf.log else mel
 
 # %% ../nbs/33_spectrogram.ipynb #25318990
-def n_frames(n_samples:int, conf:SpectrogramConfig=SpectrogramConfig()) -> int:
+def n_frames(n_samples: int, conf: SpectrogramConfig = SpectrogramConfig()) -> int:
     "Frames made of so many samples."
     return n_samples // conf.hop_length + 1
 
-def frame_to_ms(frame, conf:SpectrogramConfig=SpectrogramConfig()):
+
+def frame_to_ms(frame, conf: SpectrogramConfig = SpectrogramConfig()):
     "Time of the middle of a frame, ms (numbers or arrays)."
     return frame * (conf.hop_length * 1000 / conf.sample_rate)
 
-def ms_to_frame(ms, conf:SpectrogramConfig=SpectrogramConfig()):
+
+def ms_to_frame(ms, conf: SpectrogramConfig = SpectrogramConfig()):
     "Fractional frame at a time (numbers or arrays)."
     return ms * (conf.sample_rate / (conf.hop_length * 1000))

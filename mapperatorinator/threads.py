@@ -16,8 +16,8 @@ __all__ = ['thread_counts', 'ThreadCount', 'threads_kept', 'timed_step']
 
 # %% ../nbs/03_threads.ipynb #730f6b9d
 def thread_counts(
-    most:int, # threads that may be used
-) -> list[int]: # ascending, 1 and `most` among them
+    most: int,  # threads that may be used
+) -> list[int]:  # ascending, 1 and `most` among them
     "The powers of two up to a number of threads, and that number."
     powers = [2**i for i in range(most.bit_length())]
     return sorted({*powers, most})
@@ -25,80 +25,97 @@ def thread_counts(
 # %% ../nbs/03_threads.ipynb #f6a4225a
 class ThreadCount:
     "The number of threads that runs a repeated step fastest, found by trying its neighbours now and then."
-    TRIAL = 4              # steps of a trial, after one that wakes the threads
-    BETTER = 0.9           # share of the usual time from which another count is taken
-    HOPELESS = 1.5         # times the usual time at which a trial ends
-    CHANGED = 1.5          # times as slow or as fast as at first: the machine is not what it was
-    SOONEST, LATEST = 16, 2048 # steps between trials
 
-    def __init__(self, counts:Sequence[int]): # ascending; begins with the last
+    TRIAL = 4  # steps of a trial, after one that wakes the threads
+    BETTER = 0.9  # share of the usual time from which another count is taken
+    HOPELESS = 1.5  # times the usual time at which a trial ends
+    CHANGED = 1.5  # times as slow or as fast as at first: the machine is not what it was
+    SOONEST, LATEST = 16, 2048  # steps between trials
+
+    def __init__(self, counts: Sequence[int]):  # ascending; begins with the last
         self.counts = list(counts)
         self.wait = self.SOONEST
-        self.step = -1 # the next trial goes to fewer threads
+        self.step = -1  # the next trial goes to fewer threads
         self.take(len(counts) - 1)
 
-    def take(self, at:int):
+    def take(self, at: int):
         "Use the count at this place from now on."
         self.at = self.tried = at
-        self.left = self.wait                      # steps until the next trial
-        self.usual:dict[Hashable, deque] = {}      # kind of step -> its last times, s
-        self.first:dict[Hashable, float] = {}      # kind of step -> its time when the count was taken, s
-        self.shares:list[float] = []               # of the usual time, in the trial under way
-        self.unknown = 0                           # steps of that trial that compare with nothing
+        self.left = self.wait  # steps until the next trial
+        self.usual: dict[Hashable, deque] = {}  # kind of step -> its last times, s
+        self.first: dict[Hashable, float] = {}  # kind of step -> its time when the count was taken, s
+        self.shares: list[float] = []  # of the usual time, in the trial under way
+        self.unknown = 0  # steps of that trial that compare with nothing
 
     @property
-    def count(self) -> int: return self.counts[self.tried] # threads for the next step
+    def count(self) -> int:
+        return self.counts[self.tried]  # threads for the next step
 
-    def record(self,
-        kind:Hashable,  # what compares: steps of one kind take the same time
-        seconds:float,  # that the step took with `count` threads
+    def record(
+        self,
+        kind: Hashable,  # what compares: steps of one kind take the same time
+        seconds: float,  # that the step took with `count` threads
     ):
         "Learn from a step."
-        if len(self.counts) == 1: return
-        if self.tried == self.at: self.work(kind, seconds)
-        else: self.judge(kind, seconds)
+        if len(self.counts) == 1:
+            return
+        if self.tried == self.at:
+            self.work(kind, seconds)
+        else:
+            self.judge(kind, seconds)
 
-    def work(self, kind:Hashable, seconds:float):
+    def work(self, kind: Hashable, seconds: float):
         "A step with the count in use; begins a trial when it is time."
         times = self.usual.setdefault(kind, deque(maxlen=5))
         times.append(seconds)
         self.left -= 1
-        if len(times) < times.maxlen: return
+        if len(times) < times.maxlen:
+            return
         now = median(times)
         before = self.first.setdefault(kind, now)
         if not before / self.CHANGED < now < before * self.CHANGED:
             self.first = {kind: now}
             self.wait = self.SOONEST
             self.left = min(self.left, self.wait)
-        if self.left <= 0: self.begin()
+        if self.left <= 0:
+            self.begin()
 
 # %% ../nbs/03_threads.ipynb #76f7c249
 @patch
-def begin(self:ThreadCount):
+def begin(self: ThreadCount):
     "Start a trial with the neighbour whose turn it is."
-    if not 0 <= self.at + self.step < len(self.counts): self.step = -self.step
+    if not 0 <= self.at + self.step < len(self.counts):
+        self.step = -self.step
     self.tried = self.at + self.step
     self.shares, self.unknown = [], 0
 
-@patch
-def judge(self:ThreadCount, kind:Hashable, seconds:float):
-    "A step with a count on trial."
-    if kind in self.usual: self.shares.append(seconds / median(self.usual[kind]))
-    else: self.unknown += 1
-    woken = self.shares[1:]
-    if self.unknown > self.TRIAL or woken and woken[-1] > self.HOPELESS: self.reject()
-    elif len(woken) == self.TRIAL:
-        if median(woken) < self.BETTER: self.accept()
-        else: self.reject()
 
 @patch
-def accept(self:ThreadCount):
+def judge(self: ThreadCount, kind: Hashable, seconds: float):
+    "A step with a count on trial."
+    if kind in self.usual:
+        self.shares.append(seconds / median(self.usual[kind]))
+    else:
+        self.unknown += 1
+    woken = self.shares[1:]
+    if self.unknown > self.TRIAL or woken and woken[-1] > self.HOPELESS:
+        self.reject()
+    elif len(woken) == self.TRIAL:
+        if median(woken) < self.BETTER:
+            self.accept()
+        else:
+            self.reject()
+
+
+@patch
+def accept(self: ThreadCount):
     "The count on trial is faster: go on with it, and try the next one in the same direction soon."
     self.wait = self.SOONEST
     self.take(self.tried)
 
+
 @patch
-def reject(self:ThreadCount):
+def reject(self: ThreadCount):
     "It is not: go back, and try the other direction after a longer while."
     self.tried = self.at
     self.step = -self.step
@@ -110,14 +127,19 @@ def reject(self:ThreadCount):
 def threads_kept() -> Iterator[None]:
     "After what is inside, PyTorch has as many threads as before."
     import torch
+
     before = torch.get_num_threads()
-    try: yield
-    finally: torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
 
 @contextlib.contextmanager
-def timed_step(threads:ThreadCount, kind:Hashable) -> Iterator[None]:
+def timed_step(threads: ThreadCount, kind: Hashable) -> Iterator[None]:
     "Run what is inside with the count that is due, which stays, and record how long it took."
     import torch
+
     torch.set_num_threads(threads.count)
     begun = time.perf_counter()
     yield

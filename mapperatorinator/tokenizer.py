@@ -22,105 +22,172 @@ __all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'OPEN', 'MOST_IDS', 'TOKENIZER_LIMIT', '
            'StoredRange', 'StoredTokenizer']
 
 # %% ../nbs/24_tokenizer.ipynb #786a0c94
-PAD, SOS, EOS = 0, 1, 2 # the same in every version
-STEP = 10               # ms per step of a time token
+PAD = 0  # the same in every version
+SOS = 1
+EOS = 2
+STEP = 10  # ms per step of a time token
 _E = EventType
+
 
 class Range(NamedTuple):
     "All values of one type of event."
+
     type: EventType
-    low: int   # smallest value
+    low: int  # smallest value
     high: int  # largest value
 
 # %% ../nbs/24_tokenizer.ipynb #02d5c454
-def context_ids(language:LanguageConfig) -> tuple[dict[ContextType, int], dict[ContextType, int]]:
+def context_ids(language: LanguageConfig) -> tuple[dict[ContextType, int], dict[ContextType, int]]:
     "Opening and closing token of every context of a language."
     types = []
     for template in language.context_types:
         for name in template.inputs + (template.outputs if language.add_out_context_types else []):
-            if (t := ContextType(name)) not in types: types.append(t)
-    return {t: EOS+1 + 2*i for i, t in enumerate(types)}, {t: EOS+2 + 2*i for i, t in enumerate(types)}
+            if (t := ContextType(name)) not in types:
+                types.append(t)
+    return {t: EOS + 1 + 2 * i for i, t in enumerate(types)}, {
+        t: EOS + 2 + 2 * i for i, t in enumerate(types)
+    }
 
 # %% ../nbs/24_tokenizer.ipynb #cfc12e93
-def cells(language:LanguageConfig) -> tuple[int, int, int, int]:
+def cells(language: LanguageConfig) -> tuple[int, int, int, int]:
     "First and last grid cell along each axis: x0, x1, y0, y1."
     return tuple(v // language.position_precision for v in language.position_range)
 
-def position_ranges(language:LanguageConfig) -> list[Range]:
+
+def position_ranges(language: LanguageConfig) -> list[Range]:
     "Ranges of the position tokens."
     x0, x1, y0, y1 = cells(language)
-    if language.position_split_axes: return [Range(_E.POS_X, x0, x1), Range(_E.POS_Y, y0, y1)]
+    if language.position_split_axes:
+        return [Range(_E.POS_X, x0, x1), Range(_E.POS_Y, y0, y1)]
     joint = [Range(_E.POS, 0, (x1 - x0 + 1) * (y1 - y0 + 1) - 1)]
     if language.position_refinement:
-        joint.append(Range(_E.POS_REFINE, 0, (language.position_precision // language.position_refinement)**2 - 1))
+        joint.append(
+            Range(_E.POS_REFINE, 0, (language.position_precision // language.position_refinement) ** 2 - 1)
+        )
     return joint
 
 # %% ../nbs/24_tokenizer.ipynb #087f9f98
-_COMMON = [Range(t, 0, h) for t, h in [(_E.NEW_COMBO, 0), (_E.HITSOUND, 72), (_E.VOLUME, 100)]] + [Range(t, 0, 0) for t in [
-    _E.CIRCLE, _E.SPINNER, _E.SPINNER_END, _E.SLIDER_HEAD, _E.BEZIER_ANCHOR, _E.PERFECT_ANCHOR, _E.CATMULL_ANCHOR,
-    _E.RED_ANCHOR, _E.LAST_ANCHOR, _E.SLIDER_END, _E.BEAT, _E.MEASURE]]
+_COMMON = [Range(t, 0, h) for t, h in [(_E.NEW_COMBO, 0), (_E.HITSOUND, 72), (_E.VOLUME, 100)]] + [
+    Range(t, 0, 0)
+    for t in [
+        _E.CIRCLE,
+        _E.SPINNER,
+        _E.SPINNER_END,
+        _E.SLIDER_HEAD,
+        _E.BEZIER_ANCHOR,
+        _E.PERFECT_ANCHOR,
+        _E.CATMULL_ANCHOR,
+        _E.RED_ANCHOR,
+        _E.LAST_ANCHOR,
+        _E.SLIDER_END,
+        _E.BEAT,
+        _E.MEASURE,
+    ]
+]
 
-def _flags(*types:EventType) -> list[Range]: return [Range(t, 0, 0) for t in types]
 
-def output_ranges(language:LanguageConfig) -> list[Range]:
+def _flags(*types: EventType) -> list[Range]:
+    return [Range(t, 0, 0) for t in types]
+
+
+def output_ranges(language: LanguageConfig) -> list[Range]:
     "Everything the model can write, in vocabulary order."
-    c, steps, kiai = language, int(language.window_ms / STEP), [o for t in language.context_types for o in t.outputs]
-    taiko, mania, sustain = 1 in c.gamemodes, 3 in c.gamemodes, bool(c.sustain_interval)
+    c = language
+    steps = int(language.window_ms / STEP)
+    kiai = [o for t in language.context_types for o in t.outputs]
+    taiko = 1 in c.gamemodes
+    mania = 3 in c.gamemodes
+    sustain = bool(c.sustain_interval)
     out = [Range(_E.TIME_SHIFT, -steps if c.add_pre_tokens else 0, steps), Range(_E.SNAPPING, 0, 16)]
-    if c.add_distances: out.append(Range(_E.DISTANCE, 0, 640))
-    if c.add_positions: out += position_ranges(c)
-    if mania: out.append(Range(_E.MANIA_COLUMN, 0, 17))
-    if taiko or mania or c.add_sv: out.append(Range(_E.SCROLL_SPEED, 0, 1000))
+    if c.add_distances:
+        out.append(Range(_E.DISTANCE, 0, 640))
+    if c.add_positions:
+        out += position_ranges(c)
+    if mania:
+        out.append(Range(_E.MANIA_COLUMN, 0, 17))
+    if taiko or mania or c.add_sv:
+        out.append(Range(_E.SCROLL_SPEED, 0, 1000))
     out += _COMMON
-    if c.add_timing_points: out += _flags(_E.TIMING_POINT)
-    if c.add_kiai_special_token or c.add_kiai or "kiai" in kiai: out.append(Range(_E.KIAI, 0, 1))
-    if sustain: out += _flags(_E.SLIDER_SUSTAIN, _E.SLIDER_REPEAT_SUSTAIN, _E.SPINNER_SUSTAIN)
-    if mania: out += _flags(_E.HOLD_NOTE, _E.HOLD_NOTE_END, _E.SCROLL_SPEED_CHANGE, *[_E.HOLD_NOTE_SUSTAIN] * sustain)
-    if taiko: out += _flags(_E.DRUMROLL, _E.DRUMROLL_END, _E.DENDEN, _E.DENDEN_END,
-                            *[_E.DRUMROLL_SUSTAIN, _E.DENDEN_SUSTAIN] * sustain)
+    if c.add_timing_points:
+        out += _flags(_E.TIMING_POINT)
+    if c.add_kiai_special_token or c.add_kiai or "kiai" in kiai:
+        out.append(Range(_E.KIAI, 0, 1))
+    if sustain:
+        out += _flags(_E.SLIDER_SUSTAIN, _E.SLIDER_REPEAT_SUSTAIN, _E.SPINNER_SUSTAIN)
+    if mania:
+        out += _flags(
+            _E.HOLD_NOTE, _E.HOLD_NOTE_END, _E.SCROLL_SPEED_CHANGE, *[_E.HOLD_NOTE_SUSTAIN] * sustain
+        )
+    if taiko:
+        out += _flags(
+            _E.DRUMROLL,
+            _E.DRUMROLL_END,
+            _E.DENDEN,
+            _E.DENDEN_END,
+            *[_E.DRUMROLL_SUSTAIN, _E.DENDEN_SUSTAIN] * sustain,
+        )
     return out
 
 # %% ../nbs/24_tokenizer.ipynb #615d15cb
 def input_ranges(
-    language:LanguageConfig,
-    n_mappers:int=0,     # M; value M means unknown
-    n_descriptors:int=0, # D; value D means unknown
+    language: LanguageConfig,
+    n_mappers: int = 0,  # M; value M means unknown
+    n_descriptors: int = 0,  # D; value D means unknown
 ) -> list[Range]:
     "Everything that can be asked of the model, in vocabulary order."
-    c, taiko, mania = language, 1 in language.gamemodes, 3 in language.gamemodes
-    return [Range(t, low, high) for on, t, low, high in [
-        (c.add_gamemode_token, _E.GAMEMODE, 0, 3), (c.add_style_token, _E.STYLE, 0, c.num_classes),
-        (c.add_diff_token, _E.DIFFICULTY, 0, c.num_diff_classes), (c.add_mapper_token, _E.MAPPER, 0, n_mappers),
-        (c.add_cs_token, _E.CS, 0, c.num_cs_classes), (c.add_year_token, _E.YEAR, 2007, 2077),
-        (c.add_hitsounded_token, _E.HITSOUNDED, 0, 1), (c.add_song_length_token, _E.SONG_LENGTH, 0, 60),
-        (c.add_song_position_token, _E.SONG_POSITION, -1, 101), (c.add_descriptors, _E.DESCRIPTOR, 0, n_descriptors),
-        (c.add_keycount_token and mania, _E.MANIA_KEYCOUNT, 1, 18),
-        (c.add_hold_note_ratio_token and mania, _E.HOLD_NOTE_RATIO, -1, 12),
-        (c.add_scroll_speed_ratio_token and (taiko or mania or c.add_sv), _E.SCROLL_SPEED_RATIO, -1, 12),
-        (c.add_global_sv_token, _E.GLOBAL_SV, 40, 360)] if on]
+    c = language
+    taiko = 1 in language.gamemodes
+    mania = 3 in language.gamemodes
+    return [
+        Range(t, low, high)
+        for on, t, low, high in [
+            (c.add_gamemode_token, _E.GAMEMODE, 0, 3),
+            (c.add_style_token, _E.STYLE, 0, c.num_classes),
+            (c.add_diff_token, _E.DIFFICULTY, 0, c.num_diff_classes),
+            (c.add_mapper_token, _E.MAPPER, 0, n_mappers),
+            (c.add_cs_token, _E.CS, 0, c.num_cs_classes),
+            (c.add_year_token, _E.YEAR, 2007, 2077),
+            (c.add_hitsounded_token, _E.HITSOUNDED, 0, 1),
+            (c.add_song_length_token, _E.SONG_LENGTH, 0, 60),
+            (c.add_song_position_token, _E.SONG_POSITION, -1, 101),
+            (c.add_descriptors, _E.DESCRIPTOR, 0, n_descriptors),
+            (c.add_keycount_token and mania, _E.MANIA_KEYCOUNT, 1, 18),
+            (c.add_hold_note_ratio_token and mania, _E.HOLD_NOTE_RATIO, -1, 12),
+            (c.add_scroll_speed_ratio_token and (taiko or mania or c.add_sv), _E.SCROLL_SPEED_RATIO, -1, 12),
+            (c.add_global_sv_token, _E.GLOBAL_SV, 40, 360),
+        ]
+        if on
+    ]
 
 # %% ../nbs/24_tokenizer.ipynb #3751d34a
 @dataclass
 class Tokenizer:
     "Events to ids and back (the bare default is the layout of a file without tables)."
-    context_sos: dict[ContextType, int] = field(default_factory=dict) # opening token of each context
-    context_eos: dict[ContextType, int] = field(default_factory=dict) # closing token of each context
-    offset: int = 3                       # first id of an event
-    out_ranges: list[Range] = field(default_factory=lambda: [Range(_E.TIME_SHIFT, -512, 512), Range(_E.SNAPPING, 0, 16),
-                                                             Range(_E.DISTANCE, 0, 640), *_COMMON])
+
+    context_sos: dict[ContextType, int] = field(default_factory=dict)  # opening token of each context
+    context_eos: dict[ContextType, int] = field(default_factory=dict)  # closing token of each context
+    offset: int = 3  # first id of an event
+    out_ranges: list[Range] = field(
+        default_factory=lambda: [
+            Range(_E.TIME_SHIFT, -512, 512),
+            Range(_E.SNAPPING, 0, 16),
+            Range(_E.DISTANCE, 0, 640),
+            *_COMMON,
+        ]
+    )
     in_ranges: list[Range] = field(default_factory=list)
-    num_classes: int = 0                  # beatmap styles
+    num_classes: int = 0  # beatmap styles
     num_diff_classes: int = 0
-    max_difficulty: float = 0             # stars
+    max_difficulty: float = 0  # stars
     num_cs_classes: int = 0
-    num_mapper_classes: int = 0           # M: size of the table, holes included
-    mapper_idx: dict[int, int] = field(default_factory=dict)     # user id -> class
-    mapper_names: dict[int, str] = field(default_factory=dict)   # user id -> name, where known
-    beatmap_mapper: dict[int, int] = field(default_factory=dict) # beatmap id -> user id
-    beatmap_idx: dict[int, int] = field(default_factory=dict)    # beatmap id -> style
-    num_descriptor_classes: int = 0       # D: size of the table, holes included
-    descriptor_idx: dict[str, int] = field(default_factory=dict) # name -> class
-    beatmap_descriptors: dict[int, list[int]] = field(default_factory=dict) # beatmap id -> classes
+    num_mapper_classes: int = 0  # M: size of the table, holes included
+    mapper_idx: dict[int, int] = field(default_factory=dict)  # user id -> class
+    mapper_names: dict[int, str] = field(default_factory=dict)  # user id -> name, where known
+    beatmap_mapper: dict[int, int] = field(default_factory=dict)  # beatmap id -> user id
+    beatmap_idx: dict[int, int] = field(default_factory=dict)  # beatmap id -> style
+    num_descriptor_classes: int = 0  # D: size of the table, holes included
+    descriptor_idx: dict[str, int] = field(default_factory=dict)  # name -> class
+    beatmap_descriptors: dict[int, list[int]] = field(default_factory=dict)  # beatmap id -> classes
 
     def __post_init__(self):
         self.spans, self._events = {}, [None] * self.offset
@@ -130,263 +197,384 @@ class Tokenizer:
         self.vocab_out = self.offset + sum(r.high - r.low + 1 for r in self.out_ranges)
         self.vocab_in = len(self._events)
 
-    def __contains__(self, type:EventType): return type in self.spans
+    def __contains__(self, type: EventType):
+        return type in self.spans
+
     def __repr__(self):
-        return (f"Tokenizer({self.vocab_out} written, {self.vocab_in} read, contexts {[t.value for t in self.context_sos]}, "
-                f"M={self.num_mapper_classes}, D={self.num_descriptor_classes})")
+        return (
+            f"Tokenizer({self.vocab_out} written, {self.vocab_in} read, contexts {[t.value for t in self.context_sos]}, "
+            f"M={self.num_mapper_classes}, D={self.num_descriptor_classes})"
+        )
 
 # %% ../nbs/24_tokenizer.ipynb #7de1d0f5
 from fastcore.basics import patch
 
-@patch
-def id(self:Tokenizer, type:EventType, value:int=0) -> int:
-    "The id of a type and value; `ValueError` when the vocabulary does not hold it."
-    if type not in self.spans: raise ValueError(f"'{type.value}' is not in this vocabulary.")
-    start, low, high = self.spans[type]
-    if not low <= value <= high: raise ValueError(f"{type.value} {value} is outside {low}..{high}.")
-    return start + value - low
 
 @patch
-def encode(self:Tokenizer, event:Event) -> int:
+def id(self: Tokenizer, type: EventType, value: int = 0) -> int:
+    "The id of a type and value; `ValueError` when the vocabulary does not hold it."
+    if type not in self.spans:
+        raise ValueError(f"'{type.value}' is not in this vocabulary.")
+    start, low, high = self.spans[type]
+    if not low <= value <= high:
+        raise ValueError(f"{type.value} {value} is outside {low}..{high}.")
+    return start + value - low
+
+
+@patch
+def encode(self: Tokenizer, event: Event) -> int:
     "The id of an event."
     return self.id(event.type, event.value)
 
-@patch
-def decode(self:Tokenizer, id:int) -> Event:
-    "The event of an id; special and context tokens have none (`ValueError`)."
-    if self.offset <= id < self.vocab_in: return self._events[id]
-    raise ValueError(f"Token {id} is not an event: ids {self.offset}..{self.vocab_in - 1} are.")
 
 @patch
-def range(self:Tokenizer, type:EventType) -> tuple[int, int]:
+def decode(self: Tokenizer, id: int) -> Event:
+    "The event of an id; special and context tokens have none (`ValueError`)."
+    if self.offset <= id < self.vocab_in:
+        return self._events[id]
+    raise ValueError(f"Token {id} is not an event: ids {self.offset}..{self.vocab_in - 1} are.")
+
+
+@patch
+def range(self: Tokenizer, type: EventType) -> tuple[int, int]:
     "First id and end (exclusive) of a type; (0, 0) when it is not in the vocabulary."
-    if type not in self.spans: return 0, 0
+    if type not in self.spans:
+        return 0, 0
     start, low, high = self.spans[type]
     return start, start + high - low + 1
 
 # %% ../nbs/24_tokenizer.ipynb #01157717
 def _table(given) -> tuple[dict, int]:
     "Name to class and table size, from a count, a list or a dict to classes."
-    if given is None or isinstance(given, int): return {}, given or 0
-    if isinstance(given, dict): return dict(given), max(given.values(), default=-1) + 1
+    if given is None or isinstance(given, int):
+        return {}, given or 0
+    if isinstance(given, dict):
+        return dict(given), max(given.values(), default=-1) + 1
     return {name: i for i, name in enumerate(given)}, len(given)
+
 
 @patch(cls_method=True)
 def from_config(
-    cls:Tokenizer,
-    language:LanguageConfig,
-    mappers:int|list[int]|dict[int, str]|None=None,     # user ids, in the order of their classes
-    descriptors:int|list[str]|dict[str, int]|None=None, # names of tags
-    **tables,                                           # any other field, such as beatmap_mapper
+    cls: Tokenizer,
+    language: LanguageConfig,
+    mappers: int | list[int] | dict[int, str] | None = None,  # user ids, in the order of their classes
+    descriptors: int | list[str] | dict[str, int] | None = None,  # names of tags
+    **tables,  # any other field, such as beatmap_mapper
 ) -> Tokenizer:
     "The vocabulary of a language."
     names = mappers if isinstance(mappers, dict) else {}
     (mapper_idx, m), (tag_idx, d) = _table(list(names) if names else mappers), _table(descriptors)
     (sos, eos), c = context_ids(language), language
     stars = (c.num_diff_classes, c.max_difficulty) if c.add_diff_token else (0, 0)
-    return cls(sos, eos, EOS + 1 + 2 * len(sos), output_ranges(c), input_ranges(c, m, d), c.num_classes, *stars,
-               c.num_cs_classes if c.add_cs_token else 0, m, mapper_idx, names,
-               num_descriptor_classes=d, descriptor_idx=tag_idx, **tables)
+    return cls(
+        sos,
+        eos,
+        EOS + 1 + 2 * len(sos),
+        output_ranges(c),
+        input_ranges(c, m, d),
+        c.num_classes,
+        *stars,
+        c.num_cs_classes if c.add_cs_token else 0,
+        m,
+        mapper_idx,
+        names,
+        num_descriptor_classes=d,
+        descriptor_idx=tag_idx,
+        **tables,
+    )
 
 # %% ../nbs/24_tokenizer.ipynb #c552b610
 @patch
 def encode_stream(
-    self:Tokenizer,
-    stream:EventStream, # times absolute, in ms
-    start:float=0,      # ms: start of the window
+    self: Tokenizer,
+    stream: EventStream,  # times absolute, in ms
+    start: float = 0,  # ms: start of the window
 ) -> list[int]:
     "Ids of a stream; times become steps from `start`, kept inside the range."
     spans, out = self.spans, []
     t0, low, high = spans[_E.TIME_SHIFT]
     for type, value in stream.events:
-        if type is _E.TIME_SHIFT: out.append(t0 + min(max(int((value - start) / STEP), low), high) - low)
+        if type is _E.TIME_SHIFT:
+            out.append(t0 + min(max(int((value - start) / STEP), low), high) - low)
         else:
             first, lo, hi = spans[type] if type in spans else (0, 0, -1)
-            if not lo <= value <= hi: self.id(type, value) # raises
+            if not lo <= value <= hi:
+                self.id(type, value)  # raises
             out.append(first + value - lo)
     return out
 
+
 @patch
 def decode_ids(
-    self:Tokenizer,
-    ids:Iterable[int], # tokens of one window
-    start:int=0,       # ms: start of the window
+    self: Tokenizer,
+    ids: Iterable[int],  # tokens of one window
+    start: int = 0,  # ms: start of the window
 ) -> list[Event]:
     "Events with absolute times; stops at the end token, skips tokens that are not events."
     out = []
     for i in ids:
-        if i == EOS: break
-        if not self.offset <= i < self.vocab_in: continue
+        if i == EOS:
+            break
+        if not self.offset <= i < self.vocab_in:
+            continue
         e = self._events[i]
-        out.append(Event(e.type, start + STEP * e.value + (STEP//2 if e.value >= 0 else 0)) if e.type is _E.TIME_SHIFT else e)
+        out.append(
+            Event(e.type, start + STEP * e.value + (STEP // 2 if e.value >= 0 else 0))
+            if e.type is _E.TIME_SHIFT
+            else e
+        )
     return out
 
+
 @patch
-def times(self:Tokenizer, ids:np.ndarray, start:float|np.ndarray=0) -> np.ndarray:
+def times(self: Tokenizer, ids: np.ndarray, start: float | np.ndarray = 0) -> np.ndarray:
     "Milliseconds of time tokens, any shape (centre of the step); other tokens give NaN."
     first, low, high = self.spans[_E.TIME_SHIFT]
     value = np.asarray(ids) - first + low
-    return np.where((value >= low) & (value <= high), start + STEP * value + STEP/2 * (value >= 0), np.nan)
+    return np.where((value >= low) & (value <= high), start + STEP * value + STEP / 2 * (value >= 0), np.nan)
+
 
 @patch
-def mask(self:Tokenizer, types:Iterable[EventType], size:int|None=None) -> np.ndarray:
+def mask(self: Tokenizer, types: Iterable[EventType], size: int | None = None) -> np.ndarray:
     "True at every id of these types, (vocab_out,) or (size,)."
     out = np.zeros(size or self.vocab_out, bool)
-    for t in types: out[slice(*self.range(t))] = True
+    for t in types:
+        out[slice(*self.range(t))] = True
     return out
 
 # %% ../nbs/24_tokenizer.ipynb #0e8745a2
-OPEN = frozenset({_E.STYLE, _E.DIFFICULTY, _E.MAPPER, _E.CS, _E.YEAR, _E.HOLD_NOTE_RATIO, _E.SCROLL_SPEED_RATIO,
-                  _E.DESCRIPTOR}) # requests that have a token for "not said"
+OPEN = frozenset(
+    {
+        _E.STYLE,
+        _E.DIFFICULTY,
+        _E.MAPPER,
+        _E.CS,
+        _E.YEAR,
+        _E.HOLD_NOTE_RATIO,
+        _E.SCROLL_SPEED_RATIO,
+        _E.DESCRIPTOR,
+    }
+)  # requests that have a token for "not said"
 
-def ratio_value(r:float, n:int) -> int:
+
+def ratio_value(r: float, n: int) -> int:
     "0..n in steps of 1/n, with -1 for none at all and n+1 for everything."
     return -1 if r <= 0 else n + 1 if r >= 1 else min(max(round(r * n), 0), n)
 
+
 @patch
-def unknown(self:Tokenizer, type:EventType) -> int:
+def unknown(self: Tokenizer, type: EventType) -> int:
     "The id that means 'not said' (of the types in `OPEN`): the last of its range."
     return self.range(type)[1] - 1
 
+
 @patch
 def metadata_id(
-    self:Tokenizer,
-    type:EventType,
-    value:float|None,          # in the user's units; None: unknown
-    song_length:float|None=None, # ms, for `song_position`
+    self: Tokenizer,
+    type: EventType,
+    value: float | None,  # in the user's units; None: unknown
+    song_length: float | None = None,  # ms, for `song_position`
 ) -> int:
     "The id of a request; `UserError` when it cannot be said."
-    if type not in self.spans: raise UserError(f"This model takes no '{type.value}'; leave it out.")
-    if value is None and type in OPEN: return self.unknown(type)
-    if value is None or not math.isfinite(value): raise UserError(f"{type.value} is {value}; give it a number.")
+    if type not in self.spans:
+        raise UserError(f"This model takes no '{type.value}'; leave it out.")
+    if value is None and type in OPEN:
+        return self.unknown(type)
+    if value is None or not math.isfinite(value):
+        raise UserError(f"{type.value} is {value}; give it a number.")
     start, low, high = self.spans[type]
     clip = lambda v, lo, hi: min(max(int(v), lo), hi)
     match type:
-        case _E.DIFFICULTY: v = clip(value * self.num_diff_classes / self.max_difficulty, 0, self.num_diff_classes - 1)
-        case _E.CS: v = clip(value * (self.num_cs_classes - 1) / 10, 0, self.num_cs_classes - 1)
-        case _E.SONG_LENGTH: v = clip(value // 10000, low, high)
-        case _E.SONG_POSITION: v = ratio_value(value / max(song_length, 1e-9), 100)
-        case _E.HOLD_NOTE_RATIO | _E.SCROLL_SPEED_RATIO: v = ratio_value(value, 10)
-        case _E.GLOBAL_SV: v = round(min(max(value, .4), 3.6) * 100)
-        case _E.MAPPER: v = self.mapper_idx.get(value, high)
-        case _E.STYLE: v = self.beatmap_idx.get(value, high)
-        case _: v = int(value)
-    if low <= v <= high: return start + v - low
-    raise UserError(f"{type.value} {value} is unknown to this model: give a value from {low} to {high - (type is _E.YEAR)}.")
+        case _E.DIFFICULTY:
+            v = clip(value * self.num_diff_classes / self.max_difficulty, 0, self.num_diff_classes - 1)
+        case _E.CS:
+            v = clip(value * (self.num_cs_classes - 1) / 10, 0, self.num_cs_classes - 1)
+        case _E.SONG_LENGTH:
+            v = clip(value // 10000, low, high)
+        case _E.SONG_POSITION:
+            v = ratio_value(value / max(song_length, 1e-9), 100)
+        case _E.HOLD_NOTE_RATIO | _E.SCROLL_SPEED_RATIO:
+            v = ratio_value(value, 10)
+        case _E.GLOBAL_SV:
+            v = round(min(max(value, 0.4), 3.6) * 100)
+        case _E.MAPPER:
+            v = self.mapper_idx.get(value, high)
+        case _E.STYLE:
+            v = self.beatmap_idx.get(value, high)
+        case _:
+            v = int(value)
+    if low <= v <= high:
+        return start + v - low
+    raise UserError(
+        f"{type.value} {value} is unknown to this model: give a value from {low} to {high - (type is _E.YEAR)}."
+    )
 
 # %% ../nbs/24_tokenizer.ipynb #2d7594b2
 class Descriptor(NamedTuple):
     "A tag that describes maps."
+
     name: str  # group/label
     mode: str  # standard, taiko, catch or mania; any
 
     @property
-    def label(self) -> str: return self.name.partition("/")[2]
+    def label(self) -> str:
+        return self.name.partition("/")[2]
+
 
 def known_descriptors(
-    vocabulary:str="user_tags", # user_tags (v32) or omdb (older models)
-    mode:str="any",             # with those of this mode
+    vocabulary: str = "user_tags",  # user_tags (v32) or omdb (older models)
+    mode: str = "any",  # with those of this mode
 ) -> list[Descriptor]:
     "The tags there are, by group."
     table = load_preset(vocabulary, "descriptors")
-    return [Descriptor(f"{group}/{label}", m) for m in dict.fromkeys(["any", mode]) for group, labels in table.get(m, {}).items()
-            for label in labels]
+    return [
+        Descriptor(f"{group}/{label}", m)
+        for m in dict.fromkeys(["any", mode])
+        for group, labels in table.get(m, {}).items()
+        for label in labels
+    ]
 
 # %% ../nbs/24_tokenizer.ipynb #73f8c451
-def _nearest(name:str, names:Iterable[str], what:str) -> UserError: # what to say about a name that is not there
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=.4)
-    return UserError(f"This model knows no {what} '{name}'" + (f"; did you mean '{near[0]}'?" if near else f"; it knows {len(list(names))}."))
+def _nearest(
+    name: str, names: Iterable[str], what: str
+) -> UserError:  # what to say about a name that is not there
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    return UserError(
+        f"This model knows no {what} '{name}'"
+        + (f"; did you mean '{near[0]}'?" if near else f"; it knows {len(list(names))}.")
+    )
+
 
 @patch
 def find_descriptor(
-    self:Tokenizer,
-    name:str, # group/label or the label alone, any case
-) -> int:     # class
+    self: Tokenizer,
+    name: str,  # group/label or the label alone, any case
+) -> int:  # class
     "The class of a tag. `UserError` when there is none or several."
     wanted = name.strip().lower()
     table = {k.strip().lower(): v for k, v in self.descriptor_idx.items()}
-    if wanted in table: return table[wanted]
-    same = [k for k in table if k.rpartition("/")[2] == wanted.rpartition("/")[2] and "/" not in (k if "/" in wanted else wanted)]
-    if len(same) == 1: return table[same[0]]
-    if same: raise UserError(f"The tag '{name}' could be {' or '.join(same)}; give its full name.")
+    if wanted in table:
+        return table[wanted]
+    same = [
+        k
+        for k in table
+        if k.rpartition("/")[2] == wanted.rpartition("/")[2] and "/" not in (k if "/" in wanted else wanted)
+    ]
+    if len(same) == 1:
+        return table[same[0]]
+    if same:
+        raise UserError(f"The tag '{name}' could be {' or '.join(same)}; give its full name.")
     raise _nearest(name, table, "tag")
+
 
 @patch
 def find_mapper(
-    self:Tokenizer,
-    who:int|str, # user id, or name, any case
-) -> int:        # user id
+    self: Tokenizer,
+    who: int | str,  # user id, or name, any case
+) -> int:  # user id
     "The user id of a mapper in the table. `UserError` when there is none."
     names = {n.lower(): u for u, n in self.mapper_names.items() if u in self.mapper_idx}
     text = str(who).strip()
-    if text.isdecimal() and int(text) in self.mapper_idx: return int(text)
-    if text.lower() in names: return names[text.lower()]
+    if text.isdecimal() and int(text) in self.mapper_idx:
+        return int(text)
+    if text.lower() in names:
+        return names[text.lower()]
     raise _nearest(text, [*names, *map(str, self.mapper_idx)], "mapper")
 
 # %% ../nbs/24_tokenizer.ipynb #47188d48
 @patch
 def descriptor_ids(
-    self:Tokenizer,
-    given:list[str|int]|None, # names or classes
+    self: Tokenizer,
+    given: list[str | int] | None,  # names or classes
 ) -> list[int]:
     "Tokens of tags; names the model does not know are left out, and none at all gives the unknown token."
     start, low, high = self.spans[_E.DESCRIPTOR]
     classes = [self.descriptor_idx.get(g) if isinstance(g, str) else g for g in given or []]
     return [start + c for c in classes if c is not None and 0 <= c < high] or [start + high]
 
+
 @patch
 def search(
-    self:Tokenizer,
-    text:str,               # part of a name, any case
-    what:str="descriptors", # descriptors or mappers
+    self: Tokenizer,
+    text: str,  # part of a name, any case
+    what: str = "descriptors",  # descriptors or mappers
 ) -> dict:
     "Known tags (name -> class) or mappers (user id -> name or id) that contain the text."
-    table = self.descriptor_idx if what == "descriptors" else {u: self.mapper_names.get(u, str(u)) for u in self.mapper_idx}
+    table = (
+        self.descriptor_idx
+        if what == "descriptors"
+        else {u: self.mapper_names.get(u, str(u)) for u in self.mapper_idx}
+    )
     return {k: v for k, v in table.items() if text.lower() in str(k if what == "descriptors" else v).lower()}
 
 # %% ../nbs/24_tokenizer.ipynb #e2bd8f80
-_TABLES = ["num_classes", "num_diff_classes", "max_difficulty", "num_cs_classes", "num_mapper_classes", "mapper_idx",
-           "mapper_names", "beatmap_mapper", "beatmap_idx", "num_descriptor_classes", "descriptor_idx", "beatmap_descriptors"]
+_TABLES = [
+    "num_classes",
+    "num_diff_classes",
+    "max_difficulty",
+    "num_cs_classes",
+    "num_mapper_classes",
+    "mapper_idx",
+    "mapper_names",
+    "beatmap_mapper",
+    "beatmap_idx",
+    "num_descriptor_classes",
+    "descriptor_idx",
+    "beatmap_descriptors",
+]
 
-def _as_dict(r:Range) -> dict: return {"type": r.type.value, "min_value": r.low, "max_value": r.high}
+
+def _as_dict(r: Range) -> dict:
+    return {"type": r.type.value, "min_value": r.low, "max_value": r.high}
+
 
 @patch
-def to_dict(self:Tokenizer) -> dict:
+def to_dict(self: Tokenizer) -> dict:
     "The contents of `tokenizer.json`."
     both = self.out_ranges + self.in_ranges
-    return {"offset": self.offset, "context_sos": {t.value: i for t, i in self.context_sos.items()},
-            "context_eos": {t.value: i for t, i in self.context_eos.items()},
-            "event_ranges": [_as_dict(r) for r in self.out_ranges], "input_event_ranges": [_as_dict(r) for r in self.in_ranges],
-            "event_range": {r.type.value: _as_dict(r) for r in both},
-            "event_start": {r.type.value: self.range(r.type)[0] for r in both},
-            "event_end": {r.type.value: self.range(r.type)[1] for r in both},
-            "vocab_size_out": self.vocab_out, "vocab_size_in": self.vocab_in} | {k: getattr(self, k) for k in _TABLES}
+    return {
+        "offset": self.offset,
+        "context_sos": {t.value: i for t, i in self.context_sos.items()},
+        "context_eos": {t.value: i for t, i in self.context_eos.items()},
+        "event_ranges": [_as_dict(r) for r in self.out_ranges],
+        "input_event_ranges": [_as_dict(r) for r in self.in_ranges],
+        "event_range": {r.type.value: _as_dict(r) for r in both},
+        "event_start": {r.type.value: self.range(r.type)[0] for r in both},
+        "event_end": {r.type.value: self.range(r.type)[1] for r in both},
+        "vocab_size_out": self.vocab_out,
+        "vocab_size_in": self.vocab_in,
+    } | {k: getattr(self, k) for k in _TABLES}
+
 
 @patch
-def save(self:Tokenizer, path:str|Path):
+def save(self: Tokenizer, path: str | Path):
     "Write `tokenizer.json`."
     write_atomic(Path(path), json.dumps(self.to_dict(), ensure_ascii=False))
 
 # %% ../nbs/24_tokenizer.ipynb #4eb1555b
-MOST_IDS = 2**17              # of a vocabulary; the largest published one has about 10,000
+MOST_IDS = 2**17  # of a vocabulary; the largest published one has about 10,000
 TOKENIZER_LIMIT = 64_000_000  # bytes; tables of beatmaps are long
+
 
 @dataclass
 class StoredRange:
     "A range of a `tokenizer.json`."
+
     type: str
     min_value: int
     max_value: int
 
+
 @dataclass
 class StoredTokenizer:
     "What a `tokenizer.json` says, of any age."
+
     vocab_size_out: int
     vocab_size_in: int
     offset: int = 3
     context_sos: dict[str, int] = field(default_factory=dict)
     context_eos: dict[str, int] = field(default_factory=dict)
-    event_ranges: Optional[list[StoredRange]] = None       # null: those of the bare tokenizer
+    event_ranges: Optional[list[StoredRange]] = None  # null: those of the bare tokenizer
     input_event_ranges: Optional[list[StoredRange]] = None
     event_start: dict[str, int] = field(default_factory=dict)
     num_classes: int = 0
@@ -403,54 +591,77 @@ class StoredTokenizer:
     beatmap_descriptors: dict[int, list[int]] = field(default_factory=dict)
 
 # %% ../nbs/24_tokenizer.ipynb #d837d8cc
-def _as_range(r:StoredRange) -> Range: # ValueError for an unknown type
-    if r.min_value > r.max_value: raise ValueError(f"{r.type} goes from {r.min_value} down to {r.max_value}")
+def _as_range(r: StoredRange) -> Range:  # ValueError for an unknown type
+    if r.min_value > r.max_value:
+        raise ValueError(f"{r.type} goes from {r.min_value} down to {r.max_value}")
     return Range(EventType(r.type), r.min_value, r.max_value)
 
-def _check_ids(d:StoredTokenizer, ranges:list[Range]):
+
+def _check_ids(d: StoredTokenizer, ranges: list[Range]):
     "`ValueError` where the ids of a file are too many, or stand for two things."
     ids = [*d.context_sos.values(), *d.context_eos.values()]
-    if not EOS < d.offset <= MOST_IDS: raise ValueError(f"offset is {d.offset}, expected 3 to {MOST_IDS}")
+    if not EOS < d.offset <= MOST_IDS:
+        raise ValueError(f"offset is {d.offset}, expected 3 to {MOST_IDS}")
     values = sum(r.high - r.low + 1 for r in ranges)
-    if values > MOST_IDS: raise ValueError(f"its ranges hold more than {MOST_IDS:,} values")
-    if len({r.type for r in ranges}) < len(ranges): raise ValueError("a type has two ranges")
-    if all(r.type is not _E.TIME_SHIFT for r in ranges): raise ValueError("it has no times")
+    if values > MOST_IDS:
+        raise ValueError(f"its ranges hold more than {MOST_IDS:,} values")
+    if len({r.type for r in ranges}) < len(ranges):
+        raise ValueError("a type has two ranges")
+    if all(r.type is not _E.TIME_SHIFT for r in ranges):
+        raise ValueError("it has no times")
     paired = d.context_sos.keys() == d.context_eos.keys() and len(set(ids)) == len(ids)
-    if not paired: raise ValueError("its contexts do not have two ids each")
-    if any(not EOS < i < d.offset for i in ids): raise ValueError("a context has an id among the events")
-    classes = ((d.mapper_idx, d.num_mapper_classes), (d.descriptor_idx, d.num_descriptor_classes), (d.beatmap_idx, d.num_classes + 1))
-    if not all(0 <= i < count for table, count in classes for i in table.values()): raise ValueError("a class lies outside its table")
+    if not paired:
+        raise ValueError("its contexts do not have two ids each")
+    if any(not EOS < i < d.offset for i in ids):
+        raise ValueError("a context has an id among the events")
+    classes = (
+        (d.mapper_idx, d.num_mapper_classes),
+        (d.descriptor_idx, d.num_descriptor_classes),
+        (d.beatmap_idx, d.num_classes + 1),
+    )
+    if not all(0 <= i < count for table, count in classes for i in table.values()):
+        raise ValueError("a class lies outside its table")
     starred = any(r.type is _E.DIFFICULTY for r in ranges)
-    scaled = 1 <= d.num_diff_classes <= 1000 and .1 <= d.max_difficulty <= 100
-    if starred and not scaled: raise ValueError("its stars have no scale")
+    scaled = 1 <= d.num_diff_classes <= 1000 and 0.1 <= d.max_difficulty <= 100
+    if starred and not scaled:
+        raise ValueError("its stars have no scale")
 
 # %% ../nbs/24_tokenizer.ipynb #a901bc25
-def _unfolded(cls, d:StoredTokenizer) -> Tokenizer: # ValueError when its tables contradict each other
+def _unfolded(cls, d: StoredTokenizer) -> Tokenizer:  # ValueError when its tables contradict each other
     out = cls().out_ranges if d.event_ranges is None else [_as_range(r) for r in d.event_ranges]
     read = [_as_range(r) for r in d.input_event_ranges or []]
     _check_ids(d, out + read)
-    contexts = [{ContextType(name): i for name, i in table.items()} for table in (d.context_sos, d.context_eos)]
+    contexts = [
+        {ContextType(name): i for name, i in table.items()} for table in (d.context_sos, d.context_eos)
+    ]
     tok = cls(*contexts, d.offset, out, read, **{name: getattr(d, name) for name in _TABLES})
     wrong = [name for name, start in d.event_start.items() if tok.range(EventType(name))[0] != start]
-    if wrong: raise ValueError(f"its tables disagree about {', '.join(wrong[:3])}")
+    if wrong:
+        raise ValueError(f"its tables disagree about {', '.join(wrong[:3])}")
     same = (tok.vocab_out, tok.vocab_in) == (d.vocab_size_out, d.vocab_size_in)
-    if not same: raise ValueError("its tables disagree about the size of the vocabulary")
+    if not same:
+        raise ValueError("its tables disagree about the size of the vocabulary")
     return tok
+
 
 @patch(cls_method=True)
 def from_dict(
-    cls:Tokenizer,
-    d:dict,                          # what `to_dict` gives, or a file of the reference project, of any age
-    path:str|Path="tokenizer.json",  # where it is from
+    cls: Tokenizer,
+    d: dict,  # what `to_dict` gives, or a file of the reference project, of any age
+    path: str | Path = "tokenizer.json",  # where it is from
 ) -> Tokenizer:
     "The tokenizer of a `tokenizer.json`. Raises `UserError` when it is damaged or contradicts itself."
     stored = typed(StoredTokenizer, only(StoredTokenizer, d) if isinstance(d, dict) else d, path)
-    try: return _unfolded(cls, stored)
-    except ValueError as e: raise damaged(path, e) from e
+    try:
+        return _unfolded(cls, stored)
+    except ValueError as e:
+        raise damaged(path, e) from e
+
 
 @patch(cls_method=True)
-def load(cls:Tokenizer, path:str|Path) -> Tokenizer:
+def load(cls: Tokenizer, path: str | Path) -> Tokenizer:
     "Read a `tokenizer.json` (or the folder that holds it)."
     path = Path(path)
-    if path.is_dir(): path = path/"tokenizer.json"
+    if path.is_dir():
+        path = path / "tokenizer.json"
     return cls.from_dict(read_json(path, TOKENIZER_LIMIT), path)

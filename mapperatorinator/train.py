@@ -28,27 +28,38 @@ __all__ = ['CURE', 'MOMENTS', 'QUIET', 'FIXED', 'CARD', 'schedule', 'make_optimi
            'to_device', 'count_in', 'row_of', 'keep_on', 'stopped', 'loop', 'model_card', 'ship', 'told', 'train']
 
 # %% ../nbs/83_train.ipynb #eb38bdb6
-def schedule(step:int, conf:TrainConfig) -> float: # share of the peak learning rate
+def schedule(step: int, conf: TrainConfig) -> float:  # share of the peak learning rate
     "Warm-up, plateau, linear fall to `final_lr`."
-    if step < conf.warmup: return (step + 1) / conf.warmup
+    if step < conf.warmup:
+        return (step + 1) / conf.warmup
     left = min(max(conf.steps - step, 0) / max(conf.decay, 1), 1)
     return conf.final_lr + (1 - conf.final_lr) * left
 
 # %% ../nbs/83_train.ipynb #8b1fe1b0
-def make_optimizers(model:nn.Module, conf:TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, conf: TrainConfig) -> list[torch.optim.Optimizer]:
     "Muon for inner matrices (unless `muon_lr` is 0), AdamW for the rest."
     outer = ("embed", "head", "places", "conv")
-    inner = [p for n, p in model.named_parameters() if p.ndim == 2 and not any(o in n for o in outer)] if conf.muon_lr else []
+    inner = (
+        [p for n, p in model.named_parameters() if p.ndim == 2 and not any(o in n for o in outer)]
+        if conf.muon_lr
+        else []
+    )
     ids = {id(p) for p in inner}
     rest = [p for p in model.parameters() if id(p) not in ids and p.requires_grad]
-    out = [torch.optim.AdamW(rest, conf.lr, betas=(.9, .98), weight_decay=conf.weight_decay)]
-    if inner: out.append(torch.optim.Muon(inner, conf.muon_lr, weight_decay=conf.weight_decay, adjust_lr_fn="original"))
+    out = [torch.optim.AdamW(rest, conf.lr, betas=(0.9, 0.98), weight_decay=conf.weight_decay)]
+    if inner:
+        out.append(
+            torch.optim.Muon(inner, conf.muon_lr, weight_decay=conf.weight_decay, adjust_lr_fn="original")
+        )
     for o in out:
-        for g in o.param_groups: g["peak"] = g["lr"]
+        for g in o.param_groups:
+            g["peak"] = g["lr"]
     return out
 
 # %% ../nbs/83_train.ipynb #8e41976f
-def time_hits(logits:Tensor, labels:Tensor, start:int, end:int, tolerance:int=2) -> tuple[int, int]: # right, all
+def time_hits(
+    logits: Tensor, labels: Tensor, start: int, end: int, tolerance: int = 2
+) -> tuple[int, int]:  # right, all
     "Time tokens whose best guess lies within `tolerance` steps of 10 ms."
     timed = (labels >= start) & (labels < end)
     guess = logits[..., start:end].argmax(-1) + start
@@ -57,49 +68,73 @@ def time_hits(logits:Tensor, labels:Tensor, start:int, end:int, tolerance:int=2)
 # %% ../nbs/83_train.ipynb #599d5432
 @torch.inference_mode()
 def evaluate(
-    model:Mapper,
-    sampler:Sampler, # without augmentation
-    batches:int=8,
+    model: Mapper,
+    sampler: Sampler,  # without augmentation
+    batches: int = 8,
 ) -> dict[str, float]:
     "Losses, time accuracy and the ear's onset F1 on fixed windows."
     model.eval()
-    total, right, timed, onsets = np.zeros(2), 0, 0, []
+    total = np.zeros(2)
+    right = 0
+    timed = 0
+    onsets = []
     for step in range(batches):
         batch = sampler(step)
         out = model(batch.mel, batch.groups, batch.frame_labels)
         total += [out.token_loss.item(), out.frame_loss.item()]
         for logits, (_, labels, _) in zip(out.logits, batch.groups):
             r, t = time_hits(logits, labels, model.c.time_start, model.c.time_end)
-            right, timed = right + r, timed + t
-        onsets += [(p, y) for p, y in zip(out.frames[..., 0].sigmoid().numpy(), batch.frame_labels[..., 0].numpy())]
+            right = right + r
+            timed = timed + t
+        onsets += [
+            (p, y) for p, y in zip(out.frames[..., 0].sigmoid().numpy(), batch.frame_labels[..., 0].numpy())
+        ]
     model.train()
     token, frame = (total / batches).tolist()
-    return {"token_loss": token, "frame_loss": frame, "time_20ms": right / max(timed, 1), "ear_f1": best_f1(onsets)}
+    return {
+        "token_loss": token,
+        "frame_loss": frame,
+        "time_20ms": right / max(timed, 1),
+        "ear_f1": best_f1(onsets),
+    }
 
 # %% ../nbs/83_train.ipynb #710b49e7
-def _no_folder(name:str, path:str) -> Iterator[str]: # a sentence, or nothing
+def _no_folder(name: str, path: str) -> Iterator[str]:  # a sentence, or nothing
     "Why no folder can be written at a path."
     nearest = next(p for p in (Path(path), *Path(path).absolute().parents) if os.path.lexists(p))
-    if not nearest.is_dir(): yield f"{name}={quoted(path)} is a file, or lies in one; give a folder."
-    elif not os.access(nearest, os.W_OK): yield f"{name}={quoted(path)} cannot be written to; give another folder."
+    if not nearest.is_dir():
+        yield f"{name}={quoted(path)} is a file, or lies in one; give a folder."
+    elif not os.access(nearest, os.W_OK):
+        yield f"{name}={quoted(path)} cannot be written to; give another folder."
 
-def _not_there(c:RunConfig) -> Iterator[str]:
+
+def _not_there(c: RunConfig) -> Iterator[str]:
     "What is asked for and is not there."
-    if not c.data: return (yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
+    if not c.data:
+        return (yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
     splits = [c.train_split, c.val_split] if Path(c.data).is_dir() else [c.train_split]
-    for base in {Path(c.data)/"songs"/split: None for split in splits if split}:
-        if not base.is_dir(): yield f"No songs at {quoted(base)}: expected folders <song>/ with one audio file and .osu files."
+    for base in {Path(c.data) / "songs" / split: None for split in splits if split}:
+        if not base.is_dir():
+            yield f"No songs at {quoted(base)}: expected folders <song>/ with one audio file and .osu files."
 
-def check_run(c:RunConfig):
+
+def check_run(c: RunConfig):
     "Raises `UserError` naming everything that cannot be, before a song is read."
-    places = [sentence for name in ("run", "ship") if getattr(c, name) for sentence in _no_folder(name, getattr(c, name))]
+    places = [
+        sentence
+        for name in ("run", "ship")
+        if getattr(c, name)
+        for sentence in _no_folder(name, getattr(c, name))
+    ]
     check_settings(c, *_not_there(c), *places)
 
 # %% ../nbs/83_train.ipynb #96a522ff
 class Resumable:
     "What can be put down and taken up again: `conf`, `modules`, `optimizers`, `step`, `minutes`, `log` and `recent` in a folder."
+
     @property
-    def folder(self) -> Path: return Path(self.conf.run)
+    def folder(self) -> Path:
+        return Path(self.conf.run)
 
     def save(self):
         "Write the checkpoint and the log, whole or not at all."
@@ -107,137 +142,207 @@ class Resumable:
         state["optimizers"] = [o.state_dict() for o in self.optimizers]
         state |= {name: getattr(self, name) for name in ("step", "minutes", "log", "recent")}
         state["settings"] = asdict(self.conf)
-        write_tensors(self.folder/"checkpoint.pt", state)
-        write_atomic(self.folder/"log.jsonl", "".join(json.dumps(row) + "\n" for row in self.log))
+        write_tensors(self.folder / "checkpoint.pt", state)
+        write_atomic(self.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in self.log))
 
-    def resume(self): # itself
+    def resume(self):  # itself
         "Go on from the checkpoint, if there is one. Raises `UserError` when it is damaged or of another run."
-        if not (self.folder/"checkpoint.pt").exists(): return self
-        state = read_checkpoint(self.folder/"checkpoint.pt", self)
-        for name, module in self.modules.items(): module.load_state_dict(state[name])
-        for o, s in zip(self.optimizers, state["optimizers"]): o.load_state_dict(s)
-        self.step, self.minutes, self.log = state["step"], state["minutes"], state["log"]
+        if not (self.folder / "checkpoint.pt").exists():
+            return self
+        state = read_checkpoint(self.folder / "checkpoint.pt", self)
+        for name, module in self.modules.items():
+            module.load_state_dict(state[name])
+        for o, s in zip(self.optimizers, state["optimizers"]):
+            o.load_state_dict(s)
+        self.step = state["step"]
+        self.minutes = state["minutes"]
+        self.log = state["log"]
         self.recent = state.get("recent", {})
         return self
 
 # %% ../nbs/83_train.ipynb #a1315c1d
 CURE = "remove it, or give another folder (run=FOLDER)"
-MOMENTS = {"AdamW": ("step", "exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)} # what an optimizer keeps of a weight
+MOMENTS = {
+    "AdamW": ("step", "exp_avg", "exp_avg_sq"),
+    "Muon": ("momentum_buffer",),
+}  # what an optimizer keeps of a weight
 
-def _is_kept(kept:Any, weight:Tensor, names:tuple) -> bool:
+
+def _is_kept(kept: Any, weight: Tensor, names: tuple) -> bool:
     "Whether an optimizer can have kept this of a weight."
-    if not isinstance(kept, dict) or set(kept) != set(names): return False
+    if not isinstance(kept, dict) or set(kept) != set(names):
+        return False
     for name, value in kept.items():
-        if not isinstance(value, Tensor) or value.dtype not in (weight.dtype, torch.float32): return False
-        if value.shape != (() if name == "step" else weight.shape): return False
-        if name in ("step", "exp_avg_sq") and (value < 0).any(): return False
+        if not isinstance(value, Tensor) or value.dtype not in (weight.dtype, torch.float32):
+            return False
+        if value.shape != (() if name == "step" else weight.shape):
+            return False
+        if name in ("step", "exp_avg_sq") and (value < 0).any():
+            return False
     return True
 
-def taken_up(saved:Any, optimizer:torch.optim.Optimizer) -> dict:
+
+def taken_up(saved: Any, optimizer: torch.optim.Optimizer) -> dict:
     "The state of an optimizer that goes on: the stored moments, and the rates of now. Raises `ValueError` when they are of another one."
-    kept, groups = (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
-    if not isinstance(kept, dict) or not isinstance(groups, list): raise ValueError("one has no moments")
+    kept, groups = (
+        (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
+    )
+    if not isinstance(kept, dict) or not isinstance(groups, list):
+        raise ValueError("one has no moments")
     groups = [g if isinstance(g, dict) else {} for g in groups]
     own = optimizer.state_dict()["param_groups"]
-    if [g.get("params") for g in groups] != [g["params"] for g in own]: raise ValueError("one has other weights")
+    if [g.get("params") for g in groups] != [g["params"] for g in own]:
+        raise ValueError("one has other weights")
     rates = [g.get(name) for g in groups for name in ("lr", "peak")]
     fast = [r for r in rates if not (isinstance(r, float) and 0 <= r <= 1000)]
-    if fast: raise ValueError(f"one has {as_said(fast[0])} as a learning rate")
+    if fast:
+        raise ValueError(f"one has {as_said(fast[0])} as a learning rate")
     weights = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
     names = MOMENTS[type(optimizer).__name__]
     fits = all(i in weights and _is_kept(of, weights[i], names) for i, of in kept.items())
-    if not fits: raise ValueError("one has other moments")
+    if not fits:
+        raise ValueError("one has other moments")
     return {"state": kept, "param_groups": own}
 
 # %% ../nbs/83_train.ipynb #52fc735c
-def _is_row(row:Any) -> bool: # of a log
-    return isinstance(row, dict) and type(row.get("step")) is int and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
+def _is_row(row: Any) -> bool:  # of a log
+    return (
+        isinstance(row, dict)
+        and type(row.get("step")) is int
+        and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
+    )
 
-def _check_progress(state:dict, path:Path):
+
+def _check_progress(state: dict, path: Path):
     "Raise `UserError` where a checkpoint says no steps, minutes or log that a run can have."
-    step, minutes, log = state.get("step"), state.get("minutes"), state.get("log")
-    if type(step) is not int or not 0 <= step <= 10**9: raise damaged(path, f"its step is {as_said(step)}", CURE)
-    if type(minutes) not in (int, float) or not 0 <= minutes <= 1e9: raise damaged(path, f"its minutes are {as_said(minutes)}", CURE)
-    if not isinstance(log, list) or not all(map(_is_row, log)): raise damaged(path, "its log is no list of measurements", CURE)
+    step = state.get("step")
+    minutes = state.get("minutes")
+    log = state.get("log")
+    if type(step) is not int or not 0 <= step <= 10**9:
+        raise damaged(path, f"its step is {as_said(step)}", CURE)
+    if type(minutes) not in (int, float) or not 0 <= minutes <= 1e9:
+        raise damaged(path, f"its minutes are {as_said(minutes)}", CURE)
+    if not isinstance(log, list) or not all(map(_is_row, log)):
+        raise damaged(path, "its log is no list of measurements", CURE)
     recent = state.get("recent", {})
-    if recent and not (_is_row({"step": 0} | recent if isinstance(recent, dict) else None) and recent.get("steps", 0) > 0):
+    if recent and not (
+        _is_row({"step": 0} | recent if isinstance(recent, dict) else None) and recent.get("steps", 0) > 0
+    ):
         raise damaged(path, "what it has measured since is no table of sums", CURE)
 
 # %% ../nbs/83_train.ipynb #b10c37ca
-def _check_module(weights:dict, module:nn.Module, path:Path):
+def _check_module(weights: dict, module: nn.Module, path: Path):
     "Raise `UserError` where stored weights are not those of a module."
     own = module.state_dict()
     check_tensors(weights, path)
     check_shapes(weights, own, "these settings ask for", CURE)
     odd = [name for name, value in weights.items() if value.dtype != own[name].dtype]
-    if odd: raise damaged(path, f"{odd[0]} holds {weights[odd[0]].dtype}, expected {own[odd[0]].dtype}", CURE)
+    if odd:
+        raise damaged(path, f"{odd[0]} holds {weights[odd[0]].dtype}, expected {own[odd[0]].dtype}", CURE)
 
-def read_checkpoint(path:Path, run:Resumable) -> dict:
+
+def read_checkpoint(path: Path, run: Resumable) -> dict:
     "What `save` stored, if it is all there and of this run. Raises `UserError` when it is not."
     state = read_pickle(path, cure=CURE)
     table = state if isinstance(state, dict) else {}
     kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list}
     lost = [name for name, kind in kinds.items() if not isinstance(table.get(name), kind)]
-    if lost: raise damaged(path, f"it has no {lost[0]}", CURE)
+    if lost:
+        raise damaged(path, f"it has no {lost[0]}", CURE)
     _check_progress(state, path)
     run.notes = resumed_notes(run.conf, state.get("settings"), state["step"])
-    for name, module in run.modules.items(): _check_module(state[name], module, path)
-    stored, own = state["optimizers"], run.optimizers
+    for name, module in run.modules.items():
+        _check_module(state[name], module, path)
+    stored = state["optimizers"]
+    own = run.optimizers
     try:
-        if len(stored) != len(own): raise ValueError(f"they are {len(stored)}, expected {len(own)}")
+        if len(stored) != len(own):
+            raise ValueError(f"they are {len(stored)}, expected {len(own)}")
         return state | {"optimizers": [taken_up(s, o) for s, o in zip(stored, own)]}
     except ValueError as e:
-        raise UserError(f"'{path}' was made with other optimizers ({e}; asked is muon_lr={run.conf.muon_lr}); {CURE}.") from e
+        raise UserError(
+            f"'{path}' was made with other optimizers ({e}; asked is muon_lr={run.conf.muon_lr}); {CURE}."
+        ) from e
 
 # %% ../nbs/83_train.ipynb #92177cd5
-QUIET = ("run", "ship", "device", "threads", "max_minutes", "save_every", "steps") # may change without a word
-FIXED = ("model", "language")                                                      # cannot change
+QUIET = (
+    "run",
+    "ship",
+    "device",
+    "threads",
+    "max_minutes",
+    "save_every",
+    "steps",
+)  # may change without a word
+FIXED = ("model", "language")  # cannot change
 
-def flat(settings:dict, before:Any, prefix:str="") -> Iterator[tuple[str, Any, Any]]: # dotted name, now, before
+
+def flat(
+    settings: dict, before: Any, prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:  # dotted name, now, before
     "Nested settings side by side, as far as both know them; what was before may be anything."
     for name, value in settings.items():
-        if not isinstance(before, dict) or name not in before: continue
-        if isinstance(value, dict): yield from flat(value, before[name], f"{prefix}{name}.")
-        else: yield prefix + name, value, before[name]
+        if not isinstance(before, dict) or name not in before:
+            continue
+        if isinstance(value, dict):
+            yield from flat(value, before[name], f"{prefix}{name}.")
+        else:
+            yield prefix + name, value, before[name]
 
 # %% ../nbs/83_train.ipynb #c500e85a
 def resumed_notes(
-    conf:RunConfig,
-    before:Any,   # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
-    step:int,     # steps that are done
+    conf: RunConfig,
+    before: Any,  # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
+    step: int,  # steps that are done
 ) -> list[str]:
     "What a run is taken up with that was not so before, in sentences. Raises `UserError` for what cannot be."
-    run, refused, told = quoted(conf.run), [], []
+    run = quoted(conf.run)
+    refused = []
+    told = []
     if conf.steps < step:
-        refused.append(f"{run} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER.")
+        refused.append(
+            f"{run} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER."
+        )
     for name, now, value in flat(asdict(conf), before):
-        old, new = spell(value), spell(now)
-        if old == new or name in QUIET: continue
+        old = spell(value)
+        new = spell(now)
+        if old == new or name in QUIET:
+            continue
         fixed = name.split(".")[0] in FIXED or name == "muon_lr" and not (value and now)
-        if fixed: refused.append(f"{name}={new}, but {run} began with {name}={old}; give that, or another run=FOLDER.")
-        elif name == "init": told.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
-        else: told.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
-    if refused: raise UserError(*refused)
+        if fixed:
+            refused.append(
+                f"{name}={new}, but {run} began with {name}={old}; give that, or another run=FOLDER."
+            )
+        elif name == "init":
+            told.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
+        else:
+            told.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
+    if refused:
+        raise UserError(*refused)
     return told
 
 # %% ../nbs/83_train.ipynb #f1dde585
 @dataclass
 class Run(Resumable):
     "The state of a training run."
+
     conf: TrainConfig
     bundle: Bundle
     optimizers: list
     step: int = 0
-    minutes: float = 0.0                # trained so far, over all sessions
+    minutes: float = 0.0  # trained so far, over all sessions
     log: list[dict] = field(default_factory=list)
-    recent: dict[str, float] = field(default_factory=dict) # sums of the figures since the last row, and the number of `steps`
-    notes: list[str] = field(default_factory=list)         # what it was taken up with that was not so before
+    recent: dict[str, float] = field(
+        default_factory=dict
+    )  # sums of the figures since the last row, and the number of `steps`
+    notes: list[str] = field(default_factory=list)  # what it was taken up with that was not so before
 
     @property
-    def modules(self) -> dict[str, nn.Module]: return {"model": self.bundle.model} # whose weights are kept
+    def modules(self) -> dict[str, nn.Module]:
+        return {"model": self.bundle.model}  # whose weights are kept
 
 # %% ../nbs/83_train.ipynb #8944cea3
-def start_run(conf:TrainConfig) -> Run:
+def start_run(conf: TrainConfig) -> Run:
     "A new run, or the one its folder holds."
     seed_everything(conf.seed)
     torch.set_num_threads(conf.threads)
@@ -247,30 +352,42 @@ def start_run(conf:TrainConfig) -> Run:
     return Run(conf, bundle, make_optimizers(bundle.model, conf)).resume()
 
 # %% ../nbs/83_train.ipynb #35f8ec96
-def train_step(run:Run, batch:Batch) -> dict[str, float]:
+def train_step(run: Run, batch: Batch) -> dict[str, float]:
     "Forward, backward, clip, move."
-    c, model = run.conf, run.bundle.model
+    c = run.conf
+    model = run.bundle.model
     for o in run.optimizers:
-        for g in o.param_groups: g["lr"] = g["peak"] * schedule(run.step, c)
+        for g in o.param_groups:
+            g["lr"] = g["peak"] * schedule(run.step, c)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
         out = model(*to_device(batch, model.device), c.rhythm_weight, c.frame_loss)
     out.loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), c.grad_clip)
-    for o in run.optimizers: o.step(); o.zero_grad(set_to_none=True)
+    for o in run.optimizers:
+        o.step()
+        o.zero_grad(set_to_none=True)
     run.step += 1
     return {"token_loss": out.token_loss.item(), "frame_loss": out.frame_loss.item(), "grad": norm.item()}
 
-def to_device(batch:Batch, device) -> tuple:
-    return (batch.mel.to(device), [tuple(t.to(device) for t in g) for g in batch.groups], batch.frame_labels.to(device))
+
+def to_device(batch: Batch, device) -> tuple:
+    return (
+        batch.mel.to(device),
+        [tuple(t.to(device) for t in g) for g in batch.groups],
+        batch.frame_labels.to(device),
+    )
 
 # %% ../nbs/83_train.ipynb #6b8712c8
-def count_in(recent:dict[str, float], figures:dict[str, float]) -> dict[str, float]: # sums, with the number of `steps`
+def count_in(
+    recent: dict[str, float], figures: dict[str, float]
+) -> dict[str, float]:  # sums, with the number of `steps`
     "The figures of one step more."
     return {key: recent.get(key, 0) + value for key, value in (figures | {"steps": 1}).items()}
 
+
 def row_of(
-    run:Resumable,
-    measure:Callable|None=None, # () -> figures on held-out data
+    run: Resumable,
+    measure: Callable | None = None,  # () -> figures on held-out data
 ) -> dict[str, float]:
     "A row of the log: means since the last one, and what is measured now."
     means = {key: total / run.recent["steps"] for key, total in run.recent.items() if key != "steps"}
@@ -279,13 +396,15 @@ def row_of(
 
 # %% ../nbs/83_train.ipynb #ddb678c1
 def keep_on(
-    run:Resumable,
-    step:Callable,              # () -> figures of one step
-    measure:Callable|None=None, # () -> figures on held-out data
-    report:Callable=lambda row: None,
+    run: Resumable,
+    step: Callable,  # () -> figures of one step
+    measure: Callable | None = None,  # () -> figures on held-out data
+    report: Callable = lambda row: None,
 ):
     "Train until the steps or the minutes are used up."
-    c, begun, before = run.conf, time.monotonic(), run.minutes
+    c = run.conf
+    begun = time.monotonic()
+    before = run.minutes
     while run.step < c.steps:
         run.recent = count_in(run.recent, step())
         run.minutes = before + (time.monotonic() - begun) / 60
@@ -295,21 +414,33 @@ def keep_on(
         if kept or over:
             row = row_of(run, measure)
             report(row)
-        if kept: run.log.append(row)
-        if due: run.recent = {}
-        if run.step % c.save_every == 0 or over: run.save()
-        if over: return stopped(run, row)
+        if kept:
+            run.log.append(row)
+        if due:
+            run.recent = {}
+        if run.step % c.save_every == 0 or over:
+            run.save()
+        if over:
+            return stopped(run, row)
     run.save()
     return run
 
-def stopped(run:Resumable, row:dict) -> Resumable:
+
+def stopped(run: Resumable, row: dict) -> Resumable:
     "A run whose minutes are up; its card wants the last figures, the folder does not."
-    if run.log[-1:] != [row]: run.log.append(row)
+    if run.log[-1:] != [row]:
+        run.log.append(row)
     return run
 
-def loop(run:Run, sampler:Sampler, check:Sampler|None=None, report=lambda row: None) -> Run:
+
+def loop(run: Run, sampler: Sampler, check: Sampler | None = None, report=lambda row: None) -> Run:
     "Train on what a sampler draws; measured on `check`."
-    return keep_on(run, lambda: train_step(run, sampler(run.step)), check and (lambda: evaluate(run.bundle.model, check)), report)
+    return keep_on(
+        run,
+        lambda: train_step(run, sampler(run.step)),
+        check and (lambda: evaluate(run.bundle.model, check)),
+        report,
+    )
 
 # %% ../nbs/83_train.ipynb #b74273ed
 CARD = """---
@@ -334,46 +465,83 @@ Loss curve (step: training tokens / validation tokens / time tokens right to 20 
 {notes}
 """
 
-def model_card(run:Run, name:str, data:str, notes:str="") -> str: # data: a sentence on the songs
+
+def model_card(run: Run, name: str, data: str, notes: str = "") -> str:  # data: a sentence on the songs
     "The card of a run, from its log."
-    c, m = run.conf, run.bundle.model
+    c = run.conf
+    m = run.bundle.model
     last = run.log[-1] if run.log else {}
     val = "".join(f"| validation {k[4:]} | {v:.3f} |\n" for k, v in last.items() if k.startswith("val_"))
-    some = [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})] if run.log else []
-    curve = "\n".join(f"- {r['step']}: {r.get('token_loss', math.nan):.3f} / {r.get('val_token_loss', math.nan):.3f} / "
-                      f"{r.get('val_time_20ms', math.nan):.3f} / {r.get('val_ear_f1', math.nan):.3f}" for r in some)
-    return CARD.format(name=name, params=m.n_params()/1e6, d_model=m.c.d_model, enc=m.c.encoder_layers, dec=m.c.decoder_layers,
-                       seconds=c.language.window_ms/1000, data=data, steps=run.step, batch=c.batch_size, maps=c.maps_per_window,
-                       minutes=run.minutes, token=last.get("token_loss", math.nan), frame=last.get("frame_loss", math.nan), val=val, curve=curve, notes=notes)
+    some = (
+        [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})]
+        if run.log
+        else []
+    )
+    curve = "\n".join(
+        f"- {r['step']}: {r.get('token_loss', math.nan):.3f} / {r.get('val_token_loss', math.nan):.3f} / "
+        f"{r.get('val_time_20ms', math.nan):.3f} / {r.get('val_ear_f1', math.nan):.3f}"
+        for r in some
+    )
+    return CARD.format(
+        name=name,
+        params=m.n_params() / 1e6,
+        d_model=m.c.d_model,
+        enc=m.c.encoder_layers,
+        dec=m.c.decoder_layers,
+        seconds=c.language.window_ms / 1000,
+        data=data,
+        steps=run.step,
+        batch=c.batch_size,
+        maps=c.maps_per_window,
+        minutes=run.minutes,
+        token=last.get("token_loss", math.nan),
+        frame=last.get("frame_loss", math.nan),
+        val=val,
+        curve=curve,
+        notes=notes,
+    )
 
-def ship(run:Run, folder:str|Path, name:str, data:str, notes:str="", dtype=torch.float16):
+
+def ship(run: Run, folder: str | Path, name: str, data: str, notes: str = "", dtype=torch.float16):
     "Write the model folder of a run: half-precision weights, vocabulary, configuration, card."
     save_bundle(run.bundle, folder, dtype, model_card(run, name, data, notes))
 
 # %% ../nbs/83_train.ipynb #8d97b67e
-def told(songs:list, extra:list) -> str: # songs learnt from, and composed ones
+def told(songs: list, extra: list) -> str:  # songs learnt from, and composed ones
     "A sentence on the data, for the card."
-    known, heard = [s for s in songs if s.maps], [s for s in songs if not s.maps]
+    known = [s for s in songs if s.maps]
+    heard = [s for s in songs if not s.maps]
     hours = lambda some: f"{sum(s.ms for s in some) / 3.6e6:.2f} h"
-    return f"{len(known)} songs ({hours(known)}) with {sum(len(s.maps) for s in known)} human maps" + \
-        (f"; {len(heard)} songs of other modes ({hours(heard)}) that only taught the ear" if heard else "") + \
-        (f"; {len(extra)} composed songs ({hours(extra)})" if extra else "")
+    return (
+        f"{len(known)} songs ({hours(known)}) with {sum(len(s.maps) for s in known)} human maps"
+        + (f"; {len(heard)} songs of other modes ({hours(heard)}) that only taught the ear" if heard else "")
+        + (f"; {len(extra)} composed songs ({hours(extra)})" if extra else "")
+    )
 
 # %% ../nbs/83_train.ipynb #626d96dc
-def train(conf:TrainConfig, report=None, tell:Callable[[str], None]=note) -> Run: # tell: hears what is not as it was
+def train(
+    conf: TrainConfig, report=None, tell: Callable[[str], None] = note
+) -> Run:  # tell: hears what is not as it was
     "Train as asked; prints a line of JSON per measurement unless given another `report`."
     check_run(conf)
     report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
-    run, cache, listing = start_run(conf), Path(conf.run)/"cache", Listing()
-    for sentence in run.notes: tell(sentence)
+    run = start_run(conf)
+    cache = Path(conf.run) / "cache"
+    listing = Listing()
+    for sentence in run.notes:
+        tell(sentence)
     songs = load_corpus(conf.data, conf.train_split, conf, cache, listing)
-    if not any(s.maps for s in songs): raise UserError(f"No maps of {', '.join(conf.modes)} in '{conf.data}'.")
+    if not any(s.maps for s in songs):
+        raise UserError(f"No maps of {', '.join(conf.modes)} in '{conf.data}'.")
     extra = load_corpus(conf.synth_data, "train", conf, cache, listing) if conf.synth_data else []
-    tok, check = run.bundle.tokenizer, None
+    tok = run.bundle.tokenizer
+    check = None
     if conf.val_split:
         held = [s for s in load_corpus(conf.data, conf.val_split, conf, cache, listing) if s.maps]
         check = Sampler(held, tok, replace(conf, synth_share=0), augment=False) if held else None
-    for sentence in listing.sentences(): say(sentence)
+    for sentence in listing.sentences():
+        say(sentence)
     loop(run, Sampler(songs, tok, conf, extra=extra), check, report)
-    if conf.ship: ship(run, conf.ship, Path(conf.ship).name, told(songs, extra))
+    if conf.ship:
+        ship(run, conf.ship, Path(conf.ship).name, told(songs, extra))
     return run

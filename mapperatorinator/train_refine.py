@@ -17,7 +17,14 @@ from .config import TrainRefineConfig
 from .core import UserError, note, pick_device, say, seed_everything
 from .data import read_maps, song_folders
 from .model.diffusion import Schedule, denoising_loss, noise_betas
-from .model.dit import Denoiser, class_vector, new_denoiser, out_of_reach, point_features, save_denoiser
+from mapperatorinator.model.dit import (
+    Denoiser,
+    class_vector,
+    new_denoiser,
+    out_of_reach,
+    point_features,
+    save_denoiser,
+)
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .refine import Points, map_points, to_field
@@ -31,74 +38,105 @@ __all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_ma
 # %% ../nbs/85_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
 
+
 @dataclass
 class Traced:
     "A human map as points, and what it would be asked for by."
+
     points: Points
-    stars: float         # at normal speed
+    stars: float  # at normal speed
     double_stars: float  # at 1.5 times
     circle_size: float
 
-def trace(map:Beatmap, shortest:int=128, hardest:float=12.) -> Traced|None: # None: too short, too hard or broken
+
+def trace(
+    map: Beatmap, shortest: int = 128, hardest: float = 12.0
+) -> Traced | None:  # None: too short, too hard or broken
     "A map ready for windows of `shortest` points."
-    try: stars, double = star_rating(map), star_rating(map, DOUBLE_TIME)
-    except UserError: return None
+    try:
+        stars = star_rating(map)
+        double = star_rating(map, DOUBLE_TIME)
+    except UserError:
+        return None
     points = map_points(map)
     points.places = points.places.clip((-256, -256), (768, 640))
     return Traced(points, stars, double, map.cs) if len(points) >= shortest and 0 < stars < hardest else None
 
-def traced_maps(root:str|Path, split:str, shortest:int=128) -> list[Traced]:
+
+def traced_maps(root: str | Path, split: str, shortest: int = 128) -> list[Traced]:
     "The standard maps of a split. Raises `UserError` when there are none."
     maps = [m for d in song_folders(root, split) for _, m in read_maps(d) if m.mode == 0]
     found = [t for m in maps if (t := trace(m, shortest))]
     if not found:
-        raise UserError(f"No standard maps of {shortest} points or more in '{root}/songs/{split}'; give another folder.")
+        raise UserError(
+            f"No standard maps of {shortest} points or more in '{root}/songs/{split}'; give another folder."
+        )
     return found
 
 # %% ../nbs/85_train_refine.ipynb #cf3eb9c9
-THICK = .5 # power of a uniform draw that gives the noise step: 1 is every step alike
+THICK = 0.5  # power of a uniform draw that gives the noise step: 1 is every step alike
+
 
 @dataclass
 class Batch:
     "Windows of maps, as the denoiser is to see them."
-    x0: Tensor      # (batch, 2, points), clean positions
-    context: Tensor # (batch, 272, points)
-    wish: Tensor    # (batch, classes)
-    step: Tensor    # (batch,), how noisy
-    noise: Tensor   # (batch, 2, points)
+
+    x0: Tensor  # (batch, 2, points), clean positions
+    context: Tensor  # (batch, 272, points)
+    wish: Tensor  # (batch, classes)
+    step: Tensor  # (batch,), how noisy
+    noise: Tensor  # (batch, 2, points)
+
 
 class Windows:
     "Draws the batch of a step from the number of the step."
-    def __init__(self, maps:list[Traced], denoiser:Denoiser, conf:TrainRefineConfig, augment:bool=True):
-        self.maps, self.classes, self.conf, self.augment = maps, denoiser.classes, conf, augment
+
+    def __init__(self, maps: list[Traced], denoiser: Denoiser, conf: TrainRefineConfig, augment: bool = True):
+        self.maps = maps
+        self.classes = denoiser.classes
+        self.conf = conf
+        self.augment = augment
         sizes = np.array([len(m.points) for m in maps], float)
         self.shares = sizes / sizes.sum()
 
-    def __call__(self, step:int) -> Batch:
-        c, rng = self.conf, np.random.default_rng((self.conf.seed, step, self.augment))
+    def __call__(self, step: int) -> Batch:
+        c = self.conf
+        rng = np.random.default_rng((self.conf.seed, step, self.augment))
         rows = [self.window(rng) for _ in range(c.batch_size)]
         x0 = torch.cat([r[0] for r in rows])
         noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32))
-        return Batch(x0, torch.stack([r[1] for r in rows]), torch.stack([r[2] for r in rows]),
-                     torch.from_numpy((rng.random(c.batch_size)**THICK * c.model.trained_steps).astype(int)), noise)
+        return Batch(
+            x0,
+            torch.stack([r[1] for r in rows]),
+            torch.stack([r[2] for r in rows]),
+            torch.from_numpy((rng.random(c.batch_size) ** THICK * c.model.trained_steps).astype(int)),
+            noise,
+        )
 
-    def window(self, rng) -> tuple[Tensor, Tensor, Tensor]: # (1, 2, points), (272, points), (classes,)
+    def window(self, rng) -> tuple[Tensor, Tensor, Tensor]:  # (1, 2, points), (272, points), (classes,)
         "One stretch of one map, mirrored, sped up and with wishes hidden."
-        c, m = self.conf, self.maps[rng.choice(len(self.maps), p=self.shares)]
-        a = int(rng.integers(0, len(m.points) - c.model.reach + 1)); part = slice(a, a + c.model.reach)
+        c = self.conf
+        m = self.maps[rng.choice(len(self.maps), p=self.shares)]
+        a = int(rng.integers(0, len(m.points) - c.model.reach + 1))
+        part = slice(a, a + c.model.reach)
         double = self.augment and rng.random() < c.double_time
         x0 = to_field(m.points.places[part])
-        if self.augment: x0 = x0 * torch.tensor(rng.choice([-1., 1.], 2), dtype=torch.float32)[None, :, None]
-        times = (m.points.times[part] - m.points.times[a]) / (DOUBLE_TIME if double else 1) + rng.uniform(0, c.latest)
+        if self.augment:
+            x0 = x0 * torch.tensor(rng.choice([-1.0, 1.0], 2), dtype=torch.float32)[None, :, None]
+        times = (m.points.times[part] - m.points.times[a]) / (DOUBLE_TIME if double else 1) + rng.uniform(
+            0, c.latest
+        )
         return x0, self.context(rng, m.points, part, times), self.wish(rng, m, double)
 
-    def context(self, rng, points:Points, part:slice, times:np.ndarray) -> Tensor: # (272, points)
-        far = points.distances[part] * 2**rng.normal(0, self.conf.distance_noise, len(times))
+    def context(self, rng, points: Points, part: slice, times: np.ndarray) -> Tensor:  # (272, points)
+        far = points.distances[part] * 2 ** rng.normal(0, self.conf.distance_noise, len(times))
         told = rng.random() >= self.conf.distance_dropout
         number = lambda v: torch.as_tensor(v, dtype=torch.float32)
-        return point_features(number(times), number(far) if told else None, torch.as_tensor(points.kinds[part]))
+        return point_features(
+            number(times), number(far) if told else None, torch.as_tensor(points.kinds[part])
+        )
 
-    def wish(self, rng, m:Traced, double:bool) -> Tensor: # (classes,)
+    def wish(self, rng, m: Traced, double: bool) -> Tensor:  # (classes,)
         said = lambda v: v if rng.random() >= self.conf.class_dropout else None
         stars = said(m.double_stars if double else m.stars)
         return class_vector(self.classes, difficulty=stars, circle_size=said(m.circle_size))
@@ -107,79 +145,115 @@ class Windows:
 @dataclass
 class RefineRun(Resumable):
     "The state of a run."
+
     conf: TrainRefineConfig
     denoiser: Denoiser
     optimizers: list
-    average: nn.Module                  # weights averaged over the steps: what is shipped
+    average: nn.Module  # weights averaged over the steps: what is shipped
     step: int = 0
-    minutes: float = 0.0                # trained so far, over all sessions
+    minutes: float = 0.0  # trained so far, over all sessions
     log: list[dict] = field(default_factory=list)
-    recent: dict[str, float] = field(default_factory=dict) # sums since the last row of the log
-    notes: list[str] = field(default_factory=list)         # what it was taken up with that was not so before
+    recent: dict[str, float] = field(default_factory=dict)  # sums since the last row of the log
+    notes: list[str] = field(default_factory=list)  # what it was taken up with that was not so before
 
     @property
-    def finished(self) -> Denoiser: # with the averaged weights
+    def finished(self) -> Denoiser:  # with the averaged weights
         return Denoiser(self.average, self.denoiser.classes, self.denoiser.config)
 
     @property
-    def modules(self) -> dict[str, nn.Module]: return {"model": self.denoiser.model, "average": self.average} # whose weights are kept
+    def modules(self) -> dict[str, nn.Module]:
+        return {"model": self.denoiser.model, "average": self.average}  # whose weights are kept
 
-def start_refine_run(conf:TrainRefineConfig) -> RefineRun:
+
+def start_refine_run(conf: TrainRefineConfig) -> RefineRun:
     "A new run, or the one its folder holds."
     seed_everything(conf.seed)
     torch.set_num_threads(conf.threads)
     denoiser = new_denoiser(conf.model)
     denoiser.model.to(pick_device(conf.device)).train()
-    return RefineRun(conf, denoiser, make_optimizers(denoiser.model, conf), copy.deepcopy(denoiser.model).eval()).resume()
+    return RefineRun(
+        conf, denoiser, make_optimizers(denoiser.model, conf), copy.deepcopy(denoiser.model).eval()
+    ).resume()
 
 # %% ../nbs/85_train_refine.ipynb #048821cf
-def batch_loss(model:nn.Module, noise:Schedule, batch:Batch, reach:int) -> tuple[Tensor, Tensor]: # (batch,) each
+def batch_loss(
+    model: nn.Module, noise: Schedule, batch: Batch, reach: int
+) -> tuple[Tensor, Tensor]:  # (batch,) each
     "What the denoiser of a batch is paid for: squared error and bits."
     device = next(model.parameters()).device
     x = noise.noised(batch.x0, batch.step, batch.noise)
     hidden = out_of_reach(x.shape[-1], reach).to(device) if x.shape[-1] > reach else None
-    out = model(x.to(device), batch.step.to(device), batch.context.to(device), batch.wish.to(device), hidden).float().cpu()
+    out = (
+        model(x.to(device), batch.step.to(device), batch.context.to(device), batch.wish.to(device), hidden)
+        .float()
+        .cpu()
+    )
     return denoising_loss(noise, out, batch.x0, x, batch.noise, batch.step)
 
-def refine_step(run:RefineRun, noise:Schedule, batch:Batch) -> dict[str, float]:
+
+def refine_step(run: RefineRun, noise: Schedule, batch: Batch) -> dict[str, float]:
     "Forward, backward, clip, move, average."
-    c, model = run.conf, run.denoiser.model
+    c = run.conf
+    model = run.denoiser.model
     for o in run.optimizers:
-        for g in o.param_groups: g["lr"] = g["peak"] * schedule(run.step, c)
+        for g in o.param_groups:
+            g["lr"] = g["peak"] * schedule(run.step, c)
     with torch.autocast(run.denoiser.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
         error, bits = batch_loss(model, noise, batch, c.model.reach)
     (error + bits).mean().backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), c.grad_clip)
-    for o in run.optimizers: o.step(); o.zero_grad(set_to_none=True)
+    for o in run.optimizers:
+        o.step()
+        o.zero_grad(set_to_none=True)
     keep = min(c.average, (run.step + 1) / (run.step + 10))
     with torch.no_grad():
-        for a, b in zip(run.average.parameters(), model.parameters()): a.lerp_(b, 1 - keep)
+        for a, b in zip(run.average.parameters(), model.parameters()):
+            a.lerp_(b, 1 - keep)
     run.step += 1
     return {"error": error.mean().item(), "bits": bits.mean().item(), "grad": norm.item()}
 
 # %% ../nbs/85_train_refine.ipynb #48aa8aee
 @torch.inference_mode()
-def measure(denoiser:Denoiser, windows:Windows, batches:int=8) -> dict[str, float]:
+def measure(denoiser: Denoiser, windows: Windows, batches: int = 8) -> dict[str, float]:
     "On fixed windows: the loss, and how many px the guess from the thickest fog is off, beside what it was off in the fog."
-    noise, rows = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), []
+    noise = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps))
+    rows = []
     for k in range(batches):
         error, bits = batch_loss(denoiser.model, noise, windows(k), denoiser.config.reach)
         rows.append((error.mean().item(), bits.mean().item()))
-    fog, off = by_level(denoiser, windows, [denoiser.config.trained_steps], batches)[denoiser.config.trained_steps]
+    fog, off = by_level(denoiser, windows, [denoiser.config.trained_steps], batches)[
+        denoiser.config.trained_steps
+    ]
     return {**dict(zip(("error", "bits"), np.mean(rows, 0).tolist())), "px": off, "px_in_fog": fog}
 
-@torch.inference_mode()
-def by_level(denoiser:Denoiser, windows:Windows, levels:list[int], batches:int=8) -> dict[int, tuple[float, float]]: # px, px
-    "For each level of noise: how many px of fog there are, and how many the guess is off."
-    noise, batch = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps)), [windows(k) for k in range(batches)]
-    fog = {n: math.sqrt(1 / noise.left[n - 1] - 1) * 256 for n in levels}
-    at = lambda b, n: batch_loss(denoiser.model, noise, replace(b, step=torch.full_like(b.step, n - 1)), denoiser.config.reach)[0]
-    return {n: (fog[n], fog[n] * float(np.mean([at(b, n).mean().sqrt().item() for b in batch]))) for n in levels}
 
-def refine_loop(run:RefineRun, windows:Windows, check:Windows|None=None, report:Callable=lambda row: None) -> RefineRun:
+@torch.inference_mode()
+def by_level(
+    denoiser: Denoiser, windows: Windows, levels: list[int], batches: int = 8
+) -> dict[int, tuple[float, float]]:  # px, px
+    "For each level of noise: how many px of fog there are, and how many the guess is off."
+    noise = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps))
+    batch = [windows(k) for k in range(batches)]
+    fog = {n: math.sqrt(1 / noise.left[n - 1] - 1) * 256 for n in levels}
+    at = lambda b, n: batch_loss(
+        denoiser.model, noise, replace(b, step=torch.full_like(b.step, n - 1)), denoiser.config.reach
+    )[0]
+    return {
+        n: (fog[n], fog[n] * float(np.mean([at(b, n).mean().sqrt().item() for b in batch]))) for n in levels
+    }
+
+
+def refine_loop(
+    run: RefineRun, windows: Windows, check: Windows | None = None, report: Callable = lambda row: None
+) -> RefineRun:
     "Train on what windows draw; measured on `check`."
     noise = Schedule(noise_betas(run.conf.model.noise, run.conf.model.noise_steps))
-    return keep_on(run, lambda: refine_step(run, noise, windows(run.step)), check and (lambda: measure(run.finished, check)), report)
+    return keep_on(
+        run,
+        lambda: refine_step(run, noise, windows(run.step)),
+        check and (lambda: measure(run.finished, check)),
+        report,
+    )
 
 # %% ../nbs/85_train_refine.ipynb #ebd80ec5
 REFINER_CARD = """---
@@ -201,51 +275,86 @@ A denoiser of object positions for osu! standard, in the layout of osu-diffusion
 {notes}
 """
 
-def ship_refiner(run:RefineRun, maps:list[Traced], folder:str|Path, notes:str="", dtype=torch.float16):
+
+def ship_refiner(
+    run: RefineRun, maps: list[Traced], folder: str | Path, notes: str = "", dtype=torch.float16
+):
     "Write the denoiser of a run: averaged weights in half precision, configuration, card."
-    c, last = run.conf, run.log[-1]
-    params, points = sum(p.numel() for p in run.average.parameters()) / 1e6, sum(len(m.points) for m in maps)
+    c = run.conf
+    last = run.log[-1]
+    params = sum(p.numel() for p in run.average.parameters()) / 1e6
+    points = sum(len(m.points) for m in maps)
     card = REFINER_CARD.format(
-        name=Path(folder).name, params=params, depth=c.model.depth, width=c.model.width, maps=len(maps), points=points,
-        steps=run.step, batch=c.batch_size, reach=c.model.reach, minutes=run.minutes, notes=notes,
-        px=last.get("val_px", math.nan), fog=last.get("val_px_in_fog", math.nan))
+        name=Path(folder).name,
+        params=params,
+        depth=c.model.depth,
+        width=c.model.width,
+        maps=len(maps),
+        points=points,
+        steps=run.step,
+        batch=c.batch_size,
+        reach=c.model.reach,
+        minutes=run.minutes,
+        notes=notes,
+        px=last.get("val_px", math.nan),
+        fog=last.get("val_px_in_fog", math.nan),
+    )
     save_denoiser(run.finished, folder, dtype, card)
 
-def train_refine(conf:TrainRefineConfig, report:Callable|None=None, tell:Callable[[str], None]=note) -> RefineRun:
+
+def train_refine(
+    conf: TrainRefineConfig, report: Callable | None = None, tell: Callable[[str], None] = note
+) -> RefineRun:
     "Train as asked; prints a line of JSON per measurement unless given another `report`. `tell` hears what is not as it was."
     check_run(conf)
     report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
-    run, maps = start_refine_run(conf), traced_maps(conf.data, conf.train_split, conf.model.reach)
-    for sentence in run.notes: tell(sentence)
+    run = start_refine_run(conf)
+    maps = traced_maps(conf.data, conf.train_split, conf.model.reach)
+    for sentence in run.notes:
+        tell(sentence)
     held = traced_maps(conf.data, conf.val_split, conf.model.reach) if conf.val_split else []
     check = Windows(held, run.denoiser, conf, augment=False) if held else None
     refine_loop(run, Windows(maps, run.denoiser, conf), check, report)
-    if conf.ship: ship_refiner(run, maps, conf.ship)
+    if conf.ship:
+        ship_refiner(run, maps, conf.ship)
     return run
 
 # %% ../nbs/85_train_refine.ipynb #4e542028
-def travel(map:Beatmap) -> np.ndarray: # px per ms, one for each pair of neighbours
+def travel(map: Beatmap) -> np.ndarray:  # px per ms, one for each pair of neighbours
     "How fast the cursor goes from each object to the next."
     ends = [(o.path.end if getattr(o, "slides", 0) % 2 else o.pos, map.end_time(o)) for o in map.hit_objects]
     gaps = [(math.dist(p, o.pos), o.time - t) for (p, t), o in zip(ends, map.hit_objects[1:])]
     return np.array([d / t for d, t in gaps if 0 < t < 2000])
 
-def half_covered(map:Beatmap, back:int=3) -> float: # share of objects
-    "Objects that lie on one of the few before, neither stacked nor clear of it."
-    places, radius = np.array([o.pos for o in map.hit_objects], float).reshape(-1, 2), 54.4 - 4.48 * map.cs
-    near = [np.hypot(*(places[max(i - back, 0):i] - places[i]).T) for i in range(1, len(places))]
-    return float(np.mean([((d > 4) & (d < radius)).any() for d in near])) if near else 0.
 
-def sliders_outside(map:Beatmap) -> float: # share of sliders
+def half_covered(map: Beatmap, back: int = 3) -> float:  # share of objects
+    "Objects that lie on one of the few before, neither stacked nor clear of it."
+    places = np.array([o.pos for o in map.hit_objects], float).reshape(-1, 2)
+    radius = 54.4 - 4.48 * map.cs
+    near = [np.hypot(*(places[max(i - back, 0) : i] - places[i]).T) for i in range(1, len(places))]
+    return float(np.mean([((d > 4) & (d < radius)).any() for d in near])) if near else 0.0
+
+
+def sliders_outside(map: Beatmap) -> float:  # share of sliders
     "Sliders whose body leaves the playfield."
     bodies = [o.path.vertices for o in map.hit_objects if isinstance(o, Slider)]
-    return float(np.mean([bool(((v < -.5) | (v > (512.5, 384.5))).any()) for v in bodies])) if bodies else 0.
+    return (
+        float(np.mean([bool(((v < -0.5) | (v > (512.5, 384.5))).any()) for v in bodies])) if bodies else 0.0
+    )
 
-def placement(maps:list[Beatmap], human:list[Beatmap], wanted:list[float]) -> dict: # wanted: stars of each map
+
+def placement(
+    maps: list[Beatmap], human: list[Beatmap], wanted: list[float]
+) -> dict:  # wanted: stars of each map
     "The figures of some maps beside human ones."
     from scipy.stats import wasserstein_distance
+
     pooled = lambda some: np.concatenate([travel(m) for m in some])
     mean = lambda f: round(float(np.mean([f(m) for m in maps])), 4)
     off = [abs(star_rating(m) - s) for m, s in zip(maps, wanted)]
-    return {"travel_distance": round(float(wasserstein_distance(pooled(maps), pooled(human))), 4),
-            "half_covered": mean(half_covered), "sliders_outside": mean(sliders_outside), "stars_off": round(float(np.mean(off)), 3)}
+    return {
+        "travel_distance": round(float(wasserstein_distance(pooled(maps), pooled(human))), 4),
+        "half_covered": mean(half_covered),
+        "sliders_outside": mean(sliders_outside),
+        "stars_off": round(float(np.mean(off)), 3),
+    }

@@ -25,91 +25,138 @@ __all__ = ['NAMES', 'HINTS', 'AUDIO', 'TURN', 'step_of', 'control', 'Field', 'Fo
            'pictures', 'generate_app']
 
 # %% ../nbs/91_ui.ipynb #82ef2762
-NAMES = dict(gamemode={0: "osu!", 1: "osu!taiko", 2: "osu!catch", 3: "osu!mania"}) # of choices that are numbers
-HINTS = dict(device=["auto", "cpu", "cuda", "mps"], model=["embedded", "v32", "v32-mini", "v31", "v30", "v29", "v28"]) # proposed, but any text goes
+NAMES = dict(
+    gamemode={0: "osu!", 1: "osu!taiko", 2: "osu!catch", 3: "osu!mania"}
+)  # of choices that are numbers
+HINTS = dict(
+    device=["auto", "cpu", "cuda", "mps"], model=["embedded", "v32", "v32-mini", "v31", "v30", "v29", "v28"]
+)  # proposed, but any text goes
 
 # %% ../nbs/91_ui.ipynb #b7a391b0
-def step_of(setting:Setting) -> float:
+def step_of(setting: Setting) -> float:
     "How far an arrow of a number goes."
     span = (setting.bounds.high or 0) - (setting.bounds.low or 0)
-    return 1 if setting.base is int else .05 if span <= 1 else .1 if span <= 20 else 1.
+    return 1 if setting.base is int else 0.05 if span <= 1 else 0.1 if span <= 20 else 1.0
 
-def control(setting:Setting) -> W.Widget:
+
+def control(setting: Setting) -> W.Widget:
     "The input widget for a setting, `Optional` left aside."
-    name, t, first = setting.name, setting.base, setting.default
+    name = setting.name
+    t = setting.base
+    first = setting.default
     start = {} if first is None or isinstance(first, (list, dict)) else dict(value=first)
-    if t is bool: return W.Checkbox(indent=False, **start)
+    if t is bool:
+        return W.Checkbox(indent=False, **start)
     if setting.bounds.choices and not is_list(t):
-        return W.Dropdown(options=[(NAMES.get(name, {}).get(c, str(c)), c) for c in setting.bounds.choices], **start)
-    if name in HINTS: return W.Combobox(options=HINTS[name], ensure_option=False, **start)
-    if isinstance(setting.bounds, Time): return W.Text(placeholder="ms, or a time such as 1:30", value="" if first is None else str(first))
-    if t in (int, float): return (W.IntText if t is int else W.FloatText)(step=step_of(setting), **start)
+        return W.Dropdown(
+            options=[(NAMES.get(name, {}).get(c, str(c)), c) for c in setting.bounds.choices], **start
+        )
+    if name in HINTS:
+        return W.Combobox(options=HINTS[name], ensure_option=False, **start)
+    if isinstance(setting.bounds, Time):
+        return W.Text(placeholder="ms, or a time such as 1:30", value="" if first is None else str(first))
+    if t in (int, float):
+        return (W.IntText if t is int else W.FloatText)(step=step_of(setting), **start)
     return W.Text(placeholder="chosen for you" if setting.optional else "", **start)
 
 # %% ../nbs/91_ui.ipynb #43ad6928
 class Field:
     "One line of the form: label, input, help; `.value` is the Python value."
-    def __init__(self, setting:Setting):
-        self.setting, self.inner = setting, control(setting)
+
+    def __init__(self, setting: Setting):
+        self.setting = setting
+        self.inner = control(setting)
         boxed = setting.optional and not isinstance(self.inner, W.Text)
-        self.known = W.Checkbox(value=setting.default is not None, indent=False, layout=W.Layout(width="24px")) if boxed else None
-        if boxed: self.known.observe(lambda change: self._enable(), "value"); self._enable()
+        self.known = (
+            W.Checkbox(value=setting.default is not None, indent=False, layout=W.Layout(width="24px"))
+            if boxed
+            else None
+        )
+        if boxed:
+            self.known.observe(lambda change: self._enable(), "value")
+            self._enable()
         self.inner.layout.width = "200px"
-        label = W.HTML(f"<b>{html.escape(setting.name.replace('_', ' '))}</b>", layout=W.Layout(width="150px"))
+        label = W.HTML(
+            f"<b>{html.escape(setting.name.replace('_', ' '))}</b>", layout=W.Layout(width="150px")
+        )
         spacer = W.Box(layout=W.Layout(width="24px"))
         about = f"{setting.help} ({setting.range})" if setting.range else setting.help
         note = W.HTML(f"<span style='opacity:.7'>{html.escape(about)}</span>")
-        self.box = W.HBox([label, self.known or spacer, self.inner, note], layout=W.Layout(align_items="center"))
+        self.box = W.HBox(
+            [label, self.known or spacer, self.inner, note], layout=W.Layout(align_items="center")
+        )
         self.value = setting.default
 
-    def _enable(self): self.inner.disabled = not self.known.value
+    def _enable(self):
+        self.inner.disabled = not self.known.value
 
     @property
     def value(self) -> Any:
-        if self.known is not None and not self.known.value: return None
+        if self.known is not None and not self.known.value:
+            return None
         return _read(self.setting, self.inner.value)
 
     @value.setter
-    def value(self, new:Any):
+    def value(self, new: Any):
         new = self.setting.read(new)
-        if sentence := problem_of(self.setting, new): raise UserError(sentence)
-        if self.known is not None: self.known.value = new is not None
-        if new is not None or self.known is None: self.inner.value = _write(self.setting, new)
+        if sentence := problem_of(self.setting, new):
+            raise UserError(sentence)
+        if self.known is not None:
+            self.known.value = new is not None
+        if new is not None or self.known is None:
+            self.inner.value = _write(self.setting, new)
 
 # %% ../nbs/91_ui.ipynb #7b316240
-def _read(setting:Setting, shown:Any) -> Any: # what the widget shows -> Python value
-    if is_list(setting.base) or isinstance(setting.bounds, Time): return setting.read(shown)
-    if setting.optional and setting.base is str: return shown or None
+def _read(setting: Setting, shown: Any) -> Any:  # what the widget shows -> Python value
+    if is_list(setting.base) or isinstance(setting.bounds, Time):
+        return setting.read(shown)
+    if setting.optional and setting.base is str:
+        return shown or None
     return shown
 
-def _write(setting:Setting, value:Any) -> Any: # and back
-    if is_list(setting.base): return ", ".join(f'"{x}"' if "," in str(x) else str(x) for x in value or [])
-    if isinstance(setting.bounds, Time): return "" if value is None else str(value)
+
+def _write(setting: Setting, value: Any) -> Any:  # and back
+    if is_list(setting.base):
+        return ", ".join(f'"{x}"' if "," in str(x) else str(x) for x in value or [])
+    if isinstance(setting.bounds, Time):
+        return "" if value is None else str(value)
     return value if value is not None else "" if setting.base is str else None
 
 # %% ../nbs/91_ui.ipynb #e07ca112
 class Form:
     "Widgets for every field of a config dataclass; `.value` is a config, both ways."
-    def __init__(self,
-        cls,                             # a config dataclass
-        groups:dict[str, list[str]]|None=None, # title -> fields; None: by the comments in the class
-        hide:tuple[str, ...]=(),         # fields that are not shown (they keep their value)
+
+    def __init__(
+        self,
+        cls,  # a config dataclass
+        groups: dict[str, list[str]] | None = None,  # title -> fields; None: by the comments in the class
+        hide: tuple[str, ...] = (),  # fields that are not shown (they keep their value)
     ):
-        self.cls, table = cls, settings_table(cls)
+        self.cls = cls
+        table = settings_table(cls)
         self.known = {s.name: s for s in table}
         self.forms = {s.name: Form(s.base) for s in table if is_dataclass(s.base)}
-        self.kept = {s.name: s.default for s in table if is_list(s.base) and is_dataclass(get_args(s.base)[0])}
+        self.kept = {
+            s.name: s.default for s in table if is_list(s.base) and is_dataclass(get_args(s.base)[0])
+        }
         self.fields = {s.name: Field(s) for s in table if s.name not in {*self.forms, *self.kept}}
         if groups is None:
             groups = {}
-            for s in table: groups.setdefault(s.group or "the map", []).append(s.name)
+            for s in table:
+                groups.setdefault(s.group or "the map", []).append(s.name)
         boxes = {n: f.box for n, f in self.fields.items() if n not in hide}
-        pages = {t: W.VBox([boxes[n] for n in names if n in boxes]) for t, names in groups.items() if boxes.keys() & set(names)}
+        pages = {
+            t: W.VBox([boxes[n] for n in names if n in boxes])
+            for t, names in groups.items()
+            if boxes.keys() & set(names)
+        }
         pages |= {n: f.widget for n, f in self.forms.items() if n not in hide}
         self.widget = W.Accordion(children=list(pages.values()), selected_index=0)
-        for i, title in enumerate(pages): self.widget.set_title(i, title)
+        for i, title in enumerate(pages):
+            self.widget.set_title(i, title)
 
-    def __getitem__(self, name:str) -> Field: return self.fields[name]
+    def __getitem__(self, name: str) -> Field:
+        return self.fields[name]
 
     @property
     def value(self):
@@ -117,238 +164,300 @@ class Form:
         return self.cls(**parts, **self.kept)
 
     @value.setter
-    def value(self, config): self.set(**{n: getattr(config, n) for n in {**self.fields, **self.forms, **self.kept}})
+    def value(self, config):
+        self.set(**{n: getattr(config, n) for n in {**self.fields, **self.forms, **self.kept}})
 
-    def _wrong(self, name:str, value:Any) -> str|None: # what is wrong with it, if anything
-        if name not in self.known: return Said(self.cls).unknown(name)
+    def _wrong(self, name: str, value: Any) -> str | None:  # what is wrong with it, if anything
+        if name not in self.known:
+            return Said(self.cls).unknown(name)
         return problem_of(self.known[name], self.known[name].read(value))
 
     def set(self, **values):
         "Change some fields, or none: raises `UserError` naming all that cannot be."
-        if wrong := [sentence for name, v in values.items() if (sentence := self._wrong(name, v))]: raise UserError(*wrong)
+        if wrong := [sentence for name, v in values.items() if (sentence := self._wrong(name, v))]:
+            raise UserError(*wrong)
         for name, v in values.items():
-            if name in self.kept: self.kept[name] = v
-            else: (self.fields | self.forms)[name].value = v
+            if name in self.kept:
+                self.kept[name] = v
+            else:
+                (self.fields | self.forms)[name].value = v
 
 # %% ../nbs/91_ui.ipynb #ae79bd52
-def _safe(text:str) -> str: # HTML
+def _safe(text: str) -> str:  # HTML
     return html.escape(shown_lines(text))
+
 
 class Notice:
     "A line where the user looks, and folded below it the trace of a fault of ours."
+
     def __init__(self):
         self.text = W.HTML()
         self.trace = W.HTML()
         self.widget = W.VBox([self.text, self.trace])
 
-    def say(self, text:str="", style:str="", trace:str=""): # style: success, warning, danger, or none
+    def say(
+        self, text: str = "", style: str = "", trace: str = ""
+    ):  # style: success, warning, danger, or none
         "Show some sentences, a line each."
         self.style = style
         self.text.value = _safe(text).replace("\n", "<br>")
-        self.trace.value = f"<details><summary>Details</summary><pre>{_safe(trace)}</pre></details>" if trace else ""
+        self.trace.value = (
+            f"<details><summary>Details</summary><pre>{_safe(trace)}</pre></details>" if trace else ""
+        )
 
-    def fail(self, e:BaseException, before:str=""): # before: what the sentences begin with
+    def fail(self, e: BaseException, before: str = ""):  # before: what the sentences begin with
         "Say what went wrong."
-        if isinstance(e, KeyboardInterrupt): return self.say(before + "cancelled; no half-written file is left", "warning")
-        if isinstance(e, UserError): return self.say(before + str(e), "danger")
+        if isinstance(e, KeyboardInterrupt):
+            return self.say(before + "cancelled; no half-written file is left", "warning")
+        if isinstance(e, UserError):
+            return self.say(before + str(e), "danger")
         what = one_line(traceback.format_exception_only(e)[-1])[:300]
         trace = "".join(traceback.format_exception(e))
         self.say(f"{before}{what}. This is a fault of ours; the details below tell where.", "danger", trace)
 
     @contextlib.contextmanager
-    def telling(self, before:str="", again:bool=False) -> Iterator[None]: # again: raise it, too
+    def telling(self, before: str = "", again: bool = False) -> Iterator[None]:  # again: raise it, too
         "What the block raises is said: nobody hears it otherwise in a callback or a thread."
-        try: yield
+        try:
+            yield
         except BaseException as e:
             self.fail(e, before)
-            if again: raise
+            if again:
+                raise
 
 # %% ../nbs/91_ui.ipynb #adcd50b2
-def uploaded(value:Any) -> tuple[str, bytes]|None: # (name, content)
+def uploaded(value: Any) -> tuple[str, bytes] | None:  # (name, content)
     "The newest file of a `FileUpload`, of ipywidgets 7 or 8."
-    if not value: return None
-    if isinstance(value, dict): name, item = list(value.items())[-1]; return name, bytes(item["content"])
+    if not value:
+        return None
+    if isinstance(value, dict):
+        name, item = list(value.items())[-1]
+        return name, bytes(item["content"])
     return value[-1]["name"], bytes(value[-1]["content"])
 
-AUDIO = ".mp3,.ogg,.oga,.opus,.flac,.wav,.m4a,.aac,.wma" # what the browser's file dialogue offers
+
+AUDIO = ".mp3,.ogg,.oga,.opus,.flac,.wav,.m4a,.aac,.wma"  # what the browser's file dialogue offers
+
 
 class SongPicker:
     "An upload button and a path; `.path` is the song."
-    def __init__(self,
-        path:str="",           # at first
-        folder:str="uploads",  # where uploads are kept
+
+    def __init__(
+        self,
+        path: str = "",  # at first
+        folder: str = "uploads",  # where uploads are kept
     ):
         self.folder = Path(folder)
         self.upload = W.FileUpload(accept=AUDIO, multiple=False, description="Upload a song")
-        self.text = W.Text(value=str(path), placeholder="or the path of a song", layout=W.Layout(width="420px"))
+        self.text = W.Text(
+            value=str(path), placeholder="or the path of a song", layout=W.Layout(width="420px")
+        )
         self.notice = Notice()
         self.upload.observe(lambda change: self.keep(change["new"]), "value")
         self.widget = W.VBox([W.HBox([self.upload, self.text]), self.notice.widget])
 
-    def keep(self, value:Any):
+    def keep(self, value: Any):
         "Store an upload and point to it, or say why not."
         with self.notice.telling("The upload is not kept. "):
-            if not (found := uploaded(value)): return
+            if not (found := uploaded(value)):
+                return
             name, content = found
             name = safe_name(re.split(r"[/\\]", name)[-1], "song")
-            self.text.value = str(write_new(self.folder/name, content))
+            self.text.value = str(write_new(self.folder / name, content))
             self.notice.say()
 
     @property
-    def path(self) -> str: return Place().read(self.text.value.strip()) # as the command line reads it
+    def path(self) -> str:
+        return Place().read(self.text.value.strip())  # as the command line reads it
 
 # %% ../nbs/91_ui.ipynb #d526c343
 def picture(fig) -> W.Image:
     "A figure as a widget."
-    out = io.BytesIO(); fig.savefig(out, format="png", dpi=96)
+    out = io.BytesIO()
+    fig.savefig(out, format="png", dpi=96)
     return W.Image(value=out.getvalue(), format="png", layout=W.Layout(max_width="100%"))
 
+
 def ticked(
-    samples:np.ndarray, # mono
-    rate:int,           # Hz
-    times,              # ms of the ticks
-    share:float=.5,     # loudness of the ticks
-) -> np.ndarray: # the same length
+    samples: np.ndarray,  # mono
+    rate: int,  # Hz
+    times,  # ms of the ticks
+    share: float = 0.5,  # loudness of the ticks
+) -> np.ndarray:  # the same length
     "A song with a short tick at each time."
-    t = np.arange(int(.03*rate))/rate
-    tick = np.sin(2*np.pi*2400*t)*np.exp(-t*160)*share
-    out = np.array(samples, np.float32)*(1 - share)
-    for s in sorted({int(ms*rate/1000) for ms in times}):
-        if 0 <= s < len(out): out[s:s + len(tick)] += tick[:len(out) - s]
+    t = np.arange(int(0.03 * rate)) / rate
+    tick = np.sin(2 * np.pi * 2400 * t) * np.exp(-t * 160) * share
+    out = np.array(samples, np.float32) * (1 - share)
+    for s in sorted({int(ms * rate / 1000) for ms in times}):
+        if 0 <= s < len(out):
+            out[s : s + len(tick)] += tick[: len(out) - s]
     return out
 
 # %% ../nbs/91_ui.ipynb #f082604c
 def listen(
-    audio_path:str|Path,
+    audio_path: str | Path,
     beatmap,
-    start:float=0,        # s
-    seconds:float=30,     # of sound
-    rate:int=16000,       # Hz
+    start: float = 0,  # s
+    seconds: float = 30,  # of sound
+    rate: int = 16000,  # Hz
 ) -> W.Audio:
     "A player of the song with a tick on every object."
     import soundfile
     from mapperatorinator.audio import load_audio
-    part = load_audio(audio_path, rate)[int(start*rate):int((start + seconds)*rate)]
-    heard, out = ticked(part, rate, [o.time - start*1000 for o in beatmap.hit_objects]), io.BytesIO()
+
+    part = load_audio(audio_path, rate)[int(start * rate) : int((start + seconds) * rate)]
+    heard = ticked(part, rate, [o.time - start * 1000 for o in beatmap.hit_objects])
+    out = io.BytesIO()
     soundfile.write(out, np.clip(heard, -1, 1), rate, format="WAV", subtype="PCM_16")
     return W.Audio(value=out.getvalue(), format="wav", autoplay=False, controls=True)
 
-def download(path:str|Path) -> W.HTML:
+
+def download(path: str | Path) -> W.HTML:
     "A link that saves a file; on Colab the browser's download starts too."
     path = Path(path)
     if "google.colab" in sys.modules:
         from google.colab import files
+
         files.download(str(path))
-    try: data = base64.b64encode(path.read_bytes()).decode()
-    except OSError as e: raise UserError(f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again.") from e
+    try:
+        data = base64.b64encode(path.read_bytes()).decode()
+    except OSError as e:
+        raise UserError(
+            f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again."
+        ) from e
     name = html.escape(shown(path.name), quote=True)
     look = "display:inline-block;padding:.4em 1.2em;border-radius:4px;background:#1976d2;color:white;text-decoration:none"
-    return W.HTML(f"<a style='{look}' download='{name}' href='data:application/octet-stream;base64,{data}'>Download <b>{name}</b> "
-                  f"({len(data)*3//4000 + 1} kB)</a>")
+    return W.HTML(
+        f"<a style='{look}' download='{name}' href='data:application/octet-stream;base64,{data}'>Download <b>{name}</b> "
+        f"({len(data) * 3 // 4000 + 1} kB)</a>"
+    )
 
 # %% ../nbs/91_ui.ipynb #8b5ed95a
 class Meter(Notice):
     "A progress callback with a bar and a line of text."
+
     def __init__(self):
         super().__init__()
-        self.bar = W.FloatProgress(max=1., layout=W.Layout(width="420px"))
+        self.bar = W.FloatProgress(max=1.0, layout=W.Layout(width="420px"))
         self.widget = W.VBox([W.HBox([self.bar, self.text]), self.trace])
 
     def start(self):
-        self.bar.value = 0.
+        self.bar.value = 0.0
         self.say("starting …")
 
-    def say(self, text:str="", style:str="", trace:str=""):
+    def say(self, text: str = "", style: str = "", trace: str = ""):
         super().say(text, style, trace)
         self.bar.bar_style = style
 
-    def __call__(self, progress): # an `engine.Progress`
-        self.bar.value = progress.done/progress.total if progress.total else 0.
+    def __call__(self, progress):  # an `engine.Progress`
+        self.bar.value = progress.done / progress.total if progress.total else 0.0
         counts = f" {progress.done}/{progress.total or '?'}" if progress.done or progress.total else " …"
         speed = getattr(progress, "tokens_per_second", None)
         self.say(progress.stage + counts + (f", {speed:.0f} tokens/s" if speed else ""))
 
 # %% ../nbs/91_ui.ipynb #c5858fd2
-TURN = threading.Lock() # held by the run that uses the pipeline
+TURN = threading.Lock()  # held by the run that uses the pipeline
 
-def in_turn(make:Callable, config:GenerateConfig, progress:Callable): # the result of `make`
+
+def in_turn(make: Callable, config: GenerateConfig, progress: Callable):  # the result of `make`
     "Wait for other runs of this kernel, and run."
     waiting = SimpleNamespace(stage="waiting for another map to be finished", done=0, total=0)
-    while not TURN.acquire(timeout=.1):
-        if progress(waiting): raise KeyboardInterrupt
-    try: return make(config, progress=progress)
-    finally: TURN.release()
+    while not TURN.acquire(timeout=0.1):
+        if progress(waiting):
+            raise KeyboardInterrupt
+    try:
+        return make(config, progress=progress)
+    finally:
+        TURN.release()
 
-def pipeline() -> Callable: # (config, progress=…) -> result
+
+def pipeline() -> Callable:  # (config, progress=…) -> result
     "What makes maps; slow the first time."
     from mapperatorinator.pipeline import generate_map
+
     return partial(in_turn, generate_map)
 
 # %% ../nbs/91_ui.ipynb #063b2ed4
 class Job:
     "One run: it can be stopped from the moment it exists, and says how it ended."
-    def __init__(self,
-        make:Callable|None=None, # (config, progress=…) -> result; None: the pipeline
-        meter:Meter|None=None,
+
+    def __init__(
+        self,
+        make: Callable | None = None,  # (config, progress=…) -> result; None: the pipeline
+        meter: Meter | None = None,
     ):
         self.make = make
         self.meter = meter or Meter()
-        self.begun = threading.Lock() # taken once
-        self.stop = threading.Event() # set once, cleared never
+        self.begun = threading.Lock()  # taken once
+        self.stop = threading.Event()  # set once, cleared never
         self.result = None
         self.thread = None
 
-    def progress(self, progress) -> bool: # true to stop
+    def progress(self, progress) -> bool:  # true to stop
         self.meter(progress)
         return self.stop.is_set()
 
-    def run(self, config:GenerateConfig, show:Callable|None=None): # show: (result, path of its song)
+    def run(self, config: GenerateConfig, show: Callable | None = None):  # show: (result, path of its song)
         "The result. What goes wrong is said, and raised."
         self._begin()
         return self._run(config, show)
 
-    def start(self, config:GenerateConfig, show:Callable|None=None, ended:Callable[[], None]=lambda: None):
+    def start(
+        self, config: GenerateConfig, show: Callable | None = None, ended: Callable[[], None] = lambda: None
+    ):
         "Run in a thread."
         self._begin()
+
         def work():
-            with contextlib.suppress(BaseException): self._run(config, show) # it was said
-            with self.meter.telling(): ended()
+            with contextlib.suppress(BaseException):
+                self._run(config, show)  # it was said
+            with self.meter.telling():
+                ended()
+
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         self.thread = thread
 
 # %% ../nbs/91_ui.ipynb #19d60c86
 @patch
-def _begin(self:Job):
-    if not self.begun.acquire(blocking=False): raise UserError("This job has begun already; make a new one for another map.")
+def _begin(self: Job):
+    if not self.begun.acquire(blocking=False):
+        raise UserError("This job has begun already; make a new one for another map.")
     self.meter.start()
 
+
 @patch
-def _run(self:Job, config:GenerateConfig, show:Callable|None):
+def _run(self: Job, config: GenerateConfig, show: Callable | None):
     with self.meter.telling(again=True):
         make = self.make or pipeline()
-        if self.stop.is_set(): raise KeyboardInterrupt
+        if self.stop.is_set():
+            raise KeyboardInterrupt
         self.result = make(config, progress=self.progress)
     path = getattr(self.result, "path", None)
     written = f"The map is written as {quoted(path)}. " if path else ""
     with self.meter.telling(written, again=True):
-        if show: show(self.result, getattr(self.result, "audio", None) or config.audio_path)
-    if self.stop.is_set(): self.meter.say(f"cancelled too late. {written}", "warning")
-    else: self.meter.say("done", "success")
+        if show:
+            show(self.result, getattr(self.result, "audio", None) or config.audio_path)
+    if self.stop.is_set():
+        self.meter.say(f"cancelled too late. {written}", "warning")
+    else:
+        self.meter.say("done", "success")
     return self.result
 
 # %% ../nbs/91_ui.ipynb #dc06b92f
 class App:
     "Song, form, Generate and Cancel, progress, and the map."
-    def __init__(self,
-        config:GenerateConfig|None=None, # what the form shows at first
-        make:Callable|None=None,         # (config, progress=…) -> result; None: the pipeline
+
+    def __init__(
+        self,
+        config: GenerateConfig | None = None,  # what the form shows at first
+        make: Callable | None = None,  # (config, progress=…) -> result; None: the pipeline
     ):
         config = config or GenerateConfig()
         self.make = make
         self.meter = Meter()
-        self.job = Job(make, self.meter) # the newest
-        self.busy = threading.Lock()     # held by a job that runs
+        self.job = Job(make, self.meter)  # the newest
+        self.busy = threading.Lock()  # held by a job that runs
         self.song = SongPicker(config.audio_path)
         self.form = Form(GenerateConfig, hide=("audio_path",))
         self.form.value = config
@@ -359,14 +468,17 @@ class App:
         self.notice = Notice()
         self.view = W.VBox()
         self.inputs = W.VBox([self.song.widget, self.form.widget])
-        self.widget = W.VBox([self.inputs, W.HBox([self.go, self.cancel]), self.notice.widget, self.meter.widget, self.view])
+        self.widget = W.VBox(
+            [self.inputs, W.HBox([self.go, self.cancel]), self.notice.widget, self.meter.widget, self.view]
+        )
 
     def _ipython_display_(self):
         from IPython.display import display
+
         display(self.widget)
 
     @property
-    def config(self) -> GenerateConfig: # what is asked for now
+    def config(self) -> GenerateConfig:  # what is asked for now
         asked = self.form.value
         asked.audio_path = self.song.path
         check_settings(asked)
@@ -374,75 +486,97 @@ class App:
 
 # %% ../nbs/91_ui.ipynb #dc71dec3
 @patch
-def begin(self:App) -> Job:
+def begin(self: App) -> Job:
     "The next job. Raises `UserError` while there is another."
     job = Job(self.make, self.meter)
-    if not self.busy.acquire(blocking=False): raise UserError("A map is being made already; wait for it, or press Cancel.")
+    if not self.busy.acquire(blocking=False):
+        raise UserError("A map is being made already; wait for it, or press Cancel.")
     self.job = job
     self.go.disabled, self.cancel.disabled = True, False
     self.notice.say()
     self.view.children = ()
     return job
 
+
 @patch
-def end(self:App):
+def end(self: App):
     self.go.disabled, self.cancel.disabled = False, True
     self.notice.say()
     self.busy.release()
 
+
 @patch
-def generate(self:App): # the pipeline's result
+def generate(self: App):  # the pipeline's result
     "Generate in this cell."
     job = self.begin()
     try:
-        with self.meter.telling(again=True): config = self.config
+        with self.meter.telling(again=True):
+            config = self.config
         return job.run(config)
-    finally: self.end()
+    finally:
+        self.end()
 
 # %% ../nbs/91_ui.ipynb #1da42ea7
 @patch
-def start(self:App):
+def start(self: App):
     "Generate beside the notebook, then show the map."
     with self.notice.telling():
         job = self.begin()
-        with self.meter.telling(): job.start(self.config, self.show, self.end)
-        if job.thread is None: self.end() # it was refused
+        with self.meter.telling():
+            job.start(self.config, self.show, self.end)
+        if job.thread is None:
+            self.end()  # it was refused
+
 
 @patch
-def stop(self:App):
+def stop(self: App):
     "Cancel; heard at any moment."
     self.job.stop.set()
     self.cancel.disabled = True
 
+
 @patch
-def show(self:App, result, song:str|Path):
+def show(self: App, result, song: str | Path):
     "Put a finished map below the buttons, part by part."
-    for part in pictures(result, song): self.view.children += (part,)
+    for part in pictures(result, song):
+        self.view.children += (part,)
 
 # %% ../nbs/91_ui.ipynb #65b7416b
-def figures_of(report:dict) -> str: # HTML
+def figures_of(report: dict) -> str:  # HTML
     "The report of a run as a small table."
     cell = lambda text, style="": f"<td style='padding-right:1em;{style}'>{_safe(text)}</td>"
-    rows = [cell(k.replace("_", " "), "opacity:.7") + cell(f"{v:.4g}" if isinstance(v, float) else str(v))
-            for k, v in report.items() if v is not None]
+    rows = [
+        cell(k.replace("_", " "), "opacity:.7") + cell(f"{v:.4g}" if isinstance(v, float) else str(v))
+        for k, v in report.items()
+        if v is not None
+    ]
     return f"<table>{''.join(f'<tr>{r}</tr>' for r in rows)}</table>"
 
-def pictures(result, audio_path:str|Path) -> Iterator[W.Widget]:
+
+def pictures(result, audio_path: str | Path) -> Iterator[W.Widget]:
     "What to show of a finished map: figures, the page, a player, the file. What fails is raised at the end, when the rest is there."
     from mapperatorinator.osu.show import busiest, show_map
-    start = lambda: max(0, busiest(result.beatmap)/1000 - 1)
-    parts = [lambda: W.HTML(figures_of(result.report)),
-             lambda: picture(show_map(result.beatmap, result.mel)),
-             lambda: W.HTML("The busiest half minute, with a tick on every object:"),
-             lambda: listen(audio_path, result.beatmap, start()),
-             lambda: download(result.path)]
+
+    start = lambda: max(0, busiest(result.beatmap) / 1000 - 1)
+    parts = [
+        lambda: W.HTML(figures_of(result.report)),
+        lambda: picture(show_map(result.beatmap, result.mel)),
+        lambda: W.HTML("The busiest half minute, with a tick on every object:"),
+        lambda: listen(audio_path, result.beatmap, start()),
+        lambda: download(result.path),
+    ]
     failed = []
     for part in parts:
-        try: made = part()
-        except Exception as e: failed.append(e)
-        else: yield made
-    if failed: raise failed[0]
+        try:
+            made = part()
+        except Exception as e:
+            failed.append(e)
+        else:
+            yield made
+    if failed:
+        raise failed[0]
 
-def generate_app(**settings) -> App: # `audio_path=…, difficulty=…`: what the form shows at first
+
+def generate_app(**settings) -> App:  # `audio_path=…, difficulty=…`: what the form shows at first
     "The app, ready to be the last line of a cell."
     return App(compose(GenerateConfig, **{"audio_path": str(demo_song()), "output_path": "maps", **settings}))

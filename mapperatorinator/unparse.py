@@ -12,8 +12,26 @@ from typing import Optional, Sequence
 import numpy as np
 
 from .config import LanguageConfig
-from .events import GROUP_TYPES, NON_TIMED, SUSTAIN_TYPES, TIMED, Event, EventStream, EventType
-from .osu.beatmap import COORDINATE_LIMIT, MOST_SLIDES, Beatmap, Circle, HitObject, Hold, Slider, Spinner, TimingPoint
+from mapperatorinator.events import (
+    GROUP_TYPES,
+    NON_TIMED,
+    SUSTAIN_TYPES,
+    TIMED,
+    Event,
+    EventStream,
+    EventType,
+)
+from mapperatorinator.osu.beatmap import (
+    COORDINATE_LIMIT,
+    MOST_SLIDES,
+    Beatmap,
+    Circle,
+    HitObject,
+    Hold,
+    Slider,
+    Spinner,
+    TimingPoint,
+)
 from .osu.curves import SliderPath
 from .osu.timing import Timing, TimingBuilder
 from .parse import Parser
@@ -24,368 +42,551 @@ __all__ = ['SLACK', 'OPEN_LIMIT', 'PLACED', 'event_times', 'place_of', 'column_p
 
 # %% ../nbs/23_unparse.ipynb #6df43feb
 _E = EventType
-SLACK = 1.03 # a path this much too short is left to the game, which draws on in a straight line
-OPEN_LIMIT = 16 # sliders at once; more are a stutter
-PLACED = NON_TIMED | {_E.CIRCLE, _E.SLIDER_HEAD, _E.LAST_ANCHOR, _E.SLIDER_END} # types that stand somewhere
+SLACK = 1.03  # a path this much too short is left to the game, which draws on in a straight line
+OPEN_LIMIT = 16  # sliders at once; more are a stutter
+PLACED = NON_TIMED | {_E.CIRCLE, _E.SLIDER_HEAD, _E.LAST_ANCHOR, _E.SLIDER_END}  # types that stand somewhere
 
 # %% ../nbs/23_unparse.ipynb #2e82ec17
-def _running(events:Sequence[Event], known:Sequence[int], types_first:bool) -> list[int]:
+def _running(events: Sequence[Event], known: Sequence[int], types_first: bool) -> list[int]:
     "The last time said at each event."
-    times, now = list(known), known[-1] if known else 0
+    times = list(known)
+    now = known[-1] if known else 0
     for i in range(len(times), len(events)):
         j = i + 1 if types_first else i
-        if j < len(events) and events[j].type is _E.TIME_SHIFT: now = events[j].value
+        if j < len(events) and events[j].type is _E.TIME_SHIFT:
+            now = events[j].value
         times.append(now)
     return times
 
+
 def event_times(
-    events:Sequence[Event],     # times absolute
-    types_first:bool,
-    known:Sequence[int]=(),     # times of the first events; they stay
-    end:Optional[int]=None,     # ms: what follows after the last event; None: its time
+    events: Sequence[Event],  # times absolute
+    types_first: bool,
+    known: Sequence[int] = (),  # times of the first events; they stay
+    end: Optional[int] = None,  # ms: what follows after the last event; None: its time
 ) -> list[int]:
     "The time of every event, in ms."
-    times, floating = _running(events, known, types_first), False
-    if types_first: now = known[-1] if known else 0
-    else: now = times[-1] if end is None and events else end
+    times = _running(events, known, types_first)
+    floating = False
+    if types_first:
+        now = known[-1] if known else 0
+    else:
+        now = times[-1] if end is None and events else end
     step = 1 if types_first else -1
     for i in range(len(known), len(events))[::step]:
         kind = events[i].type
         floating = kind in NON_TIMED or (floating and kind not in TIMED)
-        if not floating: now = times[i]; continue
-        if kind in NON_TIMED: now = _between(events, times, i, step, now, end)
+        if not floating:
+            now = times[i]
+            continue
+        if kind in NON_TIMED:
+            now = _between(events, times, i, step, now, end)
         times[i] = now
     return times
 
 # %% ../nbs/23_unparse.ipynb #384429aa
-def _between(events, times, i:int, step:int, now:int, end:Optional[int]) -> int: # share of the way to the next time said
+def _between(
+    events, times, i: int, step: int, now: int, end: Optional[int]
+) -> int:  # share of the way to the next time said
     count, j = 0, i
     while 0 <= j < len(events) and events[j].type is not _E.TIME_SHIFT:
-        count += events[j].type in NON_TIMED; j += step
+        count += events[j].type in NON_TIMED
+        j += step
     other = 0 if j < 0 else (times[-1] if end is None else end) if j >= len(events) else events[j].value
     return int((now - other) / (count + 1) * count + other)
 
 # %% ../nbs/23_unparse.ipynb #e6838a5c
-def place_of(language:LanguageConfig, cell:int, refinement:Optional[int]=None) -> tuple[float, float]: # px
+def place_of(
+    language: LanguageConfig, cell: int, refinement: Optional[int] = None
+) -> tuple[float, float]:  # px
     "The position that a cell stands for."
     p, (x0, x1, y0, _) = language.position_precision, language.position_range
     row = x1 // p - x0 // p + 1
-    x, y = (cell % row + x0 // p) * p, (cell // row + y0 // p) * p
-    if refinement is None or not language.position_refinement: return x + p // 2, y + p // 2
-    q, r = language.position_refinement, p // language.position_refinement
+    x = (cell % row + x0 // p) * p
+    y = (cell // row + y0 // p) * p
+    if refinement is None or not language.position_refinement:
+        return x + p // 2, y + p // 2
+    q = language.position_refinement
+    r = p // language.position_refinement
     return x + refinement % r * q, y + refinement // r * q
 
-def column_place(column:int, keys:int) -> tuple[float, float]: return int((column + .5) * 512 / keys), 192 # px
+
+def column_place(column: int, keys: int) -> tuple[float, float]:
+    return int((column + 0.5) * 512 / keys), 192  # px
 
 # %% ../nbs/23_unparse.ipynb #e75fa8bf
 @dataclass(repr=False)
 class Group:
     "One part of an object."
+
     type: Optional[EventType] = None
-    time: float = 0                      # ms
-    value: int = 0                       # of the type, such as kiai
-    snap: int = 0                        # divisor, 0: none
-    x: Optional[float] = None            # px
-    y: Optional[float] = None            # px
-    cell: Optional[int] = None           # as written
-    column: Optional[int] = None         # mania
-    distance: Optional[int] = None       # px from the last place
+    time: float = 0  # ms
+    value: int = 0  # of the type, such as kiai
+    snap: int = 0  # divisor, 0: none
+    x: Optional[float] = None  # px
+    y: Optional[float] = None  # px
+    cell: Optional[int] = None  # as written
+    column: Optional[int] = None  # mania
+    distance: Optional[int] = None  # px from the last place
     new_combo: bool = False
     scroll_speed: Optional[float] = None
     sounds: list = field(default_factory=list)  # (hitsound bits, sample set, addition set)
-    volumes: list = field(default_factory=list) # percent
-    first: int = 0                       # its events in the stream
+    volumes: list = field(default_factory=list)  # percent
+    first: int = 0  # its events in the stream
     last: int = 0
 
-    def sound(self, i:int=0) -> tuple[int, int, int]: return self.sounds[i] if i < len(self.sounds) else (0, 0, 0)
-    def __repr__(self): # what is not said is not shown
-        said = {k: v for k, v in vars(self).items() if v not in (None, 0, []) and k not in ("type", "first", "last")}
+    def sound(self, i: int = 0) -> tuple[int, int, int]:
+        return self.sounds[i] if i < len(self.sounds) else (0, 0, 0)
+
+    def __repr__(self):  # what is not said is not shown
+        said = {
+            k: v
+            for k, v in vars(self).items()
+            if v not in (None, 0, []) and k not in ("type", "first", "last")
+        }
         return f"Group({self.type.value if self.type else '-'}, {', '.join(f'{k}={v}' for k, v in said.items())})"
 
 # %% ../nbs/23_unparse.ipynb #f0563a31
-def hitsound_parts(v:int) -> tuple[int, int, int]: return v % 8 * 2, v // 8 % 3 + 1, v // 24 % 3 + 1 # bits, set, addition set
+def hitsound_parts(v: int) -> tuple[int, int, int]:
+    return v % 8 * 2, v // 8 % 3 + 1, v // 24 % 3 + 1  # bits, set, addition set
 
-def _say(g:Group, e:Event, c:LanguageConfig, keys:int):
+
+def _say(g: Group, e: Event, c: LanguageConfig, keys: int):
     "Add one event to a group."
     p = c.position_precision
     half = 0 if c.compat.trunc_positions else p // 2
     match e.type:
-        case _E.TIME_SHIFT: g.time = e.value
-        case _E.SNAPPING: g.snap = e.value
-        case _E.DISTANCE: g.distance = e.value
-        case _E.POS: g.cell = e.value; g.x, g.y = place_of(c, e.value)
-        case _E.POS_REFINE if g.cell is not None: g.x, g.y = place_of(c, g.cell, e.value)
-        case _E.POS_X: g.x = e.value * p + half
-        case _E.POS_Y: g.y = e.value * p + half
-        case _E.MANIA_COLUMN: g.column = e.value; g.x, g.y = column_place(e.value, keys)
-        case _E.NEW_COMBO: g.new_combo = True
-        case _E.SCROLL_SPEED: g.scroll_speed = e.value / 100
-        case _E.HITSOUND: g.sounds.append(hitsound_parts(e.value))
-        case _E.VOLUME: g.volumes.append(e.value)
+        case _E.TIME_SHIFT:
+            g.time = e.value
+        case _E.SNAPPING:
+            g.snap = e.value
+        case _E.DISTANCE:
+            g.distance = e.value
+        case _E.POS:
+            g.cell = e.value
+            g.x, g.y = place_of(c, e.value)
+        case _E.POS_REFINE if g.cell is not None:
+            g.x, g.y = place_of(c, g.cell, e.value)
+        case _E.POS_X:
+            g.x = e.value * p + half
+        case _E.POS_Y:
+            g.y = e.value * p + half
+        case _E.MANIA_COLUMN:
+            g.column = e.value
+            g.x, g.y = column_place(e.value, keys)
+        case _E.NEW_COMBO:
+            g.new_combo = True
+        case _E.SCROLL_SPEED:
+            g.scroll_speed = e.value / 100
+        case _E.HITSOUND:
+            g.sounds.append(hitsound_parts(e.value))
+        case _E.VOLUME:
+            g.volumes.append(e.value)
 
 # %% ../nbs/23_unparse.ipynb #2b48402d
 def groups(
-    stream:EventStream,
-    language:LanguageConfig,
-    keys:int=4,                # columns (mania)
+    stream: EventStream,
+    language: LanguageConfig,
+    keys: int = 4,  # columns (mania)
 ) -> list[Group]:
     "The groups of a stream in its order. Loose attributes and reminders are left out."
-    out, g, marks = [], Group(), GROUP_TYPES | SUSTAIN_TYPES
+    out = []
+    g = Group()
+    marks = GROUP_TYPES | SUSTAIN_TYPES
     for i, (e, t) in enumerate(stream):
         if e.type in marks:
-            if language.types_first: g = Group(e.type, t, e.value, first=i, last=i)
-            else: g.type, g.value, g.last = e.type, e.value, i
-            if e.type in NON_TIMED: g.time = t
-            if e.type in GROUP_TYPES: out.append(g)
-            if not language.types_first: g = Group(time=t, first=i + 1)
+            if language.types_first:
+                g = Group(e.type, t, e.value, first=i, last=i)
+            else:
+                g.type = e.type
+                g.value = e.value
+                g.last = i
+            if e.type in NON_TIMED:
+                g.time = t
+            if e.type in GROUP_TYPES:
+                out.append(g)
+            if not language.types_first:
+                g = Group(time=t, first=i + 1)
         else:
-            _say(g, e, language, keys); g.last = i
-            if e.type is not _E.TIME_SHIFT and not g.time: g.time = t
+            _say(g, e, language, keys)
+            g.last = i
+            if e.type is not _E.TIME_SHIFT and not g.time:
+                g.time = t
     return out
 
 # %% ../nbs/23_unparse.ipynb #3baa47c7
 @dataclass
 class Unparsed:
     "Objects, wishes to the timing, and what could not be used."
-    objects: list = field(default_factory=list)     # HitObject, by time
-    changes: list = field(default_factory=list)     # (ms, {sv | volume | kiai: value}), in the order said
-    dropped: Counter = field(default_factory=Counter) # reason -> count
 
-    def apply(self, builder:TimingBuilder) -> TimingBuilder: # hand the wishes over
-        for t, what in self.changes: builder.set(t, **what)
+    objects: list = field(default_factory=list)  # HitObject, by time
+    changes: list = field(default_factory=list)  # (ms, {sv | volume | kiai: value}), in the order said
+    dropped: Counter = field(default_factory=Counter)  # reason -> count
+
+    def apply(self, builder: TimingBuilder) -> TimingBuilder:  # hand the wishes over
+        for t, what in self.changes:
+            builder.set(t, **what)
         return builder
 
 # %% ../nbs/23_unparse.ipynb #3f5f59ff
 @dataclass(eq=False)
 class OpenSlider:
     "A slider that has begun."
+
     head: Group
-    anchors: list = field(default_factory=list) # (type, x, y), up to the last
+    anchors: list = field(default_factory=list)  # (type, x, y), up to the last
 
     @property
-    def drawn(self) -> bool: return bool(self.anchors) and self.anchors[-1][0] is _E.LAST_ANCHOR # whether its shape is complete
+    def drawn(self) -> bool:
+        return bool(self.anchors) and self.anchors[-1][0] is _E.LAST_ANCHOR  # whether its shape is complete
+
     @property
-    def tips(self) -> list: return [(self.head.x, self.head.y), *(a[1:] for a in self.anchors[-1:])] # where it can end
+    def tips(self) -> list:
+        return [(self.head.x, self.head.y), *(a[1:] for a in self.anchors[-1:])]  # where it can end
+
 
 class Assembler:
     "Turns groups into objects one by one; remembers what is still open."
-    def __init__(self, timing:Timing, slider_multiplier:float, language:LanguageConfig, mode:int):
-        self.timing, self.sm, self.c, self.mode = timing, slider_multiplier, language, mode
-        self.out, self.place, self.sv = Unparsed(), (256, 192), 1.
-        self.open = {}                                # spinners, holds, rolls: key -> the group that started it
-        self.sliders:list[OpenSlider] = []            # oldest first
-        self.lasts:list[Group] = []                   # last anchors that no slider has taken yet
-        self.scrolls:list[Group] = []                 # changes of scroll speed relative to the tempo
 
-    def change(self, time:float, **what):
+    def __init__(self, timing: Timing, slider_multiplier: float, language: LanguageConfig, mode: int):
+        self.timing = timing
+        self.sm = slider_multiplier
+        self.c = language
+        self.mode = mode
+        self.out = Unparsed()
+        self.place = (256, 192)
+        self.sv = 1.0
+        self.open = {}  # spinners, holds, rolls: key -> the group that started it
+        self.sliders: list[OpenSlider] = []  # oldest first
+        self.lasts: list[Group] = []  # last anchors that no slider has taken yet
+        self.scrolls: list[Group] = []  # changes of scroll speed relative to the tempo
+
+    def change(self, time: float, **what):
         "Ask something of the timing from a time on."
-        if "sv" in what: self.sv = what["sv"]
+        if "sv" in what:
+            self.sv = what["sv"]
         self.out.changes.append((round(time), what))
 
-    def add(self, o:HitObject): self.out.objects.append(o)
-    def drop(self, why:str): self.out.dropped[why] += 1
+    def add(self, o: HitObject):
+        self.out.objects.append(o)
 
-    def begin(self, g:Group, key:str): # something long starts; an open one of its kind is lost
-        if self.open.pop(key, None): self.drop(f"{key.split(' ')[0]} without an end")
+    def drop(self, why: str):
+        self.out.dropped[why] += 1
+
+    def begin(self, g: Group, key: str):  # something long starts; an open one of its kind is lost
+        if self.open.pop(key, None):
+            self.drop(f"{key.split(' ')[0]} without an end")
         self.open[key] = g
 
-    def end(self, g:Group, key:str) -> Optional[Group]: # its start, when it lasts at all
+    def end(self, g: Group, key: str) -> Optional[Group]:  # its start, when it lasts at all
         start = self.open.pop(key, None)
-        if start is None: self.drop(f"{key.split(' ')[0]} without a start")
-        elif round(g.time) <= round(start.time): self.drop(f"{key.split(' ')[0]} of no duration")
-        else: return start
+        if start is None:
+            self.drop(f"{key.split(' ')[0]} without a start")
+        elif round(g.time) <= round(start.time):
+            self.drop(f"{key.split(' ')[0]} of no duration")
+        else:
+            return start
 
-    def sample(self, g:Group, volume:bool=False) -> str: # hit sample field
+    def sample(self, g: Group, volume: bool = False) -> str:  # hit sample field
         _, s, a = g.sound()
         return f"{s}:{a}:0:{g.volumes[0] if volume and g.volumes else 0}:"
 
 # %% ../nbs/23_unparse.ipynb #d8018af0
 from fastcore.basics import patch
 
+
 @patch
-def settle(self:Assembler, g:Group):
+def settle(self: Assembler, g: Group):
     "Give a group its place."
     if g.x is None or g.y is None:
-        drawn = g.type is _E.LAST_ANCHOR and any(s.drawn for s in self.sliders) # its place was said with the shape
-        if g.type in PLACED and self.mode != 1 and not drawn: self.drop("place missing")
+        drawn = g.type is _E.LAST_ANCHOR and any(
+            s.drawn for s in self.sliders
+        )  # its place was said with the shape
+        if g.type in PLACED and self.mode != 1 and not drawn:
+            self.drop("place missing")
         g.x, g.y = self.place
-    if g.type in PLACED: self.place = g.x, g.y
-    if self.mode == 1: g.x, g.y = 256, 192
-    if self.mode == 3: g.y = 192
+    if g.type in PLACED:
+        self.place = g.x, g.y
+    if self.mode == 1:
+        g.x, g.y = 256, 192
+    if self.mode == 3:
+        g.y = 192
 
 # %% ../nbs/23_unparse.ipynb #86631ac4
 @patch
-def circle(self:Assembler, g:Group):
+def circle(self: Assembler, g: Group):
     "A circle, a taiko hit or a mania note."
-    t, mania = round(g.time), self.mode == 3
+    t = round(g.time)
+    mania = self.mode == 3
     self.add(Circle(round(g.x), round(g.y), t, 5 if g.new_combo else 1, g.sound()[0], self.sample(g, mania)))
-    if g.volumes and not mania: self.change(t, volume=g.volumes[0])
-    if self.mode == 1 and g.scroll_speed: self.change(t, sv=g.scroll_speed)
+    if g.volumes and not mania:
+        self.change(t, volume=g.volumes[0])
+    if self.mode == 1 and g.scroll_speed:
+        self.change(t, sv=g.scroll_speed)
+
 
 @patch
-def spinner(self:Assembler, g:Group):
+def spinner(self: Assembler, g: Group):
     "The end of a spinner: its sound is heard there."
     if start := self.end(g, "spinner"):
-        self.add(Spinner(256, 192, round(start.time), 12, g.sound()[0], self.sample(g), end_time=round(g.time)))
-        if g.volumes: self.change(g.time, volume=g.volumes[0])
+        self.add(
+            Spinner(256, 192, round(start.time), 12, g.sound()[0], self.sample(g), end_time=round(g.time))
+        )
+        if g.volumes:
+            self.change(g.time, volume=g.volumes[0])
         self.place = (256, 192)
 
-@patch
-def hold(self:Assembler, g:Group):
-    "The end of a hold: each column has its own."
-    if s := self.end(g, f"hold {g.column}"):
-        self.add(Hold(round(s.x), 192, round(s.time), 128, s.sound()[0], self.sample(s, True), end_time=round(g.time)))
 
 @patch
-def denden(self:Assembler, g:Group):
+def hold(self: Assembler, g: Group):
+    "The end of a hold: each column has its own."
+    if s := self.end(g, f"hold {g.column}"):
+        self.add(
+            Hold(
+                round(s.x),
+                192,
+                round(s.time),
+                128,
+                s.sound()[0],
+                self.sample(s, True),
+                end_time=round(g.time),
+            )
+        )
+
+
+@patch
+def denden(self: Assembler, g: Group):
     "The end of a denden."
     if s := self.end(g, "denden"):
         self.start_of(s)
         self.add(Spinner(256, 192, round(s.time), 12, s.sound()[0], self.sample(s), end_time=round(g.time)))
 
+
 @patch
-def start_of(self:Assembler, s:Group):
+def start_of(self: Assembler, s: Group):
     "What the start of a taiko roll asks of the timing."
-    if s.volumes: self.change(s.time, volume=s.volumes[0])
-    if s.scroll_speed: self.change(s.time, sv=s.scroll_speed)
+    if s.volumes:
+        self.change(s.time, volume=s.volumes[0])
+    if s.scroll_speed:
+        self.change(s.time, sv=s.scroll_speed)
 
 # %% ../nbs/23_unparse.ipynb #75975e8a
-def zigzag(length:float) -> list[tuple[int, int]]: # px -> points after the head at (0, 192)
+def zigzag(length: float) -> list[tuple[int, int]]:  # px -> points after the head at (0, 192)
     "A path of any length inside the playfield."
     return [(512 if i % 2 == 0 else 0, 192) for i in range(max(math.ceil(length / 512), 1))]
 
+
 @patch
-def velocity(self:Assembler, time:float) -> float:
+def velocity(self: Assembler, time: float) -> float:
     "Slider pixels per ms at velocity 1."
     return 100 * self.sm / self.timing.beat_length_at(time)
 
+
 @patch
-def exact_time(self:Assembler, g:Group) -> float: # ms
+def exact_time(self: Assembler, g: Group) -> float:  # ms
     "When a group happens, without the rounding to whole ms if it lies on a tick: what lasts two beats shall last two beats."
     red = self.timing.grid_of(g.time)
     step = red.beat_ms / max(g.snap, 1)
-    if not g.snap or not red.is_tempo or self.c.compat.approximate_paths: return g.time
+    if not g.snap or not red.is_tempo or self.c.compat.approximate_paths:
+        return g.time
     tick = red.time + round((g.time - red.time) / step) * step
     return tick if abs(tick - g.time) <= 1 else g.time
 
+
 @patch
-def drumroll(self:Assembler, g:Group):
+def drumroll(self: Assembler, g: Group):
     "The end of a drum roll: a slider whose length is its duration."
     if s := self.end(g, "drumroll"):
         self.start_of(s)
         t = round(s.time)
-        length = min(max(self.sv, .1), 10) * (self.exact_time(g) - self.exact_time(s)) * self.velocity(t)
-        slides = min(max(math.ceil(length / COORDINATE_LIMIT), 1), MOST_SLIDES) # no file holds a longer slide
+        length = min(max(self.sv, 0.1), 10) * (self.exact_time(g) - self.exact_time(s)) * self.velocity(t)
+        slides = min(
+            max(math.ceil(length / COORDINATE_LIMIT), 1), MOST_SLIDES
+        )  # no file holds a longer slide
         length = min(length / slides, COORDINATE_LIMIT)
-        edges, points = slides + 1, [(0, 192), *zigzag(length)]
-        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, slides, length, [0] * edges, [(0, 0)] * edges))
+        edges = slides + 1
+        points = [(0, 192), *zigzag(length)]
+        self.add(
+            Slider(
+                0,
+                192,
+                t,
+                2,
+                s.sound()[0],
+                self.sample(s),
+                "L",
+                points,
+                slides,
+                length,
+                [0] * edges,
+                [(0, 0)] * edges,
+            )
+        )
 
 # %% ../nbs/23_unparse.ipynb #a9c9c6ff
 @patch
-def slider_head(self:Assembler, g:Group):
+def slider_head(self: Assembler, g: Group):
     "A slider begins. Those that never ended make room."
     self.sliders.append(OpenSlider(g))
-    if len(self.sliders) > OPEN_LIMIT: self.sliders.pop(0); self.drop("slider without an end")
+    if len(self.sliders) > OPEN_LIMIT:
+        self.sliders.pop(0)
+        self.drop("slider without an end")
+
 
 @patch
-def anchor(self:Assembler, g:Group):
+def anchor(self: Assembler, g: Group):
     "An anchor of the slider that is being drawn, or the last anchor that says when a first slide ends (version 1: both in one)."
     drawing = self.sliders[-1] if self.sliders and not self.sliders[-1].drawn else None
-    if drawing: drawing.anchors.append((g.type, g.x, g.y))
-    if not self.sliders or not (drawing or g.type is _E.LAST_ANCHOR): self.drop("anchor without a slider")
-    elif g.type is _E.LAST_ANCHOR and (drawing is None or self.c.slider_version == 1): self.lasts = [*self.lasts, g][-OPEN_LIMIT:]
+    if drawing:
+        drawing.anchors.append((g.type, g.x, g.y))
+    if not self.sliders or not (drawing or g.type is _E.LAST_ANCHOR):
+        self.drop("anchor without a slider")
+    elif g.type is _E.LAST_ANCHOR and (drawing is None or self.c.slider_version == 1):
+        self.lasts = [*self.lasts, g][-OPEN_LIMIT:]
+
 
 @patch
-def take_slider(self:Assembler, g:Group) -> Optional[OpenSlider]:
+def take_slider(self: Assembler, g: Group) -> Optional[OpenSlider]:
     "The slider that ends here: of those begun before, the one whose shape ends (or begins) nearest; of equals, the oldest."
-    if not self.sliders: return None
+    if not self.sliders:
+        return None
     begun = [s for s in self.sliders if round(s.head.time) < round(g.time)] or self.sliders
     away = lambda s: min(math.dist((g.x, g.y), p) for p in s.tips)
     found = min(begun if self.c.add_positions else reversed(begun), key=away)
     self.sliders.remove(found)
     return found
 
+
 @patch
-def take_last(self:Assembler, head:Group, end:Group) -> Optional[Group]:
+def take_last(self: Assembler, head: Group, end: Group) -> Optional[Group]:
     "The last anchor that cuts a slider into whole slides; of equals, the latest."
     uneven = lambda g: abs((n := (end.time - head.time) / (g.time - head.time)) - round(n))
     found = min((g for g in reversed(self.lasts) if g.time > head.time), key=uneven, default=None)
-    if found: self.lasts.remove(found)
+    if found:
+        self.lasts.remove(found)
     return found
 
 # %% ../nbs/23_unparse.ipynb #13600094
-def curve_of(head:Group, anchors:list) -> tuple[str, list[tuple[float, float]]]:
+def curve_of(head: Group, anchors: list) -> tuple[str, list[tuple[float, float]]]:
     "Letter and points of a curve: head, then anchors, corners doubled where the letter asks for it."
-    kinds, n = [a[0] for a in anchors[:-1]], [(x, y) for _, x, y in anchors]
-    if all(k is _E.RED_ANCHOR for k in kinds): return "L", [(head.x, head.y), *n]
-    if kinds == [_E.PERFECT_ANCHOR]: return "P", [(head.x, head.y), *n]
+    kinds = [a[0] for a in anchors[:-1]]
+    n = [(x, y) for _, x, y in anchors]
+    if all(k is _E.RED_ANCHOR for k in kinds):
+        return "L", [(head.x, head.y), *n]
+    if kinds == [_E.PERFECT_ANCHOR]:
+        return "P", [(head.x, head.y), *n]
     letter = "C" if kinds[0] is _E.CATMULL_ANCHOR else "B"
-    return letter, [(head.x, head.y), *(p for p, k in zip(n, [*kinds, None]) for _ in range(2 if k is _E.RED_ANCHOR else 1))]
+    return letter, [
+        (head.x, head.y),
+        *(p for p, k in zip(n, [*kinds, None]) for _ in range(2 if k is _E.RED_ANCHOR else 1)),
+    ]
 
 # %% ../nbs/23_unparse.ipynb #c2849f62
 @patch
-def shape(self:Assembler, head:Group, letter:str, pts:list, span:float, end:Group) -> tuple[list, float, float]:
+def shape(
+    self: Assembler, head: Group, letter: str, pts: list, span: float, end: Group
+) -> tuple[list, float, float]:
     "Points, length and velocity of a slide of `span` ms."
-    natural, unit = SliderPath(letter, pts).natural_length, self.velocity(round(head.time)) * span
-    sv = head.scroll_speed if self.c.add_sv and head.scroll_speed else self.human_velocity(letter, pts, natural, unit, head, end)
-    sv = min(max(sv, .1), 10)
+    natural = SliderPath(letter, pts).natural_length
+    unit = self.velocity(round(head.time)) * span
+    sv = (
+        head.scroll_speed
+        if self.c.add_sv and head.scroll_speed
+        else self.human_velocity(letter, pts, natural, unit, head, end)
+    )
+    sv = min(max(sv, 0.1), 10)
     unit = min(unit, COORDINATE_LIMIT / sv)
-    if sv * unit > 1.5 * natural: sv = min(max(round(20 * natural / unit) / 20, .1), 10)
+    if sv * unit > 1.5 * natural:
+        sv = min(max(round(20 * natural / unit) / 20, 0.1), 10)
     length = sv * unit
     if length > natural * (1 if self.c.compat.approximate_paths else SLACK) + 1e-4:
         k, (hx, hy) = length / natural, pts[0]
         pts = [(hx + (x - hx) * k, hy + (y - hy) * k) for x, y in pts]
     return pts, length, sv
 
+
 @patch
-def human_velocity(self:Assembler, letter:str, pts:list, natural:float, unit:float, head:Group, end:Group) -> float:
+def human_velocity(
+    self: Assembler, letter: str, pts: list, natural: float, unit: float, head: Group, end: Group
+) -> float:
     "The velocity for a slider that does not say it: by the place of its end, rounded as people do."
     share = SliderPath(letter, pts).progress_of((end.x, end.y)) if self.c.add_positions else 1
     sv = natural * (share or 1) / unit
-    if abs(sv - self.sv) / self.sv <= (.05 if head.new_combo else .15): return self.sv
-    return r if (r := round(20 * sv) / 20) >= .1 else round(100 * sv) / 100
+    if abs(sv - self.sv) / self.sv <= (0.05 if head.new_combo else 0.15):
+        return self.sv
+    return r if (r := round(20 * sv) / 20) >= 0.1 else round(100 * sv) / 100
 
 # %% ../nbs/23_unparse.ipynb #e326fc35
 @patch
-def slider(self:Assembler, g:Group):
+def slider(self: Assembler, g: Group):
     "The end of a slider."
-    if (found := self.take_slider(g)) is None: return self.drop("slider without a start")
-    head, anchors, last = found.head, found.anchors, self.take_last(found.head, g)
-    if not self.sliders: self.lasts = []
-    if round(g.time) <= round(head.time): return self.drop("slider of no duration")
-    if last is None or not anchors: return self.drop("slider without an anchor")
+    if (found := self.take_slider(g)) is None:
+        return self.drop("slider without a start")
+    head = found.head
+    anchors = found.anchors
+    last = self.take_last(found.head, g)
+    if not self.sliders:
+        self.lasts = []
+    if round(g.time) <= round(head.time):
+        return self.drop("slider of no duration")
+    if last is None or not anchors:
+        return self.drop("slider without an anchor")
     slides = min(max(round((g.time - head.time) / (last.time - head.time)), 1), MOST_SLIDES)
     letter, pts = curve_of(head, anchors)
-    if SliderPath(letter, pts).natural_length < 1e-3: self.drop("slider of no length, made a circle"); return self.circle(head)
+    if SliderPath(letter, pts).natural_length < 1e-3:
+        self.drop("slider of no length, made a circle")
+        return self.circle(head)
     pts, length, sv = self.shape(head, letter, pts, (self.exact_time(g) - self.exact_time(head)) / slides, g)
-    if sv != self.sv: self.change(head.time, sv=sv)
+    if sv != self.sv:
+        self.change(head.time, sv=sv)
     edges = self.edges(head, last, g, slides)
     points = [(round(x), round(y)) for x, y in pts]
-    self.add(Slider(*points[0], round(head.time), 6 if head.new_combo else 2, last.sound()[0], self.sample(last), letter, points,
-                    slides, length, [s[0] for s in edges], [s[1:] for s in edges]))
+    self.add(
+        Slider(
+            *points[0],
+            round(head.time),
+            6 if head.new_combo else 2,
+            last.sound()[0],
+            self.sample(last),
+            letter,
+            points,
+            slides,
+            length,
+            [s[0] for s in edges],
+            [s[1:] for s in edges],
+        )
+    )
+
 
 @patch
-def edges(self:Assembler, head:Group, last:Group, end:Group, slides:int) -> list[tuple]: # sounds of slides + 1 ends
+def edges(
+    self: Assembler, head: Group, last: Group, end: Group, slides: int
+) -> list[tuple]:  # sounds of slides + 1 ends
     "Sounds of head, repeats and tail, sized to the slides; their volumes go to the timing."
     inner = [last.sound(i) for i in range(1, slides)]
     volumes = [*head.volumes[:1], *last.volumes[1:slides], *end.volumes[:1]]
-    body, span = last.volumes[0] if last.volumes else None, (end.time - head.time) / slides
+    body = last.volumes[0] if last.volumes else None
+    span = (end.time - head.time) / slides
     for i, v in enumerate(volumes if len(volumes) == slides + 1 else volumes[:1]):
         self.change(head.time + i * span, volume=v)
-        if body is not None and body != v and i < slides and span > 6: self.change(head.time + i * span + 6, volume=body)
+        if body is not None and body != v and i < slides and span > 6:
+            self.change(head.time + i * span + 6, volume=body)
     return [head.sound(), *inner, end.sound()]
 
 # %% ../nbs/23_unparse.ipynb #997a7186
 @patch
-def scroll(self:Assembler, g:Group, median:float):
+def scroll(self: Assembler, g: Group, median: float):
     "A change of scroll speed; relative to the tempo, it must be said again wherever the tempo changes."
-    if not g.scroll_speed: return self.drop("scroll speed missing")
-    if not (self.c.mania_bpm_normalized_scroll_speed and median): return self.change(g.time, sv=g.scroll_speed)
+    if not g.scroll_speed:
+        return self.drop("scroll speed missing")
+    if not (self.c.mania_bpm_normalized_scroll_speed and median):
+        return self.change(g.time, sv=g.scroll_speed)
     self.change(g.time, sv=g.scroll_speed * self.timing.beat_length_at(g.time) / median)
     self.scrolls.append(g)
 
+
 @patch
-def say_again(self:Assembler, median:float):
+def say_again(self: Assembler, median: float):
     "At each red line the relative scroll speed that was said last before it."
     waiting = list(self.timing.red)
     for g in reversed(self.scrolls):
@@ -393,40 +594,57 @@ def say_again(self:Assembler, median:float):
             red = waiting.pop()
             self.change(red.time, sv=g.scroll_speed * red.beat_ms / median)
 
+
 @patch
-def read(self:Assembler, g:Group, median:float=0):
+def read(self: Assembler, g: Group, median: float = 0):
     "Take one group."
     self.settle(g)
     match g.type:
-        case _E.CIRCLE: self.circle(g)
-        case _E.SPINNER: self.begin(g, "spinner")
-        case _E.SPINNER_END: self.spinner(g)
-        case _E.SLIDER_HEAD: self.slider_head(g)
-        case _E.SLIDER_END: self.slider(g)
-        case _E.HOLD_NOTE: self.begin(g, f"hold {g.column}")
-        case _E.HOLD_NOTE_END: self.hold(g)
-        case _E.DRUMROLL: self.begin(g, "drumroll")
-        case _E.DRUMROLL_END: self.drumroll(g)
-        case _E.DENDEN: self.begin(g, "denden")
-        case _E.DENDEN_END: self.denden(g)
-        case _E.KIAI: self.change(g.time, kiai=bool(g.value))
-        case _E.SCROLL_SPEED_CHANGE: self.scroll(g, median)
-        case t if t in NON_TIMED or t is _E.LAST_ANCHOR: self.anchor(g)
+        case _E.CIRCLE:
+            self.circle(g)
+        case _E.SPINNER:
+            self.begin(g, "spinner")
+        case _E.SPINNER_END:
+            self.spinner(g)
+        case _E.SLIDER_HEAD:
+            self.slider_head(g)
+        case _E.SLIDER_END:
+            self.slider(g)
+        case _E.HOLD_NOTE:
+            self.begin(g, f"hold {g.column}")
+        case _E.HOLD_NOTE_END:
+            self.hold(g)
+        case _E.DRUMROLL:
+            self.begin(g, "drumroll")
+        case _E.DRUMROLL_END:
+            self.drumroll(g)
+        case _E.DENDEN:
+            self.begin(g, "denden")
+        case _E.DENDEN_END:
+            self.denden(g)
+        case _E.KIAI:
+            self.change(g.time, kiai=bool(g.value))
+        case _E.SCROLL_SPEED_CHANGE:
+            self.scroll(g, median)
+        case t if t in NON_TIMED or t is _E.LAST_ANCHOR:
+            self.anchor(g)
 
 # %% ../nbs/23_unparse.ipynb #7e47efc8
 def to_hit_objects(
-    groups:Sequence[Group],
-    timing:Timing,
-    slider_multiplier:float,
-    language:LanguageConfig,
-    mode:int=0,
+    groups: Sequence[Group],
+    timing: Timing,
+    slider_multiplier: float,
+    language: LanguageConfig,
+    mode: int = 0,
 ) -> Unparsed:
     "Objects and wishes to the timing of a list of groups."
     a = Assembler(timing, slider_multiplier, language, mode)
     end = max((g.time for g in groups), default=0)
     median = timing.median_beat_length(end, language.compat.whole_second_median) if mode == 3 else 0
-    for g in groups: a.read(g, median)
+    for g in groups:
+        a.read(g, median)
     a.say_again(median)
-    for key in [*a.open, *(["slider"] * len(a.sliders))]: a.drop(f"{key.split(' ')[0]} without an end")
+    for key in [*a.open, *(["slider"] * len(a.sliders))]:
+        a.drop(f"{key.split(' ')[0]} without an end")
     a.out.objects.sort(key=lambda o: o.time)
     return a.out

@@ -40,279 +40,387 @@ __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEX
 @dataclass(frozen=True)
 class Media:
     "What the first bytes of a file say."
-    kind: str                # picture, sound, video or broken
-    width: int = 0           # px
+
+    kind: str  # picture, sound, video or broken
+    width: int = 0  # px
     height: int = 0
     codec: str = ""
-    seconds: float = 0.
-    kbps: float = 0.         # kilobits a second
-    sound: bool = False      # of a video: whether it has a sound track
+    seconds: float = 0.0
+    kbps: float = 0.0  # kilobits a second
+    sound: bool = False  # of a video: whether it has a sound track
+
 
 BROKEN = Media("broken")
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 SOUNDS = (".wav", ".ogg", ".mp3")
 
-def _look(file:BinaryIO) -> Media: # a picture
+
+def _look(file: BinaryIO) -> Media:  # a picture
     from PIL import Image
+
     refusals = OSError, ValueError, SyntaxError, TypeError, OverflowError, Image.DecompressionBombError
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore") # a picture that is too large is what we are looking for
+            warnings.simplefilter("ignore")  # a picture that is too large is what we are looking for
             width, height = Image.open(file).size
-    except refusals: return BROKEN
+    except refusals:
+        return BROKEN
     return Media("picture", width=width, height=height)
 
 # %% ../nbs/79_verify.ipynb #d3c66b7a
-def _described(box, size:int) -> Media: # an opened container and its bytes
-    pictures = [s for s in box.streams.video if not s.disposition & s.disposition.attached_pic] # a cover is no video
+def _described(box, size: int) -> Media:  # an opened container and its bytes
+    pictures = [
+        s for s in box.streams.video if not s.disposition & s.disposition.attached_pic
+    ]  # a cover is no video
     streams = [*pictures, *box.streams.audio]
-    if not streams: return BROKEN
+    if not streams:
+        return BROKEN
     context = streams[0].codec_context
     seconds = max(box.duration or 0, 0) / 1e6
-    kbps = size * 8 / seconds / 1000 if seconds else 0.
+    kbps = size * 8 / seconds / 1000 if seconds else 0.0
     media = Media("sound", codec=context.name, seconds=seconds, kbps=kbps)
-    if not pictures: return media
-    return replace(media, kind="video", width=context.width, height=context.height, sound=bool(box.streams.audio))
+    if not pictures:
+        return media
+    return replace(
+        media, kind="video", width=context.width, height=context.height, sound=bool(box.streams.audio)
+    )
 
-def _open(file:BinaryIO, size:int) -> Media: # a sound or video
+
+def _open(file: BinaryIO, size: int) -> Media:  # a sound or video
     try:
-        with open_av(file) as box: return _described(box, size)
-    except read_errors(): return BROKEN
+        with open_av(file) as box:
+            return _described(box, size)
+    except read_errors():
+        return BROKEN
 
-def look_at(name:str, size:int, file:BinaryIO) -> Media:
+
+def look_at(name: str, size: int, file: BinaryIO) -> Media:
     "What a file is, by its name and first bytes."
     return _look(file) if name.lower().endswith(PICTURES) else _open(file, size)
 
 # %% ../nbs/79_verify.ipynb #ba2f7d19
 MOST_FILES = 5000
-MOST_BYTES = 200_000_000 # of a hitsound, song or picture that is opened
-MOST_TEXT = 2**26        # bytes of a map or storyboard
+MOST_BYTES = 200_000_000  # of a hitsound, song or picture that is opened
+MOST_TEXT = 2**26  # bytes of a map or storyboard
+
 
 class File(NamedTuple):
     "A file beside the maps."
-    size: int                     # bytes
+
+    size: int  # bytes
     open: Callable[[], BinaryIO]
 
-def _key(name:str) -> str: # equal for names that the game takes for one
+
+def _key(name: str) -> str:  # equal for names that the game takes for one
     parts = name.replace("\\", "/").lower().split("/")
     return "/".join(part for part in parts if part not in ("", "."))
+
 
 @dataclass
 class Mapset:
     "Difficulties of one song and the files beside them."
+
     path: Path
-    beatmaps: dict = field(default_factory=dict)   # Beatmap by file name
-    files: dict = field(default_factory=dict)      # File by name, maps among them; folders divided by /
-    refused: dict = field(default_factory=dict)    # reason by name of maps that were not read
-    storyboard: list = field(default_factory=list) # event lines of the .osb
-    alone: bool = False                            # one difficulty was asked for, not its set
+    beatmaps: dict = field(default_factory=dict)  # Beatmap by file name
+    files: dict = field(default_factory=dict)  # File by name, maps among them; folders divided by /
+    refused: dict = field(default_factory=dict)  # reason by name of maps that were not read
+    storyboard: list = field(default_factory=list)  # event lines of the .osb
+    alone: bool = False  # one difficulty was asked for, not its set
 
     @cached_property
-    def keys(self) -> dict: return {_key(name): name for name in self.files} # what the game calls a file -> its name
-    def find(self, name:str) -> Optional[str]: return self.keys.get(_key(name)) # as the game finds it, in any case
+    def keys(self) -> dict:
+        return {_key(name): name for name in self.files}  # what the game calls a file -> its name
 
-    def media(self, name:str) -> Media:
+    def find(self, name: str) -> Optional[str]:
+        return self.keys.get(_key(name))  # as the game finds it, in any case
+
+    def media(self, name: str) -> Media:
         "What a file is."
         file = self.files[name]
-        if not 0 < file.size <= MOST_BYTES: return BROKEN
-        with file.open() as opened: return look_at(name, file.size, opened)
+        if not 0 < file.size <= MOST_BYTES:
+            return BROKEN
+        with file.open() as opened:
+            return look_at(name, file.size, opened)
 
 # %% ../nbs/79_verify.ipynb #045e7701
-def _on_disk(path:Path) -> File: return File(path.stat().st_size, lambda: path.open("rb"))
-def _in_memory(data:bytes) -> File: return File(len(data), lambda: io.BytesIO(data))
+def _on_disk(path: Path) -> File:
+    return File(path.stat().st_size, lambda: path.open("rb"))
 
-def _in_folder(path:Path) -> dict[str, File]: # folders below it included
+
+def _in_memory(data: bytes) -> File:
+    return File(len(data), lambda: io.BytesIO(data))
+
+
+def _in_folder(path: Path) -> dict[str, File]:  # folders below it included
     found = itertools.islice((p for p in path.rglob("*") if p.is_file()), MOST_FILES)
     return {p.relative_to(path).as_posix(): _on_disk(p) for p in sorted(found)}
 
-def _in_archive(path:Path) -> tuple[dict[str, File], dict[str, str]]: # files, and reasons for those that were refused
+
+def _in_archive(
+    path: Path,
+) -> tuple[dict[str, File], dict[str, str]]:  # files, and reasons for those that were refused
     archive = read_osz(path)
     maps = {name: b.to_bytes() for name, b in archive.beatmaps.items()}
     return {name: _in_memory(data) for name, data in {**archive.files, **maps}.items()}, dict(archive.refused)
 
 # %% ../nbs/79_verify.ipynb #254da9b2
-def _read_osu(name:str, file:File, into:Mapset):
+def _read_osu(name: str, file: File, into: Mapset):
     "One difficulty, or the reason why it is none; an empty file is found by its size."
-    if not file.size: return
+    if not file.size:
+        return
     try:
-        with file.open() as opened: into.beatmaps[name] = Beatmap.parse(opened.read(MOST_TEXT + 1))
-    except (BeatmapError, OSError) as e: into.refused[name] = str(e)
+        with file.open() as opened:
+            into.beatmaps[name] = Beatmap.parse(opened.read(MOST_TEXT + 1))
+    except (BeatmapError, OSError) as e:
+        into.refused[name] = str(e)
 
-def _read_storyboard(file:File) -> list[str]:
-    with file.open() as opened: return opened.read(MOST_TEXT).decode("utf-8", "replace").splitlines()
 
-def read_set(path:Path) -> Mapset:
+def _read_storyboard(file: File) -> list[str]:
+    with file.open() as opened:
+        return opened.read(MOST_TEXT).decode("utf-8", "replace").splitlines()
+
+
+def read_set(path: Path) -> Mapset:
     "A folder, an .osz or a single .osu. Raises `UserError` where it is none of these."
     out = Mapset(path)
-    if path.is_dir(): out.files = _in_folder(path)
-    elif path.suffix.lower() == ".osz": out.files, out.refused = _in_archive(path)
-    elif path.is_file(): out.files, out.alone = {path.name: _on_disk(path)}, True
-    else: raise UserError(f"There is no file or folder {quoted(path, 200)}; give a .osu, an .osz or a folder with maps.")
+    if path.is_dir():
+        out.files = _in_folder(path)
+    elif path.suffix.lower() == ".osz":
+        out.files, out.refused = _in_archive(path)
+    elif path.is_file():
+        out.files = {path.name: _on_disk(path)}
+        out.alone = True
+    else:
+        raise UserError(
+            f"There is no file or folder {quoted(path, 200)}; give a .osu, an .osz or a folder with maps."
+        )
     for name, file in out.files.items():
-        if out.alone or name.lower().endswith(".osu"): _read_osu(name, file, out)
-        elif name.lower().endswith(".osb"): out.storyboard += _read_storyboard(file)
+        if out.alone or name.lower().endswith(".osu"):
+            _read_osu(name, file, out)
+        elif name.lower().endswith(".osb"):
+            out.storyboard += _read_storyboard(file)
     return out
 
 # %% ../nbs/79_verify.ipynb #eb851e11
 class Named(NamedTuple):
     "A file that a map or storyboard names."
-    kind: str       # background, video, sprite, animation or sample
+
+    kind: str  # background, video, sprite, animation or sample
     name: str
-    layer: str = "" # of a sprite
+    layer: str = ""  # of a sprite
 
-WHERE = { # event -> kind, and which field is the name
-    "0": ("background", 2), "Background": ("background", 2),
-    "1": ("video", 2), "Video": ("video", 2),
-    "4": ("sprite", 3), "Sprite": ("sprite", 3),
-    "5": ("sample", 3), "Sample": ("sample", 3),
-    "6": ("animation", 3), "Animation": ("animation", 3)}
 
-def named_files(events:Iterable[str]) -> Iterator[Named]:
+WHERE = {  # event -> kind, and which field is the name
+    "0": ("background", 2),
+    "Background": ("background", 2),
+    "1": ("video", 2),
+    "Video": ("video", 2),
+    "4": ("sprite", 3),
+    "Sprite": ("sprite", 3),
+    "5": ("sample", 3),
+    "Sample": ("sample", 3),
+    "6": ("animation", 3),
+    "Animation": ("animation", 3),
+}
+
+
+def named_files(events: Iterable[str]) -> Iterator[Named]:
     "The files that event lines name."
     for line in events:
         fields = [f.strip() for f in line.split(",")]
-        if line[:1] in " _" or fields[0] not in WHERE: continue # a command of the sprite above, or nothing with a file
+        if line[:1] in " _" or fields[0] not in WHERE:
+            continue  # a command of the sprite above, or nothing with a file
         kind, at = WHERE[fields[0]]
         name = fields[at].strip('"') if len(fields) > at else ""
-        if name: yield Named(kind, name, fields[1] if kind in ("sprite", "animation") else "")
+        if name:
+            yield Named(kind, name, fields[1] if kind in ("sprite", "animation") else "")
 
 # %% ../nbs/79_verify.ipynb #34a208f0
-HITSOUND = re.compile(r"(?:taiko-)?(normal|soft|drum)"
-                      r"-(hit(?:normal|whistle|finish|clap)|slider(?:slide|tick|whistle))(\d{0,4})\.(?:wav|ogg|mp3)$", re.I)
-SKIN = re.compile(r"(?:applause|approachcircle|are-you-ready|combo|count|cursor|default-|fail|followpoint|fruit-|go\b|hit"
-                  r"|inputoverlay|lighting|mania-|menu-|nightcore-|note|particle|pause-|pippidon|play-|ranking-|ready"
-                  r"|reversearrow|score|section|selection-|skin\.|slider|spinner|star|taiko|target)", re.I)
+HITSOUND = re.compile(
+    r"(?:taiko-)?(normal|soft|drum)"
+    r"-(hit(?:normal|whistle|finish|clap)|slider(?:slide|tick|whistle))(\d{0,4})\.(?:wav|ogg|mp3)$",
+    re.I,
+)
+SKIN = re.compile(
+    r"(?:applause|approachcircle|are-you-ready|combo|count|cursor|default-|fail|followpoint|fruit-|go\b|hit"
+    r"|inputoverlay|lighting|mania-|menu-|nightcore-|note|particle|pause-|pippidon|play-|ranking-|ready"
+    r"|reversearrow|score|section|selection-|skin\.|slider|spinner|star|taiko|target)",
+    re.I,
+)
 
-def story_of(mapset:Mapset) -> list[Named]:
+
+def story_of(mapset: Mapset) -> list[Named]:
     "What the difficulties and the storyboard name, each once."
     lines = [line for b in mapset.beatmaps.values() for line in b.events]
     return list(dict.fromkeys(named_files([*lines, *mapset.storyboard])))
 
-def samples_of(mapset:Mapset) -> set[str]: # as written
+
+def samples_of(mapset: Mapset) -> set[str]:  # as written
     "The hitsounds that notes name by file."
     return {name for b in mapset.beatmaps.values() for o in b.hit_objects if (name := o.hit_sample.filename)}
 
 # %% ../nbs/79_verify.ipynb #fc64e8c6
-SONGS = {".mp3": (("mp3", "mp3float"), 192), ".ogg": (("vorbis",), 208)} # suffix -> codecs, and the most kbit/s
+SONGS = {
+    ".mp3": (("mp3", "mp3float"), 192),
+    ".ogg": (("vorbis",), 208),
+}  # suffix -> codecs, and the most kbit/s
 LEAST_KBPS = 128
 
-def check_song_file(mapset:Mapset) -> Iterator[Finding]:
+
+def check_song_file(mapset: Mapset) -> Iterator[Finding]:
     "The song: there, playable, neither too large nor too thin."
-    for name in sorted({b.audio_filename for b in mapset.beatmaps.values()} - {"virtual"}): # which plays samples only
+    for name in sorted(
+        {b.audio_filename for b in mapset.beatmaps.values()} - {"virtual"}
+    ):  # which plays samples only
         found = mapset.find(name)
         if found is None:
             yield of_set("no_audio", f"The song {quoted(name)} is missing.")
             continue
         media = mapset.media(found)
         codecs, most = SONGS.get(PurePosixPath(found).suffix.lower(), ((), 0))
-        if media.kind == "broken": yield of_set("broken_file", f"The song {quoted(found)} cannot be read.")
+        if media.kind == "broken":
+            yield of_set("broken_file", f"The song {quoted(found)} cannot be read.")
         elif media.codec not in codecs:
             text = f"The song {quoted(found)} is {media.codec}; the ranking criteria ask for .mp3 or .ogg (Vorbis)."
             yield of_set("audio_format", text)
         elif media.kbps and not LEAST_KBPS - 1 <= media.kbps <= most + 1:
-            text = f"The song has {media.kbps:.0f} kbit/s; the ranking criteria ask for {LEAST_KBPS} to {most}."
+            text = (
+                f"The song has {media.kbps:.0f} kbit/s; the ranking criteria ask for {LEAST_KBPS} to {most}."
+            )
             yield of_set("bit_rate", text)
 
 # %% ../nbs/79_verify.ipynb #6b2cd31e
-def _frame(name:str) -> str: # the first picture of an animation
+def _frame(name: str) -> str:  # the first picture of an animation
     path = PurePosixPath(name.replace("\\", "/"))
     return str(path.with_name(f"{path.stem}0{path.suffix}")) if path.name else name
 
-def found_file(mapset:Mapset, named:Named) -> Optional[str]:
+
+def found_file(mapset: Mapset, named: Named) -> Optional[str]:
     "The file that a map or storyboard names."
     return mapset.find(named.name) or (mapset.find(_frame(named.name)) if named.kind == "animation" else None)
 
-def _has_sample(mapset:Mapset, name:str) -> bool: # the game takes any of the formats
+
+def _has_sample(mapset: Mapset, name: str) -> bool:  # the game takes any of the formats
     stem = _key(name).rsplit(".", 1)[0]
     return mapset.find(name) is not None or any(f"{stem}{suffix}" in mapset.keys for suffix in SOUNDS)
 
-def listed(n:str, names:list[str], most:int=5) -> str: # "3 sprites are missing: 'a', 'b', 'c'."
+
+def listed(n: str, names: list[str], most: int = 5) -> str:  # "3 sprites are missing: 'a', 'b', 'c'."
     "A sentence that ends in names."
     return f"{n}: {', '.join(map(quoted, names[:most]))}{' …' * (len(names) > most)}."
 
-def check_missing(mapset:Mapset) -> Iterator[Finding]:
+
+def check_missing(mapset: Mapset) -> Iterator[Finding]:
     "Files that the maps name and that are not there."
     gone = defaultdict(set)
     for named in story_of(mapset):
-        if found_file(mapset, named) is None: gone[named.kind].add(named.name)
+        if found_file(mapset, named) is None:
+            gone[named.kind].add(named.name)
     for kind, names in gone.items():
         yield of_set("missing_file", listed(f"{several(len(names), kind)} named but missing", sorted(names)))
     names = sorted(name for name in samples_of(mapset) if not _has_sample(mapset, name))
-    if names: yield of_set("missing_sound", listed(f"{several(len(names), 'hitsound')} named but missing", names))
+    if names:
+        yield of_set("missing_sound", listed(f"{several(len(names), 'hitsound')} named but missing", names))
 
 # %% ../nbs/79_verify.ipynb #64139eb3
-def _used_names(mapset:Mapset) -> set[str]: # keys, without suffix where the game does not care
+def _used_names(mapset: Mapset) -> set[str]:  # keys, without suffix where the game does not care
     used = {_key(n.name) for n in story_of(mapset)}
     used |= {_key(b.audio_filename) for b in mapset.beatmaps.values()}
     return used | {_key(name).rsplit(".", 1)[0] for name in samples_of(mapset)}
 
-def _belongs(key:str) -> bool: # whether the game looks for such a file by itself
-    if key.endswith((".osu", ".osb", "thumbs.db")) or HITSOUND.search(key): return True
+
+def _belongs(key: str) -> bool:  # whether the game looks for such a file by itself
+    if key.endswith((".osu", ".osb", "thumbs.db")) or HITSOUND.search(key):
+        return True
     return "/" not in key and key.endswith((*PICTURES, *SOUNDS, ".ini")) and bool(SKIN.match(key))
 
-def unused_files(mapset:Mapset) -> list[str]:
+
+def unused_files(mapset: Mapset) -> list[str]:
     "Files that nothing uses."
     used = _used_names(mapset)
     moving = {_key(n.name).rsplit(".", 1)[0] for n in story_of(mapset) if n.kind == "animation"}
-    def is_used(name:str) -> bool:
+
+    def is_used(name: str) -> bool:
         key = _key(name)
         stem = key.rsplit(".", 1)[0]
         return bool({key, stem} & used) or stem.rstrip("0123456789") in moving or _belongs(key)
+
     return [name for name in sorted(mapset.files) if not is_used(name)]
 
 # %% ../nbs/79_verify.ipynb #b42177ac
-LONGEST_NAME = 130 # letters
+LONGEST_NAME = 130  # letters
 
-def check_folder(mapset:Mapset) -> Iterator[Finding]:
+
+def check_folder(mapset: Mapset) -> Iterator[Finding]:
     "Files of 0 bytes, files that nothing uses, names too long or not those of the game."
     for name, file in sorted(mapset.files.items()):
         letters = len(PurePosixPath(name).name)
         if not file.size:
-            yield of_set("empty_file", f"{quoted(name)} has 0 bytes; such a file stops a set from being uploaded.")
+            yield of_set(
+                "empty_file", f"{quoted(name)} has 0 bytes; such a file stops a set from being uploaded."
+            )
         if letters > LONGEST_NAME:
             yield of_set("long_name", f"{quoted(name)} has {letters} letters; many systems cannot unpack it.")
-    if idle := unused_files(mapset): yield of_set("unused_file", listed(f"{several(len(idle), 'file')} used by nothing", idle))
+    if idle := unused_files(mapset):
+        yield of_set("unused_file", listed(f"{several(len(idle), 'file')} used by nothing", idle))
     for name, b in mapset.beatmaps.items():
         now = PurePosixPath(name).name
         if now.lower() != file_name(b).lower():
-            yield of_set("file_name", f"{quoted(now, 80)} would be {quoted(file_name(b), 80)} in the game.", name_of(b))
+            yield of_set(
+                "file_name", f"{quoted(now, 80)} would be {quoted(file_name(b), 80)} in the game.", name_of(b)
+            )
 
 # %% ../nbs/79_verify.ipynb #68e7c402
-SMALLEST, LARGEST = (160, 120), (2560, 1440) # px of a background
+SMALLEST = (160, 120)  # px of a background
+LARGEST = (2560, 1440)
 PICTURE_BYTES = 2_621_440
-SPRITE_AREA = 17_000_000 # px
+SPRITE_AREA = 17_000_000  # px
 
-def _background_fault(media:Media, size:int) -> str: # empty when there is none
+
+def _background_fault(media: Media, size: int) -> str:  # empty when there is none
     measures = f"has {media.width} x {media.height} px"
-    if media.width < SMALLEST[0] or media.height < SMALLEST[1]: return f"{measures}, less than {SMALLEST[0]} x {SMALLEST[1]}"
-    if media.width > LARGEST[0] or media.height > LARGEST[1]: return f"{measures}, more than {LARGEST[0]} x {LARGEST[1]}"
+    if media.width < SMALLEST[0] or media.height < SMALLEST[1]:
+        return f"{measures}, less than {SMALLEST[0]} x {SMALLEST[1]}"
+    if media.width > LARGEST[0] or media.height > LARGEST[1]:
+        return f"{measures}, more than {LARGEST[0]} x {LARGEST[1]}"
     return f"has {size / 2**20:.1f} MB, more than 2.5" if size > PICTURE_BYTES else ""
 
-def _check_picture(mapset:Mapset, named:Named, name:str) -> Iterator[Finding]:
-    media, size, said = mapset.media(name), mapset.files[name].size, f"The {named.kind} {quoted(name)}"
-    if media.kind == "broken" and size: yield of_set("broken_file", f"{said} cannot be read as a picture.")
+
+def _check_picture(mapset: Mapset, named: Named, name: str) -> Iterator[Finding]:
+    media = mapset.media(name)
+    size = mapset.files[name].size
+    said = f"The {named.kind} {quoted(name)}"
+    if media.kind == "broken" and size:
+        yield of_set("broken_file", f"{said} cannot be read as a picture.")
     elif named.kind == "background" and (fault := _background_fault(media, size)):
         yield of_set("background_size", f"{said} {fault}; the ranking criteria ask for that.")
     elif media.width * media.height > SPRITE_AREA:
-        yield of_set("sprite_size", f"{said} has {media.width} x {media.height} px, more than {SPRITE_AREA:,}.")
+        yield of_set(
+            "sprite_size", f"{said} has {media.width} x {media.height} px, more than {SPRITE_AREA:,}."
+        )
 
-def check_pictures(mapset:Mapset) -> Iterator[Finding]:
+
+def check_pictures(mapset: Mapset) -> Iterator[Finding]:
     "Backgrounds and sprites that are too large, too small or no pictures."
     story = story_of(mapset)
     for named in story:
         name = found_file(mapset, named)
-        if name and named.kind in ("background", "sprite", "animation"): yield from _check_picture(mapset, named, name)
+        if name and named.kind in ("background", "sprite", "animation"):
+            yield from _check_picture(mapset, named, name)
     over = sorted({n.name for n in story if n.layer in ("4", "Overlay")})
-    if over: yield of_set("overlay_layer", listed(f"{several(len(over), 'sprite')} over the objects", over))
+    if over:
+        yield of_set("overlay_layer", listed(f"{several(len(over), 'sprite')} over the objects", over))
 
 # %% ../nbs/79_verify.ipynb #f6625c64
 VIDEO_SIZE = 1280, 720
 
-def check_videos(mapset:Mapset) -> Iterator[Finding]:
+
+def check_videos(mapset: Mapset) -> Iterator[Finding]:
     "Videos that are too large, in another format, or with sound."
     for name in sorted({video_of(b)[0] for b in mapset.beatmaps.values()} - {""}):
         found = mapset.find(name)
-        if found is None: continue
+        if found is None:
+            continue
         media = mapset.media(found)
         if media.kind != "video":
             yield of_set("broken_file", f"The video {quoted(found)} cannot be read.")
@@ -322,124 +430,177 @@ def check_videos(mapset:Mapset) -> Iterator[Finding]:
             yield of_set("video_size", text)
         if media.codec != "h264":
             yield of_set("video_codec", f"The video is {media.codec}; the ranking criteria ask for H.264.")
-        if media.sound: yield of_set("video_sound", "The video has a sound track, which nobody hears; remove it.")
+        if media.sound:
+            yield of_set("video_sound", "The video has a sound track, which nobody hears; remove it.")
 
 # %% ../nbs/79_verify.ipynb #bd018c89
-LATE, SHORTEST, BLANK = 5., 25., 44 # ms until it is heard, ms of a sound, bytes of the empty file that the game knows
-INAUDIBLE = .01                     # peak
-ONE_SIDED = 4                       # times as loud as the other channel
+LATE = 5.0  # ms until it is heard, ms of a sound, bytes of the empty file that the game knows
+SHORTEST = 25.0
+BLANK = 44
+INAUDIBLE = 0.01  # peak
+ONE_SIDED = 4  # times as loud as the other channel
 
-def _side(samples:np.ndarray) -> str: # left, right, or empty when both are heard
-    if samples.shape[1] != 2: return ""
+
+def _side(samples: np.ndarray) -> str:  # left, right, or empty when both are heard
+    if samples.shape[1] != 2:
+        return ""
     left, right = np.sqrt((samples**2).mean(axis=0)) + 1e-6
-    if max(left, right) <= ONE_SIDED * min(left, right): return ""
+    if max(left, right) <= ONE_SIDED * min(left, right):
+        return ""
     return "left" if left > right else "right"
 
-def _sound_faults(samples:np.ndarray, rate:int, active:bool) -> Iterator[tuple[str, str]]: # kind and what is wrong
+
+def _sound_faults(
+    samples: np.ndarray, rate: int, active: bool
+) -> Iterator[tuple[str, str]]:  # kind and what is wrong
     "What is wrong with a hitsound; an active one tells the player when they hit."
     level = np.abs(samples).max(axis=1)
     if level.max() < INAUDIBLE:
         yield "silent_sound", f"is silent; the game knows an empty file of {BLANK} bytes for that"
         return
     ms = 1000 / rate
-    lasts, first = len(level) * ms, float(np.argmax(level > .1 * level.max())) * ms
-    if lasts < SHORTEST: yield "short_sound", f"lasts {lasts:.0f} ms and may not be played; {SHORTEST:.0f} are needed"
-    if active and first > LATE: yield "late_sound", f"is first heard after {first:.0f} ms"
-    if side := _side(samples): yield "uneven_sound", f"comes from the {side} only"
+    lasts = len(level) * ms
+    first = float(np.argmax(level > 0.1 * level.max())) * ms
+    if lasts < SHORTEST:
+        yield "short_sound", f"lasts {lasts:.0f} ms and may not be played; {SHORTEST:.0f} are needed"
+    if active and first > LATE:
+        yield "late_sound", f"is first heard after {first:.0f} ms"
+    if side := _side(samples):
+        yield "uneven_sound", f"comes from the {side} only"
 
 # %% ../nbs/79_verify.ipynb #ab78b991
 MOST_SOUNDS, MOST_SECONDS = 300, 10
 
-def _hear(file:File) -> Optional[tuple[np.ndarray, int]]: # (n, channels) and Hz; None when it cannot be read
+
+def _hear(
+    file: File,
+) -> Optional[tuple[np.ndarray, int]]:  # (n, channels) and Hz; None when it cannot be read
     import soundfile as sf
-    if file.size > MOST_BYTES: return None
+
+    if file.size > MOST_BYTES:
+        return None
     try:
         with file.open() as opened, sf.SoundFile(opened) as sound:
-            return sound.read(sound.samplerate * MOST_SECONDS, dtype="float32", always_2d=True), sound.samplerate
-    except read_errors(): return None
+            return sound.read(
+                sound.samplerate * MOST_SECONDS, dtype="float32", always_2d=True
+            ), sound.samplerate
+    except read_errors():
+        return None
 
-def _check_sound(name:str, file:File) -> Iterator[Finding]:
-    known, said = HITSOUND.search(name), f"The hitsound {quoted(name)}"
+
+def _check_sound(name: str, file: File) -> Iterator[Finding]:
+    known = HITSOUND.search(name)
+    said = f"The hitsound {quoted(name)}"
     active = known is None or known[2].lower().startswith("hit")
     if active and name.lower().endswith(".mp3"):
-        yield of_set("sound_format", f"{said} is an mp3, which comes late; the ranking criteria ask for .wav or .ogg.")
+        yield of_set(
+            "sound_format", f"{said} is an mp3, which comes late; the ranking criteria ask for .wav or .ogg."
+        )
     heard = _hear(file)
-    if heard is None: yield of_set("broken_file", f"{said} cannot be read.")
+    if heard is None:
+        yield of_set("broken_file", f"{said} cannot be read.")
     elif len(heard[0]):
-        for kind, what in _sound_faults(*heard, active): yield of_set(kind, f"{said} {what}.")
+        for kind, what in _sound_faults(*heard, active):
+            yield of_set(kind, f"{said} {what}.")
 
-def check_hitsound_files(mapset:Mapset) -> Iterator[Finding]:
+
+def check_hitsound_files(mapset: Mapset) -> Iterator[Finding]:
     "Hitsounds that come late, are too short, silent, on one side, or in a slow format."
     named = {_key(name) for name in samples_of(mapset)}
     sounds = [name for name in sorted(mapset.files) if name.lower().endswith(SOUNDS)]
     sounds = [name for name in sounds if HITSOUND.search(name) or _key(name) in named]
     for name in sounds[:MOST_SOUNDS]:
-        if mapset.files[name].size not in (0, BLANK): yield from _check_sound(name, mapset.files[name])
+        if mapset.files[name].size not in (0, BLANK):
+            yield from _check_sound(name, mapset.files[name])
 
 # %% ../nbs/79_verify.ipynb #a8ba9bd3
 BANKS = {1: "normal", 2: "soft", 3: "drum"}
 ADDITIONS = {2: "hitwhistle", 4: "hitfinish", 8: "hitclap"}
 
-def _asked(b:Beatmap) -> Counter: # (bank, sound, number) of a custom sample -> how often it is asked for
+
+def _asked(b: Beatmap) -> Counter:  # (bank, sound, number) of a custom sample -> how often it is asked for
     out = Counter()
     for o in b.hit_objects:
-        line, sample = b.point_at(o.time + LENIENCY), o.hit_sample
+        line = b.point_at(o.time + LENIENCY)
+        sample = o.hit_sample
         number = sample.index or line.sample_index
         bank = BANKS.get(sample.addition_set or sample.normal_set or line.sample_set, "soft")
         for bit, sound in ADDITIONS.items():
-            if number and o.hitsound & bit: out[bank, sound, number] += 1
+            if number and o.hitsound & bit:
+                out[bank, sound, number] += 1
     return out
 
-def _there(mapset:Mapset) -> set: # (bank, sound, number) of the samples in the folder
+
+def _there(mapset: Mapset) -> set:  # (bank, sound, number) of the samples in the folder
     found = [m for name in mapset.files if (m := HITSOUND.search(name))]
     return {(m[1].lower(), m[2].lower(), int(m[3] or 1)) for m in found}
 
 # %% ../nbs/79_verify.ipynb #dfe7ae52
-def _common_finish(b:Beatmap, asked:Counter, there:set) -> int: # how often, when it is too often
+def _common_finish(b: Beatmap, asked: Counter, there: set) -> int:  # how often, when it is too often
     own = [n for key, n in asked.items() if key[1] == "hitfinish" and key[0] != "drum" and key in there]
     return sum(own) if b.mode in (0, 2) and 4 * sum(own) > len(b.hit_objects) else 0
 
-def check_banks(mapset:Mapset) -> Iterator[Finding]:
+
+def check_banks(mapset: Mapset) -> Iterator[Finding]:
     "Custom samples that are asked for and not there, and a finish that is heard all the time."
     there = _there(mapset)
     for b in mapset.beatmaps.values():
         asked = _asked(b)
         gone = sorted(f"{bank}-{sound}{number}" for bank, sound, number in set(asked) - there if number > 1)
-        if gone: yield of_set("missing_sound", listed(f"{several(len(gone), 'custom sample')} missing", gone), name_of(b))
+        if gone:
+            yield of_set(
+                "missing_sound", listed(f"{several(len(gone), 'custom sample')} missing", gone), name_of(b)
+            )
         if n := _common_finish(b, asked, there):
             text = f"{n} of {len(b.hit_objects)} notes have a finish with a sample of its own."
             yield of_set("common_finish", text, name_of(b))
         keyed = sum(bool(o.hit_sample.filename) for o in b.hit_objects)
-        if b.mode == 3 and 10 * keyed > len(b.hit_objects) and not any(sound == "hitnormal" for _, sound, _ in there):
-            text = "The notes play samples of the song, but there is no hitnormal to hear whether they were hit."
+        if (
+            b.mode == 3
+            and 10 * keyed > len(b.hit_objects)
+            and not any(sound == "hitnormal" for _, sound, _ in there)
+        ):
+            text = (
+                "The notes play samples of the song, but there is no hitnormal to hear whether they were hit."
+            )
             yield of_set("missing_sound", text, name_of(b))
 
 # %% ../nbs/79_verify.ipynb #01c77f1f
-SKIN_SETS = { # mode -> what belongs together
-    0: {"cursor": "cursor cursortrail",
+SKIN_SETS = {  # mode -> what belongs together
+    0: {
+        "cursor": "cursor cursortrail",
         "hit circle": "approachcircle hitcircle hitcircleoverlay",
         "slider": "sliderb sliderfollowcircle sliderscorepoint",
         "hit burst": "hit0 hit50 hit100 hit100k hit300 hit300g hit300k",
         "number": " ".join(f"default{digit}" for digit in range(10)),
-        "spinner": "spinner-background spinner-circle spinner-metre"},
-    1: {"drum": "taikohitcircle taikohitcircleoverlay taikobigcircle taikobigcircleoverlay",
-        "hit burst": "taiko-hit0 taiko-hit100 taiko-hit300"},
-    2: {"fruit": " ".join(f"fruit-{f} fruit-{f}-overlay" for f in ("apple", "grapes", "orange", "pear")),
-        "catcher": "fruit-catcher-idle fruit-catcher-fail fruit-catcher-kiai"},
-    3: {"hit burst": "mania-hit0 mania-hit50 mania-hit100 mania-hit200 mania-hit300 mania-hit300g"}}
+        "spinner": "spinner-background spinner-circle spinner-metre",
+    },
+    1: {
+        "drum": "taikohitcircle taikohitcircleoverlay taikobigcircle taikobigcircleoverlay",
+        "hit burst": "taiko-hit0 taiko-hit100 taiko-hit300",
+    },
+    2: {
+        "fruit": " ".join(f"fruit-{f} fruit-{f}-overlay" for f in ("apple", "grapes", "orange", "pear")),
+        "catcher": "fruit-catcher-idle fruit-catcher-fail fruit-catcher-kiai",
+    },
+    3: {"hit burst": "mania-hit0 mania-hit50 mania-hit100 mania-hit200 mania-hit300 mania-hit300g"},
+}
 
-def _element(name:str) -> str: # without suffix, @2x and the number of a frame; the digits of numbers stay
+
+def _element(name: str) -> str:  # without suffix, @2x and the number of a frame; the digits of numbers stay
     stem = name.lower().rsplit(".", 1)[0].removesuffix("@2x")
-    if digit := re.fullmatch(r"default-(\d)", stem): return f"default{digit[1]}"
+    if digit := re.fullmatch(r"default-(\d)", stem):
+        return f"default{digit[1]}"
     return re.sub(r"-\d+$", "", stem)
 
-def elements_of(mapset:Mapset) -> dict[str, str]: # element -> its file
+
+def elements_of(mapset: Mapset) -> dict[str, str]:  # element -> its file
     "The skin elements of a set."
     pictures = [name for name in mapset.files if "/" not in name and name.lower().endswith(PICTURES)]
     return {_element(name): name for name in sorted(pictures, reverse=True)}
 
 # %% ../nbs/79_verify.ipynb #563cca09
-def check_skin(mapset:Mapset) -> Iterator[Finding]:
+def check_skin(mapset: Mapset) -> Iterator[Finding]:
     "Skin elements whose set has gaps."
     have = elements_of(mapset)
     for mode in sorted({b.mode for b in mapset.beatmaps.values()}):
@@ -447,57 +608,88 @@ def check_skin(mapset:Mapset) -> Iterator[Finding]:
             elements = text.split()
             gone = [e for e in elements if e not in have]
             if 0 < len(gone) < len(elements):
-                yield of_set("skin_set", listed(f"{several(len(gone), 'element')} of the {name} set missing", gone))
+                yield of_set(
+                    "skin_set", listed(f"{several(len(gone), 'element')} of the {name} set missing", gone)
+                )
 
 # %% ../nbs/79_verify.ipynb #0bef5e3e
-ELEMENT_SIZES = { # px, in catch
-    "fruit-drop": (82, 103), "fruit-apple": (128, 128), "fruit-grapes": (128, 128), "fruit-orange": (128, 128),
-    "fruit-pear": (128, 128), "fruit-catcher-idle": (306, 320)}
+ELEMENT_SIZES = {  # px, in catch
+    "fruit-drop": (82, 103),
+    "fruit-apple": (128, 128),
+    "fruit-grapes": (128, 128),
+    "fruit-orange": (128, 128),
+    "fruit-pear": (128, 128),
+    "fruit-catcher-idle": (306, 320),
+}
 
-def check_element_sizes(mapset:Mapset) -> Iterator[Finding]:
+
+def check_element_sizes(mapset: Mapset) -> Iterator[Finding]:
     "Catch: elements of another size than those of the game."
     have = elements_of(mapset) if any(b.mode == 2 for b in mapset.beatmaps.values()) else {}
     for element, size in ELEMENT_SIZES.items():
         name = have.get(element, "@2x")
-        if "@2x" in name.lower(): continue # a large twin, or none
+        if "@2x" in name.lower():
+            continue  # a large twin, or none
         media = mapset.media(name)
         if media.kind == "picture" and (media.width, media.height) != size:
-            text = (f"{quoted(name)} has {media.width} x {media.height} px; the ranking criteria ask for "
-                    f"{size[0]} x {size[1]}.")
+            text = (
+                f"{quoted(name)} has {media.width} x {media.height} px; the ranking criteria ask for "
+                f"{size[0]} x {size[1]}."
+            )
             yield of_set("skin_size", text)
 
 # %% ../nbs/79_verify.ipynb #45a109f8
-RATE = 16_000 # Hz
+RATE = 16_000  # Hz
 
-def _song(mapset:Mapset) -> Optional[File]: # the one song of a set; beside a single difficulty it is looked for, too
+
+def _song(
+    mapset: Mapset,
+) -> Optional[File]:  # the one song of a set; beside a single difficulty it is looked for, too
     names = {_key(b.audio_filename) for b in mapset.beatmaps.values()}
-    if len(names) != 1: return None
+    if len(names) != 1:
+        return None
     name = mapset.find(min(names))
-    if not mapset.alone: return name and mapset.files[name]
+    if not mapset.alone:
+        return name and mapset.files[name]
     beside = [p for p in mapset.path.parent.iterdir() if _key(p.name) in names and p.is_file()]
     return _on_disk(beside[0]) if beside else None
 
-def hear_song(mapset:Mapset) -> Optional[np.ndarray]: # (n,) at RATE
+
+def hear_song(mapset: Mapset) -> Optional[np.ndarray]:  # (n,) at RATE
     "The song of a set, when it has one that can be heard."
     file = _song(mapset)
-    if file is None or not 0 < file.size <= MOST_BYTES: return None
+    if file is None or not 0 < file.size <= MOST_BYTES:
+        return None
     try:
-        with copy_on_disk(file) as path: return load_audio(path, RATE)
-    except (UserError, OSError): return None
+        with copy_on_disk(file) as path:
+            return load_audio(path, RATE)
+    except (UserError, OSError):
+        return None
+
 
 @contextmanager
-def copy_on_disk(file:File) -> Iterator[Path]:
+def copy_on_disk(file: File) -> Iterator[Path]:
     "A file as one on disk, for as long as it is needed."
     with tempfile.TemporaryDirectory() as folder, file.open() as opened:
-        path = Path(folder)/"song"
+        path = Path(folder) / "song"
         path.write_bytes(opened.read(MOST_BYTES))
         yield path
 
 # %% ../nbs/79_verify.ipynb #1a4338e3
-FILES = (check_song_file, check_missing, check_folder, check_pictures, check_videos, check_hitsound_files, check_banks,
-         check_skin, check_element_sizes)
+FILES = (
+    check_song_file,
+    check_missing,
+    check_folder,
+    check_pictures,
+    check_videos,
+    check_hitsound_files,
+    check_banks,
+    check_skin,
+    check_element_sizes,
+)
 
-def check_mapset(mapset:Mapset, config:CheckConfig=CheckConfig()) -> Report:
+
+def check_mapset(mapset: Mapset, config: CheckConfig = CheckConfig()) -> Report:
     "Everything that is wrong with a set, its files included."
     listen = config.listen and bool(mapset.beatmaps)
     song = hear_song(mapset) if listen else None
@@ -508,104 +700,134 @@ def check_mapset(mapset:Mapset, config:CheckConfig=CheckConfig()) -> Report:
     return check_set(mapset.beatmaps.values(), song, RATE, config=config, more=found)
 
 # %% ../nbs/79_verify.ipynb #76c8c6ce
-def _sort_objects(map:Beatmap) -> int:
+def _sort_objects(map: Beatmap) -> int:
     times = [o.time for o in map.hit_objects]
-    if times == sorted(times): return 0
+    if times == sorted(times):
+        return 0
     map.hit_objects = sorted(map.hit_objects, key=lambda o: o.time)
     return 1
 
-def _clamp_volumes(map:Beatmap) -> int:
+
+def _clamp_volumes(map: Beatmap) -> int:
     wrong = [i for i, p in enumerate(map.timing_points) if not 5 <= p.volume <= 100]
     for i in wrong:
         p = map.timing_points[i]
         map.timing_points[i] = replace(p, volume=min(max(p.volume, 5), 100), raw=None)
     return len(wrong)
 
-def _clamp_places(map:Beatmap) -> int:
-    if map.mode not in (2, 3): return 0
+
+def _clamp_places(map: Beatmap) -> int:
+    if map.mode not in (2, 3):
+        return 0
     wrong = [o for o in map.hit_objects if not 0 <= o.x <= 512 and not isinstance(o, Slider)]
-    for o in wrong: o.x = min(max(o.x, 0), 512)
+    for o in wrong:
+        o.x = min(max(o.x, 0), 512)
     return len(wrong)
 
 # %% ../nbs/79_verify.ipynb #da47c20e
-def _first_red(map:Beatmap) -> Optional[TimingPoint]:
+def _first_red(map: Beatmap) -> Optional[TimingPoint]:
     return min((p for p in map.timing_points if p.uninherited), key=lambda p: p.time, default=None)
 
-def _as_green(p:TimingPoint) -> TimingPoint: # what a red line says besides the tempo
+
+def _as_green(p: TimingPoint) -> TimingPoint:  # what a red line says besides the tempo
     return replace(p, beat_length=-100, uninherited=False, raw=None)
 
-def _without_kiai(p:TimingPoint) -> TimingPoint: return replace(p, effects=p.effects & ~1, raw=None)
 
-def _free_early_lines(map:Beatmap) -> int:
+def _without_kiai(p: TimingPoint) -> TimingPoint:
+    return replace(p, effects=p.effects & ~1, raw=None)
+
+
+def _free_early_lines(map: Beatmap) -> int:
     "Green lines before the first red one get a red one, whole bars earlier, and what it says comes where it stood."
     red = _first_red(map)
     early = [p for p in map.timing_points if red and p.time < red.time]
-    if not early or not CLAMP[0] <= red.beat_length <= CLAMP[1]: return 0
+    if not early or not CLAMP[0] <= red.beat_length <= CLAMP[1]:
+        return 0
     moved = lead_in([red], min(p.time for p in early))[0]
     map.timing_points[map.timing_points.index(red)] = _as_green(red)
     map.timing_points.insert(0, _without_kiai(moved))
     return len(early)
 
-def _calm_first_kiai(map:Beatmap) -> int:
+
+def _calm_first_kiai(map: Beatmap) -> int:
     red = _first_red(map)
-    if red is None or not red.kiai: return 0
+    if red is None or not red.kiai:
+        return 0
     at = map.timing_points.index(red)
-    map.timing_points[at:at + 1] = [_without_kiai(red), _as_green(red)]
+    map.timing_points[at : at + 1] = [_without_kiai(red), _as_green(red)]
     return 1
 
 # %% ../nbs/79_verify.ipynb #09081d57
-def _says(p:TimingPoint) -> tuple: return p.velocity, p.volume, p.sample_set, p.sample_index, p.kiai
-def _beats(p:TimingPoint) -> tuple: return p.uninherited, p.time, p.beat_length, p.meter, p.effects
+def _says(p: TimingPoint) -> tuple:
+    return p.velocity, p.volume, p.sample_set, p.sample_index, p.kiai
 
-def _drop_idle_lines(map:Beatmap) -> int:
+
+def _beats(p: TimingPoint) -> tuple:
+    return p.uninherited, p.time, p.beat_length, p.meter, p.effects
+
+
+def _drop_idle_lines(map: Beatmap) -> int:
     "Green lines that say what holds already, and red lines that stand twice."
     kept = []
     for p in sorted(map.timing_points, key=lambda p: (p.time, not p.uninherited)):
         before = kept[-1] if kept else None
-        if before and p.uninherited and _beats(p) == _beats(before): kept[-1] = p # the later one holds
-        elif p.uninherited or not before or _says(p) != _says(before): kept.append(p)
+        if before and p.uninherited and _beats(p) == _beats(before):
+            kept[-1] = p  # the later one holds
+        elif p.uninherited or not before or _says(p) != _says(before):
+            kept.append(p)
     dropped = len(map.timing_points) - len(kept)
-    if dropped: map.timing_points = kept
+    if dropped:
+        map.timing_points = kept
     return dropped
 
 # %% ../nbs/79_verify.ipynb #7e52f0b4
-def _mended_break(facts:Facts, start:float, end:float) -> Optional[tuple]: # ms; None when it has to go
+def _mended_break(facts: Facts, start: float, end: float) -> Optional[tuple]:  # ms; None when it has to go
     "A break as the editor would make it."
-    if ((facts.times < end) & (facts.ends > start)).any(): return None
-    before, after = facts.ends[facts.ends <= start], facts.times[facts.times >= end]
+    if ((facts.times < end) & (facts.ends > start)).any():
+        return None
+    before = facts.ends[facts.ends <= start]
+    after = facts.times[facts.times >= end]
     lead = preempt(facts.beatmap.ar) if facts.mode in (0, 2) else PREEMPT[2]
     low = max(start, math.ceil(before.max()) + AFTER_OBJECT) if len(before) else start
     high = min(end, math.floor(after.min() - lead)) if len(after) else end
     return (low, high) if high - low >= SHORTEST_BREAK else None
 
-def _mend_breaks(map:Beatmap) -> int:
+
+def _mend_breaks(map: Beatmap) -> int:
     "Breaks with notes in them go, others begin and end where the editor would."
-    facts, out, changed = Facts(map), [], 0
+    facts = Facts(map)
+    out = []
+    changed = 0
     for line in map.events:
         old = next(iter(Beatmap(format_version=map.format_version, events=[line]).breaks), None)
         new = _mended_break(facts, *old) if old else None
         changed += new != old
-        if new == old: out.append(line)
-        elif new: out.append(break_line(map, *new))
+        if new == old:
+            out.append(line)
+        elif new:
+            out.append(break_line(map, *new))
     map.events = out
     return changed
 
 # %% ../nbs/79_verify.ipynb #210ec75b
-def _romanise(map:Beatmap) -> int:
+def _romanise(map: Beatmap) -> int:
     "Title and artist in ASCII where their letters have an equal there; the original goes into the Unicode field."
     changed = 0
     for key in ("Title", "Artist"):
         text = map.metadata.get(key, "")
         latin = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip()
         lost = sum(c.isalnum() for c in text) - sum(c.isalnum() for c in latin)
-        if text.isascii() or lost > 0: continue
+        if text.isascii() or lost > 0:
+            continue
         map.metadata[f"{key}Unicode"] = map.metadata.get(f"{key}Unicode") or text
         map.metadata[key] = latin
         changed += 1
     return changed
 
-def _set_preview(map:Beatmap) -> int:
-    if map.preview_time >= 0 or not map.hit_objects: return 0
+
+def _set_preview(map: Beatmap) -> int:
+    if map.preview_time >= 0 or not map.hit_objects:
+        return 0
     map.preview_time = preview_point(map)
     return 1
 
@@ -620,125 +842,162 @@ SAFE = {
     "fields romanised": _romanise,
     "objects brought to the edge of the field": _clamp_places,
     "preview point set": _set_preview,
-    "sliders given a sound for each edge": size_hitsounds}
+    "sliders given a sound for each edge": size_hitsounds,
+}
 
-def mend(map:Beatmap) -> dict[str, int]: # what was done -> how often
+
+def mend(map: Beatmap) -> dict[str, int]:  # what was done -> how often
     "Put right what is safe, in place. A second run does nothing."
     done = {what: step(map) for what, step in SAFE.items()}
     return {what: n for what, n in done.items() if n}
 
 # %% ../nbs/79_verify.ipynb #ba2835eb
-def _repacked(path:Path, changed:dict) -> bytes: # an archive with some members exchanged
+def _repacked(path: Path, changed: dict) -> bytes:  # an archive with some members exchanged
     out = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for m in old.infolist(): new.writestr(m, changed.get(safe_member(m.filename)) or old.read(m))
+        for m in old.infolist():
+            new.writestr(m, changed.get(safe_member(m.filename)) or old.read(m))
     return out.getvalue()
 
-def _told(name:str, done:dict) -> str: # map.osu: preview point set (1)
+
+def _told(name: str, done: dict) -> str:  # map.osu: preview point set (1)
     return f"{PurePosixPath(name).name}: {', '.join(f'{what} ({n})' for what, n in done.items())}"
 
-def mend_set(mapset:Mapset) -> list[str]: # sentences
+
+def mend_set(mapset: Mapset) -> list[str]:  # sentences
     "Put right what is safe in every difficulty, and write it; what it was stays beside it."
     done = {name: what for name, b in mapset.beatmaps.items() if (what := mend(b))}
     data = {name: mapset.beatmaps[name].to_bytes() for name in done}
-    if not done: return []
-    if mapset.path.is_dir(): writes = {mapset.path/name: data[name] for name in done}
-    else: writes = {mapset.path: data[mapset.path.name] if mapset.alone else _repacked(mapset.path, data)}
-    for path, content in writes.items(): rewrite(path, lambda: content)
+    if not done:
+        return []
+    if mapset.path.is_dir():
+        writes = {mapset.path / name: data[name] for name in done}
+    else:
+        writes = {mapset.path: data[mapset.path.name] if mapset.alone else _repacked(mapset.path, data)}
+    for path, content in writes.items():
+        rewrite(path, lambda: content)
     was = ", ".join(undo_copies(path)[-1].name for path in writes)
     return [*(f"{_told(name, what)}." for name, what in done.items()), f"What it was: {was}."]
 
 # %% ../nbs/79_verify.ipynb #424b7047
 MOST_SETS = 10_000
 
-def find_sets(path:Path) -> list[Path]: # folders that hold maps, archives, or the file itself
+
+def find_sets(path: Path) -> list[Path]:  # folders that hold maps, archives, or the file itself
     "What there is to check below a path."
     try:
-        if not path.is_dir(): return [path]
+        if not path.is_dir():
+            return [path]
         maps = {p.parent for p in path.rglob("*") if p.suffix.lower() == ".osu"}
         packed = {p for p in path.rglob("*") if p.suffix.lower() == ".osz"}
-    except OSError: return [path] # a name too long, or a folder that may not be read; reading it says so
+    except OSError:
+        return [path]  # a name too long, or a folder that may not be read; reading it says so
     return sorted(maps | packed)[:MOST_SETS]
 
 # %% ../nbs/79_verify.ipynb #40643171
 @dataclass
 class Verified:
     "What came of a path."
+
     path: Path
     report: Report = Report()
-    refused: dict = field(default_factory=dict) # name -> why it could not be read
+    refused: dict = field(default_factory=dict)  # name -> why it could not be read
     mended: list = field(default_factory=list)  # sentences
 
-def _unread(path:Path, why:str) -> Verified: return Verified(path, refused={path.name: why})
 
-def verify_one(path:Path, config:CheckConfig) -> Verified:
+def _unread(path: Path, why: str) -> Verified:
+    return Verified(path, refused={path.name: why})
+
+
+def verify_one(path: Path, config: CheckConfig) -> Verified:
     "Read, mend when asked to, and check a set."
     shown = quoted(path, 200)
-    try: mapset = read_set(path)
-    except UserError as e: return _unread(path, str(e))
-    except OSError as e: return _unread(path, f"{shown} cannot be read ({e.strerror}); check its name and permissions.")
-    if not mapset.beatmaps and not mapset.refused: return _unread(path, f"There is no beatmap in {shown}.")
+    try:
+        mapset = read_set(path)
+    except UserError as e:
+        return _unread(path, str(e))
+    except OSError as e:
+        return _unread(path, f"{shown} cannot be read ({e.strerror}); check its name and permissions.")
+    if not mapset.beatmaps and not mapset.refused:
+        return _unread(path, f"There is no beatmap in {shown}.")
     mended = mend_set(mapset) if config.fix else []
     return Verified(path, check_mapset(mapset, config), mapset.refused, mended)
 
 # %% ../nbs/79_verify.ipynb #71d43607
-def verify(config:CheckConfig) -> Iterator[Verified]:
+def verify(config: CheckConfig) -> Iterator[Verified]:
     "Check all paths of a request."
     if not config.paths:
-        raise UserError("Nothing to check: give a .osu, an .osz or a folder, as in mapperatorinator check map.osu.")
+        raise UserError(
+            "Nothing to check: give a .osu, an .osz or a folder, as in mapperatorinator check map.osu."
+        )
     check_settings(config)
     for text in config.paths:
         path = Path(text)
         found = find_sets(path)
-        if not found: yield _unread(path, f"There is no beatmap in {quoted(text, 200)}; give a folder with .osu or .osz files.")
-        for one in found: yield verify_one(one, config)
+        if not found:
+            yield _unread(
+                path, f"There is no beatmap in {quoted(text, 200)}; give a folder with .osu or .osz files."
+            )
+        for one in found:
+            yield verify_one(one, config)
 
-def exit_code(results:Iterable[Verified]) -> int:
+
+def exit_code(results: Iterable[Verified]) -> int:
     "0 clean, 1 a problem was found, 2 something could not be read."
     results = list(results)
-    if any(r.refused for r in results): return 2
+    if any(r.refused for r in results):
+        return 2
     return int(any(r.report.problems for r in results))
 
 # %% ../nbs/79_verify.ipynb #38fbb855
-def _shown(report:Report, show:str) -> list[Finding]: # at least as grave as asked for, the gravest first
+def _shown(report: Report, show: str) -> list[Finding]:  # at least as grave as asked for, the gravest first
     most = SEVERITIES.index(show)
     return [f for f in report.gravest() if SEVERITIES.index(f.severity) <= most]
 
-def _line(f:Finding) -> str: # severity, time stamp, sentence, link
+
+def _line(f: Finding) -> str:  # severity, time stamp, sentence, link
     parts = [f.severity.ljust(8), f.stamp, f.text, f.link]
     return "  " + "  ".join(part for part in parts if part)
 
-def _lines(found:list[Finding], most:int) -> Iterator[str]: # of one difficulty
+
+def _lines(found: list[Finding], most: int) -> Iterator[str]:  # of one difficulty
     seen = Counter()
     for f in found:
         seen[f.kind] += 1
-        if seen[f.kind] <= most: yield _line(f)
+        if seen[f.kind] <= most:
+            yield _line(f)
     for kind, n in seen.items():
-        if n > most: yield f"            … and {n - most} more of the kind {kind}"
+        if n > most:
+            yield f"            … and {n - most} more of the kind {kind}"
 
-def as_text(result:Verified, config:CheckConfig) -> str:
+
+def as_text(result: Verified, config: CheckConfig) -> str:
     "What was found at one path, in lines."
     lines = [f"{quoted(result.path, 500)[1:-1]}: {result.report.summary()}"]
     lines += [f"  mended    {said}" for said in result.mended]
     lines += [f"  unread    {reason}" for reason in result.refused.values()]
     by_place = defaultdict(list)
-    for f in _shown(result.report, config.show): by_place[f.difficulty].append(f)
+    for f in _shown(result.report, config.show):
+        by_place[f.difficulty].append(f)
     for difficulty, found in by_place.items():
-        if difficulty: lines.append(f"  [{difficulty}]")
+        if difficulty:
+            lines.append(f"  [{difficulty}]")
         lines += _lines(found, config.most)
     return "\n".join(lines)
 
 # %% ../nbs/79_verify.ipynb #42c1aee8
-def _row(r:Verified, show:str) -> dict:
+def _row(r: Verified, show: str) -> dict:
     return {
         "path": str(r.path),
         "summary": r.report.summary(),
         "counts": dict(r.report.counts()),
         "unreadable": r.refused,
         "mended": r.mended,
-        "findings": [f.row() for f in _shown(r.report, show)]}
+        "findings": [f.row() for f in _shown(r.report, show)],
+    }
 
-def as_json(results:Iterable[Verified], config:CheckConfig) -> str:
+
+def as_json(results: Iterable[Verified], config: CheckConfig) -> str:
     "All results as one JSON document."
     results = list(results)
     code = exit_code(results)

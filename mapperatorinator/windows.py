@@ -18,25 +18,29 @@ __all__ = ['Window', 'stride_of', 'plan', 'cut']
 @dataclass(frozen=True)
 class Window:
     "One stretch of the song as the model hears it."
-    index: int        # place in the plan of the whole song, from 0
-    start_sample: int # where it begins
-    n_samples: int    # how long it is
-    time_ms: int      # where it begins, whole ms (truncated): what tokens count from
+
+    index: int  # place in the plan of the whole song, from 0
+    start_sample: int  # where it begins
+    n_samples: int  # how long it is
+    time_ms: int  # where it begins, whole ms (truncated): what tokens count from
     keep_from: float  # ms: what happens from here …
-    keep_to: float    # ms: … up to here is written by this window
-    first: bool       # nothing is written before it
-    last: bool        # nothing is written after it
+    keep_to: float  # ms: … up to here is written by this window
+    first: bool  # nothing is written before it
+    last: bool  # nothing is written after it
 
 # %% ../nbs/34_windows.ipynb #fc8054a9
-def stride_of(window_samples:int, lookback:float, lookahead:float) -> int:
+def stride_of(window_samples: int, lookback: float, lookahead: float) -> int:
     "Samples from one window to the next; the order of the float arithmetic is part of the format."
     stride = int(window_samples * (1 - lookback - lookahead)) if min(lookback, lookahead) >= 0 else 0
-    if stride < 1: raise UserError(f"lookback={lookback:g} and lookahead={lookahead:g} leave nothing to write: neither may be "
-                                   "negative and their sum must be below 1.")
+    if stride < 1:
+        raise UserError(
+            f"lookback={lookback:g} and lookahead={lookahead:g} leave nothing to write: neither may be "
+            "negative and their sum must be below 1."
+        )
     return stride
 
 # %% ../nbs/34_windows.ipynb #e1e7eccd
-def _starts(n_samples:int, size:int, stride:int) -> np.ndarray: # (windows,) samples
+def _starts(n_samples: int, size: int, stride: int) -> np.ndarray:  # (windows,) samples
     "Starts of the windows that cover a song."
     return np.arange(1 + max(0, -(-(n_samples - size) // stride))) * stride
 
@@ -52,33 +56,51 @@ def _in_range(times, window_ms, lookback, lookahead, start_time, end_time) -> ra
 
 # %% ../nbs/34_windows.ipynb #2ee18a9e
 def plan(
-    n_samples:int,             # length of the song
-    language:LanguageConfig,   # gives the window length
-    lookback:float=0.5,        # share of a window that the one before has written
-    lookahead:float=0.125,     # share of a window that the next one will write
-    start_time:float|None=None, # ms: nothing is needed before
-    end_time:float|None=None,  # ms: nothing is needed after
+    n_samples: int,  # length of the song
+    language: LanguageConfig,  # gives the window length
+    lookback: float = 0.5,  # share of a window that the one before has written
+    lookahead: float = 0.125,  # share of a window that the next one will write
+    start_time: float | None = None,  # ms: nothing is needed before
+    end_time: float | None = None,  # ms: nothing is needed after
 ) -> list[Window]:
     "Windows over a song, or over the part of it between two times; with lookback and lookahead 0 they stand side by side."
     if None not in (start_time, end_time) and end_time <= start_time:
-        raise UserError(f"end_time={end_time:g} is not after start_time={start_time:g}; give a range that lasts.")
+        raise UserError(
+            f"end_time={end_time:g} is not after start_time={start_time:g}; give a range that lasts."
+        )
     size, rate = language.window_samples, language.sample_rate
     stride = stride_of(size, lookback, lookahead)
     starts = _starts(n_samples, size, stride).tolist()
-    times = (np.arange(len(starts), dtype=np.float32) * np.float32(stride * 1000 / rate)).astype(np.int32).tolist()
+    times = (
+        (np.arange(len(starts), dtype=np.float32) * np.float32(stride * 1000 / rate))
+        .astype(np.int32)
+        .tolist()
+    )
     ids = _in_range(times, language.window_ms, lookback, lookahead, start_time, end_time)
     ms = lambda i, share: (starts[i] + share * size) * 1000 / rate
-    return [Window(i, starts[i], size, times[i], ms(i, 0) if i == ids[0] else ms(i, lookback),
-                   ms(i, 1) if i == ids[-1] else ms(i + 1, lookback), i == ids[0], i == ids[-1]) for i in ids]
+    return [
+        Window(
+            i,
+            starts[i],
+            size,
+            times[i],
+            ms(i, 0) if i == ids[0] else ms(i, lookback),
+            ms(i, 1) if i == ids[-1] else ms(i + 1, lookback),
+            i == ids[0],
+            i == ids[-1],
+        )
+        for i in ids
+    ]
 
 # %% ../nbs/34_windows.ipynb #00ceda27
 def cut(
-    samples:np.ndarray,  # (samples,) float32
-    plan:list[Window],   # neighbouring windows
-) -> np.ndarray:         # (windows, window samples): a view, so copy before writing to it
+    samples: np.ndarray,  # (samples,) float32
+    plan: list[Window],  # neighbouring windows
+) -> np.ndarray:  # (windows, window samples): a view, so copy before writing to it
     "The samples of each window, zeros after the end of the song."
-    first, size = plan[0].start_sample, plan[0].n_samples
+    first = plan[0].start_sample
+    size = plan[0].n_samples
     stride = plan[1].start_sample - first if len(plan) > 1 else size
-    x = np.asarray(samples[first:plan[-1].start_sample + size], np.float32)
+    x = np.asarray(samples[first : plan[-1].start_sample + size], np.float32)
     x = np.pad(x, (0, plan[-1].start_sample + size - first - len(x)))
     return np.lib.stride_tricks.as_strided(x, (len(plan), size), (stride * x.itemsize, x.itemsize))

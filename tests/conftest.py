@@ -1,4 +1,5 @@
 "What all tests share: where the repository is, oracles and maps that are carried here, and those beside the repository when there are any."
+
 import os
 from functools import cache
 from pathlib import Path
@@ -9,21 +10,25 @@ from hypothesis import settings
 from parity.checkpoints import complete
 from corpus.toys import toy_corpus
 
-settings.register_profile("the same everywhere", derandomize=True) # new luck is for `make fuzz`
+settings.register_profile("the same everywhere", derandomize=True)  # new luck is for `make fuzz`
 settings.load_profile("the same everywhere")
 
 os.environ.setdefault("MPLBACKEND", "agg")
+
 
 @pytest.fixture(scope="session")
 def repo():
     "Root of the repository."
     return Path(__file__).resolve().parent.parent
 
+
 @pytest.fixture(scope="session")
 def make():
     "The pipeline with the embedded model."
     from mapperatorinator.pipeline import File2File
+
     return File2File("embedded", device="cpu")
+
 
 @pytest.fixture(scope="session")
 def excerpt(tmp_path_factory):
@@ -31,35 +36,52 @@ def excerpt(tmp_path_factory):
     import soundfile
     from mapperatorinator.audio import load_audio
     from mapperatorinator.core import demo_song
+
     def excerpt(seconds, name="clip.wav"):
-        path = tmp_path_factory.mktemp("excerpt")/name
-        soundfile.write(path, load_audio(demo_song())[8*16000:(8 + seconds)*16000], 16000)
+        path = tmp_path_factory.mktemp("excerpt") / name
+        soundfile.write(path, load_audio(demo_song())[8 * 16000 : (8 + seconds) * 16000], 16000)
         return path
+
     return excerpt
 
-SHARED = Path(__file__).resolve().parents[2]/"shared"
-beside = lambda what: ["carried", *(["shared"] if (SHARED/what).is_dir() else [])] # what is carried here, and what lies beside this clone
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+beside = lambda what: [
+    "carried",
+    *(["shared"] if (SHARED / what).is_dir() else []),
+]  # what is carried here, and what lies beside this clone
+
 
 @pytest.fixture(scope="session", params=beside("fixtures"))
 def fixtures(request):
     "A folder of oracles: the small ones of tests/data, and all of them where ../shared is."
-    return Path(__file__).parent/"data"/"parity" if request.param == "carried" else SHARED/"fixtures"
+    return Path(__file__).parent / "data" / "parity" if request.param == "carried" else SHARED / "fixtures"
+
 
 @pytest.fixture(scope="session", params=beside("data"))
 def corpus(request, tmp_path_factory):
     "A folder of maps: toy maps, and those of people where ../shared is."
-    return toy_corpus(tmp_path_factory.mktemp("corpus")) if request.param == "carried" else SHARED/"data"
+    return toy_corpus(tmp_path_factory.mktemp("corpus")) if request.param == "carried" else SHARED / "data"
+
 
 @pytest.fixture(scope="session")
 def published(fixtures, tmp_path_factory):
     "The folder of a small published model: weights that are not carried are made by their rule."
+
     def folder(version):
-        source = fixtures/"checkpoints"/version
-        return source if (source/"model.safetensors").is_file() else complete(source, tmp_path_factory.mktemp("published")/version)
+        source = fixtures / "checkpoints" / version
+        return (
+            source
+            if (source / "model.safetensors").is_file()
+            else complete(source, tmp_path_factory.mktemp("published") / version)
+        )
+
     return cache(folder)
+
 
 @pytest.fixture(scope="session")
 def shared():
     "The corpus and measured fixtures beside the repository; tests that need it are skipped where it is absent."
-    if not (SHARED/"README.md").is_file(): pytest.skip("no ../shared beside this clone")
+    if not (SHARED / "README.md").is_file():
+        pytest.skip("no ../shared beside this clone")
     return SHARED

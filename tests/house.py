@@ -1,4 +1,5 @@
 "Reads the notebooks and the package as data, for the tests that measure them."
+
 import ast
 import re
 from functools import lru_cache
@@ -7,49 +8,63 @@ from pathlib import Path
 import nbformat
 
 repo = Path(__file__).resolve().parent.parent
-package = repo/"mapperatorinator"
+package = repo / "mapperatorinator"
 exports = re.compile(r"^#\s*\|\s*export", re.MULTILINE)
+
 
 def room_paths():
     "Numbered notebooks, in order."
-    return sorted((repo/"nbs").glob("[0-9][0-9]_*.ipynb"))
+    return sorted((repo / "nbs").glob("[0-9][0-9]_*.ipynb"))
+
 
 def all_paths():
     "Every notebook of the repository."
-    files = [p for folder in ("nbs", "colab") for p in (repo/folder).rglob("*.ipynb")]
+    files = [p for folder in ("nbs", "colab") for p in (repo / folder).rglob("*.ipynb")]
     return sorted(p for p in files if not {".ipynb_checkpoints", "_proc"} & set(p.parts))
+
 
 @lru_cache(None)
 def read(path):
     "A notebook."
     return nbformat.read(path, 4)
 
+
 def code(notebook):
     "Code cells of a notebook."
     return [c for c in notebook.cells if c.cell_type == "code"]
 
+
 def exported(notebook):
     "Cells of a notebook that go into the package."
     return [c for c in code(notebook) if exports.search(c.source)]
+
 
 def module_of(notebook):
     "Dotted name of the module a notebook exports, or None."
     found = re.search(r"^#\s*\|\s*default_exp\s+(\S+)", code(notebook)[0].source, re.MULTILINE)
     return found and found[1]
 
+
 def lines_of(cell):
     "Lines of a cell that are neither empty nor a directive."
     return [line for line in cell.source.splitlines() if line.strip() and not line.lstrip().startswith("#|")]
 
+
 def is_table(cell):
     "Whether a cell only declares dataclass fields or constants: a table, which is read by lines and not as a whole."
     body = ast.parse(cell.source).body
-    logic = [n for n in ast.walk(ast.Module(body, [])) if isinstance(n, (ast.FunctionDef, ast.For, ast.While, ast.If, ast.Try))]
+    logic = [
+        n
+        for n in ast.walk(ast.Module(body, []))
+        if isinstance(n, (ast.FunctionDef, ast.For, ast.While, ast.If, ast.Try))
+    ]
     return sum(n.end_lineno - n.lineno + 1 for n in logic) <= 12
+
 
 def python(cell):
     "Source of a cell without notebook magic, which is not Python."
     return "\n".join("pass" if re.match(r"\s*[%!]", line) else line for line in cell.source.splitlines())
+
 
 @lru_cache(None)
 def modules():
@@ -57,21 +72,31 @@ def modules():
     files = [p for p in sorted(package.rglob("*.py")) if p.name not in ("__init__.py", "_modidx.py")]
     return {p.relative_to(package).as_posix(): ast.parse(p.read_text(encoding="utf-8")) for p in files}
 
+
 def functions():
     "Lines, module and name of each function and method in the package, longest first."
-    found = [(n.end_lineno - n.lineno + 1, module, n.name) for module, tree in modules().items()
-             for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    found = [
+        (n.end_lineno - n.lineno + 1, module, n.name)
+        for module, tree in modules().items()
+        for n in ast.walk(tree)
+        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
     return sorted(found, reverse=True)
+
 
 def our_imports(source):
     "Dotted names below `mapperatorinator` that some source imports."
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import): names = [a.name for a in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0: names = [node.module] + [f"{node.module}.{a.name}" for a in node.names]
-        else: continue
+        if isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module] + [f"{node.module}.{a.name}" for a in node.names]
+        else:
+            continue
         yield from (n.removeprefix("mapperatorinator.") for n in names if n.startswith("mapperatorinator."))
+
 
 def share(values, part):
     "The value below which a `part` of `values` lies."
     values = sorted(values)
-    return values[min(len(values) - 1, int(part*len(values)))] if values else 0
+    return values[min(len(values) - 1, int(part * len(values)))] if values else 0

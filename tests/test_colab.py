@@ -1,13 +1,15 @@
 "colab/generate.ipynb runs from top to bottom in a kernel of its own, as in JupyterLab, and leaves an existing torch alone."
+
 import json
 import re
 import sys
 from pathlib import Path
 import pytest
+
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
-NOTEBOOK = Path(__file__).resolve().parents[1]/"colab"/"generate.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[1] / "colab" / "generate.ipynb"
 
 FAKE = """
 import sys, types
@@ -25,26 +27,46 @@ m = types.ModuleType("mapperatorinator.pipeline"); m.generate_map = generate_map
 sys.modules["mapperatorinator.pipeline"] = m
 """
 
-def source(): return nbformat.read(NOTEBOOK, 4)
+
+def source():
+    return nbformat.read(NOTEBOOK, 4)
+
 
 def run(nb, folder, before="", after_form=""):
     "Execute with cells put in at the start and behind the form, as a user would change a field."
     forms = [i for i, c in enumerate(nb.cells) if "generate_app(" in c.source and c.cell_type == "code"]
-    if after_form: nb.cells.insert(forms[0] + 1, nbformat.v4.new_code_cell(after_form))
-    if before: nb.cells.insert(0, nbformat.v4.new_code_cell(before))
-    nbclient.NotebookClient(nb, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    if after_form:
+        nb.cells.insert(forms[0] + 1, nbformat.v4.new_code_cell(after_form))
+    if before:
+        nb.cells.insert(0, nbformat.v4.new_code_cell(before))
+    nbclient.NotebookClient(
+        nb, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return nb
 
-def outputs(nb, mime): return [o["data"][mime] for c in nb.cells if c.cell_type == "code" for o in c.outputs if mime in o.get("data", {})]
+
+def outputs(nb, mime):
+    return [
+        o["data"][mime]
+        for c in nb.cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if mime in o.get("data", {})
+    ]
+
 
 def check(nb):
-    pictures, links = outputs(nb, "image/png"), outputs(nb, "application/vnd.jupyter.widget-view+json")
+    pictures = outputs(nb, "image/png")
+    links = outputs(nb, "application/vnd.jupyter.widget-view+json")
     assert len(pictures) == 3 and all(len(p) > 5_000 for p in pictures), "timeline, strip and page"
     assert len(links) == 4, "form, progress, player and download link"
     state = nb.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
     text = json.dumps([s["state"].get("value") for s in state if isinstance(s["state"].get("value"), str)])
     assert re.search(r"download='[^']+\.os[uz]'", text) and "done" in text
-    assert any(s["model_name"] == "AudioModel" for s in state) and any(s["model_name"] == "FileUploadModel" for s in state)
+    assert any(s["model_name"] == "AudioModel" for s in state) and any(
+        s["model_name"] == "FileUploadModel" for s in state
+    )
+
 
 def test_it_is_thin_and_says_what_must_be_said():
     nb = source()
@@ -53,58 +75,91 @@ def test_it_is_thin_and_says_what_must_be_said():
     assert len(code) <= 8 and "colab.research.google.com/github/" in text and "AI made it" in text
     assert not any(c.get("outputs") for c in nb.cells)
 
+
 def test_install_touches_nothing_outside_colab(monkeypatch):
     import subprocess
+
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("installed something"))
     exec(next(c.source for c in source().cells if c.cell_type == "code"), {})
 
-COLAB = {line.split("==")[0].lower(): line.split("==")[1].split("+")[0] for line in (NOTEBOOK.parents[1]/"tools"/"colab.txt").read_text().splitlines() if "==" in line}
 
-def installed_by(monkeypatch, folder, there:dict, asked:list) -> list:
+COLAB = {
+    line.split("==")[0].lower(): line.split("==")[1].split("+")[0]
+    for line in (NOTEBOOK.parents[1] / "tools" / "colab.txt").read_text().splitlines()
+    if "==" in line
+}
+
+
+def installed_by(monkeypatch, folder, there: dict, asked: list) -> list:
     "What the install cell asks of pip on a Colab that has these versions; its constraints lie in the folder."
     import importlib.metadata as metadata
     import importlib.util as util
     import subprocess
     import types
+
     ran, find = [], util.find_spec
+
     def version(name):
-        if name.lower() not in there: raise metadata.PackageNotFoundError(name)
+        if name.lower() not in there:
+            raise metadata.PackageNotFoundError(name)
         return there[name.lower()]
+
     monkeypatch.chdir(folder)
     monkeypatch.setattr(subprocess, "run", lambda a, **k: ran.append(a[5:]))
-    monkeypatch.setattr(util, "find_spec", lambda name, *a: None if name == "mapperatorinator" else find(name, *a))
+    monkeypatch.setattr(
+        util, "find_spec", lambda name, *a: None if name == "mapperatorinator" else find(name, *a)
+    )
     monkeypatch.setattr(metadata, "requires", lambda name: asked)
     monkeypatch.setattr(metadata, "version", version)
-    monkeypatch.setattr(metadata, "distributions", lambda: [types.SimpleNamespace(metadata={"Name": name}, version=v) for name, v in there.items()])
+    monkeypatch.setattr(
+        metadata,
+        "distributions",
+        lambda: [types.SimpleNamespace(metadata={"Name": name}, version=v) for name, v in there.items()],
+    )
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     exec(next(c.source for c in source().cells if c.cell_type == "code"), {})
     return ran
 
+
 def test_install_on_colab_adds_only_what_is_missing_or_too_old(monkeypatch, tmp_path):
-    asked = ["torch>=2.9", "numpy>=1.26", "nowhere>=3; python_version>'3'", "old>=2,<3", "never; python_version<'3'", "pytest; extra == 'dev'"]
+    asked = [
+        "torch>=2.9",
+        "numpy>=1.26",
+        "nowhere>=3; python_version>'3'",
+        "old>=2,<3",
+        "never; python_version<'3'",
+        "pytest; extra == 'dev'",
+    ]
     there = {"torch": "2.11.0+cu128", "numpy": "2.1.3", "old": "1.9", "ipywidgets": "7.7.1"}
     package, rest = installed_by(monkeypatch, tmp_path, there, asked)
     assert package[0] == "--no-deps" and rest == ["--constraint", "kept.txt", "nowhere>=3", "old<3,>=2"]
-    kept = (tmp_path/"kept.txt").read_text().splitlines()
-    assert kept == ["torch==2.11.0+cu128", "numpy==2.1.3", "ipywidgets==7.7.1"], "what is there stays, but for what is too old"
+    kept = (tmp_path / "kept.txt").read_text().splitlines()
+    assert kept == ["torch==2.11.0+cu128", "numpy==2.1.3", "ipywidgets==7.7.1"], (
+        "what is there stays, but for what is too old"
+    )
+
 
 def test_install_on_colab_leaves_its_own_versions_alone(monkeypatch, tmp_path):
     "With Colab's list, only what Colab lacks is installed: its ipywidgets, its Jupyter and its PyTorch fulfil our ranges."
     import configparser
+
     config = configparser.ConfigParser(delimiters=["="])
-    config.read(NOTEBOOK.parents[1]/"settings.ini", encoding="utf-8")
+    config.read(NOTEBOOK.parents[1] / "settings.ini", encoding="utf-8")
     asked = [r for key in ("requirements", "pip_requirements") for r in config["DEFAULT"][key].split()]
     ran = installed_by(monkeypatch, tmp_path, COLAB, asked)
     names = {re.match(r"[\w-]+", r)[0] for r in ran[-1][2:]}
     assert names == {"av", "rosu-pp-py"} and not names & set(COLAB)
 
+
 def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
     import soundfile, numpy as np
-    soundfile.write(tmp_path/"song.wav", .1*np.random.default_rng(0).standard_normal(16000*16), 16000)
+
+    soundfile.write(tmp_path / "song.wav", 0.1 * np.random.default_rng(0).standard_normal(16000 * 16), 16000)
     check(run(source(), tmp_path, FAKE, "app.song.text.value = 'song.wav'"))
+
 
 def test_runs_top_to_bottom_with_the_embedded_model(tmp_path):
     pytest.importorskip("mapperatorinator.pipeline")
     nb = run(source(), tmp_path, after_form="app.form.set(end_time=16000, seed=1)")
     check(nb)
-    assert list((tmp_path/"maps").glob("*.osu"))
+    assert list((tmp_path / "maps").glob("*.osu"))

@@ -1,4 +1,5 @@
 "LoRA: PEFT is the oracle, on our names and on published ones."
+
 import json
 from copy import deepcopy
 
@@ -16,9 +17,18 @@ from tiny import tiny_model
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
 SMALL = tiny_model(decoder_layers=2)
-SPLIT = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "encoder_attn.q_proj", "encoder_attn.k_proj",
-         "encoder_attn.v_proj", "encoder_attn.out_proj"]
+SPLIT = [
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.out_proj",
+    "encoder_attn.q_proj",
+    "encoder_attn.k_proj",
+    "encoder_attn.v_proj",
+    "encoder_attn.out_proj",
+]
 PACKED = ["Wqkv", "Wq", "Wkv", "Wo"]
+
 
 @pytest.fixture
 def bundle():
@@ -28,18 +38,23 @@ def bundle():
     b.model.eval()
     return b
 
+
 @torch.no_grad()
 def scores(b):
     "Scores of a fixed input."
     g = torch.Generator().manual_seed(0)
-    samples, ids = torch.randn(1, 63*128, generator=g) * .1, torch.tensor([[1, 12, 40, 90]])
+    samples = torch.randn(1, 63 * 128, generator=g) * 0.1
+    ids = torch.tensor([[1, 12, 40, 90]])
     return b.model.decode(ids, b.model.encode(samples))
+
 
 def stir(model):
     "Adapters as if they had learnt something."
     torch.manual_seed(2)
     for name, p in model.named_parameters():
-        if p.requires_grad: p.data += torch.randn_like(p) * .05
+        if p.requires_grad:
+            p.data += torch.randn_like(p) * 0.05
+
 
 def layers_of(weights):
     "Linear layers under the names of a published state dict, for PEFT to find."
@@ -48,14 +63,17 @@ def layers_of(weights):
         module = root
         *path, leaf = key.removesuffix(".weight").split(".")
         for name in path:
-            if not hasattr(module, name): module.add_module(name, nn.Module())
+            if not hasattr(module, name):
+                module.add_module(name, nn.Module())
             module = getattr(module, name)
         layer = nn.Linear(*reversed(weights[key].shape), bias=f"{key.removesuffix('weight')}bias" in weights)
         layer.weight.data = weights[key].clone()
         module.add_module(leaf, layer)
     return root
 
+
 # --- alone ---------------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("init", ["pissa", "zero"])
 def test_a_fresh_adapter_changes_nothing(bundle, init):
@@ -66,9 +84,11 @@ def test_a_fresh_adapter_changes_nothing(bundle, init):
     torch.testing.assert_close(scores(bundle), before, atol=1e-5, rtol=1e-4)
     assert not adapters(bundle.model) and len(kept) == 12
 
+
 @pytest.mark.parametrize("init", ["pissa", "zero"])
 def test_merged_equals_unmerged(bundle, init):
-    before, weights = scores(bundle), deepcopy(bundle.model.state_dict())
+    before = scores(bundle)
+    weights = deepcopy(bundle.model.state_dict())
     add_lora(bundle.model, LoraConfig(rank=4, alpha=8, init=init))
     stir(bundle.model)
     apart = scores(bundle)
@@ -78,26 +98,39 @@ def test_merged_equals_unmerged(bundle, init):
     unmerge(bundle.model, kept)
     assert all(torch.equal(v, weights[k]) for k, v in bundle.model.state_dict().items())
 
+
 def test_only_adapters_learn(bundle):
     add_lora(bundle.model, LoraConfig(rank=4, targets=["attn.qkv", "ff.up"]))
-    frozen = {k: v.clone() for k, v in bundle.model.state_dict().items() if k.rpartition(".")[2] not in ("a", "b")}
+    frozen = {
+        k: v.clone() for k, v in bundle.model.state_dict().items() if k.rpartition(".")[2] not in ("a", "b")
+    }
     opt = torch.optim.SGD([p for p in bundle.model.parameters() if p.requires_grad], 1e-2)
     ids = torch.tensor([[1, 12, 40, 90]])
-    loss = bundle.model.cross_entropy(bundle.model.decode(ids, bundle.model.encode(torch.randn(1, 63*128))), ids)
-    loss.backward(); opt.step()
+    loss = bundle.model.cross_entropy(
+        bundle.model.decode(ids, bundle.model.encode(torch.randn(1, 63 * 128))), ids
+    )
+    loss.backward()
+    opt.step()
     assert all(torch.equal(bundle.model.state_dict()[k], v) for k, v in frozen.items())
-    assert all(p.grad is not None and p.grad.any() for n, p in bundle.model.named_parameters() if n.endswith(".b"))
+    assert all(
+        p.grad is not None and p.grad.any() for n, p in bundle.model.named_parameters() if n.endswith(".b")
+    )
+
 
 @torch.no_grad()
 def test_cached_steps_equal_the_full_pass(bundle):
     add_lora(bundle.model, LoraConfig(rank=4, alpha=8))
     stir(bundle.model)
-    m, ids = bundle.model, torch.tensor([[1, 12, 40, 90, 7]])
-    encoded, cache = m.encode(torch.randn(1, 63*128)), m.new_cache(1)
+    m = bundle.model
+    ids = torch.tensor([[1, 12, 40, 90, 7]])
+    encoded = m.encode(torch.randn(1, 63 * 128))
+    cache = m.new_cache(1)
     steps = [m.prefill(ids[:, :3], encoded, cache), m.step(ids[:, 3], cache), m.step(ids[:, 4], cache)]
     torch.testing.assert_close(torch.stack(steps, 1), m.decode(ids, encoded)[:, 2:], atol=1e-5, rtol=1e-4)
 
+
 # --- files ---------------------------------------------------------------------------------------------------------------
+
 
 def saved(bundle, folder, **how):
     "A folder with adapters that do something, and the scores they give."
@@ -107,6 +140,7 @@ def saved(bundle, folder, **how):
     save_lora(b, folder, **how)
     return scores(b)
 
+
 def test_round_trip(bundle, tmp_path):
     want = saved(bundle, tmp_path)
     load_lora(bundle, tmp_path)
@@ -114,103 +148,219 @@ def test_round_trip(bundle, tmp_path):
     merge(bundle.model)
     torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
 
-@pytest.mark.parametrize("change, words", [({"use_dora": True}, "use_dora"), ({"layer_replication": [[0, 1]]}, "layer_replication"), ({"trainable_token_indices": [1]}, "trainable_token_indices"), ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "bias"),
-                                           ({"init_lora_weights": "olora"}, "olora")])
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"layer_replication": [[0, 1]]}, "layer_replication"),
+        ({"trainable_token_indices": [1]}, "trainable_token_indices"),
+        ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
+        ({"peft_type": "IA3"}, "IA3"),
+        ({"bias": "all"}, "bias"),
+        ({"init_lora_weights": "olora"}, "olora"),
+    ],
+)
 def test_other_kinds_are_refused(bundle, tmp_path, change, words):
     saved(bundle, tmp_path)
-    config = json.loads((tmp_path/"adapter_config.json").read_text())
-    (tmp_path/"adapter_config.json").write_text(json.dumps(config | change))
-    with pytest.raises(UserError, match=words): load_lora(bundle, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=words):
+        load_lora(bundle, tmp_path)
+
 
 def test_what_does_not_fit_is_refused(bundle, tmp_path):
     saved(bundle, tmp_path, subfolders=["/gamemode=0/"])
-    assert json.loads((tmp_path/"mapperatorinator_lora_metadata.json").read_text()) == {"ckpt_subfolders": ["gamemode=0"], "format_version": 1}
-    with pytest.raises(UserError, match="for gamemode=0 of its model and this is the one for all modes"): load_lora(bundle, tmp_path)
+    assert json.loads((tmp_path / "mapperatorinator_lora_metadata.json").read_text()) == {
+        "ckpt_subfolders": ["gamemode=0"],
+        "format_version": 1,
+    }
+    with pytest.raises(UserError, match="for gamemode=0 of its model and this is the one for all modes"):
+        load_lora(bundle, tmp_path)
     saved(bundle, tmp_path)
     other = new_bundle(SMALL, LanguageConfig(src_seq_len=64, tgt_seq_len=48, add_distances=True))
-    with pytest.raises(UserError, match="another vocabulary"): load_lora(other, tmp_path)
-    (tmp_path/"mapperatorinator_lora_base.json").write_text(json.dumps({"base_model": "OliBomby/Mapperatorinator-v30"}))
+    with pytest.raises(UserError, match="another vocabulary"):
+        load_lora(other, tmp_path)
+    (tmp_path / "mapperatorinator_lora_base.json").write_text(
+        json.dumps({"base_model": "OliBomby/Mapperatorinator-v30"})
+    )
     bundle.name = "v32"
-    with pytest.raises(UserError, match="not for 'v32'"): load_lora(bundle, tmp_path)
+    with pytest.raises(UserError, match="not for 'v32'"):
+        load_lora(bundle, tmp_path)
+
 
 def test_damaged_folders(bundle, tmp_path):
     saved(bundle, tmp_path)
-    tensors = load_file(tmp_path/"adapter_model.safetensors")
-    save_file({k.replace("decoder", "nowhere"): v for k, v in tensors.items()}, tmp_path/"adapter_model.safetensors")
-    with pytest.raises(UserError, match="does not have"): load_lora(bundle, tmp_path)
-    (tmp_path/"adapter_model.safetensors").write_bytes(b"no")
-    with pytest.raises(UserError, match="damaged"): load_lora(bundle, tmp_path)
-    (tmp_path/"adapter_model.safetensors").unlink()
-    with pytest.raises(UserError, match="adapter_model.safetensors missing"): load_lora(bundle, tmp_path)
+    tensors = load_file(tmp_path / "adapter_model.safetensors")
+    save_file(
+        {k.replace("decoder", "nowhere"): v for k, v in tensors.items()},
+        tmp_path / "adapter_model.safetensors",
+    )
+    with pytest.raises(UserError, match="does not have"):
+        load_lora(bundle, tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match="damaged"):
+        load_lora(bundle, tmp_path)
+    (tmp_path / "adapter_model.safetensors").unlink()
+    with pytest.raises(UserError, match="adapter_model.safetensors missing"):
+        load_lora(bundle, tmp_path)
 
-ODD = [("r", 0), ("r", -4), ("r", None), ("r", "4"), ("r", True), ("r", 2.5), ("r", 10**9), ("r", 7), ("lora_alpha", None), ("lora_alpha", "8"), ("lora_alpha", 1e30), ("lora_alpha", []),
-       ("rank_pattern", []), ("rank_pattern", {"attn.out": 0}), ("rank_pattern", {"attn.out": "x"}), ("rank_pattern", {"attn.out": 2}), ("rank_pattern", {"(a+)+$": 4}), ("alpha_pattern", {".*attn.*": 99}), ("alpha_pattern", "x"),
-       ("alpha_pattern", {"attn.out": None}), ("use_rslora", "yes"), ("use_rslora", 1), ("init_lora_weights", []), ("init_lora_weights", None), ("peft_type", None), ("peft_type", ["LORA"]),
-       ("bias", None), ("modules_to_save", ["head"])]
+
+ODD = [
+    ("r", 0),
+    ("r", -4),
+    ("r", None),
+    ("r", "4"),
+    ("r", True),
+    ("r", 2.5),
+    ("r", 10**9),
+    ("r", 7),
+    ("lora_alpha", None),
+    ("lora_alpha", "8"),
+    ("lora_alpha", 1e30),
+    ("lora_alpha", []),
+    ("rank_pattern", []),
+    ("rank_pattern", {"attn.out": 0}),
+    ("rank_pattern", {"attn.out": "x"}),
+    ("rank_pattern", {"attn.out": 2}),
+    ("rank_pattern", {"(a+)+$": 4}),
+    ("alpha_pattern", {".*attn.*": 99}),
+    ("alpha_pattern", "x"),
+    ("alpha_pattern", {"attn.out": None}),
+    ("use_rslora", "yes"),
+    ("use_rslora", 1),
+    ("init_lora_weights", []),
+    ("init_lora_weights", None),
+    ("peft_type", None),
+    ("peft_type", ["LORA"]),
+    ("bias", None),
+    ("modules_to_save", ["head"]),
+]
+
 
 @pytest.mark.parametrize("key, value", ODD, ids=[f"{k}={v}" for k, v in ODD])
 def test_settings_that_no_adapter_has(bundle, tmp_path, key, value):
     saved(bundle, tmp_path)
-    config = json.loads((tmp_path/"adapter_config.json").read_text())
-    (tmp_path/"adapter_config.json").write_text(json.dumps(config | {key: value}))
-    with pytest.raises(UserError, match="LoRA|adapter_"): load_lora(bundle, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(UserError, match="LoRA|adapter_"):
+        load_lora(bundle, tmp_path)
 
-@pytest.mark.parametrize("content", ["[1]", "5", "null", "{", "", "[" * 9000, '{"peft_type": "LORA"}', '{"peft_type": "LORA", "r": 4}', '{"r": NaN}', '{"a": 1, "a": 2}'])
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1]",
+        "5",
+        "null",
+        "{",
+        "",
+        "[" * 9000,
+        '{"peft_type": "LORA"}',
+        '{"peft_type": "LORA", "r": 4}',
+        '{"r": NaN}',
+        '{"a": 1, "a": 2}',
+    ],
+)
 @pytest.mark.parametrize("name", ["adapter_config.json", "mapperatorinator_lora_base.json"])
 def test_files_that_no_adapter_has(bundle, tmp_path, name, content):
     saved(bundle, tmp_path)
-    (tmp_path/name).write_text(content)
+    (tmp_path / name).write_text(content)
     if name.startswith("adapter") or not content.startswith('{"peft'):
-        with pytest.raises(UserError, match=name): load_lora(bundle, tmp_path)
-    else: load_lora(bundle, tmp_path) # other words say nothing of the base
+        with pytest.raises(UserError, match=name):
+            load_lora(bundle, tmp_path)
+    else:
+        load_lora(bundle, tmp_path)  # other words say nothing of the base
 
-@pytest.mark.parametrize("table", [{"base_model": 5}, {"vocabulary": ["x"]}, {"ckpt_subfolders": "gamemode=0"}, {"ckpt_subfolders": [5]}, {"ckpt_subfolders": {}}])
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"base_model": 5},
+        {"vocabulary": ["x"]},
+        {"ckpt_subfolders": "gamemode=0"},
+        {"ckpt_subfolders": [5]},
+        {"ckpt_subfolders": {}},
+    ],
+)
 def test_what_an_adapter_was_made_for_is_text(bundle, tmp_path, table):
     saved(bundle, tmp_path)
-    (tmp_path/"mapperatorinator_lora_metadata.json").write_text(json.dumps(table))
-    with pytest.raises(UserError, match=f"lora_metadata.json': {next(iter(table))}"): load_lora(bundle, tmp_path)
+    (tmp_path / "mapperatorinator_lora_metadata.json").write_text(json.dumps(table))
+    with pytest.raises(UserError, match=f"lora_metadata.json': {next(iter(table))}"):
+        load_lora(bundle, tmp_path)
+
 
 A, B = (f"base_model.model.decoder.layers.0.attn.qkv.lora_{k}.weight" for k in "AB")
-SPOILT = {"NaN": (lambda t: t | {A: t[A] * torch.nan}, "holds NaN"), "infinity": (lambda t: t | {B: t[B] / 0}, "lora_B.weight holds"), "whole numbers": (lambda t: t | {A: t[A].long()}, "holds int64"),
-          "one row": (lambda t: t | {A: t[A][0]}, "something else than two matrices"), "a block": (lambda t: t | {B: t[B][None]}, "something else"),
-          "nothing": (lambda t: t | {A: t[A][:0], B: t[B][:, :0]}, "something else"), "no A": (lambda t: {k: v for k, v in t.items() if k != A}, "only one of its two"),
-          "no B": (lambda t: {k: v for k, v in t.items() if k != B}, "only one of its two"), "another rank": (lambda t: t | {A: t[A][:2]}, "ranks 2 and 8 where"),
-          "turned": (lambda t: t | {A: t[A].T.contiguous()}, "ranks 32 and 8"), "another width": (lambda t: t | {A: t[A][:, :9].contiguous()}, "layers of another size"),
-          "too large": (lambda t: t | {A: t[A] * 1e38, B: t[B] * 1e38}, "out of all proportion"), "twice": (lambda t: t | {A.removeprefix("base_model.model."): t[A]}, "stands twice"),
-          "another name": (lambda t: t | {"x": t[A]}, "x is no matrix of a LoRA"), "an embedding": (lambda t: t | {"decoder.embed.lora_embedding_A": t[A]}, "no matrix of a LoRA"),
-          "empty": (lambda t: {}, "adapts nothing"), "another layer": (lambda t: t | {A.replace("0", "7"): t[A], B.replace("0", "7"): t[B]}, "decoder.layers.7.attn.qkv, which this model")}
+SPOILT = {
+    "NaN": (lambda t: t | {A: t[A] * torch.nan}, "holds NaN"),
+    "infinity": (lambda t: t | {B: t[B] / 0}, "lora_B.weight holds"),
+    "whole numbers": (lambda t: t | {A: t[A].long()}, "holds int64"),
+    "one row": (lambda t: t | {A: t[A][0]}, "something else than two matrices"),
+    "a block": (lambda t: t | {B: t[B][None]}, "something else"),
+    "nothing": (lambda t: t | {A: t[A][:0], B: t[B][:, :0]}, "something else"),
+    "no A": (lambda t: {k: v for k, v in t.items() if k != A}, "only one of its two"),
+    "no B": (lambda t: {k: v for k, v in t.items() if k != B}, "only one of its two"),
+    "another rank": (lambda t: t | {A: t[A][:2]}, "ranks 2 and 8 where"),
+    "turned": (lambda t: t | {A: t[A].T.contiguous()}, "ranks 32 and 8"),
+    "another width": (lambda t: t | {A: t[A][:, :9].contiguous()}, "layers of another size"),
+    "too large": (lambda t: t | {A: t[A] * 1e38, B: t[B] * 1e38}, "out of all proportion"),
+    "twice": (lambda t: t | {A.removeprefix("base_model.model."): t[A]}, "stands twice"),
+    "another name": (lambda t: t | {"x": t[A]}, "x is no matrix of a LoRA"),
+    "an embedding": (lambda t: t | {"decoder.embed.lora_embedding_A": t[A]}, "no matrix of a LoRA"),
+    "empty": (lambda t: {}, "adapts nothing"),
+    "another layer": (
+        lambda t: t | {A.replace("0", "7"): t[A], B.replace("0", "7"): t[B]},
+        "decoder.layers.7.attn.qkv, which this model",
+    ),
+}
+
 
 @pytest.mark.parametrize("name", SPOILT)
 def test_matrices_that_no_adapter_has(bundle, tmp_path, name):
     "They are refused by name, and the model stays as it was."
     saved(bundle, tmp_path)
     spoil, words = SPOILT[name]
-    spoilt = {k: v.clone() for k, v in spoil(load_file(tmp_path/"adapter_model.safetensors")).items()}
-    save_file(spoilt, tmp_path/"adapter_model.safetensors")
+    spoilt = {k: v.clone() for k, v in spoil(load_file(tmp_path / "adapter_model.safetensors")).items()}
+    save_file(spoilt, tmp_path / "adapter_model.safetensors")
     before = scores(bundle)
-    with pytest.raises(UserError, match=words): load_lora(bundle, tmp_path)
+    with pytest.raises(UserError, match=words):
+        load_lora(bundle, tmp_path)
     assert not adapters(bundle.model) and torch.equal(scores(bundle), before)
+
 
 # --- PEFT ----------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("options", [dict(), dict(init_lora_weights="pissa"), dict(use_rslora=True),
-                                     dict(rank_pattern={"attn.out": 2}, alpha_pattern={"attn.qkv": 3})])
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(),
+        dict(init_lora_weights="pissa"),
+        dict(use_rslora=True),
+        dict(rank_pattern={"attn.out": 2}, alpha_pattern={"attn.qkv": 3}),
+    ],
+)
 def test_peft_to_us(bundle, tmp_path, options):
     "What PEFT trained on our model gives the same scores here."
     peft = pytest.importorskip("peft")
     theirs = deepcopy(bundle)
-    theirs.model = peft.get_peft_model(theirs.model, peft.LoraConfig(r=4, lora_alpha=8, target_modules=["attn.qkv", "attn.out", "cross.kv"], **options))
+    theirs.model = peft.get_peft_model(
+        theirs.model,
+        peft.LoraConfig(r=4, lora_alpha=8, target_modules=["attn.qkv", "attn.out", "cross.kv"], **options),
+    )
     stir(theirs.model)
     theirs.model.save_pretrained(tmp_path)
     theirs.model = theirs.model.base_model.model.eval()
     load_lora(bundle, tmp_path)
     torch.testing.assert_close(scores(bundle), scores(theirs), atol=1e-5, rtol=1e-4)
 
+
 def test_us_to_peft(bundle, tmp_path):
     peft = pytest.importorskip("peft")
     want = saved(bundle, tmp_path)
     bundle.model = peft.PeftModel.from_pretrained(bundle.model, tmp_path).base_model.model.eval()
     torch.testing.assert_close(scores(bundle), want, atol=1e-5, rtol=1e-4)
+
 
 @pytest.mark.parametrize("version", ["v28", "v31", "v32"])
 @pytest.mark.parametrize("init", [True, "pissa"])
@@ -219,15 +369,27 @@ def test_published_adapters(published, tmp_path, version, init):
     peft = pytest.importorskip("peft")
     b = load_bundle(published(version))
     weights = {k: v.clone() for k, v in to_published(b.model.state_dict(), b.model.c, b.published).items()}
-    theirs = peft.get_peft_model(layers_of(weights), peft.LoraConfig(r=4, lora_alpha=8, target_modules=PACKED if version == "v32" else SPLIT, init_lora_weights=init))
+    theirs = peft.get_peft_model(
+        layers_of(weights),
+        peft.LoraConfig(
+            r=4, lora_alpha=8, target_modules=PACKED if version == "v32" else SPLIT, init_lora_weights=init
+        ),
+    )
     stir(theirs)
-    theirs.save_pretrained(tmp_path/"theirs")
-    done = load_lora(b, tmp_path/"theirs")
-    save_lora(b, tmp_path/"ours")
+    theirs.save_pretrained(tmp_path / "theirs")
+    done = load_lora(b, tmp_path / "theirs")
+    save_lora(b, tmp_path / "ours")
     merge(b.model)
-    ours, merged = to_published(b.model.state_dict(), b.model.c, b.published), theirs.merge_and_unload().state_dict()
-    again = peft.PeftModel.from_pretrained(layers_of(weights), tmp_path/"ours").merge_and_unload().state_dict()
-    changed = [f"{name}.weight" for layer in done for name in published_modules(layer, "varwhisper" if version == "v32" else "whisper")]
+    ours = to_published(b.model.state_dict(), b.model.c, b.published)
+    merged = theirs.merge_and_unload().state_dict()
+    again = (
+        peft.PeftModel.from_pretrained(layers_of(weights), tmp_path / "ours").merge_and_unload().state_dict()
+    )
+    changed = [
+        f"{name}.weight"
+        for layer in done
+        for name in published_modules(layer, "varwhisper" if version == "v32" else "whisper")
+    ]
     assert len(changed) == {"v28": 24, "v31": 24, "v32": 14}[version]
     for key in changed:
         assert (ours[key] - weights[key]).abs().max() > 1e-3

@@ -1,4 +1,5 @@
 "README.md is what nbs/index.ipynb says, and what it says is true."
+
 import importlib.util
 import re
 
@@ -7,48 +8,78 @@ import pytest
 
 import house
 
+
 @pytest.fixture(scope="module")
 def tool():
     "tools/readme.py as a module."
-    spec = importlib.util.spec_from_file_location("readme_tool", house.repo/"tools/readme.py")
+    spec = importlib.util.spec_from_file_location("readme_tool", house.repo / "tools/readme.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
+
 @pytest.fixture(scope="module")
-def text(): return (house.repo/"README.md").read_text(encoding="utf-8")
+def text():
+    return (house.repo / "README.md").read_text(encoding="utf-8")
+
 
 def test_in_step(tool):
     assert tool.stale() == [], "run make readme"
 
+
 def test_commands_exist(text):
-    targets = set(re.findall(r"^([a-z]+):", (house.repo/"Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(re.findall(r"`[^`]+`|```.*?```", text, re.DOTALL))))
+    targets = set(re.findall(r"^([a-z]+):", (house.repo / "Makefile").read_text(), re.MULTILINE))
+    named = set(
+        re.findall(r"\bmake ([a-z]+)\b", "\n".join(re.findall(r"`[^`]+`|```.*?```", text, re.DOTALL)))
+    )
     assert {"demo", "test"} <= named <= targets
+
 
 def test_every_room_is_on_the_map(text):
     for path in house.room_paths():
         title = next(c.source for c in house.read(path).cells if c.cell_type == "markdown")
         promise = " ".join(re.findall(r"^> (.+)$", title, re.MULTILINE))
-        assert f"| [`{path.stem}`](nbs/{path.name}) | {promise} |" in text, "run nbs/index.ipynb, then make readme"
+        assert f"| [`{path.stem}`](nbs/{path.name}) | {promise} |" in text, (
+            "run nbs/index.ipynb, then make readme"
+        )
+
 
 def test_links_lead_somewhere(text):
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not re.match(r"https?:", link)]
-    assert not [link for link in links if not (house.repo/link).exists()]
+    assert not [link for link in links if not (house.repo / link).exists()]
+
 
 def test_rendering(tool):
     v4 = nbformat.v4
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    nb = v4.new_notebook(cells=[
-        v4.new_markdown_cell("# Title"), v4.new_code_cell("#| hide\nsecret"),
-        v4.new_code_cell("#| eval: false\n1 + 1", outputs=[v4.new_output("execute_result", {"text/plain": "2"})]),
-        v4.new_markdown_cell("[room](00_core.ipynb), [rules](../CONTRIBUTING.md), [osu!](https://osu.ppy.sh)"),
-        v4.new_code_cell("#| echo: false\ntable()", outputs=[v4.new_output("execute_result", {"text/markdown": "| a |", "text/plain": "<M>"})]),
-        v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", {"image/png": png, "text/plain": "<Figure>"}),
-                                            v4.new_output("stream", name="stderr", text="noise")])])
+    nb = v4.new_notebook(
+        cells=[
+            v4.new_markdown_cell("# Title"),
+            v4.new_code_cell("#| hide\nsecret"),
+            v4.new_code_cell(
+                "#| eval: false\n1 + 1", outputs=[v4.new_output("execute_result", {"text/plain": "2"})]
+            ),
+            v4.new_markdown_cell(
+                "[room](00_core.ipynb), [rules](../CONTRIBUTING.md), [osu!](https://osu.ppy.sh)"
+            ),
+            v4.new_code_cell(
+                "#| echo: false\ntable()",
+                outputs=[v4.new_output("execute_result", {"text/markdown": "| a |", "text/plain": "<M>"})],
+            ),
+            v4.new_code_cell(
+                "plot()",
+                outputs=[
+                    v4.new_output("display_data", {"image/png": png, "text/plain": "<Figure>"}),
+                    v4.new_output("stream", name="stderr", text="noise"),
+                ],
+            ),
+        ]
+    )
     out, files = tool.readme(nb)
-    (name, data), = files.items()
-    assert out == f"""{tool.header}
+    ((name, data),) = files.items()
+    assert (
+        out
+        == f"""{tool.header}
 # Title
 
 ```python
@@ -67,4 +98,5 @@ plot()
 
 ![output of the cell above](docs/readme/{name})
 """
+    )
     assert data.startswith(b"\x89PNG")

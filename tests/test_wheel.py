@@ -1,4 +1,5 @@
 "The package as a user gets it: built, installed elsewhere, run far from the clone."
+
 import json
 import os
 import shutil
@@ -10,39 +11,54 @@ import zipfile
 
 import pytest
 
+
 def run(*args, **kwargs):
     "Output of a command that must succeed."
     done = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kwargs)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
+
 @pytest.fixture(scope="module")
 def wheel(repo, tmp_path_factory):
     "A wheel built from a source archive built from a copy of the repository: both lists of package data are tested."
     tmp = tmp_path_factory.mktemp("build")
-    skip = shutil.ignore_patterns(".venv", ".git", "runs", "tests", "nbs", "colab", "docs", "__pycache__", "*.egg-info", "build", "dist")
-    shutil.copytree(repo, tmp/"copy", ignore=skip)
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp/"dist", tmp/"copy")
-    return next((tmp/"dist").glob("*.whl"))
+    skip = shutil.ignore_patterns(
+        ".venv", ".git", "runs", "tests", "nbs", "colab", "docs", "__pycache__", "*.egg-info", "build", "dist"
+    )
+    shutil.copytree(repo, tmp / "copy", ignore=skip)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp / "dist", tmp / "copy")
+    return next((tmp / "dist").glob("*.whl"))
+
 
 @pytest.fixture(scope="module")
 def elsewhere(wheel, tmp_path_factory):
     "An environment with only the wheel, which borrows all other packages from the one that runs this."
     home = tmp_path_factory.mktemp("elsewhere")
-    venv.create(home/"env", with_pip=False)
-    python = home/"env"/("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    venv.create(home / "env", with_pip=False)
+    python = home / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     run(sys.executable, "-m", "pip", "--python", python, "install", "-qq", "--no-deps", "--no-index", wheel)
     site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    with open(os.path.join(site, "borrowed.pth"), "w") as f: f.write(sysconfig.get_path("purelib") + "\n")
+    with open(os.path.join(site, "borrowed.pth"), "w") as f:
+        f.write(sysconfig.get_path("purelib") + "\n")
     return python, home
+
 
 def test_wheel_has_everything(repo, wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    data = [p for folder in ("configs", "assets") for p in (repo/"mapperatorinator"/folder).rglob("*") if p.is_file() and p.name[0] != "."]
-    code = [p for p in (repo/"mapperatorinator").rglob("*.py")]
+    data = [
+        p
+        for folder in ("configs", "assets")
+        for p in (repo / "mapperatorinator" / folder).rglob("*")
+        if p.is_file() and p.name[0] != "."
+    ]
+    code = [p for p in (repo / "mapperatorinator").rglob("*.py")]
     wanted = {p.relative_to(repo).as_posix() for p in data + code if "__pycache__" not in p.parts}
     assert not wanted - names
-    assert {n.partition("/")[0] for n in names if "dist-info" not in n} == {"mapperatorinator"}, "nothing else is installed"
+    assert {n.partition("/")[0] for n in names if "dist-info" not in n} == {"mapperatorinator"}, (
+        "nothing else is installed"
+    )
+
 
 def test_metadata(wheel):
     archive = zipfile.ZipFile(wheel)
@@ -50,6 +66,7 @@ def test_metadata(wheel):
     assert "mapperatorinator = mapperatorinator.cli:main" in text["entry_points.txt"]
     assert "Requires-Python: >=3.11" in text["METADATA"] and "Requires-Dist: torch>=2.9" in text["METADATA"]
     assert "Provides-Extra: dev" in text["METADATA"] and "Keywords: osu" in text["METADATA"]
+
 
 def test_runs_outside_the_clone(repo, elsewhere):
     python, home = elsewhere
@@ -64,7 +81,8 @@ def test_runs_outside_the_clone(repo, elsewhere):
     assert found["file"].startswith(str(home)), "the wheel is what was imported"
     assert found["title"] == "# Assets" and not found["torch"]
     for group, names in found["presets"].items():
-        assert names == sorted(p.stem for p in (repo/"mapperatorinator/configs"/group).glob("*.yaml"))
+        assert names == sorted(p.stem for p in (repo / "mapperatorinator/configs" / group).glob("*.yaml"))
+
 
 def test_command_outside_the_clone(elsewhere):
     python, home = elsewhere

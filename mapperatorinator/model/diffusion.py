@@ -19,120 +19,159 @@ __all__ = ['noise_betas', 'kept_steps', 'spread', 'Schedule', 'guided', 'reverse
 
 # %% ../../nbs/67_model.diffusion.ipynb #55e69794
 def noise_betas(
-    kind:str="cosine", # or linear
-    steps:int=1000,    # from data to noise
-) -> np.ndarray:       # (steps,) float64, share of variance replaced in each step
+    kind: str = "cosine",  # or linear
+    steps: int = 1000,  # from data to noise
+) -> np.ndarray:  # (steps,) float64, share of variance replaced in each step
     "The noise of every step. Raises `UserError` for an unknown kind."
-    if kind == "linear": return np.linspace(.1, 20, steps) / steps
-    if kind != "cosine": raise UserError(f"Unknown noise schedule '{kind}'; expected cosine or linear.")
-    left = lambda t: math.cos((t + .008) / 1.008 * math.pi / 2)**2
-    return np.array([min(1 - left((i + 1) / steps) / left(i / steps), .999) for i in range(steps)])
+    if kind == "linear":
+        return np.linspace(0.1, 20, steps) / steps
+    if kind != "cosine":
+        raise UserError(f"Unknown noise schedule '{kind}'; expected cosine or linear.")
+    left = lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+    return np.array([min(1 - left((i + 1) / steps) / left(i / steps), 0.999) for i in range(steps)])
 
 # %% ../../nbs/67_model.diffusion.ipynb #ce1756cb
 def kept_steps(
-    total:int,            # steps of the schedule
-    counts:Sequence[int], # how many steps are taken in each equal part
-) -> list[int]:           # original step numbers, rising
+    total: int,  # steps of the schedule
+    counts: Sequence[int],  # how many steps are taken in each equal part
+) -> list[int]:  # original step numbers, rising
     "The steps a sampler takes. Raises `UserError` when a part has fewer steps than are asked from it."
-    size, more, start, out = total // len(counts), total % len(counts), 0, []
+    size = total // len(counts)
+    more = total % len(counts)
+    start = 0
+    out = []
     for part, count in enumerate(counts):
         length = size + (part < more)
         if not 0 <= count <= length:
-            raise UserError(f"timesteps={list(counts)}: part {part + 1} has {length} steps, {count} were asked; "
-                            f"ask for at most {length}.")
+            raise UserError(
+                f"timesteps={list(counts)}: part {part + 1} has {length} steps, {count} were asked; "
+                f"ask for at most {length}."
+            )
         out += spread(start, length, count)
         start += length
-    if not out: raise UserError(f"timesteps={list(counts)} takes no step at all; ask for at least one.")
+    if not out:
+        raise UserError(f"timesteps={list(counts)} takes no step at all; ask for at least one.")
     return out
 
-def spread(start:int, length:int, count:int) -> list[int]: # `count` of the numbers start … start + length - 1, ends included
-    stride, at, out = (length - 1) / (count - 1) if count > 1 else 1., 0., []
-    for _ in range(count): out.append(start + round(at)); at += stride
+
+def spread(
+    start: int, length: int, count: int
+) -> list[int]:  # `count` of the numbers start … start + length - 1, ends included
+    stride = (length - 1) / (count - 1) if count > 1 else 1.0
+    at = 0.0
+    out = []
+    for _ in range(count):
+        out.append(start + round(at))
+        at += stride
     return out
 
 # %% ../../nbs/67_model.diffusion.ipynb #45dd31cf
 class Schedule:
     "The tables of a noise schedule, for the steps that are taken."
-    def __init__(self,
-        betas:np.ndarray,               # (steps,), noise of every step
-        keep:Sequence[int]|None=None,   # original numbers of the steps taken, rising; None: all
+
+    def __init__(
+        self,
+        betas: np.ndarray,  # (steps,), noise of every step
+        keep: Sequence[int] | None = None,  # original numbers of the steps taken, rising; None: all
     ):
         self.steps = np.arange(len(betas)) if keep is None else np.asarray(keep)
-        self.left = np.cumprod(1 - np.asarray(betas, np.float64))[self.steps]  # share of the signal's variance
-        before = np.r_[1., self.left[:-1]]
+        self.left = np.cumprod(1 - np.asarray(betas, np.float64))[
+            self.steps
+        ]  # share of the signal's variance
+        before = np.r_[1.0, self.left[:-1]]
         self.betas = 1 - self.left / before
-        self.variance = self.betas * (1 - before) / (1 - self.left)            # of the posterior
-        self.log_variance = np.log(np.r_[self.variance[1:2] if len(self) > 1 else self.betas, self.variance[1:]])
-        self.clean_share = self.betas * np.sqrt(before) / (1 - self.left)      # of x0 in the posterior mean
+        self.variance = self.betas * (1 - before) / (1 - self.left)  # of the posterior
+        self.log_variance = np.log(
+            np.r_[self.variance[1:2] if len(self) > 1 else self.betas, self.variance[1:]]
+        )
+        self.clean_share = self.betas * np.sqrt(before) / (1 - self.left)  # of x0 in the posterior mean
         self.noisy_share = (1 - before) * np.sqrt(1 - self.betas) / (1 - self.left)
 
-    def __len__(self): return len(self.steps)
+    def __len__(self):
+        return len(self.steps)
 
-    def read(self, table:np.ndarray, i) -> Tensor: # rows of a table as float32, (batch, 1, 1)
+    def read(self, table: np.ndarray, i) -> Tensor:  # rows of a table as float32, (batch, 1, 1)
         return torch.as_tensor(table[np.asarray(i)], dtype=torch.float32).reshape(-1, 1, 1)
 
-    def noised(self, x0:Tensor, i, noise:Tensor) -> Tensor: # (batch, 2, points); i: index of the step, or one per row
-        return self.read(np.sqrt(self.left), i).to(x0) * x0 + self.read(np.sqrt(1 - self.left), i).to(x0) * noise
+    def noised(
+        self, x0: Tensor, i, noise: Tensor
+    ) -> Tensor:  # (batch, 2, points); i: index of the step, or one per row
+        return (
+            self.read(np.sqrt(self.left), i).to(x0) * x0 + self.read(np.sqrt(1 - self.left), i).to(x0) * noise
+        )
 
-    def clean(self, x:Tensor, i, noise:Tensor) -> Tensor: # the x0 that this guess of the noise implies
-        return self.read(np.sqrt(1 / self.left), i).to(x) * x - self.read(np.sqrt(1 / self.left - 1), i).to(x) * noise
+    def clean(self, x: Tensor, i, noise: Tensor) -> Tensor:  # the x0 that this guess of the noise implies
+        return (
+            self.read(np.sqrt(1 / self.left), i).to(x) * x
+            - self.read(np.sqrt(1 / self.left - 1), i).to(x) * noise
+        )
 
-    def posterior_mean(self, x0:Tensor, x:Tensor, i) -> Tensor:
+    def posterior_mean(self, x0: Tensor, x: Tensor, i) -> Tensor:
         return self.read(self.clean_share, i).to(x) * x0 + self.read(self.noisy_share, i).to(x) * x
 
-    def learned_log_variance(self, v:Tensor, i) -> Tensor: # v: -1 the posterior's, 1 beta
-        low, high = self.read(self.log_variance, i).to(v), self.read(np.log(self.betas), i).to(v)
+    def learned_log_variance(self, v: Tensor, i) -> Tensor:  # v: -1 the posterior's, 1 beta
+        low = self.read(self.log_variance, i).to(v)
+        high = self.read(np.log(self.betas), i).to(v)
         return low + (v + 1) / 2 * (high - low)
 
 # %% ../../nbs/67_model.diffusion.ipynb #3a2bd7c3
-def guided(with_wish:Tensor, without:Tensor, scale:float) -> Tensor:
+def guided(with_wish: Tensor, without: Tensor, scale: float) -> Tensor:
     "Classifier-free guidance (Ho & Salimans 2022): 0 ignores the wish, 1 follows it, more exaggerates it."
     return without + scale * (with_wish - without)
 
 # %% ../../nbs/67_model.diffusion.ipynb #df16c4c2
 def reverse(
-    schedule:Schedule,
-    predict:Callable,          # (x, original step) -> (batch, 4, points): noise and variance, of x and y
-    x:Tensor,                  # (batch, 2, points), as noisy as the last step taken
-    noise:Callable,            # x -> standard normal of its shape
-    settle:Callable=lambda x0: x0, # changes a guess of the clean positions
-    bound:float=2.,            # guesses are kept within
-) -> Iterator[tuple[int, Tensor, Tensor]]: # index of the step, x after it, the guess it was based on
+    schedule: Schedule,
+    predict: Callable,  # (x, original step) -> (batch, 4, points): noise and variance, of x and y
+    x: Tensor,  # (batch, 2, points), as noisy as the last step taken
+    noise: Callable,  # x -> standard normal of its shape
+    settle: Callable = lambda x0: x0,  # changes a guess of the clean positions
+    bound: float = 2.0,  # guesses are kept within
+) -> Iterator[tuple[int, Tensor, Tensor]]:  # index of the step, x after it, the guess it was based on
     "Take the noise away step by step; the last x is the last guess."
     for i in range(len(schedule) - 1, -1, -1):
         eps, v = predict(x, int(schedule.steps[i])).chunk(2, dim=1)
         x0 = settle(schedule.clean(x, i, eps)).clamp(-bound, bound)
-        spread = torch.exp(.5 * schedule.learned_log_variance(v, i)) * noise(x)
+        spread = torch.exp(0.5 * schedule.learned_log_variance(v, i)) * noise(x)
         x = schedule.posterior_mean(x0, x, i) + (spread if i else 0)
         yield i, x, x0
 
 # %% ../../nbs/67_model.diffusion.ipynb #887ff256
-def gaussian_kl(mean:Tensor, log_variance:Tensor, other_mean:Tensor, other_log_variance:Tensor) -> Tensor: # nats, elementwise
+def gaussian_kl(
+    mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
+) -> Tensor:  # nats, elementwise
     "How far the second Gaussian is from the first."
     gap = log_variance - other_log_variance
-    return .5 * (gap.exp() - 1 - gap + (mean - other_mean)**2 * torch.exp(-other_log_variance))
+    return 0.5 * (gap.exp() - 1 - gap + (mean - other_mean) ** 2 * torch.exp(-other_log_variance))
 
-def bin_likelihood(x:Tensor, mean:Tensor, log_variance:Tensor, half:float=1/255, edge:float=.999) -> Tensor: # log, elementwise
+
+def bin_likelihood(
+    x: Tensor, mean: Tensor, log_variance: Tensor, half: float = 1 / 255, edge: float = 0.999
+) -> Tensor:  # log, elementwise
     "Log probability of the bin around x, the outermost bins being open."
-    cdf = lambda offset: torch.special.ndtr((x - mean + offset) * torch.exp(-.5 * log_variance))
-    above, below = cdf(half), cdf(-half)
+    cdf = lambda offset: torch.special.ndtr((x - mean + offset) * torch.exp(-0.5 * log_variance))
+    above = cdf(half)
+    below = cdf(-half)
     p = torch.where(x < -edge, above, torch.where(x > edge, 1 - below, above - below))
     return p.clamp(min=1e-12).log()
 
+
 def denoising_loss(
-    schedule:Schedule,
-    output:Tensor,   # (batch, 4, points), the network's answer
-    x0:Tensor,       # (batch, 2, points), clean
-    x:Tensor,        # (batch, 2, points), noised to step `i`
-    noise:Tensor,    # (batch, 2, points), what was added
-    i:Tensor,        # (batch,), step of each row
-) -> tuple[Tensor, Tensor]: # (batch,), (batch,): squared error; bits per coordinate
+    schedule: Schedule,
+    output: Tensor,  # (batch, 4, points), the network's answer
+    x0: Tensor,  # (batch, 2, points), clean
+    x: Tensor,  # (batch, 2, points), noised to step `i`
+    noise: Tensor,  # (batch, 2, points), what was added
+    i: Tensor,  # (batch,), step of each row
+) -> tuple[Tensor, Tensor]:  # (batch,), (batch,): squared error; bits per coordinate
     "Both parts of the loss of each row; train on their sum."
     eps, v = output.chunk(2, dim=1)
-    error = ((eps - noise)**2).flatten(1).mean(1)
+    error = ((eps - noise) ** 2).flatten(1).mean(1)
     mean = schedule.posterior_mean(schedule.clean(x, i, eps.detach()), x, i)
     log_variance = schedule.learned_log_variance(v, i)
     true = schedule.posterior_mean(x0, x, i), schedule.read(schedule.log_variance, i).to(x)
     kl = gaussian_kl(*true, mean, log_variance)
     first = torch.as_tensor(np.asarray(i) == 0).to(x.device)[:, None, None]
-    return error, torch.where(first, -bin_likelihood(x0, mean, log_variance), kl).flatten(1).mean(1) / math.log(2)
+    return error, torch.where(first, -bin_likelihood(x0, mean, log_variance), kl).flatten(1).mean(
+        1
+    ) / math.log(2)

@@ -15,8 +15,19 @@ from torch import Tensor, nn
 
 from ..config import DiffusionConfig
 from ..core import UserError, asset, write_atomic
-from ..foreign import (
-    check_layers, check_shapes, check_tensors, damaged, layers_of, problems, read_json, read_pickle, read_tensors, typed, write_tensors)
+from mapperatorinator.foreign import (
+    check_layers,
+    check_shapes,
+    check_tensors,
+    damaged,
+    layers_of,
+    problems,
+    read_json,
+    read_pickle,
+    read_tensors,
+    typed,
+    write_tensors,
+)
 from .hub import Address, local_folder, snapshot
 
 # %% auto #0
@@ -27,27 +38,45 @@ __all__ = ['KINDS', 'CONTEXT', 'PUBLISHED_HEADS', 'waves', 'point_features', 'Cl
 
 # %% ../../nbs/68_model.dit.ipynb #d770c784
 def waves(
-    value:Tensor, # (…,)
-    width:int,    # even
-) -> Tensor:      # (…, width), cosines then sines
+    value: Tensor,  # (…,)
+    width: int,  # even
+) -> Tensor:  # (…, width), cosines then sines
     "A number as cosines and sines of frequencies from 1 down to 1/10000."
-    frequencies = torch.exp(-math.log(10_000) * torch.arange(width // 2, dtype=torch.float32, device=value.device) / (width // 2))
+    frequencies = torch.exp(
+        -math.log(10_000) * torch.arange(width // 2, dtype=torch.float32, device=value.device) / (width // 2)
+    )
     angle = value[..., None].float() * frequencies
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 # %% ../../nbs/68_model.dit.ipynb #8e39d539
-KINDS = ("circle", "circle new combo", "spinner", "spinner end", "slider head", "slider head new combo", "bezier anchor",
-         "perfect anchor", "catmull anchor", "red anchor", "last anchor", "end", "end after 1 repeat", "end after 2",
-         "end after more, even", "end after more, odd") # in the order of their channel
-CONTEXT = 128 + 128 + len(KINDS) # channels of a point besides its position
+KINDS = (
+    "circle",
+    "circle new combo",
+    "spinner",
+    "spinner end",
+    "slider head",
+    "slider head new combo",
+    "bezier anchor",
+    "perfect anchor",
+    "catmull anchor",
+    "red anchor",
+    "last anchor",
+    "end",
+    "end after 1 repeat",
+    "end after 2",
+    "end after more, even",
+    "end after more, odd",
+)  # in the order of their channel
+CONTEXT = 128 + 128 + len(KINDS)  # channels of a point besides its position
+
 
 def point_features(
-    times:Tensor,          # (points,), ms
-    distances:Tensor|None, # (points,), px from the point before; None: not told
-    kinds:Tensor,          # (points,), channel of the kind
-) -> Tensor:               # (272, points)
+    times: Tensor,  # (points,), ms
+    distances: Tensor | None,  # (points,), px from the point before; None: not told
+    kinds: Tensor,  # (points,), channel of the kind
+) -> Tensor:  # (272, points)
     "When, how far, and what."
-    when = waves(times * .1, 128)
+    when = waves(times * 0.1, 128)
     far = torch.zeros_like(when) if distances is None else waves(distances, 128)
     return torch.cat([when, far, nn.functional.one_hot(kinds.long(), len(KINDS)).float()], -1).T
 
@@ -55,75 +84,111 @@ def point_features(
 @dataclass
 class Classes:
     "The wishes a denoiser understands."
-    styles: dict[int, int] = field(default_factory=dict) # beatmap id -> class
-    style_count: int = 0                            # classes of each segment; 0: the denoiser has none of it
+
+    styles: dict[int, int] = field(default_factory=dict)  # beatmap id -> class
+    style_count: int = 0  # classes of each segment; 0: the denoiser has none of it
     difficulty_count: int = 26
-    max_difficulty: float = 12.                     # stars
-    mappers: dict[int, int] = field(default_factory=dict) # osu! user id -> class
+    max_difficulty: float = 12.0  # stars
+    mappers: dict[int, int] = field(default_factory=dict)  # osu! user id -> class
     mapper_count: int = 0
-    descriptors: dict[str, int] = field(default_factory=dict) # tag -> class
+    descriptors: dict[str, int] = field(default_factory=dict)  # tag -> class
     descriptor_count: int = 0
     circle_size_count: int = 22
 
     @property
-    def counts(self) -> tuple: # in the order of the vector
-        return self.style_count, self.difficulty_count, self.mapper_count, self.descriptor_count, self.circle_size_count
-    def __len__(self): return sum(self.counts)
+    def counts(self) -> tuple:  # in the order of the vector
+        return (
+            self.style_count,
+            self.difficulty_count,
+            self.mapper_count,
+            self.descriptor_count,
+            self.circle_size_count,
+        )
 
-    def contradiction(self) -> str: # empty when there is none
+    def __len__(self):
+        return sum(self.counts)
+
+    def contradiction(self) -> str:  # empty when there is none
         "What its tables say that cannot be."
-        tables = {"styles": (self.styles, self.style_count), "mappers": (self.mappers, self.mapper_count),
-                  "descriptors": (self.descriptors, self.descriptor_count)}
+        tables = {
+            "styles": (self.styles, self.style_count),
+            "mappers": (self.mappers, self.mapper_count),
+            "descriptors": (self.descriptors, self.descriptor_count),
+        }
         for name, (table, count) in tables.items():
-            if not all(0 <= i < count for i in table.values()): return f"{name} are not among {count} classes"
-        if not all(0 <= count <= 10**7 for count in self.counts): return f"it counts {self.counts} classes"
-        return "" if .1 <= self.max_difficulty <= 100 else "its stars have no scale"
+            if not all(0 <= i < count for i in table.values()):
+                return f"{name} are not among {count} classes"
+        if not all(0 <= count <= 10**7 for count in self.counts):
+            return f"it counts {self.counts} classes"
+        return "" if 0.1 <= self.max_difficulty <= 100 else "its stars have no scale"
 
-def step_of(value:float|None, scale:float, count:int) -> int: # class; the last but one is the highest, the last is unknown
+
+def step_of(
+    value: float | None, scale: float, count: int
+) -> int:  # class; the last but one is the highest, the last is unknown
     return count - 1 if value is None else min(max(int(value * scale), 0), count - 2)
 
 # %% ../../nbs/68_model.dit.ipynb #e2632d51
 def class_vector(
-    classes:Classes,
-    difficulty:Optional[float]=None,             # stars
-    mapper_id:Optional[int]=None,                # osu! user id
-    descriptors:Optional[Sequence[str]]=None,    # tags
-    circle_size:Optional[float]=None,
-    beatmap_id:Optional[int]=None,               # whose style
-) -> Tensor: # (classes,), zeros and ones
+    classes: Classes,
+    difficulty: Optional[float] = None,  # stars
+    mapper_id: Optional[int] = None,  # osu! user id
+    descriptors: Optional[Sequence[str]] = None,  # tags
+    circle_size: Optional[float] = None,
+    beatmap_id: Optional[int] = None,  # whose style
+) -> Tensor:  # (classes,), zeros and ones
     "A wish in numbers; what is not known to the denoiser counts as not said."
-    c, last = classes, lambda n: n - 1
+    c = classes
+    last = lambda n: n - 1
     tags = [c.descriptors[d] for d in descriptors or () if d in c.descriptors]
-    chosen = [[c.styles.get(beatmap_id, last(c.style_count))],
-              [step_of(difficulty, (c.difficulty_count - 2) / c.max_difficulty, c.difficulty_count)],
-              [c.mappers.get(mapper_id, last(c.mapper_count))], tags or [last(c.descriptor_count)],
-              [step_of(circle_size, (c.circle_size_count - 2) / 10, c.circle_size_count)]]
-    out, start = torch.zeros(len(c)), 0
+    chosen = [
+        [c.styles.get(beatmap_id, last(c.style_count))],
+        [step_of(difficulty, (c.difficulty_count - 2) / c.max_difficulty, c.difficulty_count)],
+        [c.mappers.get(mapper_id, last(c.mapper_count))],
+        tags or [last(c.descriptor_count)],
+        [step_of(circle_size, (c.circle_size_count - 2) / 10, c.circle_size_count)],
+    ]
+    out = torch.zeros(len(c))
+    start = 0
     for count, some in zip(c.counts, chosen):
-        if count: out[[start + k for k in some]] = 1
+        if count:
+            out[[start + k for k in some]] = 1
         start += count
     return out
 
 # %% ../../nbs/68_model.dit.ipynb #8c1233e6
-def modulate(x:Tensor, shift:Tensor, scale:Tensor) -> Tensor: # (batch, points, width), (batch, width) twice
+def modulate(
+    x: Tensor, shift: Tensor, scale: Tensor
+) -> Tensor:  # (batch, points, width), (batch, width) twice
     return x * (1 + scale[:, None]) + shift[:, None]
+
 
 class FeedForward(nn.Module):
     "Two linear layers around a GELU."
-    def __init__(self, width:int):
+
+    def __init__(self, width: int):
         super().__init__()
-        self.fc1, self.act, self.fc2 = nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-    def forward(self, x:Tensor) -> Tensor: return self.fc2(self.act(self.fc1(x)))
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.act = nn.GELU(approximate="tanh")
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.fc1(x)))
+
 
 class Block(nn.Module):
     "Attention and feed-forward, each shifted, scaled and gated by the condition."
-    def __init__(self, width:int, heads:int):
+
+    def __init__(self, width: int, heads: int):
         super().__init__()
         self.norm1, self.norm2 = (nn.LayerNorm(width, eps=1e-6, elementwise_affine=False) for _ in range(2))
-        self.attn, self.mlp = nn.MultiheadAttention(width, heads, batch_first=True), FeedForward(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.mlp = FeedForward(width)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
-    def forward(self, x:Tensor, condition:Tensor, hidden:Tensor|None=None) -> Tensor: # (batch, points, width), (batch, width)
+    def forward(
+        self, x: Tensor, condition: Tensor, hidden: Tensor | None = None
+    ) -> Tensor:  # (batch, points, width), (batch, width)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(condition).chunk(6, 1)
         h = modulate(self.norm1(x), shift1, scale1)
         x = x + gate1[:, None] * self.attn(h, h, h, attn_mask=hidden, need_weights=False)[0]
@@ -132,86 +197,117 @@ class Block(nn.Module):
 # %% ../../nbs/68_model.dit.ipynb #acd688bb
 class Head(nn.Module):
     "The last norm and layer: noise and variance of x and y."
-    def __init__(self, width:int):
+
+    def __init__(self, width: int):
         super().__init__()
-        self.norm_final, self.linear = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False), nn.Linear(width, 4)
+        self.norm_final = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.linear = nn.Linear(width, 4)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
-    def forward(self, x:Tensor, condition:Tensor) -> Tensor:
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return self.linear(modulate(self.norm_final(x), *self.adaLN_modulation(condition).chunk(2, 1)))
+
 
 class PointEmbedder(nn.Module):
     "Position and context of a point to one vector."
-    def __init__(self, width:int, context:int=CONTEXT):
+
+    def __init__(self, width: int, context: int = CONTEXT):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(256 + context, width))
-    def forward(self, x:Tensor, context:Tensor) -> Tensor: # (batch, 2, points), (batch, context, points)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:  # (batch, 2, points), (batch, context, points)
         place = waves(x.transpose(1, 2) * 512, 128).flatten(2)
         return self.mlp(torch.cat([place.to(context), context.transpose(1, 2)], -1))
 
-def since_last(context:Tensor) -> Tensor: # (batch, 272, points)
+
+def since_last(context: Tensor) -> Tensor:  # (batch, 272, points)
     "A context whose times are counted from the point before: cos(a - b) and sin(a - b) follow from the waves of a and b."
-    cos, sin = context[:, :64], context[:, 64:128]
+    cos = context[:, :64]
+    sin = context[:, 64:128]
     cos0, sin0 = (torch.cat([w[..., :1], w[..., :-1]], -1) for w in (cos, sin))
     return torch.cat([cos * cos0 + sin * sin0, sin * cos0 - cos * sin0, context[:, 128:]], 1)
 
+
 class NeighbourEmbedder(nn.Module):
     "What stands right before and after a point, and how far and long it is from there, to one vector."
-    def __init__(self, width:int, neighbours:int, context:int=CONTEXT): # neighbours: points to either side
+
+    def __init__(
+        self, width: int, neighbours: int, context: int = CONTEXT
+    ):  # neighbours: points to either side
         super().__init__()
         self.conv = nn.Conv1d(2 + context, width, 2 * neighbours + 1, padding=neighbours)
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(width, width))
-    def forward(self, x:Tensor, context:Tensor) -> Tensor: # (batch, 2, points), (batch, context, points)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:  # (batch, 2, points), (batch, context, points)
         near = torch.cat([(x * 4).to(context), since_last(context)], 1)
         return self.mlp(self.conv(near).transpose(1, 2))
 
+
 class StepEmbedder(nn.Module):
     "The noise step to a vector."
-    def __init__(self, width:int):
+
+    def __init__(self, width: int):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
-    def forward(self, t:Tensor) -> Tensor: return self.mlp(waves(t, 256).to(self.mlp[0].weight.dtype)) # (batch,)
+
+    def forward(self, t: Tensor) -> Tensor:
+        return self.mlp(waves(t, 256).to(self.mlp[0].weight.dtype))  # (batch,)
+
 
 class ClassEmbedder(nn.Module):
     "The wish to a vector."
-    def __init__(self, classes:int, width:int):
+
+    def __init__(self, classes: int, width: int):
         super().__init__()
         self.class_embedding = nn.Sequential(nn.Linear(classes, width), nn.SiLU(), nn.Linear(width, width))
-    def forward(self, y:Tensor) -> Tensor: return self.class_embedding(y) # (batch, classes)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.class_embedding(y)  # (batch, classes)
 
 # %% ../../nbs/68_model.dit.ipynb #c2407759
 class DiT(nn.Module):
     "A diffusion transformer over the points of a map, in the layout of osu-diffusion-v2."
-    def __init__(self, conf:DiffusionConfig, classes:int): # classes: length of the wish
+
+    def __init__(self, conf: DiffusionConfig, classes: int):  # classes: length of the wish
         super().__init__()
-        self.context_embedder, self.t_embedder = PointEmbedder(conf.width), StepEmbedder(conf.width)
+        self.context_embedder = PointEmbedder(conf.width)
+        self.t_embedder = StepEmbedder(conf.width)
         self.y_embedder = ClassEmbedder(classes, conf.width)
         self.near_embedder = NeighbourEmbedder(conf.width, conf.neighbours) if conf.neighbours else None
         self.blocks = nn.ModuleList(Block(conf.width, conf.heads) for _ in range(conf.depth))
         self.final_layer = Head(conf.width)
         self.apply(self._begin)
 
-    def _begin(self, part:nn.Module): # Xavier everywhere; embedders small; what adapts begins at zero
-        if isinstance(part, nn.Linear): nn.init.xavier_uniform_(part.weight); nn.init.zeros_(part.bias)
-        if isinstance(part, (Block, Head)): nn.init.zeros_(part.adaLN_modulation[1].weight)
-        if isinstance(part, Head): nn.init.zeros_(part.linear.weight)
+    def _begin(self, part: nn.Module):  # Xavier everywhere; embedders small; what adapts begins at zero
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            nn.init.zeros_(part.bias)
+        if isinstance(part, (Block, Head)):
+            nn.init.zeros_(part.adaLN_modulation[1].weight)
+        if isinstance(part, Head):
+            nn.init.zeros_(part.linear.weight)
         if isinstance(part, (PointEmbedder, StepEmbedder, ClassEmbedder)):
-            for layer in part.modules(): nn.init.normal_(layer.weight, std=.02) if isinstance(layer, nn.Linear) else None
+            for layer in part.modules():
+                nn.init.normal_(layer.weight, std=0.02) if isinstance(layer, nn.Linear) else None
 
-    def forward(self,
-        x:Tensor,                # (batch, 2, points), noisy positions, -1..1
-        t:Tensor,                # (batch,), original noise step
-        context:Tensor,          # (batch, 272, points)
-        y:Tensor,                # (batch, classes)
-        hidden:Tensor|None=None, # (points, points), true where a row may not look
-    ) -> Tensor:                 # (batch, 4, points): noise of x, y; variance of x, y in -1..1
+    def forward(
+        self,
+        x: Tensor,  # (batch, 2, points), noisy positions, -1..1
+        t: Tensor,  # (batch,), original noise step
+        context: Tensor,  # (batch, 272, points)
+        y: Tensor,  # (batch, classes)
+        hidden: Tensor | None = None,  # (points, points), true where a row may not look
+    ) -> Tensor:  # (batch, 4, points): noise of x, y; variance of x, y in -1..1
         condition = self.t_embedder(t) + self.y_embedder(y)
         h = self.context_embedder(x, context)
-        if self.near_embedder is not None: h = h + self.near_embedder(x, context)
-        for block in self.blocks: h = block(h, condition, hidden)
+        if self.near_embedder is not None:
+            h = h + self.near_embedder(x, context)
+        for block in self.blocks:
+            h = block(h, condition, hidden)
         return self.final_layer(h, condition).transpose(1, 2)
 
 # %% ../../nbs/68_model.dit.ipynb #ec3fa091
-def out_of_reach(points:int, reach:int) -> Tensor: # (points, points), true where a row may not look
+def out_of_reach(points: int, reach: int) -> Tensor:  # (points, points), true where a row may not look
     "Everything but the band i - reach <= j < i + reach around key i."
     gap = torch.arange(points)[:, None] - torch.arange(points)[None]
     return (gap < -reach) | (gap >= reach)
@@ -220,104 +316,149 @@ def out_of_reach(points:int, reach:int) -> Tensor: # (points, points), true wher
 @dataclass
 class Denoiser:
     "A network with the wishes it understands."
+
     model: DiT
     classes: Classes
     config: DiffusionConfig
-    path: Path|None = None
+    path: Path | None = None
 
     @property
-    def device(self) -> torch.device: return next(self.model.parameters()).device
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
-def new_denoiser(config:DiffusionConfig, classes:Classes|None=None) -> Denoiser:
+
+def new_denoiser(config: DiffusionConfig, classes: Classes | None = None) -> Denoiser:
     "A fresh, untrained denoiser."
     classes = classes or Classes()
     return Denoiser(DiT(config, len(classes)), classes, config)
 
-def save_denoiser(denoiser:Denoiser, folder:str|Path, dtype:torch.dtype=torch.float32, card:str=""):
+
+def save_denoiser(denoiser: Denoiser, folder: str | Path, dtype: torch.dtype = torch.float32, card: str = ""):
     "Write config.json, model.safetensors and a card."
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.model.state_dict().items()}
-    write_tensors(folder/"model.safetensors", weights)
-    conf = {"model_type": "osu-diffusion", "layout": 2, "model": asdict(denoiser.config), "classes": asdict(denoiser.classes)}
-    write_atomic(folder/"config.json", json.dumps(conf, indent=1))
-    if card: write_atomic(folder/"README.md", card)
+    write_tensors(folder / "model.safetensors", weights)
+    conf = {
+        "model_type": "osu-diffusion",
+        "layout": 2,
+        "model": asdict(denoiser.config),
+        "classes": asdict(denoiser.classes),
+    }
+    write_atomic(folder / "config.json", json.dumps(conf, indent=1))
+    if card:
+        write_atomic(folder / "README.md", card)
 
 # %% ../../nbs/68_model.dit.ipynb #476e27b9
-PUBLISHED_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16} # by width: S, B, L, XL
+PUBLISHED_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}  # by width: S, B, L, XL
 
-def sizes_of(weights:dict) -> DiffusionConfig:
+
+def sizes_of(weights: dict) -> DiffusionConfig:
     "The sizes a state dict in the published layout has. Raises `UserError` for the layout before it."
-    if any(k.startswith(("xoc_embedder", "y_embedder.embedding_table")) or k == "playfield_size" for k in weights):
-        raise UserError("These weights are of the first osu-diffusion, whose inputs are others; expected osu-diffusion-v2, "
-                        "so give its weights.")
+    if any(
+        k.startswith(("xoc_embedder", "y_embedder.embedding_table")) or k == "playfield_size" for k in weights
+    ):
+        raise UserError(
+            "These weights are of the first osu-diffusion, whose inputs are others; expected osu-diffusion-v2, "
+            "so give its weights."
+        )
     first = weights.get("context_embedder.mlp.0.weight")
     if first is None or first.dim() != 2:
-        raise UserError("These weights are no denoiser of positions; expected the layout of osu-diffusion-v2, so give "
-                        "its folder.")
-    width, depth = len(first), layers_of(weights, "blocks")
-    return DiffusionConfig(width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)), neighbours=0)
+        raise UserError(
+            "These weights are no denoiser of positions; expected the layout of osu-diffusion-v2, so give "
+            "its folder."
+        )
+    width = len(first)
+    depth = layers_of(weights, "blocks")
+    return DiffusionConfig(
+        width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)), neighbours=0
+    )
 
 # %% ../../nbs/68_model.dit.ipynb #5ad5090f
-_TABLES = {"beatmap_idx": "styles", "num_classes": "style_count", # names in a published tokenizer.pkl
-           "num_diff_classes": "difficulty_count", "max_difficulty": "max_difficulty",
-           "mapper_idx": "mappers", "num_mapper_classes": "mapper_count",
-           "descriptor_idx": "descriptors", "num_descriptor_classes": "descriptor_count",
-           "num_cs_classes": "circle_size_count"}
+_TABLES = {
+    "beatmap_idx": "styles",
+    "num_classes": "style_count",  # names in a published tokenizer.pkl
+    "num_diff_classes": "difficulty_count",
+    "max_difficulty": "max_difficulty",
+    "mapper_idx": "mappers",
+    "num_mapper_classes": "mapper_count",
+    "descriptor_idx": "descriptors",
+    "num_descriptor_classes": "descriptor_count",
+    "num_cs_classes": "circle_size_count",
+}
 _NEEDED = ("beatmap_idx", "num_classes", "num_diff_classes", "max_difficulty")
 
-def published_classes(state:dict, path:str|Path="tokenizer.pkl") -> Classes:
+
+def published_classes(state: dict, path: str | Path = "tokenizer.pkl") -> Classes:
     "The wishes as a published tokenizer.pkl holds them. Raises `UserError` when it does not."
     lost = [name for name in _NEEDED if not isinstance(state, dict) or name not in state]
-    if lost: raise damaged(path, f"it has no {lost[0]}")
-    none = {"mapper_count": 0, "descriptor_count": 0, "circle_size_count": 0} # of an older one
-    return typed(Classes, none | {_TABLES[name]: value for name, value in state.items() if name in _TABLES}, path)
+    if lost:
+        raise damaged(path, f"it has no {lost[0]}")
+    none = {"mapper_count": 0, "descriptor_count": 0, "circle_size_count": 0}  # of an older one
+    return typed(
+        Classes, none | {_TABLES[name]: value for name, value in state.items() if name in _TABLES}, path
+    )
 
 # %% ../../nbs/68_model.dit.ipynb #39e0efcd
-def _published(folder:Path) -> Denoiser:
-    weights = read_tensors(folder/"model_ema.pkl")
-    classes = published_classes(read_pickle(folder/"tokenizer.pkl"), folder/"tokenizer.pkl")
+def _published(folder: Path) -> Denoiser:
+    weights = read_tensors(folder / "model_ema.pkl")
+    classes = published_classes(read_pickle(folder / "tokenizer.pkl"), folder / "tokenizer.pkl")
     conf = sizes_of(weights)
-    for problem in problems(conf, f"'{folder}/model_ema.pkl': "): raise UserError(problem)
+    for problem in problems(conf, f"'{folder}/model_ema.pkl': "):
+        raise UserError(problem)
     return _fitted(conf, classes, weights, folder)
 
-def _own(folder:Path) -> Denoiser:
-    path = folder/"config.json"
+
+def _own(folder: Path) -> Denoiser:
+    path = folder / "config.json"
     said = read_json(path)
     if said.get("layout") != 2:
         raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
     conf = typed(DiffusionConfig, said.get("model"), path, "model")
     classes = typed(Classes, said.get("classes"), path, "classes")
-    return _fitted(conf, classes, read_tensors(folder/"model.safetensors"), folder)
+    return _fitted(conf, classes, read_tensors(folder / "model.safetensors"), folder)
 
-def _fitted(conf:DiffusionConfig, classes:Classes, weights:dict, folder:Path) -> Denoiser:
+
+def _fitted(conf: DiffusionConfig, classes: Classes, weights: dict, folder: Path) -> Denoiser:
     "A denoiser with the weights of a folder. Raises `UserError` when they do not fit."
-    if clause := classes.contradiction(): raise damaged(folder, clause)
-    check_layers(weights, {"blocks": conf.depth}, folder/"config.json")
-    with torch.device("meta"): model = DiT(conf, len(classes))
+    if clause := classes.contradiction():
+        raise damaged(folder, clause)
+    check_layers(weights, {"blocks": conf.depth}, folder / "config.json")
+    with torch.device("meta"):
+        model = DiT(conf, len(classes))
     check_shapes(weights, model.state_dict())
     weights = {name: value.float() for name, value in weights.items()}
-    check_tensors(weights, folder) # numbers of 64 bits may be too large
+    check_tensors(weights, folder)  # numbers of 64 bits may be too large
     model.load_state_dict(weights, assign=True)
     return Denoiser(model, classes, conf, folder)
 
 # %% ../../nbs/68_model.dit.ipynb #8112fc2e
-def find_denoiser(name:str|Path) -> Path: # `refiner`, a folder, or a name on the Hugging Face hub
+def find_denoiser(name: str | Path) -> Path:  # `refiner`, a folder, or a name on the Hugging Face hub
     "The folder of a denoiser; a name such as OliBomby/osu-diffusion-v2 is fetched. Raises `UserError` when there is none."
-    if folder := local_folder(name): return folder
-    if "/" not in str(name): return asset(str(name)[:100])
-    return snapshot(Address.of(str(name), "denoiser"), ["*.json", "*.safetensors", "model_ema.pkl", "tokenizer.pkl"])
+    if folder := local_folder(name):
+        return folder
+    if "/" not in str(name):
+        return asset(str(name)[:100])
+    return snapshot(
+        Address.of(str(name), "denoiser"), ["*.json", "*.safetensors", "model_ema.pkl", "tokenizer.pkl"]
+    )
 
 # %% ../../nbs/68_model.dit.ipynb #eac27575
 def load_denoiser(
-    name:str|Path,
-    device:str|torch.device="cpu",
+    name: str | Path,
+    device: str | torch.device = "cpu",
 ) -> Denoiser:
     "A denoiser ready to use. Raises `UserError` when files are missing, foreign or do not fit together."
     folder = find_denoiser(name)
-    have = lambda *files: all((folder/f).is_file() for f in files)
-    if have("config.json", "model.safetensors"): out = _own(folder)
-    elif have("model_ema.pkl", "tokenizer.pkl"): out = _published(folder)
-    else: raise UserError(f"'{folder}' holds no denoiser: expected config.json and model.safetensors, or model_ema.pkl and "
-                          "tokenizer.pkl.")
+    have = lambda *files: all((folder / f).is_file() for f in files)
+    if have("config.json", "model.safetensors"):
+        out = _own(folder)
+    elif have("model_ema.pkl", "tokenizer.pkl"):
+        out = _published(folder)
+    else:
+        raise UserError(
+            f"'{folder}' holds no denoiser: expected config.json and model.safetensors, or model_ema.pkl and "
+            "tokenizer.pkl."
+        )
     out.model.to(device).eval()
     return out

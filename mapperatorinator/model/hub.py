@@ -16,11 +16,29 @@ from torch import Tensor
 from ..config import LanguageConfig, ModelConfig, as_said
 from ..core import UserError, asset, write_atomic
 from ..events import EventType
-from ..foreign import (
-    check_layers, check_shapes, damaged, only, read_json, read_pickle, read_tensors, tensor_problem, typed, write_tensors)
+from mapperatorinator.foreign import (
+    check_layers,
+    check_shapes,
+    damaged,
+    only,
+    read_json,
+    read_pickle,
+    read_tensors,
+    tensor_problem,
+    typed,
+    write_tensors,
+)
 from .mapper import Conditioning, Mapper
-from .published import (
-    family_of, from_published, infer_published, preset_of, published_config, published_language, published_model, to_published)
+from mapperatorinator.model.published import (
+    family_of,
+    from_published,
+    infer_published,
+    preset_of,
+    published_config,
+    published_language,
+    published_model,
+    to_published,
+)
 from ..prompt import Metadata
 from ..spectrogram import MelSpectrogram
 from ..tokenizer import STEP, Tokenizer, output_ranges
@@ -34,40 +52,57 @@ __all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'OLD_CLASSES', 'LONGEST', '
 @dataclass
 class Bundle:
     "A model with the language it speaks."
+
     model: Mapper
     tokenizer: Tokenizer
     language: LanguageConfig
-    path: Path|None = None
-    gamemodes: list[int]|None = None # modes it has learnt; None: all of its language
-    published: dict|None = None      # its config.json, when it came in the published layout
-    root: str|None = None            # of a model for one game mode: the model for all, which writes the timing
-    name: str = ""                   # under which it was loaded
+    path: Path | None = None
+    gamemodes: list[int] | None = None  # modes it has learnt; None: all of its language
+    published: dict | None = None  # its config.json, when it came in the published layout
+    root: str | None = None  # of a model for one game mode: the model for all, which writes the timing
+    name: str = ""  # under which it was loaded
 
     def __post_init__(self):
-        if self.gamemodes is None: self.gamemodes = list(self.language.gamemodes)
+        if self.gamemodes is None:
+            self.gamemodes = list(self.language.gamemodes)
 
-    def condition(self,
-        metadata:Metadata,        # the request
-        times_ms:Sequence[float], # where each window begins
-    ) -> Conditioning|None: # one row per window
+    def condition(
+        self,
+        metadata: Metadata,  # the request
+        times_ms: Sequence[float],  # where each window begins
+    ) -> Conditioning | None:  # one row per window
         "The request as the encoder hears it; None for models that hear nothing but the song."
-        if not self.model.c.conditions: return None
-        n, length, times = len(times_ms), max(metadata.song_length, 1.), torch.tensor(times_ms, dtype=torch.float32)
-        known, unknown = self.tokenizer.mapper_idx, self.model.c.num_mappers
-        stars = 5. if metadata.difficulty is None else metadata.difficulty
+        if not self.model.c.conditions:
+            return None
+        n = len(times_ms)
+        length = max(metadata.song_length, 1.0)
+        times = torch.tensor(times_ms, dtype=torch.float32)
+        known = self.tokenizer.mapper_idx
+        unknown = self.model.c.num_mappers
+        stars = 5.0 if metadata.difficulty is None else metadata.difficulty
         place = torch.stack([times, times + self.language.window_ms], 1) / length
-        return Conditioning(torch.full((n,), stars), torch.full((n,), known.get(metadata.mapper_id, unknown)), place).to(self.model.device)
+        return Conditioning(
+            torch.full((n,), stars), torch.full((n,), known.get(metadata.mapper_id, unknown)), place
+        ).to(self.model.device)
+
 
 def new_bundle(
-    conf:ModelConfig,        # sizes; vocabulary and window sizes are filled in from the language
-    language:LanguageConfig,
-    tokenizer:Tokenizer|None=None,
+    conf: ModelConfig,  # sizes; vocabulary and window sizes are filled in from the language
+    language: LanguageConfig,
+    tokenizer: Tokenizer | None = None,
 ) -> Bundle:
     "A fresh, untrained model for a language."
     tok = tokenizer or Tokenizer.from_config(language)
     start, end = tok.range(EventType.TIME_SHIFT)
-    conf = replace(conf, vocab_in=tok.vocab_in, vocab_out=tok.vocab_out, time_start=start, time_end=end,
-                   max_frames=language.src_seq_len, max_tokens=language.tgt_seq_len)
+    conf = replace(
+        conf,
+        vocab_in=tok.vocab_in,
+        vocab_out=tok.vocab_out,
+        time_start=start,
+        time_end=end,
+        max_frames=language.src_seq_len,
+        max_tokens=language.tgt_seq_len,
+    )
     return Bundle(Mapper(conf), tok, language)
 
 # %% ../../nbs/63_model.hub.ipynb #8ff7693b
@@ -86,181 +121,279 @@ bundle = load_bundle("this repository or a folder with its files")
 ```
 """
 
-def default_card(bundle:Bundle, title:str="A Mapperatorinator model") -> str: # README.md
+
+def default_card(bundle: Bundle, title: str = "A Mapperatorinator model") -> str:  # README.md
     "A plain model card; better is one that also says what the model learnt from."
     modes = ", ".join(("standard", "taiko", "catch", "mania")[m] for m in bundle.gamemodes)
-    return CARD.format(title=title, modes=modes, window=bundle.language.window_ms / 1000, params=bundle.model.n_params() / 1e6,
-                       vocabulary=bundle.tokenizer.vocab_out)
+    return CARD.format(
+        title=title,
+        modes=modes,
+        window=bundle.language.window_ms / 1000,
+        params=bundle.model.n_params() / 1e6,
+        vocabulary=bundle.tokenizer.vocab_out,
+    )
 
-def _contents(bundle:Bundle) -> tuple[dict[str, Tensor], dict[str, dict]]: # weights, JSON files
-    c, state = bundle.model.c, bundle.model.state_dict()
+
+def _contents(bundle: Bundle) -> tuple[dict[str, Tensor], dict[str, dict]]:  # weights, JSON files
+    c = bundle.model.c
+    state = bundle.model.state_dict()
     if bundle.published is None:
-        return state, {"config.json": {"model_type": "mapperatorinator", "layout": 1, "gamemodes": bundle.gamemodes, "model": asdict(c),
-                                       "language": asdict(bundle.language)}}
+        return state, {
+            "config.json": {
+                "model_type": "mapperatorinator",
+                "layout": 1,
+                "gamemodes": bundle.gamemodes,
+                "model": asdict(c),
+                "language": asdict(bundle.language),
+            }
+        }
     config, generation = published_config(c, bundle.published)
     return to_published(state, c, config), {"config.json": config, "generation_config.json": generation}
 
 # %% ../../nbs/63_model.hub.ipynb #25bd68b4
 def save_bundle(
-    bundle:Bundle,
-    folder:str|Path,
-    dtype:torch.dtype=torch.float32, # of the stored weights
-    card:str|None=None,              # text of README.md, the model card; None: a plain one
+    bundle: Bundle,
+    folder: str | Path,
+    dtype: torch.dtype = torch.float32,  # of the stored weights
+    card: str | None = None,  # text of README.md, the model card; None: a plain one
 ):
     "Write config.json, tokenizer.json, model.safetensors and a card."
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     weights, files = _contents(bundle)
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}
-    write_tensors(folder/"model.safetensors", weights)
-    bundle.tokenizer.save(folder/"tokenizer.json")
-    for name, content in files.items(): write_atomic(folder/name, json.dumps(content, indent=1))
-    write_atomic(folder/"README.md", card or default_card(bundle))
+    write_tensors(folder / "model.safetensors", weights)
+    bundle.tokenizer.save(folder / "tokenizer.json")
+    for name, content in files.items():
+        write_atomic(folder / name, json.dumps(content, indent=1))
+    write_atomic(folder / "README.md", card or default_card(bundle))
 
 # %% ../../nbs/63_model.hub.ipynb #9167032b
-SHORT = {"v28": "OliBomby/Mapperatorinator-v28", "v29": "OliBomby/Mapperatorinator-v29.1", "v30": "OliBomby/Mapperatorinator-v30",
-         "v31": "OliBomby/Mapperatorinator-v31", "v32": "OliBomby/Mapperatorinator-v32", "v32-mini": "OliBomby/Mapperatorinator-v32-mini"}
-_WORD = r"\w(?:[\w.-]{0,94}\w)?" # 96 letters, a letter or digit at either end
-_ADDRESS = re.compile(rf"(?P<repo>{_WORD}/{_WORD})(/(?P<subfolder>gamemode=[0-3]))?(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+SHORT = {
+    "v28": "OliBomby/Mapperatorinator-v28",
+    "v29": "OliBomby/Mapperatorinator-v29.1",
+    "v30": "OliBomby/Mapperatorinator-v30",
+    "v31": "OliBomby/Mapperatorinator-v31",
+    "v32": "OliBomby/Mapperatorinator-v32",
+    "v32-mini": "OliBomby/Mapperatorinator-v32-mini",
+}
+_WORD = r"\w(?:[\w.-]{0,94}\w)?"  # 96 letters, a letter or digit at either end
+_ADDRESS = re.compile(
+    rf"(?P<repo>{_WORD}/{_WORD})(/(?P<subfolder>gamemode=[0-3]))?(@(?P<revision>\w[\w./-]*))?", re.ASCII
+)
+
 
 @dataclass(frozen=True)
 class Address:
     "A model on the hub."
+
     repo: str
-    revision: str|None = None
+    revision: str | None = None
     subfolder: str = ""
 
     @classmethod
-    def of(cls, name:str, what:str="model") -> Address:
+    def of(cls, name: str, what: str = "model") -> Address:
         "Read `owner/name[/gamemode=N][@revision]` or a short name. Raises `UserError` for anything else."
         short, at, revision = name.partition("@")
         m = _ADDRESS.fullmatch(SHORT.get(short, short) + at + revision)
-        odd = not m or ".." in name or "--" in m["repo"] or m["repo"].endswith(".git") # as the hub has it
-        if not odd: return cls(m["repo"], m["revision"], m["subfolder"] or "")
+        odd = not m or ".." in name or "--" in m["repo"] or m["repo"].endswith(".git")  # as the hub has it
+        if not odd:
+            return cls(m["repo"], m["revision"], m["subfolder"] or "")
         known = f"embedded, {', '.join(SHORT)}, " if what == "model" else ""
         said = name if len(name) <= 100 else f"{name[:100]}…"
-        raise UserError(f"No {what} '{said}': expected {known}a folder with all its files, or owner/name on the "
-                        "Hugging Face hub.")
+        raise UserError(
+            f"No {what} '{said}': expected {known}a folder with all its files, or owner/name on the "
+            "Hugging Face hub."
+        )
 
-    def __str__(self): return self.repo + f"/{self.subfolder}" * bool(self.subfolder) + (f"@{self.revision}" if self.revision else "")
+    def __str__(self):
+        return (
+            self.repo
+            + f"/{self.subfolder}" * bool(self.subfolder)
+            + (f"@{self.revision}" if self.revision else "")
+        )
 
 # %% ../../nbs/63_model.hub.ipynb #eb74d787
-HUB_SAYS = {"GatedRepoError": "is gated: accept its terms on its page on huggingface.co, then log in with `hf auth login`",
-            "RepositoryNotFoundError": "is not on the hub, or is private: check the spelling, or log in with `hf auth login`",
-            "RevisionNotFoundError": "has no such revision: give a branch, tag or commit that its page lists",
-            "LocalTokenNotFoundError": "needs to know who you are: log in with `hf auth login`",
-            "LocalEntryNotFoundError": "is not in the cache and the hub cannot be reached: go online once, or give a folder",
-            "OfflineModeIsEnabled": "is not in the cache and the hub may not be asked: leave HF_HUB_OFFLINE out, or give a folder",
-            "HFValidationError": "is no name that the hub allows: give owner/name"} # by name: not every version has them all
-HUB_FAILS = ("HfHubHTTPError", "HTTPError", "EntryNotFoundError", "CacheNotFound", "CachedRepoTreeNotFoundError",
-             "RevisionResolutionError", "XetError", "XetDownloadError", "FileMetadataError")
+HUB_SAYS = {
+    "GatedRepoError": "is gated: accept its terms on its page on huggingface.co, then log in with `hf auth login`",
+    "RepositoryNotFoundError": "is not on the hub, or is private: check the spelling, or log in with `hf auth login`",
+    "RevisionNotFoundError": "has no such revision: give a branch, tag or commit that its page lists",
+    "LocalTokenNotFoundError": "needs to know who you are: log in with `hf auth login`",
+    "LocalEntryNotFoundError": "is not in the cache and the hub cannot be reached: go online once, or give a folder",
+    "OfflineModeIsEnabled": "is not in the cache and the hub may not be asked: leave HF_HUB_OFFLINE out, or give a folder",
+    "HFValidationError": "is no name that the hub allows: give owner/name",
+}  # by name: not every version has them all
+HUB_FAILS = (
+    "HfHubHTTPError",
+    "HTTPError",
+    "EntryNotFoundError",
+    "CacheNotFound",
+    "CachedRepoTreeNotFoundError",
+    "RevisionResolutionError",
+    "XetError",
+    "XetDownloadError",
+    "FileMetadataError",
+)
+
 
 @contextlib.contextmanager
-def _hub_errors(name:str):
+def _hub_errors(name: str):
     "What the hub refuses, as a sentence."
     from huggingface_hub import errors
+
     kinds = lambda names: [getattr(errors, n) for n in names if hasattr(errors, n)]
-    try: yield
+    try:
+        yield
     except (*kinds(HUB_SAYS), *kinds(HUB_FAILS), OSError) as error:
         later = f"could not be fetched: try again later ({type(error).__name__})"
-        said = next((text for kind, text in HUB_SAYS.items() if isinstance(error, tuple(kinds([kind])))), later)
+        said = next(
+            (text for kind, text in HUB_SAYS.items() if isinstance(error, tuple(kinds([kind])))), later
+        )
         raise UserError(f"The model '{name}' {said}.") from error
 
-def snapshot(address:Address, patterns:list[str]) -> Path: # folder in the cache of the hub
+
+def snapshot(address: Address, patterns: list[str]) -> Path:  # folder in the cache of the hub
     "Fetch what is not yet in the cache; without a network the cache will do. Raises `UserError` when it cannot be had."
     import huggingface_hub as hub
+
     ask = partial(hub.snapshot_download, address.repo, revision=address.revision, allow_patterns=patterns)
     with _hub_errors(str(address)):
-        try: return Path(ask())
-        except (hub.errors.OfflineModeIsEnabled, hub.errors.HTTPError) as e: # some ask about a fixed commit even then
-            if isinstance(e, hub.errors.HfHubHTTPError): raise
+        try:
+            return Path(ask())
+        except (
+            hub.errors.OfflineModeIsEnabled,
+            hub.errors.HTTPError,
+        ) as e:  # some ask about a fixed commit even then
+            if isinstance(e, hub.errors.HfHubHTTPError):
+                raise
             return Path(ask(local_files_only=True))
 
 # %% ../../nbs/63_model.hub.ipynb #72f48b22
 def fetch(
-    address:Address,
-    gamemode:int|None=None, # take the model for this mode when there is one
-) -> Path: # folder in the cache of the hub
+    address: Address,
+    gamemode: int | None = None,  # take the model for this mode when there is one
+) -> Path:  # folder in the cache of the hub
     "Fetch a model. Raises `UserError` when it cannot be had."
     wanted = address.subfolder or (f"gamemode={gamemode}" if gamemode is not None else "")
-    root = snapshot(address, ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"] + [f"{wanted}/*.json"] * bool(wanted))
-    inside = f"{wanted}/" if wanted and (root/wanted/"tokenizer.json").is_file() else ""
-    if address.subfolder and not inside: raise UserError(f"The model '{address.repo}' has no {wanted}; leave that out of the name.")
+    root = snapshot(
+        address,
+        ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"]
+        + [f"{wanted}/*.json"] * bool(wanted),
+    )
+    inside = f"{wanted}/" if wanted and (root / wanted / "tokenizer.json").is_file() else ""
+    if address.subfolder and not inside:
+        raise UserError(f"The model '{address.repo}' has no {wanted}; leave that out of the name.")
     commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else address.revision
-    return snapshot(replace(address, revision=commit), [f"{inside}model*.safetensors"])/inside
+    return snapshot(replace(address, revision=commit), [f"{inside}model*.safetensors"]) / inside
 
 # %% ../../nbs/63_model.hub.ipynb #00baa588
-def weight_files(folder:Path) -> list[str]:
+def weight_files(folder: Path) -> list[str]:
     "Names of the files that hold a folder's weights: one, or the parts that its index names."
-    whole, index = folder/"model.safetensors", folder/"model.safetensors.index.json"
-    if whole.is_file() or not index.is_file(): return [whole.name]
+    whole = folder / "model.safetensors"
+    index = folder / "model.safetensors.index.json"
+    if whole.is_file() or not index.is_file():
+        return [whole.name]
     parts = read_json(index).get("weight_map")
     names = list(parts.values()) if isinstance(parts, dict) else []
-    if names and all(re.fullmatch(r"model[\w.-]*\.safetensors", str(name)) for name in names): return sorted(set(names))
+    if names and all(re.fullmatch(r"model[\w.-]*\.safetensors", str(name)) for name in names):
+        return sorted(set(names))
     raise damaged(index, "weight_map is no table of files such as model-00001-of-00002.safetensors")
 
-def missing_files(folder:Path) -> list[str]: # none in a complete folder
-    "What a model folder lacks."
-    if (folder/"pytorch_model.bin").is_file() and (folder/"custom_checkpoint_0.pkl").is_file(): return []
-    return [f for f in ("config.json", "tokenizer.json", *weight_files(folder)) if not (folder/f).is_file()]
 
-def local_folder(name:str|Path) -> Path|None:
+def missing_files(folder: Path) -> list[str]:  # none in a complete folder
+    "What a model folder lacks."
+    if (folder / "pytorch_model.bin").is_file() and (folder / "custom_checkpoint_0.pkl").is_file():
+        return []
+    return [f for f in ("config.json", "tokenizer.json", *weight_files(folder)) if not (folder / f).is_file()]
+
+
+def local_folder(name: str | Path) -> Path | None:
     "The folder that somebody named; None when this disk has none of that name."
-    try: folder = Path(name).expanduser()
-    except RuntimeError: return None # the home of nobody
-    try: return folder if folder.is_dir() else None
-    except (OSError, ValueError): return None # too long for a name, or a link that leads to itself
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:
+        return None  # the home of nobody
+    try:
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError):
+        return None  # too long for a name, or a link that leads to itself
+
 
 def find_model(
-    name:str|Path,
-    gamemode:int|None=None, # take the model for this mode when there is one
+    name: str | Path,
+    gamemode: int | None = None,  # take the model for this mode when there is one
 ) -> Path:
     "Folder of a model, fetched where needed. Raises `UserError` naming what was looked for."
     folder = Path(asset("embedded")) if str(name) == "embedded" else local_folder(name)
-    if folder is None: folder = fetch(Address.of(str(name)), gamemode)
-    elif gamemode is not None and (folder/f"gamemode={gamemode}").is_dir(): folder = folder/f"gamemode={gamemode}"
+    if folder is None:
+        folder = fetch(Address.of(str(name)), gamemode)
+    elif gamemode is not None and (folder / f"gamemode={gamemode}").is_dir():
+        folder = folder / f"gamemode={gamemode}"
     if missing := missing_files(folder):
-        raise UserError(f"The model folder '{name}' is incomplete: {', '.join(missing[:5])} missing; copy the whole folder.")
+        raise UserError(
+            f"The model folder '{name}' is incomplete: {', '.join(missing[:5])} missing; copy the whole folder."
+        )
     return folder
 
 # %% ../../nbs/63_model.hub.ipynb #47172035
-def read_weights(folder:Path) -> dict[str, Tensor]:
+def read_weights(folder: Path) -> dict[str, Tensor]:
     "All tensors of a model folder. Raises `UserError` when a file is damaged or holds more than finite numbers."
-    files, weights = weight_files(folder), {}
-    for file in files if (folder/files[0]).is_file() else ["pytorch_model.bin"]:
-        part = read_tensors(folder/file)
+    files = weight_files(folder)
+    weights = {}
+    for file in files if (folder / files[0]).is_file() else ["pytorch_model.bin"]:
+        part = read_tensors(folder / file)
         twice = part.keys() & weights.keys()
-        if twice: raise damaged(folder/file, f"{min(twice)[:100]} is in another file as well")
+        if twice:
+            raise damaged(folder / file, f"{min(twice)[:100]} is in another file as well")
         weights |= part
     return weights
 
-class _OldWord(str): "A word of an old vocabulary file, of what was an enumeration there."
+
+class _OldWord(str):
+    "A word of an old vocabulary file, of what was an enumeration there."
+
 
 class _OldRange(dict):
     "A range of an old vocabulary file: its fields become keys."
-    def __setstate__(self, fields): self.update(fields)
 
-OLD_CLASSES = {"EventType": _OldWord, "ContextType": _OldWord, "EventRange": _OldRange} # not ours: a pickle may write into them
+    def __setstate__(self, fields):
+        self.update(fields)
 
-def read_pickled_tokenizer(path:Path) -> Tokenizer:
+
+OLD_CLASSES = {
+    "EventType": _OldWord,
+    "ContextType": _OldWord,
+    "EventRange": _OldRange,
+}  # not ours: a pickle may write into them
+
+
+def read_pickled_tokenizer(path: Path) -> Tokenizer:
     "The vocabulary of a trainer's checkpoint. Raises `UserError` when the file asks for more than the three known classes."
     return Tokenizer.from_dict(read_pickle(path, OLD_CLASSES), path)
 
 # %% ../../nbs/63_model.hub.ipynb #5b307211
-def _narrowed(weights:dict[str, Tensor], dtype:torch.dtype) -> dict[str, Tensor]:
+def _narrowed(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     out = {name: value.to(dtype) for name, value in weights.items()}
-    narrower = [name for name, value in weights.items() if torch.finfo(value.dtype).max > torch.finfo(dtype).max]
+    narrower = [
+        name for name, value in weights.items() if torch.finfo(value.dtype).max > torch.finfo(dtype).max
+    ]
     lost = [name for name in narrower if tensor_problem(out[name])]
-    if lost: raise UserError(f"{lost[0]} holds numbers too large for {dtype}; load it in more bits.")
+    if lost:
+        raise UserError(f"{lost[0]} holds numbers too large for {dtype}; load it in more bits.")
     return out
 
+
 def build_model(
-    conf:ModelConfig,
-    weights:dict[str, Tensor],  # under our names
-    dtype:torch.dtype=torch.float32,
+    conf: ModelConfig,
+    weights: dict[str, Tensor],  # under our names
+    dtype: torch.dtype = torch.float32,
 ) -> Mapper:
     "A model made of given weights; no memory is spent on others. Raises `UserError` where they do not fit."
-    check_layers(weights, {"encoder.layers": conf.encoder_layers, "decoder.layers": conf.decoder_layers}, "config.json")
-    with torch.device("meta"): model = Mapper(conf)
+    check_layers(
+        weights, {"encoder.layers": conf.encoder_layers, "decoder.layers": conf.decoder_layers}, "config.json"
+    )
+    with torch.device("meta"):
+        model = Mapper(conf)
     check_shapes(weights, model.state_dict())
     model.load_state_dict(_narrowed(weights, dtype), assign=True)
     model.mel = MelSpectrogram(conf.spectrogram)
@@ -270,48 +403,63 @@ def build_model(
 @dataclass
 class OurConfig:
     "What the config.json of our own layout says."
+
     model: ModelConfig
     language: LanguageConfig
     layout: int
-    gamemodes: list[int] = field(default_factory=list) # learnt
+    gamemodes: list[int] = field(default_factory=list)  # learnt
 
-LONGEST = 600_000 # ms of a window; the longest published one has 33 s
 
-def _window_disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Iterator[str]:
+LONGEST = 600_000  # ms of a window; the longest published one has 33 s
+
+
+def _window_disagreements(c: ModelConfig, language: LanguageConfig, tok: Tokenizer) -> Iterator[str]:
     "What a model of any layout does not agree about with its vocabulary: how long a window is, and whose styles there are."
     start, end = tok.range(EventType.TIME_SHIFT)
     if language.window_samples <= c.spectrogram.n_fft:
         yield f"the window: {language.window_samples} samples, {c.spectrogram.n_fft} of a frame"
-    if language.window_ms > LONGEST: yield f"the window: it lasts {language.window_ms / 1000:,.0f} s"
+    if language.window_ms > LONGEST:
+        yield f"the window: it lasts {language.window_ms / 1000:,.0f} s"
     if abs(language.window_ms / STEP - (end - start)) > 2:
         yield f"the window: it lasts {language.window_ms:,.0f} ms and has {end - start:,} times of {STEP:g} ms"
     highest = max(tok.mapper_idx.values(), default=-1)
-    if "mapper" in c.conditions and highest >= c.num_mappers: yield f"the mappers: {c.num_mappers:,} and number {highest:,}"
+    if "mapper" in c.conditions and highest >= c.num_mappers:
+        yield f"the mappers: {c.num_mappers:,} and number {highest:,}"
 
-def _disagreements(c:ModelConfig, language:LanguageConfig, tok:Tokenizer) -> Iterator[str]:
+
+def _disagreements(c: ModelConfig, language: LanguageConfig, tok: Tokenizer) -> Iterator[str]:
     "What config.json and tokenizer.json of our own layout do not agree about."
     sound = c.spectrogram
-    pairs = {"vocab_out": (c.vocab_out, tok.vocab_out),
-             "vocab_in": (c.vocab_in, tok.vocab_in),
-             "the time tokens": ((c.time_start, c.time_end), tok.range(EventType.TIME_SHIFT)),
-             "sample_rate": (language.sample_rate, sound.sample_rate),
-             "hop_length": (language.hop_length, sound.hop_length)}
+    pairs = {
+        "vocab_out": (c.vocab_out, tok.vocab_out),
+        "vocab_in": (c.vocab_in, tok.vocab_in),
+        "the time tokens": ((c.time_start, c.time_end), tok.range(EventType.TIME_SHIFT)),
+        "sample_rate": (language.sample_rate, sound.sample_rate),
+        "hop_length": (language.hop_length, sound.hop_length),
+    }
     yield from (f"{name}: {a} and {b}" for name, (a, b) in pairs.items() if a != b)
-    if language.src_seq_len > c.max_frames: yield f"the window: {language.src_seq_len} and {c.max_frames} frames"
-    if language.tgt_seq_len > c.max_tokens: yield f"the window: {language.tgt_seq_len} and {c.max_tokens} tokens"
+    if language.src_seq_len > c.max_frames:
+        yield f"the window: {language.src_seq_len} and {c.max_frames} frames"
+    if language.tgt_seq_len > c.max_tokens:
+        yield f"the window: {language.tgt_seq_len} and {c.max_tokens} tokens"
     yield from _window_disagreements(c, language, tok)
     strange = sorted(r.type.value for r in output_ranges(language) if r not in tok.out_ranges)
-    if strange: yield f"the vocabulary: {strange[0]}"
+    if strange:
+        yield f"the vocabulary: {strange[0]}"
 
-def _check_agreement(clauses:Iterator[str], path:Path):
+
+def _check_agreement(clauses: Iterator[str], path: Path):
     for clause in clauses:
-        raise UserError(f"'{path}' does not agree with itself and tokenizer.json about {clause}; take all files from the same model.")
+        raise UserError(
+            f"'{path}' does not agree with itself and tokenizer.json about {clause}; take all files from the same model."
+        )
 
 # %% ../../nbs/63_model.hub.ipynb #85d9b75a
-def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
-    path = folder/"config.json"
+def _load_ours(folder: Path, config: dict, dtype) -> Bundle:
+    path = folder / "config.json"
     said = typed(OurConfig, only(OurConfig, config), path)
-    tok, modes = Tokenizer.load(folder/"tokenizer.json"), said.gamemodes
+    tok = Tokenizer.load(folder / "tokenizer.json")
+    modes = said.gamemodes
     if "gamemodes" in config and (not modes or set(modes) - {0, 1, 2, 3} or len(set(modes)) < len(modes)):
         raise damaged(path, f"gamemodes is {modes}, expected some of 0, 1, 2, 3")
     _check_agreement(_disagreements(said.model, said.language, tok), path)
@@ -319,58 +467,76 @@ def _load_ours(folder:Path, config:dict, dtype) -> Bundle:
     return Bundle(model, tok, said.language, folder, modes or None)
 
 # %% ../../nbs/63_model.hub.ipynb #dac69ee1
-def _load_published(folder:Path, name:str, config:dict|None, dtype) -> Bundle: # config: None for a checkpoint of the reference's trainer
-    weights, saved = read_weights(folder), config is not None
-    tok = Tokenizer.load(folder/"tokenizer.json") if saved else read_pickled_tokenizer(folder/"custom_checkpoint_0.pkl")
+def _load_published(
+    folder: Path, name: str, config: dict | None, dtype
+) -> Bundle:  # config: None for a checkpoint of the reference's trainer
+    weights = read_weights(folder)
+    saved = config is not None
+    tok = (
+        Tokenizer.load(folder / "tokenizer.json")
+        if saved
+        else read_pickled_tokenizer(folder / "custom_checkpoint_0.pkl")
+    )
     config = config or infer_published(weights, tok)
-    conf, family = published_model(config, tok, folder/"config.json"), family_of(config)
+    conf = published_model(config, tok, folder / "config.json")
+    family = family_of(config)
     if tok.vocab_out != conf.vocab_out or tok.vocab_in > conf.vocab_in:
-        raise UserError(f"The vocabulary in '{folder}' has {tok.vocab_out} and {tok.vocab_in} tokens, its config.json says "
-                        f"{conf.vocab_out} and {conf.vocab_in}; take both files from the same model.")
+        raise UserError(
+            f"The vocabulary in '{folder}' has {tok.vocab_out} and {tok.vocab_in} tokens, its config.json says "
+            f"{conf.vocab_out} and {conf.vocab_in}; take both files from the same model."
+        )
     at = "transformer.model."
     layers = {f"{at}encoder.layers": conf.encoder_layers, f"{at}decoder.layers": conf.decoder_layers}
-    check_layers(weights, layers, folder/"config.json")
+    check_layers(weights, layers, folder / "config.json")
     language = published_language(conf, tok, preset_of(family, tok, f"{name} {folder}"))
-    _check_agreement(_window_disagreements(conf, language, tok), folder/"config.json")
-    with torch.device("meta"): wanted = Mapper(conf).state_dict()
-    return Bundle(build_model(conf, from_published(weights, wanted, family), dtype), tok, language, folder, None, config)
+    _check_agreement(_window_disagreements(conf, language, tok), folder / "config.json")
+    with torch.device("meta"):
+        wanted = Mapper(conf).state_dict()
+    return Bundle(
+        build_model(conf, from_published(weights, wanted, family), dtype), tok, language, folder, None, config
+    )
 
 # %% ../../nbs/63_model.hub.ipynb #b922f97c
 def load_bundle(
-    name:str|Path="embedded",
-    device:str|torch.device="cpu",
-    dtype:torch.dtype=torch.float32,
-    gamemode:int|None=None, # take the model for this mode when there is one
+    name: str | Path = "embedded",
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    gamemode: int | None = None,  # take the model for this mode when there is one
 ) -> Bundle:
     "A model ready to use. Raises `UserError` when files are missing, foreign or do not fit together."
     folder = find_model(name, gamemode)
-    config = read_json(folder/"config.json") if (folder/"config.json").is_file() else None
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else None
     ours = config is not None and "layout" in config
     if ours and config["layout"] != 1:
         layout = as_said(config["layout"])
-        raise UserError(f"'{name}' has layout {layout}, which a newer version wrote; update Mapperatorinator.")
+        raise UserError(
+            f"'{name}' has layout {layout}, which a newer version wrote; update Mapperatorinator."
+        )
     kind = config.get("model_type", "foreign") if config is not None and not ours else "mapperatorinator"
     if kind != "mapperatorinator":
         raise UserError(f"'{name}' is a {str(kind)[:60]} model; expected one of Mapperatorinator.")
     bundle = _load_ours(folder, config, dtype) if ours else _load_published(folder, str(name), config, dtype)
     if m := re.fullmatch(r"gamemode=([0-3])", folder.name):
         bundle.gamemodes = [int(m[1])]
-        bundle.root = re.sub(r"/gamemode=\d", "", str(name)) if str(name) != str(folder) else str(folder.parent)
+        bundle.root = (
+            re.sub(r"/gamemode=\d", "", str(name)) if str(name) != str(folder) else str(folder.parent)
+        )
     bundle.model.to(device)
     bundle.name = str(name)
     return bundle
 
 # %% ../../nbs/63_model.hub.ipynb #4848ed85
 def push_bundle(
-    bundle:Bundle,
-    repo:str,                        # owner/name
-    private:bool=True,
-    card:str|None=None,              # text of README.md; None: a plain one
-    dtype:torch.dtype=torch.float32, # of the stored weights
-    message:str="Upload model",      # of the commit
-) -> str: # where it is
+    bundle: Bundle,
+    repo: str,  # owner/name
+    private: bool = True,
+    card: str | None = None,  # text of README.md; None: a plain one
+    dtype: torch.dtype = torch.float32,  # of the stored weights
+    message: str = "Upload model",  # of the commit
+) -> str:  # where it is
     "Upload a model. Raises `UserError` when the hub refuses."
     import huggingface_hub as hub
+
     Address.of(repo)
     api = hub.HfApi()
     with tempfile.TemporaryDirectory() as folder, _hub_errors(repo):

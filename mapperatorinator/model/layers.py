@@ -17,23 +17,25 @@ __all__ = ['FEW', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', '
            'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/60_model.layers.ipynb #17f025cd
-def make_norm(kind:str, width:int) -> nn.Module: # kind: rms or layer
+def make_norm(kind: str, width: int) -> nn.Module:  # kind: rms or layer
     "The norm a `ModelConfig` asks for."
     return nn.RMSNorm(width, eps=2**-23) if kind == "rms" else nn.LayerNorm(width, eps=1e-5)
 
 # %% ../../nbs/60_model.layers.ipynb #8515ebd4
 def rope_table(
-    positions:Tensor,     # (..., length) positions; fractions are welcome
-    dim:int,              # channels of one head
-    base:float=10_000.0,
-) -> tuple[Tensor, Tensor]: # cos, sin: (..., length, dim), float32; the sines of the first half are negative
+    positions: Tensor,  # (..., length) positions; fractions are welcome
+    dim: int,  # channels of one head
+    base: float = 10_000.0,
+) -> tuple[Tensor, Tensor]:  # cos, sin: (..., length, dim), float32; the sines of the first half are negative
     "Angles of rotary embedding for `positions`."
     inv = 1 / base ** (torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim)
     angle = positions.float()[..., None] * inv
-    cos, sin = angle.cos(), angle.sin()
+    cos = angle.cos()
+    sin = angle.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
-def rotate(x:Tensor, table:tuple[Tensor, Tensor]) -> Tensor: # x: (..., length, dim)
+
+def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:  # x: (..., length, dim)
     "Apply a `rope_table`."
     cos, sin = (t.to(x.dtype) for t in table)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
@@ -41,164 +43,235 @@ def rotate(x:Tensor, table:tuple[Tensor, Tensor]) -> Tensor: # x: (..., length, 
 # %% ../../nbs/60_model.layers.ipynb #8e492dd4
 class Cache:
     "Keys and values of the tokens so far (self) and of the audio (cross), for every layer."
-    def __init__(self, layers:int, batch:int, heads:int, max_len:int, head_dim:int, device=None, dtype=torch.float32):
+
+    def __init__(
+        self,
+        layers: int,
+        batch: int,
+        heads: int,
+        max_len: int,
+        head_dim: int,
+        device=None,
+        dtype=torch.float32,
+    ):
         shape = (layers, batch, heads, max_len, head_dim)
         self.k, self.v = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
-        self.real = torch.zeros(batch, max_len, dtype=torch.bool, device=device) # false at padding
-        self.now = torch.zeros(batch, dtype=torch.long, device=device)           # value of the last time token
-        self.nows: Tensor|None = None                                            # (batch, new) the same at each token of the last step
-        self.cross: list[tuple[Tensor, Tensor]] = []                             # per layer: (batch or 1, heads, positions, head_dim)
-        self.bins: Tensor|None = None                                            # (batch or 1, time values, channels)
-        self.keys: Tensor|None = None                                            # the same, turned for the pointer
-        self.tables: dict[str, tuple[Tensor, Tensor]] = {}                       # rope tables, made once
+        self.real = torch.zeros(batch, max_len, dtype=torch.bool, device=device)  # false at padding
+        self.now = torch.zeros(batch, dtype=torch.long, device=device)  # value of the last time token
+        self.nows: Tensor | None = None  # (batch, new) the same at each token of the last step
+        self.cross: list[tuple[Tensor, Tensor]] = []  # per layer: (batch or 1, heads, positions, head_dim)
+        self.bins: Tensor | None = None  # (batch or 1, time values, channels)
+        self.keys: Tensor | None = None  # the same, turned for the pointer
+        self.tables: dict[str, tuple[Tensor, Tensor]] = {}  # rope tables, made once
         self.length, self.padded = 0, False
 
     @property
-    def max_len(self) -> int: return self.k.shape[3]
+    def max_len(self) -> int:
+        return self.k.shape[3]
 
-    def rewind(self, tokens:int):
+    def rewind(self, tokens: int):
         "Forget the last tokens, as far as the last step reaches back."
-        if tokens: self.length, self.now = self.length - tokens, self.nows[:, -1 - tokens]
+        if tokens:
+            self.length, self.now = self.length - tokens, self.nows[:, -1 - tokens]
 
-    def places(self, new:int) -> tuple[int, int]: # first place and end
+    def places(self, new: int) -> tuple[int, int]:  # first place and end
         "Where the next tokens go; `ValueError` when there is no room."
         end = self.length + new
-        if end > self.max_len: raise ValueError(f"The cache holds {self.max_len} tokens and {end} were needed.")
+        if end > self.max_len:
+            raise ValueError(f"The cache holds {self.max_len} tokens and {end} were needed.")
         return self.length, end
 
-    def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]: # k, v: (batch, heads, new, head_dim)
+    def add(
+        self, layer: int, k: Tensor, v: Tensor
+    ) -> tuple[Tensor, Tensor]:  # k, v: (batch, heads, new, head_dim)
         "Store new keys and values of a layer; returns all of them so far."
         _, end = self.places(k.shape[2])
-        self.k[layer, :, :, self.length:end], self.v[layer, :, :, self.length:end] = k, v
+        self.k[layer, :, :, self.length : end], self.v[layer, :, :, self.length : end] = k, v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
     @property
-    def used(self) -> int: return self.length # tokens per row that may be filled
+    def used(self) -> int:
+        return self.length  # tokens per row that may be filled
 
-    def reorder(self, rows:Tensor): # (batch,)
+    def reorder(self, rows: Tensor):  # (batch,)
         "Rows go on as copies of others that hear the same audio."
-        for kept in (self.k, self.v): kept[:, :, :, :self.used] = kept[:, rows, :, :self.used]
-        self.real.copy_(self.real[rows]); self.now.copy_(self.now[rows])
+        for kept in (self.k, self.v):
+            kept[:, :, :, : self.used] = kept[:, rows, :, : self.used]
+        self.real.copy_(self.real[rows])
+        self.now.copy_(self.now[rows])
 
-    def rows(self, part:slice) -> Cache:
+    def rows(self, part: slice) -> Cache:
         "Some rows that stand together, in the same memory."
-        out, some = copy.copy(self), lambda x: x if x is None or len(x) == 1 else x[part]
-        out.k, out.v, out.real, out.now = self.k[:, part], self.v[:, part], self.real[part], self.now[part]
-        out.bins, out.keys, out.cross = some(self.bins), some(self.keys), [(some(k), some(v)) for k, v in self.cross]
+        out = copy.copy(self)
+        some = lambda x: x if x is None or len(x) == 1 else x[part]
+        out.k = self.k[:, part]
+        out.v = self.v[:, part]
+        out.real = self.real[part]
+        out.now = self.now[part]
+        out.bins = some(self.bins)
+        out.keys = some(self.keys)
+        out.cross = [(some(k), some(v)) for k, v in self.cross]
         return out
 
     def reset(self) -> Cache:
         "Forget everything but the memory."
-        self.length, self.cross, self.bins, self.keys, self.padded = 0, [], None, None, False
-        self.real.zero_(); self.now.zero_()
+        self.length = 0
+        self.cross = []
+        self.bins = None
+        self.keys = None
+        self.padded = False
+        self.real.zero_()
+        self.now.zero_()
         return self
 
 # %% ../../nbs/60_model.layers.ipynb #3377fe52
 class StaticCache(Cache):
     "A cache whose steps all have one shape: `at` is the place of the next token, and what the audio gave keeps its addresses."
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.at, self.fixed, self.stepping = torch.zeros(1, dtype=torch.long, device=self.k.device), None, False
+        self.at = torch.zeros(1, dtype=torch.long, device=self.k.device)
+        self.fixed = None
+        self.stepping = False
 
-    def add(self, layer:int, k:Tensor, v:Tensor) -> tuple[Tensor, Tensor]:
-        if not self.stepping: return super().add(layer, k, v)
-        self.k[layer].index_copy_(2, self.at, k); self.v[layer].index_copy_(2, self.at, v)
+    def add(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.stepping:
+            return super().add(layer, k, v)
+        self.k[layer].index_copy_(2, self.at, k)
+        self.v[layer].index_copy_(2, self.at, v)
         return self.k[layer], self.v[layer]
 
     @property
-    def used(self) -> int: return self.max_len
+    def used(self) -> int:
+        return self.max_len
 
     def fix(self):
         "After the prompts: what was made for them moves to where it was the last time."
-        new = [t for kv in self.cross for t in kv] + [t for t in (self.bins, self.keys) if t is not None] + [self.now]
-        if self.fixed is None or [t.shape for t in self.fixed] != [t.shape for t in new]: self.fixed = [t.clone() for t in new]
-        for to, t in zip(self.fixed, new): to.copy_(t)
+        new = (
+            [t for kv in self.cross for t in kv]
+            + [t for t in (self.bins, self.keys) if t is not None]
+            + [self.now]
+        )
+        if self.fixed is None or [t.shape for t in self.fixed] != [t.shape for t in new]:
+            self.fixed = [t.clone() for t in new]
+        for to, t in zip(self.fixed, new):
+            to.copy_(t)
         n = 2 * len(self.cross)
         self.cross = list(zip(self.fixed[:n:2], self.fixed[1:n:2]))
-        if self.bins is not None: self.bins, self.keys = self.fixed[n:n + 2]
+        if self.bins is not None:
+            self.bins, self.keys = self.fixed[n : n + 2]
         self.now = self.fixed[-1]
         self.at.fill_(self.length)
 
 # %% ../../nbs/60_model.layers.ipynb #3a957a0d
-def split_heads(x:Tensor, heads:int) -> Tensor: # (batch, length, width) -> (batch, heads, length, width/heads)
+def split_heads(
+    x: Tensor, heads: int
+) -> Tensor:  # (batch, length, width) -> (batch, heads, length, width/heads)
     "View the width as heads."
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
-
 # %% ../../nbs/60_model.layers.ipynb #d90a2225
-FEW = 4 # queries from which the fused kernel adds up in one order on a CPU
+FEW = 4  # queries from which the fused kernel adds up in one order on a CPU
+
 
 def attend_few(
-    q:Tensor,               # (batch, heads, few, head_dim)
-    k:Tensor,               # (batch, heads, keys, head_dim)
-    v:Tensor,               # the same
-    mask:Tensor|None=None,  # broadcastable to (batch, heads, few, keys), true where a key may be seen
-) -> Tensor:                # (batch, heads, few, head_dim)
+    q: Tensor,  # (batch, heads, few, head_dim)
+    k: Tensor,  # (batch, heads, keys, head_dim)
+    v: Tensor,  # the same
+    mask: Tensor | None = None,  # broadcastable to (batch, heads, few, keys), true where a key may be seen
+) -> Tensor:  # (batch, heads, few, head_dim)
     "Scaled dot-product attention as it stands in the book (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1)."
-    scores = (q * q.shape[-1]**-0.5) @ k.mT
-    if mask is not None: scores = scores.masked_fill(~mask, float("-inf"))
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
     return scores.softmax(-1) @ v
 
+
 def attend(
-    q:Tensor,               # (batch, heads, queries, head_dim)
-    k:Tensor,               # (batch, heads, keys, head_dim)
-    v:Tensor,               # the same
-    mask:Tensor|None=None,  # as for `attend_few`
-    causal:bool=False,      # whether a query sees only the keys up to its own place
-) -> Tensor:                # (batch, queries, width), heads joined
+    q: Tensor,  # (batch, heads, queries, head_dim)
+    k: Tensor,  # (batch, heads, keys, head_dim)
+    v: Tensor,  # the same
+    mask: Tensor | None = None,  # as for `attend_few`
+    causal: bool = False,  # whether a query sees only the keys up to its own place
+) -> Tensor:  # (batch, queries, width), heads joined
     "Scaled dot-product attention whose sums do not depend on the number of threads."
-    if q.shape[2] < FEW and not causal and q.device.type == "cpu": out = attend_few(q, k, v, mask)
-    else: out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    if q.shape[2] < FEW and not causal and q.device.type == "cpu":
+        out = attend_few(q, k, v, mask)
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
 
 # %% ../../nbs/60_model.layers.ipynb #54cb6caf
 class SelfAttention(nn.Module):
     "Attention of a sequence to itself, rotary when given a table."
-    def __init__(self, width:int, heads:int):
-        super().__init__()
-        self.heads, self.qkv, self.out = heads, nn.Linear(width, 3*width), nn.Linear(width, width)
 
-    def forward(self,
-        x:Tensor,                # (batch, length, width)
-        table=None,              # rope table of the positions, broadcastable to heads
-        mask:Tensor|None=None,   # true where a key may be seen
-        causal:bool=False,
-        cache:Cache|None=None, layer:int=0,
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self,
+        x: Tensor,  # (batch, length, width)
+        table=None,  # rope table of the positions, broadcastable to heads
+        mask: Tensor | None = None,  # true where a key may be seen
+        causal: bool = False,
+        cache: Cache | None = None,
+        layer: int = 0,
     ) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind() # each (batch, heads, length, head_dim)
-        if table is not None: q, k = rotate(q, table), rotate(k, table)
-        if cache is not None: k, v = cache.add(layer, k, v)
+        q, k, v = (
+            self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        )  # each (batch, heads, length, head_dim)
+        if table is not None:
+            q = rotate(q, table)
+            k = rotate(k, table)
+        if cache is not None:
+            k, v = cache.add(layer, k, v)
         return self.out(attend(q, k, v, mask, causal))
 
 # %% ../../nbs/60_model.layers.ipynb #2497c23c
 class CrossAttention(nn.Module):
     "Attention of tokens to the audio."
-    def __init__(self, width:int, heads:int):
-        super().__init__()
-        self.heads, self.q, self.kv, self.out = heads, nn.Linear(width, width), nn.Linear(width, 2*width), nn.Linear(width, width)
 
-    def project(self, audio:Tensor, table=None) -> tuple[Tensor, Tensor]: # audio: (batch, positions, width)
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def project(self, audio: Tensor, table=None) -> tuple[Tensor, Tensor]:  # audio: (batch, positions, width)
         "Keys and values of the audio: made once per window."
         k, v = (split_heads(t, self.heads) for t in self.kv(audio).chunk(2, -1))
         return (k if table is None else rotate(k, table)), v
 
-    def forward(self, x:Tensor, kv:tuple[Tensor, Tensor], table=None) -> Tensor: # x: (batch, length, width); kv: of one window for all, or one per row
+    def forward(
+        self, x: Tensor, kv: tuple[Tensor, Tensor], table=None
+    ) -> Tensor:  # x: (batch, length, width); kv: of one window for all, or one per row
         q = split_heads(self.q(x), self.heads)
-        if table is not None: q = rotate(q, table)
-        if len(kv[0]) < len(x): q = q.transpose(0, 1).flatten(1, 2)[None] # all rows ask the same window: as one long row
+        if table is not None:
+            q = rotate(q, table)
+        if len(kv[0]) < len(x):
+            q = q.transpose(0, 1).flatten(1, 2)[None]  # all rows ask the same window: as one long row
         return self.out(attend(q, *kv).view_as(x))
 
 # %% ../../nbs/60_model.layers.ipynb #2b97c8b8
 class FeedForward(nn.Module):
     "Two linear layers with a GELU between."
-    def __init__(self, width:int, inner:int):
-        super().__init__()
-        self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
 
-    def forward(self, x:Tensor) -> Tensor: return self.down(F.gelu(self.up(x)))
+    def __init__(self, width: int, inner: int):
+        super().__init__()
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x)))
 
 # %% ../../nbs/60_model.layers.ipynb #775f0eea
-def in_blocks(x:Tensor, block:int, shift:int=0) -> Tensor: # (batch, length, width) -> (batch · blocks, block, width)
+def in_blocks(
+    x: Tensor, block: int, shift: int = 0
+) -> Tensor:  # (batch, length, width) -> (batch · blocks, block, width)
     "Cut a sequence into blocks; beyond its ends there is silence (zeros)."
     x = F.pad(x, (0, 0, shift, -(x.shape[1] + shift) % block))
     return x.reshape(-1, block, x.shape[2])
@@ -206,34 +279,49 @@ def in_blocks(x:Tensor, block:int, shift:int=0) -> Tensor: # (batch, length, wid
 # %% ../../nbs/60_model.layers.ipynb #01bef062
 class EncoderLayer(nn.Module):
     "Self-attention over frames, then feed-forward."
-    def __init__(self, width:int, heads:int, inner:int, norm:str,
-        block:int=0, # positions that see each other; 0: all
-        shift:int=0, # where the first block begins before the window
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        inner: int,
+        norm: str,
+        block: int = 0,  # positions that see each other; 0: all
+        shift: int = 0,  # where the first block begins before the window
     ):
         super().__init__()
         self.block, self.shift = block, shift
-        self.norm1, self.attn = make_norm(norm, width), SelfAttention(width, heads)
-        self.norm2, self.ff = make_norm(norm, width), FeedForward(width, inner)
+        self.norm1 = make_norm(norm, width)
+        self.attn = SelfAttention(width, heads)
+        self.norm2 = make_norm(norm, width)
+        self.ff = FeedForward(width, inner)
 
-    def forward(self, x:Tensor, table=None) -> Tensor: # (batch, positions, width)
+    def forward(self, x: Tensor, table=None) -> Tensor:  # (batch, positions, width)
         x = x + (self.local(self.norm1(x), table) if self.block else self.attn(self.norm1(x), table))
         return x + self.ff(self.norm2(x))
 
-    def local(self, x:Tensor, table) -> Tensor:
-        if table is not None: table = tuple(t[:self.block] for t in table)
+    def local(self, x: Tensor, table) -> Tensor:
+        if table is not None:
+            table = tuple(t[: self.block] for t in table)
         y = self.attn(in_blocks(x, self.block, self.shift), table)
-        return y.reshape(x.shape[0], -1, x.shape[2])[:, self.shift:self.shift + x.shape[1]]
+        return y.reshape(x.shape[0], -1, x.shape[2])[:, self.shift : self.shift + x.shape[1]]
 
 # %% ../../nbs/60_model.layers.ipynb #5f7a4115
 class DecoderLayer(nn.Module):
     "Causal self-attention over tokens, cross-attention to the audio, feed-forward."
-    def __init__(self, width:int, heads:int, inner:int, norm:str):
-        super().__init__()
-        self.norm1, self.attn = make_norm(norm, width), SelfAttention(width, heads)
-        self.norm2, self.cross = make_norm(norm, width), CrossAttention(width, heads)
-        self.norm3, self.ff = make_norm(norm, width), FeedForward(width, inner)
 
-    def forward(self, x:Tensor, kv, table=None, cross_table=None, mask=None, causal=False, cache=None, layer=0) -> Tensor:
+    def __init__(self, width: int, heads: int, inner: int, norm: str):
+        super().__init__()
+        self.norm1 = make_norm(norm, width)
+        self.attn = SelfAttention(width, heads)
+        self.norm2 = make_norm(norm, width)
+        self.cross = CrossAttention(width, heads)
+        self.norm3 = make_norm(norm, width)
+        self.ff = FeedForward(width, inner)
+
+    def forward(
+        self, x: Tensor, kv, table=None, cross_table=None, mask=None, causal=False, cache=None, layer=0
+    ) -> Tensor:
         x = x + self.attn(self.norm1(x), table, mask, causal, cache, layer)
         x = x + self.cross(self.norm2(x), kv, cross_table)
         return x + self.ff(self.norm3(x))
@@ -241,55 +329,68 @@ class DecoderLayer(nn.Module):
 # %% ../../nbs/60_model.layers.ipynb #3c3300c1
 @lru_cache
 def has_packing(
-    dtype:torch.dtype=torch.float32, # of the weights; bfloat16 asks more of the CPU
+    dtype: torch.dtype = torch.float32,  # of the weights; bfloat16 asks more of the CPU
 ) -> bool:
     "Whether linear layers can be packed here, through oneDNN: tried once."
-    if not torch.backends.mkldnn.is_available(): return False
-    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"): return False
+    if not torch.backends.mkldnn.is_available():
+        return False
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
     x = torch.arange(16, dtype=dtype)[None]
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(torch.eye(16, dtype=dtype), None)
         return torch.equal(torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""), x)
-    except RuntimeError: return False
+    except RuntimeError:
+        return False
+
 
 class PackedLinear(nn.Module):
     "A linear layer whose weights lie as oneDNN reads them, for inference on a CPU."
-    dtype = torch.float32 # of the weights
 
-    def __init__(self, linear:nn.Linear):
+    dtype = torch.float32  # of the weights
+
+    def __init__(self, linear: nn.Linear):
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(self.dtype), None)
         self.bias = None if linear.bias is None else linear.bias.detach().to(self.dtype)
 
-    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
-        return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.packed, self.bias, "none", [], "").to(x.dtype)
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+        return torch.ops.mkldnn._linear_pointwise(
+            x.to(self.dtype), self.packed, self.bias, "none", [], ""
+        ).to(x.dtype)
+
 
 class HalfLinear(PackedLinear):
     "The same with weights of 16 bits; what comes in and goes out stays as it is."
+
     dtype = torch.bfloat16
+
 
 class WidenedLinear(nn.Module):
     "Weights of 16 bits that are widened whenever they are read: for a CPU that cannot multiply them as they are."
-    def __init__(self, linear:nn.Linear):
+
+    def __init__(self, linear: nn.Linear):
         super().__init__()
         self.weight = linear.weight.detach().to(torch.bfloat16)
         self.bias = linear.bias
 
-    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         return F.linear(x, self.weight.to(x.dtype), self.bias)
 
-def half_linear(linear:nn.Linear) -> nn.Module:
+
+def half_linear(linear: nn.Linear) -> nn.Module:
     "A layer with weights of 16 bits, as this CPU can read them."
     return HalfLinear(linear) if has_packing(torch.bfloat16) else WidenedLinear(linear)
 
 # %% ../../nbs/60_model.layers.ipynb #8296a90b
 def multiply_rows(
-    x:Tensor,     # (..., width)
-    rows:Tensor,  # (rows, width)
-) -> Tensor:      # (..., rows)
+    x: Tensor,  # (..., width)
+    rows: Tensor,  # (rows, width)
+) -> Tensor:  # (..., rows)
     "`x @ rows.T`; in inference on a CPU by oneDNN, which adds up in one order whatever the number of threads."
     quick = x.device.type == "cpu" and x.dtype == torch.float32 and torch.is_inference_mode_enabled()
-    if not quick or torch.compiler.is_compiling() or not has_packing(): return x @ rows.mT
+    if not quick or torch.compiler.is_compiling() or not has_packing():
+        return x @ rows.mT
     return torch.ops.mkldnn._linear_pointwise(x, rows, None, "none", [], "")
 
 # %% ../../nbs/60_model.layers.ipynb #f3d42664
@@ -297,46 +398,56 @@ def has_int8() -> bool:
     "Whether this CPU multiplies 8-bit integers fast, through oneDNN."
     return has_packing() and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
+
 class Int8Linear(nn.Module):
     "A linear layer in 8-bit integers, for inference on a CPU."
-    dtype = torch.int8
-    TINY = 1e-12 # scale of a row of zeros
 
-    def __init__(self, linear:nn.Linear):
+    dtype = torch.int8
+    TINY = 1e-12  # scale of a row of zeros
+
+    def __init__(self, linear: nn.Linear):
         super().__init__()
         weight = linear.weight.detach().float()
         self.scale = weight.abs().amax(1).clamp(min=self.TINY) / 127
-        self.packed = torch.ops.onednn.qlinear_prepack((weight / self.scale[:, None]).round().to(torch.int8), None)
+        self.packed = torch.ops.onednn.qlinear_prepack(
+            (weight / self.scale[:, None]).round().to(torch.int8), None
+        )
         self.zero = torch.zeros(len(weight), dtype=torch.long)
         self.bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().float()
 
-    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         scale = x.abs().amax(-1, keepdim=True).clamp(min=self.TINY) / 127
-        whole = (x / scale + 128.5).to(torch.uint8).flatten(0, -2) # 128 stands for zero
-        y = torch.ops.onednn.qlinear_pointwise(whole, 1., 128, self.packed, self.scale, self.zero, None, 1., 0, torch.float32, "none", [], "")
+        whole = (x / scale + 128.5).to(torch.uint8).flatten(0, -2)  # 128 stands for zero
+        y = torch.ops.onednn.qlinear_pointwise(
+            whole, 1.0, 128, self.packed, self.scale, self.zero, None, 1.0, 0, torch.float32, "none", [], ""
+        )
         return torch.addcmul(self.bias, y.view(*x.shape[:-1], -1), scale)
 
 # %% ../../nbs/60_model.layers.ipynb #b5d9e3b4
 def exchange(
-    module:nn.Module,
-    change,           # module -> its replacement, or None to go on with its parts
+    module: nn.Module,
+    change,  # module -> its replacement, or None to go on with its parts
 ) -> nn.Module:
     "The same module with some parts exchanged. The original stays as it is; unchanged weights are shared."
-    if (new := change(module)) is not None: return new
+    if (new := change(module)) is not None:
+        return new
     twin = copy.copy(module)
     twin._modules = {name: part and exchange(part, change) for name, part in module._modules.items()}
     return twin
 
+
 def with_linears(
-    module:nn.Module,
-    kind,             # nn.Linear -> its replacement: `PackedLinear`, `half_linear`, `Int8Linear`
-    keep:tuple=(),    # kinds of modules that stay as they are
+    module: nn.Module,
+    kind,  # nn.Linear -> its replacement: `PackedLinear`, `half_linear`, `Int8Linear`
+    keep: tuple = (),  # kinds of modules that stay as they are
 ) -> nn.Module:
     "The same module with other linear layers."
-    return exchange(module, lambda m: m if isinstance(m, keep) else kind(m) if isinstance(m, nn.Linear) else None)
+    return exchange(
+        module, lambda m: m if isinstance(m, keep) else kind(m) if isinstance(m, nn.Linear) else None
+    )
 
 # %% ../../nbs/60_model.layers.ipynb #6f56ed73
-def sinusoids(length:int, width:int, longest:float=10_000.0) -> Tensor: # (length, width)
+def sinusoids(length: int, width: int, longest: float = 10_000.0) -> Tensor:  # (length, width)
     "Whisper's position table: sines in the first half of the channels, cosines in the second."
     scale = torch.exp(-math.log(longest) / (width // 2 - 1) * torch.arange(width // 2))
     angle = torch.arange(length)[:, None] * scale[None]

@@ -27,74 +27,107 @@ __all__ = ['CARD', 'OTHER_KINDS', 'principal', 'LoraLinear', 'adapters', 'linear
            'read_peft', 'read_adapters', 'load_lora']
 
 # %% ../../nbs/64_model.lora.ipynb #de6e0d2b
-def principal(weight:Tensor, rank:int) -> tuple[Tensor, Tensor]: # (rank, in), (out, rank): their product is the nearest of that rank
+def principal(
+    weight: Tensor, rank: int
+) -> tuple[Tensor, Tensor]:  # (rank, in), (out, rank): their product is the nearest of that rank
     "The strongest directions of a matrix, by its singular values."
     u, s, v = torch.linalg.svd(weight.float(), full_matrices=False)
     root = s[:rank].sqrt()
     return root[:, None] * v[:rank], u[:, :rank] * root
 
+
 class LoraLinear(nn.Module):
     "A frozen linear layer and a narrow one beside it."
-    def __init__(self, base:nn.Linear, a:Tensor, b:Tensor, scale:float=1.0, dropout:float=0.0, # a: (rank, in), b: (out, rank)
-        minus:tuple[Tensor, Tensor]|None=None): # a and b of what is to be taken away
+
+    def __init__(
+        self,
+        base: nn.Linear,
+        a: Tensor,
+        b: Tensor,
+        scale: float = 1.0,
+        dropout: float = 0.0,  # a: (rank, in), b: (out, rank)
+        minus: tuple[Tensor, Tensor] | None = None,
+    ):  # a and b of what is to be taken away
         super().__init__()
-        self.base, self.scale, self.dropout = base, scale, dropout
-        self.a, self.b = nn.Parameter(a.to(base.weight)), nn.Parameter(b.to(base.weight))
-        for name, value in zip(("minus_a", "minus_b"), minus or ()): self.register_buffer(name, value.detach().to(base.weight).clone())
+        self.base = base
+        self.scale = scale
+        self.dropout = dropout
+        self.a = nn.Parameter(a.to(base.weight))
+        self.b = nn.Parameter(b.to(base.weight))
+        for name, value in zip(("minus_a", "minus_b"), minus or ()):
+            self.register_buffer(name, value.detach().to(base.weight).clone())
         self.minus = bool(minus)
         self.train(base.training)
 
-    def forward(self, x:Tensor) -> Tensor: # (..., in) -> (..., out)
-        y = self.base(x) + F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+        y = (
+            self.base(x)
+            + F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale
+        )
         return y - F.linear(F.linear(x, self.minus_a), self.minus_b) if self.minus else y
 
-    def narrow(self) -> tuple[Tensor, Tensor]: # (ranks, in), (out, ranks)
+    def narrow(self) -> tuple[Tensor, Tensor]:  # (ranks, in), (out, ranks)
         "Both detours as one, their scales multiplied in."
-        a, b = self.a.detach(), self.b.detach() * self.scale
+        a = self.a.detach()
+        b = self.b.detach() * self.scale
         return (torch.cat([a, self.minus_a]), torch.cat([b, -self.minus_b], 1)) if self.minus else (a, b)
 
-    def delta(self) -> Tensor: # (out, in)
+    def delta(self) -> Tensor:  # (out, in)
         "What is added to the weight."
         a, b = self.narrow()
         return b @ a
 
 # %% ../../nbs/64_model.lora.ipynb #25800ea1
-def adapters(model:nn.Module) -> dict[str, LoraLinear]: # by name of the layer
+def adapters(model: nn.Module) -> dict[str, LoraLinear]:  # by name of the layer
     "The adapters of a model."
     return {name: m for name, m in model.named_modules() if isinstance(m, LoraLinear)}
 
-def linears(model:nn.Module, targets:list[str]) -> dict[str, nn.Linear]:
+
+def linears(model: nn.Module, targets: list[str]) -> dict[str, nn.Linear]:
     "Linear layers whose names end in one of the targets. Raises `UserError` when there are none."
-    found = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear) and any(f".{n}".endswith(f".{t}") for t in targets)}
-    if not found: raise UserError(f"No layer of this model is called {', '.join(targets)}; its attention is attn.qkv, attn.out, cross.q, cross.kv and "
-                                  "cross.out, its feed-forward ff.up and ff.down.")
+    found = {
+        n: m
+        for n, m in model.named_modules()
+        if isinstance(m, nn.Linear) and any(f".{n}".endswith(f".{t}") for t in targets)
+    }
+    if not found:
+        raise UserError(
+            f"No layer of this model is called {', '.join(targets)}; its attention is attn.qkv, attn.out, cross.q, cross.kv and "
+            "cross.out, its feed-forward ff.up and ff.down."
+        )
     return found
 
-def put(model:nn.Module, name:str, layer:nn.Module):
+
+def put(model: nn.Module, name: str, layer: nn.Module):
     "Put a layer in place of another."
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, layer)
 
 # %% ../../nbs/64_model.lora.ipynb #cffc12c3
-def _start(layer:nn.Linear, conf:LoraConfig) -> LoraLinear:
+def _start(layer: nn.Linear, conf: LoraConfig) -> LoraLinear:
     (out, width), scale = layer.weight.shape, conf.alpha / conf.rank
     rank = min(conf.rank, out, width)
     if conf.init == "pissa":
         a, b = principal(layer.weight.detach(), rank)
         return LoraLinear(layer, a, b / scale, scale, conf.dropout, (a, b))
-    if conf.init != "zero": raise UserError(f"init={conf.init} is unknown; give pissa or zero.")
-    return LoraLinear(layer, torch.randn(rank, width) / width**.5, torch.zeros(out, rank), scale, conf.dropout)
+    if conf.init != "zero":
+        raise UserError(f"init={conf.init} is unknown; give pissa or zero.")
+    return LoraLinear(
+        layer, torch.randn(rank, width) / width**0.5, torch.zeros(out, rank), scale, conf.dropout
+    )
 
-def add_lora(model:Mapper, conf:LoraConfig=LoraConfig()) -> list[str]: # names of the adapted layers
+
+def add_lora(model: Mapper, conf: LoraConfig = LoraConfig()) -> list[str]:  # names of the adapted layers
     "Freeze a model and put adapters beside its layers."
     model.requires_grad_(False)
     found = linears(model, conf.targets)
-    for name, layer in found.items(): put(model, name, _start(layer, conf))
+    for name, layer in found.items():
+        put(model, name, _start(layer, conf))
     return list(found)
 
 # %% ../../nbs/64_model.lora.ipynb #100b934a
 @torch.no_grad()
-def merge(model:Mapper) -> dict[str, Tensor]: # weights as they were, by layer
+def merge(model: Mapper) -> dict[str, Tensor]:  # weights as they were, by layer
     "Fold all adapters into the weights beside them."
     before = {}
     for name, layer in adapters(model).items():
@@ -103,32 +136,46 @@ def merge(model:Mapper) -> dict[str, Tensor]: # weights as they were, by layer
         put(model, name, layer.base)
     return before
 
+
 @torch.no_grad()
-def unmerge(model:Mapper, before:dict[str, Tensor]): # what `merge` returned
+def unmerge(model: Mapper, before: dict[str, Tensor]):  # what `merge` returned
     "Put the weights back as they were."
-    for name, weight in before.items(): model.get_submodule(name).weight.copy_(weight)
+    for name, weight in before.items():
+        model.get_submodule(name).weight.copy_(weight)
 
 # %% ../../nbs/64_model.lora.ipynb #dc0316b5
-def vocabulary_hash(tokenizer:Tokenizer) -> str:
+def vocabulary_hash(tokenizer: Tokenizer) -> str:
     "A short name of a vocabulary: adapters learn ids, which mean something else in another one."
-    said = [tokenizer.offset, *((r.type.value, r.low, r.high) for r in tokenizer.out_ranges + tokenizer.in_ranges)]
+    said = [
+        tokenizer.offset,
+        *((r.type.value, r.low, r.high) for r in tokenizer.out_ranges + tokenizer.in_ranges),
+    ]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
-def file_names(bundle:Bundle, layer:str) -> list[str]: # one, or the parts of a fused matrix
+
+def file_names(bundle: Bundle, layer: str) -> list[str]:  # one, or the parts of a fused matrix
     "Names of a layer in the files of its base model."
     return [layer] if bundle.published is None else published_modules(layer, family_of(bundle.published))
 
-def _padded(a:Tensor, b:Tensor, rank:int) -> tuple[Tensor, Tensor]: # without columns that say nothing, filled to the rank
+
+def _padded(
+    a: Tensor, b: Tensor, rank: int
+) -> tuple[Tensor, Tensor]:  # without columns that say nothing, filled to the rank
     used = b.any(0)
-    a, b = a[used], b[:, used]
+    a = a[used]
+    b = b[:, used]
     return F.pad(a, (0, 0, 0, rank - len(a))), F.pad(b, (0, rank - b.shape[1]))
 
-def _parts(bundle:Bundle) -> dict[str, tuple[Tensor, Tensor]]: # a and b by name in the files, all of one rank
+
+def _parts(
+    bundle: Bundle,
+) -> dict[str, tuple[Tensor, Tensor]]:  # a and b by name in the files, all of one rank
     out = {}
     for layer, adapter in adapters(bundle.model).items():
         (a, b), names = adapter.narrow(), file_names(bundle, layer)
         out |= {name: (a, rows) for name, rows in zip(names, b.chunk(len(names)))}
-    if not out: raise UserError("This model has no adapters to save; add them with add_lora.")
+    if not out:
+        raise UserError("This model has no adapters to save; add them with add_lora.")
     rank = max(int(b.any(0).sum()) for _, b in out.values()) or 1
     return {name: _padded(a, b, rank) for name, (a, b) in out.items()}
 
@@ -142,179 +189,270 @@ tags: [osu, beatmap, lora]
 A LoRA adapter of rank {rank}. Give its name or folder as `lora_path`.
 """
 
+
 def save_lora(
-    bundle:Bundle,
-    folder:str|Path,
-    subfolders:list[str]|None=None, # models of a repository it is for, such as gamemode=0; None: any
-    card:str|None=None,             # text of README.md
+    bundle: Bundle,
+    folder: str | Path,
+    subfolders: list[str] | None = None,  # models of a repository it is for, such as gamemode=0; None: any
+    card: str | None = None,  # text of README.md
 ):
     "Write the adapters of a model in PEFT's layout."
-    folder, parts = Path(folder), _parts(bundle)
+    folder = Path(folder)
+    parts = _parts(bundle)
     folder.mkdir(parents=True, exist_ok=True)
     rank = len(next(iter(parts.values()))[0])
-    tensors = {f"base_model.model.{n}.lora_{k}.weight": t.float().contiguous().cpu() for n, (a, b) in parts.items() for k, t in (("A", a), ("B", b))}
-    write_tensors(folder/"adapter_model.safetensors", tensors)
-    config = {"peft_type": "LORA", "base_model_name_or_path": bundle.name, "r": rank, "lora_alpha": rank, "lora_dropout": 0.0, "bias": "none",
-              "target_modules": sorted({".".join(n.split(".")[-2:]) for n in parts}), "init_lora_weights": True, "inference_mode": True}
+    tensors = {
+        f"base_model.model.{n}.lora_{k}.weight": t.float().contiguous().cpu()
+        for n, (a, b) in parts.items()
+        for k, t in (("A", a), ("B", b))
+    }
+    write_tensors(folder / "adapter_model.safetensors", tensors)
+    config = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": bundle.name,
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted({".".join(n.split(".")[-2:]) for n in parts}),
+        "init_lora_weights": True,
+        "inference_mode": True,
+    }
     made_for = {"base_model": bundle.name, "vocabulary": vocabulary_hash(bundle.tokenizer)}
-    restricted = {"ckpt_subfolders": sorted({s.strip().strip("/") for s in subfolders}) if subfolders else None, "format_version": 1}
-    for name, content in [("adapter_config", config), ("mapperatorinator_lora_base", made_for), ("mapperatorinator_lora_metadata", restricted)]:
-        write_atomic(folder/f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
-    write_atomic(folder/"README.md", card or CARD.format(base=bundle.name or "a model of its own", rank=rank))
+    restricted = {
+        "ckpt_subfolders": sorted({s.strip().strip("/") for s in subfolders}) if subfolders else None,
+        "format_version": 1,
+    }
+    for name, content in [
+        ("adapter_config", config),
+        ("mapperatorinator_lora_base", made_for),
+        ("mapperatorinator_lora_metadata", restricted),
+    ]:
+        write_atomic(folder / f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
+    write_atomic(
+        folder / "README.md", card or CARD.format(base=bundle.name or "a model of its own", rank=rank)
+    )
 
 # %% ../../nbs/64_model.lora.ipynb #a2a5481f
 @dataclass
 class MadeFor:
     "What mapperatorinator_lora_base.json and mapperatorinator_lora_metadata.json say."
-    base_model: str = ""
-    vocabulary: Optional[str] = None            # its short name; null: not said
-    ckpt_subfolders: Optional[list[str]] = None # models of a repository it is for; null: any
 
-def made_for(folder:Path) -> MadeFor:
+    base_model: str = ""
+    vocabulary: Optional[str] = None  # its short name; null: not said
+    ckpt_subfolders: Optional[list[str]] = None  # models of a repository it is for; null: any
+
+
+def made_for(folder: Path) -> MadeFor:
     "What an adapter was made for, as far as its folder says."
-    files = [folder/f"mapperatorinator_lora_{name}.json" for name in ("base", "metadata")]
+    files = [folder / f"mapperatorinator_lora_{name}.json" for name in ("base", "metadata")]
     said = [(path, only(MadeFor, read_json(path))) for path in files if path.is_file()]
-    for path, table in said: typed(MadeFor, table, path)
+    for path, table in said:
+        typed(MadeFor, table, path)
     return MadeFor(**{key: value for _, table in said for key, value in table.items()})
 
 # %% ../../nbs/64_model.lora.ipynb #9df2e14b
-def _same_base(a:str, b:str) -> bool: # names that are not on the hub prove nothing
+def _same_base(a: str, b: str) -> bool:  # names that are not on the hub prove nothing
     repo = lambda n: SHORT.get(n, n).partition("@")[0].split("/gamemode=")[0]
     hub = [n for n in map(repo, (a, b)) if n.count("/") == 1 and not local_folder(n)]
     return len(hub) < 2 or hub[0] == hub[1]
 
-def check_lora(bundle:Bundle, folder:Path):
+
+def check_lora(bundle: Bundle, folder: Path):
     "Raise `UserError` when an adapter was made for something else."
     its = made_for(folder)
     here = bundle.path.name if bundle.path and bundle.path.name.startswith("gamemode=") else ""
     if its.vocabulary not in (None, vocabulary_hash(bundle.tokenizer)):
-        raise UserError(f"The LoRA '{folder}' was made for another vocabulary (that of {as_said(its.base_model)}); "
-                        "use that model.")
+        raise UserError(
+            f"The LoRA '{folder}' was made for another vocabulary (that of {as_said(its.base_model)}); "
+            "use that model."
+        )
     if not _same_base(its.base_model, bundle.name):
-        raise UserError(f"The LoRA '{folder}' was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model.")
+        raise UserError(
+            f"The LoRA '{folder}' was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model."
+        )
     if its.ckpt_subfolders is not None and here not in its.ckpt_subfolders:
-        modes = ", ".join(name[:60] or "the one for all modes" for name in its.ckpt_subfolders[:4]) or "no part"
-        raise UserError(f"The LoRA '{folder}' is for {modes} of its model and this is {here or 'the one for all modes'}; "
-                        "choose that game mode.")
+        modes = (
+            ", ".join(name[:60] or "the one for all modes" for name in its.ckpt_subfolders[:4]) or "no part"
+        )
+        raise UserError(
+            f"The LoRA '{folder}' is for {modes} of its model and this is {here or 'the one for all modes'}; "
+            "choose that game mode."
+        )
 
 # %% ../../nbs/64_model.lora.ipynb #11e9bc11
-def find_lora(name:str|Path) -> Path:
+def find_lora(name: str | Path) -> Path:
     "Folder of an adapter, fetched from the hub where needed."
     needed = ["adapter_config.json", "adapter_model.safetensors"]
-    folder = local_folder(name) or snapshot(Address.of(str(name), "LoRA"), [*needed, "mapperatorinator_*.json"])
-    missing = [f for f in needed if not (folder/f).is_file()]
-    if missing: raise UserError(f"The LoRA folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder.")
+    folder = local_folder(name) or snapshot(
+        Address.of(str(name), "LoRA"), [*needed, "mapperatorinator_*.json"]
+    )
+    missing = [f for f in needed if not (folder / f).is_file()]
+    if missing:
+        raise UserError(
+            f"The LoRA folder '{name}' is incomplete: {', '.join(missing)} missing; copy the whole folder."
+        )
     return folder
 
 # %% ../../nbs/64_model.lora.ipynb #9532463d
 @dataclass
 class PeftConfig:
     "What an adapter_config.json says, of the kinds of adapters that we have."
-    r: int                                            # rows of the narrow matrix
-    lora_alpha: float                                 # B·A counts alpha/r times
-    use_rslora: bool = False                          # alpha/√r times
-    rank_pattern: Optional[dict[str, int]] = None     # r of some layers, by the end of their names
+
+    r: int  # rows of the narrow matrix
+    lora_alpha: float  # B·A counts alpha/r times
+    use_rslora: bool = False  # alpha/√r times
+    rank_pattern: Optional[dict[str, int]] = None  # r of some layers, by the end of their names
     alpha_pattern: Optional[dict[str, float]] = None
-    init_lora_weights: Any = True                     # true, false, or the name of a start
+    init_lora_weights: Any = True  # true, false, or the name of a start
 
-    def rank(self, layer:str) -> int: return _pattern(self.rank_pattern or {}, layer, self.r)
+    def rank(self, layer: str) -> int:
+        return _pattern(self.rank_pattern or {}, layer, self.r)
 
-    def scale(self, layer:str) -> float: # what B·A counts
-        alpha, rank = _pattern(self.alpha_pattern or {}, layer, self.lora_alpha), self.rank(layer)
-        return alpha / (rank**.5 if self.use_rslora else rank)
+    def scale(self, layer: str) -> float:  # what B·A counts
+        alpha = _pattern(self.alpha_pattern or {}, layer, self.lora_alpha)
+        rank = self.rank(layer)
+        return alpha / (rank**0.5 if self.use_rslora else rank)
 
     @property
-    def pissa(self) -> bool: # whether the start is to be taken away again
+    def pissa(self) -> bool:  # whether the start is to be taken away again
         return str(self.init_lora_weights).startswith("pissa")
 
-def _pattern(patterns:dict, layer:str, otherwise): # PEFT: the first pattern that the name ends in
+
+def _pattern(patterns: dict, layer: str, otherwise):  # PEFT: the first pattern that the name ends in
     return next((v for k, v in patterns.items() if layer == k or layer.endswith(f".{k}")), otherwise)
 
 # %% ../../nbs/64_model.lora.ipynb #5ba13a7f
-OTHER_KINDS = ("use_dora", "modules_to_save", "lora_bias", "fan_in_fan_out", "use_qalora", "use_bdlora", "layer_replication",
-               "trainable_token_indices", "target_parameters", "alora_invocation_tokens", "arrow_config") # settings of PEFT
+OTHER_KINDS = (
+    "use_dora",
+    "modules_to_save",
+    "lora_bias",
+    "fan_in_fan_out",
+    "use_qalora",
+    "use_bdlora",
+    "layer_replication",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "arrow_config",
+)  # settings of PEFT
 
-def _refuse(config:dict, folder:Path):
+
+def _refuse(config: dict, folder: Path):
     "Kinds of adapters we do not have."
     odd = [key for key in OTHER_KINDS if config.get(key)]
-    if config.get("bias", "none") != "none": odd.append("bias")
-    if config.get("peft_type") != "LORA": odd.append(as_said(config.get("peft_type", "?")).strip('"'))
+    if config.get("bias", "none") != "none":
+        odd.append("bias")
+    if config.get("peft_type") != "LORA":
+        odd.append(as_said(config.get("peft_type", "?")).strip('"'))
     init = config.get("init_lora_weights", True)
     known = isinstance(init, bool) or str(init).startswith(("pissa", "gaussian"))
-    if not known: odd.append(f"init_lora_weights={as_said(init)}")
-    if odd: raise UserError(f"The LoRA '{folder}' uses {', '.join(odd)}, which this program does not; give a plain LoRA.")
+    if not known:
+        odd.append(f"init_lora_weights={as_said(init)}")
+    if odd:
+        raise UserError(
+            f"The LoRA '{folder}' uses {', '.join(odd)}, which this program does not; give a plain LoRA."
+        )
 
-def read_peft(folder:Path) -> PeftConfig:
+
+def read_peft(folder: Path) -> PeftConfig:
     "The settings of an adapter. Raises `UserError` when it is damaged, or of a kind that we do not have."
-    path = folder/"adapter_config.json"
+    path = folder / "adapter_config.json"
     config = read_json(path)
     _refuse(config, folder)
     peft = typed(PeftConfig, only(PeftConfig, config), path)
     ranks = [peft.r, *(peft.rank_pattern or {}).values()]
     alphas = [peft.lora_alpha, *(peft.alpha_pattern or {}).values()]
     odd = [rank for rank in ranks if not 1 <= rank <= 2**16]
-    if odd: raise damaged(path, f"a rank is {odd[0]}, expected 1 to 65,536")
+    if odd:
+        raise damaged(path, f"a rank is {odd[0]}, expected 1 to 65,536")
     names = [*(peft.rank_pattern or {}), *(peft.alpha_pattern or {})]
     wild = [name for name in names if not re.fullmatch(r"[\w.]+", name)]
-    if wild: raise damaged(path, f"{as_said(wild[0])} is no end of a layer's name", "write the names out")
-    if max(map(abs, alphas)) > 1e6: raise damaged(path, "lora_alpha is out of all proportion")
+    if wild:
+        raise damaged(path, f"{as_said(wild[0])} is no end of a layer's name", "write the names out")
+    if max(map(abs, alphas)) > 1e6:
+        raise damaged(path, "lora_alpha is out of all proportion")
     return peft
 
 # %% ../../nbs/64_model.lora.ipynb #69fd6c40
 _MATRIX = re.compile(r"(?:base_model\.model\.)?(?:mapper\.)?(?P<layer>.+)\.lora_(?P<which>[AB])\.weight")
 
-def _pair(a:Tensor|None, b:Tensor|None, rank:int, scale:float) -> tuple[Tensor, Tensor]: # b scaled
+
+def _pair(a: Tensor | None, b: Tensor | None, rank: int, scale: float) -> tuple[Tensor, Tensor]:  # b scaled
     "Two matrices that go together. Raises `ValueError` when they do not."
-    if a is None or b is None: raise ValueError("has only one of its two matrices")
-    if a.dim() != 2 or b.dim() != 2 or not a.numel() or not b.numel(): raise ValueError("has something else than two matrices")
+    if a is None or b is None:
+        raise ValueError("has only one of its two matrices")
+    if a.dim() != 2 or b.dim() != 2 or not a.numel() or not b.numel():
+        raise ValueError("has something else than two matrices")
     if (len(a), b.shape[1]) != (rank, rank):
         raise ValueError(f"has the ranks {len(a)} and {b.shape[1]} where adapter_config.json says {rank}")
-    a, b = a.float(), b.float() * scale
+    a = a.float()
+    b = b.float() * scale
     largest = a.abs().amax() * b.abs().amax() * rank
-    if not torch.isfinite(largest): raise ValueError("holds numbers out of all proportion")
+    if not torch.isfinite(largest):
+        raise ValueError("holds numbers out of all proportion")
     return a, b
 
-def read_adapters(folder:Path, peft:PeftConfig) -> dict[str, tuple[Tensor, Tensor]]: # a and b by layer, scaled
+
+def read_adapters(
+    folder: Path, peft: PeftConfig
+) -> dict[str, tuple[Tensor, Tensor]]:  # a and b by layer, scaled
     "The matrices of an adapter. Raises `UserError` when they are damaged or do not go together."
-    path, found = folder/"adapter_model.safetensors", {}
+    path = folder / "adapter_model.safetensors"
+    found = {}
     for name, tensor in read_tensors(path).items():
         m = _MATRIX.fullmatch(name)
-        if not m: raise damaged(path, f"{name[:100]} is no matrix of a LoRA")
+        if not m:
+            raise damaged(path, f"{name[:100]} is no matrix of a LoRA")
         pair = found.setdefault(m["layer"], {})
-        if m["which"] in pair: raise damaged(path, f"{m['layer'][:100]} stands twice")
+        if m["which"] in pair:
+            raise damaged(path, f"{m['layer'][:100]} stands twice")
         pair[m["which"]] = tensor
     out = {}
     for layer, pair in sorted(found.items()):
-        try: out[layer] = _pair(pair.get("A"), pair.get("B"), peft.rank(layer), peft.scale(layer))
-        except ValueError as e: raise damaged(path, f"{layer[:100]} {e}") from e
+        try:
+            out[layer] = _pair(pair.get("A"), pair.get("B"), peft.rank(layer), peft.scale(layer))
+        except ValueError as e:
+            raise damaged(path, f"{layer[:100]} {e}") from e
     return out
 
 # %% ../../nbs/64_model.lora.ipynb #27910e5b
-def _join(layer:nn.Linear, given:list[tuple[Tensor, Tensor]|None], pissa:bool) -> LoraLinear: # a and b of each part, scaled; None: not adapted
+def _join(
+    layer: nn.Linear, given: list[tuple[Tensor, Tensor] | None], pissa: bool
+) -> LoraLinear:  # a and b of each part, scaled; None: not adapted
     "One adapter for a fused matrix."
     (out, width), weights = layer.weight.shape, layer.weight.detach().chunk(len(given))
     if any(p and (p[0].shape[1], p[1].shape[0]) != (width, out // len(given)) for p in given):
-        raise UserError(f"This LoRA has layers of another size than the model's ({tuple(layer.weight.shape)}); it was made for another one.")
+        raise UserError(
+            f"This LoRA has layers of another size than the model's ({tuple(layer.weight.shape)}); it was made for another one."
+        )
     stack = lambda pairs: (torch.cat([a for a, _ in pairs]), torch.block_diag(*[b for _, b in pairs]))
     none = (torch.zeros(0, width), torch.zeros(out // len(given), 0))
     minus = stack([principal(w, len(p[0])) if p else none for w, p in zip(weights, given)]) if pissa else None
     return LoraLinear(layer, *stack([p or none for p in given]), minus=minus)
 
+
 def load_lora(
-    bundle:Bundle,
-    name:str|Path, # folder, or owner/name on the hub
-) -> list[str]: # names of the adapted layers
+    bundle: Bundle,
+    name: str | Path,  # folder, or owner/name on the hub
+) -> list[str]:  # names of the adapted layers
     "Put the adapters of a PEFT folder beside the layers of a model. When they do not fit: `UserError`, and the model is as it was."
     folder = find_lora(name)
     peft = read_peft(folder)
     check_lora(bundle, folder)
-    pairs, made = read_adapters(folder, peft), {}
+    pairs = read_adapters(folder, peft)
+    made = {}
     for layer, module in bundle.model.named_modules():
-        if not isinstance(module, nn.Linear): continue
+        if not isinstance(module, nn.Linear):
+            continue
         given = [pairs.pop(n, None) for n in ([layer] if layer in pairs else file_names(bundle, layer))]
-        if any(given): made[layer] = _join(module, given, peft.pissa)
+        if any(given):
+            made[layer] = _join(module, given, peft.pissa)
     if pairs or not made:
-        raise UserError(f"The LoRA '{name}' adapts {min(pairs, default='nothing')[:100]}, which this model does not have; "
-                        "it was made for another one.")
-    for layer, adapter in made.items(): put(bundle.model, layer, adapter)
+        raise UserError(
+            f"The LoRA '{name}' adapts {min(pairs, default='nothing')[:100]}, which this model does not have; "
+            "it was made for another one."
+        )
+    for layer, adapter in made.items():
+        put(bundle.model, layer, adapter)
     return list(made)

@@ -14,7 +14,17 @@ from torch.nn import functional as F
 from ..config import ModelConfig
 from ..core import UserError
 from ..spectrogram import MelSpectrogram
-from .layers import Cache, DecoderLayer, EncoderLayer, StaticCache, make_norm, multiply_rows, rope_table, rotate, sinusoids
+from mapperatorinator.model.layers import (
+    Cache,
+    DecoderLayer,
+    EncoderLayer,
+    StaticCache,
+    make_norm,
+    multiply_rows,
+    rope_table,
+    rotate,
+    sinusoids,
+)
 
 # %% auto #0
 __all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput',
@@ -24,106 +34,156 @@ __all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ru
 @dataclass
 class Conditioning:
     "The request as the encoder hears it, one row per window (models with `conditions`)."
-    difficulty: Tensor    # (windows,) stars
-    mapper: Tensor        # (windows,) class of the mapper, -1 for unknown
-    song_position: Tensor # (windows, 2) start and end as shares of the song
 
-    def rows(self, index) -> Conditioning: # some of the windows, by index or slice
+    difficulty: Tensor  # (windows,) stars
+    mapper: Tensor  # (windows,) class of the mapper, -1 for unknown
+    song_position: Tensor  # (windows, 2) start and end as shares of the song
+
+    def rows(self, index) -> Conditioning:  # some of the windows, by index or slice
         return Conditioning(self.difficulty[index], self.mapper[index], self.song_position[index])
 
-    def to(self, device) -> Conditioning: # where the model is
+    def to(self, device) -> Conditioning:  # where the model is
         return Conditioning(self.difficulty.to(device), self.mapper.to(device), self.song_position.to(device))
+
 
 class Bumps(nn.Module):
     "Numbers as channels, by way of Gaussian bumps."
-    def __init__(self, numbers:int, bumps:int, inner:int, width:int, scale:float=1.0): # scale: numbers are divided by it
+
+    def __init__(
+        self, numbers: int, bumps: int, inner: int, width: int, scale: float = 1.0
+    ):  # scale: numbers are divided by it
         super().__init__()
         self.scale = scale
-        self.centers, self.widths = nn.Parameter(torch.linspace(0, 1, bumps)), nn.Parameter(torch.full((bumps,), .1))
-        self.layers = nn.Sequential(nn.Linear(numbers*bumps, inner), nn.LayerNorm(inner), nn.ReLU(), nn.Dropout(.1),
-                                    nn.Linear(inner, width), nn.LayerNorm(width))
+        self.centers = nn.Parameter(torch.linspace(0, 1, bumps))
+        self.widths = nn.Parameter(torch.full((bumps,), 0.1))
+        self.layers = nn.Sequential(
+            nn.Linear(numbers * bumps, inner),
+            nn.LayerNorm(inner),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(inner, width),
+            nn.LayerNorm(width),
+        )
 
-    def marks(self, x:Tensor) -> Tensor: # (batch, numbers) -> (batch, numbers · bumps)
-        return torch.exp(-(x[..., None] / self.scale - self.centers).square() / (2 * self.widths.square())).flatten(1)
+    def marks(self, x: Tensor) -> Tensor:  # (batch, numbers) -> (batch, numbers · bumps)
+        return torch.exp(
+            -(x[..., None] / self.scale - self.centers).square() / (2 * self.widths.square())
+        ).flatten(1)
 
-    def forward(self, x:Tensor) -> Tensor: return self.layers(self.marks(x)) # (batch, numbers) -> (batch, width)
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(self.marks(x))  # (batch, numbers) -> (batch, width)
 
 # %% ../../nbs/61_model.mapper.ipynb #a9af0560
 class MapperTable(nn.Module):
     "A learned row for every mapper, the last one for unknown ones."
-    def __init__(self, mappers:int, width:int):
-        super().__init__()
-        self.rows, self.drop, self.norm = nn.Embedding(mappers + 1, width), nn.Dropout(.1), nn.LayerNorm(width)
 
-    def forward(self, mapper:Tensor) -> Tensor: # (batch,) -1 for unknown -> (batch, width)
+    def __init__(self, mappers: int, width: int):
+        super().__init__()
+        self.rows = nn.Embedding(mappers + 1, width)
+        self.drop = nn.Dropout(0.1)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, mapper: Tensor) -> Tensor:  # (batch,) -1 for unknown -> (batch, width)
         last = self.rows.num_embeddings - 1
         return self.norm(self.drop(self.rows(torch.where(mapper < 0, last, mapper).clamp(max=last))))
 
+
 class Conditioner(nn.Module):
     "A `Conditioning` as channels beside the mel."
-    def __init__(self, c:ModelConfig):
+
+    def __init__(self, c: ModelConfig):
         super().__init__()
         width = c.condition_width
-        kinds = {"difficulty": lambda: Bumps(1, 8, width, width, 10), "mapper": lambda: MapperTable(c.num_mappers, width),
-                 "song_position": lambda: Bumps(2, 10, 2*width, width)}
+        kinds = {
+            "difficulty": lambda: Bumps(1, 8, width, width, 10),
+            "mapper": lambda: MapperTable(c.num_mappers, width),
+            "song_position": lambda: Bumps(2, 10, 2 * width, width),
+        }
         self.parts = nn.ModuleDict({name: kinds[name]() for name in c.conditions})
 
-    def forward(self, given:Conditioning, dtype:torch.dtype) -> Tensor: # (batch, channels)
-        read = {"difficulty": given.difficulty[:, None].to(dtype), "mapper": given.mapper, "song_position": given.song_position.to(dtype)}
+    def forward(self, given: Conditioning, dtype: torch.dtype) -> Tensor:  # (batch, channels)
+        read = {
+            "difficulty": given.difficulty[:, None].to(dtype),
+            "mapper": given.mapper,
+            "song_position": given.song_position.to(dtype),
+        }
         return torch.cat([part(read[name]) for name, part in self.parts.items()], -1)
 
 # %% ../../nbs/61_model.mapper.ipynb #e64876cf
 class Encoder(nn.Module):
     "Mel frames to audio states."
-    def __init__(self, c:ModelConfig):
+
+    def __init__(self, c: ModelConfig):
         super().__init__()
         self.c, width = c, c.d_model
         heard = c.spectrogram.n_mels + c.condition_width * len(c.conditions)
         self.project = nn.Linear(heard, width) if c.project_input else None
         self.conv1 = nn.Conv1d(width if c.project_input else heard, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        blocks = [0 if (i + 1) % c.global_attn_every_n_layers == 0 else c.local_attention for i in range(c.encoder_layers)]
-        self.layers = nn.ModuleList(EncoderLayer(width, c.n_heads, c.d_ff, c.norm, b, b//2 * (i % 2)) for i, b in enumerate(blocks))
+        blocks = [
+            0 if (i + 1) % c.global_attn_every_n_layers == 0 else c.local_attention
+            for i in range(c.encoder_layers)
+        ]
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, c.n_heads, c.d_ff, c.norm, b, b // 2 * (i % 2)) for i, b in enumerate(blocks)
+        )
         self.norm = make_norm(c.norm, width)
-        if c.positions == "table": self.register_buffer("table", sinusoids(c.max_frames // 2, width))
+        if c.positions == "table":
+            self.register_buffer("table", sinusoids(c.max_frames // 2, width))
 
-    def forward(self, mel:Tensor) -> Tensor: # (batch, frames, mels and conditions) -> (batch, frames/2, width)
-        if self.project is not None: mel = self.project(mel)
+    def forward(
+        self, mel: Tensor
+    ) -> Tensor:  # (batch, frames, mels and conditions) -> (batch, frames/2, width)
+        if self.project is not None:
+            mel = self.project(mel)
         x = F.gelu(self.conv1(mel.transpose(1, 2)))
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         rope = None
-        if self.c.positions == "rope": rope = rope_table(torch.arange(x.shape[1], device=x.device), self.c.d_model // self.c.n_heads)
-        else: x = x + self.table[:x.shape[1]]
-        for layer in self.layers: x = layer(x, rope)
+        if self.c.positions == "rope":
+            rope = rope_table(torch.arange(x.shape[1], device=x.device), self.c.d_model // self.c.n_heads)
+        else:
+            x = x + self.table[: x.shape[1]]
+        for layer in self.layers:
+            x = layer(x, rope)
         return self.norm(x)
 
 # %% ../../nbs/61_model.mapper.ipynb #d91ea11f
 class Ruler(nn.Module):
     "Time tokens laid over audio states (`time_pointer`)."
-    def __init__(self, c:ModelConfig):
+
+    def __init__(self, c: ModelConfig):
         super().__init__()
-        self.values, self.start, self.end = c.time_end - c.time_start, c.time_start, c.time_end
+        self.values = c.time_end - c.time_start
+        self.start = c.time_start
+        self.end = c.time_end
         self.frame_ms = 1000 * c.spectrogram.hop_length / c.spectrogram.sample_rate
         width = self.width = c.d_model // 2
-        self.to_frames = nn.Linear(c.d_model, 2*width)                           # two frames from one position
-        self.read, self.point = nn.Linear(width, c.d_model, bias=False), nn.Linear(c.d_model, width)
+        self.to_frames = nn.Linear(c.d_model, 2 * width)  # two frames from one position
+        self.read = nn.Linear(width, c.d_model, bias=False)
+        self.point = nn.Linear(c.d_model, width)
 
-    def bins(self, audio:Tensor) -> Tensor: # (batch, positions, d_model) -> (batch, values, width)
+    def bins(self, audio: Tensor) -> Tensor:  # (batch, positions, d_model) -> (batch, values, width)
         "The audio at the middle of every time value."
         frames = self.to_frames(audio).unflatten(-1, (2, self.width)).flatten(1, 2)
-        at = ((torch.arange(self.values, device=audio.device) * 10 + 5) / self.frame_ms).clamp(max=frames.shape[1] - 1.001)
-        low = at.long(); part = (at - low)[:, None].to(frames.dtype)
+        at = ((torch.arange(self.values, device=audio.device) * 10 + 5) / self.frame_ms).clamp(
+            max=frames.shape[1] - 1.001
+        )
+        low = at.long()
+        part = (at - low)[:, None].to(frames.dtype)
         return torch.lerp(frames[:, low], frames[:, low + 1], part)
 
-    def now(self, ids:Tensor, before:Tensor) -> Tensor: # ids (batch, length), before (batch,) -> (batch, length)
+    def now(
+        self, ids: Tensor, before: Tensor
+    ) -> Tensor:  # ids (batch, length), before (batch,) -> (batch, length)
         "Value of the last time token at each position; context tokens set it back to zero."
         mark = (ids > 0) & (ids < self.end)
-        if ids.shape[1] == 1: return torch.where(mark, (ids - self.start).clamp(min=0), before[:, None])
+        if ids.shape[1] == 1:
+            return torch.where(mark, (ids - self.start).clamp(min=0), before[:, None])
         place = torch.where(mark, torch.arange(ids.shape[1], device=ids.device), -1).cummax(1).values
         value = (ids - self.start).clamp(min=0).gather(1, place.clamp(min=0))
         return torch.where(place < 0, before[:, None], value)
 
-    def heard(self, ids:Tensor, bins:Tensor) -> Tensor: # (batch, length, d_model)
+    def heard(self, ids: Tensor, bins: Tensor) -> Tensor:  # (batch, length, d_model)
         "What sounds at the time tokens among `ids`; zero elsewhere."
         timed = (ids >= self.start) & (ids < self.end)
         value = (ids - self.start).clamp(0, self.values - 1)
@@ -132,17 +192,19 @@ class Ruler(nn.Module):
 
 # %% ../../nbs/61_model.mapper.ipynb #e8fd88b3
 @patch
-def keys(self:Ruler, bins:Tensor) -> Tensor: # (batch, values, width)
+def keys(self: Ruler, bins: Tensor) -> Tensor:  # (batch, values, width)
     "The bins, each turned by its time."
     return rotate(bins, rope_table(torch.arange(self.values, device=bins.device), self.width))
 
+
 @patch
-def scores(self:Ruler,
-    x:Tensor,    # (batch, length, d_model) decoder states
-    now:Tensor,  # (batch, length) time value at each
-    keys:Tensor, # (batch, values, width), or of one window for all
+def scores(
+    self: Ruler,
+    x: Tensor,  # (batch, length, d_model) decoder states
+    now: Tensor,  # (batch, length) time value at each
+    keys: Tensor,  # (batch, values, width), or of one window for all
     table=None,  # rope table of now, when it is at hand
-) -> Tensor: # (batch, length, values)
+) -> Tensor:  # (batch, length, values)
     "How well each time value suits each state, as seen from its own now."
     query = rotate(self.point(x), table or rope_table(now, self.width)) / self.width**0.5
     return multiply_rows(query, keys[0]) if len(keys) == 1 else query @ keys.mT
@@ -151,131 +213,197 @@ def scores(self:Ruler,
 @dataclass
 class Encoded:
     "Audio states of a batch of windows."
-    states: Tensor          # (batch, positions, d_model)
-    bins: Tensor|None = None # (batch, time values, width), with `time_pointer`
 
-    def rows(self, index) -> Encoded: # some of the windows, by index or slice
+    states: Tensor  # (batch, positions, d_model)
+    bins: Tensor | None = None  # (batch, time values, width), with `time_pointer`
+
+    def rows(self, index) -> Encoded:  # some of the windows, by index or slice
         return Encoded(self.states[index], None if self.bins is None else self.bins[index])
 
     @classmethod
-    def cat(cls, parts:Sequence[Encoded]) -> Encoded: # windows of several, in order
-        return cls(torch.cat([p.states for p in parts]), None if parts[0].bins is None else torch.cat([p.bins for p in parts]))
+    def cat(cls, parts: Sequence[Encoded]) -> Encoded:  # windows of several, in order
+        return cls(
+            torch.cat([p.states for p in parts]),
+            None if parts[0].bins is None else torch.cat([p.bins for p in parts]),
+        )
 
 # %% ../../nbs/61_model.mapper.ipynb #17c99b43
 class Decoder(nn.Module):
     "Tokens and audio to token states."
-    def __init__(self, c:ModelConfig):
+
+    def __init__(self, c: ModelConfig):
         super().__init__()
-        self.c, self.head_dim = c, c.d_model // c.n_heads
+        self.c = c
+        self.head_dim = c.d_model // c.n_heads
         self.embed = nn.Embedding(c.vocab_in, c.d_model)
-        self.layers = nn.ModuleList(DecoderLayer(c.d_model, c.n_heads, c.d_ff, c.norm) for _ in range(c.decoder_layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(c.d_model, c.n_heads, c.d_ff, c.norm) for _ in range(c.decoder_layers)
+        )
         self.norm = make_norm(c.norm, c.d_model)
         self.places = nn.Embedding(c.max_tokens, c.d_model) if c.positions == "table" else None
         self.ruler = Ruler(c) if c.time_pointer else None
         nn.init.normal_(self.embed.weight, std=0.02)
 
-    def listen(self, audio:Tensor) -> list[tuple[Tensor, Tensor]]: # (batch, positions, d_model) -> per layer keys, values
+    def listen(
+        self, audio: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:  # (batch, positions, d_model) -> per layer keys, values
         "Cross-attention keys and values, once per window."
-        audio, table = audio.to(self.embed.weight.dtype), None
+        audio = audio.to(self.embed.weight.dtype)
+        table = None
         if self.ruler:
             table = rope_table(torch.arange(audio.shape[1], device=audio.device), self.head_dim)
         return [layer.cross.project(audio, table) for layer in self.layers]
 
-    def rope(self, positions:Tensor): # (..., length) -> table of self-attention
+    def rope(self, positions: Tensor):  # (..., length) -> table of self-attention
         return rope_table(positions, self.head_dim) if self.places is None else None
 
-    def cross_rope(self, now:Tensor): # (..., length) -> table of cross-attention
+    def cross_rope(self, now: Tensor):  # (..., length) -> table of cross-attention
         return rope_table(now * 5 / self.ruler.frame_ms, self.head_dim) if self.ruler else None
 
-    def forward(self, ids, kv, bins, positions, rope, cross_rope, mask=None, causal=False, cache=None) -> Tensor:
+    def forward(
+        self, ids, kv, bins, positions, rope, cross_rope, mask=None, causal=False, cache=None
+    ) -> Tensor:
         x = self.embed(ids)
-        if self.places is not None: x = x + self.places(positions)
-        if self.ruler: x = x + self.ruler.heard(ids, bins).to(x.dtype)
-        rope, cross_rope = (t and tuple(a[:, None] for a in t) for t in (rope, cross_rope)) # the same for all heads
-        for i, layer in enumerate(self.layers): x = layer(x, kv[i], rope, cross_rope, mask, causal, cache, i)
+        if self.places is not None:
+            x = x + self.places(positions)
+        if self.ruler:
+            x = x + self.ruler.heard(ids, bins).to(x.dtype)
+        rope, cross_rope = (
+            t and tuple(a[:, None] for a in t) for t in (rope, cross_rope)
+        )  # the same for all heads
+        for i, layer in enumerate(self.layers):
+            x = layer(x, kv[i], rope, cross_rope, mask, causal, cache, i)
         return self.norm(x)
 
 # %% ../../nbs/61_model.mapper.ipynb #86a28dfb
 @dataclass
 class MapperOutput:
     "What a training pass returns."
-    logits: list[Tensor]          # per group (rows, length, vocab_out)
-    frames: Tensor|None = None    # (windows, frames, frame_heads) logits
-    loss: Tensor|None = None      # the sum that is learnt
-    token_loss: Tensor|None = None
-    frame_loss: Tensor|None = None
+
+    logits: list[Tensor]  # per group (rows, length, vocab_out)
+    frames: Tensor | None = None  # (windows, frames, frame_heads) logits
+    loss: Tensor | None = None  # the sum that is learnt
+    token_loss: Tensor | None = None
+    frame_loss: Tensor | None = None
+
 
 class Mapper(nn.Module):
     "Song windows and tokens to the scores of the next token."
-    def __init__(self, c:ModelConfig):
+
+    def __init__(self, c: ModelConfig):
         super().__init__()
         self.c = c
         self.mel = MelSpectrogram(c.spectrogram)
         self.conditioner = Conditioner(c) if c.conditions else None
-        self.encoder, self.decoder = Encoder(c), Decoder(c)
+        self.encoder = Encoder(c)
+        self.decoder = Decoder(c)
         self.head = nn.Linear(c.d_model, c.vocab_out, bias=False)
-        self.frame_head = nn.Linear(c.d_model, 2*c.frame_heads) if c.frame_heads else None
+        self.frame_head = nn.Linear(c.d_model, 2 * c.frame_heads) if c.frame_heads else None
 
     @property
-    def device(self): return self.decoder.embed.weight.device
-    @property
-    def dtype(self): return self.decoder.embed.weight.dtype # of the decoder
-    @property
-    def heard_dtype(self): return self.encoder.conv1.weight.dtype # of the encoder
+    def device(self):
+        return self.decoder.embed.weight.device
 
-    def n_params(self) -> int: return sum(p.numel() for p in self.parameters())
+    @property
+    def dtype(self):
+        return self.decoder.embed.weight.dtype  # of the decoder
+
+    @property
+    def heard_dtype(self):
+        return self.encoder.conv1.weight.dtype  # of the encoder
+
+    def n_params(self) -> int:
+        return sum(p.numel() for p in self.parameters())
 
 # %% ../../nbs/61_model.mapper.ipynb #233a9883
 @patch
-def hear(self:Mapper, mel:Tensor, conditioning:Conditioning|None=None) -> Tensor: # what goes into the encoder
+def hear(
+    self: Mapper, mel: Tensor, conditioning: Conditioning | None = None
+) -> Tensor:  # what goes into the encoder
     "Mel frames, and beside each the request where the model wants it."
     mel = mel.to(self.heard_dtype)
-    if self.conditioner is None: return mel
-    if conditioning is None: raise UserError(f"This model hears {', '.join(self.c.conditions)} with the sound and was given none; "
-                                             "pass the conditioning of the request (`Bundle.condition`).")
+    if self.conditioner is None:
+        return mel
+    if conditioning is None:
+        raise UserError(
+            f"This model hears {', '.join(self.c.conditions)} with the sound and was given none; "
+            "pass the conditioning of the request (`Bundle.condition`)."
+        )
     beside = self.conditioner(conditioning, self.heard_dtype)
     return torch.cat([mel, beside[:, None].expand(-1, mel.shape[1], -1)], -1)
 
+
 @patch
-def encode_mel(self:Mapper, mel:Tensor, conditioning:Conditioning|None=None) -> Encoded: # (batch, frames, mels)
+def encode_mel(
+    self: Mapper, mel: Tensor, conditioning: Conditioning | None = None
+) -> Encoded:  # (batch, frames, mels)
     "Audio states of windows given as mel frames."
     states = self.encoder(self.hear(mel, conditioning))
     return Encoded(states, self.decoder.ruler.bins(states.to(self.dtype)) if self.decoder.ruler else None)
 
+
 @patch
-def encode(self:Mapper, samples:Tensor, conditioning:Conditioning|None=None) -> Encoded: # (batch, samples) float32
+def encode(
+    self: Mapper, samples: Tensor, conditioning: Conditioning | None = None
+) -> Encoded:  # (batch, samples) float32
     "Audio states of windows of samples."
     return self.encode_mel(self.mel(samples), conditioning)
 
+
 @patch
-def frame_logits(self:Mapper, states:Tensor) -> Tensor: # (batch, positions, d_model) -> (batch, frames, frame_heads)
+def frame_logits(
+    self: Mapper, states: Tensor
+) -> Tensor:  # (batch, positions, d_model) -> (batch, frames, frame_heads)
     "Onset, beat and downbeat logits for every mel frame, from the encoder alone."
     return self.frame_head(states).unflatten(-1, (2, -1)).flatten(1, 2)
 
 # %% ../../nbs/61_model.mapper.ipynb #8549044c
 @patch
-def score(self:Mapper, x:Tensor, now:Tensor, keys:Tensor|None, table=None) -> Tensor: # (batch, length, d_model) -> (batch, length, vocab_out)
+def score(
+    self: Mapper, x: Tensor, now: Tensor, keys: Tensor | None, table=None
+) -> Tensor:  # (batch, length, d_model) -> (batch, length, vocab_out)
     "Token scores of decoder states."
-    logits, ruler = self.head(x), self.decoder.ruler
-    if ruler is None: return logits
+    logits = self.head(x)
+    ruler = self.decoder.ruler
+    if ruler is None:
+        return logits
     return logits + F.pad(ruler.scores(x, now, keys, table), (ruler.start, logits.shape[-1] - ruler.end))
 
-@patch
-def decode(self:Mapper,
-    ids:Tensor,             # (batch, length), padded with 0
-    encoded:Encoded,
-    real:Tensor|None=None,  # (batch, length) false at padding, when some of it is on the left
-) -> Tensor: # (batch, length, vocab_out)
-    "Scores after every token: the teacher-forced pass of training and MaiMod."
-    zero, d = torch.zeros_like(ids[:, 0]), self.decoder
-    positions = torch.arange(ids.shape[1], device=ids.device)[None] if real is None else (real.cumsum(1) - 1).clamp(min=0)
-    now = d.ruler.now(ids, zero) if d.ruler else zero[:, None]
-    mask = None if real is None else self._mask(real.bool(), 0)
-    x = d(ids, d.listen(encoded.states), encoded.bins, positions, d.rope(positions), d.cross_rope(now), mask, causal=real is None)
-    return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
 
 @patch
-def decode_packed(self:Mapper, ids:Tensor, lengths:Tensor, encoded:Encoded) -> Tensor: # (total,), (rows,) -> (total, vocab_out)
+def decode(
+    self: Mapper,
+    ids: Tensor,  # (batch, length), padded with 0
+    encoded: Encoded,
+    real: Tensor | None = None,  # (batch, length) false at padding, when some of it is on the left
+) -> Tensor:  # (batch, length, vocab_out)
+    "Scores after every token: the teacher-forced pass of training and MaiMod."
+    zero = torch.zeros_like(ids[:, 0])
+    d = self.decoder
+    positions = (
+        torch.arange(ids.shape[1], device=ids.device)[None]
+        if real is None
+        else (real.cumsum(1) - 1).clamp(min=0)
+    )
+    now = d.ruler.now(ids, zero) if d.ruler else zero[:, None]
+    mask = None if real is None else self._mask(real.bool(), 0)
+    x = d(
+        ids,
+        d.listen(encoded.states),
+        encoded.bins,
+        positions,
+        d.rope(positions),
+        d.cross_rope(now),
+        mask,
+        causal=real is None,
+    )
+    return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
+
+
+@patch
+def decode_packed(
+    self: Mapper, ids: Tensor, lengths: Tensor, encoded: Encoded
+) -> Tensor:  # (total,), (rows,) -> (total, vocab_out)
     "Scores of rows that are laid end to end; no row sees another."
     rows = nn.utils.rnn.pad_sequence(ids.split(lengths.tolist()), batch_first=True)
     real = torch.arange(rows.shape[1], device=ids.device) < lengths[:, None]
@@ -283,33 +411,41 @@ def decode_packed(self:Mapper, ids:Tensor, lengths:Tensor, encoded:Encoded) -> T
 
 # %% ../../nbs/61_model.mapper.ipynb #0b269f10
 @patch
-def cross_entropy(self:Mapper,
-    logits:Tensor,                   # (rows, length, vocab_out)
-    labels:Tensor,                   # (rows, length), -100 where none
-    rhythm_weight:float=1.0,
-    row_weights:Tensor|None=None,    # (rows,)
+def cross_entropy(
+    self: Mapper,
+    logits: Tensor,  # (rows, length, vocab_out)
+    labels: Tensor,  # (rows, length), -100 where none
+    rhythm_weight: float = 1.0,
+    row_weights: Tensor | None = None,  # (rows,)
 ) -> Tensor:
     "Summed over labelled tokens, time tokens counted `rhythm_weight` times."
     weight = torch.ones(logits.shape[-1], device=logits.device)
-    weight[self.c.time_start:self.c.time_end] = rhythm_weight
-    per_token = lambda how: F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), weight, ignore_index=-100, reduction=how)
-    if row_weights is None: return per_token("sum")
+    weight[self.c.time_start : self.c.time_end] = rhythm_weight
+    per_token = lambda how: F.cross_entropy(
+        logits.float().flatten(0, 1), labels.flatten(), weight, ignore_index=-100, reduction=how
+    )
+    if row_weights is None:
+        return per_token("sum")
     return (per_token("none").view_as(labels).sum(1) * row_weights).sum()
 
+
 @patch
-def forward(self:Mapper,
-    mel:Tensor,                    # (windows, frames, mels)
-    groups:list,                   # of (ids, labels, windows): (rows, length) twice, 0 and -100 after the end; (rows,) window heard
-    frame_labels:Tensor|None=None, # (windows, frames, frame_heads) in [0, 1]
-    rhythm_weight:float=1.0,
-    frame_weight:float=1.0,
-    conditioning:Conditioning|None=None, # one row per window, where the model wants it
+def forward(
+    self: Mapper,
+    mel: Tensor,  # (windows, frames, mels)
+    groups: list,  # of (ids, labels, windows): (rows, length) twice, 0 and -100 after the end; (rows,) window heard
+    frame_labels: Tensor | None = None,  # (windows, frames, frame_heads) in [0, 1]
+    rhythm_weight: float = 1.0,
+    frame_weight: float = 1.0,
+    conditioning: Conditioning | None = None,  # one row per window, where the model wants it
 ) -> MapperOutput:
     "The training pass: each window is heard once, however many lines are written to it."
     encoded = self.encode_mel(mel, conditioning)
     out = MapperOutput([self.decode(ids, encoded.rows(windows)) for ids, _, windows in groups])
     n = max(sum(int((labels >= 0).sum()) for _, labels, _ in groups), 1)
-    out.loss = out.token_loss = sum(self.cross_entropy(x, g[1], rhythm_weight) for x, g in zip(out.logits, groups)) / n
+    out.loss = out.token_loss = (
+        sum(self.cross_entropy(x, g[1], rhythm_weight) for x, g in zip(out.logits, groups)) / n
+    )
     if frame_labels is not None:
         out.frames = self.frame_logits(encoded.states)
         out.frame_loss = F.binary_cross_entropy_with_logits(out.frames.float(), frame_labels)
@@ -318,72 +454,105 @@ def forward(self:Mapper,
 
 # %% ../../nbs/61_model.mapper.ipynb #948d9b8f
 @patch
-def new_cache(self:Mapper,
-    batch:int,
-    max_len:int|None=None,    # tokens per row, prompt included
-    kind:type[Cache]=Cache,   # Cache or StaticCache
+def new_cache(
+    self: Mapper,
+    batch: int,
+    max_len: int | None = None,  # tokens per row, prompt included
+    kind: type[Cache] = Cache,  # Cache or StaticCache
 ) -> Cache:
     "Memory for `batch` rows; make it once per run."
     c = self.c
-    return kind(c.decoder_layers, batch, c.n_heads, max_len or c.max_tokens, c.d_model // c.n_heads, self.device, self.dtype)
+    return kind(
+        c.decoder_layers,
+        batch,
+        c.n_heads,
+        max_len or c.max_tokens,
+        c.d_model // c.n_heads,
+        self.device,
+        self.dtype,
+    )
+
 
 @patch
-def prefill(self:Mapper,
-    ids:Tensor,       # (batch, length) left-padded with 0
-    encoded:Encoded,  # of one window for all rows, or of one per row
-    cache:Cache,
-) -> Tensor: # (batch, vocab_out)
+def prefill(
+    self: Mapper,
+    ids: Tensor,  # (batch, length) left-padded with 0
+    encoded: Encoded,  # of one window for all rows, or of one per row
+    cache: Cache,
+) -> Tensor:  # (batch, vocab_out)
     "Read the prompts into a fresh cache; scores after their last token."
     cache.reset()
     d = self.decoder
     cache.cross = d.listen(encoded.states)
-    if d.ruler: cache.bins, cache.keys = encoded.bins, d.ruler.keys(encoded.bins)
-    if not cache.tables: cache.tables = self._tables(cache.max_len, ids.device)
+    if d.ruler:
+        cache.bins = encoded.bins
+        cache.keys = d.ruler.keys(encoded.bins)
+    if not cache.tables:
+        cache.tables = self._tables(cache.max_len, ids.device)
     cache.padded = bool((ids == 0).any())
     scores = self._advance(ids, cache)[:, 0]
-    if isinstance(cache, StaticCache): cache.fix()
+    if isinstance(cache, StaticCache):
+        cache.fix()
     return scores
 
+
 @patch
-def step(self:Mapper, ids:Tensor, cache:Cache) -> Tensor: # (batch,) or (batch, new) -> (batch, vocab_out)
+def step(self: Mapper, ids: Tensor, cache: Cache) -> Tensor:  # (batch,) or (batch, new) -> (batch, vocab_out)
     "Read one more token (or a few) per row; scores after the last."
     return self._advance(ids if ids.dim() == 2 else ids[:, None], cache)[:, 0]
 
+
 @patch
-def steps(self:Mapper, ids:Tensor, cache:Cache) -> Tensor: # (batch, new) -> (batch, new, vocab_out)
+def steps(self: Mapper, ids: Tensor, cache: Cache) -> Tensor:  # (batch, new) -> (batch, new, vocab_out)
     "Read a few more tokens per row; scores after each. `Cache.rewind` takes the last of them back."
     return self._advance(ids, cache, last=False)
 
 # %% ../../nbs/61_model.mapper.ipynb #6a87fe41
 @patch
-def _tables(self:Mapper, length:int, device) -> dict[str, tuple[Tensor, Tensor]]:
+def _tables(self: Mapper, length: int, device) -> dict[str, tuple[Tensor, Tensor]]:
     "Rope tables of all positions and of all times."
-    d, out = self.decoder, {"rope": self.decoder.rope(torch.arange(length, device=device))}
+    d = self.decoder
+    out = {"rope": self.decoder.rope(torch.arange(length, device=device))}
     if d.ruler:
         now = torch.arange(d.ruler.values, device=device)
         out |= {"cross": d.cross_rope(now), "point": rope_table(now, d.ruler.width)}
     return {name: t and tuple(a.to(self.dtype) for a in t) for name, t in out.items()}
 
-def _rows(table, at) -> tuple[Tensor, Tensor]|None: # rows of a rope table by index tensor or slice
+
+def _rows(table, at) -> tuple[Tensor, Tensor] | None:  # rows of a rope table by index tensor or slice
     return table and tuple(t[at] for t in table)
 
+
 @patch
-def _advance(self:Mapper, ids:Tensor, cache:Cache, last:bool=True) -> Tensor: # last: scores after the last token only
+def _advance(
+    self: Mapper, ids: Tensor, cache: Cache, last: bool = True
+) -> Tensor:  # last: scores after the last token only
     d, (start, end) = self.decoder, cache.places(ids.shape[1])
     cache.real[:, start:end] = ids != 0
-    positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:] if cache.padded else torch.arange(start, end, device=ids.device)[None]
+    positions = (
+        (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:]
+        if cache.padded
+        else torch.arange(start, end, device=ids.device)[None]
+    )
     now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None].expand_as(ids)
     rope = _rows(cache.tables["rope"], positions if cache.padded else (None, slice(start, end)))
     cross = _rows(cache.tables["cross"], now) if d.ruler else None
     plain = not cache.padded and (start == 0 or end - start == 1)
     mask = None if plain else self._mask(cache.real[:, :end], start)
     x = d(ids, cache.cross, cache.bins, positions, rope, cross, mask, plain and end - start > 1, cache)
-    cache.length, cache.now, cache.nows = end, now[:, -1], now
-    if last: x, now = x[:, -1:], now[:, -1:]
+    cache.length = end
+    cache.now = now[:, -1]
+    cache.nows = now
+    if last:
+        x = x[:, -1:]
+        now = now[:, -1:]
     return self.score(x, now, cache.keys, _rows(cache.tables["point"], now) if d.ruler else None)
 
+
 @patch
-def _mask(self:Mapper, real:Tensor, start:int) -> Tensor|None: # (batch, length) -> (batch, 1, new, length), true where seen
+def _mask(
+    self: Mapper, real: Tensor, start: int
+) -> Tensor | None:  # (batch, length) -> (batch, 1, new, length), true where seen
     "Causal, no padding seen; a padding row sees itself so that its softmax stays finite."
     length = real.shape[1]
     at = torch.arange(length, device=real.device)
@@ -392,17 +561,25 @@ def _mask(self:Mapper, real:Tensor, start:int) -> Tensor|None: # (batch, length)
 
 # %% ../../nbs/61_model.mapper.ipynb #5b30a5ce
 @patch
-def static_step(self:Mapper, ids:Tensor, cache:StaticCache) -> Tensor: # (batch,) -> (batch, vocab_out)
+def static_step(self: Mapper, ids: Tensor, cache: StaticCache) -> Tensor:  # (batch,) -> (batch, vocab_out)
     "A step of one shape, for CUDA graphs: everything is changed in place and nothing is asked of the device."
-    d, ids = self.decoder, ids[:, None]
+    d = self.decoder
+    ids = ids[:, None]
     here = torch.arange(cache.max_len, device=ids.device) == cache.at
-    cache.real.copy_((cache.real & (torch.arange(cache.max_len, device=ids.device) < cache.at)) | (here & (ids != 0)))
+    cache.real.copy_(
+        (cache.real & (torch.arange(cache.max_len, device=ids.device) < cache.at)) | (here & (ids != 0))
+    )
     positions = (cache.real.sum(1, keepdim=True) - 1).clamp(min=0)
-    if d.ruler: cache.now.copy_(d.ruler.now(ids, cache.now)[:, 0])
+    if d.ruler:
+        cache.now.copy_(d.ruler.now(ids, cache.now)[:, 0])
     now = cache.now[:, None]
-    rope, cross, point = _rows(cache.tables["rope"], positions), _rows(cache.tables.get("cross"), now), _rows(cache.tables.get("point"), now)
+    rope = _rows(cache.tables["rope"], positions)
+    cross = _rows(cache.tables.get("cross"), now)
+    point = _rows(cache.tables.get("point"), now)
     cache.stepping = True
-    x = d(ids, cache.cross, cache.bins, positions, rope, cross, (cache.real | here)[:, None, None], False, cache)
+    x = d(
+        ids, cache.cross, cache.bins, positions, rope, cross, (cache.real | here)[:, None, None], False, cache
+    )
     cache.stepping = False
     cache.at.add_(1)
     return self.score(x, now, cache.keys, point)[:, 0]

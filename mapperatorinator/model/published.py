@@ -25,19 +25,28 @@ __all__ = ['FAMILIES', 'CONDITIONS', 'UNUSED', 'BESIDE', 'SOUND', 'family_of', '
            'published_language']
 
 # %% ../../nbs/62_model.published.ipynb #31df8a7d
-FAMILIES = {"openai/whisper": "whisper", "tiger14n/ropewhisper": "ropewhisper", "olibomby/varwhisper": "varwhisper"}
+FAMILIES = {
+    "openai/whisper": "whisper",
+    "tiger14n/ropewhisper": "ropewhisper",
+    "olibomby/varwhisper": "varwhisper",
+}
 
-def family_of(published:dict) -> str: # whisper, ropewhisper or varwhisper
+
+def family_of(published: dict) -> str:  # whisper, ropewhisper or varwhisper
     "The family of a published `config.json`."
     backbone = str(published.get("backbone_model_name", "openai/whisper-base"))[:100]
     for start, family in FAMILIES.items():
-        if backbone.lower().startswith(start): return family
-    raise UserError(f"The model is a '{backbone}', which this program does not run; choose one of the models v28 to v32.")
+        if backbone.lower().startswith(start):
+            return family
+    raise UserError(
+        f"The model is a '{backbone}', which this program does not run; choose one of the models v28 to v32."
+    )
 
 # %% ../../nbs/62_model.published.ipynb #c1ecdaef
 @dataclass
 class PublishedBackbone:
     "Sizes in a published config.json."
+
     d_model: int
     encoder_layers: int
     decoder_layers: int
@@ -45,8 +54,8 @@ class PublishedBackbone:
     decoder_attention_heads: int
     encoder_ffn_dim: int
     decoder_ffn_dim: int
-    max_source_positions: int # two mel frames each
-    max_target_positions: int # tokens
+    max_source_positions: int  # two mel frames each
+    max_target_positions: int  # tokens
     global_attn_every_n_layers: int = 1
     rope_encoder_scaling_factor: float = 1.0
     rope_decoder_scaling_factor: float = 1.0
@@ -55,6 +64,7 @@ class PublishedBackbone:
 @dataclass
 class PublishedConfig:
     "What a published config.json says; what an older file lacks has the default of its time."
+
     backbone_config: PublishedBackbone
     backbone_model_name: str = "openai/whisper-base"
     project_encoder_input: bool = True
@@ -83,214 +93,368 @@ class PublishedConfig:
 
 # %% ../../nbs/62_model.published.ipynb #33365531
 def read_published(
-    d:dict,                       # a published config.json; what else it says does not concern us
-    path:str|Path="config.json",  # where it is from
+    d: dict,  # a published config.json; what else it says does not concern us
+    path: str | Path = "config.json",  # where it is from
 ) -> PublishedConfig:
     "A published configuration, each value of its type. Raises `UserError` naming the one that is not."
     said = only(PublishedConfig, d)
     backbone = said.get("backbone_config")
-    if isinstance(backbone, dict): said["backbone_config"] = only(PublishedBackbone, backbone)
+    if isinstance(backbone, dict):
+        said["backbone_config"] = only(PublishedBackbone, backbone)
     return typed(PublishedConfig, said, path)
 
 # %% ../../nbs/62_model.published.ipynb #635d44aa
-CONDITIONS = {"difficulty": "do_difficulty_embed", "mapper": "do_mapper_embed", "song_position": "do_song_position_embed"}
+CONDITIONS = {
+    "difficulty": "do_difficulty_embed",
+    "mapper": "do_mapper_embed",
+    "song_position": "do_song_position_embed",
+}
 
-def published_spectrogram(d:PublishedConfig) -> SpectrogramConfig:
+
+def published_spectrogram(d: PublishedConfig) -> SpectrogramConfig:
     "The mel settings of a published model."
     scale = "slaney" if d.spectrogram_implementation == "nnAudio" else "htk"
-    return SpectrogramConfig(sample_rate=d.sample_rate, hop_length=d.hop_length, n_fft=d.n_fft, n_mels=d.n_mels,
-                             f_min=d.f_min, f_max=d.f_max, mel_scale=scale, pad_mode=d.pad_mode, log=d.spectrogram_log_scale)
+    return SpectrogramConfig(
+        sample_rate=d.sample_rate,
+        hop_length=d.hop_length,
+        n_fft=d.n_fft,
+        n_mels=d.n_mels,
+        f_min=d.f_min,
+        f_max=d.f_max,
+        mel_scale=scale,
+        pad_mode=d.pad_mode,
+        log=d.spectrogram_log_scale,
+    )
 
-def _refuse_foreign(d:PublishedConfig):
+
+def _refuse_foreign(d: PublishedConfig):
     "Settings that no published model has."
     b = d.backbone_config
-    ways = {"do_style_embed": d.do_style_embed,
-            "input_raw_wave": d.input_raw_wave,
-            "embed_decoder_input": not d.embed_decoder_input,
-            "spectrogram_implementation": d.spectrogram_implementation not in ("nnAudio", "torchaudio"),
-            "rope_encoder_scaling_factor": b.rope_encoder_scaling_factor != 1,
-            "rope_decoder_scaling_factor": b.rope_decoder_scaling_factor != 1,
-            "global_attn_every_n_layers": b.global_attn_every_n_layers != 1,
-            "attention_heads": b.encoder_attention_heads != b.decoder_attention_heads,
-            "ffn_dim": b.encoder_ffn_dim != b.decoder_ffn_dim}
+    ways = {
+        "do_style_embed": d.do_style_embed,
+        "input_raw_wave": d.input_raw_wave,
+        "embed_decoder_input": not d.embed_decoder_input,
+        "spectrogram_implementation": d.spectrogram_implementation not in ("nnAudio", "torchaudio"),
+        "rope_encoder_scaling_factor": b.rope_encoder_scaling_factor != 1,
+        "rope_decoder_scaling_factor": b.rope_decoder_scaling_factor != 1,
+        "global_attn_every_n_layers": b.global_attn_every_n_layers != 1,
+        "attention_heads": b.encoder_attention_heads != b.decoder_attention_heads,
+        "ffn_dim": b.encoder_ffn_dim != b.decoder_ffn_dim,
+    }
     odd = [name for name, on in ways.items() if on]
-    if odd: raise UserError(f"This model's config.json has settings no published model has ({', '.join(odd)}); choose one of v28 to v32.")
+    if odd:
+        raise UserError(
+            f"This model's config.json has settings no published model has ({', '.join(odd)}); choose one of v28 to v32."
+        )
 
 # %% ../../nbs/62_model.published.ipynb #40db05c6
 def published_model(
-    published:dict,      # a published config.json
-    tokenizer:Tokenizer|None=None, # where the time tokens are; None: as config.json says
-    path:str|Path="config.json",   # where it is from
+    published: dict,  # a published config.json
+    tokenizer: Tokenizer | None = None,  # where the time tokens are; None: as config.json says
+    path: str | Path = "config.json",  # where it is from
 ) -> ModelConfig:
     "The settings of a published model in our words. Raises `UserError` where it is none of the known ones."
-    whisper, d = family_of(published) == "whisper", read_published(published, path)
+    whisper = family_of(published) == "whisper"
+    d = read_published(published, path)
     _refuse_foreign(d)
     b = d.backbone_config
-    start, end = tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d.rhythm_token_start, d.rhythm_token_end)
+    start, end = (
+        tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d.rhythm_token_start, d.rhythm_token_end)
+    )
     conf = ModelConfig(
-        d_model=b.d_model, n_heads=b.encoder_attention_heads, d_ff=b.encoder_ffn_dim,
-        encoder_layers=b.encoder_layers, decoder_layers=b.decoder_layers,
-        global_attn_every_n_layers=1, norm="layer" if whisper else "rms", positions="table" if whisper else "rope",
-        project_input=d.project_encoder_input, vocab_in=d.vocab_size_in, vocab_out=d.vocab_size,
-        max_frames=2 * b.max_source_positions, max_tokens=b.max_target_positions, time_pointer=False, frame_heads=0,
-        time_start=start, time_end=end, conditions=[name for name, key in CONDITIONS.items() if getattr(d, key)],
-        condition_width=d.cond_dim, num_mappers=d.num_mappers, spectrogram=published_spectrogram(d))
-    for problem in problems(conf, f"'{path}', in our words: "): raise UserError(problem)
+        d_model=b.d_model,
+        n_heads=b.encoder_attention_heads,
+        d_ff=b.encoder_ffn_dim,
+        encoder_layers=b.encoder_layers,
+        decoder_layers=b.decoder_layers,
+        global_attn_every_n_layers=1,
+        norm="layer" if whisper else "rms",
+        positions="table" if whisper else "rope",
+        project_input=d.project_encoder_input,
+        vocab_in=d.vocab_size_in,
+        vocab_out=d.vocab_size,
+        max_frames=2 * b.max_source_positions,
+        max_tokens=b.max_target_positions,
+        time_pointer=False,
+        frame_heads=0,
+        time_start=start,
+        time_end=end,
+        conditions=[name for name, key in CONDITIONS.items() if getattr(d, key)],
+        condition_width=d.cond_dim,
+        num_mappers=d.num_mappers,
+        spectrogram=published_spectrogram(d),
+    )
+    for problem in problems(conf, f"'{path}', in our words: "):
+        raise UserError(problem)
     return conf
 
 # %% ../../nbs/62_model.published.ipynb #b274df9d
-_OUTER = {"encoder.project": "encoder_embedder", "encoder.conv1": "transformer.model.encoder.conv1", "encoder.conv2": "transformer.model.encoder.conv2",
-          "encoder.norm": "transformer.model.encoder.layer_norm", "encoder.table": "transformer.model.encoder.embed_positions.weight",
-          "decoder.embed": "decoder_embedder", "decoder.places": "transformer.model.decoder.embed_positions",
-          "decoder.norm": "transformer.model.decoder.layer_norm", "head": "transformer.proj_out",
-          "conditioner.parts.difficulty.centers": "difficulty_embedder.basis_centers",
-          "conditioner.parts.difficulty.widths": "difficulty_embedder.basis_widths",
-          "conditioner.parts.difficulty.layers": "difficulty_embedder.difficulty_proj",
-          "conditioner.parts.mapper.rows": "mapper_embedder.embedding", "conditioner.parts.mapper.norm": "mapper_embedder.layer_norm",
-          "conditioner.parts.song_position.centers": "song_pos_embedder.basis_centers",
-          "conditioner.parts.song_position.widths": "song_pos_embedder.basis_widths",
-          "conditioner.parts.song_position.layers": "song_pos_embedder.position_proj"}
+_OUTER = {
+    "encoder.project": "encoder_embedder",
+    "encoder.conv1": "transformer.model.encoder.conv1",
+    "encoder.conv2": "transformer.model.encoder.conv2",
+    "encoder.norm": "transformer.model.encoder.layer_norm",
+    "encoder.table": "transformer.model.encoder.embed_positions.weight",
+    "decoder.embed": "decoder_embedder",
+    "decoder.places": "transformer.model.decoder.embed_positions",
+    "decoder.norm": "transformer.model.decoder.layer_norm",
+    "head": "transformer.proj_out",
+    "conditioner.parts.difficulty.centers": "difficulty_embedder.basis_centers",
+    "conditioner.parts.difficulty.widths": "difficulty_embedder.basis_widths",
+    "conditioner.parts.difficulty.layers": "difficulty_embedder.difficulty_proj",
+    "conditioner.parts.mapper.rows": "mapper_embedder.embedding",
+    "conditioner.parts.mapper.norm": "mapper_embedder.layer_norm",
+    "conditioner.parts.song_position.centers": "song_pos_embedder.basis_centers",
+    "conditioner.parts.song_position.widths": "song_pos_embedder.basis_widths",
+    "conditioner.parts.song_position.layers": "song_pos_embedder.position_proj",
+}
 _BLOCK = {"ff.up": ["fc1"], "ff.down": ["fc2"], "norm1": ["self_attn_layer_norm"]}
-_SPLIT = _BLOCK | {"attn.qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], "attn.out": ["self_attn.out_proj"],
-                   "cross.q": ["encoder_attn.q_proj"], "cross.kv": ["encoder_attn.k_proj", "encoder_attn.v_proj"],
-                   "cross.out": ["encoder_attn.out_proj"], "norm2": ["encoder_attn_layer_norm"]}
-_PACKED = _BLOCK | {"attn.qkv": ["self_attn.Wqkv"], "attn.out": ["self_attn.Wo"], "cross.q": ["cross_attn.Wq"],
-                    "cross.kv": ["cross_attn.Wkv"], "cross.out": ["cross_attn.Wo"], "norm2": ["cross_attn_layer_norm"]}
+_SPLIT = _BLOCK | {
+    "attn.qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    "attn.out": ["self_attn.out_proj"],
+    "cross.q": ["encoder_attn.q_proj"],
+    "cross.kv": ["encoder_attn.k_proj", "encoder_attn.v_proj"],
+    "cross.out": ["encoder_attn.out_proj"],
+    "norm2": ["encoder_attn_layer_norm"],
+}
+_PACKED = _BLOCK | {
+    "attn.qkv": ["self_attn.Wqkv"],
+    "attn.out": ["self_attn.Wo"],
+    "cross.q": ["cross_attn.Wq"],
+    "cross.kv": ["cross_attn.Wkv"],
+    "cross.out": ["cross_attn.Wo"],
+    "norm2": ["cross_attn_layer_norm"],
+}
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")
 
 # %% ../../nbs/62_model.published.ipynb #39ad5be5
-def published_modules(ours:str, family:str) -> list[str]: # one name, or the parts of a fused matrix from top to bottom
+def published_modules(
+    ours: str, family: str
+) -> list[str]:  # one name, or the parts of a fused matrix from top to bottom
     "Published names of one of our modules, such as `decoder.layers.0.attn.qkv`."
     if not (m := _LAYER.fullmatch(ours)):
         head = next((k for k in _OUTER if ours == k or ours.startswith(k + ".")), None)
-        return [_OUTER[head] + ours[len(head):]] if head else []
+        return [_OUTER[head] + ours[len(head) :]] if head else []
     stack, n, part = m.groups()
     last = part == ("norm2" if stack == "encoder" else "norm3")
     names = ["final_layer_norm"] if last else (_PACKED if family == "varwhisper" else _SPLIT).get(part, [])
     return [f"transformer.model.{stack}.layers.{n}.{name}" for name in names]
 
-def published_names(ours:str, family:str) -> list[str]:
+
+def published_names(ours: str, family: str) -> list[str]:
     "Published names of one of our parameters, such as `decoder.layers.0.attn.qkv.weight`."
-    if ours == "encoder.table" or ours.endswith((".centers", ".widths")): return published_modules(ours, family)
+    if ours == "encoder.table" or ours.endswith((".centers", ".widths")):
+        return published_modules(ours, family)
     module, _, leaf = ours.rpartition(".")
     return [f"{name}.{leaf}" for name in published_modules(module, family)]
 
 # %% ../../nbs/62_model.published.ipynb #1d4815a2
-UNUSED = ("spectrogram.", "loss_fn.", "transformer.model.decoder.embed_tokens.") # stored, but made anew or never read
+UNUSED = (
+    "spectrogram.",
+    "loss_fn.",
+    "transformer.model.decoder.embed_tokens.",
+)  # stored, but made anew or never read
+
 
 def cut_up(
-    ours:dict[str, Tensor], # a state dict of ours, perhaps on the meta device
-    family:str,
+    ours: dict[str, Tensor],  # a state dict of ours, perhaps on the meta device
+    family: str,
 ) -> dict[str, Tensor]:
     "Tensors of ours under their published names, fused ones in parts."
     out = {}
     for name, value in ours.items():
         parts = published_names(name, family)
-        if not parts: raise UserError(f"The published layout has no place for {name}; save this model in ours.")
+        if not parts:
+            raise UserError(f"The published layout has no place for {name}; save this model in ours.")
         out |= zip(parts, value.chunk(len(parts)))
     return out
 
+
 def from_published(
-    weights:dict[str, Tensor], # a published state dict
-    wanted:dict[str, Tensor],  # ours, for names and shapes
-    family:str,
+    weights: dict[str, Tensor],  # a published state dict
+    wanted: dict[str, Tensor],  # ours, for names and shapes
+    family: str,
 ) -> dict[str, Tensor]:
     "Published weights under our names. Raises `UserError` naming what is missing, surplus or of another size."
     held = {name: value for name, value in weights.items() if not name.startswith(UNUSED)}
     parts = cut_up(wanted, family)
-    silent = {name: torch.zeros(like.shape) for name, like in parts.items() if name.endswith(".k_proj.bias") and name not in held}
+    silent = {
+        name: torch.zeros(like.shape)
+        for name, like in parts.items()
+        if name.endswith(".k_proj.bias") and name not in held
+    }
     check_shapes(held | silent, parts)
-    joined = lambda names: torch.cat([(held | silent)[name] for name in names]) if len(names) > 1 else held[names[0]]
+    joined = lambda names: (
+        torch.cat([(held | silent)[name] for name in names]) if len(names) > 1 else held[names[0]]
+    )
     return {name: joined(published_names(name, family)) for name in wanted}
 
 # %% ../../nbs/62_model.published.ipynb #d50f375b
-def _extras(c:ModelConfig, rhythm_weight:float) -> dict[str, Tensor]:
+def _extras(c: ModelConfig, rhythm_weight: float) -> dict[str, Tensor]:
     "What published files hold besides learnt weights."
-    s, filters, weight = c.spectrogram, mel_filters(c.spectrogram), torch.ones(c.vocab_out)
-    weight[c.time_start:c.time_end] = rhythm_weight
-    out = {"loss_fn.weight": weight, "transformer.model.decoder.embed_tokens.weight": torch.zeros(c.vocab_out, c.d_model)}
-    window, at = torch.hann_window(s.n_fft), "spectrogram.transform."
-    if s.mel_scale == "htk": return out | {at + "spectrogram.window": window, at + "mel_scale.fb": filters}
-    turn = 2 * torch.pi / s.n_fft * torch.outer(torch.arange(s.n_fft//2 + 1.), torch.arange(float(s.n_fft))).double()
-    waves = {name: (wave(turn) * window).float()[:, None] for name, wave in (("wsin", torch.sin), ("wcos", torch.cos))}
-    return out | {at + "mel_basis": filters.T, at + "stft.window_mask": window[None, :, None]} | {f"{at}stft.{k}": v for k, v in waves.items()}
+    s = c.spectrogram
+    filters = mel_filters(c.spectrogram)
+    weight = torch.ones(c.vocab_out)
+    weight[c.time_start : c.time_end] = rhythm_weight
+    out = {
+        "loss_fn.weight": weight,
+        "transformer.model.decoder.embed_tokens.weight": torch.zeros(c.vocab_out, c.d_model),
+    }
+    window = torch.hann_window(s.n_fft)
+    at = "spectrogram.transform."
+    if s.mel_scale == "htk":
+        return out | {at + "spectrogram.window": window, at + "mel_scale.fb": filters}
+    turn = (
+        2
+        * torch.pi
+        / s.n_fft
+        * torch.outer(torch.arange(s.n_fft // 2 + 1.0), torch.arange(float(s.n_fft))).double()
+    )
+    waves = {
+        name: (wave(turn) * window).float()[:, None]
+        for name, wave in (("wsin", torch.sin), ("wcos", torch.cos))
+    }
+    return (
+        out
+        | {at + "mel_basis": filters.T, at + "stft.window_mask": window[None, :, None]}
+        | {f"{at}stft.{k}": v for k, v in waves.items()}
+    )
+
 
 def to_published(
-    ours:dict[str, Tensor],  # our state dict
-    c:ModelConfig,
-    published:dict,          # its published config.json
+    ours: dict[str, Tensor],  # our state dict
+    c: ModelConfig,
+    published: dict,  # its published config.json
 ) -> dict[str, Tensor]:
     "Our weights under their published names, with all that such a file holds."
     out = _extras(c, published.get("rhythm_weight", PublishedConfig.rhythm_weight))
     for part, rows in cut_up(ours, family_of(published)).items():
-        if not part.endswith(".k_proj.bias"): out[part] = rows
-        elif rows.any(): raise UserError(f"This model has learnt {part}, which the published layout cannot hold; save it in ours.")
+        if not part.endswith(".k_proj.bias"):
+            out[part] = rows
+        elif rows.any():
+            raise UserError(
+                f"This model has learnt {part}, which the published layout cannot hold; save it in ours."
+            )
     return out
 
+
 def published_config(
-    c:ModelConfig,
-    published:dict, # the config.json it came with
-) -> tuple[dict, dict]: # config.json, generation_config.json
+    c: ModelConfig,
+    published: dict,  # the config.json it came with
+) -> tuple[dict, dict]:  # config.json, generation_config.json
     "The published configuration of a model, its sizes as they are now."
-    backbone = published["backbone_config"] | {"vocab_size": c.vocab_out, "max_source_positions": c.max_frames//2, "max_target_positions": c.max_tokens}
-    config = published | {"vocab_size": c.vocab_out, "vocab_size_in": c.vocab_in, "num_mappers": c.num_mappers, "backbone_config": backbone}
+    backbone = published["backbone_config"] | {
+        "vocab_size": c.vocab_out,
+        "max_source_positions": c.max_frames // 2,
+        "max_target_positions": c.max_tokens,
+    }
+    config = published | {
+        "vocab_size": c.vocab_out,
+        "vocab_size_in": c.vocab_in,
+        "num_mappers": c.num_mappers,
+        "backbone_config": backbone,
+    }
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
     return config, ids | {"do_sample": True, "top_k": 0, "max_length": c.max_tokens, "disable_compile": True}
 
 # %% ../../nbs/62_model.published.ipynb #6649a5ce
-BESIDE = {"do_difficulty_embed": "difficulty_embedder.",
-          "do_mapper_embed": "mapper_embedder.",
-          "do_song_position_embed": "song_pos_embedder."} # what is heard beside the song, and where its weights are
-SOUND = {"spectrogram_implementation": "torchaudio", "spectrogram_log_scale": True, "f_min": 20, "pad_mode": "reflect"} # newer ones
+BESIDE = {
+    "do_difficulty_embed": "difficulty_embedder.",
+    "do_mapper_embed": "mapper_embedder.",
+    "do_song_position_embed": "song_pos_embedder.",
+}  # what is heard beside the song, and where its weights are
+SOUND = {
+    "spectrogram_implementation": "torchaudio",
+    "spectrogram_log_scale": True,
+    "f_min": 20,
+    "pad_mode": "reflect",
+}  # newer ones
 
-def _size(weights:dict[str, Tensor], name:str, dims:int) -> tuple[int, ...]:
-    if name in weights and weights[name].dim() == dims: return tuple(weights[name].shape)
-    raise UserError(f"These are not the weights of a published model: they have no {name} of {dims} dimensions; "
-                    "give its whole folder.")
 
-def _windows(weights:dict[str, Tensor], tokenizer:Tokenizer, family:str) -> tuple[int, int]: # pairs of frames, tokens
+def _size(weights: dict[str, Tensor], name: str, dims: int) -> tuple[int, ...]:
+    if name in weights and weights[name].dim() == dims:
+        return tuple(weights[name].shape)
+    raise UserError(
+        f"These are not the weights of a published model: they have no {name} of {dims} dimensions; "
+        "give its whole folder."
+    )
+
+
+def _windows(
+    weights: dict[str, Tensor], tokenizer: Tokenizer, family: str
+) -> tuple[int, int]:  # pairs of frames, tokens
     tables = [f"transformer.model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder")]
-    if family == "whisper": return tuple(_size(weights, table, 2)[0] for table in tables)
+    if family == "whisper":
+        return tuple(_size(weights, table, 2)[0] for table in tables)
     first, end = tokenizer.range(EventType.TIME_SHIFT)
     language = compose(LanguageConfig, preset=preset_of(family, tokenizer))
-    return -(-(end - first - 1) * 5 // 8), language.tgt_seq_len # a pair of frames lasts 16 ms
+    return -(-(end - first - 1) * 5 // 8), language.tgt_seq_len  # a pair of frames lasts 16 ms
 
 # %% ../../nbs/62_model.published.ipynb #a4752518
-def infer_published(weights:dict[str, Tensor], tokenizer:Tokenizer) -> dict: # as a published config.json
+def infer_published(weights: dict[str, Tensor], tokenizer: Tokenizer) -> dict:  # as a published config.json
     "The configuration of published weights that came without one."
     at = "transformer.model."
     whisper = f"{at}encoder.embed_positions.weight" in weights
-    family = "whisper" if whisper else "varwhisper" if any("Wqkv" in name for name in weights) else "ropewhisper"
+    family = (
+        "whisper" if whisper else "varwhisper" if any("Wqkv" in name for name in weights) else "ropewhisper"
+    )
     vocab, width = _size(weights, "transformer.proj_out.weight", 2)
     beside = {key: any(name.startswith(start) for name in weights) for key, start in BESIDE.items()}
     first = ("encoder_embedder.weight", 2) if whisper else (f"{at}encoder.conv1.weight", 3)
     heard = _size(weights, *first)[1]
     positions, tokens = _windows(weights, tokenizer, family)
-    backbone = {"d_model": width, "max_source_positions": positions, "max_target_positions": tokens, "vocab_size": vocab}
+    backbone = {
+        "d_model": width,
+        "max_source_positions": positions,
+        "max_target_positions": tokens,
+        "vocab_size": vocab,
+    }
     for stack in ("encoder", "decoder"):
-        backbone |= {f"{stack}_attention_heads": max(width // 64, 1),
-                     f"{stack}_layers": layers_of(weights, f"{at}{stack}.layers"),
-                     f"{stack}_ffn_dim": _size(weights, f"{at}{stack}.layers.0.fc1.weight", 2)[0]}
+        backbone |= {
+            f"{stack}_attention_heads": max(width // 64, 1),
+            f"{stack}_layers": layers_of(weights, f"{at}{stack}.layers"),
+            f"{stack}_ffn_dim": _size(weights, f"{at}{stack}.layers.0.fc1.weight", 2)[0],
+        }
     mappers = _size(weights, "mapper_embedder.embedding.weight", 2)[0] - 1 if beside["do_mapper_embed"] else 0
     start = next(name for name, f in FAMILIES.items() if f == family)
-    return {"backbone_model_name": f"{start}-unnamed", "backbone_config": backbone,
-            "n_mels": heard - 128 * sum(beside.values()), "project_encoder_input": whisper, "vocab_size": vocab,
-            "vocab_size_in": _size(weights, "decoder_embedder.weight", 2)[0], "num_mappers": mappers,
-            "rhythm_weight": 3.0 if whisper else 1.0, "model_type": "mapperatorinator"} | beside | ({} if whisper else SOUND)
+    return (
+        {
+            "backbone_model_name": f"{start}-unnamed",
+            "backbone_config": backbone,
+            "n_mels": heard - 128 * sum(beside.values()),
+            "project_encoder_input": whisper,
+            "vocab_size": vocab,
+            "vocab_size_in": _size(weights, "decoder_embedder.weight", 2)[0],
+            "num_mappers": mappers,
+            "rhythm_weight": 3.0 if whisper else 1.0,
+            "model_type": "mapperatorinator",
+        }
+        | beside
+        | ({} if whisper else SOUND)
+    )
 
 # %% ../../nbs/62_model.published.ipynb #f28913cb
-def preset_of(family:str, tokenizer:Tokenizer, name:str="") -> str:
+def preset_of(family: str, tokenizer: Tokenizer, name: str = "") -> str:
     "The language preset of a published model; `name` (of its repository or folder) tells v28 from v29."
-    if family == "whisper": return "v29" if "v29" in name else "v28"
-    if family == "ropewhisper": return "v31" if tokenizer.context_sos else "v30"
+    if family == "whisper":
+        return "v29" if "v29" in name else "v28"
+    if family == "ropewhisper":
+        return "v31" if tokenizer.context_sos else "v30"
     return "v32"
 
+
 def published_language(
-    conf:ModelConfig,
-    tokenizer:Tokenizer,
-    preset:str,          # name of a language preset
+    conf: ModelConfig,
+    tokenizer: Tokenizer,
+    preset: str,  # name of a language preset
 ) -> LanguageConfig:
     "The language of a published model."
     language = compose(LanguageConfig, preset=preset)
-    return replace(language, src_seq_len=conf.max_frames, tgt_seq_len=conf.max_tokens, sample_rate=conf.spectrogram.sample_rate,
-                   hop_length=conf.spectrogram.hop_length, num_classes=tokenizer.num_classes)
+    return replace(
+        language,
+        src_seq_len=conf.max_frames,
+        tgt_seq_len=conf.max_tokens,
+        sample_rate=conf.spectrogram.sample_rate,
+        hop_length=conf.spectrogram.hop_length,
+        num_classes=tokenizer.num_classes,
+    )

@@ -20,9 +20,14 @@ from .published import PublishedConfig, published_model
 try:
     import transformers
     from transformers.modeling_outputs import Seq2SeqLMOutput
-except ImportError as e: raise UserError("This room needs transformers, which is not installed: pip install 'transformers>=4.57,<6'.") from e
+except ImportError as e:
+    raise UserError(
+        "This room needs transformers, which is not installed: pip install 'transformers>=4.57,<6'."
+    ) from e
 
-PreTrainedConfig = getattr(transformers, "PreTrainedConfig", None) or transformers.PretrainedConfig # its name before transformers 5
+PreTrainedConfig = (
+    getattr(transformers, "PreTrainedConfig", None) or transformers.PretrainedConfig
+)  # its name before transformers 5
 
 # %% auto #0
 __all__ = ['PreTrainedConfig', 'MapperConfig', 'PreTrainedMapper']
@@ -30,49 +35,80 @@ __all__ = ['PreTrainedConfig', 'MapperConfig', 'PreTrainedMapper']
 # %% ../../nbs/66_model.transformers.ipynb #4aa633ca
 class MapperConfig(PreTrainedConfig):
     "The config.json of a model, as transformers sees it."
+
     model_type = "mapperatorinator"
 
     def __init__(self, **settings):
-        super().__init__(**settings | {"tie_word_embeddings": False}) # tokens are read and written by different matrices
+        super().__init__(
+            **settings | {"tie_word_embeddings": False}
+        )  # tokens are read and written by different matrices
 
     @classmethod
-    def of(cls, bundle:Bundle) -> MapperConfig: # of what save_bundle would write
-        if bundle.published is not None: return cls(**only(PublishedConfig, bundle.published))
-        return cls(layout=1, gamemodes=bundle.gamemodes, model=asdict(bundle.model.c), language=asdict(bundle.language))
+    def of(cls, bundle: Bundle) -> MapperConfig:  # of what save_bundle would write
+        if bundle.published is not None:
+            return cls(**only(PublishedConfig, bundle.published))
+        return cls(
+            layout=1,
+            gamemodes=bundle.gamemodes,
+            model=asdict(bundle.model.c),
+            language=asdict(bundle.language),
+        )
 
-    def mapper_config(self) -> ModelConfig: # sizes and shape of the network
-        if getattr(self, "layout", None) != 1: return published_model(self.to_dict())
+    def mapper_config(self) -> ModelConfig:  # sizes and shape of the network
+        if getattr(self, "layout", None) != 1:
+            return published_model(self.to_dict())
         return typed(ModelConfig, getattr(self, "model", None), "config.json", "model")
 
 # %% ../../nbs/66_model.transformers.ipynb #f77660b2
-def _dtype(kind:str|torch.dtype) -> torch.dtype:
+def _dtype(kind: str | torch.dtype) -> torch.dtype:
     found = getattr(torch, {"auto": "float32"}.get(kind, kind), None) if isinstance(kind, str) else kind
-    if isinstance(found, torch.dtype) and found.is_floating_point: return found
+    if isinstance(found, torch.dtype) and found.is_floating_point:
+        return found
     raise UserError(f"A model cannot be loaded as '{kind}'; give float32, bfloat16 or float16.")
 
 # %% ../../nbs/66_model.transformers.ipynb #76078741
 class PreTrainedMapper(transformers.PreTrainedModel):
     "A `Mapper` with the manners of transformers."
-    config_class, base_model_prefix, main_input_name = MapperConfig, "mapper", "frames"
+
+    config_class = MapperConfig
+    base_model_prefix = "mapper"
+    main_input_name = "frames"
     _supports_sdpa = True
 
-    def __init__(self, config:MapperConfig, bundle:Bundle|None=None): # bundle: what is to be dressed; None: fresh weights
+    def __init__(
+        self, config: MapperConfig, bundle: Bundle | None = None
+    ):  # bundle: what is to be dressed; None: fresh weights
         super().__init__(config)
         self.mapper = bundle.model if bundle else Mapper(config.mapper_config())
         self.source = bundle
         self.post_init()
 
-    def _init_weights(self, module): "Weights are made by `Mapper` itself."
+    def _init_weights(self, module):
+        "Weights are made by `Mapper` itself."
 
     @property
-    def bundle(self) -> Bundle: # for `Engine`, `Song2Map` and `save_bundle`
-        if self.source is None: raise UserError("This model was made from a configuration alone and has no vocabulary; load it with from_pretrained.")
+    def bundle(self) -> Bundle:  # for `Engine`, `Song2Map` and `save_bundle`
+        if self.source is None:
+            raise UserError(
+                "This model was made from a configuration alone and has no vocabulary; load it with from_pretrained."
+            )
         self.source.model = self.mapper
         return self.source
 
     @classmethod
-    def from_pretrained(cls, name:str|Path, *args, config=None, revision:str|None=None, subfolder:str="", gamemode:int|None=None,
-                        dtype=None, torch_dtype=None, device_map=None, **ignored) -> PreTrainedMapper:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *args,
+        config=None,
+        revision: str | None = None,
+        subfolder: str = "",
+        gamemode: int | None = None,
+        dtype=None,
+        torch_dtype=None,
+        device_map=None,
+        **ignored,
+    ) -> PreTrainedMapper:
         "Load by name or folder, as `load_bundle` does."
         place = f"{name}/{subfolder}" if subfolder else str(name)
         kind = _dtype(dtype or torch_dtype or torch.float32)
@@ -80,30 +116,39 @@ class PreTrainedMapper(transformers.PreTrainedModel):
         bundle = load_bundle(f"{place}@{revision}" if revision else place, device, kind, gamemode)
         return cls(config or MapperConfig.of(bundle), bundle).eval()
 
-    def save_pretrained(self, folder:str|Path, *args, push_to_hub:bool=False, repo_id:str|None=None, **kwargs):
+    def save_pretrained(
+        self, folder: str | Path, *args, push_to_hub: bool = False, repo_id: str | None = None, **kwargs
+    ):
         "Write the folder that `from_pretrained` and `load_bundle` read."
         save_bundle(self.bundle, folder, self.mapper.dtype)
-        if push_to_hub: self.push_to_hub(repo_id or Path(folder).name)
+        if push_to_hub:
+            self.push_to_hub(repo_id or Path(folder).name)
 
-    def push_to_hub(self, repo_id:str, *, private:bool|None=None, commit_message:str="Upload model", **ignored) -> str: # where it is
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, commit_message: str = "Upload model", **ignored
+    ) -> str:  # where it is
         "Upload the folder that `save_pretrained` writes; private unless said otherwise."
-        return push_bundle(self.bundle, repo_id, private is not False, dtype=self.mapper.dtype, message=commit_message)
+        return push_bundle(
+            self.bundle, repo_id, private is not False, dtype=self.mapper.dtype, message=commit_message
+        )
 
 # %% ../../nbs/66_model.transformers.ipynb #b45b60a2
 from fastcore.basics import patch
 
+
 @patch
-def forward(self:PreTrainedMapper,
-    frames:Tensor|None=None,                 # (batch, samples) float32
-    decoder_input_ids:Tensor|None=None,      # (batch, length), padded with 0 on either side
-    decoder_attention_mask:Tensor|None=None, # (batch, length), 0 at padding
-    labels:Tensor|None=None,                 # (batch, length), -100 where none
-    sample_weights:Tensor|None=None,         # (batch,)
-    difficulty:Tensor|None=None,             # (batch,) stars
-    mapper_idx:Tensor|None=None,             # (batch,) class of the mapper, -1 for unknown
-    song_position:Tensor|None=None,          # (batch, 2) shares of the song
-    encoder_outputs=None,                    # of an earlier call
-    return_dict:bool=True,
+def forward(
+    self: PreTrainedMapper,
+    frames: Tensor | None = None,  # (batch, samples) float32
+    decoder_input_ids: Tensor | None = None,  # (batch, length), padded with 0 on either side
+    decoder_attention_mask: Tensor | None = None,  # (batch, length), 0 at padding
+    labels: Tensor | None = None,  # (batch, length), -100 where none
+    sample_weights: Tensor | None = None,  # (batch,)
+    difficulty: Tensor | None = None,  # (batch,) stars
+    mapper_idx: Tensor | None = None,  # (batch,) class of the mapper, -1 for unknown
+    song_position: Tensor | None = None,  # (batch, 2) shares of the song
+    encoder_outputs=None,  # of an earlier call
+    return_dict: bool = True,
     **ignored,
 ) -> Seq2SeqLMOutput:
     "Scores after every token, and the loss where labels are given."
@@ -111,18 +156,30 @@ def forward(self:PreTrainedMapper,
     given = None if difficulty is None else Conditioning(difficulty, mapper_idx, song_position)
     states = m.encode(frames, given).states if encoder_outputs is None else encoder_outputs[0]
     encoded = Encoded(states, m.decoder.ruler.bins(states) if m.decoder.ruler else None)
-    logits, loss = m.decode(decoder_input_ids, encoded, decoder_attention_mask), None
+    logits = m.decode(decoder_input_ids, encoded, decoder_attention_mask)
+    loss = None
     if labels is not None:
-        loss = m.cross_entropy(logits, labels, getattr(self.config, "rhythm_weight", 1.0), sample_weights) / (labels >= 0).sum().clamp(min=1)
+        loss = m.cross_entropy(logits, labels, getattr(self.config, "rhythm_weight", 1.0), sample_weights) / (
+            labels >= 0
+        ).sum().clamp(min=1)
     out = Seq2SeqLMOutput(loss=loss, logits=logits, encoder_last_hidden_state=states)
     return out if return_dict else out.to_tuple()
 
+
 @patch
-def get_encoder(self:PreTrainedMapper, *args, **kwargs): return self.mapper.encoder
+def get_encoder(self: PreTrainedMapper, *args, **kwargs):
+    return self.mapper.encoder
+
+
 @patch
-def get_input_embeddings(self:PreTrainedMapper): return self.mapper.decoder.embed
+def get_input_embeddings(self: PreTrainedMapper):
+    return self.mapper.decoder.embed
+
+
 @patch
-def get_output_embeddings(self:PreTrainedMapper): return self.mapper.head
+def get_output_embeddings(self: PreTrainedMapper):
+    return self.mapper.head
+
 
 transformers.AutoConfig.register("mapperatorinator", MapperConfig, exist_ok=True)
 transformers.AutoModel.register(MapperConfig, PreTrainedMapper, exist_ok=True)

@@ -26,213 +26,310 @@ __all__ = ['LIMIT', 'COORDINATE_LIMIT', 'BEAT_MS', 'VELOCITY', 'DIFFICULTY', 'KE
 class BeatmapError(UserError):
     "The input is not a beatmap."
 
+
 class BeatmapWarning(UserWarning):
     "A line that was skipped because the game skips it too."
-    def __init__(self, number:int, line:str, reason:str): # counted from 1; without its line end; why
+
+    def __init__(self, number: int, line: str, reason: str):  # counted from 1; without its line end; why
         super().__init__(f"Line {number}: {reason}: {line[:80]!r}")
-        self.number, self.line, self.reason = number, line, reason
-    def __reduce__(self): return BeatmapWarning, (self.number, self.line, self.reason)
+        self.number = number
+        self.line = line
+        self.reason = reason
+
+    def __reduce__(self):
+        return BeatmapWarning, (self.number, self.line, self.reason)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4a59948e
-LIMIT, COORDINATE_LIMIT = 2_147_483_647, 131_072 # what the game accepts as a number, as a coordinate
+LIMIT, COORDINATE_LIMIT = 2_147_483_647, 131_072  # what the game accepts as a number, as a coordinate
 
-def number(text:str, limit:float=LIMIT) -> int|float:
+
+def number(text: str, limit: float = LIMIT) -> int | float:
     "An int where one is written, else a float; ValueError for anything the game refuses."
-    try: v = float(text) if "." in text else int(text)
+    try:
+        v = float(text) if "." in text else int(text)
     except ValueError:
-        try: v = float(text)
-        except ValueError: raise ValueError(f"{text!r} is not a number") from None
+        try:
+            v = float(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a number") from None
     if not -limit <= v <= limit or "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is not a number the game accepts")
     return v
 
-@lru_cache(maxsize=4096) # a file says the same few thousand things again and again
-def integer(text:str) -> int:
+
+@lru_cache(maxsize=4096)  # a file says the same few thousand things again and again
+def integer(text: str) -> int:
     "An int; ValueError for anything else."
-    if isinstance(v := number(text), int): return v
+    if isinstance(v := number(text), int):
+        return v
     raise ValueError(f"{text!r} is not a whole number")
 
-def plain(v:float) -> str:
+
+def plain(v: float) -> str:
     "A number as mappers write it: no `.0`, and the shortest text that reads back the same."
     return str(int(v)) if isinstance(v, int) or (v == v and abs(v) < 1e15 and v == int(v)) else repr(float(v))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4acf8f43
-BEAT_MS = 6, 60_000      # how long a beat may last
-VELOCITY = .1, 10.       # slider velocity multiplier
-DIFFICULTY = 0, 10       # HP, OD, AR, and CS outside mania
-KEYS = 1, 18             # mania columns
+BEAT_MS = 6, 60_000  # how long a beat may last
+VELOCITY = 0.1, 10.0  # slider velocity multiplier
+DIFFICULTY = 0, 10  # HP, OD, AR, and CS outside mania
+KEYS = 1, 18  # mania columns
 MOST_SLIDES = 9000
-EARLY_MS, EARLY_BEFORE = 24, 5 # files of formats before 5 are 24 ms early
+EARLY_MS, EARLY_BEFORE = 24, 5  # files of formats before 5 are 24 ms early
 
-def clamp(v:float, limits:tuple) -> float: # NaN becomes the lower limit
+
+def clamp(v: float, limits: tuple) -> float:  # NaN becomes the lower limit
     "The nearest number between two limits."
     low, high = limits
     return min(v, high) if v >= low else low
 
-def early_by(version:int) -> int: return EARLY_MS if version < EARLY_BEFORE else 0 # ms by which a file of a format is early
 
-def _heard(time:float, late:int) -> float: # ms in the file -> ms in the song
-    if not late: return time
+def early_by(version: int) -> int:
+    return EARLY_MS if version < EARLY_BEFORE else 0  # ms by which a file of a format is early
+
+
+def _heard(time: float, late: int) -> float:  # ms in the file -> ms in the song
+    if not late:
+        return time
     return clamp(time + late if isinstance(time, int) else round(time + late, 6), (-LIMIT, LIMIT))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #d410e27b
-def _content(line:str) -> str: # without white space and trailing comment
+def _content(line: str) -> str:  # without white space and trailing comment
     line = line.strip()
     return line[:cut].rstrip() if (cut := line.find("//")) > 0 else line
+
 
 @dataclass(frozen=True, slots=True)
 class TimingPoint:
     "A line of [TimingPoints]: a red line sets the tempo, a green one (inherited) the velocity; both set sound and kiai."
-    time: float              # ms
-    beat_length: float       # as written; red: ms per beat; green: -100 / velocity
-    meter: int = 4           # beats per bar
-    sample_set: int = 2      # 0 the map's, 1 normal, 2 soft, 3 drum
-    sample_index: int = 0    # custom sample bank
-    volume: int = 100        # percent
-    uninherited: bool = True # red
-    effects: int = 0         # bit 0 kiai, bit 3 no bar line
-    given: int = field(default=8, compare=False, repr=False)            # how many fields the line had; old lines are short
-    raw: Optional[str] = field(default=None, compare=False, repr=False) # the line as read
+
+    time: float  # ms
+    beat_length: float  # as written; red: ms per beat; green: -100 / velocity
+    meter: int = 4  # beats per bar
+    sample_set: int = 2  # 0 the map's, 1 normal, 2 soft, 3 drum
+    sample_index: int = 0  # custom sample bank
+    volume: int = 100  # percent
+    uninherited: bool = True  # red
+    effects: int = 0  # bit 0 kiai, bit 3 no bar line
+    given: int = field(
+        default=8, compare=False, repr=False
+    )  # how many fields the line had; old lines are short
+    raw: Optional[str] = field(default=None, compare=False, repr=False)  # the line as read
 
     @property
-    def kiai(self) -> bool: return bool(self.effects & 1)
+    def kiai(self) -> bool:
+        return bool(self.effects & 1)
+
     @property
-    def beat_ms(self) -> float: return clamp(self.beat_length, BEAT_MS) # of a red line: how long the game lets a beat last
+    def beat_ms(self) -> float:
+        return clamp(self.beat_length, BEAT_MS)  # of a red line: how long the game lets a beat last
+
     @property
-    def is_tempo(self) -> bool: return self.uninherited and self.beat_length == self.beat_ms # else it is an effect: nobody counts its beats
+    def is_tempo(self) -> bool:
+        return (
+            self.uninherited and self.beat_length == self.beat_ms
+        )  # else it is an effect: nobody counts its beats
+
     @property
-    def bpm(self) -> Optional[float]: return 60000 / self.beat_ms if self.uninherited else None
+    def bpm(self) -> Optional[float]:
+        return 60000 / self.beat_ms if self.uninherited else None
+
     @property
-    def sv(self) -> float: # as written, but finite
-        return min(-100 / self.beat_length, LIMIT) if not self.uninherited and self.beat_length < 0 else 1.
+    def sv(self) -> float:  # as written, but finite
+        return min(-100 / self.beat_length, LIMIT) if not self.uninherited and self.beat_length < 0 else 1.0
+
     @property
-    def velocity(self) -> float: return clamp(self.sv, VELOCITY) # slider velocity multiplier the game uses
+    def velocity(self) -> float:
+        return clamp(self.sv, VELOCITY)  # slider velocity multiplier the game uses
 
 # %% ../../nbs/11_osu.beatmap.ipynb #92f41ea6
 @lru_cache(maxsize=1024)
-def _beat_length(text:str) -> int|float: # green lines may say NaN: no slider ticks
+def _beat_length(text: str) -> int | float:  # green lines may say NaN: no slider ticks
     return math.nan if text.strip().lower() == "nan" else number(text)
 
+
 @lru_cache(maxsize=64)
-def _meter(text:str) -> int: # the game reads what begins with 0 as 4
-    if text.strip()[:1] == "0": return 4
-    if (meter := integer(text)) < 1: raise ValueError("the meter is below 1")
+def _meter(text: str) -> int:  # the game reads what begins with 0 as 4
+    if text.strip()[:1] == "0":
+        return 4
+    if (meter := integer(text)) < 1:
+        raise ValueError("the meter is below 1")
     return meter
 
+
 def parse_timing_point(
-    line:str,       # a line of [TimingPoints]
-    version:int=14, # of the file
+    line: str,  # a line of [TimingPoints]
+    version: int = 14,  # of the file
 ) -> TimingPoint:
     "Read a timing point; fields may be missing from the right."
     f = _content(line).split(",")
-    if len(f) < 2: raise ValueError("a timing point needs a time and a beat length")
-    time, beat_length, meter, sample_set, index, volume, red, effects = f[:8] + ["", "", "4", "0", "0", "100", "1", "0"][len(f):]
-    beat_length, red = _beat_length(beat_length), red.strip()[:1] == "1"
-    if red and beat_length != beat_length: raise ValueError("the tempo is not a number")
-    return TimingPoint(_heard(number(time), early_by(version)), beat_length, _meter(meter), integer(sample_set), integer(index),
-                       integer(volume), red, integer(effects), len(f), line)
+    if len(f) < 2:
+        raise ValueError("a timing point needs a time and a beat length")
+    time, beat_length, meter, sample_set, index, volume, red, effects = (
+        f[:8] + ["", "", "4", "0", "0", "100", "1", "0"][len(f) :]
+    )
+    beat_length = _beat_length(beat_length)
+    red = red.strip()[:1] == "1"
+    if red and beat_length != beat_length:
+        raise ValueError("the tempo is not a number")
+    return TimingPoint(
+        _heard(number(time), early_by(version)),
+        beat_length,
+        _meter(meter),
+        integer(sample_set),
+        integer(index),
+        integer(volume),
+        red,
+        integer(effects),
+        len(f),
+        line,
+    )
 
-def format_timing_point(p:TimingPoint, version:int=14) -> str: # version of the file
+
+def format_timing_point(p: TimingPoint, version: int = 14) -> str:  # version of the file
     "A line of [TimingPoints], all eight fields."
     time = _heard(p.time, -early_by(version))
-    return (f"{plain(time)},{plain(p.beat_length)},{p.meter},{p.sample_set},{p.sample_index},{p.volume},"
-            f"{int(p.uninherited)},{p.effects}")
+    return (
+        f"{plain(time)},{plain(p.beat_length)},{p.meter},{p.sample_set},{p.sample_index},{p.volume},"
+        f"{int(p.uninherited)},{p.effects}"
+    )
 
 # %% ../../nbs/11_osu.beatmap.ipynb #526a790c
 class HitSample(NamedTuple):
     "The `set:addition:index:volume:file` field; 0 stands for the timing point's value."
+
     normal_set: int = 0
     addition_set: int = 0
     index: int = 0
     volume: int = 0
     filename: str = ""
 
-@lru_cache(maxsize=1024) # most objects of a map have the same
-def parse_sample(text:str) -> HitSample:
+
+@lru_cache(maxsize=1024)  # most objects of a map have the same
+def parse_sample(text: str) -> HitSample:
     "Read a hit sample field; parts may be missing or empty."
     parts = text.split(":", 4)
-    return HitSample(*(integer(p) if p.strip() else 0 for p in parts[:4]))._replace(filename="".join(parts[4:]))
+    return HitSample(*(integer(p) if p.strip() else 0 for p in parts[:4]))._replace(
+        filename="".join(parts[4:])
+    )
+
 
 @lru_cache(maxsize=1024)
-def _sample(text:str) -> str: # the field of a line, when it can be read (an empty part, which lazer refuses, is forgiven)
+def _sample(
+    text: str,
+) -> str:  # the field of a line, when it can be read (an empty part, which lazer refuses, is forgiven)
     text = text.strip()
     parse_sample(text)
     return text
 
 # %% ../../nbs/11_osu.beatmap.ipynb #09baf456
-CIRCLE, SLIDER, NEW_COMBO, SPINNER, HOLD = 1, 2, 4, 8, 128 # bits of a hit object's type
+CIRCLE = 1  # bits of a hit object's type
+SLIDER = 2
+NEW_COMBO = 4
+SPINNER = 8
+HOLD = 128
+
 
 @dataclass(slots=True)
 class HitObject:
     "What all hit objects share."
-    x: float                 # px, 0..512 on the playfield; in mania it selects the column
-    y: float                 # px, 0..384
-    time: float              # ms
-    type: int = CIRCLE       # bits; 16, 32 and 64 count skipped combo colours
-    hitsound: int = 0        # bits: 2 whistle, 4 finish, 8 clap
-    sample: str = "0:0:0:0:" # hit sample field as text; empty when the line has none
-    raw: Optional[str] = field(default=None, compare=False, repr=False, kw_only=True) # the line as read
+
+    x: float  # px, 0..512 on the playfield; in mania it selects the column
+    y: float  # px, 0..384
+    time: float  # ms
+    type: int = CIRCLE  # bits; 16, 32 and 64 count skipped combo colours
+    hitsound: int = 0  # bits: 2 whistle, 4 finish, 8 clap
+    sample: str = "0:0:0:0:"  # hit sample field as text; empty when the line has none
+    raw: Optional[str] = field(default=None, compare=False, repr=False, kw_only=True)  # the line as read
 
     @property
-    def new_combo(self) -> bool: return bool(self.type & NEW_COMBO)
+    def new_combo(self) -> bool:
+        return bool(self.type & NEW_COMBO)
+
     @new_combo.setter
-    def new_combo(self, on:bool): self.type = self.type | NEW_COMBO if on else self.type & ~NEW_COMBO
+    def new_combo(self, on: bool):
+        self.type = self.type | NEW_COMBO if on else self.type & ~NEW_COMBO
+
     @property
-    def combo_skip(self) -> int: return self.type >> 4 & 7 # colours skipped by this new combo
+    def combo_skip(self) -> int:
+        return self.type >> 4 & 7  # colours skipped by this new combo
+
     @property
-    def hit_sample(self) -> HitSample: return parse_sample(self.sample)
+    def hit_sample(self) -> HitSample:
+        return parse_sample(self.sample)
+
     @property
-    def pos(self) -> tuple[float, float]: return self.x, self.y
-    def column(self, keys:int) -> int: return min(max(int(self.x * keys / 512), 0), keys - 1) # mania column, from 0
+    def pos(self) -> tuple[float, float]:
+        return self.x, self.y
+
+    def column(self, keys: int) -> int:
+        return min(max(int(self.x * keys / 512), 0), keys - 1)  # mania column, from 0
 
 # %% ../../nbs/11_osu.beatmap.ipynb #011a3220
-@lru_cache(maxsize=512) # a map is walked through several times
-def _path(kind:str, points:tuple, length:Optional[float], segments:tuple) -> SliderPath: # flattening is what costs
+@lru_cache(maxsize=512)  # a map is walked through several times
+def _path(
+    kind: str, points: tuple, length: Optional[float], segments: tuple
+) -> SliderPath:  # flattening is what costs
     return SliderPath(kind, points, length, segments)
+
 
 @dataclass(slots=True)
 class Circle(HitObject):
     "A circle, a taiko hit, a fruit or a mania note."
 
+
 @dataclass(slots=True)
 class Slider(HitObject):
     "A slider, drum roll or juice stream."
+
     type: int = SLIDER
-    curve: str = "B"   # B Bézier, P perfect circle, L linear, C Catmull; lazer also B<degree>
-    points: list = field(default_factory=list)         # (x, y) of the head and all control points
-    slides: int = 1                                    # 1: no repeat
-    length: float = 0.                                 # px of one slide; 0: as long as the curve
-    edge_sounds: list = field(default_factory=list)    # hitsound bits of head, repeats, tail; may be empty
-    edge_additions: list = field(default_factory=list) # (set, addition) of the same; may be empty
-    segments: list = field(default_factory=list)       # (index of its first point, curve) of lazer's further pieces
+    curve: str = "B"  # B Bézier, P perfect circle, L linear, C Catmull; lazer also B<degree>
+    points: list = field(default_factory=list)  # (x, y) of the head and all control points
+    slides: int = 1  # 1: no repeat
+    length: float = 0.0  # px of one slide; 0: as long as the curve
+    edge_sounds: list = field(default_factory=list)  # hitsound bits of head, repeats, tail; may be empty
+    edge_additions: list = field(default_factory=list)  # (set, addition) of the same; may be empty
+    segments: list = field(
+        default_factory=list
+    )  # (index of its first point, curve) of lazer's further pieces
 
     @property
-    def control_points(self) -> list: return [(self.x, self.y), *self.points[1:]] # the head follows x and y
+    def control_points(self) -> list:
+        return [(self.x, self.y), *self.points[1:]]  # the head follows x and y
+
     @property
-    def path(self) -> SliderPath: # to be looked at, not changed: sliders that say the same share it
+    def path(self) -> SliderPath:  # to be looked at, not changed: sliders that say the same share it
         return _path(self.curve, tuple(self.control_points), self.length or None, tuple(self.segments))
+
 
 @dataclass(slots=True)
 class Spinner(HitObject):
     "A spinner, denden or banana shower."
+
     type: int = SPINNER
-    end_time: float = 0. # ms
+    end_time: float = 0.0  # ms
+
 
 @dataclass(slots=True)
 class Hold(HitObject):
     "A mania long note."
+
     type: int = HOLD
-    end_time: float = 0. # ms
+    end_time: float = 0.0  # ms
 
 # %% ../../nbs/11_osu.beatmap.ipynb #15d053a6
-def kind(obj:HitObject, mode:int=0) -> str:
+def kind(obj: HitObject, mode: int = 0) -> str:
     "Name of what the player sees: circle, slider, spinner, hold; in taiko don, kat, drumroll, denden."
-    if mode != 1: return type(obj).__name__.lower()
-    if isinstance(obj, Slider): return "drumroll"
-    if isinstance(obj, Spinner): return "denden"
+    if mode != 1:
+        return type(obj).__name__.lower()
+    if isinstance(obj, Slider):
+        return "drumroll"
+    if isinstance(obj, Spinner):
+        return "denden"
     return "kat" if obj.hitsound & 10 else "don"
 
-def combo_numbers(objects:list[HitObject]) -> list[int]:
+
+def combo_numbers(objects: list[HitObject]) -> list[int]:
     "The number drawn on each object."
     out, n = [], 0
     for o in objects:
@@ -241,114 +338,181 @@ def combo_numbers(objects:list[HitObject]) -> list[int]:
     return out
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4af2b1d6
-def _exact(text:str) -> int|float: return number(text, COORDINATE_LIMIT) # a coordinate of lazer's
+def _exact(text: str) -> int | float:
+    return number(text, COORDINATE_LIMIT)  # a coordinate of lazer's
+
 
 @lru_cache(maxsize=4096)
-def _whole(text:str) -> int: return int(_exact(text)) # a coordinate of the files before
+def _whole(text: str) -> int:
+    return int(_exact(text))  # a coordinate of the files before
+
 
 @lru_cache(maxsize=4096)
-def _length(text:str) -> int|float: return max(_exact(text or "0"), 0) # px
+def _length(text: str) -> int | float:
+    return max(_exact(text or "0"), 0)  # px
 
-def _points(parts:list[str], place) -> list: # "x:y" each -> (x, y); what follows a second colon does not count
+
+def _points(
+    parts: list[str], place
+) -> list:  # "x:y" each -> (x, y); what follows a second colon does not count
     return [(place(x), place(y)) for x, y, *_ in [part.split(":") for part in parts]]
 
-def _curve(text:str, head:tuple, place) -> tuple[str, list, list]: # "B|x:y|…" -> curve, points, segments
+
+def _curve(text: str, head: tuple, place) -> tuple[str, list, list]:  # "B|x:y|…" -> curve, points, segments
     first, *parts = text.split("|")
     kinds = [(i, part) for i, part in enumerate(parts, 1) if part[:1].isalpha()]
     points = [head, *_points([part for part in parts if not part[:1].isalpha()] if kinds else parts, place)]
-    segments = {i - passed: kind for passed, (i, kind) in enumerate(kinds)} # of two letters in a row the last counts
+    segments = {
+        i - passed: kind for passed, (i, kind) in enumerate(kinds)
+    }  # of two letters in a row the last counts
     return first.strip() or "C", points, [(i, kind) for i, kind in segments.items() if i < len(points)]
 
+
 @lru_cache(maxsize=1024)
-def _additions(text:str) -> tuple: # "s:a|s:a" -> pairs of sets
+def _additions(text: str) -> tuple:  # "s:a|s:a" -> pairs of sets
     return tuple(parse_sample(part)[:2] for part in text.split("|")) if text else ()
 
-def _sound(text:str) -> int: # the game reads a bad edge sound as none
-    try: return integer(text)
-    except ValueError: return 0
+
+def _sound(text: str) -> int:  # the game reads a bad edge sound as none
+    try:
+        return integer(text)
+    except ValueError:
+        return 0
+
 
 @lru_cache(maxsize=1024)
-def _sounds(text:str) -> tuple: # "2|0" -> bits of every edge
+def _sounds(text: str) -> tuple:  # "2|0" -> bits of every edge
     return tuple(map(_sound, text.split("|"))) if text else ()
 
-def _slider(f:list[str], five:tuple, place, line:str) -> Slider: # fields -> slider
-    if len(f) < 7: raise ValueError("a slider needs a curve and a number of slides")
+
+def _slider(f: list[str], five: tuple, place, line: str) -> Slider:  # fields -> slider
+    if len(f) < 7:
+        raise ValueError("a slider needs a curve and a number of slides")
     curve, points, segments = _curve(f[5], five[:2], place)
-    if (slides := integer(f[6])) > MOST_SLIDES: raise ValueError(f"more than {MOST_SLIDES} slides")
+    if (slides := integer(f[6])) > MOST_SLIDES:
+        raise ValueError(f"more than {MOST_SLIDES} slides")
     length, sounds, additions, sample = f[7:11] + [""] * (11 - len(f))
-    return Slider(*five, _sample(sample), curve, points, max(slides, 1), _length(length),
-                  list(_sounds(sounds)), list(_additions(additions)), segments, raw=line)
+    return Slider(
+        *five,
+        _sample(sample),
+        curve,
+        points,
+        max(slides, 1),
+        _length(length),
+        list(_sounds(sounds)),
+        list(_additions(additions)),
+        segments,
+        raw=line,
+    )
 
 # %% ../../nbs/11_osu.beatmap.ipynb #1f288f2c
 def parse_hit_object(
-    line:str,       # a line of [HitObjects]
-    version:int=14, # of the file: the oldest are early, lazer's (128) has fractional positions
+    line: str,  # a line of [HitObjects]
+    version: int = 14,  # of the file: the oldest are early, lazer's (128) has fractional positions
 ) -> HitObject:
     "Read a hit object; ValueError with the reason when the game would skip the line."
     f = (_content(line) if "//" in line else line.rstrip()).split(",")
-    if len(f) < 5: raise ValueError("a hit object needs at least five fields")
-    place, late = _exact if version >= 128 else _whole, early_by(version)
+    if len(f) < 5:
+        raise ValueError("a hit object needs at least five fields")
+    place = _exact if version >= 128 else _whole
+    late = early_by(version)
     x, y, time, bits, sound = f[:5]
     five = place(x), place(y), _heard(number(time), late), (bits := integer(bits)), integer(sound)
     extra = f[5] if len(f) > 5 else ""
-    if bits & CIRCLE: return Circle(*five, _sample(extra), raw=line)
-    if bits & SLIDER: return _slider(f, five, place, line)
-    if bits & SPINNER: return Spinner(*five, _sample(f[6]) if len(f) > 6 else "", _heard(number(extra), late), raw=line)
-    if not bits & HOLD: raise ValueError(f"the type {bits} is no kind of object")
+    if bits & CIRCLE:
+        return Circle(*five, _sample(extra), raw=line)
+    if bits & SLIDER:
+        return _slider(f, five, place, line)
+    if bits & SPINNER:
+        return Spinner(*five, _sample(f[6]) if len(f) > 6 else "", _heard(number(extra), late), raw=line)
+    if not bits & HOLD:
+        raise ValueError(f"the type {bits} is no kind of object")
     end, _, sample = extra.partition(":")
     return Hold(*five, _sample(sample), _heard(number(end), late) if end else five[2], raw=line)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #abca42ae
-def _curve_text(o:Slider) -> str: # "B|x:y|…"
+def _curve_text(o: Slider) -> str:  # "B|x:y|…"
     kinds = dict(o.segments)
-    return "|".join([o.curve, *(f"{kinds[i]}|{plain(x)}:{plain(y)}" if i in kinds else f"{plain(x)}:{plain(y)}"
-                                for i, (x, y) in enumerate(o.points) if i)])
+    return "|".join(
+        [
+            o.curve,
+            *(
+                f"{kinds[i]}|{plain(x)}:{plain(y)}" if i in kinds else f"{plain(x)}:{plain(y)}"
+                for i, (x, y) in enumerate(o.points)
+                if i
+            ),
+        ]
+    )
 
-def format_hit_object(o:HitObject, version:int=14) -> str: # version of the file
+
+def format_hit_object(o: HitObject, version: int = 14) -> str:  # version of the file
     "A line of [HitObjects]."
     late = early_by(version)
     head = f"{plain(o.x)},{plain(o.y)},{plain(_heard(o.time, -late))},{o.type},{o.hitsound}"
-    if isinstance(o, (Spinner, Hold)): end = plain(_heard(o.end_time, -late))
-    if isinstance(o, Spinner): return f"{head},{end}" + f",{o.sample}" * bool(o.sample)
-    if isinstance(o, Hold): return f"{head},{end}:{o.sample}"
-    if not isinstance(o, Slider): return head + f",{o.sample}" * bool(o.sample)
+    if isinstance(o, (Spinner, Hold)):
+        end = plain(_heard(o.end_time, -late))
+    if isinstance(o, Spinner):
+        return f"{head},{end}" + f",{o.sample}" * bool(o.sample)
+    if isinstance(o, Hold):
+        return f"{head},{end}:{o.sample}"
+    if not isinstance(o, Slider):
+        return head + f",{o.sample}" * bool(o.sample)
     edges = "|".join(map(str, o.edge_sounds)), "|".join(f"{a}:{b}" for a, b in o.edge_additions), o.sample
     tail = "," + ",".join(edges) if any(edges) else ""
     return f"{head},{_curve_text(o)},{o.slides},{o.length}{tail}"
 
 # %% ../../nbs/11_osu.beatmap.ipynb #6f4bb90b
-KEYED = {"General": "general", "Editor": "editor", "Metadata": "metadata", "Difficulty": "difficulty", "Colours": "colours"}
+KEYED = {
+    "General": "general",
+    "Editor": "editor",
+    "Metadata": "metadata",
+    "Difficulty": "difficulty",
+    "Colours": "colours",
+}
 LISTED = {"Events": "events", "TimingPoints": "timing_points", "HitObjects": "hit_objects"}
 
-def _readable(text:str) -> str: # bytes that are not UTF-8 become replacement characters
+
+def _readable(text: str) -> str:  # bytes that are not UTF-8 become replacement characters
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
-def _key_value(line:str, section:str) -> tuple[str, str]: # "Key: value" -> both without white space
+
+def _key_value(line: str, section: str) -> tuple[str, str]:  # "Key: value" -> both without white space
     key, _, value = (line.strip() if section == "Metadata" else _content(line)).partition(":")
     return key.strip(), _readable(value.strip())
 
-class _Setting: # a shortcut to one key of one section, typed, with the game's default and range
-    def __init__(self, section:str, key:str, cast=str, default:Any="", low=-math.inf, high=math.inf):
-        self.section, self.key, self.cast, self.default, self.low, self.high = section, key, cast, default, low, high
+
+class _Setting:  # a shortcut to one key of one section, typed, with the game's default and range
+    def __init__(self, section: str, key: str, cast=str, default: Any = "", low=-math.inf, high=math.inf):
+        self.section = section
+        self.key = key
+        self.cast = cast
+        self.default = default
+        self.low = low
+        self.high = high
 
     def __get__(self, obj, owner=None):
-        if obj is None: return self
+        if obj is None:
+            return self
         text = getattr(obj, self.section).get(self.key)
-        try: value = self.cast(text) if text is not None else self.default
-        except ValueError: value = self.default
-        if callable(value): value = value(obj)
+        try:
+            value = self.cast(text) if text is not None else self.default
+        except ValueError:
+            value = self.default
+        if callable(value):
+            value = value(obj)
         return value if isinstance(value, (str, type(None))) else min(max(value, self.low), self.high)
 
     def __set__(self, obj, value):
         getattr(obj, self.section)[self.key] = one_line(value) if isinstance(value, str) else plain(value)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #ab7c6233
-class _Size(_Setting): # the circle size, which in mania is the number of keys
+class _Size(_Setting):  # the circle size, which in mania is the number of keys
     def __get__(self, obj, owner=None):
         value = super().__get__(obj, owner)
         return value if obj is None else clamp(value, KEYS if obj.mode == 3 else DIFFICULTY)
 
-class _Moment(_Setting): # ms; -1: none
+
+class _Moment(_Setting):  # ms; -1: none
     def __get__(self, obj, owner=None):
         value = super().__get__(obj, owner)
         return value if obj is None or value == -1 else _heard(value, early_by(obj.format_version))
@@ -361,18 +525,19 @@ class _Moment(_Setting): # ms; -1: none
 @dataclass
 class Sections:
     "What stands in a .osu file."
-    format_version: int = 14                                # 3 to 14, lazer 128
-    general: dict = field(default_factory=dict)             # text by key, in file order
+
+    format_version: int = 14  # 3 to 14, lazer 128
+    general: dict = field(default_factory=dict)  # text by key, in file order
     editor: dict = field(default_factory=dict)
     metadata: dict = field(default_factory=dict)
     difficulty: dict = field(default_factory=dict)
     colours: dict = field(default_factory=dict)
-    events: list = field(default_factory=list)              # lines of background, breaks and storyboard
-    timing_points: list = field(default_factory=list)       # TimingPoint, in file order
-    hit_objects: list = field(default_factory=list)         # HitObject, in file order
-    other: dict = field(default_factory=dict)               # lines of unknown sections
-    warnings: list = field(default_factory=list, compare=False) # BeatmapWarning, one for each skipped line
-    eol: str = field(default="\n", compare=False, repr=False)   # line end of new lines
+    events: list = field(default_factory=list)  # lines of background, breaks and storyboard
+    timing_points: list = field(default_factory=list)  # TimingPoint, in file order
+    hit_objects: list = field(default_factory=list)  # HitObject, in file order
+    other: dict = field(default_factory=dict)  # lines of unknown sections
+    warnings: list = field(default_factory=list, compare=False)  # BeatmapWarning, one for each skipped line
+    eol: str = field(default="\n", compare=False, repr=False)  # line end of new lines
     encoding: str = field(default="utf-8", compare=False, repr=False)
     # The file as read: its lines with their ends, and the Mark of each that says what it is.
     _lines: list = field(default_factory=list, compare=False, repr=False)
@@ -382,242 +547,380 @@ class Sections:
 # %% ../../nbs/11_osu.beatmap.ipynb #9e1c95d8
 class Settings:
     "Shortcuts to the keys that matter."
-    title = _Setting("metadata", "Title"); title_unicode = _Setting("metadata", "TitleUnicode", default=lambda b: b.title)
-    artist = _Setting("metadata", "Artist"); artist_unicode = _Setting("metadata", "ArtistUnicode", default=lambda b: b.artist)
-    creator = _Setting("metadata", "Creator"); version = _Setting("metadata", "Version") # mapper; name of the difficulty
-    source = _Setting("metadata", "Source"); tags = _Setting("metadata", "Tags")
-    beatmap_id = _Setting("metadata", "BeatmapID", integer, None); set_id = _Setting("metadata", "BeatmapSetID", integer, None)
+
+    title = _Setting("metadata", "Title")
+    title_unicode = _Setting("metadata", "TitleUnicode", default=lambda b: b.title)
+    artist = _Setting("metadata", "Artist")
+    artist_unicode = _Setting("metadata", "ArtistUnicode", default=lambda b: b.artist)
+    creator = _Setting("metadata", "Creator")
+    version = _Setting("metadata", "Version")  # mapper; name of the difficulty
+    source = _Setting("metadata", "Source")
+    tags = _Setting("metadata", "Tags")
+    beatmap_id = _Setting("metadata", "BeatmapID", integer, None)
+    set_id = _Setting("metadata", "BeatmapSetID", integer, None)
     audio_filename = _Setting("general", "AudioFilename")
-    mode = _Setting("general", "Mode", integer, 0, 0, 3)            # 0 osu!, 1 taiko, 2 catch, 3 mania
+    mode = _Setting("general", "Mode", integer, 0, 0, 3)  # 0 osu!, 1 taiko, 2 catch, 3 mania
     preview_time = _Moment("general", "PreviewTime", integer, -1)  # ms
     stack_leniency = _Setting("general", "StackLeniency", number, 0.7)
-    hp = _Setting("difficulty", "HPDrainRate", number, 5, *DIFFICULTY); cs = _Size("difficulty", "CircleSize", number, 5)
+    hp = _Setting("difficulty", "HPDrainRate", number, 5, *DIFFICULTY)
+    cs = _Size("difficulty", "CircleSize", number, 5)
     od = _Setting("difficulty", "OverallDifficulty", number, 5, *DIFFICULTY)
     ar = _Setting("difficulty", "ApproachRate", number, lambda b: b.od, *DIFFICULTY)
-    slider_multiplier = _Setting("difficulty", "SliderMultiplier", number, 1.4, 0.4, 3.6) # hundreds of px per beat
+    slider_multiplier = _Setting(
+        "difficulty", "SliderMultiplier", number, 1.4, 0.4, 3.6
+    )  # hundreds of px per beat
     tick_rate = _Setting("difficulty", "SliderTickRate", number, 1, 0.5, 8)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #114d2c2e
 @dataclass
 class Beatmap(Sections, Settings):
     "A difficulty: its settings, timing and objects."
+
     @classmethod
-    def parse(cls, text:str|bytes) -> Beatmap: return _parse(text)  # from the text of a .osu file
+    def parse(cls, text: str | bytes) -> Beatmap:
+        return _parse(text)  # from the text of a .osu file
+
     @classmethod
-    def read(cls, path) -> Beatmap: return _read(path)              # from a .osu file
+    def read(cls, path) -> Beatmap:
+        return _read(path)  # from a .osu file
+
     @classmethod
-    def new(cls, **settings) -> Beatmap: return _fresh(settings)    # empty, with the editor's defaults
-    def to_text(self) -> str: return _render(self)                  # the .osu file, unchanged lines as they were
-    def to_bytes(self) -> bytes: return _encode(_render(self), self.encoding)
-    def copy(self) -> Beatmap: return copy.deepcopy(self)           # shares nothing with this one
-    def write(self, path): write_atomic(path, self.to_bytes())      # whole or not at all
+    def new(cls, **settings) -> Beatmap:
+        return _fresh(settings)  # empty, with the editor's defaults
+
+    def to_text(self) -> str:
+        return _render(self)  # the .osu file, unchanged lines as they were
+
+    def to_bytes(self) -> bytes:
+        return _encode(_render(self), self.encoding)
+
+    def copy(self) -> Beatmap:
+        return copy.deepcopy(self)  # shares nothing with this one
+
+    def write(self, path):
+        write_atomic(path, self.to_bytes())  # whole or not at all
 
     @property
-    def keys(self) -> int: return clamp(round(self.cs), KEYS)       # mania columns; of two as near the even one
-    @property
-    def background(self) -> Optional[str]: return _background(self.events) # file name of the picture
-    @property
-    def breaks(self) -> list: return _breaks(self)                  # (start, end), ms
+    def keys(self) -> int:
+        return clamp(round(self.cs), KEYS)  # mania columns; of two as near the even one
 
-    def point_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[0]   # red or green line in force
-    def redline_at(self, time:float) -> TimingPoint: return _lines_at(self, time)[1] # red line in force
-    def duration(self, obj:HitObject) -> float: return _duration(self, obj)         # ms, of all slides
-    def slide_duration(self, obj:HitObject) -> float: return _duration(self, obj) / getattr(obj, "slides", 1) # ms
-    def end_time(self, obj:HitObject) -> float: return obj.time + _duration(self, obj) # ms
-    def _repr_markdown_(self) -> str: return _summary(self)
+    @property
+    def background(self) -> Optional[str]:
+        return _background(self.events)  # file name of the picture
+
+    @property
+    def breaks(self) -> list:
+        return _breaks(self)  # (start, end), ms
+
+    def point_at(self, time: float) -> TimingPoint:
+        return _lines_at(self, time)[0]  # red or green line in force
+
+    def redline_at(self, time: float) -> TimingPoint:
+        return _lines_at(self, time)[1]  # red line in force
+
+    def duration(self, obj: HitObject) -> float:
+        return _duration(self, obj)  # ms, of all slides
+
+    def slide_duration(self, obj: HitObject) -> float:
+        return _duration(self, obj) / getattr(obj, "slides", 1)  # ms
+
+    def end_time(self, obj: HitObject) -> float:
+        return obj.time + _duration(self, obj)  # ms
+
+    def _repr_markdown_(self) -> str:
+        return _summary(self)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #c35ada5d
-def _background(events:list[str]) -> Optional[str]: # file name in the first background line
+def _background(events: list[str]) -> Optional[str]:  # file name in the first background line
     fields = next((e.split(",") for e in events if e.startswith(("0,", "Background,"))), [])
     return fields[2].strip().strip('"') or None if len(fields) > 2 else None
 
-def _breaks(beatmap:Beatmap) -> list[tuple[float, float]]: # (start, end) of the breaks, ms
-    out, late = [], early_by(beatmap.format_version)
+
+def _breaks(beatmap: Beatmap) -> list[tuple[float, float]]:  # (start, end) of the breaks, ms
+    out = []
+    late = early_by(beatmap.format_version)
     for f in (e.split(",") for e in beatmap.events if e.startswith(("2,", "Break,"))):
-        try: start, end = _heard(number(f[1]), late), _heard(number(f[2]), late)
-        except (ValueError, IndexError): continue
+        try:
+            start = _heard(number(f[1]), late)
+            end = _heard(number(f[2]), late)
+        except (ValueError, IndexError):
+            continue
         out.append((start, max(start, end)))
     return out
 
-def break_line(beatmap:Beatmap, start:float, end:float) -> str: # ms -> a line of [Events]
+
+def break_line(beatmap: Beatmap, start: float, end: float) -> str:  # ms -> a line of [Events]
     "A break as the file of this map has it."
     late = early_by(beatmap.format_version)
     return f"2,{round(start - late)},{round(end - late)}"
 
-def _unmarked(text:str) -> str: # what a notebook shows as it stands: no HTML, no Markdown, no formula
+
+def _unmarked(text: str) -> str:  # what a notebook shows as it stands: no HTML, no Markdown, no formula
     return re.sub(r"""[<>&"'`*_~|$#@\\\[\]{}]""", lambda m: f"&#{ord(m[0])};", shown(text))
 
-def _summary(beatmap:Beatmap) -> str: # a table for the notebook
-    kinds = {k.__name__.lower() + "s": sum(type(o) is k for o in beatmap.hit_objects) for k in (Circle, Slider, Spinner, Hold)}
+
+def _summary(beatmap: Beatmap) -> str:  # a table for the notebook
+    kinds = {
+        k.__name__.lower() + "s": sum(type(o) is k for o in beatmap.hit_objects)
+        for k in (Circle, Slider, Spinner, Hold)
+    }
     bpms = dict.fromkeys(f"{p.bpm:.5g}" for p in beatmap.timing_points if p.bpm)
-    rows = {"song": f"{beatmap.artist} – {beatmap.title}", "difficulty": f"{beatmap.version} by {beatmap.creator}",
-            "mode": ("osu!", "osu!taiko", "osu!catch", "osu!mania")[beatmap.mode], "format": f"v{beatmap.format_version}",
-            "objects": ", ".join(f"{n} {k}" for k, n in kinds.items() if n) or "none",
-            "tempo": f"{', '.join(bpms)} BPM, {len(beatmap.timing_points)} timing points" if bpms else "none",
-            "settings": ", ".join(f"{k.upper()} {getattr(beatmap, k):g}" for k in ("cs", "ar", "od", "hp"))}
-    if beatmap.warnings: rows["skipped"] = f"{len(beatmap.warnings)} lines, first: {beatmap.warnings[0]}"
+    rows = {
+        "song": f"{beatmap.artist} – {beatmap.title}",
+        "difficulty": f"{beatmap.version} by {beatmap.creator}",
+        "mode": ("osu!", "osu!taiko", "osu!catch", "osu!mania")[beatmap.mode],
+        "format": f"v{beatmap.format_version}",
+        "objects": ", ".join(f"{n} {k}" for k, n in kinds.items() if n) or "none",
+        "tempo": f"{', '.join(bpms)} BPM, {len(beatmap.timing_points)} timing points" if bpms else "none",
+        "settings": ", ".join(f"{k.upper()} {getattr(beatmap, k):g}" for k in ("cs", "ar", "od", "hp")),
+    }
+    if beatmap.warnings:
+        rows["skipped"] = f"{len(beatmap.warnings)} lines, first: {beatmap.warnings[0]}"
     return "| | |\n|---|---|\n" + "\n".join(f"| {k} | {_unmarked(v)} |" for k, v in rows.items())
 
 # %% ../../nbs/11_osu.beatmap.ipynb #abd01098
-def _section(beatmap:Beatmap, name:str): # the dict or list that holds a section
+def _section(beatmap: Beatmap, name: str):  # the dict or list that holds a section
     attr = KEYED.get(name) or LISTED.get(name)
     return getattr(beatmap, attr) if attr else beatmap.other.setdefault(name, [])
 
-def _reads(section:str, version:int): # what turns a line of a list section into its item
-    if section == "HitObjects": return partial(parse_hit_object, version=version)
-    return partial(parse_timing_point, version=version) if section == "TimingPoints" else lambda raw: raw.rstrip("\r\n")
 
-def _write_item(section:str, item, version:int) -> str: # an item -> its line
+def _reads(section: str, version: int):  # what turns a line of a list section into its item
+    if section == "HitObjects":
+        return partial(parse_hit_object, version=version)
+    return (
+        partial(parse_timing_point, version=version)
+        if section == "TimingPoints"
+        else lambda raw: raw.rstrip("\r\n")
+    )
+
+
+def _write_item(section: str, item, version: int) -> str:  # an item -> its line
     write = {"TimingPoints": format_timing_point, "HitObjects": format_hit_object}.get(section)
     return write(item, version) if write else str(item)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #61eacfe9
 class Mark(NamedTuple):
     "What a line of a file is."
-    kind: str         # text to leave alone, head of a section, key with a value, or item of a list
+
+    kind: str  # text to leave alone, head of a section, key with a value, or item of a list
     section: str = ""
     key: str = ""
 
+
 TEXT = Mark("text")
 
-class _Reader: # fills a beatmap line by line
-    def __init__(self, beatmap:Beatmap):
-        self.map, self.section, self.items, self.marks, self.owner = beatmap, "", None, [], {}
 
-    def skip(self, i:int, raw:str, reason:str) -> Mark:
+class _Reader:  # fills a beatmap line by line
+    def __init__(self, beatmap: Beatmap):
+        self.map = beatmap
+        self.section = ""
+        self.items = None
+        self.marks = []
+        self.owner = {}
+
+    def skip(self, i: int, raw: str, reason: str) -> Mark:
         self.map.warnings.append(BeatmapWarning(i + 1, _readable(raw.rstrip("\r\n")), reason))
         return TEXT
 
-    def line(self, i:int, raw:str) -> Mark: # one line -> what it is
+    def line(self, i: int, raw: str) -> Mark:  # one line -> what it is
         text = raw.rstrip()
-        if len(text) > 2 and text[0] == "[" and text[-1] == "]": return self.head(text[1:-1])
-        if not text or not self.section: return TEXT
-        if self.section == "Events" or self.section in self.map.other: return self.item(i, raw)
-        if text.lstrip().startswith("//"): return TEXT
-        if raw[0] in " _": return self.skip(i, raw, "indented")
+        if len(text) > 2 and text[0] == "[" and text[-1] == "]":
+            return self.head(text[1:-1])
+        if not text or not self.section:
+            return TEXT
+        if self.section == "Events" or self.section in self.map.other:
+            return self.item(i, raw)
+        if text.lstrip().startswith("//"):
+            return TEXT
+        if raw[0] in " _":
+            return self.skip(i, raw, "indented")
         return self.keyed(i, raw) if self.items is None else self.item(i, raw)
 
-    def head(self, name:str) -> Mark:
+    def head(self, name: str) -> Mark:
         self.section, items = name, _section(self.map, name)
         self.items = items if isinstance(items, list) else None
-        self.parse, self.mark = _reads(name, self.map.format_version), Mark("item", name)
+        self.parse = _reads(name, self.map.format_version)
+        self.mark = Mark("item", name)
         return Mark("head", name)
 
-    def item(self, i:int, raw:str) -> Mark:
-        try: self.items.append(self.parse(raw))
-        except IndexError: return self.skip(i, raw, "a field is missing")
-        except (ValueError, OverflowError) as e: return self.skip(i, raw, str(e))
+    def item(self, i: int, raw: str) -> Mark:
+        try:
+            self.items.append(self.parse(raw))
+        except IndexError:
+            return self.skip(i, raw, "a field is missing")
+        except (ValueError, OverflowError) as e:
+            return self.skip(i, raw, str(e))
         return self.mark
 
-    def keyed(self, i:int, raw:str) -> Mark:
-        if ":" not in raw: return self.skip(i, raw, "no colon between key and value")
+    def keyed(self, i: int, raw: str) -> Mark:
+        if ":" not in raw:
+            return self.skip(i, raw, "no colon between key and value")
         key, value = _key_value(raw, self.section)
-        if (was := self.owner.get((self.section, key))) is not None: self.marks[was] = TEXT # a later line wins
+        if (was := self.owner.get((self.section, key))) is not None:
+            self.marks[was] = TEXT  # a later line wins
         self.owner[self.section, key] = i
         _section(self.map, self.section)[key] = value
         return Mark("key", self.section, key)
 
-    def read(self, lines:list[str]):
+    def read(self, lines: list[str]):
         mark = self.marks.append
         for i, raw in enumerate(lines):
-            if self.items is not None and "0" <= raw[0] <= "9": mark(self.item(i, raw)) # nearly all lines
-            else: mark(self.line(i, raw if i else raw.lstrip("\ufeff")))
+            if self.items is not None and "0" <= raw[0] <= "9":
+                mark(self.item(i, raw))  # nearly all lines
+            else:
+                mark(self.line(i, raw if i else raw.lstrip("\ufeff")))
         self.map._lines, self.map._marks = lines, self.marks
 
 # %% ../../nbs/11_osu.beatmap.ipynb #2bea2c03
-SIZE_LIMIT = 16 * 2**20 # bytes of a .osu file
+SIZE_LIMIT = 16 * 2**20  # bytes of a .osu file
 _HEADER = re.compile(r"\s*osu file format v(\d{1,9})")
 
-def _decode(data:str|bytes) -> tuple[str, str]: # -> text with its byte order mark, encoding
-    if isinstance(data, str): return _encode(data).decode("utf-8", "surrogateescape"), "utf-8"
+
+def _decode(data: str | bytes) -> tuple[str, str]:  # -> text with its byte order mark, encoding
+    if isinstance(data, str):
+        return _encode(data).decode("utf-8", "surrogateescape"), "utf-8"
     encoding = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(data[:2], "utf-8")
     return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"), encoding
 
-def _encode(text:str, encoding:str="utf-8") -> bytes: # bytes that were no UTF-8 as they were; what no file can hold is replaced
-    try: return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
-    except UnicodeEncodeError: return text.encode(encoding, "replace")
 
-def _parse(data:str|bytes) -> Beatmap: # a .osu file -> beatmap
-    if len(data) > SIZE_LIMIT: raise BeatmapError(f"This .osu file has {len(data)} bytes; the limit is {SIZE_LIMIT}.")
+def _encode(
+    text: str, encoding: str = "utf-8"
+) -> bytes:  # bytes that were no UTF-8 as they were; what no file can hold is replaced
+    try:
+        return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "replace")
+
+
+def _parse(data: str | bytes) -> Beatmap:  # a .osu file -> beatmap
+    if len(data) > SIZE_LIMIT:
+        raise BeatmapError(f"This .osu file has {len(data)} bytes; the limit is {SIZE_LIMIT}.")
     text, encoding = _decode(data)
-    lines = io.StringIO(text, newline="").readlines() # ends of any kind, kept
+    lines = io.StringIO(text, newline="").readlines()  # ends of any kind, kept
     first = next((i for i, l in enumerate(lines) if l.strip("\ufeff \t\r\n")), 0)
     header = _HEADER.match(lines[first].lstrip("\ufeff")) if lines else None
     map = Beatmap(int(header[1]) if header else 14, eol="\r\n" if "\r\n" in text else "\n", encoding=encoding)
     _Reader(map).read(lines)
-    if not header and not any(mark.kind == "head" and mark.section in {**KEYED, **LISTED} for mark in map._marks):
-        raise BeatmapError("This is not a beatmap: no 'osu file format' line, no section such as [HitObjects]; give a .osu file.")
+    if not header and not any(
+        mark.kind == "head" and mark.section in {**KEYED, **LISTED} for mark in map._marks
+    ):
+        raise BeatmapError(
+            "This is not a beatmap: no 'osu file format' line, no section such as [HitObjects]; give a .osu file."
+        )
     if not header:
-        map.warnings.insert(0, BeatmapWarning(first + 1, _readable(lines[first].strip()), "not 'osu file format', read as v14"))
+        map.warnings.insert(
+            0,
+            BeatmapWarning(first + 1, _readable(lines[first].strip()), "not 'osu file format', read as v14"),
+        )
     return map
 
-def _read(path) -> Beatmap: # a .osu file -> beatmap
+
+def _read(path) -> Beatmap:  # a .osu file -> beatmap
     path = user_path(path)
-    if not path.is_file(): raise BeatmapError(f"{quoted(path)} is not a file; give the path of a .osu file.")
+    if not path.is_file():
+        raise BeatmapError(f"{quoted(path)} is not a file; give the path of a .osu file.")
     try:
-        if path.stat().st_size > SIZE_LIMIT: raise BeatmapError(f"{quoted(path)} is larger than {SIZE_LIMIT} bytes; no beatmap is.")
+        if path.stat().st_size > SIZE_LIMIT:
+            raise BeatmapError(f"{quoted(path)} is larger than {SIZE_LIMIT} bytes; no beatmap is.")
         return _parse(path.read_bytes())
-    except OSError as e: raise BeatmapError(f"{quoted(path)} cannot be read ({e.strerror}); check its permissions.") from e
-    except BeatmapError as e: raise BeatmapError(f"{quoted(path)}: {e}") from None
+    except OSError as e:
+        raise BeatmapError(f"{quoted(path)} cannot be read ({e.strerror}); check its permissions.") from e
+    except BeatmapError as e:
+        raise BeatmapError(f"{quoted(path)}: {e}") from None
 
 # %% ../../nbs/11_osu.beatmap.ipynb #bc6bc41d
-def _flat(line:str) -> str: # a new line of a file is one line, whatever it was made from
+def _flat(line: str) -> str:  # a new line of a file is one line, whatever it was made from
     return re.sub(r"[\r\n]+", " ", line)
 
-def _item_line(beatmap:Beatmap, section:str, item, slot:str="") -> str: # the line as read if it still says the same
-    version, raw = beatmap.format_version, slot if isinstance(item, str) else item.raw
+
+def _item_line(
+    beatmap: Beatmap, section: str, item, slot: str = ""
+) -> str:  # the line as read if it still says the same
+    version = beatmap.format_version
+    raw = slot if isinstance(item, str) else item.raw
     text = _write_item(section, item, version)
-    try: same = raw and _write_item(section, _reads(section, version)(raw), version) == text
-    except (ValueError, IndexError, OverflowError): same = False
-    if not same: return _flat(text) + beatmap.eol
+    try:
+        same = raw and _write_item(section, _reads(section, version)(raw), version) == text
+    except (ValueError, IndexError, OverflowError):
+        same = False
+    if not same:
+        return _flat(text) + beatmap.eol
     return raw if raw is slot else raw.rstrip("\r\n") + beatmap.eol
 
-def _key_line(section:str, key:str, value:str, raw:str, eol:str) -> str: # the line as read, or with the value exchanged
-    if _key_value(raw, section) == (key, value): return raw
+
+def _key_line(
+    section: str, key: str, value: str, raw: str, eol: str
+) -> str:  # the line as read, or with the value exchanged
+    if _key_value(raw, section) == (key, value):
+        return raw
     before, after = raw.split(":", 1)
-    space = after[:len(after) - len(after.lstrip(" "))]
+    space = after[: len(after) - len(after.lstrip(" "))]
     return _flat(f"{before}:{space}{value}") + eol
 
-def _rest(beatmap:Beatmap, name:str, left) -> list[str]: # lines for what no slot of the file was left for
-    if not isinstance(left, dict): return [_item_line(beatmap, name, o) for o in left]
+
+def _rest(beatmap: Beatmap, name: str, left) -> list[str]:  # lines for what no slot of the file was left for
+    if not isinstance(left, dict):
+        return [_item_line(beatmap, name, o) for o in left]
     colon = {"General": ": ", "Editor": ": ", "Colours": " : "}.get(name, ":")
     return [_flat(f"{k}{colon}{v}") + beatmap.eol for k, v in left.items()]
 
 # %% ../../nbs/11_osu.beatmap.ipynb #ada5af0c
-def _render(beatmap:Beatmap) -> str: # beatmap -> the text of its .osu file
+def _render(beatmap: Beatmap) -> str:  # beatmap -> the text of its .osu file
     names = [*KEYED, *LISTED, *beatmap.other]
     left = {n: dict(s) if isinstance(s := _section(beatmap, n), dict) else deque(s) for n in names}
     last = {mark.section: i for i, mark in enumerate(beatmap._marks)}
     out = [] if beatmap._lines else [f"osu file format v{beatmap.format_version}{beatmap.eol}"]
     for i, (raw, (kind, name, key)) in enumerate(zip(beatmap._lines, beatmap._marks)):
-        if kind in ("text", "head"): out.append(raw)
-        elif kind == "item" and left[name]: out.append(_item_line(beatmap, name, left[name].popleft(), raw))
-        elif kind == "key" and key in left[name]: out.append(_key_line(name, key, left[name].pop(key), raw, beatmap.eol))
-        if name and last[name] == i: out += _rest(beatmap, name, left.pop(name))
+        if kind in ("text", "head"):
+            out.append(raw)
+        elif kind == "item" and left[name]:
+            out.append(_item_line(beatmap, name, left[name].popleft(), raw))
+        elif kind == "key" and key in left[name]:
+            out.append(_key_line(name, key, left[name].pop(key), raw, beatmap.eol))
+        if name and last[name] == i:
+            out += _rest(beatmap, name, left.pop(name))
     for name in (*[n for n in names if n != "HitObjects"], "HitObjects"):
-        if left.get(name): out += [beatmap.eol, f"[{name}]{beatmap.eol}", *_rest(beatmap, name, left[name])]
-    return "".join(l if l.endswith(("\n", "\r")) or i == len(out) - 1 else l + beatmap.eol for i, l in enumerate(out))
+        if left.get(name):
+            out += [beatmap.eol, f"[{name}]{beatmap.eol}", *_rest(beatmap, name, left[name])]
+    return "".join(
+        l if l.endswith(("\n", "\r")) or i == len(out) - 1 else l + beatmap.eol for i, l in enumerate(out)
+    )
 
 # %% ../../nbs/11_osu.beatmap.ipynb #3f5e97f1
-def _sorted_points(beatmap:Beatmap) -> tuple: # (points as seen, times, points in time order, red line of each)
+def _sorted_points(
+    beatmap: Beatmap,
+) -> tuple:  # (points as seen, times, points in time order, red line of each)
     if beatmap._lookup[0] != beatmap.timing_points:
         points = sorted(beatmap.timing_points, key=lambda p: (p.time, not p.uninherited))
-        red, reds = next((p for p in points if p.uninherited), TimingPoint(0, 1000)), []
-        for p in points: reds.append(red := p if p.uninherited else red)
+        red = next((p for p in points if p.uninherited), TimingPoint(0, 1000))
+        reds = []
+        for p in points:
+            reds.append(red := p if p.uninherited else red)
         beatmap._lookup = list(beatmap.timing_points), [p.time for p in points], points, reds
     return beatmap._lookup
 
-def _lines_at(beatmap:Beatmap, time:float) -> tuple: # (line, red line) in force: the last at or before, else the first
-    if not beatmap.timing_points: return TimingPoint(0, 1000), TimingPoint(0, 1000) # the game's default
+
+def _lines_at(
+    beatmap: Beatmap, time: float
+) -> tuple:  # (line, red line) in force: the last at or before, else the first
+    if not beatmap.timing_points:
+        return TimingPoint(0, 1000), TimingPoint(0, 1000)  # the game's default
     _, times, points, reds = _sorted_points(beatmap)
     i = max(bisect_right(times, time) - 1, 0)
     return points[i], reds[i]
 
-def _duration(beatmap:Beatmap, obj:HitObject) -> float: # ms from the start of an object to its end
-    if isinstance(obj, (Spinner, Hold)): return clamp(obj.end_time - obj.time, (0, LIMIT))
-    if not isinstance(obj, Slider): return 0.
+
+def _duration(beatmap: Beatmap, obj: HitObject) -> float:  # ms from the start of an object to its end
+    if isinstance(obj, (Spinner, Hold)):
+        return clamp(obj.end_time - obj.time, (0, LIMIT))
+    if not isinstance(obj, Slider):
+        return 0.0
     point, red = _lines_at(beatmap, obj.time)
-    beats = (obj.length or obj.path.natural_length) * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
+    beats = (
+        (obj.length or obj.path.natural_length)
+        * obj.slides
+        / (beatmap.slider_multiplier * 100 * point.velocity)
+    )
     return min(beats * red.beat_ms, LIMIT)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #c491dc34
@@ -682,17 +985,26 @@ Combo4 : 242,24,57
 """
 
 # %% ../../nbs/11_osu.beatmap.ipynb #7429dafe
-def _picture_line(name:str) -> str: # the game splits the line at commas, and knows no quotes within quotes
+def _picture_line(name: str) -> str:  # the game splits the line at commas, and knows no quotes within quotes
     if set(name) & set(',"'):
-        raise UserError(f"A map cannot name the picture {quoted(name)}, for its name has a comma or quotes in it; rename the file.")
+        raise UserError(
+            f"A map cannot name the picture {quoted(name)}, for its name has a comma or quotes in it; rename the file."
+        )
     return f'0,0,"{one_line(name)}",0,0'
 
-def _fresh(settings:dict) -> Beatmap: # Beatmap's shortcuts, `background`, or its fields
+
+def _fresh(settings: dict) -> Beatmap:  # Beatmap's shortcuts, `background`, or its fields
     map = _parse(_TEMPLATE)
-    known = [k for k, v in vars(Settings).items() if isinstance(v, _Setting)] + [f.name for f in fields(Sections)][:10]
+    known = [k for k, v in vars(Settings).items() if isinstance(v, _Setting)] + [
+        f.name for f in fields(Sections)
+    ][:10]
     for key, value in settings.items():
-        if key == "background" and value: map.events.insert(1, _picture_line(value))
-        elif key in known: setattr(map, key, value)
-        elif key != "background": raise UserError(f"A beatmap has no setting '{key}'; it has {', '.join(known)}.")
-    for key in ("Title", "Artist"): map.metadata[f"{key}Unicode"] = map.metadata[f"{key}Unicode"] or map.metadata[key]
+        if key == "background" and value:
+            map.events.insert(1, _picture_line(value))
+        elif key in known:
+            setattr(map, key, value)
+        elif key != "background":
+            raise UserError(f"A beatmap has no setting '{key}'; it has {', '.join(known)}.")
+    for key in ("Title", "Artist"):
+        map.metadata[f"{key}Unicode"] = map.metadata[f"{key}Unicode"] or map.metadata[key]
     return map

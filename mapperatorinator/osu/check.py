@@ -15,7 +15,17 @@ from ..core import quoted
 from .beatmap import Beatmap
 from .criteria import CRITERIA, drain_time
 from .faults import FAULTS
-from .findings import KINDS, LEVELS, Facts, Finding, Report, beat_lengths, clock, of_set, ordered
+from mapperatorinator.osu.findings import (
+    KINDS,
+    LEVELS,
+    Facts,
+    Finding,
+    Report,
+    beat_lengths,
+    clock,
+    of_set,
+    ordered,
+)
 from .findings import reds_at, several
 
 # %% auto #0
@@ -26,12 +36,12 @@ __all__ = ['SAME_WORDS', 'SAME_GENERAL', 'NEAR', 'BESIDE', 'SPREAD', 'WHOLE', 'E
 
 # %% ../../nbs/19_osu.check.ipynb #9e15b203
 def check_map(
-    beatmap:Beatmap,
-    samples=None,                       # (n,) the song, mono, to look for silence and its end
-    sample_rate:int=16000,              # Hz
-    length:Optional[float]=None,        # ms of the song; None: that of the samples
-    stars:Optional[float]=None,         # difficulty asked for
-    config:CheckConfig=CheckConfig(),   # where complaints begin
+    beatmap: Beatmap,
+    samples=None,  # (n,) the song, mono, to look for silence and its end
+    sample_rate: int = 16000,  # Hz
+    length: Optional[float] = None,  # ms of the song; None: that of the samples
+    stars: Optional[float] = None,  # difficulty asked for
+    config: CheckConfig = CheckConfig(),  # where complaints begin
 ) -> Report:
     "Everything that is wrong with a map, in all four modes."
     facts = Facts(beatmap, config, samples=samples, sample_rate=sample_rate, length=length, stars=stars)
@@ -39,33 +49,41 @@ def check_map(
     return Report(ordered(found), objects=len(facts.objects))
 
 # %% ../../nbs/19_osu.check.ipynb #bac7fa1e
-def name_of(b:Beatmap) -> str:
+def name_of(b: Beatmap) -> str:
     "The name of a difficulty, fit to be shown."
     return quoted(b.version, 40)[1:-1] or "(no name)"
 
-def _by_value(beatmaps:Sequence[Beatmap], value:Callable) -> dict: # value -> names of difficulties
+
+def _by_value(beatmaps: Sequence[Beatmap], value: Callable) -> dict:  # value -> names of difficulties
     "Which difficulties have which value, the most common first."
     groups = defaultdict(list)
-    for b in beatmaps: groups[value(b)].append(name_of(b))
+    for b in beatmaps:
+        groups[value(b)].append(name_of(b))
     return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
-def _among(names:list[str], most:int=3) -> str: return ", ".join(names[:most]) + " …" * (len(names) > most)
 
-def differ(kind:str, what:str, beatmaps:Sequence[Beatmap], value:Callable) -> Iterator[Finding]:
+def _among(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + " …" * (len(names) > most)
+
+
+def differ(kind: str, what: str, beatmaps: Sequence[Beatmap], value: Callable) -> Iterator[Finding]:
     "A finding when a value is not the same in all difficulties."
     groups = _by_value(beatmaps, value)
-    if len(groups) < 2: return
+    if len(groups) < 2:
+        return
     said = [f"{quoted(v, 40)} in {_among(names)}" for v, names in groups.items()]
     yield of_set(kind, f"{what} differs: {'; '.join(said[:4])}.")
 
-def in_map(kind:str, text:str, b:Beatmap, time:float) -> Finding:
+
+def in_map(kind: str, text: str, b: Beatmap, time: float) -> Finding:
     "A finding at a time of one difficulty of a set."
     return replace(of_set(kind, text, name_of(b)), time=float(time), stamp=clock(time))
 
 # %% ../../nbs/19_osu.check.ipynb #8fc21fa5
 SAME_WORDS = ("Title", "TitleUnicode", "Artist", "ArtistUnicode", "Creator", "Source", "Tags")
 
-def compare_words(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_words(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Metadata of two kinds, two difficulties of one name, two songs, two preview points."
     for key in SAME_WORDS:
         yield from differ("metadata_differs", key, beatmaps, lambda b: b.metadata.get(key, ""))
@@ -73,155 +91,213 @@ def compare_words(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
     yield from differ("preview_differs", "The preview point", beatmaps, lambda b: b.preview_time)
     names = Counter((b.mode, b.version, b.creator) for b in beatmaps)
     for (_, name, _), n in names.items():
-        if n > 1: yield of_set("same_name", f"{n} difficulties are called {quoted(name, 40)}; one would replace the other.")
+        if n > 1:
+            yield of_set(
+                "same_name", f"{n} difficulties are called {quoted(name, 40)}; one would replace the other."
+            )
 
 # %% ../../nbs/19_osu.check.ipynb #0ce8ddd9
-def _red_lines(b:Beatmap) -> tuple: # what must be the same
+def _red_lines(b: Beatmap) -> tuple:  # what must be the same
     reds = sorted((p for p in b.timing_points if p.uninherited), key=lambda p: p.time)
     return tuple((round(p.time), round(p.beat_length, 3), p.meter) for p in reds)
 
-def compare_timing(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_timing(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Red lines that are not in all difficulties."
     lines = [_red_lines(b) for b in beatmaps]
     usual, _ = Counter(lines).most_common(1)[0]
     for b, own in zip(beatmaps, lines):
         odd = sorted(set(own) ^ set(usual))
-        if not odd: continue
+        if not odd:
+            continue
         time, beat, meter = odd[0]
         has = "has a red line" if odd[0] in own else "lacks the red line"
         tempo = f"{60000 / beat:.6g} BPM" if beat > 0 else f"beats of {beat:g} ms"
-        text = (f"{name_of(b)} {has} of {tempo}, {meter}/4, at {clock(time)}, unlike the others; "
-                f"{several(len(odd), 'difference')} in all.")
+        text = (
+            f"{name_of(b)} {has} of {tempo}, {meter}/4, at {clock(time)}, unlike the others; "
+            f"{several(len(odd), 'difference')} in all."
+        )
         yield in_map("timing_differs", text, b, time)
 
 # %% ../../nbs/19_osu.check.ipynb #34ca60bd
 SAME_GENERAL = (
-    "Countdown", "CountdownOffset", "LetterboxInBreaks", "EpilepsyWarning", "SkinPreference", "UseSkinSprites",
-    "WidescreenStoryboard", "SamplesMatchPlaybackRate", "AudioLeadIn", "SampleSet")
+    "Countdown",
+    "CountdownOffset",
+    "LetterboxInBreaks",
+    "EpilepsyWarning",
+    "SkinPreference",
+    "UseSkinSprites",
+    "WidescreenStoryboard",
+    "SamplesMatchPlaybackRate",
+    "AudioLeadIn",
+    "SampleSet",
+)
 
-def compare_settings(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_settings(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Settings that differ within a mode."
-    for key in SAME_GENERAL: yield from differ("settings_differ", key, beatmaps, lambda b: b.general.get(key, ""))
+    for key in SAME_GENERAL:
+        yield from differ("settings_differ", key, beatmaps, lambda b: b.general.get(key, ""))
     yield from differ("settings_differ", "The slider tick rate", beatmaps, lambda b: b.tick_rate)
     if beatmaps[0].mode in (0, 2):
-        yield from differ("settings_differ", "The combo colours", beatmaps, lambda b: " ".join(b.colours.values()))
+        yield from differ(
+            "settings_differ", "The combo colours", beatmaps, lambda b: " ".join(b.colours.values())
+        )
 
 # %% ../../nbs/19_osu.check.ipynb #0ff7cd0e
-def _kiai(b:Beatmap) -> str: # where it is switched
+def _kiai(b: Beatmap) -> str:  # where it is switched
     points = sorted(b.timing_points, key=lambda p: p.time)
     return " ".join(clock(q.time) for p, q in zip(points, points[1:]) if p.kiai != q.kiai)
 
-def _hidden_bars(b:Beatmap) -> str: return " ".join(clock(p.time) for p in b.timing_points if p.uninherited and p.effects & 8)
 
-def compare_taiko(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+def _hidden_bars(b: Beatmap) -> str:
+    return " ".join(clock(p.time) for p in b.timing_points if p.uninherited and p.effects & 8)
+
+
+def compare_taiko(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Taiko: what everybody sees scroll by."
-    if beatmaps[0].mode != 1: return
+    if beatmaps[0].mode != 1:
+        return
     yield from differ("velocity_differs", "The base velocity", beatmaps, lambda b: b.slider_multiplier)
     yield from differ("kiai_differs", "Where kiai is switched", beatmaps, _kiai)
     yield from differ("barlines_differ", "Which first bar lines are left out", beatmaps, _hidden_bars)
 
 # %% ../../nbs/19_osu.check.ipynb #a44af1a4
-def _heads(b:Beatmap) -> dict: # ms -> additions of the heads there
+def _heads(b: Beatmap) -> dict:  # ms -> additions of the heads there
     out = defaultdict(int)
     for o in b.hit_objects:
         edges = getattr(o, "edge_sounds", ())
         out[round(o.time)] |= (edges[0] if edges else o.hitsound) & 14
     return out
 
-def _lacking(own:dict, others:list[dict]) -> list[int]: # ms
+
+def _lacking(own: dict, others: list[dict]) -> list[int]:  # ms
     "Where most others that have a note have an addition that this one lacks."
-    def lacks(time:int) -> bool:
+
+    def lacks(time: int) -> bool:
         there = [heads[time] for heads in others if time in heads]
         return 2 * sum(bool(sounds & ~own[time]) for sounds in there) > len(there)
+
     return [time for time in own if lacks(time)]
 
-def compare_hitsounds(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_hitsounds(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Additions that most other difficulties have at the same time; in taiko they are the notes."
-    if beatmaps[0].mode == 1 or len(beatmaps) < 2: return
+    if beatmaps[0].mode == 1 or len(beatmaps) < 2:
+        return
     heads = [_heads(b) for b in beatmaps]
     for i, b in enumerate(beatmaps):
-        lacks = _lacking(heads[i], heads[:i] + heads[i + 1:])
-        if not lacks or 4 * len(lacks) >= len(heads[i]): continue # else it has hitsounds of its own
+        lacks = _lacking(heads[i], heads[:i] + heads[i + 1 :])
+        if not lacks or 4 * len(lacks) >= len(heads[i]):
+            continue  # else it has hitsounds of its own
         text = f"{name_of(b)} lacks additions of others at {several(len(lacks), 'note')}, first at {clock(lacks[0])}."
         yield in_map("hitsounds_differ", text, b, lacks[0])
 
 # %% ../../nbs/19_osu.check.ipynb #fecbba86
-NEAR, BESIDE = 3, 1 / 8 # ms within which two notes are one, beats within which they should have been
+NEAR = 3  # ms within which two notes are one, beats within which they should have been
+BESIDE = 1 / 8
 
-def _to_nearest(times:np.ndarray, others:np.ndarray) -> np.ndarray: # ms from each time to the nearest of the others
+
+def _to_nearest(
+    times: np.ndarray, others: np.ndarray
+) -> np.ndarray:  # ms from each time to the nearest of the others
     at = np.searchsorted(others, times)
     after = others[np.minimum(at, len(others) - 1)]
     before = others[np.maximum(at - 1, 0)]
     return np.minimum(np.abs(times - before), np.abs(times - after))
 
-def compare_snaps(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_snaps(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Notes that a harder difficulty has a little beside."
     ranked = sorted((Facts(b) for b in beatmaps if b.hit_objects), key=lambda f: (f.level, len(f.objects)))
     for easy, hard in zip(ranked, ranked[1:]):
-        if not easy.timing.red: continue
+        if not easy.timing.red:
+            continue
         off = _to_nearest(easy.times, hard.times)
         beats = beat_lengths(easy)[reds_at(easy, easy.times)]
         beside = np.flatnonzero((off > NEAR) & (off < BESIDE * beats))
-        if not 0 < len(beside) < .1 * len(off): continue
-        first, mine, other = easy.times[beside[0]], name_of(easy.beatmap), name_of(hard.beatmap)
-        text = (f"{mine} has {several(len(beside), 'note')} a little beside those of {other}, first at "
-                f"{clock(first)}, {off[beside[0]]:.0f} ms.")
+        if not 0 < len(beside) < 0.1 * len(off):
+            continue
+        first = easy.times[beside[0]]
+        mine = name_of(easy.beatmap)
+        other = name_of(hard.beatmap)
+        text = (
+            f"{mine} has {several(len(beside), 'note')} a little beside those of {other}, first at "
+            f"{clock(first)}, {off[beside[0]]:.0f} ms."
+        )
         yield in_map("snaps_differ", text, easy.beatmap, first)
 
 # %% ../../nbs/19_osu.check.ipynb #158a3bd0
-SPREAD = {False: (150, 195, 240), True: (210, 255, 300)} # taiko -> s below which the lowest is at most Normal, Hard, Insane
+SPREAD = {
+    False: (150, 195, 240),
+    True: (210, 255, 300),
+}  # taiko -> s below which the lowest is at most Normal, Hard, Insane
 
-def compare_spread(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_spread(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "A lowest difficulty that is too hard for so short a song, and difficulties of unlike length."
     facts = [Facts(b) for b in beatmaps if b.hit_objects]
-    if not facts: return
+    if not facts:
+        return
     drains = [drain_time(f.beatmap, f.times[0], f.ends.max()) / 1000 for f in facts]
-    shortest, lowest = min(drains), LEVELS[min(f.level for f in facts)]
+    shortest = min(drains)
+    lowest = LEVELS[min(f.level for f in facts)]
     limits = SPREAD[facts[0].mode == 1]
     allowed = LEVELS[next((level for level, limit in enumerate(limits, 1) if shortest < limit), -1)]
     if LEVELS.index(lowest) > LEVELS.index(allowed):
-        text = (f"The lowest difficulty is {lowest}; with {shortest:.0f} s to play the ranking criteria ask for "
-                f"{allowed} or easier.")
+        text = (
+            f"The lowest difficulty is {lowest}; with {shortest:.0f} s to play the ranking criteria ask for "
+            f"{allowed} or easier."
+        )
         yield of_set("lowest_difficulty", text)
     if max(drains) > 1.25 * max(shortest, 1):
         yield of_set("drain_differs", f"The difficulties are {shortest:.0f} to {max(drains):.0f} s long.")
 
 # %% ../../nbs/19_osu.check.ipynb #77e25bcc
-def video_of(b:Beatmap) -> tuple[str, str]: # file name and ms; empty when there is none
+def video_of(b: Beatmap) -> tuple[str, str]:  # file name and ms; empty when there is none
     "The video of a difficulty and when it starts."
     for line in b.events:
         f = [part.strip() for part in line.split(",")]
-        if f[0] in ("1", "Video") and len(f) > 2: return f[2].strip('"'), f[1]
+        if f[0] in ("1", "Video") and len(f) > 2:
+            return f[2].strip('"'), f[1]
     return "", ""
 
-def compare_videos(beatmaps:Sequence[Beatmap]) -> Iterator[Finding]:
+
+def compare_videos(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "A video that not all difficulties have, or at another time."
-    yield from differ("video_differs", "The video", beatmaps, lambda b: " from ".join(video_of(b)) if video_of(b)[0] else "")
+    yield from differ(
+        "video_differs", "The video", beatmaps, lambda b: " from ".join(video_of(b)) if video_of(b)[0] else ""
+    )
 
 # %% ../../nbs/19_osu.check.ipynb #ecb20276
-WHOLE = (compare_words, compare_timing, compare_videos) # across all modes
-EACH = (compare_settings, compare_taiko, compare_hitsounds, compare_snaps, compare_spread) # within a mode
+WHOLE = (compare_words, compare_timing, compare_videos)  # across all modes
+EACH = (compare_settings, compare_taiko, compare_hitsounds, compare_snaps, compare_spread)  # within a mode
 
-def compare_maps(beatmaps:Iterable[Beatmap]) -> list[Finding]:
+
+def compare_maps(beatmaps: Iterable[Beatmap]) -> list[Finding]:
     "What the difficulties of a set say to one another."
     beatmaps = list(beatmaps)
-    if not beatmaps: return []
+    if not beatmaps:
+        return []
     modes = defaultdict(list)
-    for b in beatmaps: modes[b.mode, b.keys if b.mode == 3 else 0].append(b)
+    for b in beatmaps:
+        modes[b.mode, b.keys if b.mode == 3 else 0].append(b)
     found = [f for check in WHOLE for f in check(beatmaps)]
     return found + [f for group in modes.values() for check in EACH for f in check(group)]
 
+
 def check_set(
-    beatmaps:Iterable[Beatmap],         # difficulties of one song
-    samples=None,                       # (n,) the song, mono
-    sample_rate:int=16000,              # Hz
-    length:Optional[float]=None,        # ms of the song; None: that of the samples
-    config:CheckConfig=CheckConfig(),
-    more:Iterable[Finding]=(),          # findings from elsewhere, such as the files
+    beatmaps: Iterable[Beatmap],  # difficulties of one song
+    samples=None,  # (n,) the song, mono
+    sample_rate: int = 16000,  # Hz
+    length: Optional[float] = None,  # ms of the song; None: that of the samples
+    config: CheckConfig = CheckConfig(),
+    more: Iterable[Finding] = (),  # findings from elsewhere, such as the files
 ) -> Report:
     "Everything that is wrong with a set: with each difficulty, and among them."
     beatmaps = list(beatmaps)
-    found, objects = [*more, *compare_maps(beatmaps)], 0
+    found = [*more, *compare_maps(beatmaps)]
+    objects = 0
     for b in beatmaps:
         report = check_map(b, samples, sample_rate, length=length, config=config)
         found += [replace(f, difficulty=name_of(b)) for f in report.findings]
@@ -230,7 +306,7 @@ def check_set(
 
 # %% ../../nbs/19_osu.check.ipynb #69964395
 NOT_OURS = "not applicable: "
-UPSTREAM = { # class of Mapset Verifier or of the editor's verify, without "Check" -> our kinds, or why there is none
+UPSTREAM = {  # class of Mapset Verifier or of the editor's verify, without "Check" -> our kinds, or why there is none
     "AbnormalNodes": "many_nodes",
     "Concurrent": "overlap column_overlap too_close",
     "ConcurrentObjects": "overlap column_overlap too_close",
@@ -295,7 +371,8 @@ UPSTREAM |= {
     "VideoResolution": "video_size video_codec",
     "OverlayLayer": "overlay_layer",
     "SpriteResolution": "sprite_size",
-    "SkinResolution": NOT_OURS + "commented out upstream: the size of an element depends on its scale in play",
+    "SkinResolution": NOT_OURS
+    + "commented out upstream: the size of an element depends on its scale in play",
 }
 
 # %% ../../nbs/19_osu.check.ipynb #4ddd09a6
@@ -419,7 +496,8 @@ UPSTREAM |= {
     "SliderLength": "short_hold",
     "DoubleHitSounds": "double_sound",
     "HitNormalUsage": "missing_sound",
-    "HitSoundInconsistencies": NOT_OURS + "switched off upstream for its false alarms; what is missing or doubled is missing_sound and double_sound",
+    "HitSoundInconsistencies": NOT_OURS
+    + "switched off upstream for its false alarms; what is missing or doubled is missing_sound and double_sound",
     "ManiaHitSoundConsistency": "hitsounds_differ",
     "MissingHitSoundFiles": "missing_sound",
     "DiffSettingsLowerDifficulties": "setting_range",

@@ -13,7 +13,16 @@ import numpy as np
 
 from .beatmap import Beatmap, Circle, Hold, Slider, Spinner, number
 from .faults import preempt, runs
-from .findings import LENIENCY, LEVELS, Facts, Finding, beat_lengths, clock, reds_at, several
+from mapperatorinator.osu.findings import (
+    LENIENCY,
+    LEVELS,
+    Facts,
+    Finding,
+    beat_lengths,
+    clock,
+    reds_at,
+    several,
+)
 
 # %% auto #0
 __all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'GENRES', 'LANGUAGES', 'OWNER', 'NAMES', 'KEYS', 'RANGES', 'DARK',
@@ -31,10 +40,11 @@ __all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'GENRES', 'LANGUAGES'
            'check_dashes', 'check_showers', 'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
 
 # %% ../../nbs/18_osu.criteria.ipynb #f1867c89
-FIELD_LIMIT = 81 # characters that the site keeps
+FIELD_LIMIT = 81  # characters that the site keeps
 ROMANISED = {"Title": "title", "Artist": "artist", "Creator": "name of the mapper"}
 
-def check_romanised(facts:Facts) -> Iterator[Finding]:
+
+def check_romanised(facts: Facts) -> Iterator[Finding]:
     "Fields with letters they cannot hold, or with too many."
     words = facts.beatmap.metadata
     for key, name in ROMANISED.items():
@@ -48,24 +58,28 @@ def check_romanised(facts:Facts) -> Iterator[Finding]:
             yield facts.found("long_field", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #61e3c983
-MARKERS = { # how it is written -> what people write
+MARKERS = {  # how it is written -> what people write
     "(TV Size)": r"[\(\[~\-]?\s*\btv[\s\-]*(?:size|edit|ver(?:sion|\.)?|cut)\b\.?[\)\]~\-]?",
     "(Short Ver.)": r"[\(\[~\-]\s*short\s+(?:ver(?:sion|\.)?|size|edit)\.?\s*[\)\]~\-]",
     "(Game Ver.)": r"[\(\[~\-]\s*game\s+(?:ver(?:sion|\.)?|size|edit)\.?\s*[\)\]~\-]",
     "(Cut Ver.)": r"[\(\[~\-]\s*cut\s*(?:ver(?:sion|\.)?|edit)?\.?\s*[\)\]~\-]",
     "(Extended Edit)": r"[\(\[~\-]\s*extended\s+(?:ver(?:sion|\.)?|edit)\.?\s*[\)\]~\-]",
-    "(Sped Up Ver.)": r"[\(\[~\-]\s*(?:sped|speed)[\s\-]*up\s*(?:ver(?:sion|\.)?|edit)?\.?\s*[\)\]~\-]"}
+    "(Sped Up Ver.)": r"[\(\[~\-]\s*(?:sped|speed)[\s\-]*up\s*(?:ver(?:sion|\.)?|edit)?\.?\s*[\)\]~\-]",
+}
 LINKS = {"feat.": r"\b(?:feat|ft|featuring)\b\.?", "vs.": r"\b(?:vs|versus)\b\.?", "CV:": r"\bcv\b\s*[:.]?"}
 
-def _misspelt(text:str, table:dict) -> Iterator[tuple[str, str]]: # (as it is, as it should be)
+
+def _misspelt(text: str, table: dict) -> Iterator[tuple[str, str]]:  # (as it is, as it should be)
     for right, pattern in table.items():
         for m in re.finditer(pattern, text, re.I):
             if m[0].strip() != right and not (right in LINKS and m[0].lower() == right.lower()):
                 yield m[0].strip(), right
 
-def check_markers(facts:Facts) -> Iterator[Finding]:
+
+def check_markers(facts: Facts) -> Iterator[Finding]:
     "Markers in title and artist that are spelt or spaced in another way."
-    title, artist = facts.beatmap.title[:500], facts.beatmap.artist[:500]
+    title = facts.beatmap.title[:500]
+    artist = facts.beatmap.artist[:500]
     for found, right in [*_misspelt(title, MARKERS), *_misspelt(title, LINKS), *_misspelt(artist, LINKS)]:
         yield facts.found("marker_format", f"{found!r} is written {right!r} in the ranking criteria.")
     for name, text in (("title", title), ("artist", artist)):
@@ -73,17 +87,25 @@ def check_markers(facts:Facts) -> Iterator[Finding]:
             yield facts.found("marker_spacing", f"The {name} lacks a space around {m[0].strip()!r}.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #772d5d24
-GENRES = ("video game|anime|rock|pop|novelty|hip[ -]?hop|electronic|metal|classical|folk|jazz"
-          "|edm|dance|house|techno|trance|dubstep|core")
-LANGUAGES = ("english|chinese|mandarin|cantonese|french|german|italian|japanese|korean|spanish|swedish|russian|polish"
-             "|portuguese|instrumental")
+GENRES = (
+    "video game|anime|rock|pop|novelty|hip[ -]?hop|electronic|metal|classical|folk|jazz"
+    "|edm|dance|house|techno|trance|dubstep|core"
+)
+LANGUAGES = (
+    "english|chinese|mandarin|cantonese|french|german|italian|japanese|korean|spanish|swedish|russian|polish"
+    "|portuguese|instrumental"
+)
 OWNER = re.compile(r"^(.{1,60}?)(?:'s|’s|s'|s’) \S")
 
-def _guests(name:str) -> list[str]: # whose difficulty it is, by its name
-    owner = OWNER.match(name)
-    return [part.strip() for part in re.split(r"\s*(?:,|&| x )\s*", owner[1]) if part.strip()] if owner else []
 
-def check_tags(facts:Facts) -> Iterator[Finding]:
+def _guests(name: str) -> list[str]:  # whose difficulty it is, by its name
+    owner = OWNER.match(name)
+    return (
+        [part.strip() for part in re.split(r"\s*(?:,|&| x )\s*", owner[1]) if part.strip()] if owner else []
+    )
+
+
+def check_tags(facts: Facts) -> Iterator[Finding]:
     "Guests, genre and language that are not in the tags."
     tags = facts.beatmap.tags.lower()
     for guest in _guests(facts.beatmap.version[:200]):
@@ -91,7 +113,9 @@ def check_tags(facts:Facts) -> Iterator[Finding]:
         if guest.lower() != facts.beatmap.creator.lower() and not any(name in tags for name in known):
             text = f"The difficulty is {guest!r}'s by its name, but the tags do not name them."
             yield facts.found("guest_tags", text)
-    missing = [what for what, words in (("genre", GENRES), ("language", LANGUAGES)) if not re.search(words, tags)]
+    missing = [
+        what for what, words in (("genre", GENRES), ("language", LANGUAGES)) if not re.search(words, tags)
+    ]
     if missing:
         yield facts.found("genre_language", f"The tags name no {' and no '.join(missing)} of the song.")
     if re.search(r"\bmpg\b|mappers'? guild", tags):
@@ -99,7 +123,7 @@ def check_tags(facts:Facts) -> Iterator[Finding]:
         yield facts.found("free_background", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #d2d761ee
-def check_presence(facts:Facts) -> Iterator[Finding]:
+def check_presence(facts: Facts) -> Iterator[Finding]:
     "A preview point, a background, and no left-over difficulty of hitsounds."
     if facts.beatmap.preview_time < 0:
         text = "There is no preview point; song select starts at 40 % of the song."
@@ -108,61 +132,84 @@ def check_presence(facts:Facts) -> Iterator[Finding]:
         text = "There is no background; the ranking criteria ask for one."
         yield facts.found("no_background", text)
     if re.search(r"hit.{0,9}sound|^_?hs_?$", facts.beatmap.version[:200], re.I):
-        text = (f"'{facts.beatmap.version}' looks like a difficulty of hitsounds; remove it before the set is "
-                "shared.")
+        text = (
+            f"'{facts.beatmap.version}' looks like a difficulty of hitsounds; remove it before the set is "
+            "shared."
+        )
         yield facts.found("hitsound_difficulty", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #dbcee228
 NAMES = {"ar": "approach rate", "od": "overall difficulty", "hp": "HP drain rate", "cs": "circle size"}
 KEYS = {"ar": "ApproachRate", "od": "OverallDifficulty", "hp": "HPDrainRate", "cs": "CircleSize"}
-RANGES = { # mode -> level -> setting -> (from, to)
-    0: ({"ar": (0, 5), "od": (1, 3), "hp": (1, 3), "cs": (0, 4)},
+RANGES = {  # mode -> level -> setting -> (from, to)
+    0: (
+        {"ar": (0, 5), "od": (1, 3), "hp": (1, 3), "cs": (0, 4)},
         {"ar": (4, 6), "od": (3, 5), "hp": (3, 5), "cs": (0, 5)},
         {"ar": (6, 8), "od": (5, 7), "hp": (4, 6), "cs": (0, 6)},
         {"ar": (7, 9.3), "od": (7, 9), "hp": (5, 8), "cs": (0, 7)},
-        {"ar": (8, 10), "od": (8, 10), "hp": (5, 10), "cs": (0, 7)}),
-    1: ({"od": (0, 3), "hp": (8, 10)}, {"od": (0, 4), "hp": (7, 10)}, {"od": (0, 5), "hp": (6, 10)},
-        {"od": (5, 10), "hp": (5, 10)}, {"od": (5, 10), "hp": (5, 10)}),
-    2: ({"ar": (0, 6), "hp": (2, 3), "cs": (0, 2.5)},
+        {"ar": (8, 10), "od": (8, 10), "hp": (5, 10), "cs": (0, 7)},
+    ),
+    1: (
+        {"od": (0, 3), "hp": (8, 10)},
+        {"od": (0, 4), "hp": (7, 10)},
+        {"od": (0, 5), "hp": (6, 10)},
+        {"od": (5, 10), "hp": (5, 10)},
+        {"od": (5, 10), "hp": (5, 10)},
+    ),
+    2: (
+        {"ar": (0, 6), "hp": (2, 3), "cs": (0, 2.5)},
         {"ar": (0, 7), "hp": (3, 4), "cs": (0, 3)},
         {"ar": (0, 8), "hp": (4, 5), "cs": (0, 3.5)},
         {"ar": (0, 9), "hp": (5, 6), "cs": (0, 4)},
-        {"ar": (9, 10), "hp": (5, 10), "cs": (4, 10)}),
-    3: ({"od": (0, 7), "hp": (0, 7)}, {"od": (0, 7.5), "hp": (0, 7.5)}, {"od": (0, 8), "hp": (0, 8)}, {}, {})}
+        {"ar": (9, 10), "hp": (5, 10), "cs": (4, 10)},
+    ),
+    3: ({"od": (0, 7), "hp": (0, 7)}, {"od": (0, 7.5), "hp": (0, 7.5)}, {"od": (0, 8), "hp": (0, 8)}, {}, {}),
+}
 
 # %% ../../nbs/18_osu.criteria.ipynb #a1bdf01e
-def _raw(facts:Facts, key:str) -> Optional[float]: # as written
-    try: return float(number(facts.beatmap.difficulty[KEYS[key]]))
-    except (KeyError, ValueError): return None
+def _raw(facts: Facts, key: str) -> Optional[float]:  # as written
+    try:
+        return float(number(facts.beatmap.difficulty[KEYS[key]]))
+    except (KeyError, ValueError):
+        return None
 
-def _settings(facts:Facts) -> Iterator[tuple[str, float]]: # key and value as written, of those the mode has
+
+def _settings(facts: Facts) -> Iterator[tuple[str, float]]:  # key and value as written, of those the mode has
     for key in NAMES:
         value = _raw(facts, key)
-        if value is not None and (key in ("od", "hp") or facts.mode in (0, 2)): yield key, value
+        if value is not None and (key in ("od", "hp") or facts.mode in (0, 2)):
+            yield key, value
 
-def check_settings(facts:Facts) -> Iterator[Finding]:
+
+def check_settings(facts: Facts) -> Iterator[Finding]:
     "Settings unusual for the level, or that no editor sets."
     usual = RANGES[facts.mode][facts.level]
     for key, value in _settings(facts):
         low, high = usual.get(key, (0, 10))
-        name, level = NAMES[key], LEVELS[facts.level] if key in usual else "all"
+        name = NAMES[key]
+        level = LEVELS[facts.level] if key in usual else "all"
         if not low <= value <= high:
-            text = f"The {name} is {value:g}; the ranking criteria ask for {low:g} to {high:g} in {level} maps."
+            text = (
+                f"The {name} is {value:g}; the ranking criteria ask for {low:g} to {high:g} in {level} maps."
+            )
             yield facts.found("setting_range", text)
         if abs(value * 10 - round(value * 10)) > 1e-6 and key != "cs":
             yield facts.found("setting_precision", f"The {name} is {value:g}; the editor sets tenths.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #ba09fcba
-def check_ticks(facts:Facts) -> Iterator[Finding]:
+def check_ticks(facts: Facts) -> Iterator[Finding]:
     "A tick rate that puts slider ticks on no tick."
     rate = facts.beatmap.tick_rate
-    if rate != int(rate) and round(rate, 3) not in (.5, 1.333, 1.5):
-        yield facts.found("tick_rate", f"A slider tick rate of {rate:g} puts the ticks on no tick of the beat.")
+    if rate != int(rate) and round(rate, 3) not in (0.5, 1.333, 1.5):
+        yield facts.found(
+            "tick_rate", f"A slider tick rate of {rate:g} puts the ticks on no tick of the beat."
+        )
 
 # %% ../../nbs/18_osu.criteria.ipynb #06a3cd24
-DARK, BRIGHT = 43, 250 # of 255
+DARK, BRIGHT = 43, 250  # of 255
 
-def _colours(facts:Facts) -> dict[str, tuple]: # name -> red, green, blue
+
+def _colours(facts: Facts) -> dict[str, tuple]:  # name -> red, green, blue
     out = {}
     for name, text in facts.beatmap.colours.items():
         parts = text.split(",")[:3]
@@ -170,11 +217,13 @@ def _colours(facts:Facts) -> dict[str, tuple]: # name -> red, green, blue
             out[name] = tuple(map(int, parts))
     return out
 
-def luminosity(colour:tuple) -> float: # 0..255
-    "How bright a colour looks."
-    return math.sqrt(sum(share * v**2 for share, v in zip((.299, .587, .114), colour)))
 
-def check_colours(facts:Facts) -> Iterator[Finding]:
+def luminosity(colour: tuple) -> float:  # 0..255
+    "How bright a colour looks."
+    return math.sqrt(sum(share * v**2 for share, v in zip((0.299, 0.587, 0.114), colour)))
+
+
+def check_colours(facts: Facts) -> Iterator[Finding]:
     "Standard and catch: combo colours that are missing, too dark, or too bright in kiai."
     colours = _colours(facts)
     combos = {name for name in colours if name.startswith("Combo")}
@@ -185,29 +234,35 @@ def check_colours(facts:Facts) -> Iterator[Finding]:
     for name in [name for name in colours if name in (*combos, "SliderBorder")]:
         said = f"{name} ({','.join(map(str, colours[name]))})"
         bright = luminosity(colours[name])
-        if bright < DARK: yield facts.found("dark_colour", f"{said} is so dark that it cannot be seen.")
+        if bright < DARK:
+            yield facts.found("dark_colour", f"{said} is so dark that it cannot be seen.")
         if bright > BRIGHT and kiai and name in combos:
             yield facts.found("bright_colour", f"{said} is so bright that it dazzles when kiai flashes.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #8bc5de27
-MODS = 1.06 * 1.06 * 1.12 * 1.12 # what Hidden, Hard Rock, Double Time and Flashlight multiply a score by
+MODS = 1.06 * 1.06 * 1.12 * 1.12  # what Hidden, Hard Rock, Double Time and Flashlight multiply a score by
 
-def drain_time(beatmap:Beatmap, start:float, end:float) -> float: # ms
+
+def drain_time(beatmap: Beatmap, start: float, end: float) -> float:  # ms
     "How long a map is played, breaks not counted."
     return end - start - sum(max(min(b, end) - max(a, start), 0) for a, b in beatmap.breaks)
 
-def most_score(facts:Facts) -> float:
+
+def most_score(facts: Facts) -> float:
     "About the score of a perfect play with all mods in the old client, in standard and catch."
     parts = np.array([o.slides + 1 if isinstance(o, Slider) else 1 for o in facts.objects], float)
     combo = np.cumsum(parts) - 1
-    b, n = facts.beatmap, len(facts.objects)
+    b = facts.beatmap
+    n = len(facts.objects)
     drain = max(drain_time(b, facts.times[0], facts.ends.max()) / 1000, 1)
     hard = round((b.hp + b.cs + b.od + min(max(n / drain * 8, 0), 16)) / 38 * 5)
     return float((300 + 300 * combo * hard * MODS / 25).sum())
 
-def check_length(facts:Facts) -> Iterator[Finding]:
+
+def check_length(facts: Facts) -> Iterator[Finding]:
     "Maps too short to count, or too long to be counted."
-    if not facts.objects: return
+    if not facts.objects:
+        return
     drain = drain_time(facts.beatmap, facts.times[0], facts.ends.max())
     if drain < 30_000:
         text = f"There are {max(drain, 0) / 1000:.0f} s to play; the ranking criteria ask for 30."
@@ -217,31 +272,39 @@ def check_length(facts:Facts) -> Iterator[Finding]:
         yield facts.found("score_overflow", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #662de194
-SILENT_STRETCH, FEW_OBJECTS = 12_000, 8 # ms and objects without a hitsound
+SILENT_STRETCH, FEW_OBJECTS = 12_000, 8  # ms and objects without a hitsound
 
-def _has_addition(o) -> bool: # a whistle, finish or clap somewhere, or a sample of its own
+
+def _has_addition(o) -> bool:  # a whistle, finish or clap somewhere, or a sample of its own
     edges = getattr(o, "edge_sounds", ())
     return bool(o.hitsound & 14 or o.hit_sample.filename or any(s & 14 for s in edges))
 
-def _additions(facts:Facts) -> np.ndarray: # (objects,) of bool
+
+def _additions(facts: Facts) -> np.ndarray:  # (objects,) of bool
     return np.array([_has_addition(o) for o in facts.objects], bool)
 
-def _resampled(facts:Facts) -> np.ndarray: # (objects,) of bool
+
+def _resampled(facts: Facts) -> np.ndarray:  # (objects,) of bool
     "At which objects the sample set changes."
     points = facts.timing.points
-    if not points or not facts.objects: return np.zeros(len(facts.objects), bool)
+    if not points or not facts.objects:
+        return np.zeros(len(facts.objects), bool)
     at = np.searchsorted([p.time for p in points], facts.times + LENIENCY, side="left") - 1
     lines = np.array([(p.sample_set, p.sample_index) for p in points])[np.maximum(at, 0)]
     own = np.array([o.hit_sample.normal_set for o in facts.objects])[:, None]
     banks = np.hstack([lines, own])
     return np.r_[False, (banks[1:] != banks[:-1]).any(axis=1)]
 
-def check_hitsounds(facts:Facts) -> Iterator[Finding]:
+
+def check_hitsounds(facts: Facts) -> Iterator[Finding]:
     "Standard and catch: no hitsounds, or none for a long time."
-    if len(facts.objects) < FEW_OBJECTS: return
+    if len(facts.objects) < FEW_OBJECTS:
+        return
     heard = _additions(facts) | _resampled(facts)
     if not heard.any():
-        text = "There are no hitsounds and no changes of the sample set; the ranking criteria ask for hitsounds."
+        text = (
+            "There are no hitsounds and no changes of the sample set; the ranking criteria ask for hitsounds."
+        )
         yield facts.found("no_hitsounds", text)
         return
     for run in runs(~heard):
@@ -251,7 +314,7 @@ def check_hitsounds(facts:Facts) -> Iterator[Finding]:
             yield facts.found("few_hitsounds", text, *run)
 
 # %% ../../nbs/18_osu.criteria.ipynb #6726a60a
-def check_story_sounds(facts:Facts) -> Iterator[Finding]:
+def check_story_sounds(facts: Facts) -> Iterator[Finding]:
     "Sounds that the storyboard plays."
     n = sum(line.startswith(("5,", "Sample,")) for line in facts.beatmap.events)
     if n and facts.mode != 3:
@@ -259,65 +322,84 @@ def check_story_sounds(facts:Facts) -> Iterator[Finding]:
         yield facts.found("story_sound", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #28ba7f44
-SLOWEST, QUICKEST = 60000 / 110, 60000 / 270 # ms per beat
+SLOWEST = 60000 / 110  # ms per beat
+QUICKEST = 60000 / 270
 
-def scaled_beats(facts:Facts, times:np.ndarray) -> np.ndarray: # ms
+
+def scaled_beats(facts: Facts, times: np.ndarray) -> np.ndarray:  # ms
     "The beat length at each time, halved or doubled until it lies between 110 and 270 BPM."
-    if not facts.timing.red: return np.full(len(times), 500.)
+    if not facts.timing.red:
+        return np.full(len(times), 500.0)
     lengths = beat_lengths(facts)[reds_at(facts, times)]
     slow = np.ceil(np.log2(np.maximum(lengths / SLOWEST, 1)))
     quick = np.ceil(np.log2(np.maximum(QUICKEST / lengths, 1)))
-    return lengths * 2.**(quick - slow)
+    return lengths * 2.0 ** (quick - slow)
 
 # %% ../../nbs/18_osu.criteria.ipynb #b5cc9f9b
-def shortest_spinner(od:float) -> tuple[float, float]: # ms; below the first surely too short
+def shortest_spinner(od: float) -> tuple[float, float]:  # ms; below the first surely too short
     "How long a spinner must be for Auto to reach 1000 bonus, as measured in the game."
     steps = (17, 21.8) if od < 5 else (17, 20)
     return 450 + (od - 5) * steps[0], 500 + (od - 5) * steps[1]
 
-def check_spinners(facts:Facts) -> Iterator[Finding]:
+
+def check_spinners(facts: Facts) -> Iterator[Finding]:
     "Standard: spinners too short for Auto."
     surely, perhaps = shortest_spinner(facts.beatmap.od)
     for i, o in enumerate(facts.objects):
         lasts = facts.ends[i] - facts.times[i]
-        if not isinstance(o, Spinner) or lasts <= 0: continue
+        if not isinstance(o, Spinner) or lasts <= 0:
+            continue
         said = f"{facts.name(i)} lasts {lasts:.0f} ms"
-        if lasts < surely: yield facts.found("short_spinner", f"{said}; even Auto cannot reach 1000 bonus.", i)
-        elif lasts < perhaps: yield facts.found("quick_spinner", f"{said}; Auto may not reach 1000 bonus.", i)
+        if lasts < surely:
+            yield facts.found("short_spinner", f"{said}; even Auto cannot reach 1000 bonus.", i)
+        elif lasts < perhaps:
+            yield facts.found("quick_spinner", f"{said}; Auto may not reach 1000 bonus.", i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #c9906746
-RECOVERY = {0: 4, 1: 2, 2: 1} # beats after a spinner, by level
+RECOVERY = {0: 4, 1: 2, 2: 1}  # beats after a spinner, by level
 
-def check_recovery(facts:Facts) -> Iterator[Finding]:
+
+def check_recovery(facts: Facts) -> Iterator[Finding]:
     "Easy to Hard: objects too soon after a spinner."
-    if facts.level not in RECOVERY: return
-    least, level = RECOVERY[facts.level], LEVELS[facts.level]
+    if facts.level not in RECOVERY:
+        return
+    least = RECOVERY[facts.level]
+    level = LEVELS[facts.level]
     beats = scaled_beats(facts, facts.times)
     for i, o in enumerate(facts.objects[:-1]):
         gap = (facts.times[i + 1] - facts.ends[i]) / beats[i]
-        if isinstance(o, Spinner) and 0 <= gap < least - .05:
+        if isinstance(o, Spinner) and 0 <= gap < least - 0.05:
             text = f"The next object comes {gap:.1f} beats after the spinner; {level} players need {least}."
             yield facts.found("spinner_recovery", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #82b18358
-BRIEF = 125 # ms of a slider that beginners can follow
+BRIEF = 125  # ms of a slider that beginners can follow
 
-def check_sliders(facts:Facts) -> Iterator[Finding]:
+
+def check_sliders(facts: Facts) -> Iterator[Finding]:
     "Easy and Normal: sliders that are too quick or turn too often."
-    if facts.level > 1: return
-    longest = (1, .5)[facts.level] * scaled_beats(facts, facts.times) # ms of a span that must not turn twice
+    if facts.level > 1:
+        return
+    longest = (1, 0.5)[facts.level] * scaled_beats(
+        facts, facts.times
+    )  # ms of a span that must not turn twice
     for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider): continue
+        if not isinstance(o, Slider):
+            continue
         span = (facts.ends[i] - facts.times[i]) / o.slides
         if facts.level == 0 and 0 < span < BRIEF:
-            yield facts.found("brief_slider", f"{facts.name(i)} slides for {span:.0f} ms, too quick for an Easy.", i)
+            yield facts.found(
+                "brief_slider", f"{facts.name(i)} slides for {span:.0f} ms, too quick for an Easy.", i
+            )
         if o.slides > 2 and span <= longest[i] + 1:
             text = f"{facts.name(i)} turns {o.slides - 1} times; {LEVELS[facts.level]} players see too late where to."
             yield facts.found("many_reverses", text, i)
 
-def check_rows(facts:Facts) -> Iterator[Finding]:
+
+def check_rows(facts: Facts) -> Iterator[Finding]:
     "Easy and Normal: long rows of sliders, or of quick circles."
-    if facts.level > 1: return
+    if facts.level > 1:
+        return
     for run in runs(np.array([isinstance(o, Slider) for o in facts.objects], bool)):
         lasts = facts.ends[run[-1]] - facts.times[run[0]]
         if len(run) > 6 and lasts > 5000:
@@ -325,57 +407,70 @@ def check_rows(facts:Facts) -> Iterator[Finding]:
             yield facts.found("only_sliders", text, *run)
     circle = np.array([isinstance(o, Circle) for o in facts.objects], bool)
     for run in runs(circle[1:] & circle[:-1] & (np.diff(facts.times) < 300)):
-        if len(run) < 3: continue
+        if len(run) < 3:
+            continue
         text = f"{len(run) + 1} circles in a row come less than 300 ms apart."
         yield facts.found("many_circles", text, *run, run[-1] + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #9446d4d3
-def _steps(facts:Facts) -> tuple[np.ndarray, np.ndarray]: # ms and px, each (objects - 1,)
+def _steps(facts: Facts) -> tuple[np.ndarray, np.ndarray]:  # ms and px, each (objects - 1,)
     "How far it is from the end of each object to the next; NaN px around spinners."
     gap = facts.times[1:] - facts.ends[:-1]
     spins = np.array([isinstance(o, Spinner) for o in facts.objects], bool)
     far = np.hypot(*(facts.heads[1:] - facts.ways.tail[:-1]).T)
     return gap, np.where(spins[1:] | spins[:-1], np.nan, far)
 
-def check_spacing(facts:Facts) -> Iterator[Finding]:
+
+def check_spacing(facts: Facts) -> Iterator[Finding]:
     "Easy and Normal: distances that do not fit the time, by those of the last seconds."
-    if facts.level > 1 or len(facts.objects) < 3: return
+    if facts.level > 1 or len(facts.objects) < 3:
+        return
     gap, far = _steps(facts)
     seen = []
     for i in np.flatnonzero((gap <= 600) & (gap > 0) & (far >= 12)).tolist():
         like = [d for t, g, d in seen[-30:] if facts.times[i] - t <= 4000 and abs(g - gap[i]) <= 16]
         usual = float(np.mean(like)) if like else far[i]
-        if abs(usual - far[i]) - 20 <= .3 * far[i]:
+        if abs(usual - far[i]) - 20 <= 0.3 * far[i]:
             seen.append((facts.times[i], gap[i], far[i]))
             continue
         text = f"{facts.name(i + 1)} is {far[i]:.0f} px away; others at this distance in time are {usual:.0f} px."
         yield facts.found("uneven_spacing", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #eb1646ff
-def check_jumps(facts:Facts) -> Iterator[Finding]:
+def check_jumps(facts: Facts) -> Iterator[Finding]:
     "Jumps far beyond those before at the same distance in time."
-    if len(facts.objects) < 5: return
+    if len(facts.objects) < 5:
+        return
     gap, far = _steps(facts)
-    seen = defaultdict(list) # circle or slider, 10 ms -> px
+    seen = defaultdict(list)  # circle or slider, 10 ms -> px
     for i in np.flatnonzero((gap <= 180) & (gap > 0) & np.isfinite(far)).tolist():
         slides = isinstance(facts.objects[i], Slider)
         before = seen[slides, int(gap[i] // 10)]
         reach = far[i] - 3 * facts.radius * slides
         usual = sum(before[-20:]) / max(len(before[-20:]), 1)
         if len(before) >= 5 and reach > max(4 * facts.radius, facts.config.wild_jump * usual):
-            text = (f"{facts.name(i + 1)} is {far[i]:.0f} px away after {gap[i]:.0f} ms, "
-                    f"{far[i] / usual:.1f} times as far as others.")
+            text = (
+                f"{facts.name(i + 1)} is {far[i]:.0f} px away after {gap[i]:.0f} ms, "
+                f"{far[i] / usual:.1f} times as far as others."
+            )
             yield facts.found("wild_spacing", text, i, i + 1)
         before.append(max(far[i], 20))
 
 # %% ../../nbs/18_osu.criteria.ipynb #ef871772
-TOUCH, APART = 150, 250 # ms: nearer objects should overlap, farther ones should not
-STACK_BEATS = (1, 1, .5, .25) # beats at 160 BPM within which no two objects may lie exactly on each other, by level
-HARD_ROCK = 1.4 # what the mod multiplies the approach rate by
+TOUCH, APART = 150, 250  # ms: nearer objects should overlap, farther ones should not
+STACK_BEATS = (
+    1,
+    1,
+    0.5,
+    0.25,
+)  # beats at 160 BPM within which no two objects may lie exactly on each other, by level
+HARD_ROCK = 1.4  # what the mod multiplies the approach rate by
 
-def check_overlap_time(facts:Facts) -> Iterator[Finding]:
+
+def check_overlap_time(facts: Facts) -> Iterator[Finding]:
     "Easy and Normal: quick objects that do not overlap, and slow ones that do."
-    if facts.level > 1 or len(facts.objects) < 2: return
+    if facts.level > 1 or len(facts.objects) < 2:
+        return
     gap, far = _steps(facts)
     wide = 2 * facts.radius - 5
     for i in np.flatnonzero((gap > 0) & (gap < TOUCH) & (far > wide)).tolist():
@@ -385,48 +480,57 @@ def check_overlap_time(facts:Facts) -> Iterator[Finding]:
         text = f"{facts.name(i + 1)} comes after {gap[i]:.0f} ms but overlaps, so it looks quicker."
         yield facts.found("close_overlap", text, i, i + 1)
 
-def check_perfect_stacks(facts:Facts) -> Iterator[Finding]:
+
+def check_perfect_stacks(facts: Facts) -> Iterator[Finding]:
     "Easy to Insane: objects exactly on top of each other that the game does not fan out, also with Hard Rock."
-    if facts.level > 3 or len(facts.objects) < 2: return
+    if facts.level > 3 or len(facts.objects) < 2:
+        return
     gap, far = _steps(facts)
-    ar, leniency = facts.beatmap.ar, facts.beatmap.stack_leniency
+    ar = facts.beatmap.ar
+    leniency = facts.beatmap.stack_leniency
     fanned = preempt(ar) * leniency
     with_mod = preempt(min(ar * HARD_ROCK, 10)) * leniency
     alike = (far < facts.radius / 14) & (gap > min(fanned, with_mod)) & (gap < STACK_BEATS[facts.level] * 375)
     for i in np.flatnonzero(alike).tolist():
         mod = "" if gap[i] > fanned else " with Hard Rock"
-        text = f"{facts.name(i + 1)} lies exactly on the one before{mod}; a higher stack leniency fans them out."
+        text = (
+            f"{facts.name(i + 1)} lies exactly on the one before{mod}; a higher stack leniency fans them out."
+        )
         yield facts.found("perfect_stack", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #35c1563d
-RUN_OVER = 40 # px of a body that runs over another part of itself
-SAMPLES = 160 # points of a path that are compared
-LOOK_BACK = 8 # objects before a reverse that may cover it
+RUN_OVER = 40  # px of a body that runs over another part of itself
+SAMPLES = 160  # points of a path that are compared
+LOOK_BACK = 8  # objects before a reverse that may cover it
 
-def _shape(o:Slider) -> tuple[np.ndarray, float]: # points along the path, px between them
+
+def _shape(o: Slider) -> tuple[np.ndarray, float]:  # points along the path, px between them
     n = int(min(max(o.path.total / 4, 8), SAMPLES))
     return o.path.points_along(n), o.path.total / (n - 1)
 
-def run_over(o:Slider) -> float: # px
+
+def run_over(o: Slider) -> float:  # px
     "How much of a path lies on another part of it, going the same way or back."
     points, step = _shape(o)
     way = np.gradient(points @ np.array([1, 1j]))
     way = way / np.maximum(np.abs(way), 1e-9)
     z = points @ np.array([1, 1j])
     near = np.abs(z[:, None] - z[None]) < 3
-    along = np.abs(np.real(way[:, None] * way[None].conj())) > .97
+    along = np.abs(np.real(way[:, None] * way[None].conj())) > 0.97
     apart = np.abs(np.subtract.outer(np.arange(len(z)), np.arange(len(z)))) * step > 12
     return float((near & along & apart).any(axis=1).sum() * step)
 
 # %% ../../nbs/18_osu.criteria.ipynb #32838abf
-def _may_be_misread(facts:Facts) -> list[int]: # sliders that are longer than a way that only goes on
+def _may_be_misread(facts: Facts) -> list[int]:  # sliders that are longer than a way that only goes on
     box = (facts.ways.high - facts.ways.low).sum(axis=1)
     bent = [i for i, o in enumerate(facts.objects) if isinstance(o, Slider) and len(o.points) > 2]
     return [i for i in bent if facts.objects[i].length > max(1.1 * box[i], 60)]
 
-def check_shapes(facts:Facts) -> Iterator[Finding]:
+
+def check_shapes(facts: Facts) -> Iterator[Finding]:
     "Sliders that come back to their head or run over themselves."
-    if not facts.objects: return
+    if not facts.objects:
+        return
     for i in _may_be_misread(facts):
         o = facts.objects[i]
         points, _ = _shape(o)
@@ -438,83 +542,109 @@ def check_shapes(facts:Facts) -> Iterator[Finding]:
             yield facts.found("burai", f"{facts.name(i)} runs over itself for {over:.0f} px.", i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #8093ec72
-def check_hidden_reverses(facts:Facts) -> Iterator[Finding]:
+def check_hidden_reverses(facts: Facts) -> Iterator[Finding]:
     "Easy to Insane: reverse arrows under an object that ends just before."
-    if facts.level > 3: return
+    if facts.level > 3:
+        return
     lead = preempt(facts.beatmap.ar)
     for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider) or o.slides < 2: continue
+        if not isinstance(o, Slider) or o.slides < 2:
+            continue
         turns = facts.times[i] + (facts.ends[i] - facts.times[i]) / o.slides
         for k in range(i - 1, max(i - LOOK_BACK, 0) - 1, -1):
-            if isinstance(facts.objects[k], Spinner) or facts.ends[k] < turns - lead: continue
+            if isinstance(facts.objects[k], Spinner) or facts.ends[k] < turns - lead:
+                continue
             if math.dist(facts.ways.tail[k], facts.ways.turn[i]) < facts.radius / 1.75:
                 text = f"The reverse arrow of {facts.name(i).lower()} lies under {facts.name(k).lower()}."
                 yield facts.found("hidden_reverse", text, k, i)
                 break
 
 # %% ../../nbs/18_osu.criteria.ipynb #5ed79562
-CLOSEST = (1 / 2, 1 / 3, 1 / 6, 1 / 8, 0)                 # beats between notes, by level: Kantan to Inner Oni
-PATTERNS = ({1: 7, 1/2: 2}, {1/2: 7, 1/3: 2}, {1/4: 5, 1/6: 4}, {1/4: 9, 1/6: 4, 1/8: 2}, {}) # snap -> notes in a row
+CLOSEST = (1 / 2, 1 / 3, 1 / 6, 1 / 8, 0)  # beats between notes, by level: Kantan to Inner Oni
+PATTERNS = (
+    {1: 7, 1 / 2: 2},
+    {1 / 2: 7, 1 / 3: 2},
+    {1 / 4: 5, 1 / 6: 4},
+    {1 / 4: 9, 1 / 6: 4, 1 / 8: 2},
+    {},
+)  # snap -> notes in a row
 
-def _note_gaps(facts:Facts) -> np.ndarray: # beats from the end of each object to the next
+
+def _note_gaps(facts: Facts) -> np.ndarray:  # beats from the end of each object to the next
     return (facts.times[1:] - facts.ends[:-1]) / scaled_beats(facts, facts.times[1:])
 
-def _within(gaps:np.ndarray, snap:float) -> np.ndarray: return gaps <= snap + .01 # a millisecond or two are no matter
 
-def check_taiko_snaps(facts:Facts) -> Iterator[Finding]:
+def _within(gaps: np.ndarray, snap: float) -> np.ndarray:
+    return gaps <= snap + 0.01  # a millisecond or two are no matter
+
+
+def check_taiko_snaps(facts: Facts) -> Iterator[Finding]:
     "Taiko: notes too close and patterns too long for the level."
-    if len(facts.objects) < 2: return
-    gaps, least, level = _note_gaps(facts), CLOSEST[facts.level], LEVELS[facts.level]
-    for i in np.flatnonzero((gaps < least - .02) & (gaps > 0)).tolist():
+    if len(facts.objects) < 2:
+        return
+    gaps = _note_gaps(facts)
+    least = CLOSEST[facts.level]
+    level = LEVELS[facts.level]
+    for i in np.flatnonzero((gaps < least - 0.02) & (gaps > 0)).tolist():
         text = f"{facts.name(i + 1)} comes after {gaps[i]:.2f} beats; {level} notes are {least:.2f} apart."
         yield facts.found("small_snap", text, i, i + 1)
     for snap, most in PATTERNS[facts.level].items():
         for run in runs(_within(gaps, snap)):
-            if len(run) < most: continue
+            if len(run) < most:
+                continue
             text = f"{len(run) + 1} notes in a row are 1/{1 / snap:.0f} apart; {level} patterns have at most {most}."
             yield facts.found("long_pattern", text, *run, run[-1] + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #06a4ef4f
-REST = ((3, 36), (2, 36), (1.5, 36), (1, 20), (1, 1e9)) # beats of a rest, and of notes before one is due
-SPINNER = (1 / 2, 1 / 2, 1 / 2, 1 / 4, 1 / 4) # beats before a spinner
+REST = ((3, 36), (2, 36), (1.5, 36), (1, 20), (1, 1e9))  # beats of a rest, and of notes before one is due
+SPINNER = (1 / 2, 1 / 2, 1 / 2, 1 / 4, 1 / 4)  # beats before a spinner
 
-def check_rests(facts:Facts) -> Iterator[Finding]:
+
+def check_rests(facts: Facts) -> Iterator[Finding]:
     "Taiko: a long stretch without rest."
-    if len(facts.objects) < 2: return
+    if len(facts.objects) < 2:
+        return
     rest, most = REST[facts.level]
     beats = scaled_beats(facts, facts.times)
-    for run in runs(_note_gaps(facts) < rest - .01):
+    for run in runs(_note_gaps(facts) < rest - 0.01):
         lasts = (facts.ends[run[-1] + 1] - facts.times[run[0]]) / beats[run[0]]
         if lasts > most:
             yield facts.found("no_rest", f"There is no rest of {rest:g} beats for {lasts:.0f} beats.", *run)
 
-def check_covered(facts:Facts) -> Iterator[Finding]:
+
+def check_covered(facts: Facts) -> Iterator[Finding]:
     "Taiko: spinners that cover the note before them."
-    if len(facts.objects) < 2: return
+    if len(facts.objects) < 2:
+        return
     gaps = _note_gaps(facts)
     spins = np.array([isinstance(o, Spinner) for o in facts.objects[1:]], bool)
-    for i in np.flatnonzero(spins & (gaps < SPINNER[facts.level] - .01)).tolist():
+    for i in np.flatnonzero(spins & (gaps < SPINNER[facts.level] - 0.01)).tolist():
         text = f"{facts.name(i + 1)} covers the note {max(gaps[i], 0):.2f} beats before it."
         yield facts.found("close_spinner", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #8dd07a4e
-FINISHER = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 0) # beats within which no note may be beside a finisher
+FINISHER = (1 / 2, 1 / 3, 1 / 4, 1 / 6, 0)  # beats within which no note may be beside a finisher
+
 
 def _misplaced(
-    facts:Facts,
-    before:np.ndarray, # (objects,) beats since the one before
-    after:np.ndarray,  # (objects,) beats to the one after
-) -> np.ndarray:       # (objects,) of bool
+    facts: Facts,
+    before: np.ndarray,  # (objects,) beats since the one before
+    after: np.ndarray,  # (objects,) beats to the one after
+) -> np.ndarray:  # (objects,) of bool
     "Where a finisher of an Oni would not end its pattern in the other colour."
     kat = np.array([bool(o.hitsound & 10) for o in facts.objects], bool)
     same = np.r_[False, kat[1:] == kat[:-1]]
     return _within(before, 1 / 4) & (same | _within(after, 1 / 4)) & (facts.level == 3)
 
-def check_finishers(facts:Facts) -> Iterator[Finding]:
+
+def check_finishers(facts: Facts) -> Iterator[Finding]:
     "Taiko: finishers within patterns that are too quick for them."
-    if len(facts.objects) < 2: return
-    gaps, far = _note_gaps(facts), 9.
-    before, after = np.r_[far, gaps], np.r_[gaps, far]
+    if len(facts.objects) < 2:
+        return
+    gaps = _note_gaps(facts)
+    far = 9.0
+    before = np.r_[far, gaps]
+    after = np.r_[gaps, far]
     quick = _within(np.minimum(before, after), FINISHER[facts.level]) | _misplaced(facts, before, after)
     big = np.array([isinstance(o, Circle) and bool(o.hitsound & 4) for o in facts.objects], bool)
     for i in np.flatnonzero(big & quick).tolist():
@@ -522,191 +652,245 @@ def check_finishers(facts:Facts) -> Iterator[Finding]:
         yield facts.found("finisher", text, i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #97874dcf
-def _bars(facts:Facts, times:np.ndarray) -> np.ndarray: # ms of a bar at each time
+def _bars(facts: Facts, times: np.ndarray) -> np.ndarray:  # ms of a bar at each time
     meters = np.array([p.meter for p in facts.timing.red])
     return (beat_lengths(facts) * meters)[reds_at(facts, times)]
 
-def after_bar(facts:Facts, times:np.ndarray) -> np.ndarray: # ms
+
+def after_bar(facts: Facts, times: np.ndarray) -> np.ndarray:  # ms
     "How long after a bar line each time comes."
     starts = np.array([p.time for p in facts.timing.red])[reds_at(facts, times)]
     return (times - starts + 1e-6) % _bars(facts, times)
 
-def check_barlines(facts:Facts) -> Iterator[Finding]:
+
+def check_barlines(facts: Facts) -> Iterator[Finding]:
     "Taiko: bar lines soon after another, because a red line begins within a bar."
     red = facts.timing.red
     starts = np.array([p.time for p in red[1:]], float)
-    if not len(starts): return
+    if not len(starts):
+        return
     rest = after_bar(facts, starts - 1) + 1
     for p, ms, bar in zip(red[1:], rest, _bars(facts, starts - 1)):
-        if p.effects & 8 or not 1.5 < ms < bar / 2: continue
-        text = (f"The bar line at {clock(p.time)} comes {ms:.0f} ms after another; the first one of the red line "
-                "can be left out.")
+        if p.effects & 8 or not 1.5 < ms < bar / 2:
+            continue
+        text = (
+            f"The bar line at {clock(p.time)} comes {ms:.0f} ms after another; the first one of the red line "
+            "can be left out."
+        )
         yield facts.found("close_barlines", text, time=p.time)
 
 # %% ../../nbs/18_osu.criteria.ipynb #8a384f25
-def check_barline_speed(facts:Facts) -> Iterator[Finding]:
+def check_barline_speed(facts: Facts) -> Iterator[Finding]:
     "Taiko: velocities that come just after the bar line they are meant for."
     points = facts.timing.points
-    turns = [q for p, q in zip(points, points[1:]) if not q.uninherited and abs(p.velocity - q.velocity) > 1e-6]
-    if not turns or not facts.timing.red: return
+    turns = [
+        q for p, q in zip(points, points[1:]) if not q.uninherited and abs(p.velocity - q.velocity) > 1e-6
+    ]
+    if not turns or not facts.timing.red:
+        return
     for p, ms in zip(turns, after_bar(facts, np.array([p.time for p in turns], float))):
-        if .5 < ms <= 5:
+        if 0.5 < ms <= 5:
             text = f"The velocity at {clock(p.time)} comes {ms:.0f} ms after a bar line, which keeps the old one."
             yield facts.found("barline_speed", text, time=p.time)
 
-def check_last_barline(facts:Facts) -> Iterator[Finding]:
+
+def check_last_barline(facts: Facts) -> Iterator[Finding]:
     "Taiko: a bar line that is not drawn because the last note ends just before it."
-    if not facts.objects or not facts.timing.red: return
+    if not facts.objects or not facts.timing.red:
+        return
     end = facts.ends.max(keepdims=True)
-    if .5 < (_bars(facts, end) - after_bar(facts, end))[0] < 2:
+    if 0.5 < (_bars(facts, end) - after_bar(facts, end))[0] < 2:
         text = f"The last note at {clock(end[0])} ends just before a bar line, which is not drawn then."
         yield facts.found("hidden_barline", text, time=float(end[0]))
 
 # %% ../../nbs/18_osu.criteria.ipynb #e28f0262
-def check_kiai_flashes(facts:Facts) -> Iterator[Finding]:
+def check_kiai_flashes(facts: Facts) -> Iterator[Finding]:
     "Taiko: kiai that is switched again within half a beat."
     points = facts.timing.points
     switches = np.array([q.time for p, q in zip(points, points[1:]) if p.kiai != q.kiai], float)
-    if len(switches) < 2: return
+    if len(switches) < 2:
+        return
     short = np.diff(switches) <= scaled_beats(facts, switches[:-1]) / 2 + 1
     for time in switches[:-1][short].tolist():
-        yield facts.found("kiai_flash", f"Kiai is switched twice within half a beat at {clock(time)}.", time=time)
+        yield facts.found(
+            "kiai_flash", f"Kiai is switched twice within half a beat at {clock(time)}.", time=time
+        )
 
 # %% ../../nbs/18_osu.criteria.ipynb #636d7497
-def scroll_speeds(facts:Facts) -> list[tuple[float, float]]: # (ms from, BPM times velocity)
+def scroll_speeds(facts: Facts) -> list[tuple[float, float]]:  # (ms from, BPM times velocity)
     "The scroll speed of each stretch that has objects."
     points = facts.timing.points
-    if not facts.timing.red or not facts.objects: return []
+    if not facts.timing.red or not facts.objects:
+        return []
     starts = np.array([p.time for p in points])
     used = np.unique(np.maximum(np.searchsorted(starts, facts.times, side="right") - 1, 0))
     bpm = 60000 / beat_lengths(facts)[reds_at(facts, starts)]
-    velocity = np.array([1. if p.uninherited else p.velocity for p in points])
+    velocity = np.array([1.0 if p.uninherited else p.velocity for p in points])
     return list(zip(starts[used].tolist(), (bpm * velocity)[used].tolist()))
 
-def check_scroll(facts:Facts) -> Iterator[Finding]:
+
+def check_scroll(facts: Facts) -> Iterator[Finding]:
     "Taiko and mania, Easy and Normal: stretches that scroll at another speed than most."
     speeds = scroll_speeds(facts)
-    if facts.level > 1 or len(speeds) < 2: return
+    if facts.level > 1 or len(speeds) < 2:
+        return
     starts = [start for start, _ in speeds]
     lasts = Counter()
-    for (start, speed), end in zip(speeds, [*starts[1:], float(facts.ends.max())]): lasts[round(speed)] += end - start
+    for (start, speed), end in zip(speeds, [*starts[1:], float(facts.ends.max())]):
+        lasts[round(speed)] += end - start
     usual, _ = lasts.most_common(1)[0]
-    other = [start for start, speed in speeds if abs(speed - usual) > .02 * usual]
+    other = [start for start, speed in speeds if abs(speed - usual) > 0.02 * usual]
     if other:
-        text = (f"The scroll speed differs in {several(len(other), 'stretch', 'stretches')}, first from "
-                f"{clock(other[0])}; {LEVELS[facts.level]} players need one speed.")
+        text = (
+            f"The scroll speed differs in {several(len(other), 'stretch', 'stretches')}, first from "
+            f"{clock(other[0])}; {LEVELS[facts.level]} players need one speed."
+        )
         yield facts.found("scroll_speed", text, time=other[0])
 
-def check_background_offset(facts:Facts) -> Iterator[Finding]:
+
+def check_background_offset(facts: Facts) -> Iterator[Finding]:
     "Taiko: a background that is moved sideways."
     lines = [line.split(",") for line in facts.beatmap.events if line.startswith(("0,", "Background,"))]
     if any(f[3].strip() not in ("", "0") for f in lines if len(f) > 3):
-        yield facts.found("background_offset", "The background is moved sideways, which leaves a gap beside it.")
+        yield facts.found(
+            "background_offset", "The background is moved sideways, which leaves a gap beside it."
+        )
 
 # %% ../../nbs/18_osu.criteria.ipynb #4fc296ec
-MOST_DROPS = 5000 # of a juice stream
+MOST_DROPS = 5000  # of a juice stream
+
 
 class Fruit(NamedTuple):
     "Something that must be caught."
-    time: float # ms
-    x: float    # px
-    of: int     # place of its object in `hit_objects`
-    inner: bool # a drop or repeat within a juice stream
 
-def _drops(map:Beatmap, s:Slider) -> list[float]: # shares of one slide at which something drops, its end last
+    time: float  # ms
+    x: float  # px
+    of: int  # place of its object in `hit_objects`
+    inner: bool  # a drop or repeat within a juice stream
+
+
+def _drops(
+    map: Beatmap, s: Slider
+) -> list[float]:  # shares of one slide at which something drops, its end last
     length = s.length or s.path.natural_length or 1
-    velocity = 100 * map.slider_multiplier * map.point_at(s.time).velocity # px per beat
+    velocity = 100 * map.slider_multiplier * map.point_at(s.time).velocity  # px per beat
     tick = velocity / map.tick_rate / length
-    return [*(j * tick for j in range(1, min(math.ceil(1 / tick - .01), MOST_DROPS))), 1]
+    return [*(j * tick for j in range(1, min(math.ceil(1 / tick - 0.01), MOST_DROPS))), 1]
 
-def _caught(map:Beatmap, s:Slider, of:int) -> list[Fruit]: # what a juice stream drops, its head first
+
+def _caught(map: Beatmap, s: Slider, of: int) -> list[Fruit]:  # what a juice stream drops, its head first
     there = _drops(map, s)
     back = [*(1 - v for v in reversed(there[:-1])), 1]
     seen = min(s.slides, max(MOST_DROPS // len(there), 1))
     shares = np.array([k + u for k in range(seen) for u in (back if k % 2 else there)])
     times = s.time + shares * map.slide_duration(s)
     x = s.path.ball(shares / s.slides, s.slides)[:, 0]
-    drops = [Fruit(time, place, of, u < s.slides) for time, place, u in zip(times.tolist(), x.tolist(), shares)]
+    drops = [
+        Fruit(time, place, of, u < s.slides) for time, place, u in zip(times.tolist(), x.tolist(), shares)
+    ]
     return [Fruit(s.time, s.x, of, False), *drops]
 
-def fruits_of(map:Beatmap, i:int) -> list[Fruit]: # none of a banana shower
+
+def fruits_of(map: Beatmap, i: int) -> list[Fruit]:  # none of a banana shower
     "What must be caught of one object."
     o = map.hit_objects[i]
-    if isinstance(o, Slider): return _caught(map, o, i)
+    if isinstance(o, Slider):
+        return _caught(map, o, i)
     return [Fruit(o.time, o.x, i, False)] if isinstance(o, Circle) else []
 
-def fruits(map:Beatmap) -> list[Fruit]: # in time order
+
+def fruits(map: Beatmap) -> list[Fruit]:  # in time order
     "All that must be caught: fruits, droplets, repeats and tails."
     return sorted(f for i in range(len(map.hit_objects)) for f in fruits_of(map, i))
 
 # %% ../../nbs/18_osu.criteria.ipynb #e2027b52
-PLATE = 106.75 # px, width of the catcher's plate at CS 5
-GRACE = 1000 / 60 / 4 # ms: the catcher is a quarter of a frame late
+PLATE = 106.75  # px, width of the catcher's plate at CS 5
+GRACE = 1000 / 60 / 4  # ms: the catcher is a quarter of a frame late
+
 
 class Move(NamedTuple):
     "The way from one fruit to the next."
+
     start: Fruit
     end: Fruit
-    spare: float # px that the catcher could have gone further; below 0 it must hyperdash
-    side: int    # 1 to the right, -1 to the left
+    spare: float  # px that the catcher could have gone further; below 0 it must hyperdash
+    side: int  # 1 to the right, -1 to the left
 
     @property
-    def gap(self) -> float: return self.end.time - self.start.time # ms
+    def gap(self) -> float:
+        return self.end.time - self.start.time  # ms
+
     @property
-    def hyper(self) -> bool: return self.spare < 0
+    def hyper(self) -> bool:
+        return self.spare < 0
+
 
 def moves(
-    map:Beatmap,
-    caught:list[Fruit]|None=None, # all that is caught, in time order; None: that of the map
-) -> list[Move]: # in time order
+    map: Beatmap,
+    caught: list[Fruit] | None = None,  # all that is caught, in time order; None: that of the map
+) -> list[Move]:  # in time order
     "Every way the catcher goes."
-    half = PLATE * (1 - .7 * (map.cs - 5) / 5) / 2
+    half = PLATE * (1 - 0.7 * (map.cs - 5) / 5) / 2
     caught = fruits(map) if caught is None else caught
-    out, reach, last = [], half, 0
+    out = []
+    reach = half
+    last = 0
     for a, b in zip(caught, caught[1:]):
         side = 1 if b.x > a.x else -1
         free = int(b.time) - int(a.time) - GRACE
         spare = free - (abs(b.x - a.x) - (reach if side == last else half))
         out.append(Move(a, b, spare, side))
-        reach, last = half if spare < 0 else min(spare, half), side
+        reach = half if spare < 0 else min(spare, half)
+        last = side
     return out
 
-def hyperdashes(map:Beatmap, caught:list[Fruit]|None=None) -> list[tuple[float, int, int]]: # (px too far, signed; objects left and reached)
+
+def hyperdashes(
+    map: Beatmap, caught: list[Fruit] | None = None
+) -> list[tuple[float, int, int]]:  # (px too far, signed; objects left and reached)
     "Where the catcher must hyperdash."
     return [(-m.side * m.spare, m.start.of, m.end.of) for m in moves(map, caught) if m.hyper]
 
 # %% ../../nbs/18_osu.criteria.ipynb #e885151b
-SNAPS = {2: 125, 3: 62}          # ms that a hyperdash must have, by level; the easier ones have none
-EDGE = 5                         # px
+SNAPS = {2: 125, 3: 62}  # ms that a hyperdash must have, by level; the easier ones have none
+EDGE = 5  # px
 
-def _dash_fault(facts:Facts, m:Move) -> tuple[str, str]: # kind and what is wrong; empty when nothing is
-    level, name = facts.level, f"{LEVELS[facts.level]} difficulties"
+
+def _dash_fault(facts: Facts, m: Move) -> tuple[str, str]:  # kind and what is wrong; empty when nothing is
+    level = facts.level
+    name = f"{LEVELS[facts.level]} difficulties"
     if m.hyper and level < 2:
         return "hyperdash", f"The hyperdash is one that {name} do not have"
     if m.hyper and m.gap < SNAPS[level] - 1:
         return "hyperdash_snap", f"A hyperdash within {m.gap:.0f} ms is too quick for {name}"
     if m.hyper and m.start.inner and level == 2:
         return "hyperdash_slider", f"A hyperdash leaves a drop or repeat, not so in {name}"
-    dashes = abs(m.end.x - m.start.x) > .5 * m.gap + facts.radius
+    dashes = abs(m.end.x - m.start.x) > 0.5 * m.gap + facts.radius
     edge = level in (1, 2) and 0 <= m.spare < EDGE and dashes
     return ("edge_dash", f"The dash has {m.spare:.0f} px to spare, too few for {name}") if edge else ("", "")
 
 # %% ../../nbs/18_osu.criteria.ipynb #6ae1b8fb
-CHAIN = {2: 2, 3: 4}             # hyperdashes in a row
-BASIC = {2: 250, 3: 125}         # ms from which a hyperdash is basic-snapped; quicker ones stand alone
+CHAIN = {2: 2, 3: 4}  # hyperdashes in a row
+BASIC = {2: 250, 3: 125}  # ms from which a hyperdash is basic-snapped; quicker ones stand alone
 
-def _chain_faults(facts:Facts, chain:list[Move]) -> Iterator[tuple[str, str]]: # kind and what is wrong
+
+def _chain_faults(facts: Facts, chain: list[Move]) -> Iterator[tuple[str, str]]:  # kind and what is wrong
     "What is wrong with hyperdashes in a row."
     level = facts.level
     most = 1 if min(m.gap for m in chain) < BASIC[level] - 1 else CHAIN[level]
     if len(chain) > most:
-        yield "hyperdash_chain", f"{len(chain)} hyperdashes follow each other, where {LEVELS[level]} has at most {most}"
+        yield (
+            "hyperdash_chain",
+            f"{len(chain)} hyperdashes follow each other, where {LEVELS[level]} has at most {most}",
+        )
     if level == 3 and sum(m.start.inner for m in chain) > 2:
         yield "hyperdash_slider", "More than two hyperdashes lie within a juice stream"
 
-def check_dashes(facts:Facts) -> Iterator[Finding]:
+
+def check_dashes(facts: Facts) -> Iterator[Finding]:
     "Catch: hyperdashes and edge dashes that the level does not have."
-    if facts.level > 3: return
+    if facts.level > 3:
+        return
     ways = moves(facts.beatmap)
     faults = [(m, *_dash_fault(facts, m)) for m in ways]
     if facts.level > 1:
@@ -714,28 +898,38 @@ def check_dashes(facts:Facts) -> Iterator[Finding]:
         faults += [(chain[0], *fault) for chain in chains for fault in _chain_faults(facts, chain)]
     order = {place: i for i, place in enumerate(facts.places)}
     for m, kind, what in faults:
-        if kind: yield facts.found(kind, f"{what}, at {clock(m.start.time)}.", order[m.start.of], time=m.start.time)
+        if kind:
+            yield facts.found(
+                kind, f"{what}, at {clock(m.start.time)}.", order[m.start.of], time=m.start.time
+            )
 
 # %% ../../nbs/18_osu.criteria.ipynb #43b2b3a6
-SHOWERS = ((250, 250), (250, 250), (125, 250), (125, 125), (62, 125)) # ms before and after a banana shower
-COMBOS = (8, 10, 12)             # fruits in a combo, by level
+SHOWERS = ((250, 250), (250, 250), (125, 250), (125, 125), (62, 125))  # ms before and after a banana shower
+COMBOS = (8, 10, 12)  # fruits in a combo, by level
 
-def check_showers(facts:Facts) -> Iterator[Finding]:
+
+def check_showers(facts: Facts) -> Iterator[Finding]:
     "Catch: banana showers close to fruits, or none at all."
     before, after = SHOWERS[facts.level]
     lead = np.r_[np.inf, facts.times[1:] - facts.ends[:-1]]
     rest = np.r_[lead[1:], np.inf]
     showers = [i for i, o in enumerate(facts.objects) if isinstance(o, Spinner)]
     for i in showers:
-        if lead[i] >= before - 1 and rest[i] >= after - 1: continue
-        text = (f"The banana shower at {clock(facts.times[i])} has {lead[i]:.0f} ms before and {rest[i]:.0f} ms "
-                f"after it; the ranking criteria ask for {before} and {after}.")
+        if lead[i] >= before - 1 and rest[i] >= after - 1:
+            continue
+        text = (
+            f"The banana shower at {clock(facts.times[i])} has {lead[i]:.0f} ms before and {rest[i]:.0f} ms "
+            f"after it; the ranking criteria ask for {before} and {after}."
+        )
         yield facts.found("spinner_gap", text, i)
-    if facts.objects and not showers: yield facts.found("no_spinner", "There is no banana shower.")
+    if facts.objects and not showers:
+        yield facts.found("no_spinner", "There is no banana shower.")
 
-def check_combos(facts:Facts) -> Iterator[Finding]:
+
+def check_combos(facts: Facts) -> Iterator[Finding]:
     "Catch: combos that fill the plate."
-    if facts.level >= len(COMBOS): return
+    if facts.level >= len(COMBOS):
+        return
     most = COMBOS[facts.level]
     starts = [i for i, o in enumerate(facts.objects) if o.new_combo or not i]
     for a, b in zip(starts, [*starts[1:], len(facts.objects)]):
@@ -746,67 +940,119 @@ def check_combos(facts:Facts) -> Iterator[Finding]:
 
 # %% ../../nbs/18_osu.criteria.ipynb #34f2e3e2
 RANKED_KEYS = (*range(4, 11), 12, 14, 16, 18)
-UNEVEN = .35, 2. # of the mean: a column with less or more is unlike the others
+UNEVEN = 0.35, 2.0  # of the mean: a column with less or more is unlike the others
 
-def check_columns(facts:Facts) -> Iterator[Finding]:
+
+def check_columns(facts: Facts) -> Iterator[Finding]:
     "Mania: columns that are not or hardly used, and numbers of keys that are not ranked."
     if facts.keys not in RANKED_KEYS:
-        yield facts.found("key_count", f"{facts.keys} keys; the ranking criteria know 4 to 10, 12, 14, 16 and 18.")
+        yield facts.found(
+            "key_count", f"{facts.keys} keys; the ranking criteria know 4 to 10, 12, 14, 16 and 18."
+        )
     used = Counter(o.column(facts.keys) for o in facts.objects)
     mean = len(facts.objects) / facts.keys
-    if mean < 4: return # an excerpt
+    if mean < 4:
+        return  # an excerpt
     for column in range(facts.keys):
-        said, n = f"Column {column + 1} has", used[column]
+        said = f"Column {column + 1} has"
+        n = used[column]
         if not n:
-            yield facts.found("unused_column", f"{said} no notes; the ranking criteria ask for fewer keys then.")
+            yield facts.found(
+                "unused_column", f"{said} no notes; the ranking criteria ask for fewer keys then."
+            )
         elif not UNEVEN[0] * mean <= n <= UNEVEN[1] * mean:
             yield facts.found("column_balance", f"{said} {several(n, 'note')}; the mean is {mean:.0f}.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #3401c8ab
-HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12) # beats that a long note lasts
+HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12)  # beats that a long note lasts
 
-def check_holds(facts:Facts) -> Iterator[Finding]:
+
+def check_holds(facts: Facts) -> Iterator[Finding]:
     "Mania: long notes too short to be let go."
     lasts = (facts.ends - facts.times) / scaled_beats(facts, facts.times)
     least = HOLDS[facts.level]
-    for i in np.flatnonzero((lasts > 0) & (lasts < least - .02)).tolist():
+    for i in np.flatnonzero((lasts > 0) & (lasts < least - 0.02)).tolist():
         text = f"{facts.name(i)} lasts {lasts[i]:.2f} beats; the ranking criteria ask for {least:.2f}."
         yield facts.found("short_hold", text, i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #3098490b
-WIDEST = {4: (2, 2, 3, 6, 18), 7: (2, 3, 4, 6, 18)} # notes in a chord, by keys and level; more keys as 7, fewer as 4
+WIDEST = {
+    4: (2, 2, 3, 6, 18),
+    7: (2, 3, 4, 6, 18),
+}  # notes in a chord, by keys and level; more keys as 7, fewer as 4
 
-def _chords(facts:Facts) -> Iterator[list[int]]: # notes at the same time
-    for _, run in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]): yield list(run)
 
-def _sounds_twice(notes:list) -> bool: # whether a sample is played more than once
+def _chords(facts: Facts) -> Iterator[list[int]]:  # notes at the same time
+    for _, run in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]):
+        yield list(run)
+
+
+def _sounds_twice(notes: list) -> bool:  # whether a sample is played more than once
     sounds = [bit for o in notes for bit in (2, 4, 8) if o.hitsound & bit]
     sounds += [o.hit_sample.filename for o in notes if o.hit_sample.filename]
     return len(set(sounds)) < len(sounds)
 
-def check_chord_sizes(facts:Facts) -> Iterator[Finding]:
+
+def check_chord_sizes(facts: Facts) -> Iterator[Finding]:
     "Mania: chords too wide for the level, and samples that a chord plays twice."
     most = WIDEST[7 if facts.keys >= 7 else 4][facts.level]
     twice = []
     for chord in _chords(facts):
-        if len(chord) < 2: continue
+        if len(chord) < 2:
+            continue
         if len(chord) > most:
-            time, level = clock(facts.times[chord[0]]), LEVELS[facts.level]
+            time = clock(facts.times[chord[0]])
+            level = LEVELS[facts.level]
             text = f"{len(chord)} notes at {time}; {level} chords have at most {most}."
             yield facts.found("chord_size", text, *chord)
-        if _sounds_twice([facts.objects[i] for i in chord]): twice += chord
+        if _sounds_twice([facts.objects[i] for i in chord]):
+            twice += chord
     if twice:
         first = clock(facts.times[twice[0]])
         text = f"Chords play a sample more than once at a time, {len(twice)} notes in all, first at {first}."
         yield facts.found("double_sound", text, *twice)
 
 # %% ../../nbs/18_osu.criteria.ipynb #6b3a0b08
-FOR_ALL = (check_romanised, check_markers, check_tags, check_presence, check_settings, check_ticks, check_length)
-SOUNDED = (check_colours, check_hitsounds) # where hitsounds and combo colours are the mapper's choice
-CRITERIA = { # mode -> checks
-    0: (*FOR_ALL, *SOUNDED, check_story_sounds, check_spinners, check_recovery, check_sliders, check_rows,
-        check_spacing, check_jumps, check_overlap_time, check_perfect_stacks, check_shapes, check_hidden_reverses),
-    1: (*FOR_ALL, check_story_sounds, check_taiko_snaps, check_rests, check_covered, check_finishers, check_barlines,
-        check_barline_speed, check_last_barline, check_kiai_flashes, check_scroll, check_background_offset),
+FOR_ALL = (
+    check_romanised,
+    check_markers,
+    check_tags,
+    check_presence,
+    check_settings,
+    check_ticks,
+    check_length,
+)
+SOUNDED = (check_colours, check_hitsounds)  # where hitsounds and combo colours are the mapper's choice
+CRITERIA = {  # mode -> checks
+    0: (
+        *FOR_ALL,
+        *SOUNDED,
+        check_story_sounds,
+        check_spinners,
+        check_recovery,
+        check_sliders,
+        check_rows,
+        check_spacing,
+        check_jumps,
+        check_overlap_time,
+        check_perfect_stacks,
+        check_shapes,
+        check_hidden_reverses,
+    ),
+    1: (
+        *FOR_ALL,
+        check_story_sounds,
+        check_taiko_snaps,
+        check_rests,
+        check_covered,
+        check_finishers,
+        check_barlines,
+        check_barline_speed,
+        check_last_barline,
+        check_kiai_flashes,
+        check_scroll,
+        check_background_offset,
+    ),
     2: (*FOR_ALL, *SOUNDED, check_story_sounds, check_dashes, check_showers, check_combos),
-    3: (*FOR_ALL, check_scroll, check_columns, check_holds, check_chord_sizes)}
+    3: (*FOR_ALL, check_scroll, check_columns, check_holds, check_chord_sizes),
+}

@@ -17,39 +17,57 @@ __all__ = ['MOST_POINTS', 'STEP', 'KNOT', 'bezier', 'flatten_bezier', 'flatten_c
 
 # %% ../../nbs/10_osu.curves.ipynb #6b6c39cb
 def bezier(
-    points:np.ndarray, # (n+1, 2), control points, px
-    u:np.ndarray,      # (m,), curve parameters
-) -> np.ndarray:       # (m, 2), points on the curve
+    points: np.ndarray,  # (n+1, 2), control points, px
+    u: np.ndarray,  # (m,), curve parameters
+) -> np.ndarray:  # (m, 2), points on the curve
     "Bézier curve by its Bernstein polynomial."
-    n, t = len(points) - 1, np.asarray(u, float)[:, None]
-    return sum(math.comb(n, k) * (1 - t)**(n - k) * t**k * np.asarray(p, float) for k, p in enumerate(points))
+    n = len(points) - 1
+    t = np.asarray(u, float)[:, None]
+    return sum(
+        math.comb(n, k) * (1 - t) ** (n - k) * t**k * np.asarray(p, float) for k, p in enumerate(points)
+    )
 
 # %% ../../nbs/10_osu.curves.ipynb #37dccb6b
-def _halve(pieces:np.ndarray) -> tuple[np.ndarray, np.ndarray]: # (m, n+1) complex -> its left and right halves
-    left, right, cur, n = np.empty_like(pieces), np.empty_like(pieces), pieces, pieces.shape[1] - 1
+def _halve(
+    pieces: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # (m, n+1) complex -> its left and right halves
+    left = np.empty_like(pieces)
+    right = np.empty_like(pieces)
+    cur = pieces
+    n = pieces.shape[1] - 1
     for k in range(n + 1):
         left[:, k], right[:, n - k] = cur[:, 0], cur[:, -1]
         cur = (cur[:, :-1] + cur[:, 1:]) / 2
     return left, right
 
-def _is_flat(pieces:np.ndarray) -> np.ndarray: # (m, n+1) complex -> (m,) whether each is flat to a quarter pixel
+
+def _is_flat(
+    pieces: np.ndarray,
+) -> np.ndarray:  # (m, n+1) complex -> (m,) whether each is flat to a quarter pixel
     bend = pieces[:, :-2] - 2 * pieces[:, 1:-1] + pieces[:, 2:]
     return (bend.real**2 + bend.imag**2 <= 0.25).all(axis=1)
 
 # %% ../../nbs/10_osu.curves.ipynb #8be890c6
-MOST_POINTS = 5000 # of a curve; halving takes the square of their number, and nobody has drawn so many
+MOST_POINTS = 5000  # of a curve; halving takes the square of their number, and nobody has drawn so many
+
 
 def flatten_bezier(
-    points:np.ndarray, # (n+1,) complex, control points
-) -> np.ndarray:       # (m,) complex, vertices
+    points: np.ndarray,  # (n+1,) complex, control points
+) -> np.ndarray:  # (m,) complex, vertices
     "Polyline of a Bézier curve: halve every piece that is not flat, as the game does."
-    if not 3 <= len(points) <= MOST_POINTS: return points
+    if not 3 <= len(points) <= MOST_POINTS:
+        return points
     pieces = points[None]
-    while not (flat := _is_flat(pieces)).all() and pieces.size * len(points) < 50_000_000 and pieces.size < 500_000:
+    while (
+        not (flat := _is_flat(pieces)).all()
+        and pieces.size * len(points) < 50_000_000
+        and pieces.size < 500_000
+    ):
         left, right = _halve(pieces[~flat])
         index = np.repeat(np.arange(len(pieces)), np.where(flat, 1, 2))
         second = np.r_[False, index[1:] == index[:-1]]
-        split, pieces = ~flat[index], pieces[index]
+        split = ~flat[index]
+        pieces = pieces[index]
         pieces[split & ~second], pieces[split & second] = left, right
     left, right = _halve(pieces)
     q = np.concatenate([left, right[:, 1:]], axis=1)
@@ -57,70 +75,115 @@ def flatten_bezier(
     return np.r_[np.concatenate([pieces[:, :1], inner], axis=1).ravel(), points[-1]]
 
 # %% ../../nbs/10_osu.curves.ipynb #5d319be9
-def flatten_catmull(points:np.ndarray, detail:int=50) -> np.ndarray: # control points -> vertices, both complex
+def flatten_catmull(
+    points: np.ndarray, detail: int = 50
+) -> np.ndarray:  # control points -> vertices, both complex
     "Polyline of a uniform Catmull-Rom spline through the points."
-    if not 2 <= len(points) <= MOST_POINTS: return points
-    p2, p3 = points[:-1, None], points[1:, None]
+    if not 2 <= len(points) <= MOST_POINTS:
+        return points
+    p2 = points[:-1, None]
+    p3 = points[1:, None]
     p1 = np.r_[points[0], points[:-2]][:, None]
     p4 = np.r_[points[2:], 2 * points[-1] - points[-2]][:, None]
     t = np.arange(detail + 1) / detail
-    curve = 0.5 * (2*p2 + (p3 - p1) * t + (2*p1 - 5*p2 + 4*p3 - p4) * t**2 + (3*p2 - p1 - 3*p3 + p4) * t**3)
+    curve = 0.5 * (
+        2 * p2 + (p3 - p1) * t + (2 * p1 - 5 * p2 + 4 * p3 - p4) * t**2 + (3 * p2 - p1 - 3 * p3 + p4) * t**3
+    )
     return curve.ravel()
 
 # %% ../../nbs/10_osu.curves.ipynb #d7e501d8
-def _blossom(points:np.ndarray, knots:np.ndarray, i:int, us:Sequence[float]) -> complex: # de Boor's scheme, a value per level
+def _blossom(
+    points: np.ndarray, knots: np.ndarray, i: int, us: Sequence[float]
+) -> complex:  # de Boor's scheme, a value per level
     p = len(us)
-    d = points[i - p:i + 1].copy()
+    d = points[i - p : i + 1].copy()
     for r, u in enumerate(us, 1):
-        low, high = knots[i - p + r:i + 1], knots[i + 1:i + 2 + p - r]
-        d[r:] += (d[r - 1:-1] - d[r:]) * (high - u) / (high - low)
+        low = knots[i - p + r : i + 1]
+        high = knots[i + 1 : i + 2 + p - r]
+        d[r:] += (d[r - 1 : -1] - d[r:]) * (high - u) / (high - low)
     return d[p]
 
-def flatten_bspline(points:np.ndarray, degree:int) -> np.ndarray: # control points -> vertices, both complex
+
+def flatten_bspline(
+    points: np.ndarray, degree: int
+) -> np.ndarray:  # control points -> vertices, both complex
     "Polyline of a clamped uniform B-spline; a Bézier when there are not more points than the degree needs."
     n = len(points)
-    if degree >= n - 1 or n * degree**2 > 100_000: return flatten_bezier(points)
+    if degree >= n - 1 or n * degree**2 > 100_000:
+        return flatten_bezier(points)
     knots = np.r_[[0] * degree, range(n - degree + 1), [n - degree] * degree].astype(float)
-    spans = [[_blossom(points, knots, i, [knots[i]] * (degree - k) + [knots[i + 1]] * k) for k in range(degree + 1)]
-             for i in range(degree, n)]
+    spans = [
+        [
+            _blossom(points, knots, i, [knots[i]] * (degree - k) + [knots[i + 1]] * k)
+            for k in range(degree + 1)
+        ]
+        for i in range(degree, n)
+    ]
     return np.concatenate([flatten_bezier(np.array(s)) for s in spans])
 
 # %% ../../nbs/10_osu.curves.ipynb #f068b71c
-def circle_through(a:complex, b:complex, c:complex) -> Optional[tuple[complex, float, float, float]]:
+def circle_through(a: complex, b: complex, c: complex) -> Optional[tuple[complex, float, float, float]]:
     "Centre, radius, start angle and signed sweep of the arc a-b-c; None when the points are on a line."
     near = lambda v: math.isclose(v, 0, abs_tol=1e-8)
-    a2, b2, c2 = ((p - q).real**2 + (p - q).imag**2 for p, q in ((b, c), (a, c), (a, b)))
-    s, t, u = a2 * (b2 + c2 - a2), b2 * (a2 + c2 - b2), c2 * (a2 + b2 - c2)
+    a2, b2, c2 = ((p - q).real ** 2 + (p - q).imag ** 2 for p, q in ((b, c), (a, c), (a, b)))
+    s = a2 * (b2 + c2 - a2)
+    t = b2 * (a2 + c2 - b2)
+    u = c2 * (a2 + b2 - c2)
     total = s + t + u
-    if near(a2) or near(b2) or near(c2) or near(total): return None
+    if near(a2) or near(b2) or near(c2) or near(total):
+        return None
     centre = (s * a + t * b + u * c) / total
-    radius, start, end = abs(a - centre), *(cmath.phase(p - centre) for p in (a, c)) # not of NumPy, whose last bit depends on the processor
-    while end < start: end += 2 * math.pi
-    chord, mid = c - a, b - a
+    radius, start, end = (
+        abs(a - centre),
+        *(cmath.phase(p - centre) for p in (a, c)),
+    )  # not of NumPy, whose last bit depends on the processor
+    while end < start:
+        end += 2 * math.pi
+    chord = c - a
+    mid = b - a
     clockwise = chord.imag * mid.real - chord.real * mid.imag < 0
     return centre, radius, start, -(2 * math.pi - (end - start)) if clockwise else end - start
 
-def flatten_arc(points:np.ndarray, tolerance:float=0.1) -> np.ndarray: # three points -> vertices, all complex
+
+def flatten_arc(
+    points: np.ndarray, tolerance: float = 0.1
+) -> np.ndarray:  # three points -> vertices, all complex
     "Polyline of the circular arc through three points; a Bézier when they are on a line."
-    if (arc := circle_through(*points.tolist())) is None: return flatten_bezier(points)
+    if (arc := circle_through(*points.tolist())) is None:
+        return flatten_bezier(points)
     centre, radius, start, sweep = arc
-    n = 2 if 2 * radius <= tolerance else max(2, math.ceil(abs(sweep) / (2 * math.acos(1 - tolerance / radius))))
-    if n > 1000: return flatten_bezier(points)
+    n = (
+        2
+        if 2 * radius <= tolerance
+        else max(2, math.ceil(abs(sweep) / (2 * math.acos(1 - tolerance / radius))))
+    )
+    if n > 1000:
+        return flatten_bezier(points)
     return centre + radius * np.exp(1j * np.linspace(start, start + sweep, n))
 
 # %% ../../nbs/10_osu.curves.ipynb #eea2a750
-STEP, KNOT = 6, 100 # px between two drawn points of a spline; points that a stretch of it is flattened to
+STEP, KNOT = 6, 100  # px between two drawn points of a spline; points that a stretch of it is flattened to
 
-def _pairs(spline:np.ndarray) -> np.ndarray: # its stretches of 51 vertices -> 100 each, as the game lists them: inner ones twice
+
+def _pairs(
+    spline: np.ndarray,
+) -> np.ndarray:  # its stretches of 51 vertices -> 100 each, as the game lists them: inner ones twice
     stretches = spline.reshape(-1, KNOT // 2 + 1)
     return np.repeat(stretches, 2, axis=1)[:, 1:-1].ravel()
 
-def thin(spline:np.ndarray) -> tuple[np.ndarray, float]: # flattened Catmull -> vertices, px that were left out
+
+def thin(
+    spline: np.ndarray,
+) -> tuple[np.ndarray, float]:  # flattened Catmull -> vertices, px that were left out
     "A spline with loops as the game draws it: in steps of six pixels, knots kept."
-    z, out, start, lost, walked = _pairs(spline), [], None, 0., 0.
+    z = _pairs(spline)
+    out = []
+    start = None
+    lost = 0.0
+    walked = 0.0
     for i, point in enumerate(z):
         if start is None:
-            start, walked = point, 0.
+            start, walked = point, 0.0
             out.append(point)
             continue
         walked += abs(point - z[i - 1])
@@ -131,35 +194,50 @@ def thin(spline:np.ndarray) -> tuple[np.ndarray, float]: # flattened Catmull -> 
     return np.array(out), lost
 
 # %% ../../nbs/10_osu.curves.ipynb #0ba86289
-def split_doubled(points:Sequence) -> list[list]: # points -> runs
+def split_doubled(points: Sequence) -> list[list]:  # points -> runs
     "Pieces of a control polygon, cut where a point is given twice."
     cuts = [i for i in range(1, len(points)) if points[i] == points[i - 1]]
     return _cut_at(points, cuts)
 
-def _cut_at(points:Sequence, cuts:list[int]) -> list[list]: # points, places -> pieces
+
+def _cut_at(points: Sequence, cuts: list[int]) -> list[list]:  # points, places -> pieces
     return [list(points[i:j]) for i, j in zip([0, *cuts], [*cuts, len(points)])]
 
 # %% ../../nbs/10_osu.curves.ipynb #ca27637f
-def _corners(letter:str, points:list[complex], own:int) -> list[list]: # own: how many points are not the next segment's
+def _corners(
+    letter: str, points: list[complex], own: int
+) -> list[list]:  # own: how many points are not the next segment's
     "Pieces of a run of one kind, as the game cuts it."
     doubled = (i for i in range(1, own - 1) if points[i] == points[i - 1])
     return _cut_at(points, [i for i in doubled if letter in "BLP" or i == 1])
 
-def _on_a_line(a:complex, b:complex, c:complex) -> bool: return abs(((b - a).conjugate() * (c - a)).imag) < 1e-3
 
-def _flatten_piece(kind:str, points:np.ndarray) -> tuple[np.ndarray, float]: # between corners -> vertices, px left out
-    letter, degree = kind[:1].upper(), kind[1:]
-    if letter == "L" or len(points) < 2: return points, 0.
-    if letter == "B" and degree.isdecimal() and int(degree[:4]) > 0: return flatten_bspline(points, int(degree[:4])), 0.
-    if letter in "BP": return flatten_bezier(points), 0.
+def _on_a_line(a: complex, b: complex, c: complex) -> bool:
+    return abs(((b - a).conjugate() * (c - a)).imag) < 1e-3
+
+
+def _flatten_piece(
+    kind: str, points: np.ndarray
+) -> tuple[np.ndarray, float]:  # between corners -> vertices, px left out
+    letter = kind[:1].upper()
+    degree = kind[1:]
+    if letter == "L" or len(points) < 2:
+        return points, 0.0
+    if letter == "B" and degree.isdecimal() and int(degree[:4]) > 0:
+        return flatten_bspline(points, int(degree[:4])), 0.0
+    if letter in "BP":
+        return flatten_bezier(points), 0.0
     looped = (points[1:] == points[:-1]).any() and len(points) <= MOST_POINTS
-    return thin(flatten_catmull(points)) if looped else (flatten_catmull(points), 0.)
+    return thin(flatten_catmull(points)) if looped else (flatten_catmull(points), 0.0)
 
-def _flatten(kind:str, points:list[complex], shared:bool=False) -> tuple[np.ndarray, float]: # shared: the last one begins the next segment
+
+def _flatten(
+    kind: str, points: list[complex], shared: bool = False
+) -> tuple[np.ndarray, float]:  # shared: the last one begins the next segment
     "Vertices of one run of one kind, and px left out."
     letter = kind[:1].upper()
     if letter == "P" and len(points) == 3:
-        return (np.array(points) if _on_a_line(*points) else flatten_arc(np.array(points))), 0.
+        return (np.array(points) if _on_a_line(*points) else flatten_arc(np.array(points))), 0.0
     pieces = _corners(letter, points, len(points) - shared)
     vertices, left_out = zip(*[_flatten_piece(kind, np.array(piece)) for piece in pieces])
     return np.concatenate(vertices), sum(left_out)
@@ -167,91 +245,121 @@ def _flatten(kind:str, points:list[complex], shared:bool=False) -> tuple[np.ndar
 # %% ../../nbs/10_osu.curves.ipynb #78fc2098
 class Polyline:
     "Vertices joined by lines, measured."
-    def __init__(self, vertices:np.ndarray): # (n,) complex
+
+    def __init__(self, vertices: np.ndarray):  # (n,) complex
         self._z = vertices[np.r_[True, vertices[1:] != vertices[:-1]]]
-        self._sums = np.r_[0., np.cumsum(np.abs(np.diff(self._z)))]
+        self._sums = np.r_[0.0, np.cumsum(np.abs(np.diff(self._z)))]
 
     @property
-    def vertices(self) -> np.ndarray: return np.stack([self._z.real, self._z.imag], 1) # (n, 2), px
-    @property
-    def total(self) -> float: return float(self._sums[-1]) # length, px
-    @property
-    def end(self) -> tuple[float, float]: return self.at(1.) # last point
+    def vertices(self) -> np.ndarray:
+        return np.stack([self._z.real, self._z.imag], 1)  # (n, 2), px
 
-    def at(self, progress): # 0..1 (number or array) -> (x, y), or (n, 2)
+    @property
+    def total(self) -> float:
+        return float(self._sums[-1])  # length, px
+
+    @property
+    def end(self) -> tuple[float, float]:
+        return self.at(1.0)  # last point
+
+    def at(self, progress):  # 0..1 (number or array) -> (x, y), or (n, 2)
         "The point that lies this share of the length along the path."
         d = np.clip(progress, 0, 1) * self._sums[-1]
-        x, y = np.interp(d, self._sums, self._z.real), np.interp(d, self._sums, self._z.imag)
+        x = np.interp(d, self._sums, self._z.real)
+        y = np.interp(d, self._sums, self._z.imag)
         return (float(x), float(y)) if np.isscalar(progress) else np.stack([x, y], -1)
 
-    def points_along(self, n:int) -> np.ndarray: return self.at(np.linspace(0, 1, n)) # (n, 2), evenly spaced
+    def points_along(self, n: int) -> np.ndarray:
+        return self.at(np.linspace(0, 1, n))  # (n, 2), evenly spaced
 
-    def progress_of(self, point:tuple[float, float]) -> float: # (x, y) -> 0..1
+    def progress_of(self, point: tuple[float, float]) -> float:  # (x, y) -> 0..1
         "Share of the length at which the path comes nearest to a point."
-        if len(self._z) < 2: return 0.
-        a, d = self._z[:-1], np.diff(self._z)
-        t = np.clip(((complex(*point) - a) * d.conj()).real / np.abs(d)**2, 0, 1)
+        if len(self._z) < 2:
+            return 0.0
+        a = self._z[:-1]
+        d = np.diff(self._z)
+        t = np.clip(((complex(*point) - a) * d.conj()).real / np.abs(d) ** 2, 0, 1)
         i = int(np.argmin(np.abs(complex(*point) - a - t * d)))
         return float((self._sums[i] + t[i] * abs(d[i])) / self._sums[-1])
 
 # %% ../../nbs/10_osu.curves.ipynb #f99909c2
-def _drawn(kind:str, z:list[complex], segments:Sequence) -> tuple[np.ndarray, float]: # -> vertices of all segments, px left out
+def _drawn(
+    kind: str, z: list[complex], segments: Sequence
+) -> tuple[np.ndarray, float]:  # -> vertices of all segments, px left out
     starts = [(0, kind), *segments]
     ends = [j for j, _ in segments] + [len(z)]
-    vertices, left_out = zip(*[_flatten(letter, z[i:j + 1], shared=j < len(z)) for (i, letter), j in zip(starts, ends)])
+    vertices, left_out = zip(
+        *[_flatten(letter, z[i : j + 1], shared=j < len(z)) for (i, letter), j in zip(starts, ends)]
+    )
     return np.concatenate(vertices), sum(left_out)
+
 
 class SliderPath(Polyline):
     "The path of a slider as the game draws it: flattened, measured, cut or extended straight to `length`."
-    def __init__(self,
-        kind:str,                      # B Bézier (B4: spline of degree 4), P perfect circle, L linear, C Catmull
-        points:Sequence,               # (x, y) pairs, the head first
-        length:Optional[float]=None,   # px; None: as long as it is
-        segments:Sequence=(),          # (index, kind) of further pieces, as lazer writes them
+
+    def __init__(
+        self,
+        kind: str,  # B Bézier (B4: spline of degree 4), P perfect circle, L linear, C Catmull
+        points: Sequence,  # (x, y) pairs, the head first
+        length: Optional[float] = None,  # px; None: as long as it is
+        segments: Sequence = (),  # (index, kind) of further pieces, as lazer writes them
     ):
         vertices, left_out = _drawn(kind, [complex(x, y) for x, y in points], segments)
         super().__init__(vertices)
         self._sums[1:] += left_out
-        self.kind, self.points, self.segments, self.length = kind, list(points), list(segments), length
+        self.kind = kind
+        self.points = list(points)
+        self.segments = list(segments)
+        self.length = length
         self.natural_length = self.total
         stuck = len(self._z) < 2 or (vertices[-1] == vertices[-2] and (length or 0) > self.total)
-        if length is not None and not stuck: self._reach(max(length, 0))
+        if length is not None and not stuck:
+            self._reach(max(length, 0))
 
-    def _reach(self, want:float): # cut or extend to this many px
+    def _reach(self, want: float):  # cut or extend to this many px
         i = min(max(int(np.searchsorted(self._sums, want)), 1), len(self._z) - 1)
-        a, step = self._z[i - 1], self._z[i] - self._z[i - 1]
+        a = self._z[i - 1]
+        step = self._z[i] - self._z[i - 1]
         end = a + step / abs(step) * (want - self._sums[i - 1])
         self._z, self._sums = np.r_[self._z[:i], end], np.r_[self._sums[:i], want]
 
-    def ball(self, progress, slides:int=1): # share of the whole slider -> position, back and forth
+    def ball(self, progress, slides: int = 1):  # share of the whole slider -> position, back and forth
         "Where the ball is when this share of all slides is done."
         there = np.clip(progress, 0, 1) * slides
         back = 1 - np.abs(there % 2 - 1)
         return self.at(float(back) if np.isscalar(progress) else back)
 
 # %% ../../nbs/10_osu.curves.ipynb #d662f786
-def _bernstein(n:int, u:np.ndarray) -> np.ndarray: # degree, (m,) -> (n+1, m), weights of the control points
+def _bernstein(
+    n: int, u: np.ndarray
+) -> np.ndarray:  # degree, (m,) -> (n+1, m), weights of the control points
     k = np.arange(n + 1)[:, None]
     binomials = np.array([[float(math.comb(n, i))] for i in range(n + 1)])
-    return binomials * (1 - u)**(n - k) * u**k
+    return binomials * (1 - u) ** (n - k) * u**k
+
 
 @lru_cache(maxsize=128)
-def _chord_weights(n:int) -> np.ndarray: return _bernstein(n, np.linspace(0, 1, 50)) # (n+1, 50), even parameters
+def _chord_weights(n: int) -> np.ndarray:
+    return _bernstein(n, np.linspace(0, 1, 50))  # (n+1, 50), even parameters
 
-def _weigh(points:np.ndarray, weights:np.ndarray) -> np.ndarray: # (n+1, 2), (n+1, m) -> (2, m)
+
+def _weigh(points: np.ndarray, weights: np.ndarray) -> np.ndarray:  # (n+1, 2), (n+1, m) -> (2, m)
     return np.sum(weights[:, None] * points[:, :, None], axis=0)
 
-def _chord_length(points:np.ndarray) -> float: # length of a Bézier by 49 chords
+
+def _chord_length(points: np.ndarray) -> float:  # length of a Bézier by 49 chords
     d = np.diff(_weigh(points, _chord_weights(len(points) - 1)), axis=1)
-    return float(np.sum(np.sqrt(d[0]**2 + d[1]**2)))
+    return float(np.sum(np.sqrt(d[0] ** 2 + d[1] ** 2)))
 
 # %% ../../nbs/10_osu.curves.ipynb #95f636a5
-def _last_piece(lengths:list[float]) -> int: # the first piece whose end has all the length behind it
-    if len(lengths) == 1 or not sum(lengths): return len(lengths) - 1
-    shares = [*(np.cumsum(lengths[:-1]) / sum(lengths)), 1.]
+def _last_piece(lengths: list[float]) -> int:  # the first piece whose end has all the length behind it
+    if len(lengths) == 1 or not sum(lengths):
+        return len(lengths) - 1
+    shares = [*(np.cumsum(lengths[:-1]) / sum(lengths)), 1.0]
     return next(i for i, share in enumerate(shares) if share >= 1)
 
-def _pieces_end(pieces:list, want:float) -> tuple[float, float]: # the end of a chain of Béziers
+
+def _pieces_end(pieces: list, want: float) -> tuple[float, float]:  # the end of a chain of Béziers
     pieces = [np.array(p, float) for p in pieces]
     lengths = [_chord_length(p) for p in pieces]
     asked = [*lengths[:-1], max(0, lengths[-1] - (sum(lengths) - want))]
@@ -260,24 +368,34 @@ def _pieces_end(pieces:list, want:float) -> tuple[float, float]: # the end of a 
         weights = _bernstein(len(pieces[i]) - 1, np.array([asked[i]]) / lengths[i])
         return tuple(_weigh(pieces[i], weights)[:, 0].tolist())
 
-def _arc_end(points:Sequence, want:float) -> Optional[tuple[float, float]]: # the end of an arc; None when there is none
-    if (arc := circle_through(*(complex(*p) for p in points))) is None: return None
+
+def _arc_end(
+    points: Sequence, want: float
+) -> Optional[tuple[float, float]]:  # the end of an arc; None when there is none
+    if (arc := circle_through(*(complex(*p) for p in points))) is None:
+        return None
     centre, _, _, sweep = arc
-    dx, dy = points[0][0] - centre.real, points[0][1] - centre.imag
-    if (full := abs(sweep) * math.sqrt(dx * dx + dy * dy)) > want: sweep *= want / full
-    cos, sin = math.cos(sweep), math.sin(sweep)
+    dx = points[0][0] - centre.real
+    dy = points[0][1] - centre.imag
+    if (full := abs(sweep) * math.sqrt(dx * dx + dy * dy)) > want:
+        sweep *= want / full
+    cos = math.cos(sweep)
+    sin = math.sin(sweep)
     return dx * cos - dy * sin + centre.real, dx * sin + dy * cos + centre.imag
 
 # %% ../../nbs/10_osu.curves.ipynb #95f636b6
 @lru_cache(maxsize=1 << 12)
 def end_point(
-    kind:str,          # B, P, L or C
-    points:tuple,      # (x, y) pairs, the head first
-    length:float,      # px asked for
-) -> tuple[float, float]: # px; the last point for a path of no length
+    kind: str,  # B, P, L or C
+    points: tuple,  # (x, y) pairs, the head first
+    length: float,  # px asked for
+) -> tuple[float, float]:  # px; the last point for a path of no length
     "Where published models believe a slide ends: by curve parameter, not by arc length."
-    if kind == "C" or len(points) < 2: return points[-1]
-    if len(points) > 1000: return SliderPath(kind, points, length).end # binomials of this size leave the doubles
-    if kind == "P" and len(points) == 3 and (end := _arc_end(points, length)): return end
+    if kind == "C" or len(points) < 2:
+        return points[-1]
+    if len(points) > 1000:
+        return SliderPath(kind, points, length).end  # binomials of this size leave the doubles
+    if kind == "P" and len(points) == 3 and (end := _arc_end(points, length)):
+        return end
     end = _pieces_end(list(zip(points, points[1:])) if kind == "L" else split_doubled(points), length)
     return end if all(map(math.isfinite, end)) else points[-1]

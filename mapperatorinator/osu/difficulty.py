@@ -15,86 +15,134 @@ from .beatmap import Beatmap, Slider
 __all__ = ['MOST_NESTED', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
-def _convert(map, mode:int): # rosu's map, turned into another mode where that is possible
+def _convert(map, mode: int):  # rosu's map, turned into another mode where that is possible
     import rosu_pp_py as rosu
-    modes = [rosu.GameMode.Osu, rosu.GameMode.Taiko, rosu.GameMode.Catch, rosu.GameMode.Mania]
-    if mode not in range(4): raise UserError(f"Mode {mode} does not exist; give 0 osu!, 1 taiko, 2 catch or 3 mania.")
-    try: map.convert(modes[mode])
-    except rosu.ConvertError as e: raise UserError(f"This map cannot be played in mode {mode}; only osu! maps convert.") from e
 
-def _bytes(beatmap:Beatmap|str|bytes) -> bytes: # of its file
-    if isinstance(beatmap, Beatmap): return beatmap.to_bytes()
+    modes = [rosu.GameMode.Osu, rosu.GameMode.Taiko, rosu.GameMode.Catch, rosu.GameMode.Mania]
+    if mode not in range(4):
+        raise UserError(f"Mode {mode} does not exist; give 0 osu!, 1 taiko, 2 catch or 3 mania.")
+    try:
+        map.convert(modes[mode])
+    except rosu.ConvertError as e:
+        raise UserError(f"This map cannot be played in mode {mode}; only osu! maps convert.") from e
+
+
+def _bytes(beatmap: Beatmap | str | bytes) -> bytes:  # of its file
+    if isinstance(beatmap, Beatmap):
+        return beatmap.to_bytes()
     return beatmap.encode("utf-8", "replace") if isinstance(beatmap, str) else beatmap
 
-MOST_NESTED = 1_000_000 # ticks, repeats and droplets of a map; a marathon has some ten thousand
 
-def nested(beatmap:Beatmap) -> float:
+MOST_NESTED = 1_000_000  # ticks, repeats and droplets of a map; a marathon has some ten thousand
+
+
+def nested(beatmap: Beatmap) -> float:
     "About how many ticks, repeats and droplets its sliders have."
-    n, tick = 0., 100 * beatmap.slider_multiplier / beatmap.tick_rate # px from tick to tick at velocity 1
+    n = 0.0  # px from tick to tick at velocity 1
+    tick = 100 * beatmap.slider_multiplier / beatmap.tick_rate
     for s in beatmap.hit_objects:
-        if not isinstance(s, Slider): continue
+        if not isinstance(s, Slider):
+            continue
         length = s.length or s.path.natural_length
         n += s.slides * (1 + length / tick / beatmap.point_at(s.time).velocity) + beatmap.duration(s) / 100
     return n
 
-def _load(beatmap:Beatmap|str|bytes, mode:int|None): # -> rosu_pp_py.Beatmap in that mode
+
+def _load(beatmap: Beatmap | str | bytes, mode: int | None):  # -> rosu_pp_py.Beatmap in that mode
     import rosu_pp_py as rosu
-    try: map = rosu.Beatmap(bytes=_bytes(beatmap))
-    except (rosu.ParseError, ValueError) as e: raise UserError(f"rosu-pp cannot read this map ({e}); check its text.") from e
+
+    try:
+        map = rosu.Beatmap(bytes=_bytes(beatmap))
+    except (rosu.ParseError, ValueError) as e:
+        raise UserError(f"rosu-pp cannot read this map ({e}); check its text.") from e
     read = beatmap if isinstance(beatmap, Beatmap) or not map.n_objects else Beatmap.parse(beatmap)
     if map.is_suspicious() or (map.n_objects and nested(read) > MOST_NESTED):
-        raise UserError(f"This map of {map.n_objects} objects is built to break calculators, so it has no stars: "
-                        "take out what lies hours after all else, and sliders that repeat or tick without end.")
-    if mode is not None: _convert(map, mode)
+        raise UserError(
+            f"This map of {map.n_objects} objects is built to break calculators, so it has no stars: "
+            "take out what lies hours after all else, and sliders that repeat or tick without end."
+        )
+    if mode is not None:
+        _convert(map, mode)
     return map
 
 # %% ../../nbs/13_osu.difficulty.ipynb #193e0f96
-def _difficulty(speed:float): # rosu's calculator at a playback speed
+def _difficulty(speed: float):  # rosu's calculator at a playback speed
     import rosu_pp_py as rosu
-    if not 0.01 <= speed <= 100: raise UserError(f"Speed {speed} is not possible; give 1.5 for double time, at most 100.")
+
+    if not 0.01 <= speed <= 100:
+        raise UserError(f"Speed {speed} is not possible; give 1.5 for double time, at most 100.")
     return rosu.Difficulty(clock_rate=float(speed))
 
+
 def star_rating(
-    beatmap:Beatmap|str|bytes, # a beatmap or its text
-    speed:float=1.0,           # playback speed: 1.5 is double time
-    mode:int|None=None,        # play an osu! map in another mode; None: its own
-) -> float:                    # stars; 0 for a map without objects
+    beatmap: Beatmap | str | bytes,  # a beatmap or its text
+    speed: float = 1.0,  # playback speed: 1.5 is double time
+    mode: int | None = None,  # play an osu! map in another mode; None: its own
+) -> float:  # stars; 0 for a map without objects
     "How hard a map is, by the game's own measure."
     map = _load(beatmap, mode)
-    return float(_difficulty(speed).calculate(map).stars) if map.n_objects else 0.
+    return float(_difficulty(speed).calculate(map).stars) if map.n_objects else 0.0
 
 # %% ../../nbs/13_osu.difficulty.ipynb #94fb5986
-SKILLS = {0: ("aim", "speed"), 1: ("rhythm", "color", "stamina", "reading"), 2: ("movement",), 3: ("strains",)} # by mode
+SKILLS = {
+    0: ("aim", "speed"),
+    1: ("rhythm", "color", "stamina", "reading"),
+    2: ("movement",),
+    3: ("strains",),
+}  # by mode
+
 
 @dataclass
 class Strains:
     "Strain of a map over time."
-    section: float # ms that one value stands for, in song time
-    values: dict   # skill -> (n,) array, one value per section
-    start: float   # ms of the first section
+
+    section: float  # ms that one value stands for, in song time
+    values: dict  # skill -> (n,) array, one value per section
+    start: float  # ms of the first section
 
     @property
-    def times(self) -> np.ndarray: return self.start + self.section * np.arange(len(next(iter(self.values.values())))) # ms
+    def times(self) -> np.ndarray:
+        return self.start + self.section * np.arange(len(next(iter(self.values.values()))))  # ms
+
 
 def strains(
-    beatmap:Beatmap,    # a beatmap
-    speed:float=1.0,    # playback speed
-    mode:int|None=None, # play an osu! map in another mode
+    beatmap: Beatmap,  # a beatmap
+    speed: float = 1.0,  # playback speed
+    mode: int | None = None,  # play an osu! map in another mode
 ) -> Strains:
     "The strain curve of each skill."
-    map, calculator = _load(beatmap, mode), _difficulty(speed)
+    map = _load(beatmap, mode)
+    calculator = _difficulty(speed)
     found = calculator.strains(map)
     skills = SKILLS[beatmap.mode if mode is None else mode]
-    section, first = found.section_length * speed, min((o.time for o in beatmap.hit_objects), default=0)
-    return Strains(section, {k: np.array(getattr(found, k) or []) for k in skills}, first // section * section)
+    section = found.section_length * speed
+    first = min((o.time for o in beatmap.hit_objects), default=0)
+    return Strains(
+        section, {k: np.array(getattr(found, k) or []) for k in skills}, first // section * section
+    )
 
 # %% ../../nbs/13_osu.difficulty.ipynb #d9ad348d
-MEASURED = np.array([ # median stars, AR, OD, HP, CS, slider multiplier of human maps, by band of stars
-    [1.49, 3, 2, 2, 3, 0.75], [1.79, 3, 2, 2, 3, 0.9], [2.27, 5, 4, 3, 3, 1], [2.65, 5.7, 4.5, 4, 3.75, 1.2],
-    [3.29, 7.25, 6, 5, 4, 1.485], [3.7, 8, 6.25, 5, 4, 1.4], [4.27, 8.5, 7.5, 6, 4, 1.7], [4.71, 9, 8, 6, 4, 1.7],
-    [5.22, 9, 8.1, 6, 4, 1.8], [5.77, 9.3, 8.9, 5.2, 4, 1.805], [6.27, 9.4, 8.6, 6, 4.2, 1.9], [8.3, 10, 9.7, 4.5, 4, 2.6]])
+MEASURED = np.array(
+    [  # median stars, AR, OD, HP, CS, slider multiplier of human maps, by band of stars
+        [1.49, 3, 2, 2, 3, 0.75],
+        [1.79, 3, 2, 2, 3, 0.9],
+        [2.27, 5, 4, 3, 3, 1],
+        [2.65, 5.7, 4.5, 4, 3.75, 1.2],
+        [3.29, 7.25, 6, 5, 4, 1.485],
+        [3.7, 8, 6.25, 5, 4, 1.4],
+        [4.27, 8.5, 7.5, 6, 4, 1.7],
+        [4.71, 9, 8, 6, 4, 1.7],
+        [5.22, 9, 8.1, 6, 4, 1.8],
+        [5.77, 9.3, 8.9, 5.2, 4, 1.805],
+        [6.27, 9.4, 8.6, 6, 4.2, 1.9],
+        [8.3, 10, 9.7, 4.5, 4, 2.6],
+    ]
+)
 
-def settings_for(stars:float) -> dict: # ar, od, hp, cs, slider_multiplier
+
+def settings_for(stars: float) -> dict:  # ar, od, hp, cs, slider_multiplier
     "Settings that human standard maps of this difficulty have."
     names = ("ar", "od", "hp", "cs", "slider_multiplier")
-    return {k: round(float(np.interp(stars, MEASURED[:, 0], MEASURED[:, i])), 1) for i, k in enumerate(names, 1)}
+    return {
+        k: round(float(np.interp(stars, MEASURED[:, 0], MEASURED[:, i])), 1) for i, k in enumerate(names, 1)
+    }

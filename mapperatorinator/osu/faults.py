@@ -26,11 +26,12 @@ __all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'SCREEN', 'FRAME', 
            'check_rare_snaps', 'check_volume', 'check_stacks', 'bars', 'check_copies', 'check_crowds', 'check_stars']
 
 # %% ../../nbs/17_osu.faults.ipynb #e2a448d3
-def _early_lines(facts:Facts) -> Iterator[Finding]:
+def _early_lines(facts: Facts) -> Iterator[Finding]:
     "Green lines before the first red one."
     first = facts.timing.red[0].time
     early = [p for p in facts.timing.points if p.time < first]
-    if not early: return
+    if not early:
+        return
     lines = f"{several(len(early), 'green line')} before the first red line at {clock(first)}"
     if facts.mode != 3:
         text = f"{lines}; nothing is there to inherit."
@@ -39,7 +40,8 @@ def _early_lines(facts:Facts) -> Iterator[Finding]:
         text = f"{lines}; the old client loads such a mania map for ever."
         yield facts.found("endless_line", text, time=early[0].time)
 
-def check_tempo(facts:Facts) -> Iterator[Finding]:
+
+def check_tempo(facts: Facts) -> Iterator[Finding]:
     "Red lines that are missing or absurd, green ones that come too early, kiai where nothing is yet."
     if not facts.timing.red:
         yield facts.found("no_tempo", "The map has no red line, so it has no beat; add one with the tempo.")
@@ -55,17 +57,23 @@ def check_tempo(facts:Facts) -> Iterator[Finding]:
         yield facts.found("first_kiai", text, time=first.time)
 
 # %% ../../nbs/17_osu.faults.ipynb #a61668a2
-def _at_once(points:list[TimingPoint]) -> Iterator[list[TimingPoint]]: # lines of one kind that share a millisecond
+def _at_once(
+    points: list[TimingPoint],
+) -> Iterator[list[TimingPoint]]:  # lines of one kind that share a millisecond
     for _, run in groupby(points, key=lambda p: math.floor(p.time)):
-        if len(run := list(run)) > 1: yield run
+        if len(run := list(run)) > 1:
+            yield run
 
-def _same_beats(p:TimingPoint, q:TimingPoint) -> bool:
+
+def _same_beats(p: TimingPoint, q: TimingPoint) -> bool:
     return p.meter == q.meter and abs(p.beat_length - q.beat_length) <= 1e-6 * abs(p.beat_length)
 
-def _says(p:TimingPoint) -> tuple: # all but the tempo
+
+def _says(p: TimingPoint) -> tuple:  # all but the tempo
     return p.volume, p.sample_set, p.sample_index, p.kiai
 
-def check_double_lines(facts:Facts) -> Iterator[Finding]:
+
+def check_double_lines(facts: Facts) -> Iterator[Finding]:
     "Two lines of one colour at the same time."
     for run in _at_once(facts.timing.red):
         same = all(_same_beats(run[0], p) for p in run[1:])
@@ -79,17 +87,20 @@ def check_double_lines(facts:Facts) -> Iterator[Finding]:
             yield facts.found("two_green_lines", text, time=run[0].time)
 
 # %% ../../nbs/17_osu.faults.ipynb #109cc970
-def _goes_on(p:TimingPoint, q:TimingPoint) -> bool: # whether a red line falls on a bar of the one before
+def _goes_on(p: TimingPoint, q: TimingPoint) -> bool:  # whether a red line falls on a bar of the one before
     bar = p.beat_length * p.meter
     rest = (q.time - p.time) % bar if bar > 0 else 1e9
     return _same_beats(p, q) and min(rest, bar - rest) <= 1 and not (p.effects | q.effects) & 8
 
-def check_idle_lines(facts:Facts) -> Iterator[Finding]:
+
+def check_idle_lines(facts: Facts) -> Iterator[Finding]:
     "Lines that change nothing."
     for p, q in zip(facts.timing.red, facts.timing.red[1:]):
         if q.time - p.time >= 1 and _goes_on(p, q):
-            text = (f"The red line at {clock(q.time)} goes on with the same beats and bars; the one before is "
-                    "enough.")
+            text = (
+                f"The red line at {clock(q.time)} goes on with the same beats and bars; the one before is "
+                "enough."
+            )
             yield facts.found("idle_red_line", text, time=q.time)
     points = facts.timing.points
     same = lambda p, q: _says(p) == _says(q) and p.velocity == q.velocity
@@ -99,14 +110,16 @@ def check_idle_lines(facts:Facts) -> Iterator[Finding]:
         yield facts.found("idle_green_lines", text, time=idle[0].time)
 
 # %% ../../nbs/17_osu.faults.ipynb #62847345
-def check_line_values(facts:Facts) -> Iterator[Finding]:
+def check_line_values(facts: Facts) -> Iterator[Finding]:
     "Volumes and velocities that the editor cannot set and the game clamps."
     loud = [p for p in facts.timing.points if not 5 <= p.volume <= 100]
     if loud:
-        text = (f"A volume outside 5 to 100 % stands in {several(len(loud), 'line')}, first {loud[0].volume} % "
-                f"at {clock(loud[0].time)}.")
+        text = (
+            f"A volume outside 5 to 100 % stands in {several(len(loud), 'line')}, first {loud[0].volume} % "
+            f"at {clock(loud[0].time)}."
+        )
         yield facts.found("line_volume", text, time=loud[0].time)
-    slowest = .01 if facts.mode in (1, 3) else .1
+    slowest = 0.01 if facts.mode in (1, 3) else 0.1
     for p in facts.timing.points:
         if not p.uninherited and not (p.beat_length < 0 and slowest <= p.sv <= 10):
             said = f"{p.sv:.3g}x" if p.beat_length < 0 else f"a beat length of {p.beat_length:g}"
@@ -114,12 +127,14 @@ def check_line_values(facts:Facts) -> Iterator[Finding]:
             yield facts.found("odd_velocity", text, time=p.time)
 
 # %% ../../nbs/17_osu.faults.ipynb #e2fc396a
-BEFORE = 5 # ms by which an object misses a line
+BEFORE = 5  # ms by which an object misses a line
 
-def check_before_line(facts:Facts) -> Iterator[Finding]:
+
+def check_before_line(facts: Facts) -> Iterator[Finding]:
     "Objects that come a few milliseconds before the line whose velocity was meant for them."
     points = facts.timing.points
-    if len(points) < 2: return
+    if len(points) < 2:
+        return
     starts = np.array([p.time for p in points])
     velocity = np.array([p.velocity for p in points])
     after = np.minimum(np.searchsorted(starts, facts.times, side="right"), len(points) - 1)
@@ -127,15 +142,18 @@ def check_before_line(facts:Facts) -> Iterator[Finding]:
     scrolls = np.array([facts.mode in (1, 3) or isinstance(o, Slider) for o in facts.objects], bool)
     late = scrolls & (wait > 0) & (wait <= BEFORE) & (np.abs(velocity[after] - velocity[after - 1]) > 1e-6)
     for i in np.flatnonzero(late).tolist():
-        text = (f"{facts.name(i)} comes {wait[i]:.0f} ms before the line that changes the velocity "
-                f"to {velocity[after[i]]:.3g}x.")
+        text = (
+            f"{facts.name(i)} comes {wait[i]:.0f} ms before the line that changes the velocity "
+            f"to {velocity[after[i]]:.3g}x."
+        )
         yield facts.found("before_line", text, i)
 
 # %% ../../nbs/17_osu.faults.ipynb #2aa4db1e
-def check_kiai(facts:Facts) -> Iterator[Finding]:
+def check_kiai(facts: Facts) -> Iterator[Finding]:
     "Kiai that begins on no tick."
     points = facts.timing.points
-    if not facts.timing.red: return
+    if not facts.timing.red:
+        return
     begins = [q for p, q in zip(points, points[1:]) if q.kiai and not p.kiai]
     off = off_tick(facts, np.array([p.time for p in begins], float))
     for p, ms in zip(begins, off):
@@ -144,9 +162,10 @@ def check_kiai(facts:Facts) -> Iterator[Finding]:
             yield facts.found("kiai_unsnapped", text, time=p.time)
 
 # %% ../../nbs/17_osu.faults.ipynb #8ac371fd
-def check_objects(facts:Facts) -> Iterator[Finding]:
+def check_objects(facts: Facts) -> Iterator[Finding]:
     "Objects that are missing, out of order, or of another mode."
-    if not facts.objects: yield facts.found("empty", "The map has no objects.")
+    if not facts.objects:
+        yield facts.found("empty", "The map has no objects.")
     if facts.places != sorted(facts.places):
         yield facts.found("unordered", "The objects are not in order of time; the game sorts them.")
     known = (Circle, Hold) if facts.mode == 3 else (Circle, Slider, Spinner)
@@ -156,32 +175,42 @@ def check_objects(facts:Facts) -> Iterator[Finding]:
             yield facts.found("foreign", text, i)
 
 # %% ../../nbs/17_osu.faults.ipynb #1f9ace3d
-STACK_REACH = 3 # px within which objects stack
-STACK_LOOK = 64 # objects that are looked back on
-PREEMPT = 1800, 1200, 450 # ms from appearing to being hit, at AR 0, 5 and 10
+STACK_REACH = 3  # px within which objects stack
+STACK_LOOK = 64  # objects that are looked back on
+PREEMPT = 1800, 1200, 450  # ms from appearing to being hit, at AR 0, 5 and 10
 
-def preempt(ar:float) -> float: return float(np.interp(ar, [0, 5, 10], PREEMPT)) # ms
 
-def _near(p:np.ndarray, q:np.ndarray) -> bool: return math.hypot(p[0] - q[0], p[1] - q[1]) < STACK_REACH
+def preempt(ar: float) -> float:
+    return float(np.interp(ar, [0, 5, 10], PREEMPT))  # ms
 
-def _climb(facts:Facts, heights:list, i:int, window:float):
+
+def _near(p: np.ndarray, q: np.ndarray) -> bool:
+    return math.hypot(p[0] - q[0], p[1] - q[1]) < STACK_REACH
+
+
+def _climb(facts: Facts, heights: list, i: int, window: float):
     "Count the objects under one, each of them one step higher than the next."
     top, objects = i, facts.objects
-    heads, tails = facts.heads, facts.ways.tail
+    heads = facts.heads
+    tails = facts.ways.tail
     for n in range(i - 1, max(i - STACK_LOOK, 0) - 1, -1):
-        if isinstance(objects[n], Spinner): continue
-        if facts.times[top] - facts.ends[n] > window: break
+        if isinstance(objects[n], Spinner):
+            continue
+        if facts.times[top] - facts.ends[n] > window:
+            break
         on_tail = isinstance(objects[n], Slider) and _near(tails[n], heads[top])
         if on_tail and isinstance(objects[top], Circle):
             drop = heights[top] - heights[n] + 1
             for j in range(n + 1, i + 1):
-                if _near(tails[n], heads[j]): heights[j] -= drop
+                if _near(tails[n], heads[j]):
+                    heights[j] -= drop
             return
         if on_tail or isinstance(objects[top], Circle) and _near(heads[n], heads[top]):
             heights[n] = heights[top] + 1
             top = n
 
-def stack_heights(facts:Facts) -> list[int]: # one per object; a step is a tenth of the radius, up and left
+
+def stack_heights(facts: Facts) -> list[int]:  # one per object; a step is a tenth of the radius, up and left
     "How high each object lies in its stack, in standard."
     heights = [0] * len(facts.objects)
     window = preempt(facts.beatmap.ar) * facts.beatmap.stack_leniency
@@ -191,50 +220,63 @@ def stack_heights(facts:Facts) -> list[int]: # one per object; a step is a tenth
     return heights
 
 # %% ../../nbs/17_osu.faults.ipynb #468d9d64
-SCREEN = np.array([[-67, -60], [579, 428]]) # px of the playfield at the corners of a 4:3 screen
+SCREEN = np.array([[-67, -60], [579, 428]])  # px of the playfield at the corners of a 4:3 screen
 
-def _beyond(low:np.ndarray, high:np.ndarray, radius:float) -> np.ndarray: # (n, 2) each -> (n,)
+
+def _beyond(low: np.ndarray, high: np.ndarray, radius: float) -> np.ndarray:  # (n, 2) each -> (n,)
     "How many px of a circle or path lie off the screen; below 0 when it is on it."
     return np.maximum(SCREEN[0] - low + radius, high + radius - SCREEN[1]).max(axis=1)
 
-def check_screen(facts:Facts) -> Iterator[Finding]:
+
+def check_screen(facts: Facts) -> Iterator[Finding]:
     "Standard: circles and sliders that leave a 4:3 screen."
-    if facts.mode != 0 or not facts.objects: return
-    shift = .1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
+    if facts.mode != 0 or not facts.objects:
+        return
+    shift = 0.1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
     heads = facts.heads - shift
     spins = np.array([isinstance(o, Spinner) for o in facts.objects], bool)
     off = np.where(spins, 0, _beyond(heads, heads, facts.radius))
     path_off = np.where(spins, 0, _beyond(facts.ways.low - shift, facts.ways.high - shift, facts.radius))
     for i in np.flatnonzero(path_off > facts.config.screen_margin).tolist():
         if off[i] > facts.config.screen_margin:
-            yield facts.found("off_screen", f"{facts.name(i)} is cut off by {off[i]:.0f} px on a 4:3 screen.", i)
+            yield facts.found(
+                "off_screen", f"{facts.name(i)} is cut off by {off[i]:.0f} px on a 4:3 screen.", i
+            )
         elif path_off[i] > facts.config.path_margin:
-            yield facts.found("path_off_screen", f"{facts.name(i)} leaves a 4:3 screen by {path_off[i]:.0f} px.", i)
+            yield facts.found(
+                "path_off_screen", f"{facts.name(i)} leaves a 4:3 screen by {path_off[i]:.0f} px.", i
+            )
 
-def check_field(facts:Facts) -> Iterator[Finding]:
+
+def check_field(facts: Facts) -> Iterator[Finding]:
     "Places outside the playfield."
-    if facts.mode == 1: return
+    if facts.mode == 1:
+        return
     for i, o in enumerate(facts.objects):
         far = max(-o.x, o.x - 512, *(() if facts.mode else (-o.y, o.y - 384)))
         if far > facts.config.field_margin and not isinstance(o, Spinner):
             yield facts.found("outside", f"{facts.name(i)} lies {far:.0f} px outside the playfield.", i)
 
 # %% ../../nbs/17_osu.faults.ipynb #d96efa23
-def check_durations(facts:Facts) -> Iterator[Finding]:
+def check_durations(facts: Facts) -> Iterator[Finding]:
     "Objects that end as they begin, that nobody can see, or that do not end."
     for i, (o, lasts) in enumerate(zip(facts.objects, facts.ends - facts.times)):
-        if isinstance(o, Circle): continue
-        if lasts <= 0: yield facts.found("no_duration", f"{facts.name(i)} ends as it begins.", i)
+        if isinstance(o, Circle):
+            continue
+        if lasts <= 0:
+            yield facts.found("no_duration", f"{facts.name(i)} ends as it begins.", i)
         elif isinstance(o, Slider) and lasts / o.slides < facts.config.short_slider:
             yield facts.found("short_slider", f"{facts.name(i)} slides for {lasts / o.slides:.1f} ms.", i)
         elif lasts > facts.config.long_object:
             text = f"{facts.name(i)} lasts {lasts / 1000:.0f} s."
             yield facts.found("long_object", text, i)
 
-def check_paths(facts:Facts) -> Iterator[Finding]:
+
+def check_paths(facts: Facts) -> Iterator[Finding]:
     "Sliders without a way, or with many more anchors than it needs."
     for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider) or facts.mode in (1, 3): continue
+        if not isinstance(o, Slider) or facts.mode in (1, 3):
+            continue
         if len(set(o.control_points)) < 2:
             text = f"{facts.name(i)} has all its anchors in one place."
             yield facts.found("no_path", text, i)
@@ -243,79 +285,100 @@ def check_paths(facts:Facts) -> Iterator[Finding]:
             yield facts.found("many_nodes", text, i)
 
 # %% ../../nbs/17_osu.faults.ipynb #a51af1dc
-FRAME = 50. # ms
+FRAME = 50.0  # ms
 
-def loudness(samples, sample_rate:int, frame:float=FRAME) -> np.ndarray: # (frames,), dB below the loud parts
+
+def loudness(
+    samples, sample_rate: int, frame: float = FRAME
+) -> np.ndarray:  # (frames,), dB below the loud parts
     "How loud each 50 ms of a song are."
     x = np.asarray(samples, np.float32)
     n = max(int(sample_rate * frame / 1000), 1)
-    if len(x) < n: return np.zeros(1)
-    power = (x[:len(x) // n * n].reshape(-1, n)**2).mean(axis=1)
+    if len(x) < n:
+        return np.zeros(1)
+    power = (x[: len(x) // n * n].reshape(-1, n) ** 2).mean(axis=1)
     return 10 * np.log10((power + 1e-12) / (np.percentile(power, 95) + 1e-12))
 
-def sound_end(samples, sample_rate:int, floor:float=-70.) -> float: # ms; dB below the loud parts
+
+def sound_end(samples, sample_rate: int, floor: float = -70.0) -> float:  # ms; dB below the loud parts
     "Where the last sound of a song ends."
     heard = np.flatnonzero(loudness(samples, sample_rate) > floor)
-    return (heard[-1] + 1) * FRAME if len(heard) else 0.
+    return (heard[-1] + 1) * FRAME if len(heard) else 0.0
 
 # %% ../../nbs/17_osu.faults.ipynb #9237822e
-def check_song(facts:Facts) -> Iterator[Finding]:
+def check_song(facts: Facts) -> Iterator[Finding]:
     "Objects before the song begins or after it ends."
     for i, (start, end) in enumerate(zip(facts.times, facts.ends)):
-        if start < 0: yield facts.found("before_start", f"{facts.name(i)} comes before the song.", i)
+        if start < 0:
+            yield facts.found("before_start", f"{facts.name(i)} comes before the song.", i)
         if facts.length and end > facts.length + facts.config.overlap:
             text = f"{facts.name(i)} ends {(end - facts.length) / 1000:.1f} s after the song."
             yield facts.found("past_end", text, i)
 
-def check_sound(facts:Facts) -> Iterator[Finding]:
+
+def check_sound(facts: Facts) -> Iterator[Finding]:
     "Objects in silence and after the last sound."
-    if facts.samples is None or not facts.objects: return
+    if facts.samples is None or not facts.objects:
+        return
     level = loudness(facts.samples, facts.sample_rate)
     over = sound_end(facts.samples, facts.sample_rate, facts.config.sound_floor)
     after = np.flatnonzero(facts.times > over + 2 * FRAME).tolist()
     if after:
-        text = (f"{len(after)} objects from {clock(facts.times[after[0]])} on come after the last sound at "
-                f"{clock(over)}.")
+        text = (
+            f"{len(after)} objects from {clock(facts.times[after[0]])} on come after the last sound at "
+            f"{clock(over)}."
+        )
         yield facts.found("after_sound", text, *after)
     frames = (np.clip(facts.times, -FRAME, len(level) * FRAME) / FRAME).astype(int)
-    around = np.clip(frames[:, None] + np.arange(3), 0, len(level) - 1) # the sound of a note may come a little later
+    around = np.clip(
+        frames[:, None] + np.arange(3), 0, len(level) - 1
+    )  # the sound of a note may come a little later
     silent = (frames >= 0) & (facts.times <= over) & (level[around].max(axis=1) < facts.config.silence)
     for run in runs(silent):
         text = f"{len(run)} objects from {clock(facts.times[run[0]])} on have no sound under them."
         yield facts.found("silence", text, *run)
 
-def runs(which:np.ndarray) -> Iterator[list[int]]:
+
+def runs(which: np.ndarray) -> Iterator[list[int]]:
     "The stretches of a mask that are true."
     for on, run in groupby(range(len(which)), key=lambda i: bool(which[i])):
-        if on: yield list(run)
+        if on:
+            yield list(run)
 
 # %% ../../nbs/17_osu.faults.ipynb #bd893150
-def check_gaps(facts:Facts) -> Iterator[Finding]:
+def check_gaps(facts: Facts) -> Iterator[Finding]:
     "Long stretches of nothing within the map."
     busy = np.maximum.accumulate(facts.ends) if len(facts.ends) else facts.ends
     for i in np.flatnonzero(facts.times[1:] - busy[:-1] > facts.config.long_gap).tolist():
-        start, end = busy[i], facts.times[i + 1]
+        start = busy[i]
+        end = facts.times[i + 1]
         if not any(a < end and b > start for a, b in facts.beatmap.breaks):
             text = f"Nothing happens for {(end - start) / 1000:.0f} s after {clock(start)}."
             yield facts.found("gap", text, time=float(start))
 
-def check_coverage(facts:Facts) -> Iterator[Finding]:
+
+def check_coverage(facts: Facts) -> Iterator[Finding]:
     "Much of the song left without objects."
-    if not facts.length or not facts.objects: return
+    if not facts.length or not facts.objects:
+        return
     last = float(facts.ends.max())
     share = (last - facts.times[0]) / facts.length
     if share < facts.config.coverage:
         yield facts.found("coverage", f"The map covers {share:.0%} of the song.", 0)
-    elif last < .8 * facts.length:
-        text = (f"Nothing uses the last {1 - last / facts.length:.0%} of the song; the ranking criteria ask to "
-                "cut it.")
+    elif last < 0.8 * facts.length:
+        text = (
+            f"Nothing uses the last {1 - last / facts.length:.0%} of the song; the ranking criteria ask to "
+            "cut it."
+        )
         yield facts.found("unused_end", text, time=last)
 
 # %% ../../nbs/17_osu.faults.ipynb #13b0db35
-SHORTEST_BREAK, AFTER_OBJECT = 650, 200 # ms
+SHORTEST_BREAK, AFTER_OBJECT = 650, 200  # ms
 
-def _break_faults(facts:Facts, start:float, end:float) -> Iterator[str]: # what the editor would not do
-    if end - start < SHORTEST_BREAK: yield f"lasts {end - start:.0f} ms, less than {SHORTEST_BREAK}"
+
+def _break_faults(facts: Facts, start: float, end: float) -> Iterator[str]:  # what the editor would not do
+    if end - start < SHORTEST_BREAK:
+        yield f"lasts {end - start:.0f} ms, less than {SHORTEST_BREAK}"
     before = facts.ends[facts.ends <= start]
     if len(before) and start - before.max() < AFTER_OBJECT - 1:
         yield f"begins {start - before.max():.0f} ms after an object, not {AFTER_OBJECT}"
@@ -324,78 +387,103 @@ def _break_faults(facts:Facts, start:float, end:float) -> Iterator[str]: # what 
     if len(after) and after.min() - end < lead - 1:
         yield f"ends {after.min() - end:.0f} ms before an object, not {lead:.0f}"
 
-def check_breaks(facts:Facts) -> Iterator[Finding]:
+
+def check_breaks(facts: Facts) -> Iterator[Finding]:
     "Objects in breaks, and breaks that the editor would not make."
     for start, end in facts.beatmap.breaks:
         inside = np.flatnonzero((facts.times < end) & (facts.ends > start)).tolist()
         if inside:
             what = f"{len(inside)} objects lie" if len(inside) > 1 else f"{facts.name(inside[0])} lies"
-            yield facts.found("break_note", f"{what} in the break from {clock(start)} to {clock(end)}.", *inside)
+            yield facts.found(
+                "break_note", f"{what} in the break from {clock(start)} to {clock(end)}.", *inside
+            )
         elif faults := list(_break_faults(facts, start, end)):
-            yield facts.found("break_edge", f"The break at {clock(start)} {' and '.join(faults)}.", time=start)
+            yield facts.found(
+                "break_edge", f"The break at {clock(start)} {' and '.join(faults)}.", time=start
+            )
 
 # %% ../../nbs/17_osu.faults.ipynb #6d74bc73
-def _collisions(facts:Facts, which:list[int]) -> Iterator[tuple[int, int]]: # (held, struck too early) in one hand
+def _collisions(
+    facts: Facts, which: list[int]
+) -> Iterator[tuple[int, int]]:  # (held, struck too early) in one hand
     held = None
     for i in which:
         if held is not None:
             early = facts.ends[held] - facts.times[i]
-            if early > facts.config.overlap or facts.times[i] - facts.times[held] < 1: yield held, i
-        if held is None or facts.ends[i] >= facts.ends[held]: held = i
+            if early > facts.config.overlap or facts.times[i] - facts.times[held] < 1:
+                yield held, i
+        if held is None or facts.ends[i] >= facts.ends[held]:
+            held = i
 
-def check_overlaps(facts:Facts) -> Iterator[Finding]:
+
+def check_overlaps(facts: Facts) -> Iterator[Finding]:
     "Two objects at once: anywhere, or in mania in one column."
     hands = defaultdict(list)
     for i, o in enumerate(facts.objects):
         hands[o.column(facts.keys) if facts.mode == 3 else 0].append(i)
     for column, which in hands.items():
         for held, i in _collisions(facts, which):
-            kind, text = "overlap", f"{facts.name(i)} begins before the one at {clock(facts.times[held])} is over."
+            kind = "overlap"
+            text = f"{facts.name(i)} begins before the one at {clock(facts.times[held])} is over."
             if facts.mode == 3:
-                kind, text = "column_overlap", f"{facts.name(i)} meets another in column {column + 1}."
+                kind = "column_overlap"
+                text = f"{facts.name(i)} meets another in column {column + 1}."
             yield facts.found(kind, text, i, held)
 
 # %% ../../nbs/17_osu.faults.ipynb #69448b22
-def check_close(facts:Facts) -> Iterator[Finding]:
+def check_close(facts: Facts) -> Iterator[Finding]:
     "Standard and taiko: an object less than 10 ms after a circle or 20 ms after a slider."
-    if facts.mode > 1: return
+    if facts.mode > 1:
+        return
     gaps = facts.times[1:] - facts.ends[:-1]
     least = np.array([20 if isinstance(o, Slider) else 10 for o in facts.objects[:-1]])
     close = (gaps < least) & (gaps >= -facts.config.overlap) & (np.diff(facts.times) >= 1)
     for i in np.flatnonzero(close).tolist():
-        text = (f"{facts.name(i + 1)} comes {gaps[i]:.0f} ms after the one before; the ranking criteria ask "
-                f"for {least[i]}.")
+        text = (
+            f"{facts.name(i + 1)} comes {gaps[i]:.0f} ms after the one before; the ranking criteria ask "
+            f"for {least[i]}."
+        )
         yield facts.found("too_close", text, i, i + 1)
 
-def check_chords(facts:Facts) -> Iterator[Finding]:
+
+def check_chords(facts: Facts) -> Iterator[Finding]:
     "Mania chords of more notes than there are keys."
-    if facts.mode != 3: return
+    if facts.mode != 3:
+        return
     for time, chord in groupby(range(len(facts.objects)), key=lambda i: facts.times[i]):
         if len(chord := list(chord)) > facts.keys:
             text = f"{len(chord)} notes at {clock(time)} are too many for {facts.keys} keys."
             yield facts.found("chord", text, *chord)
 
 # %% ../../nbs/17_osu.faults.ipynb #e1aad5b4
-SOME = 4 # a few may be meant
+SOME = 4  # a few may be meant
 
-def _which_end(facts:Facts, i:int, part:int) -> str: # in a sentence
+
+def _which_end(facts: Facts, i: int, part: int) -> str:  # in a sentence
     return f"The {'end' if part == 2 else 'reverse'} of the {facts.name(i)[4:]}"
 
-def check_snaps(facts:Facts) -> Iterator[Finding]:
+
+def check_snaps(facts: Facts) -> Iterator[Finding]:
     "Heads, reverses and ends on no tick."
-    edges, off = facts.edges, off_tick(facts, facts.edges.time)
+    edges = facts.edges
+    off = off_tick(facts, facts.edges.time)
     wrong = off >= facts.config.snap_tolerance
     heads = wrong[edges.part == 0]
     for run in runs(heads):
         more = f" and {len(run) - 1} after it" if len(run) > 1 else ""
-        yield facts.found("unsnapped", f"{facts.name(run[0])}{more} lies {off[run[0]]:.0f} ms beside a tick.", *run)
+        yield facts.found(
+            "unsnapped", f"{facts.name(run[0])}{more} lies {off[run[0]]:.0f} ms beside a tick.", *run
+        )
     late = np.flatnonzero(wrong & (edges.part > 0) & ~heads[edges.of]).tolist()
     for k in late:
         i = int(edges.of[k])
-        text = (f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at "
-                f"{clock(edges.time[k])}.")
+        text = (
+            f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at "
+            f"{clock(edges.time[k])}."
+        )
         yield facts.found("unsnapped_end", text, i)
-    most, ends = facts.config.off_grid, (edges.part > 0).sum()
+    most = facts.config.off_grid
+    ends = (edges.part > 0).sum()
     if len(heads) and heads.mean() > most:
         text = f"{heads.mean():.0%} of the objects lie on no tick; the grid is not that of the song."
         yield facts.found("off_grid", text)
@@ -404,29 +492,40 @@ def check_snaps(facts:Facts) -> Iterator[Finding]:
         yield facts.found("ends_off_grid", text, time=float(edges.time[late[0]]))
 
 # %% ../../nbs/17_osu.faults.ipynb #d1047440
-def _off_next_grid(facts:Facts, ahead:float, red:int) -> float: # ms to the red line, its place -> ms beside its ticks
+def _off_next_grid(
+    facts: Facts, ahead: float, red: int
+) -> float:  # ms to the red line, its place -> ms beside its ticks
     length = beat_lengths(facts)[red]
     beats = -ahead / length
     return float(np.abs(beats - np.round(beats * facts.divisors) / facts.divisors).min() * length)
 
-def check_next_grid(facts:Facts) -> Iterator[Finding]:
+
+def check_next_grid(facts: Facts) -> Iterator[Finding]:
     "Heads and ends on a tick of the old grid, where the new one begins at once and has none there."
-    red, times, tolerance = facts.timing.red, facts.edges.time, facts.config.snap_tolerance
-    if len(red) < 2 or not len(times): return
-    at, ahead = reds_at(facts, times), to_next_red(facts, times)
+    red = facts.timing.red
+    times = facts.edges.time
+    tolerance = facts.config.snap_tolerance
+    if len(red) < 2 or not len(times):
+        return
+    at = reds_at(facts, times)
+    ahead = to_next_red(facts, times)
     soon = ahead <= np.maximum(50, beat_lengths(facts)[at] / 8)
     snapped = off_tick(facts, times) < tolerance
     for k in np.flatnonzero(soon & snapped & (ahead >= tolerance)).tolist():
-        before, after = red[at[k]], red[at[k] + 1]
+        before = red[at[k]]
+        after = red[at[k] + 1]
         off = _off_next_grid(facts, ahead[k], at[k] + 1)
-        if off < tolerance or _goes_on(before, after): continue
+        if off < tolerance or _goes_on(before, after):
+            continue
         i = int(facts.edges.of[k])
         text = f"{facts.name(i)} is on the old grid but {off:.0f} ms off that of the red line at {clock(after.time)}."
         yield facts.found("next_red_line", text, i)
 
-RARE = {"thirds": (3, 6, 9, 12), "eighths and sixteenths": (8, 16)} # divisors that a slip may hit
 
-def check_rare_snaps(facts:Facts) -> Iterator[Finding]:
+RARE = {"thirds": (3, 6, 9, 12), "eighths and sixteenths": (8, 16)}  # divisors that a slip may hit
+
+
+def check_rare_snaps(facts: Facts) -> Iterator[Finding]:
     "Divisors that only a few heads and ends are on."
     on = divisors_of(facts, facts.edges.time)
     for name, family in RARE.items():
@@ -438,10 +537,11 @@ def check_rare_snaps(facts:Facts) -> Iterator[Finding]:
             yield facts.found("rare_snap", text, *facts.edges.of[which].tolist())
 
 # %% ../../nbs/17_osu.faults.ipynb #44c03822
-def _own_volume(o) -> int: # percent; 0: the line's. A slider's own does not count for its edges
+def _own_volume(o) -> int:  # percent; 0: the line's. A slider's own does not count for its edges
     return 0 if isinstance(o, Slider) else o.hit_sample.volume
 
-def check_volume(facts:Facts) -> Iterator[Finding]:
+
+def check_volume(facts: Facts) -> Iterator[Finding]:
     "Notes, reverses and ends that cannot be heard."
     edges, config = facts.edges, facts.config
     volume = volumes_at(facts, edges.time)
@@ -451,14 +551,19 @@ def check_volume(facts:Facts) -> Iterator[Finding]:
     heads = volume[edges.part == 0]
     silent = active & (heads < config.silent_volume) & (facts.mode != 3)
     for run in runs(silent):
-        if len(run) < SOME: continue
-        text = (f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard, at {heads[run].min()} % "
-                "volume.")
+        if len(run) < SOME:
+            continue
+        text = (
+            f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard, at {heads[run].min()} % "
+            "volume."
+        )
         yield facts.found("silent_note", text, *run)
     quiet = np.flatnonzero(active & (heads <= config.quiet_volume)).tolist()
     if quiet:
-        text = (f"A volume of {config.quiet_volume} % or less, down to {heads[quiet].min()} %, is that of "
-                f"{several(len(quiet), 'note')}.")
+        text = (
+            f"A volume of {config.quiet_volume} % or less, down to {heads[quiet].min()} %, is that of "
+            f"{several(len(quiet), 'note')}."
+        )
         yield facts.found("quiet_note", text, *quiet)
     ends = np.flatnonzero((edges.part > 0) & (volume <= config.silent_volume)).tolist()
     if ends:
@@ -466,10 +571,11 @@ def check_volume(facts:Facts) -> Iterator[Finding]:
         yield facts.found("quiet_end", text, *edges.of[ends].tolist())
 
 # %% ../../nbs/17_osu.faults.ipynb #639e0865
-def check_stacks(facts:Facts) -> Iterator[Finding]:
+def check_stacks(facts: Facts) -> Iterator[Finding]:
     "Many objects in a row, or nearly all, in one place (column, colour)."
     spots = [(i, facts.place(o)) for i, o in enumerate(facts.objects) if not isinstance(o, Spinner)]
-    if len(spots) < facts.config.stack or (facts.mode == 3 and facts.keys < 2): return
+    if len(spots) < facts.config.stack or (facts.mode == 3 and facts.keys < 2):
+        return
     most = facts.config.stack * (3 if facts.mode == 1 else 1)
     for spot, run in groupby(spots, key=lambda s: s[1]):
         if len(run := [i for i, _ in run]) >= most:
@@ -481,10 +587,12 @@ def check_stacks(facts:Facts) -> Iterator[Finding]:
         yield facts.found("one_place", f"{n / len(spots):.0%} of the objects are in one place ({spot}).")
 
 # %% ../../nbs/17_osu.faults.ipynb #9ca81d0c
-def bars(facts:Facts) -> dict: # (red line, bar) -> what stands in it, in ticks of 1/48 beat
+def bars(facts: Facts) -> dict:  # (red line, bar) -> what stands in it, in ticks of 1/48 beat
     "The map cut into bars, so that equal ones compare equal."
-    if not facts.timing.red or not facts.objects: return {}
-    reds, beats = reds_at(facts, facts.times), beats_at(facts, facts.times)
+    if not facts.timing.red or not facts.objects:
+        return {}
+    reds = reds_at(facts, facts.times)
+    beats = beats_at(facts, facts.times)
     meter = np.array([p.meter for p in facts.timing.red])[reds]
     bar = np.floor(beats / meter + 1e-3).astype(int)
     tick = np.round((beats - bar * meter) * 48).astype(int)
@@ -493,7 +601,8 @@ def bars(facts:Facts) -> dict: # (red line, bar) -> what stands in it, in ticks 
         out[red, b].append((t, type(o).__name__, facts.place(o)))
     return {k: tuple(v) for k, v in out.items()}
 
-def check_copies(facts:Facts) -> Iterator[Finding]:
+
+def check_copies(facts: Facts) -> Iterator[Finding]:
     "Bars that repeat others in rhythm and places."
     found = [(k, b) for k, b in bars(facts).items() if len(b) > 2]
     most = facts.config.copied_bars * (1 if facts.mode in (0, 2) else 4)
@@ -502,32 +611,64 @@ def check_copies(facts:Facts) -> Iterator[Finding]:
             (line, number), _ = run[0]
             red = facts.timing.red[line]
             time = red.time + number * red.meter * min(max(red.beat_length, CLAMP[0]), CLAMP[1])
-            yield facts.found("copies", f"The bar at {clock(time)} comes {len(run)} times in a row.", time=time)
-    if len(found) < 8 or facts.mode in (1, 3): return # columns and colours are few, so bars repeat
+            yield facts.found(
+                "copies", f"The bar at {clock(time)} comes {len(run)} times in a row.", time=time
+            )
+    if len(found) < 8 or facts.mode in (1, 3):
+        return  # columns and colours are few, so bars repeat
     share = 1 - len({b for _, b in found}) / len(found)
     if share > facts.config.copied_share:
         text = f"{share:.0%} of the bars are copies of others."
         yield facts.found("copied", text)
 
 # %% ../../nbs/17_osu.faults.ipynb #34e3d8f0
-def check_crowds(facts:Facts) -> Iterator[Finding]:
+def check_crowds(facts: Facts) -> Iterator[Finding]:
     "More objects within a second than anybody can play."
     within = np.searchsorted(facts.times, facts.times + 1000) - np.arange(len(facts.times))
     for run in runs(within > facts.config.crowd * (1 if facts.mode != 3 else max(facts.keys / 4, 1) * 2)):
         text = f"There are {within[run].max()} objects within a second at {clock(facts.times[run[0]])}."
         yield facts.found("crowd", text, *run)
 
-def check_stars(facts:Facts) -> Iterator[Finding]:
+
+def check_stars(facts: Facts) -> Iterator[Finding]:
     "Stars that miss the request, or cannot be computed."
-    if facts.wanted is None or not facts.objects: return
-    try: stars = star_rating(facts.beatmap)
-    except UserError as e: yield facts.found("no_stars", str(e)); return
+    if facts.wanted is None or not facts.objects:
+        return
+    try:
+        stars = star_rating(facts.beatmap)
+    except UserError as e:
+        yield facts.found("no_stars", str(e))
+        return
     if abs(stars - facts.wanted) > max(0.5, facts.config.stars * facts.wanted):
         yield facts.found("stars", f"The map has {stars:.2f} stars; {facts.wanted:.2f} were asked for.")
 
 # %% ../../nbs/17_osu.faults.ipynb #d059331f
 FAULTS = (
-    check_tempo, check_double_lines, check_idle_lines, check_line_values, check_before_line, check_kiai,
-    check_objects, check_screen, check_field, check_durations, check_paths, check_song, check_sound,
-    check_gaps, check_coverage, check_breaks, check_overlaps, check_close, check_chords, check_snaps,
-    check_next_grid, check_rare_snaps, check_volume, check_stacks, check_copies, check_crowds, check_stars)
+    check_tempo,
+    check_double_lines,
+    check_idle_lines,
+    check_line_values,
+    check_before_line,
+    check_kiai,
+    check_objects,
+    check_screen,
+    check_field,
+    check_durations,
+    check_paths,
+    check_song,
+    check_sound,
+    check_gaps,
+    check_coverage,
+    check_breaks,
+    check_overlaps,
+    check_close,
+    check_chords,
+    check_snaps,
+    check_next_grid,
+    check_rare_snaps,
+    check_volume,
+    check_stacks,
+    check_copies,
+    check_crowds,
+    check_stars,
+)

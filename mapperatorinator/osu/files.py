@@ -18,70 +18,88 @@ __all__ = ['NAME_BYTES', 'DEVICES', 'LEFT', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PI
            'read_osz', 'check_members', 'osz_bytes', 'write_osz']
 
 # %% ../../nbs/16_osu.files.ipynb #800d3a60
-NAME_BYTES = 240 # of the 255 that a name may have
+NAME_BYTES = 240  # of the 255 that a name may have
 
-DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE) # of Windows
+DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
+)  # of Windows
 
-def _plain(text:str) -> str: # without what some system refuses in a name
+
+def _plain(text: str) -> str:  # without what some system refuses in a name
     text = unicodedata.normalize("NFC", one_line(text))
     text = "".join(c for c in text if not unseen(c))
     return re.sub(r'[<>:"/\\|?*\ufffd]', "", text).strip(" .")
 
-def cut_name(text:str, most:int) -> str: # bytes
+
+def cut_name(text: str, most: int) -> str:  # bytes
     "The beginning of a name; no letter is left in halves."
     return text.encode("utf-8")[:most].decode("utf-8", "ignore").strip(" .")
 
+
 def safe_name(
-    text:str,                # a file name, perhaps with a suffix, which is never cut
-    fallback:str="untitled", # where nothing is left
+    text: str,  # a file name, perhaps with a suffix, which is never cut
+    fallback: str = "untitled",  # where nothing is left
 ) -> str:
     "A name for a file or folder that every system takes."
     stem, suffix = re.fullmatch(r"(.*?)(\.\w{1,8})?", _plain(text), re.ASCII).groups(default="")
     most = NAME_BYTES - len(suffix)
-    if len(stem.encode("utf-8")) > most: stem = cut_name(stem, most)
+    if len(stem.encode("utf-8")) > most:
+        stem = cut_name(stem, most)
     name = (stem or fallback) + suffix
     return f"_{name}" if DEVICES.match(name) else name
 
 # %% ../../nbs/16_osu.files.ipynb #c8da6fa2
-LEFT = 60 # bytes of a name that are kept for artist, title and creator
+LEFT = 60  # bytes of a name that are kept for artist, title and creator
 
-def _fit(parts:Sequence[str], room:int) -> list[str]: # bytes together
+
+def _fit(parts: Sequence[str], room: int) -> list[str]:  # bytes together
     "Texts cut so that they fit; the longest gives first."
     sizes = [min(len(p.encode("utf-8")), room) for p in parts]
-    while sum(sizes) > room: sizes[sizes.index(max(sizes))] -= 1
+    while sum(sizes) > room:
+        sizes[sizes.index(max(sizes))] -= 1
     return [cut_name(p, size) for p, size in zip(parts, sizes)]
 
-def map_name(artist:str, title:str, creator:str, version:str, suffix:str=".osu") -> str:
+
+def map_name(artist: str, title: str, creator: str, version: str, suffix: str = ".osu") -> str:
     "What the game calls the file of a difficulty. Raises `UserError` when the difficulty's name is too long."
     version = _plain(version)
     frame = f" -  () [{version}]{suffix}"
     room = NAME_BYTES - len(frame.encode("utf-8"))
     if room < LEFT:
-        raise UserError(f"The difficulty name {quoted(version)} is {LEFT - room} bytes too long for the name of a file; "
-                        "give a shorter version.")
+        raise UserError(
+            f"The difficulty name {quoted(version)} is {LEFT - room} bytes too long for the name of a file; "
+            "give a shorter version."
+        )
     artist, title, creator = _fit([_plain(artist), _plain(title), _plain(creator)], room)
     return safe_name(f"{artist} - {title} ({creator}) [{version}]{suffix}")
 
-def file_name(beatmap:Beatmap) -> str:
+
+def file_name(beatmap: Beatmap) -> str:
     "What the game calls the file of this map."
     return map_name(beatmap.artist, beatmap.title, beatmap.creator, beatmap.version)
 
 # %% ../../nbs/16_osu.files.ipynb #6f22ed38
-def _by_name(letter:str) -> str: # Ø is called LATIN CAPITAL LETTER O WITH STROKE
+def _by_name(letter: str) -> str:  # Ø is called LATIN CAPITAL LETTER O WITH STROKE
     name = unicodedata.name(letter, "")
-    if "QUOTATION MARK" in name or "APOSTROPHE" in name: return '"' if "DOUBLE" in name else "'"
+    if "QUOTATION MARK" in name or "APOSTROPHE" in name:
+        return '"' if "DOUBLE" in name else "'"
     found = re.fullmatch(r"LATIN (\w+) (?:LETTER|LIGATURE) (?:DOTLESS )?([A-Z]{1,2})(?: WITH .+)?", name)
-    if not found: return "-" if unicodedata.category(letter) == "Pd" else ""
+    if not found:
+        return "-" if unicodedata.category(letter) == "Pd" else ""
     return found[2] if found[1] == "CAPITAL" else found[2].lower()
 
-def _latin(letter:str) -> str: # empty where it has no Latin letter in it
-    for form in (letter, letter.casefold()): # of ß the latter is ss
-        if said := "".join(c for c in unicodedata.normalize("NFKD", form) if c.isascii()): return said
+
+def _latin(letter: str) -> str:  # empty where it has no Latin letter in it
+    for form in (letter, letter.casefold()):  # of ß the latter is ss
+        if said := "".join(c for c in unicodedata.normalize("NFKD", form) if c.isascii()):
+            return said
     return _by_name(letter)
 
-def romanised(text:str) -> str: # empty when there is too little to say
+
+def romanised(text: str) -> str:  # empty when there is too little to say
     "A text in ASCII."
-    if text.isascii(): return one_line(text)
+    if text.isascii():
+        return one_line(text)
     pairs = [(c, _latin(c)) for c in one_line(text)]
     kept = sum(bool(latin) for letter, latin in pairs if letter.isalnum())
     lost = sum(not latin for letter, latin in pairs if letter.isalnum())
@@ -89,15 +107,20 @@ def romanised(text:str) -> str: # empty when there is too little to say
     return " ".join(said.split()) if kept > lost or not lost else ""
 
 # %% ../../nbs/16_osu.files.ipynb #f3de3080
-def name_key(name:str) -> str:
+def name_key(name: str) -> str:
     "Equal for two names that some file system takes for one, or that a map cannot tell apart."
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", one_line(name)).casefold())
 
-def distinct(names:Iterable[str]) -> list[str]: # as many, in their order
+
+def distinct(names: Iterable[str]) -> list[str]:  # as many, in their order
     "Names, with numbers where a file system would take two for one."
-    out, taken, numbers = [], set(), {}
+    out = []
+    taken = set()
+    numbers = {}
     for name in names:
-        path, n, free = PurePosixPath(name), numbers.get(name_key(name), 1), name
+        path = PurePosixPath(name)
+        n = numbers.get(name_key(name), 1)
+        free = name
         while name_key(free) in taken:
             n += 1
             free = str(path.with_name(f"{path.stem} ({n}){path.suffix}"))
@@ -107,163 +130,212 @@ def distinct(names:Iterable[str]) -> list[str]: # as many, in their order
     return out
 
 # %% ../../nbs/16_osu.files.ipynb #d677b930
-def _parts(name:str) -> list[str]: # folders and file; empty when it leads out of its folder
+def _parts(name: str) -> list[str]:  # folders and file; empty when it leads out of its folder
     parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".")]
     outside = name[:1] in ("/", "\\", "~") or ".." in parts or re.match("[A-Za-z]:", name) or "\0" in name
     return [] if outside else parts
 
-def _entry(folder:Path, name:str) -> Optional[Path]: # what a folder has by that name, in any case
+
+def _entry(folder: Path, name: str) -> Optional[Path]:  # what a folder has by that name, in any case
     try:
-        if (folder/name).exists(): return folder/name
+        if (folder / name).exists():
+            return folder / name
         found = sorted(e for e in os.listdir(folder) if name_key(e) == name_key(name))
-    except (OSError, ValueError): return None
-    return folder/found[0] if found else None
+    except (OSError, ValueError):
+        return None
+    return folder / found[0] if found else None
+
 
 def find_file(
-    folder:str|Path, # of the map
-    name:str,        # as the map has it
-) -> Optional[Path]: # None: there is no such file in the folder
+    folder: str | Path,  # of the map
+    name: str,  # as the map has it
+) -> Optional[Path]:  # None: there is no such file in the folder
     "The song, picture or sample that a map names, found as the game finds it."
     path = Path(folder)
     for part in (parts := _parts(name)):
-        if (path := _entry(path, part)) is None: return None
+        if (path := _entry(path, part)) is None:
+            return None
     return path if parts and path.is_file() else None
 
 # %% ../../nbs/16_osu.files.ipynb #1bc917c1
-def safe_member(name:str) -> Optional[str]:
+def safe_member(name: str) -> Optional[str]:
     "A name for a member of an archive that every system takes; None when it leads out of the archive."
     parts = [safe_name(part, "") for part in _parts(name)]
     joined = "/".join(parts)
     return joined if parts and all(parts) and len(joined.encode("utf-8")) <= 1000 else None
 
+
 @dataclass
 class Archive:
     "What an .osz holds."
-    beatmaps: dict = field(default_factory=dict) # Beatmap by member name
-    files: dict = field(default_factory=dict)    # bytes by member name: audio, pictures, samples
+
+    beatmaps: dict = field(default_factory=dict)  # Beatmap by member name
+    files: dict = field(default_factory=dict)  # bytes by member name: audio, pictures, samples
     refused: dict = field(default_factory=dict)  # reason by name of members that were not read
 
-    def find(self, name:str) -> Optional[bytes]:
+    def find(self, name: str) -> Optional[bytes]:
         "The file that a map names, in any case; None when there is none."
         key = name_key(safe_member(name) or "")
         return next((data for member, data in self.files.items() if name_key(member) == key), None)
 
 # %% ../../nbs/16_osu.files.ipynb #afd5ff77
-GROWTH, SLACK = 20, 2**26  # an archive may unpack to so many times its size, and so many bytes more
-MAPS_LIMIT = 2**25         # bytes of all its maps together
-PIECE = 2**16              # bytes unpacked at a time
+GROWTH = 20  # an archive may unpack to so many times its size, and so many bytes more
+SLACK = 2**26
+MAPS_LIMIT = 2**25  # bytes of all its maps together
+PIECE = 2**16  # bytes unpacked at a time
 
-HOSTILE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, OSError, ValueError, OverflowError,
-           MemoryError) # what a ZIP can raise
+HOSTILE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)  # what a ZIP can raise
 
-def _unpack(archive:zipfile.ZipFile, member:zipfile.ZipInfo, most:int) -> bytes:
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
     "The content of a member, of so many bytes at most."
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise BeatmapError("it is packed in a way that no .osz is")
     out = io.BytesIO()
     with archive.open(member) as packed:
         while piece := packed.read(PIECE):
-            if out.tell() + len(piece) > most: raise BeatmapError(f"it is larger than the {most} bytes that are left")
+            if out.tell() + len(piece) > most:
+                raise BeatmapError(f"it is larger than the {most} bytes that are left")
             out.write(piece)
     return out.getvalue()
 
-class _Opening: # an archive that is being read, and what may still be unpacked of it
-    def __init__(self, archive:zipfile.ZipFile, budget:int): # bytes
-        self.archive, self.left, self.maps, self.out = archive, budget, MAPS_LIMIT, Archive()
 
-    def content(self, member:zipfile.ZipInfo, is_map:bool) -> bytes:
+class _Opening:  # an archive that is being read, and what may still be unpacked of it
+    def __init__(self, archive: zipfile.ZipFile, budget: int):  # bytes
+        self.archive = archive
+        self.left = budget
+        self.maps = MAPS_LIMIT
+        self.out = Archive()
+
+    def content(self, member: zipfile.ZipInfo, is_map: bool) -> bytes:
         data = _unpack(self.archive, member, min(self.left, self.maps) if is_map else self.left)
         self.left -= len(data)
-        if is_map: self.maps -= len(data)
+        if is_map:
+            self.maps -= len(data)
         return data
 
-    def take(self, member:zipfile.ZipInfo, name:str):
+    def take(self, member: zipfile.ZipInfo, name: str):
         "One member into the right place."
         is_map = name.lower().endswith(".osu")
         try:
             data = self.content(member, is_map)
-            if is_map: self.out.beatmaps[name] = Beatmap.parse(data)
-            else: self.out.files[name] = data
-        except (BeatmapError, *HOSTILE) as e: self.out.refused[member.filename] = str(e)
+            if is_map:
+                self.out.beatmaps[name] = Beatmap.parse(data)
+            else:
+                self.out.files[name] = data
+        except (BeatmapError, *HOSTILE) as e:
+            self.out.refused[member.filename] = str(e)
 
 # %% ../../nbs/16_osu.files.ipynb #e9d66b23
-def _whole(source, most:int) -> bytes: # of a file, or as they are
-    if isinstance(source, bytes): return source
+def _whole(source, most: int) -> bytes:  # of a file, or as they are
+    if isinstance(source, bytes):
+        return source
     path = user_path(source)
-    if not path.is_file(): raise BeatmapError(f"{quoted(path)} is not a file; give an .osz archive.")
+    if not path.is_file():
+        raise BeatmapError(f"{quoted(path)} is not a file; give an .osz archive.")
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= most else b""
-    except OSError as e: raise BeatmapError(f"{quoted(path)} cannot be read ({e.strerror}); give an .osz archive.") from e
-    if size > most: raise BeatmapError(f"{quoted(path)} is larger than {most} bytes, which is the limit.")
+    except OSError as e:
+        raise BeatmapError(f"{quoted(path)} cannot be read ({e.strerror}); give an .osz archive.") from e
+    if size > most:
+        raise BeatmapError(f"{quoted(path)} is larger than {most} bytes, which is the limit.")
     return data
 
-def _members(data:bytes, max_files:int) -> zipfile.ZipFile:
-    n = data.count(b"PK\x01\x02") # entries; to count them is cheaper than to read them
-    if n > max_files: raise BeatmapError(f"The archive has {n} files; the limit is {max_files}.")
-    try: return zipfile.ZipFile(io.BytesIO(data))
+
+def _members(data: bytes, max_files: int) -> zipfile.ZipFile:
+    n = data.count(b"PK\x01\x02")  # entries; to count them is cheaper than to read them
+    if n > max_files:
+        raise BeatmapError(f"The archive has {n} files; the limit is {max_files}.")
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
     except HOSTILE as e:
         raise BeatmapError(f"This is not an .osz archive ({e}); give a ZIP of .osu files and audio.") from e
 
 # %% ../../nbs/16_osu.files.ipynb #2aced0f8
 def read_osz(
-    source,                      # path, or bytes of the archive
-    max_files:int=5000,          # members
-    max_bytes:int=1_000_000_000, # of the archive, and of all members unpacked
+    source,  # path, or bytes of the archive
+    max_files: int = 5000,  # members
+    max_bytes: int = 1_000_000_000,  # of the archive, and of all members unpacked
 ) -> Archive:
     "Read an .osz into memory; nothing is written to disk."
     data = _whole(source, max_bytes)
     budget = min(max_bytes, GROWTH * len(data) + SLACK)
     with _members(data, max_files) as archive:
-        members = [m for m in archive.infolist() if not m.filename.endswith("/")] # `is_dir` fails on an empty name
+        members = [
+            m for m in archive.infolist() if not m.filename.endswith("/")
+        ]  # `is_dir` fails on an empty name
         if (total := sum(m.file_size for m in members)) > budget:
             raise BeatmapError(f"The archive unpacks to {total} bytes; the limit is {budget}.")
         opening = _Opening(archive, budget)
         inside = [m for m in members if safe_member(m.filename)]
         names = distinct(safe_member(m.filename) for m in inside)
-        for member, name in zip(inside, names): opening.take(member, name)
+        for member, name in zip(inside, names):
+            opening.take(member, name)
     outside = [m.filename for m in members if not safe_member(m.filename)]
     opening.out.refused |= dict.fromkeys(outside, "its name leads out of the archive")
     return opening.out
 
 # %% ../../nbs/16_osu.files.ipynb #6febf41c
-def _same(names:Iterable[str]) -> Optional[str]: # a name that is there twice
+def _same(names: Iterable[str]) -> Optional[str]:  # a name that is there twice
     seen = set()
     for name in names:
-        if name_key(name) in seen: return name
+        if name_key(name) in seen:
+            return name
         seen.add(name_key(name))
 
-def check_members(names:Sequence[str]):
+
+def check_members(names: Sequence[str]):
     "Raises `UserError` where these cannot all be files of an archive, beside its maps."
     for name in names:
         if safe_member(name) != name or name.lower().endswith(".osu"):
-            raise UserError(f"{quoted(name)} cannot be the name of a song or picture in an archive; rename the file.")
-    if twice := _same(names): raise UserError(f"Two files of the archive are called {quoted(twice)}; rename one of them.")
+            raise UserError(
+                f"{quoted(name)} cannot be the name of a song or picture in an archive; rename the file."
+            )
+    if twice := _same(names):
+        raise UserError(f"Two files of the archive are called {quoted(twice)}; rename one of them.")
 
 # %% ../../nbs/16_osu.files.ipynb #1785badf
-def _content(data) -> bytes: # bytes, or a path to them
-    if isinstance(data, bytes): return data
-    try: return Path(data).read_bytes()
+def _content(data) -> bytes:  # bytes, or a path to them
+    if isinstance(data, bytes):
+        return data
+    try:
+        return Path(data).read_bytes()
     except OSError as e:
-        raise UserError(f"{quoted(data)} cannot be read ({e.strerror}), and belongs into the archive; put it back.") from e
+        raise UserError(
+            f"{quoted(data)} cannot be read ({e.strerror}), and belongs into the archive; put it back."
+        ) from e
+
 
 def osz_bytes(
-    beatmaps:Iterable[Beatmap], # difficulties of one song
-    files:dict,                 # member name -> bytes or path: audio, background
+    beatmaps: Iterable[Beatmap],  # difficulties of one song
+    files: dict,  # member name -> bytes or path: audio, background
 ) -> bytes:
     "An .osz with beatmaps, their audio and their pictures."
     maps = list(beatmaps)
     if (twice := _same(b.version for b in maps)) is not None:
         raise UserError(f"Two difficulties are called {quoted(twice)}; give each its own name.")
     check_members(list(files))
-    names = distinct([*files, *map(file_name, maps)])[len(files):]
+    names = distinct([*files, *map(file_name, maps)])[len(files) :]
     texts = [b.to_text().removeprefix("\ufeff").encode("utf-8", "surrogateescape") for b in maps]
     members = dict(zip(names, texts)) | {name: _content(data) for name, data in files.items()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members.items(): archive.writestr(zipfile.ZipInfo(name), data)
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
     return buffer.getvalue()
 
-def write_osz(path, beatmaps:Iterable[Beatmap], files:dict) -> Path: # absolute path written
+
+def write_osz(path, beatmaps: Iterable[Beatmap], files: dict) -> Path:  # absolute path written
     "Write an archive, whole or not at all; see `osz_bytes`."
     return write_atomic(path, osz_bytes(beatmaps, files))

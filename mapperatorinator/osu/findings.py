@@ -15,7 +15,15 @@ from fastcore.basics import patch
 
 from ..config import CheckConfig
 from ..core import UserError
-from .beatmap import Beatmap, Circle, HitObject, Slider, Spinner, combo_numbers, kind as look
+from mapperatorinator.osu.beatmap import (
+    Beatmap,
+    Circle,
+    HitObject,
+    Slider,
+    Spinner,
+    combo_numbers,
+    kind as look,
+)
 from .difficulty import star_rating
 from .timing import Timing
 
@@ -27,7 +35,7 @@ __all__ = ['SEVERITIES', 'KINDS', 'MOST_REPEATS', 'MOST_SELECTED', 'CLAMP', 'LEN
 
 # %% ../../nbs/15_osu.findings.ipynb #49492635
 SEVERITIES = ("problem", "warning", "note")
-KINDS = { # kind -> (severity, what it is about)
+KINDS = {  # kind -> (severity, what it is about)
     # osu.faults: lines
     "no_tempo": ("problem", "no red line"),
     "endless_line": ("problem", "a green line first, in mania"),
@@ -222,51 +230,59 @@ KINDS |= {
 }
 
 # %% ../../nbs/15_osu.findings.ipynb #fcd3e474
-def clock(ms:float) -> str:
+def clock(ms: float) -> str:
     "A time as the editor shows it: 01:02:345."
     ms = int(ms)
-    sign, ms = "-" * (ms < 0), abs(ms)
+    sign = "-" * (ms < 0)
+    ms = abs(ms)
     return f"{sign}{ms // 60000:02}:{ms // 1000 % 60:02}:{ms % 1000:03}"
+
 
 @dataclass(frozen=True)
 class Finding:
     "Something to look at in a map."
-    time: Optional[float]          # ms; None when it is about the whole map
-    kind: str                      # key of `KINDS`
-    severity: str                  # problem, warning or note
-    text: str                      # a sentence
+
+    time: Optional[float]  # ms; None when it is about the whole map
+    kind: str  # key of `KINDS`
+    severity: str  # problem, warning or note
+    text: str  # a sentence
     objects: tuple[int, ...] = ()  # places in `beatmap.hit_objects`
-    stamp: str = ""                # 00:12:345 (3), as in the editor; empty when it is about the whole map
-    difficulty: str = ""           # which one, in a set
+    stamp: str = ""  # 00:12:345 (3), as in the editor; empty when it is about the whole map
+    difficulty: str = ""  # which one, in a set
 
     @property
-    def link(self) -> str: # opens the editor; empty where there is nothing to open
+    def link(self) -> str:  # opens the editor; empty where there is nothing to open
         return "osu://edit/" + self.stamp.replace(" ", "%20") if self.stamp else ""
 
-    def row(self) -> dict: # for a table or JSON
+    def row(self) -> dict:  # for a table or JSON
         keys = "difficulty", "time", "stamp", "severity", "kind", "text", "link"
         return {key: getattr(self, key) for key in keys}
 
-def several(n:int, one:str, many:str="") -> str:
+
+def several(n: int, one: str, many: str = "") -> str:
     "A number with its noun: 1 note, 2 notes."
     return f"{n} {one if n == 1 else many or one + 's'}"
 
-def of_set(kind:str, text:str, difficulty:str="") -> Finding:
+
+def of_set(kind: str, text: str, difficulty: str = "") -> Finding:
     "A finding about a whole map or set."
     return Finding(time=None, kind=kind, severity=KINDS[kind][0], text=text, difficulty=difficulty)
 
 # %% ../../nbs/15_osu.findings.ipynb #92a6360c
-MOST_REPEATS = 16 # of a slider that are looked at; people draw few
-MOST_SELECTED = 8 # objects that a time stamp selects
+MOST_REPEATS = 16  # of a slider that are looked at; people draw few
+MOST_SELECTED = 8  # objects that a time stamp selects
 CLAMP = 6, 60000  # ms per beat, the limits of the game
+
 
 class Edges(NamedTuple):
     "The moments of all objects that are heard."
-    time: np.ndarray # (n,) ms
-    of: np.ndarray   # (n,) which object, in order of time
-    part: np.ndarray # (n,) 0 head, 1 reverse, 2 end
 
-def _edges(facts:Facts) -> Edges:
+    time: np.ndarray  # (n,) ms
+    of: np.ndarray  # (n,) which object, in order of time
+    part: np.ndarray  # (n,) 0 head, 1 reverse, 2 end
+
+
+def _edges(facts: Facts) -> Edges:
     "Heads, then reverses, then ends."
     n = np.arange(len(facts.objects))
     lasting = n[[not isinstance(o, Circle) for o in facts.objects]]
@@ -279,21 +295,25 @@ def _edges(facts:Facts) -> Edges:
     return Edges(
         time=np.concatenate([facts.times, reverses, facts.ends[lasting]]),
         of=np.concatenate([n, of, lasting]),
-        part=np.repeat([0, 1, 2], [len(n), len(of), len(lasting)]))
+        part=np.repeat([0, 1, 2], [len(n), len(of), len(lasting)]),
+    )
 
 # %% ../../nbs/15_osu.findings.ipynb #253263da
 class Ways(NamedTuple):
     "Where objects are, px; for all but sliders their place."
-    turn: np.ndarray # (n, 2) where a slide ends and turns
-    tail: np.ndarray # (n, 2) where the object ends
-    low: np.ndarray  # (n, 2) left and top of the path
-    high: np.ndarray # (n, 2) right and bottom
 
-def _ways(facts:Facts) -> Ways:
+    turn: np.ndarray  # (n, 2) where a slide ends and turns
+    tail: np.ndarray  # (n, 2) where the object ends
+    low: np.ndarray  # (n, 2) left and top of the path
+    high: np.ndarray  # (n, 2) right and bottom
+
+
+def _ways(facts: Facts) -> Ways:
     "Every path is looked at once, because drawing it is what costs."
     turn, tail, low, high = (facts.heads.copy() for _ in range(4))
     for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider): continue
+        if not isinstance(o, Slider):
+            continue
         vertices = o.path.vertices
         turn[i] = vertices[-1]
         tail[i] = vertices[-1] if o.slides % 2 else vertices[0]
@@ -303,105 +323,140 @@ def _ways(facts:Facts) -> Ways:
 # %% ../../nbs/15_osu.findings.ipynb #626067af
 class InOrder:
     "A map with its objects in order of time, and what is known of its song."
-    def __init__(self,
-        beatmap:Beatmap,
-        config:CheckConfig=CheckConfig(), # where complaints begin
-        samples=None,                     # (n,) the song, mono
-        sample_rate:int=16000,            # Hz
-        length:Optional[float]=None,      # ms of the song; None: that of the samples
-        stars:Optional[float]=None,       # difficulty asked for
+
+    def __init__(
+        self,
+        beatmap: Beatmap,
+        config: CheckConfig = CheckConfig(),  # where complaints begin
+        samples=None,  # (n,) the song, mono
+        sample_rate: int = 16000,  # Hz
+        length: Optional[float] = None,  # ms of the song; None: that of the samples
+        stars: Optional[float] = None,  # difficulty asked for
     ):
-        self.beatmap, self.config, self.wanted = beatmap, config, stars
+        self.beatmap = beatmap
+        self.config = config
+        self.wanted = stars
         self.samples, self.sample_rate = samples, sample_rate
         self.mode, self.keys = beatmap.mode, beatmap.keys
         self.length = length
-        if length is None and samples is not None: self.length = len(samples) * 1000 / sample_rate
+        if length is None and samples is not None:
+            self.length = len(samples) * 1000 / sample_rate
         self.places = sorted(range(len(beatmap.hit_objects)), key=lambda i: beatmap.hit_objects[i].time)
         self.objects = [beatmap.hit_objects[i] for i in self.places]
-        self.times = np.array([o.time for o in self.objects], float)             # ms
+        self.times = np.array([o.time for o in self.objects], float)  # ms
         ends = np.array([beatmap.end_time(o) for o in self.objects], float)
-        self.ends = np.where(np.isfinite(ends), ends, self.times)                # ms
+        self.ends = np.where(np.isfinite(ends), ends, self.times)  # ms
         self.timing = Timing.of(beatmap)
 
 # %% ../../nbs/15_osu.findings.ipynb #b93d8cef
 class Facts(InOrder):
     "What all checks look at, measured once."
+
     @cached_property
-    def edges(self) -> Edges: return _edges(self)
+    def edges(self) -> Edges:
+        return _edges(self)
+
     @cached_property
-    def heads(self) -> np.ndarray: # (objects, 2) px
+    def heads(self) -> np.ndarray:  # (objects, 2) px
         return np.array([o.pos for o in self.objects], float).reshape(-1, 2)
+
     @cached_property
-    def ways(self) -> Ways: return _ways(self)
+    def ways(self) -> Ways:
+        return _ways(self)
+
     @cached_property
-    def divisors(self) -> np.ndarray: return known_divisors(self) # of a beat
+    def divisors(self) -> np.ndarray:
+        return known_divisors(self)  # of a beat
+
     @cached_property
-    def numbers(self) -> list[int]: return combo_numbers(self.objects) # in the combo, as drawn
+    def numbers(self) -> list[int]:
+        return combo_numbers(self.objects)  # in the combo, as drawn
+
     @cached_property
-    def level(self) -> int: # 0 easy to 4 expert: by the name, else by the stars
+    def level(self) -> int:  # 0 easy to 4 expert: by the name, else by the stars
         return level_of(self.beatmap.version[:200], partial(stars_of, self.beatmap))
+
     @cached_property
-    def radius(self) -> float: return 54.4 - 4.48 * self.beatmap.cs    # px of a circle
+    def radius(self) -> float:
+        return 54.4 - 4.48 * self.beatmap.cs  # px of a circle
 
 # %% ../../nbs/15_osu.findings.ipynb #95148445
 @patch
-def stamp(self:Facts, time:float, which:tuple=()) -> str: # as in the editor
-    if not which: return clock(time)
+def stamp(self: Facts, time: float, which: tuple = ()) -> str:  # as in the editor
+    if not which:
+        return clock(time)
     columns = self.mode == 3
     chosen = [self._at(i) if columns else str(self.numbers[i]) for i in which[:MOST_SELECTED]]
     return f"{clock(time)} ({','.join(chosen)})"
 
-@patch
-def _at(self:Facts, i:int) -> str: # time and column of a note
-    return f"{int(self.times[i])}|{self.objects[i].column(self.keys)}"
 
 @patch
-def found(self:Facts, kind:str, text:str, *which:int, time:Optional[float]=None) -> Finding: # which: in order of time
-    if time is None and which: time = float(self.times[which[0]])
-    if time is None: return of_set(kind, text)
+def _at(self: Facts, i: int) -> str:  # time and column of a note
+    return f"{int(self.times[i])}|{self.objects[i].column(self.keys)}"
+
+
+@patch
+def found(
+    self: Facts, kind: str, text: str, *which: int, time: Optional[float] = None
+) -> Finding:  # which: in order of time
+    if time is None and which:
+        time = float(self.times[which[0]])
+    if time is None:
+        return of_set(kind, text)
     return Finding(
         time=time,
         kind=kind,
         severity=KINDS[kind][0],
         text=text,
         objects=tuple(self.places[i] for i in which),
-        stamp=self.stamp(time, which))
+        stamp=self.stamp(time, which),
+    )
+
 
 @patch
-def name(self:Facts, i:int) -> str: # in a sentence
+def name(self: Facts, i: int) -> str:  # in a sentence
     return f"The {look(self.objects[i], self.mode)} at {clock(self.times[i])}"
 
+
 @patch
-def place(self:Facts, o:HitObject): # what an object can share with another: column, colour or position
-    if self.mode == 3: return o.column(self.keys)
+def place(self: Facts, o: HitObject):  # what an object can share with another: column, colour or position
+    if self.mode == 3:
+        return o.column(self.keys)
     return look(o, 1) if self.mode == 1 else (o.x, o.y)
 
 # %% ../../nbs/15_osu.findings.ipynb #dc57c5c3
-def reds_at(facts:Facts, times:np.ndarray) -> np.ndarray:
+def reds_at(facts: Facts, times: np.ndarray) -> np.ndarray:
     "The place of the red line in force at each time, in timing.red."
     starts = [p.time for p in facts.timing.red]
     return np.maximum(np.searchsorted(starts, times, side="right") - 1, 0)
 
-def beat_lengths(facts:Facts) -> np.ndarray:
+
+def beat_lengths(facts: Facts) -> np.ndarray:
     "Ms per beat of each red line, within the limits of the game."
     return np.clip(np.nan_to_num([p.beat_length for p in facts.timing.red]), *CLAMP)
 
-def beats_at(facts:Facts, times:np.ndarray) -> np.ndarray:
+
+def beats_at(facts: Facts, times: np.ndarray) -> np.ndarray:
     "Beats since the red line in force at each time."
     reds = reds_at(facts, times)
     starts = np.array([p.time for p in facts.timing.red])
     return (times - starts[reds]) / beat_lengths(facts)[reds]
 
 # %% ../../nbs/15_osu.findings.ipynb #49061721
-def off_each(facts:Facts, times:np.ndarray, divisors:np.ndarray) -> np.ndarray: # (divisors, n) ms
+def off_each(facts: Facts, times: np.ndarray, divisors: np.ndarray) -> np.ndarray:  # (divisors, n) ms
     "How far each time lies from the nearest tick of each divisor."
-    beats, d = beats_at(facts, times), divisors[:, None]
+    beats = beats_at(facts, times)
+    d = divisors[:, None]
     return np.abs(beats - np.round(beats * d) / d) * beat_lengths(facts)[reds_at(facts, times)]
 
-def known_divisors(facts:Facts) -> np.ndarray:
+
+def known_divisors(facts: Facts) -> np.ndarray:
     "The divisors a map may use: those of every song, and the odd ones that many more of its notes are on than would be by chance."
-    usual, odd, some = np.array([1, 2, 3, 4, 6, 8, 12, 16]), np.array([5, 7, 9]), 4
-    if not facts.timing.red or not facts.objects: return usual
+    usual = np.array([1, 2, 3, 4, 6, 8, 12, 16])
+    odd = np.array([5, 7, 9])
+    some = 4
+    if not facts.timing.red or not facts.objects:
+        return usual
     tolerance = facts.config.snap_tolerance
     beside = facts.times[off_each(facts, facts.times, usual).min(axis=0) >= tolerance]
     on = (off_each(facts, beside, odd) < tolerance).sum(axis=1)
@@ -410,117 +465,151 @@ def known_divisors(facts:Facts) -> np.ndarray:
     return np.sort(np.r_[usual, odd[on >= np.maximum(some, 3 * by_chance)]])
 
 # %% ../../nbs/15_osu.findings.ipynb #6a102c73
-def to_next_red(facts:Facts, times:np.ndarray) -> np.ndarray: # ms; infinite after the last
+def to_next_red(facts: Facts, times: np.ndarray) -> np.ndarray:  # ms; infinite after the last
     "How long it is to the next red line."
     starts = np.array([*(p.time for p in facts.timing.red), np.inf])
     return starts[np.searchsorted(starts[:-1], times, side="right")] - times
 
-def off_tick(facts:Facts, times:np.ndarray) -> np.ndarray: # (n,) ms
+
+def off_tick(facts: Facts, times: np.ndarray) -> np.ndarray:  # (n,) ms
     "How far each time lies from the nearest tick, of the grid in force or of the next red line."
-    if not facts.timing.red or not len(times): return np.zeros(len(times))
+    if not facts.timing.red or not len(times):
+        return np.zeros(len(times))
     return np.minimum(off_each(facts, times, facts.divisors).min(axis=0), to_next_red(facts, times))
 
-def divisors_of(facts:Facts, times:np.ndarray) -> np.ndarray: # (n,) 0 for none
+
+def divisors_of(facts: Facts, times: np.ndarray) -> np.ndarray:  # (n,) 0 for none
     "The smallest divisor that has a tick at each time."
-    if not facts.timing.red or not len(times): return np.zeros(len(times), int)
+    if not facts.timing.red or not len(times):
+        return np.zeros(len(times), int)
     on = off_each(facts, times, facts.divisors) < facts.config.snap_tolerance
     new = to_next_red(facts, times) < facts.config.snap_tolerance
     return np.where(on.any(axis=0), facts.divisors[on.argmax(axis=0)], new.astype(int))
 
 # %% ../../nbs/15_osu.findings.ipynb #7568dd15
-LENIENCY = 5 # ms by which a line may come after the note whose sound it sets
+LENIENCY = 5  # ms by which a line may come after the note whose sound it sets
 
-def volumes_at(facts:Facts, times:np.ndarray) -> np.ndarray:
+
+def volumes_at(facts: Facts, times: np.ndarray) -> np.ndarray:
     "The volume of the line in force at each time, percent."
     points = facts.timing.points
-    if not points: return np.full(len(times), 100)
+    if not points:
+        return np.full(len(times), 100)
     at = np.searchsorted([p.time for p in points], times + LENIENCY, side="left") - 1
     return np.array([p.volume for p in points])[np.maximum(at, 0)]
 
 # %% ../../nbs/15_osu.findings.ipynb #57f8a737
 LEVELS = ("Easy", "Normal", "Hard", "Insane", "Expert")
-BANDS = 2.0, 2.7, 4.0, 5.3 # stars at which a level ends
-NAMED = { # words in a difficulty's name, by level
-    0: ("easy", "beginner", "kantan", "cup"), 1: ("normal", "basic", "futsuu", "salad"),
-    2: ("hard", "advanced", "muzukashii", "platter"), 3: ("insane", "hyper", "oni", "rain"),
-    4: ("expert", "extra", "extreme", "inner oni", "ura oni", "overdose", "deluge")}
+BANDS = 2.0, 2.7, 4.0, 5.3  # stars at which a level ends
+NAMED = {  # words in a difficulty's name, by level
+    0: ("easy", "beginner", "kantan", "cup"),
+    1: ("normal", "basic", "futsuu", "salad"),
+    2: ("hard", "advanced", "muzukashii", "platter"),
+    3: ("insane", "hyper", "oni", "rain"),
+    4: ("expert", "extra", "extreme", "inner oni", "ura oni", "overdose", "deluge"),
+}
+
 
 def level_of(
-    name:str,       # of the difficulty
-    stars:Callable, # () -> its stars, asked for when the name does not tell; None: it has none
-) -> int:           # 0 easy to 4 expert
+    name: str,  # of the difficulty
+    stars: Callable,  # () -> its stars, asked for when the name does not tell; None: it has none
+) -> int:  # 0 easy to 4 expert
     "The level of a difficulty. One that nothing tells is taken for the hardest, of which the least is asked."
     words = f" {''.join(c if c.isalpha() else ' ' for c in name.lower())} "
     for level in (4, 3, 2, 1, 0):
-        if any(f" {word} " in words for word in NAMED[level]): return level
+        if any(f" {word} " in words for word in NAMED[level]):
+            return level
     found = stars()
     return len(BANDS) if found is None else sum(found >= band for band in BANDS)
 
-def stars_of(beatmap:Beatmap) -> Optional[float]:
+
+def stars_of(beatmap: Beatmap) -> Optional[float]:
     "The star rating; None where there is none."
-    if not beatmap.hit_objects: return None
-    try: return star_rating(beatmap)
-    except UserError: return None
+    if not beatmap.hit_objects:
+        return None
+    try:
+        return star_rating(beatmap)
+    except UserError:
+        return None
 
 # %% ../../nbs/15_osu.findings.ipynb #54015348
-COLOURS = {"problem": "#ff3b52", "warning": "#ffa040", "note": "#9a9ab4"} # of the palette: downbeat, kiai, faint
+COLOURS = {
+    "problem": "#ff3b52",
+    "warning": "#ffa040",
+    "note": "#9a9ab4",
+}  # of the palette: downbeat, kiai, faint
+
 
 @dataclass(frozen=True)
 class Report:
     "What was found in a map or a set."
-    findings: tuple[Finding, ...] = () # in order of time
-    objects: int = 0                   # how many there are
 
-    def of(self, severity:str) -> list[Finding]: return [f for f in self.findings if f.severity == severity]
-    @property
-    def problems(self) -> list[Finding]: return self.of("problem")
-    @property
-    def clean(self) -> bool: return not self.problems # nothing the game or a player cannot take
-    def counts(self) -> Counter: return Counter(f.kind for f in self.findings) # findings by kind
+    findings: tuple[Finding, ...] = ()  # in order of time
+    objects: int = 0  # how many there are
 
-    def summary(self) -> str: # one sentence
+    def of(self, severity: str) -> list[Finding]:
+        return [f for f in self.findings if f.severity == severity]
+
+    @property
+    def problems(self) -> list[Finding]:
+        return self.of("problem")
+
+    @property
+    def clean(self) -> bool:
+        return not self.problems  # nothing the game or a player cannot take
+
+    def counts(self) -> Counter:
+        return Counter(f.kind for f in self.findings)  # findings by kind
+
+    def summary(self) -> str:  # one sentence
         parts = [f"{n} {s}{'s' * (n != 1)}" for s in SEVERITIES if (n := len(self.of(s)))]
         return f"{', '.join(parts) or 'Nothing'} found in {self.objects} objects."
 
-    def gravest(self) -> list[Finding]: # problems first
+    def gravest(self) -> list[Finding]:  # problems first
         return sorted(self.findings, key=lambda f: SEVERITIES.index(f.severity))
 
-    def _repr_html_(self) -> str: return _table(self)
+    def _repr_html_(self) -> str:
+        return _table(self)
 
-def _order(f:Finding) -> tuple: # those about the whole map first, then by time
+
+def _order(f: Finding) -> tuple:  # those about the whole map first, then by time
     return f.time is not None, f.time or 0, SEVERITIES.index(f.severity), f.kind
+
 
 def ordered(findings) -> tuple[Finding, ...]:
     "Findings in the order in which they are shown."
     return tuple(sorted(findings, key=_order))
 
 # %% ../../nbs/15_osu.findings.ipynb #f228b2e7
-def _html_row(f:Finding) -> str:
+def _html_row(f: Finding) -> str:
     severity = f'<span style="color:{COLOURS[f.severity]}">{f.severity}</span>'
     cells = [html.escape(f.stamp or "–"), severity, f.kind, html.escape(f.text)]
-    if f.difficulty: cells.insert(0, html.escape(f.difficulty))
+    if f.difficulty:
+        cells.insert(0, html.escape(f.difficulty))
     return "<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>"
 
-def _table(report:Report, most:int=20) -> str: # for a notebook, the gravest first
+
+def _table(report: Report, most: int = 20) -> str:  # for a notebook, the gravest first
     rows = "".join(map(_html_row, report.gravest()[:most]))
     more = f"<p>… and {len(report.findings) - most} more</p>" if len(report.findings) > most else ""
     return f"<p>{report.summary()}</p><table>{rows}</table>{more}"
 
 # %% ../../nbs/15_osu.findings.ipynb #9db7ca2c
 def show_findings(
-    beatmap:Beatmap,
-    report:Report,
-    start:Optional[float]=None, # ms
-    end:Optional[float]=None,   # ms
-): # Figure
+    beatmap: Beatmap,
+    report: Report,
+    start: Optional[float] = None,  # ms
+    end: Optional[float] = None,  # ms
+):  # Figure
     "The timeline of a map, with a line and a name where something was found."
-    from mapperatorinator.osu.show import canvas, show_timeline # which takes a second to load
+    from mapperatorinator.osu.show import canvas, show_timeline  # which takes a second to load
+
     ax = canvas(10, 2.6).add_subplot()
     figure = show_timeline(beatmap, start, end, ax=ax)
     left, right = ax.get_xlim()
     seen = [f for f in report.findings if f.time is not None and left <= f.time <= right]
     for i, f in enumerate(seen):
-        height = .9 - .09 * (i % 6)
-        ax.axvline(f.time, color=COLOURS[f.severity], lw=1.2, alpha=.9, zorder=8)
+        height = 0.9 - 0.09 * (i % 6)
+        ax.axvline(f.time, color=COLOURS[f.severity], lw=1.2, alpha=0.9, zorder=8)
         ax.text(f.time, height, " " + f.kind, color=COLOURS[f.severity], fontsize=7, zorder=9)
     return figure

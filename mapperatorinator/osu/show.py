@@ -26,391 +26,572 @@ __all__ = ['PALETTE', 'HEAT', 'mix', 'Picture', 'canvas', 'between', 'kiai_spans
            'show_density', 'fonts', 'show_map', 'save_png']
 
 # %% ../../nbs/14_osu.show.ipynb #ad71f047
-PALETTE = dict(background="#12121c", panel="#1b1b29", line="#34344a", text="#f4f4fa", faint="#9a9ab4",
-    circle="#59c2ff", slider="#7ee787", spinner="#c9a0ff", hold="#ffd866",             # osu!, catch, mania
-    don="#ff8f6b", kat="#6fb7ff", drumroll="#ffd866", denden="#f5a3e0",                # taiko
-    beat="#ffffff", downbeat="#ff3b52", kiai="#ffa040")
-HEAT = LinearSegmentedColormap.from_list("night", ["#12121c", "#1f2147", "#3b2f7d", "#7a3f9d", "#c2588f", "#f2906f", "#ffe6b0"])
+PALETTE = dict(
+    background="#12121c",
+    panel="#1b1b29",
+    line="#34344a",
+    text="#f4f4fa",
+    faint="#9a9ab4",
+    circle="#59c2ff",
+    slider="#7ee787",
+    spinner="#c9a0ff",
+    hold="#ffd866",  # osu!, catch, mania
+    don="#ff8f6b",
+    kat="#6fb7ff",
+    drumroll="#ffd866",
+    denden="#f5a3e0",  # taiko
+    beat="#ffffff",
+    downbeat="#ff3b52",
+    kiai="#ffa040",
+)
+HEAT = LinearSegmentedColormap.from_list(
+    "night", ["#12121c", "#1f2147", "#3b2f7d", "#7a3f9d", "#c2588f", "#f2906f", "#ffe6b0"]
+)
 
-def mix(color:str, other:str, share:float) -> tuple: # rgb between two colours
+
+def mix(color: str, other: str, share: float) -> tuple:  # rgb between two colours
     "`color` with `share` of `other` in it."
-    return tuple(np.array(to_rgb(color))*(1 - share) + np.array(to_rgb(other))*share)
+    return tuple(np.array(to_rgb(color)) * (1 - share) + np.array(to_rgb(other)) * share)
 
 # %% ../../nbs/14_osu.show.ipynb #fb5df5f0
 class Picture(Figure):
     "A figure that shows itself in any notebook and belongs to no global state."
-    def png(self, dpi:float=72) -> bytes: # the picture as a PNG file
+
+    def png(self, dpi: float = 72) -> bytes:  # the picture as a PNG file
         out = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph") # a letter that no font here has becomes a box
+            warnings.filterwarnings("ignore", "Glyph")  # a letter that no font here has becomes a box
             self.savefig(out, format="png", dpi=dpi)
         return out.getvalue()
-    def _repr_png_(self) -> bytes: # few colours, the palette's among them, so that a notebook stays a small file
+
+    def _repr_png_(
+        self,
+    ) -> bytes:  # few colours, the palette's among them, so that a notebook stays a small file
         from PIL import Image
-        exact, few, out = Image.open(io.BytesIO(self.png(self.dpi))).convert("RGB"), Image.new("P", (1, 1)), io.BytesIO()
-        ours = [round(255*v) for color in PALETTE.values() for v in to_rgb(color)]
-        few.putpalette(ours + exact.quantize(72).getpalette()[:72*3])
+
+        exact = Image.open(io.BytesIO(self.png(self.dpi))).convert("RGB")
+        few = Image.new("P", (1, 1))
+        out = io.BytesIO()
+        ours = [round(255 * v) for color in PALETTE.values() for v in to_rgb(color)]
+        few.putpalette(ours + exact.quantize(72).getpalette()[: 72 * 3])
         exact.quantize(palette=few, dither=Image.Dither.NONE).save(out, "png", optimize=True)
         return out.getvalue()
 
-def canvas(width:float, height:float) -> Picture: # inches at 72 dpi
+
+def canvas(width: float, height: float) -> Picture:  # inches at 72 dpi
     "An empty picture in night colours."
     return Picture(figsize=(width, height), dpi=72, facecolor=PALETTE["background"], layout="constrained")
 
-def _axes(ax, width:float, height:float): # the given axes, or the only ones of a new figure
+
+def _axes(ax, width: float, height: float):  # the given axes, or the only ones of a new figure
     ax = canvas(width, height).add_subplot() if ax is None else ax
     ax.set_facecolor(PALETTE["panel"])
     ax.tick_params(colors=PALETTE["faint"], labelsize=8, length=3)
-    for s in ax.spines.values(): s.set_color(PALETTE["line"])
+    for s in ax.spines.values():
+        s.set_color(PALETTE["line"])
     return ax
 
 # %% ../../nbs/14_osu.show.ipynb #c601a54b
 def between(
-    objects:Beatmap|list[HitObject],
-    start:float|None=None, # ms
-    end:float|None=None,   # ms, not included
+    objects: Beatmap | list[HitObject],
+    start: float | None = None,  # ms
+    end: float | None = None,  # ms, not included
 ) -> list[HitObject]:
     "The objects that begin in a stretch of time."
     objects = objects.hit_objects if isinstance(objects, Beatmap) else objects
     return [o for o in objects if (start is None or o.time >= start) and (end is None or o.time < end)]
 
-def kiai_spans(beatmap:Beatmap) -> list[tuple[float, float]]: # (start, end) in ms
+
+def kiai_spans(beatmap: Beatmap) -> list[tuple[float, float]]:  # (start, end) in ms
     "The stretches in kiai."
     out, since = [], None
     for p in sorted(beatmap.timing_points, key=lambda p: p.time):
-        if p.kiai and since is None: since = p.time
-        if not p.kiai and since is not None: out.append((since, p.time)); since = None
+        if p.kiai and since is None:
+            since = p.time
+        if not p.kiai and since is not None:
+            out.append((since, p.time))
+            since = None
     return out + ([(since, song_end(beatmap))] if since is not None else [])
 
-def song_end(beatmap:Beatmap) -> float: # ms
+
+def song_end(beatmap: Beatmap) -> float:  # ms
     "When the last object is over."
     return max((beatmap.end_time(o) for o in beatmap.hit_objects), default=0)
 
-def beats_of(beatmap:Beatmap, start:float, end:float) -> list: # Beat(time, …, downbeat)
+
+def beats_of(beatmap: Beatmap, start: float, end: float) -> list:  # Beat(time, …, downbeat)
     "The beats in a stretch of time; none without timing, or over an hour."
-    if end - start > 3.6e6 or not any(p.uninherited for p in beatmap.timing_points): return []
+    if end - start > 3.6e6 or not any(p.uninherited for p in beatmap.timing_points):
+        return []
     return Timing.of(beatmap).beats(start, end)
 
 # %% ../../nbs/14_osu.show.ipynb #80d971bd
-def _points_per_unit(ax) -> float: # how many points one data unit along x takes on paper
+def _points_per_unit(ax) -> float:  # how many points one data unit along x takes on paper
     (x0, _), (x1, _) = ax.transData.transform([(0, 0), (1, 0)])
-    return abs(x1 - x0)*72/ax.figure.dpi
+    return abs(x1 - x0) * 72 / ax.figure.dpi
+
 
 class Tube(Line2D):
     "A line whose width is measured in data units, as a slider body is."
-    def __init__(self, points, radius:float, **kwargs):
-        super().__init__(*np.asarray(points, float).T, solid_capstyle="round", solid_joinstyle="round", **kwargs)
+
+    def __init__(self, points, radius: float, **kwargs):
+        super().__init__(
+            *np.asarray(points, float).T, solid_capstyle="round", solid_joinstyle="round", **kwargs
+        )
         self.radius = radius
+
     def draw(self, renderer):
-        self.set_linewidth(2*self.radius*_points_per_unit(self.axes))
+        self.set_linewidth(2 * self.radius * _points_per_unit(self.axes))
         super().draw(renderer)
+
 
 class Label(Text):
     "Centred text whose height is measured in data units."
-    def __init__(self, x:float, y:float, text, size:float, **kwargs):
+
+    def __init__(self, x: float, y: float, text, size: float, **kwargs):
         super().__init__(x, y, str(text), ha="center", va="center", weight="bold", clip_on=True, **kwargs)
         self.size = size
+
     def draw(self, renderer):
-        self.set_fontsize(max(1, self.size*_points_per_unit(self.axes)))
+        self.set_fontsize(max(1, self.size * _points_per_unit(self.axes)))
         super().draw(renderer)
 
 # %% ../../nbs/14_osu.show.ipynb #4f5234c6
-def slider_points(obj:Slider) -> np.ndarray: # (n, 2) osu! pixels, n at least 2
+def slider_points(obj: Slider) -> np.ndarray:  # (n, 2) osu! pixels, n at least 2
     "The corners of the path the game draws."
     v = obj.path.vertices
     return v if len(v) > 1 else np.vstack([v, v + 1e-3])
 
-def _faded(color, later:float): # 0: as it is, 1: far in the future
-    return mix(color, PALETTE["panel"], .6*later)
 
-def _draw_slider(ax, obj:Slider, radius:float, z:float, later:float):
-    path, color = slider_points(obj), PALETTE["slider"]
-    body = mix(color, PALETTE["background"], .66)
-    for r, c in ((1, PALETTE["text"]), (.88, body), (.6, mix(body, color, .08)), (.3, mix(body, color, .16))):
-        ax.add_line(Tube(path, radius*r, color=_faded(c, later), zorder=z))
-    if obj.slides > 1: # reverse arrow, pointing back along the body
-        d = path[-2] - path[-1]; d = d/max(np.hypot(*d), 1e-6)*radius*.45
+def _faded(color, later: float):  # 0: as it is, 1: far in the future
+    return mix(color, PALETTE["panel"], 0.6 * later)
+
+
+def _draw_slider(ax, obj: Slider, radius: float, z: float, later: float):
+    path = slider_points(obj)
+    color = PALETTE["slider"]
+    body = mix(color, PALETTE["background"], 0.66)
+    for r, c in (
+        (1, PALETTE["text"]),
+        (0.88, body),
+        (0.6, mix(body, color, 0.08)),
+        (0.3, mix(body, color, 0.16)),
+    ):
+        ax.add_line(Tube(path, radius * r, color=_faded(c, later), zorder=z))
+    if obj.slides > 1:  # reverse arrow, pointing back along the body
+        d = path[-2] - path[-1]
+        d = d / max(np.hypot(*d), 1e-6) * radius * 0.45
         side = np.array([-d[1], d[0]])
-        arrow = np.array([path[-1] - d*.4 + side, path[-1] + d*.6, path[-1] - d*.4 - side])
-        ax.plot(*arrow.T, color=_faded(PALETTE["text"], later), lw=1.6, zorder=z + .1)
+        arrow = np.array([path[-1] - d * 0.4 + side, path[-1] + d * 0.6, path[-1] - d * 0.4 - side])
+        ax.plot(*arrow.T, color=_faded(PALETTE["text"], later), lw=1.6, zorder=z + 0.1)
 
 # %% ../../nbs/14_osu.show.ipynb #a043f4d7
-def _draw_head(ax, obj:HitObject, radius:float, number:int, z:float, later:float, ring:bool):
+def _draw_head(ax, obj: HitObject, radius: float, number: int, z: float, later: float, ring: bool):
     color = PALETTE[kind(obj)]
-    fill, rim = _faded(mix(color, PALETTE["background"], .25), later), _faded(PALETTE["text"], later)
-    ax.add_patch(Disc((obj.x, obj.y), radius, fc=fill, ec=rim, lw=1.3, zorder=z + .2))
-    ax.add_artist(Label(obj.x, obj.y, number, radius*.95, color=_faded("white", later), zorder=z + .3)).set_in_layout(False)
-    wide = radius*(1.14 + .5*later)
-    if ring: ax.add_patch(Disc((obj.x, obj.y), wide, fill=False, ec=_faded(color, later), lw=1.1, zorder=z + .4))
+    fill = _faded(mix(color, PALETTE["background"], 0.25), later)
+    rim = _faded(PALETTE["text"], later)
+    ax.add_patch(Disc((obj.x, obj.y), radius, fc=fill, ec=rim, lw=1.3, zorder=z + 0.2))
+    ax.add_artist(
+        Label(obj.x, obj.y, number, radius * 0.95, color=_faded("white", later), zorder=z + 0.3)
+    ).set_in_layout(False)
+    wide = radius * (1.14 + 0.5 * later)
+    if ring:
+        ax.add_patch(Disc((obj.x, obj.y), wide, fill=False, ec=_faded(color, later), lw=1.1, zorder=z + 0.4))
 
-def _draw_object(ax, obj:HitObject, radius:float, number:int, z:float, later:float, ring:bool):
+
+def _draw_object(ax, obj: HitObject, radius: float, number: int, z: float, later: float, ring: bool):
     if isinstance(obj, Spinner):
         for r in (150, 110, 70, 6):
-            ax.add_patch(Disc((256, 192), r, fill=r == 6, color=_faded(PALETTE["spinner"], .2 + r/200), lw=1.5, zorder=z))
+            ax.add_patch(
+                Disc(
+                    (256, 192),
+                    r,
+                    fill=r == 6,
+                    color=_faded(PALETTE["spinner"], 0.2 + r / 200),
+                    lw=1.5,
+                    zorder=z,
+                )
+            )
         return
-    if isinstance(obj, Slider): _draw_slider(ax, obj, radius, z, later)
+    if isinstance(obj, Slider):
+        _draw_slider(ax, obj, radius, z, later)
     _draw_head(ax, obj, radius, number, z, later, ring)
 
+
 def _field(ax):
-    ax.add_patch(FancyBboxPatch((0, 0), 512, 384, boxstyle="round,pad=0,rounding_size=14", fc="none", ec=PALETTE["line"], lw=1))
+    ax.add_patch(
+        FancyBboxPatch(
+            (0, 0), 512, 384, boxstyle="round,pad=0,rounding_size=14", fc="none", ec=PALETTE["line"], lw=1
+        )
+    )
     ax.set(xlim=(-44, 556), ylim=(428, -44), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
 
 # %% ../../nbs/14_osu.show.ipynb #771f34b3
 def show_playfield(
-    objects:Beatmap|list[HitObject], # a map, or some of its objects
-    start:float|None=None,           # ms
-    end:float|None=None,             # ms
+    objects: Beatmap | list[HitObject],  # a map, or some of its objects
+    start: float | None = None,  # ms
+    end: float | None = None,  # ms
     ax=None,
-    cs:float|None=None,              # circle size; None: the map's, or 4
+    cs: float | None = None,  # circle size; None: the map's, or 4
 ) -> Figure:
     "A still of the field: earlier objects lie on top with a close approach ring, later ones fade and their rings widen."
-    ax = _axes(ax, 5, 3.93); _field(ax)
+    ax = _axes(ax, 5, 3.93)
+    _field(ax)
     shown = between(objects, start, end)
-    if isinstance(objects, Beatmap): cs = objects.cs if cs is None else cs
+    if isinstance(objects, Beatmap):
+        cs = objects.cs if cs is None else cs
     every = objects.hit_objects if isinstance(objects, Beatmap) else objects
     numbers = dict(zip(map(id, every), combo_numbers(every)))
-    radius, n = 54.4 - 4.48*(4 if cs is None else cs), max(1, len(shown) - 1)
+    radius = 54.4 - 4.48 * (4 if cs is None else cs)
+    n = max(1, len(shown) - 1)
     flow = [(o.x, o.y) for o in shown if not isinstance(o, Spinner)]
-    if flow: ax.plot(*zip(*flow), color=PALETTE["text"], lw=.8, alpha=.25, zorder=1, dashes=(2, 3))
+    if flow:
+        ax.plot(*zip(*flow), color=PALETTE["text"], lw=0.8, alpha=0.25, zorder=1, dashes=(2, 3))
     for i, o in enumerate(shown):
-        _draw_object(ax, o, radius, numbers[id(o)], 2 + len(shown) - i, i/n, len(shown) < 9)
+        _draw_object(ax, o, radius, numbers[id(o)], 2 + len(shown) - i, i / n, len(shown) < 9)
     return ax.figure
 
 # %% ../../nbs/14_osu.show.ipynb #b4bac6bf
-def _glyphs(ax, beatmap:Beatmap, shown:list, place, size:float):
+def _glyphs(ax, beatmap: Beatmap, shown: list, place, size: float):
     "Dots and bars at (time, place(obj)); `size` is the area of a dot in points squared."
-    bars, dots, width = defaultdict(list), defaultdict(list), .72*size**.5
+    bars = defaultdict(list)
+    dots = defaultdict(list)
+    width = 0.72 * size**0.5
     for o in shown:
-        k, y, last = kind(o, beatmap.mode), place(o), beatmap.end_time(o)
-        if last > o.time: bars[k].append([(o.time, y), (last, y)])
-        dots[k].append((o.time, y, size*(1.9 if beatmap.mode == 1 and o.hitsound & 4 else 1)))
+        k = kind(o, beatmap.mode)
+        y = place(o)
+        last = beatmap.end_time(o)
+        if last > o.time:
+            bars[k].append([(o.time, y), (last, y)])
+        dots[k].append((o.time, y, size * (1.9 if beatmap.mode == 1 and o.hitsound & 4 else 1)))
     for k, segments in bars.items():
         for color, w in (("white", width + 1.4), (PALETTE[k], width)):
-            ax.add_collection(LineCollection(segments, colors=[color], linewidths=w, capstyle="round", zorder=5), autolim=False)
+            ax.add_collection(
+                LineCollection(segments, colors=[color], linewidths=w, capstyle="round", zorder=5),
+                autolim=False,
+            )
     for k, found in dots.items():
         t, y, s = zip(*found)
-        ax.scatter(t, y, s=s, color=PALETTE[k], edgecolors="white", linewidths=.7, zorder=6)
+        ax.scatter(t, y, s=s, color=PALETTE[k], edgecolors="white", linewidths=0.7, zorder=6)
 
-def _band(beatmap:Beatmap): # (height of the band, obj -> its place in the band)
+
+def _band(beatmap: Beatmap):  # (height of the band, obj -> its place in the band)
     keys = beatmap.keys
-    if beatmap.mode == 3: return .62, lambda o: .62*(o.column(keys) + .5)/keys
-    if beatmap.mode == 2: return .5, lambda o: .05 + .4*o.x/512
-    return .26, lambda o: .13
+    if beatmap.mode == 3:
+        return 0.62, lambda o: 0.62 * (o.column(keys) + 0.5) / keys
+    if beatmap.mode == 2:
+        return 0.5, lambda o: 0.05 + 0.4 * o.x / 512
+    return 0.26, lambda o: 0.13
 
-def _dot(span:float, inches:float) -> float: # area of a dot so that quarter-beat streams still part
-    return float(np.clip((inches*72*90/max(span, 1))**2, 9, 70))
+
+def _dot(span: float, inches: float) -> float:  # area of a dot so that quarter-beat streams still part
+    return float(np.clip((inches * 72 * 90 / max(span, 1)) ** 2, 9, 70))
 
 # %% ../../nbs/14_osu.show.ipynb #8c128c33
-def _beat_lines(ax, beatmap:Beatmap, start:float, end:float):
+def _beat_lines(ax, beatmap: Beatmap, start: float, end: float):
     beats = beats_of(beatmap, start, end)
-    fine = len(beats) <= 160 # more would be a wall
-    for down, color, alpha, lw in ((False, PALETTE["beat"], .16, .6), (True, PALETTE["downbeat"], .75 if fine else .35, .9)):
+    fine = len(beats) <= 160  # more would be a wall
+    for down, color, alpha, lw in (
+        (False, PALETTE["beat"], 0.16, 0.6),
+        (True, PALETTE["downbeat"], 0.75 if fine else 0.35, 0.9),
+    ):
         times = [b.time for b in beats if b.downbeat == down]
-        if fine or down: ax.vlines(times, 0, 1, color=color, alpha=alpha, lw=lw, transform=ax.get_xaxis_transform(), zorder=2)
+        if fine or down:
+            ax.vlines(
+                times, 0, 1, color=color, alpha=alpha, lw=lw, transform=ax.get_xaxis_transform(), zorder=2
+            )
 
-def _clock(ms:float, _=None) -> str: # m:ss
-    s = ms/1000
-    return f"{int(s//60)}:{s % 60:04.1f}".removesuffix(".0")
 
-def _spectrogram(ax, mel, start:float, end:float, frame_ms:float):
-    if mel is None: return
-    a, b = max(0, int(start/frame_ms)), min(mel.shape[1], int(np.ceil(end/frame_ms)))
-    if b <= a: return
+def _clock(ms: float, _=None) -> str:  # m:ss
+    s = ms / 1000
+    return f"{int(s // 60)}:{s % 60:04.1f}".removesuffix(".0")
+
+
+def _spectrogram(ax, mel, start: float, end: float, frame_ms: float):
+    if mel is None:
+        return
+    a = max(0, int(start / frame_ms))
+    b = min(mel.shape[1], int(np.ceil(end / frame_ms)))
+    if b <= a:
+        return
     part = np.asarray(mel[:, a:b], np.float32)
     low, high = np.percentile(part, [2, 99.7])
-    ax.imshow(part, origin="lower", aspect="auto", extent=(a*frame_ms, b*frame_ms, 0, 1), cmap=HEAT, vmin=low,
-              vmax=max(high, low + 1e-6), interpolation="antialiased", zorder=0)
+    ax.imshow(
+        part,
+        origin="lower",
+        aspect="auto",
+        extent=(a * frame_ms, b * frame_ms, 0, 1),
+        cmap=HEAT,
+        vmin=low,
+        vmax=max(high, low + 1e-6),
+        interpolation="antialiased",
+        zorder=0,
+    )
 
 # %% ../../nbs/14_osu.show.ipynb #e460b877
 def show_timeline(
-    beatmap:Beatmap,
-    start:float|None=None, # ms; None: a second before the first object
-    end:float|None=None,   # ms; None: a second after the last
-    mel=None,              # (mels, frames) spectrogram to draw underneath, frame 0 at 0 ms
+    beatmap: Beatmap,
+    start: float | None = None,  # ms; None: a second before the first object
+    end: float | None = None,  # ms; None: a second after the last
+    mel=None,  # (mels, frames) spectrogram to draw underneath, frame 0 at 0 ms
     ax=None,
-    frame_ms:float=8,      # ms per frame
-    size:float|None=None,  # area of a dot; None: what fits
+    frame_ms: float = 8,  # ms per frame
+    size: float | None = None,  # area of a dot; None: what fits
 ) -> Figure:
     "Objects over beats, kiai and sound."
     ax = _axes(ax, 10, 1.9)
     objects = beatmap.hit_objects
     start = (min((o.time for o in objects), default=0) - 1000) if start is None else start
     end = song_end(beatmap) + 1000 if end is None else end
-    _spectrogram(ax, mel, start, end, frame_ms); _beat_lines(ax, beatmap, start, end)
+    _spectrogram(ax, mel, start, end, frame_ms)
+    _beat_lines(ax, beatmap, start, end)
     for a, b in kiai_spans(beatmap):
-        ax.axvspan(a, b, color=PALETTE["kiai"], alpha=.05, lw=0, zorder=1)
-        ax.axvspan(a, b, ymin=.965, color=PALETTE["kiai"], lw=0, zorder=4)
+        ax.axvspan(a, b, color=PALETTE["kiai"], alpha=0.05, lw=0, zorder=1)
+        ax.axvspan(a, b, ymin=0.965, color=PALETTE["kiai"], lw=0, zorder=4)
     height, place = _band(beatmap)
     shown = [o for o in objects if start <= beatmap.end_time(o) and o.time <= end]
-    ax.axhspan(0, height, color=PALETTE["background"], alpha=.62, lw=0, zorder=3)
-    ax.vlines([o.time for o in shown], height, .96, colors=[PALETTE[kind(o, beatmap.mode)] for o in shown], lw=.8, zorder=3,
-              alpha=float(np.clip(40/max(1, len(shown)), .12, .5))) # many stems would be a wall
+    ax.axhspan(0, height, color=PALETTE["background"], alpha=0.62, lw=0, zorder=3)
+    ax.vlines(
+        [o.time for o in shown],
+        height,
+        0.96,
+        colors=[PALETTE[kind(o, beatmap.mode)] for o in shown],
+        lw=0.8,
+        zorder=3,
+        alpha=float(np.clip(40 / max(1, len(shown)), 0.12, 0.5)),
+    )  # many stems would be a wall
     _glyphs(ax, beatmap, shown, place, size or _dot(end - start, 10))
-    ax.set(xlim=(start, end), ylim=(0, 1), yticks=[]); ax.xaxis.set_major_formatter(_clock)
+    ax.set(xlim=(start, end), ylim=(0, 1), yticks=[])
+    ax.xaxis.set_major_formatter(_clock)
     return ax.figure
 
 # %% ../../nbs/14_osu.show.ipynb #ec3dc346
-def _stage(ax, beatmap:Beatmap, shown:list, start:float, end:float):
+def _stage(ax, beatmap: Beatmap, shown: list, start: float, end: float):
     "Mania: columns, time upwards."
-    keys, tall = beatmap.keys, (end - start)*.03
+    keys = beatmap.keys
+    tall = (end - start) * 0.03
     for c in range(keys):
-        if c % 2: ax.axvspan(c, c + 1, color=PALETTE["line"], alpha=.35, lw=0)
+        if c % 2:
+            ax.axvspan(c, c + 1, color=PALETTE["line"], alpha=0.35, lw=0)
     for o in shown:
-        c, color = o.column(keys), PALETTE[kind(o, 3)]
-        if isinstance(o, Hold): ax.add_patch(Rectangle((c + .2, o.time), .6, o.end_time - o.time, color=color, alpha=.45, lw=0))
-        ax.add_patch(Rectangle((c + .08, o.time), .84, tall, color=color, lw=0, zorder=3))
+        c = o.column(keys)
+        color = PALETTE[kind(o, 3)]
+        if isinstance(o, Hold):
+            ax.add_patch(
+                Rectangle((c + 0.2, o.time), 0.6, o.end_time - o.time, color=color, alpha=0.45, lw=0)
+            )
+        ax.add_patch(Rectangle((c + 0.08, o.time), 0.84, tall, color=color, lw=0, zorder=3))
     ax.set(xlim=(0, keys), ylim=(start - tall, end))
 
 # %% ../../nbs/14_osu.show.ipynb #a3db15a9
-def _falling(ax, beatmap:Beatmap, shown:list, start:float, end:float):
+def _falling(ax, beatmap: Beatmap, shown: list, start: float, end: float):
     "Catch: fruits at x, time upwards; juice streams follow their path, banana showers fill the field."
     for o in shown:
-        color, last = PALETTE[kind(o, 2)], beatmap.end_time(o)
-        if isinstance(o, Spinner): ax.axhspan(o.time, last, color=color, alpha=.2, lw=0)
+        color = PALETTE[kind(o, 2)]
+        last = beatmap.end_time(o)
+        if isinstance(o, Spinner):
+            ax.axhspan(o.time, last, color=color, alpha=0.2, lw=0)
         if isinstance(o, Slider):
-            part = np.linspace(0, 1, 24*o.slides + 1)
+            part = np.linspace(0, 1, 24 * o.slides + 1)
             x = o.path.ball(part, o.slides)[:, 0]
-            ax.plot(x, o.time + part*(last - o.time), color=color, lw=3, alpha=.6, solid_capstyle="round")
+            ax.plot(x, o.time + part * (last - o.time), color=color, lw=3, alpha=0.6, solid_capstyle="round")
     fruits = [o for o in shown if not isinstance(o, Spinner)]
     colors = [PALETTE[kind(o, 2)] for o in fruits]
-    ax.scatter([o.x for o in fruits], [o.time for o in fruits], s=70, c=colors, edgecolors="white", lw=1, zorder=3)
+    ax.scatter(
+        [o.x for o in fruits], [o.time for o in fruits], s=70, c=colors, edgecolors="white", lw=1, zorder=3
+    )
     ax.set(xlim=(-20, 532), ylim=(start, end))
 
-def _lane(ax, beatmap:Beatmap, shown:list, start:float, end:float):
+
+def _lane(ax, beatmap: Beatmap, shown: list, start: float, end: float):
     "Taiko: one lane, time to the right, big notes for finishers."
-    ax.axhspan(-.7, .7, color=PALETTE["background"], lw=0)
+    ax.axhspan(-0.7, 0.7, color=PALETTE["background"], lw=0)
     ax.scatter([start], [0], s=620, facecolor="none", edgecolor=PALETTE["line"], lw=1.5)
     _glyphs(ax, beatmap, shown, lambda o: 0, 190)
-    ax.set(xlim=(start - .1*(end - start), end), ylim=(-1.4, 1.4))
+    ax.set(xlim=(start - 0.1 * (end - start), end), ylim=(-1.4, 1.4))
 
 # %% ../../nbs/14_osu.show.ipynb #fd512540
 def show_still(
-    beatmap:Beatmap,
-    start:float, # ms
-    end:float,   # ms
+    beatmap: Beatmap,
+    start: float,  # ms
+    end: float,  # ms
     ax=None,
 ) -> Figure:
     "What the player of this mode sees of a stretch of time."
-    if beatmap.mode == 0: return show_playfield(beatmap, start, end, ax)
+    if beatmap.mode == 0:
+        return show_playfield(beatmap, start, end, ax)
     ax = _axes(ax, 4, 4)
     _stills[beatmap.mode](ax, beatmap, between(beatmap, start, end), start, end)
     across = ax.axvline if beatmap.mode == 1 else ax.axhline
-    for b in beats_of(beatmap, start, end): across(b.time, color=PALETTE["line"], lw=.8, zorder=.5)
+    for b in beats_of(beatmap, start, end):
+        across(b.time, color=PALETTE["line"], lw=0.8, zorder=0.5)
     ax.set(xticks=[], yticks=[])
     return ax.figure
+
 
 _stills = {1: _lane, 2: _falling, 3: _stage}
 
 # %% ../../nbs/14_osu.show.ipynb #b4f43ae3
 def bars(
-    beatmap:Beatmap,
-    start:float, # ms: from the bar that holds this moment
-    n:int,       # how many
-) -> list[float]: # n + 1 times, ms
+    beatmap: Beatmap,
+    start: float,  # ms: from the bar that holds this moment
+    n: int,  # how many
+) -> list[float]:  # n + 1 times, ms
     "Borders of successive bars; two seconds each where there is no timing."
-    downs = [b.time for b in beats_of(beatmap, start - 20_000, start + 20_000*(n + 1)) if b.downbeat]
+    downs = [b.time for b in beats_of(beatmap, start - 20_000, start + 20_000 * (n + 1)) if b.downbeat]
     first = max((i for i, t in enumerate(downs) if t <= start + 1), default=0)
-    found = downs[first:first + n + 1]
-    return found if len(found) == n + 1 else [start + 2000*i for i in range(n + 1)]
+    found = downs[first : first + n + 1]
+    return found if len(found) == n + 1 else [start + 2000 * i for i in range(n + 1)]
+
 
 def show_strip(
-    beatmap:Beatmap,
-    start:float|None=None, # ms; None: where the most happens
-    n:int=6,               # stills
-    axes=None,             # n axes to draw into
+    beatmap: Beatmap,
+    start: float | None = None,  # ms; None: where the most happens
+    n: int = 6,  # stills
+    axes=None,  # n axes to draw into
 ) -> Figure:
     "A row of stills over successive bars."
-    times = bars(beatmap, busiest(beatmap, 2000*n) if start is None else start, n)
-    axes = canvas(2.2*n, 1.95).subplots(1, n, squeeze=False)[0] if axes is None else axes
+    times = bars(beatmap, busiest(beatmap, 2000 * n) if start is None else start, n)
+    axes = canvas(2.2 * n, 1.95).subplots(1, n, squeeze=False)[0] if axes is None else axes
     for ax, a, b in zip(axes, times, times[1:]):
-        show_still(beatmap, a - 3, b - 3, _axes(ax, 0, 0)) # files round to whole ms
+        show_still(beatmap, a - 3, b - 3, _axes(ax, 0, 0))  # files round to whole ms
         ax.set_title(_clock(a), color=PALETTE["faint"], fontsize=9, pad=3)
     return axes[0].figure
 
 # %% ../../nbs/14_osu.show.ipynb #1574658a
 def density(
-    beatmap:Beatmap,
-    width:float=2000,  # ms of the smoothing window
-    step:float=100,    # ms between the values
-) -> tuple[np.ndarray, dict[str, np.ndarray]]: # times (ms), and objects per second by kind
+    beatmap: Beatmap,
+    width: float = 2000,  # ms of the smoothing window
+    step: float = 100,  # ms between the values
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # times (ms), and objects per second by kind
     "How much happens around each moment."
-    step = max(step, song_end(beatmap)/20_000) # a map of many hours stays drawable
+    step = max(step, song_end(beatmap) / 20_000)  # a map of many hours stays drawable
     times = np.arange(-width, song_end(beatmap) + width, step)
     found = defaultdict(list)
-    for o in beatmap.hit_objects: found[kind(o, beatmap.mode)].append(o.time)
-    window = np.hanning(int(width/step)*2 + 1); window /= window.sum()*step/1000
+    for o in beatmap.hit_objects:
+        found[kind(o, beatmap.mode)].append(o.time)
+    window = np.hanning(int(width / step) * 2 + 1)
+    window /= window.sum() * step / 1000
     count = lambda ts: np.histogram(ts, np.append(times, times[-1] + step))[0]
-    return times, {k: np.convolve(count(v), window, "same")[:len(times)] for k, v in sorted(found.items())}
+    return times, {k: np.convolve(count(v), window, "same")[: len(times)] for k, v in sorted(found.items())}
 
-def busiest(beatmap:Beatmap, span:float=12000) -> float: # ms
+
+def busiest(beatmap: Beatmap, span: float = 12000) -> float:  # ms
     "Start of the stretch of `span` ms with the most objects."
     t = np.array([o.time for o in beatmap.hit_objects])
-    if not len(t): return 0.
+    if not len(t):
+        return 0.0
     return float(t[np.argmax(np.searchsorted(t, t + span) - np.arange(len(t)))])
 
 # %% ../../nbs/14_osu.show.ipynb #ff1c08b9
-def show_density(beatmap:Beatmap, start:float|None=None, end:float|None=None, ax=None) -> Figure:
+def show_density(beatmap: Beatmap, start: float | None = None, end: float | None = None, ax=None) -> Figure:
     "Objects per second by kind, with kiai."
     ax = _axes(ax, 10, 1.2)
     times, kinds = density(beatmap)
-    if kinds: ax.stackplot(times, *kinds.values(), colors=[PALETTE[k] for k in kinds], alpha=.85, lw=0)
-    for a, b in kiai_spans(beatmap): ax.axvspan(a, b, color=PALETTE["kiai"], alpha=.22, lw=0, zorder=0)
+    if kinds:
+        ax.stackplot(times, *kinds.values(), colors=[PALETTE[k] for k in kinds], alpha=0.85, lw=0)
+    for a, b in kiai_spans(beatmap):
+        ax.axvspan(a, b, color=PALETTE["kiai"], alpha=0.22, lw=0, zorder=0)
     ax.set(xlim=(0 if start is None else start, times[-1] if end is None else end), ylim=(0, None))
-    ax.xaxis.set_major_formatter(_clock); ax.set_ylabel("per second", color=PALETTE["faint"], fontsize=8)
+    ax.xaxis.set_major_formatter(_clock)
+    ax.set_ylabel("per second", color=PALETTE["faint"], fontsize=8)
     return ax.figure
 
 # %% ../../nbs/14_osu.show.ipynb #46317ad4
-def _headline(fig, beatmap:Beatmap, title:str|None):
+def _headline(fig, beatmap: Beatmap, title: str | None):
     names = {0: "osu!", 1: "taiko", 2: "catch", 3: "mania"}
     title = title or f"{beatmap.artist} – {beatmap.title}  [{beatmap.version}]"
     facts = [names[beatmap.mode], f"{len(beatmap.hit_objects)} objects", _clock(round(song_end(beatmap), -3))]
     if beats_of(beatmap, 0, song_end(beatmap) + 1):
-        facts.insert(1, f"{60000/Timing.of(beatmap).median_beat_length(song_end(beatmap)):.4g} BPM")
-    fig.suptitle(title, color=PALETTE["text"], fontsize=15, weight="bold", x=.012, ha="left", parse_math=False, family=fonts())
-    fig.text(.988, 1 - .07/fig.get_figheight(), "   ".join(facts), color=PALETTE["faint"], fontsize=11, ha="right", va="top")
+        facts.insert(1, f"{60000 / Timing.of(beatmap).median_beat_length(song_end(beatmap)):.4g} BPM")
+    fig.suptitle(
+        title,
+        color=PALETTE["text"],
+        fontsize=15,
+        weight="bold",
+        x=0.012,
+        ha="left",
+        parse_math=False,
+        family=fonts(),
+    )
+    fig.text(
+        0.988,
+        1 - 0.07 / fig.get_figheight(),
+        "   ".join(facts),
+        color=PALETTE["faint"],
+        fontsize=11,
+        ha="right",
+        va="top",
+    )
+
 
 @lru_cache
-def fonts() -> list[str]: # of this machine
+def fonts() -> list[str]:  # of this machine
     "Families for titles in any script."
     from matplotlib import font_manager
-    wanted = ("Noto Sans CJK JP", "Yu Gothic", "Hiragino Sans", "MS Gothic", "IPAGothic", "WenQuanYi Zen Hei", "Malgun Gothic")
+
+    wanted = (
+        "Noto Sans CJK JP",
+        "Yu Gothic",
+        "Hiragino Sans",
+        "MS Gothic",
+        "IPAGothic",
+        "WenQuanYi Zen Hei",
+        "Malgun Gothic",
+    )
     return ["DejaVu Sans", *(set(wanted) & set(font_manager.get_font_names()))]
 
-def _legend(ax, beatmap:Beatmap):
+
+def _legend(ax, beatmap: Beatmap):
     names = sorted({kind(o, beatmap.mode) for o in beatmap.hit_objects})
     marks = [Line2D([], [], marker="o", ls="", color=PALETTE[k], label=k) for k in names]
     marks += [Line2D([], [], color=PALETTE[k], lw=w, label=k) for k, w in (("downbeat", 1.5), ("kiai", 4))]
-    ax.legend(handles=marks, ncols=len(marks), loc="lower right", bbox_to_anchor=(1, 1), frameon=False,
-              labelcolor=PALETTE["faint"], fontsize=9, borderaxespad=.1, handletextpad=.4)
+    ax.legend(
+        handles=marks,
+        ncols=len(marks),
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        frameon=False,
+        labelcolor=PALETTE["faint"],
+        fontsize=9,
+        borderaxespad=0.1,
+        handletextpad=0.4,
+    )
 
 # %% ../../nbs/14_osu.show.ipynb #479a6a5c
 def show_map(
-    beatmap:Beatmap,
-    mel=None,              # (mels, frames) of the whole song
-    title:str|None=None,   # None: artist, title and difficulty
-    frame_ms:float=8,      # ms per frame
-    line:float=24_000,     # ms in one line of the timeline at most; more where a song would need over eight lines
-    stills:int=6,
+    beatmap: Beatmap,
+    mel=None,  # (mels, frames) of the whole song
+    title: str | None = None,  # None: artist, title and difficulty
+    frame_ms: float = 8,  # ms per frame
+    line: float = 24_000,  # ms in one line of the timeline at most; more where a song would need over eight lines
+    stills: int = 6,
 ) -> Figure:
     "A whole map on one page."
     begin = max(0, min((o.time for o in beatmap.hit_objects), default=0) - 1000)
     length = max(song_end(beatmap) + 1000 - begin, 4000)
-    n = int(np.clip(np.ceil(length/line), 1, 8)); line = length/n
-    fig = canvas(14, 3.8 + 1.35*n)
-    top, middle, low = fig.subfigures(3, 1, height_ratios=[2.05, 1.15, 1.35*n])
-    for part in (top, middle, low): part.set_facecolor("none")
+    n = int(np.clip(np.ceil(length / line), 1, 8))
+    line = length / n
+    fig = canvas(14, 3.8 + 1.35 * n)
+    top, middle, low = fig.subfigures(3, 1, height_ratios=[2.05, 1.15, 1.35 * n])
+    for part in (top, middle, low):
+        part.set_facecolor("none")
     _headline(fig, beatmap, title)
-    at = busiest(beatmap, 2000*stills)
+    at = busiest(beatmap, 2000 * stills)
     show_strip(beatmap, at, stills, top.subplots(1, stills, squeeze=False)[0])
-    ax = middle.subplots(); show_density(beatmap, begin, begin + length, ax); _legend(ax, beatmap)
+    ax = middle.subplots()
+    show_density(beatmap, begin, begin + length, ax)
+    _legend(ax, beatmap)
     times = bars(beatmap, at, stills)
-    ax.axvspan(times[0], times[-1], color=PALETTE["text"], alpha=.13, lw=0)
+    ax.axvspan(times[0], times[-1], color=PALETTE["text"], alpha=0.13, lw=0)
     for i, row in enumerate(low.subplots(n, 1, squeeze=False)[:, 0]):
-        show_timeline(beatmap, begin + i*line, begin + (i + 1)*line, mel, row, frame_ms, _dot(line, 14))
+        show_timeline(beatmap, begin + i * line, begin + (i + 1) * line, mel, row, frame_ms, _dot(line, 14))
     return fig
 
 # %% ../../nbs/14_osu.show.ipynb #37fe5868
-def save_png(fig:Figure, path:str|Path, dpi:int=110) -> Path: # absolute; with a number when another file has the name
+def save_png(
+    fig: Figure, path: str | Path, dpi: int = 110
+) -> Path:  # absolute; with a number when another file has the name
     "Write a figure as PNG, whole or not at all."
     return write_new(path, Picture.png(fig, dpi))

@@ -20,66 +20,98 @@ __all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'Beat', 'Timing', 'snap_divisor', '
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
     "A tick of the grid."
-    time: float     # ms, exact
-    index: int      # counted from its red line, in ticks
-    divisor: int    # 1 for a beat, 2 for the half between two beats …
+
+    time: float  # ms, exact
+    index: int  # counted from its red line, in ticks
+    divisor: int  # 1 for a beat, 2 for the half between two beats …
     downbeat: bool  # first beat of a bar
+
 
 class Timing:
     "Timing points in time order, with lookups."
-    def __init__(self, points:Iterable[TimingPoint]):
+
+    def __init__(self, points: Iterable[TimingPoint]):
         self.points = sorted(points, key=lambda p: (p.time, not p.uninherited))
         self.red = [p for p in self.points if p.uninherited]
         self._times, self._red_times = [p.time for p in self.points], [p.time for p in self.red]
 
     @classmethod
-    def of(cls, beatmap:Beatmap) -> Timing: return cls(beatmap.timing_points)
-    def __len__(self): return len(self.points)
+    def of(cls, beatmap: Beatmap) -> Timing:
+        return cls(beatmap.timing_points)
 
-    def point_at(self, time:float) -> TimingPoint: # the last line at or before a time, else the first
-        if not self.points: raise UserError("This map has no timing points; give it at least one red line.")
+    def __len__(self):
+        return len(self.points)
+
+    def point_at(self, time: float) -> TimingPoint:  # the last line at or before a time, else the first
+        if not self.points:
+            raise UserError("This map has no timing points; give it at least one red line.")
         return self.points[max(bisect_right(self._times, time) - 1, 0)]
 
-    def redline_at(self, time:float) -> TimingPoint: # the last red line at or before a time, else the first
-        if not self.red: raise UserError("This map has no red line; give it a tempo.")
+    def redline_at(self, time: float) -> TimingPoint:  # the last red line at or before a time, else the first
+        if not self.red:
+            raise UserError("This map has no red line; give it a tempo.")
         return self.red[max(bisect_right(self._red_times, time) - 1, 0)]
 
-    def next_redline(self, time:float) -> Optional[TimingPoint]: # the first red line after a time
+    def next_redline(self, time: float) -> Optional[TimingPoint]:  # the first red line after a time
         i = bisect_right(self._red_times, time)
         return self.red[i] if i < len(self.red) else None
 
-    def grid_of(self, time:float, early:float=2.) -> TimingPoint: # the red line whose beats a note keeps, which may be so many ms early
+    def grid_of(
+        self, time: float, early: float = 2.0
+    ) -> TimingPoint:  # the red line whose beats a note keeps, which may be so many ms early
         "The red line in force, or the tempo that begins just after: who plays its first beat a millisecond early still means that beat."
-        red, after = self.redline_at(time), self.next_redline(time)
+        red = self.redline_at(time)
+        after = self.next_redline(time)
         return after if after and after.is_tempo and after.time - time < early else red
 
-    def velocity_at(self, time:float) -> float: return self.point_at(time).velocity     # slider velocity multiplier
-    def beat_length_at(self, time:float) -> float: return self.redline_at(time).beat_ms # ms per beat
-    def volume_at(self, time:float) -> int: return self.point_at(time).volume               # percent
-    def kiai_at(self, time:float) -> bool: return self.point_at(time).kiai
-    def beats_since_redline(self, time:float) -> float: # position in beats
+    def velocity_at(self, time: float) -> float:
+        return self.point_at(time).velocity  # slider velocity multiplier
+
+    def beat_length_at(self, time: float) -> float:
+        return self.redline_at(time).beat_ms  # ms per beat
+
+    def volume_at(self, time: float) -> int:
+        return self.point_at(time).volume  # percent
+
+    def kiai_at(self, time: float) -> bool:
+        return self.point_at(time).kiai
+
+    def beats_since_redline(self, time: float) -> float:  # position in beats
         return (time - self.redline_at(time).time) / self.redline_at(time).beat_ms
 
-    def beats(self, start:float, end:float, divisor:int=1) -> list[Beat]: return _ticks(self, start, end, divisor)
-    def snap_divisor(self, time:float, tolerance:float=2.) -> int: return _snap_divisor(self, time, tolerance)
-    def resnap(self, time:float, divisor:int, max_distance:float=20.) -> float:
+    def beats(self, start: float, end: float, divisor: int = 1) -> list[Beat]:
+        return _ticks(self, start, end, divisor)
+
+    def snap_divisor(self, time: float, tolerance: float = 2.0) -> int:
+        return _snap_divisor(self, time, tolerance)
+
+    def resnap(self, time: float, divisor: int, max_distance: float = 20.0) -> float:
         return _resnap(self, time, divisor, max_distance)
-    def median_beat_length(self, last_time:float, whole_seconds:bool=False) -> float:
+
+    def median_beat_length(self, last_time: float, whole_seconds: bool = False) -> float:
         return median_beat_length(self.points, last_time, whole_seconds)
 
 # %% ../../nbs/12_osu.timing.ipynb #d6ca111d
-MOST_TICKS = 1_000_000 # of one question; a song of an hour at 300 BPM has 288,000 sixteenths
+MOST_TICKS = 1_000_000  # of one question; a song of an hour at 300 BPM has 288,000 sixteenths
 
-def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # grid ticks with start <= time < end
+
+def _ticks(
+    timing: Timing, start: float, end: float, divisor: int
+) -> list[Beat]:  # grid ticks with start <= time < end
     out, red = [], timing.red
     for i, p in enumerate(red):
-        step, last = p.beat_ms / divisor, i + 1 == len(red)
-        low, high = max(start, p.time) if i else start, end if last else min(end, red[i + 1].time - 1e-6)
+        step = p.beat_ms / divisor
+        last = i + 1 == len(red)
+        low = max(start, p.time) if i else start
+        high = end if last else min(end, red[i + 1].time - 1e-6)
         if not p.is_tempo:
-            if low <= p.time < high: out.append(Beat(p.time, 0, 1, True))
+            if low <= p.time < high:
+                out.append(Beat(p.time, 0, 1, True))
             continue
         if (high - low) / step + len(out) > MOST_TICKS:
-            raise UserError(f"{start:g} to {end:g} ms hold over {MOST_TICKS} ticks of 1/{divisor}; ask for a shorter stretch.")
+            raise UserError(
+                f"{start:g} to {end:g} ms hold over {MOST_TICKS} ticks of 1/{divisor}; ask for a shorter stretch."
+            )
         k = math.ceil((low - p.time) / step - 1e-9)
         while (t := p.time + k * step) < high:
             out.append(Beat(t, k, divisor // math.gcd(k, divisor), k % (p.meter * divisor) == 0))
@@ -87,85 +119,131 @@ def _ticks(timing:Timing, start:float, end:float, divisor:int) -> list[Beat]: # 
     return out
 
 # %% ../../nbs/12_osu.timing.ipynb #f374cf2e
-def snap_divisor(beats:float, beat_length:float, tolerance:float=2.) -> int: # beats since the red line, ms per beat, ms
+def snap_divisor(
+    beats: float, beat_length: float, tolerance: float = 2.0
+) -> int:  # beats since the red line, ms per beat, ms
     "Smallest divisor 1..16 on whose ticks a position lies; 0 for none."
     for d in range(1, 17):
-        if abs(beats - round(beats * d) / d) * beat_length < tolerance: return d
+        if abs(beats - round(beats * d) / d) * beat_length < tolerance:
+            return d
     return 0
 
-def _snap_divisor(timing:Timing, time:float, tolerance:float) -> int: # 1..16, 0 when on no tick
+
+def _snap_divisor(timing: Timing, time: float, tolerance: float) -> int:  # 1..16, 0 when on no tick
     red = timing.grid_of(time, tolerance)
     return snap_divisor((time - red.time) / red.beat_ms, red.beat_ms, tolerance)
 
 # %% ../../nbs/12_osu.timing.ipynb #394e3f73
-def _resnap(timing:Timing, time:float, divisor:int, max_distance:float) -> float: # ms on a tick of 1/divisor, or as it was
-    if divisor < 1 or not timing.red: return time
-    red, after = timing.redline_at(time), timing.next_redline(time)
-    step, counted = red.beat_ms / divisor, red.is_tempo
+def _resnap(
+    timing: Timing, time: float, divisor: int, max_distance: float
+) -> float:  # ms on a tick of 1/divisor, or as it was
+    if divisor < 1 or not timing.red:
+        return time
+    red = timing.redline_at(time)
+    after = timing.next_redline(time)
+    step = red.beat_ms / divisor
+    counted = red.is_tempo
     k = round((time - red.time) / step) if counted else 0
     ticks = [red.time + j * step for j in (k - 1, k, k + 1)] if counted else [red.time]
-    if red is not timing.red[0]: ticks = [max(t, red.time) for t in ticks]
-    if after: ticks = [*(min(t, after.time) for t in ticks), after.time]
+    if red is not timing.red[0]:
+        ticks = [max(t, red.time) for t in ticks]
+    if after:
+        ticks = [*(min(t, after.time) for t in ticks), after.time]
     best = min(ticks, key=lambda t: abs(t - time))
     return time if abs(best - time) < 1 or abs(best - time) > max_distance else math.floor(best + 1e-6)
 
 # %% ../../nbs/12_osu.timing.ipynb #3008faaf
 def median_beat_length(
-    points:list[TimingPoint],  # in the order in which they hold
-    last_time:float,           # ms: what comes later does not count
-    whole_seconds:bool=False,  # count whole seconds only, as published models saw it
-) -> float:                    # ms; 0 without a red line
+    points: list[TimingPoint],  # in the order in which they hold
+    last_time: float,  # ms: what comes later does not count
+    whole_seconds: bool = False,  # count whole seconds only, as published models saw it
+) -> float:  # ms; 0 without a red line
     "The beat length that fills most of a map."
-    cut = (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t) # seconds of the day, as a clock shows them
-    total, last, beat = defaultdict(float), cut(last_time), 0.
+    cut = (
+        (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t)
+    )  # seconds of the day, as a clock shows them
+    total = defaultdict(float)
+    last = cut(last_time)
+    beat = 0.0
     for i, p in reversed(list(enumerate(points))):
-        if p.uninherited: beat = p.beat_ms
-        if not beat or cut(p.time) > last or (not p.uninherited and i): continue
+        if p.uninherited:
+            beat = p.beat_ms
+        if not beat or cut(p.time) > last or (not p.uninherited and i):
+            continue
         total[beat] += last - (0 if i == 0 else cut(p.time))
         last = cut(p.time)
-    if not total and not whole_seconds: return next((p.beat_ms for p in points if p.uninherited), 0.)
-    best = max(total, key=total.get, default=0.)
-    return best if total[best] > 0 or not whole_seconds else 0.
+    if not total and not whole_seconds:
+        return next((p.beat_ms for p in points if p.uninherited), 0.0)
+    best = max(total, key=total.get, default=0.0)
+    return best if total[best] > 0 or not whole_seconds else 0.0
 
 # %% ../../nbs/12_osu.timing.ipynb #861a1737
 ADVICE = "mend it in the editor, or give bpm and offset."
 
+
 def counted(
-    beatmap:Beatmap,                  # not changed
-    song_length:float=math.inf,       # ms
-) -> Beatmap:                         # a view of it whose red lines can all be counted
+    beatmap: Beatmap,  # not changed
+    song_length: float = math.inf,  # ms
+) -> Beatmap:  # a view of it whose red lines can all be counted
     "The map with those red lines that are a tempo within its song. Raises `UserError` when there is none."
     red = [p for p in beatmap.timing_points if p.uninherited]
-    if not red: raise UserError(f"The map has no red line, so nobody knows its tempo; {ADVICE}")
+    if not red:
+        raise UserError(f"The map has no red line, so nobody knows its tempo; {ADVICE}")
     tempos = sorted((p for p in red if p.is_tempo), key=lambda p: p.time)
     if not tempos:
-        raise UserError(f"No red line of the map is a tempo (that at {red[0].time:g} ms has beats of {red[0].beat_length:g} ms; "
-                        f"the game counts {BEAT_MS[0]} to {BEAT_MS[1]:,}); {ADVICE}")
+        raise UserError(
+            f"No red line of the map is a tempo (that at {red[0].time:g} ms has beats of {red[0].beat_length:g} ms; "
+            f"the game counts {BEAT_MS[0]} to {BEAT_MS[1]:,}); {ADVICE}"
+        )
     if tempos[0].time > song_length:
-        raise UserError(f"The first red line of the map lies at {tempos[0].time:g} ms, but the song ends at {song_length:.0f} ms; {ADVICE}")
+        raise UserError(
+            f"The first red line of the map lies at {tempos[0].time:g} ms, but the song ends at {song_length:.0f} ms; {ADVICE}"
+        )
     out = copy.copy(beatmap)
-    out.timing_points = [p for p in beatmap.timing_points if not p.uninherited or (p.is_tempo and p.time <= song_length)]
+    out.timing_points = [
+        p for p in beatmap.timing_points if not p.uninherited or (p.is_tempo and p.time <= song_length)
+    ]
     return out
 
 # %% ../../nbs/12_osu.timing.ipynb #22688f0c
-FIELDS = ("sv", "volume", "kiai", "sample_set", "sample_index") # what a line says besides the tempo
+FIELDS = ("sv", "volume", "kiai", "sample_set", "sample_index")  # what a line says besides the tempo
 
-def _state(p:TimingPoint) -> dict: return {k: getattr(p, k) for k in FIELDS}
 
-def _differs(a:dict, b:dict) -> bool: return any(abs(a[k] - b[k]) > 1e-6 for k in FIELDS)
+def _state(p: TimingPoint) -> dict:
+    return {k: getattr(p, k) for k in FIELDS}
 
-def _green(time:float, state:dict, meter:int) -> TimingPoint: # a green line that says this
-    return TimingPoint(time, -100 / state["sv"], meter, state["sample_set"], state["sample_index"], state["volume"], False,
-                       int(state["kiai"]))
 
-def _with(p:TimingPoint, what:dict) -> TimingPoint: # the line with other values; a red one has no velocity to change
+def _differs(a: dict, b: dict) -> bool:
+    return any(abs(a[k] - b[k]) > 1e-6 for k in FIELDS)
+
+
+def _green(time: float, state: dict, meter: int) -> TimingPoint:  # a green line that says this
+    return TimingPoint(
+        time,
+        -100 / state["sv"],
+        meter,
+        state["sample_set"],
+        state["sample_index"],
+        state["volume"],
+        False,
+        int(state["kiai"]),
+    )
+
+
+def _with(
+    p: TimingPoint, what: dict
+) -> TimingPoint:  # the line with other values; a red one has no velocity to change
     values = {k: v for k, v in what.items() if k not in ("sv", "kiai")}
-    if "kiai" in what: values["effects"] = p.effects & ~1 | int(what["kiai"])
-    if "sv" in what and not p.uninherited: values["beat_length"] = -100 / what["sv"]
+    if "kiai" in what:
+        values["effects"] = p.effects & ~1 | int(what["kiai"])
+    if "sv" in what and not p.uninherited:
+        values["beat_length"] = -100 / what["sv"]
     return replace(p, **values) if any(getattr(p, k) != v for k, v in values.items()) else p
 
-def _checked(what:dict) -> dict: # wishes within the game's limits
-    if bad := set(what) - set(FIELDS): raise UserError(f"A timing point has no '{min(bad)}'; it has {', '.join(FIELDS)}.")
+
+def _checked(what: dict) -> dict:  # wishes within the game's limits
+    if bad := set(what) - set(FIELDS):
+        raise UserError(f"A timing point has no '{min(bad)}'; it has {', '.join(FIELDS)}.")
     limits = {"sv": (0.01, 1000), "volume": (0, 100)}
     return {k: min(max(v, limits[k][0]), limits[k][1]) if k in limits else v for k, v in what.items()}
 
@@ -173,39 +251,60 @@ def _checked(what:dict) -> dict: # wishes within the game's limits
 @dataclass
 class TimingBuilder:
     "Red lines plus wishes; writes a green line only where something changes."
-    redlines: list = field(default_factory=list) # TimingPoint
+
+    redlines: list = field(default_factory=list)  # TimingPoint
     changes: dict = field(default_factory=dict)  # ms -> what is wished from there on
 
-    def set(self, time:float, **what): # from this time on: sv, volume (percent), kiai, sample_set, sample_index
+    def set(
+        self, time: float, **what
+    ):  # from this time on: sv, volume (percent), kiai, sample_set, sample_index
         self.changes.setdefault(round(time), {}).update(_checked(what))
 
-    def points(self) -> list[TimingPoint]: # red lines, and green lines where something changes
-        if not self.redlines: raise UserError("A map needs at least one red line; give it a tempo.")
-        reds = sorted((p if p.time == math.floor(p.time) else replace(p, time=math.floor(p.time)) for p in self.redlines),
-                      key=lambda p: p.time)
-        out, state, meter, at = [], _state(reds[0]), 4, {p.time: p for p in reds}
+    def points(self) -> list[TimingPoint]:  # red lines, and green lines where something changes
+        if not self.redlines:
+            raise UserError("A map needs at least one red line; give it a tempo.")
+        reds = sorted(
+            (
+                p if p.time == math.floor(p.time) else replace(p, time=math.floor(p.time))
+                for p in self.redlines
+            ),
+            key=lambda p: p.time,
+        )
+        out = []
+        state = _state(reds[0])
+        meter = 4
+        at = {p.time: p for p in reds}
         shown = state
         for time in sorted({*at, *self.changes}):
             state = state | self.changes.get(time, {})
             if red := at.get(time):
                 out.append(_with(red, state))
-                shown, meter = state | {"sv": 1.}, red.meter
-            if out and _differs(state, shown): out.append(_green(time, state, meter)); shown = state
+                shown = state | {"sv": 1.0}
+                meter = red.meter
+            if out and _differs(state, shown):
+                out.append(_green(time, state, meter))
+                shown = state
         return out
 
 # %% ../../nbs/12_osu.timing.ipynb #7971c6ae
 def change(
-    points:Iterable[TimingPoint], # lines of a map
-    time:float,                   # ms where the change starts
-    end:float=math.inf,           # ms where everything is as before again
-    **what,                       # sv, volume, kiai, sample_set, sample_index
+    points: Iterable[TimingPoint],  # lines of a map
+    time: float,  # ms where the change starts
+    end: float = math.inf,  # ms where everything is as before again
+    **what,  # sv, volume, kiai, sample_set, sample_index
 ) -> list[TimingPoint]:
     "The lines with something changed in a range of time, in time order."
-    before, what = Timing(points), _checked(what)
+    before = Timing(points)
+    what = _checked(what)
     out = [_with(p, what) if time <= p.time < end else p for p in before.points]
-    wanted = [(t, _state(before.point_at(t)) | what) for t in sorted({time, *(p.time for p in out if time < p.time < end)})]
-    if end < math.inf: wanted.append((end, _state(before.point_at(end))))
+    wanted = [
+        (t, _state(before.point_at(t)) | what)
+        for t in sorted({time, *(p.time for p in out if time < p.time < end)})
+    ]
+    if end < math.inf:
+        wanted.append((end, _state(before.point_at(end))))
     for t, state in wanted:
         now = Timing(out)
-        if _differs(_state(now.point_at(t)), state): out = Timing([*out, _green(t, state, now.redline_at(t).meter)]).points
+        if _differs(_state(now.point_at(t)), state):
+            out = Timing([*out, _green(t, state, now.redline_at(t).meter)]).points
     return out

@@ -23,316 +23,545 @@ __all__ = ['HUMAN', 'FOLLOW', 'BOX', 'TURNS', 'Onset', 'Section', 'Recipe', 'Slo
 # %% ../../nbs/41_synth.choreography.ipynb #43305191
 class Onset(NamedTuple):
     "One sounding note or hit."
-    time: float     # ms at which it sounds
-    tick: float     # ms of the grid line it is written on
-    kind: str       # kick, snare, hat, open, crash, tom, shaker, clap, bass, chord or lead
-    strength: float # loudness, 0 to 1
-    length: float   # ms it is held
+
+    time: float  # ms at which it sounds
+    tick: float  # ms of the grid line it is written on
+    kind: str  # kick, snare, hat, open, crash, tom, shaker, clap, bass, chord or lead
+    strength: float  # loudness, 0 to 1
+    length: float  # ms it is held
     pitch: int = 0  # MIDI note number, 0 for drums
+
 
 @dataclass
 class Section:
     "A stretch of a song at one tempo."
-    name: str           # intro, verse, chorus, break, silence or outro
-    start_ms: float     # when its first downbeat sounds
-    bpm: float          # beats per minute
-    meter: int = 4      # beats per bar
+
+    name: str  # intro, verse, chorus, break, silence or outro
+    start_ms: float  # when its first downbeat sounds
+    bpm: float  # beats per minute
+    meter: int = 4  # beats per bar
     bars: int = 8
-    energy: float = .6  # 0 to 1
+    energy: float = 0.6  # 0 to 1
 
     @property
-    def beat_ms(self) -> float: return 60000 / self.bpm # length of a beat
+    def beat_ms(self) -> float:
+        return 60000 / self.bpm  # length of a beat
+
     @property
-    def end_ms(self) -> float: return self.start_ms + self.bars * self.meter * self.beat_ms # where it ends
-    def beats(self) -> np.ndarray: return self.start_ms + self.beat_ms * np.arange(self.bars * self.meter) # ms of each beat
+    def end_ms(self) -> float:
+        return self.start_ms + self.bars * self.meter * self.beat_ms  # where it ends
+
+    def beats(self) -> np.ndarray:
+        return self.start_ms + self.beat_ms * np.arange(self.bars * self.meter)  # ms of each beat
 
 # %% ../../nbs/41_synth.choreography.ipynb #30df42d4
 # after the medians of 268 human maps by star rating (the last row is a guess): objects per second, share of sliders, px per
 # ms between circles, base slider velocity, CS, AR, OD, HP, shortest gap in ms, chance of notes off the half beat
-HUMAN = np.array([[1, .81, .57, .18, .75, 2.75, 3, 2, 2, 400, 0], [2, 1.40, .60, .27, 1.0, 3, 5, 3, 3, 290, 0],
-                  [3, 2.43, .52, .36, 1.4, 4, 7, 6, 5, 155, .3], [4, 3.10, .48, .53, 1.5, 4, 8, 7, 5, 112, .6],
-                  [5, 3.97, .40, .77, 1.8, 4, 9, 8, 6, 88, 1], [6, 4.53, .34, .94, 1.8, 4, 9.3, 8.7, 5.5, 80, 1],
-                  [7, 5.72, .31, 1.5, 2.4, 4, 10, 9.5, 5, 70, 1], [10, 8, .2, 2.2, 2.6, 4.2, 10, 10, 5, 55, 1]])
+HUMAN = np.array(
+    [
+        [1, 0.81, 0.57, 0.18, 0.75, 2.75, 3, 2, 2, 400, 0],
+        [2, 1.40, 0.60, 0.27, 1.0, 3, 5, 3, 3, 290, 0],
+        [3, 2.43, 0.52, 0.36, 1.4, 4, 7, 6, 5, 155, 0.3],
+        [4, 3.10, 0.48, 0.53, 1.5, 4, 8, 7, 5, 112, 0.6],
+        [5, 3.97, 0.40, 0.77, 1.8, 4, 9, 8, 6, 88, 1],
+        [6, 4.53, 0.34, 0.94, 1.8, 4, 9.3, 8.7, 5.5, 80, 1],
+        [7, 5.72, 0.31, 1.5, 2.4, 4, 10, 9.5, 5, 70, 1],
+        [10, 8, 0.2, 2.2, 2.6, 4.2, 10, 10, 5, 55, 1],
+    ]
+)
+
 
 @dataclass
 class Recipe:
     "What a map of some star rating looks like."
-    density: float; sliders: float; speed: float; multiplier: float # objects per s, share, px per ms, hundreds of px per beat
-    cs: float; ar: float; od: float; hp: float; gap: float; fine: float # gap in ms; chance of quarter beats
+
+    density: float
+    sliders: float
+    speed: float
+    multiplier: float  # objects per s, share, px per ms, hundreds of px per beat
+    cs: float
+    ar: float
+    od: float
+    hp: float
+    gap: float
+    fine: float  # gap in ms; chance of quarter beats
 
     @classmethod
-    def of(cls, stars:float) -> Recipe: # interpolated between the measured rows
+    def of(cls, stars: float) -> Recipe:  # interpolated between the measured rows
         return cls(*(float(np.interp(stars, HUMAN[:, 0], HUMAN[:, i])) for i in range(1, HUMAN.shape[1])))
 
 # %% ../../nbs/41_synth.choreography.ipynb #651037d2
 @dataclass
 class Slot:
     "A grid line on which something sounds."
-    time: int        # osu! ms
+
+    time: int  # osu! ms
     section: int
-    beat: float      # beats since the section began
-    kinds: dict      # kind -> strength
-    held: float = 0. # beats a pitched note is held
+    beat: float  # beats since the section began
+    kinds: dict  # kind -> strength
+    held: float = 0.0  # beats a pitched note is held
 
     @property
-    def level(self) -> int: # 0 on a beat, 1 half way, 2 finer
-        return 0 if abs(self.beat - round(self.beat)) < .01 else 1 if abs(2 * self.beat % 1) < .01 else 2
+    def level(self) -> int:  # 0 on a beat, 1 half way, 2 finer
+        return 0 if abs(self.beat - round(self.beat)) < 0.01 else 1 if abs(2 * self.beat % 1) < 0.01 else 2
 
-def find_slots(onsets:list[Onset], sections:list[Section]) -> list[Slot]:
+
+def find_slots(onsets: list[Onset], sections: list[Section]) -> list[Slot]:
     "Onsets gathered by the grid line they are written on."
-    starts, slots = np.array([s.start_ms for s in sections]), {}
+    starts = np.array([s.start_ms for s in sections])
+    slots = {}
     for o in onsets:
-        i = max(int(np.searchsorted(starts, o.tick + .5, "right")) - 1, 0)
-        s, time = sections[i], round(o.tick - OSU_OFFSET_MS)
+        i = max(int(np.searchsorted(starts, o.tick + 0.5, "right")) - 1, 0)
+        s = sections[i]
+        time = round(o.tick - OSU_OFFSET_MS)
         slot = slots.setdefault(time, Slot(time, i, round((o.tick - s.start_ms) / s.beat_ms, 4), {}))
         slot.kinds[o.kind] = max(o.strength, slot.kinds.get(o.kind, 0))
-        if o.pitch: slot.held = max(slot.held, o.length / s.beat_ms)
+        if o.pitch:
+            slot.held = max(slot.held, o.length / s.beat_ms)
     return [slots[t] for t in sorted(slots) if t >= 0]
 
 # %% ../../nbs/41_synth.choreography.ipynb #668f42c2
-FOLLOW = {"drums": dict(kick=1, snare=1.2, clap=.3, crash=.6, tom=1, hat=.15, open=.3, shaker=.05, bass=.3, chord=.2, lead=.5),
-          "lead": dict(kick=.3, snare=.5, clap=.1, crash=.4, tom=.4, hat=.05, open=.1, shaker=0, bass=.2, chord=.3, lead=2),
-          "all": dict(kick=.6, snare=.9, clap=.2, crash=.5, tom=.7, hat=.12, open=.2, shaker=.05, bass=.4, chord=.3, lead=1.2)}
+FOLLOW = {
+    "drums": dict(
+        kick=1,
+        snare=1.2,
+        clap=0.3,
+        crash=0.6,
+        tom=1,
+        hat=0.15,
+        open=0.3,
+        shaker=0.05,
+        bass=0.3,
+        chord=0.2,
+        lead=0.5,
+    ),
+    "lead": dict(
+        kick=0.3,
+        snare=0.5,
+        clap=0.1,
+        crash=0.4,
+        tom=0.4,
+        hat=0.05,
+        open=0.1,
+        shaker=0,
+        bass=0.2,
+        chord=0.3,
+        lead=2,
+    ),
+    "all": dict(
+        kick=0.6,
+        snare=0.9,
+        clap=0.2,
+        crash=0.5,
+        tom=0.7,
+        hat=0.12,
+        open=0.2,
+        shaker=0.05,
+        bass=0.4,
+        chord=0.3,
+        lead=1.2,
+    ),
+}
 
-def salience(slot:Slot, weights:dict, recipe:Recipe, meter:int) -> float:
+
+def salience(slot: Slot, weights: dict, recipe: Recipe, meter: int) -> float:
     "How much a slot asks for an object: what sounds there, and how strong the place in the bar is."
     heard = sum(weights[k] * v for k, v in slot.kinds.items())
-    place = (.35 + .25 * (slot.beat % meter < .01), .1, -.1)[slot.level] * (1.8 - recipe.fine)
-    return heard + place - (slot.level == 2) * 1.5 * (1 - recipe.fine) - (slot.level == 1) * .4 * (recipe.gap > 250)
+    place = (0.35 + 0.25 * (slot.beat % meter < 0.01), 0.1, -0.1)[slot.level] * (1.8 - recipe.fine)
+    return (
+        heard
+        + place
+        - (slot.level == 2) * 1.5 * (1 - recipe.fine)
+        - (slot.level == 1) * 0.4 * (recipe.gap > 250)
+    )
 
 # %% ../../nbs/41_synth.choreography.ipynb #f069eb64
-def thin(slots:list[Slot], score:np.ndarray, count:int, gap:float, least:float) -> list[Slot]:
+def thin(slots: list[Slot], score: np.ndarray, count: int, gap: float, least: float) -> list[Slot]:
     "The `count` best slots that are `gap` ms apart, in order of time."
     taken = []
     for i in np.argsort(-score, kind="stable"):
-        if len(taken) >= count or score[i] < least: break
-        if all(abs(slots[i].time - slots[j].time) >= gap for j in taken): taken.append(i)
+        if len(taken) >= count or score[i] < least:
+            break
+        if all(abs(slots[i].time - slots[j].time) >= gap for j in taken):
+            taken.append(i)
     return [slots[i] for i in sorted(taken)]
 
-def choose(rng, slots:list[Slot], sections:list[Section], recipe:Recipe) -> list[Slot]:
+
+def choose(rng, slots: list[Slot], sections: list[Section], recipe: Recipe) -> list[Slot]:
     "Slots that get an object: section by section, denser where the music is."
     out, follow = [], {}
     for i, s in enumerate(sections):
         weights = FOLLOW[follow.setdefault(s.name, str(rng.choice(["drums", "lead", "all"])))]
         mine = [x for x in slots if x.section == i]
-        habit = rng.normal(0, .15, 2 * s.meter * 12) # bars repeat, so do the choices in them
-        score = np.array([salience(x, weights, recipe, s.meter) + habit[round(x.beat * 12) % len(habit)] for x in mine])
-        count = round(recipe.density * (s.end_ms - s.start_ms) / 1000 * (.55 + .75 * s.energy))
-        out += thin(mine, score, count, recipe.gap, .32 - .08 * recipe.density)
-    return [x for i, x in enumerate(out) if not i or x.time - out[i-1].time >= recipe.gap]
+        habit = rng.normal(0, 0.15, 2 * s.meter * 12)  # bars repeat, so do the choices in them
+        score = np.array(
+            [salience(x, weights, recipe, s.meter) + habit[round(x.beat * 12) % len(habit)] for x in mine]
+        )
+        count = round(recipe.density * (s.end_ms - s.start_ms) / 1000 * (0.55 + 0.75 * s.energy))
+        out += thin(mine, score, count, recipe.gap, 0.32 - 0.08 * recipe.density)
+    return [x for i, x in enumerate(out) if not i or x.time - out[i - 1].time >= recipe.gap]
 
 # %% ../../nbs/41_synth.choreography.ipynb #5b2c5c5d
 class Step(NamedTuple):
     "An object before it has a place."
+
     slot: Slot
-    beats: float = 0.   # how long a slider or spinner lasts
+    beats: float = 0.0  # how long a slider or spinner lasts
     slides: int = 1
     kind: str = "circle"
-    combo: bool = False # starts a new combo
+    combo: bool = False  # starts a new combo
 
-def duration(rng, slot:Slot, gap:float, recipe:Recipe) -> float: # beats; 0: a circle
+
+def duration(rng, slot: Slot, gap: float, recipe: Recipe) -> float:  # beats; 0: a circle
     "How long a slider from here may last when the next object comes `gap` beats later."
-    rest = .25 if recipe.fine > .5 else .5 if recipe.gap > 130 and recipe.gap < 250 else 1 if gap >= 2 else .5
-    if slot.level == 2 and recipe.fine > .5: rest = .25
-    want = max(slot.held, .5)
-    longest = min(gap - rest + .01, want + .26)
-    fits = [d for d in (.25, .5, .75, 1, 1.5, 2, 3, 4) if d <= longest and (d * 2 % 1 == 0 or recipe.fine > .5)]
-    return float(fits[-1] if rng.random() < .7 else rng.choice(fits)) if fits else 0.
+    rest = (
+        0.25
+        if recipe.fine > 0.5
+        else 0.5
+        if recipe.gap > 130 and recipe.gap < 250
+        else 1
+        if gap >= 2
+        else 0.5
+    )
+    if slot.level == 2 and recipe.fine > 0.5:
+        rest = 0.25
+    want = max(slot.held, 0.5)
+    longest = min(gap - rest + 0.01, want + 0.26)
+    fits = [
+        d
+        for d in (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
+        if d <= longest and (d * 2 % 1 == 0 or recipe.fine > 0.5)
+    ]
+    return float(fits[-1] if rng.random() < 0.7 else rng.choice(fits)) if fits else 0.0
 
 # %% ../../nbs/41_synth.choreography.ipynb #707a2eb6
-def plan_objects(rng, chosen:list[Slot], sections:list[Section], recipe:Recipe) -> list[Step]:
+def plan_objects(rng, chosen: list[Slot], sections: list[Section], recipe: Recipe) -> list[Step]:
     "Circle, slider or spinner for each chosen slot."
-    out, bars = [], 1 if recipe.density > 2 else 2
+    out = []
+    bars = 1 if recipe.density > 2 else 2
     last = None
     for x, after in zip(chosen, chosen[1:] + [None]):
         s = sections[x.section]
-        gap = (after.time - x.time) / s.beat_ms if after else 4.
-        bar = (x.section, int((x.beat + .01) // (s.meter * bars)))
-        step = Step(x, combo=bar != last); last = bar
+        gap = (after.time - x.time) / s.beat_ms if after else 4.0
+        bar = (x.section, int((x.beat + 0.01) // (s.meter * bars)))
+        step = Step(x, combo=bar != last)
+        last = bar
         d = duration(rng, x, min(gap, s.bars * s.meter - x.beat), recipe)
-        if gap >= 4.5 and x.held >= 2 and (gap - 1) * s.beat_ms > 1000 and rng.random() < .3:
+        if gap >= 4.5 and x.held >= 2 and (gap - 1) * s.beat_ms > 1000 and rng.random() < 0.3:
             step = step._replace(kind="spinner", beats=float(int(min(gap - 1, 8))), combo=True)
-        elif d and rng.random() < recipe.sliders * (1.8 if x.held >= .75 else 1.1):
-            slides = 2 if d >= .5 and d % .5 == 0 and rng.random() < .1 + .3 * (d > 2) else 1
+        elif d and rng.random() < recipe.sliders * (1.8 if x.held >= 0.75 else 1.1):
+            slides = 2 if d >= 0.5 and d % 0.5 == 0 and rng.random() < 0.1 + 0.3 * (d > 2) else 1
             step = step._replace(kind="slider", beats=d, slides=slides)
         out.append(step)
     return out
 
 # %% ../../nbs/41_synth.choreography.ipynb #0ecd7427
-BOX = (16, 496, 24, 360) # x and y that are not too near the playfield's edge
-TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * np.tile([1, -1], 13) # radians, smallest first, to both sides
+BOX = (16, 496, 24, 360)  # x and y that are not too near the playfield's edge
+TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * np.tile(
+    [1, -1], 13
+)  # radians, smallest first, to both sides
 
-def inside(points:np.ndarray) -> bool: # (n, 2)
+
+def inside(points: np.ndarray) -> bool:  # (n, 2)
     "Whether all points are on the playfield."
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
     return bool(x0 >= BOX[0] and x1 <= BOX[1] and y0 >= BOX[2] and y1 <= BOX[3])
 
-def toward(p, angle:float, distance:float) -> np.ndarray: # the point that far from `p` in that direction
+
+def toward(p, angle: float, distance: float) -> np.ndarray:  # the point that far from `p` in that direction
     return np.array([p[0] + distance * np.cos(angle), p[1] + distance * np.sin(angle)])
 
-def homeward(p, heading:float) -> float: # radians
+
+def homeward(p, heading: float) -> float:  # radians
     "The heading, bent toward the middle of the field the further out the pen is."
     away = max(abs(p[0] - 256) / 240, abs(p[1] - 192) / 168)
     home = np.arctan2(192 - p[1], 256 - p[0]) - heading
-    return heading + ((home + np.pi) % (2 * np.pi) - np.pi) * float(np.clip((away - .5) * 1.6, 0, .8))
+    return heading + ((home + np.pi) % (2 * np.pi) - np.pi) * float(np.clip((away - 0.5) * 1.6, 0, 0.8))
 
-def walk(rng, p, heading:float, distance:float) -> tuple[np.ndarray, float]: # position, heading
+
+def walk(rng, p, heading: float, distance: float) -> tuple[np.ndarray, float]:  # position, heading
     "A step from `p`, turned as little as needed to stay on the playfield."
     angles = homeward(p, heading) + TURNS * rng.choice([-1, 1])
-    x, y = p[0] + distance * np.cos(angles), p[1] + distance * np.sin(angles)
+    x = p[0] + distance * np.cos(angles)
+    y = p[1] + distance * np.sin(angles)
     fits = np.flatnonzero((x >= BOX[0]) & (x <= BOX[1]) & (y >= BOX[2]) & (y <= BOX[3]))
-    if len(fits): return np.array([x[fits[0]], y[fits[0]]]), float(angles[fits[0]])
+    if len(fits):
+        return np.array([x[fits[0]], y[fits[0]]]), float(angles[fits[0]])
     return np.array([rng.uniform(*BOX[:2]), rng.uniform(*BOX[2:])]), heading
 
 # %% ../../nbs/41_synth.choreography.ipynb #b49a8f20
-def arc(p, angle:float, length:float, bend:float) -> np.ndarray: # (9, 2) points on an arc whose chord points to `angle`
+def arc(
+    p, angle: float, length: float, bend: float
+) -> np.ndarray:  # (9, 2) points on an arc whose chord points to `angle`
     t = np.linspace(0, 1, 9)
-    if abs(bend) < .05: return np.array([toward(p, angle, length * u) for u in t])
-    radius, start = length / bend, angle - bend / 2
-    return np.stack([p[0] + radius * (np.sin(start + bend * t) - np.sin(start)),
-                     p[1] - radius * (np.cos(start + bend * t) - np.cos(start))], 1)
+    if abs(bend) < 0.05:
+        return np.array([toward(p, angle, length * u) for u in t])
+    radius = length / bend
+    start = angle - bend / 2
+    return np.stack(
+        [
+            p[0] + radius * (np.sin(start + bend * t) - np.sin(start)),
+            p[1] - radius * (np.cos(start + bend * t) - np.cos(start)),
+        ],
+        1,
+    )
 
 # %% ../../nbs/41_synth.choreography.ipynb #2d18cd46
-def bent(kind:str, p, a:float, length:float, bend:float) -> tuple[str, np.ndarray, float]:
+def bent(kind: str, p, a: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
     "A line (L), an arc (P), an S (B) or a corner (K): curve, control points, heading at the end."
     pts = arc(p, a, length, 0 if kind == "L" else bend)
-    if kind == "L": return "L", pts[[0, -1]], a
-    if kind == "P": return "P", pts[[0, 4, 8]], a + bend / 2
+    if kind == "L":
+        return "L", pts[[0, -1]], a
+    if kind == "P":
+        return "P", pts[[0, 4, 8]], a + bend / 2
     half = toward(p, a, length / 2)
-    if kind == "K": return "B", np.array([p, half, half, toward(half, a - bend / 2, length / 2)]), a - bend / 2
+    if kind == "K":
+        return "B", np.array([p, half, half, toward(half, a - bend / 2, length / 2)]), a - bend / 2
     side = bend * length / 6
-    one, two = (toward(toward(p, a, length * u), a + v, side) for u, v in ((1 / 3, np.pi / 2), (2 / 3, -np.pi / 2)))
+    one, two = (
+        toward(toward(p, a, length * u), a + v, side) for u, v in ((1 / 3, np.pi / 2), (2 / 3, -np.pi / 2))
+    )
     return "B", np.array([p, one, two, toward(p, a, length)]), a
 
 # %% ../../nbs/41_synth.choreography.ipynb #139403cc
-def shape(rng, p, heading:float, length:float) -> tuple[str, list, float]|None: # curve, whole control points, heading at the end
+def shape(
+    rng, p, heading: float, length: float
+) -> tuple[str, list, float] | None:  # curve, whole control points, heading at the end
     "A slider path of a length that stays on the playfield; None if nothing fits."
-    for turn in rng.permutation(np.arange(-8, 8) * np.pi / 8) * np.linspace(.2, 1, 16):
-        kind, bend = str(rng.choice(["L", "P", "P", "B", "K"])), rng.uniform(.5, 2.4) * rng.choice([-1, 1])
+    for turn in rng.permutation(np.arange(-8, 8) * np.pi / 8) * np.linspace(0.2, 1, 16):
+        kind = str(rng.choice(["L", "P", "P", "B", "K"]))
+        bend = rng.uniform(0.5, 2.4) * rng.choice([-1, 1])
         curve, points, end = bent(kind, p, heading + turn, length, bend)
-        if not inside(points): continue
+        if not inside(points):
+            continue
         points = [tuple(int(v) for v in q) for q in np.rint(points)]
-        if inside(SliderPath(curve, points, length).points_along(9)): return curve, points, end
+        if inside(SliderPath(curve, points, length).points_along(9)):
+            return curve, points, end
     return None
 
 # %% ../../nbs/41_synth.choreography.ipynb #39f3d429
-def sound(slot:Slot|None, scheme:dict) -> int:
+def sound(slot: Slot | None, scheme: dict) -> int:
     "Hitsound bits of what the drums do here."
-    return 0 if slot is None else sum({bit for kind, bit in scheme.items() if slot.kinds.get(kind, 0) > .45})
+    return 0 if slot is None else sum({bit for kind, bit in scheme.items() if slot.kinds.get(kind, 0) > 0.45})
 
-def draw_scheme(rng) -> dict: # kind -> bit
+
+def draw_scheme(rng) -> dict:  # kind -> bit
     "Which drum gets which hitsound in this map; nothing in some."
-    if rng.random() < .15: return {}
-    rare = {kind: 2 for kind, chance in (("open", .4), ("lead", .1)) if rng.random() < chance}
+    if rng.random() < 0.15:
+        return {}
+    rare = {kind: 2 for kind, chance in (("open", 0.4), ("lead", 0.1)) if rng.random() < chance}
     return {"snare": 8, "clap": 8, "crash": 4} | rare
+
 
 @dataclass
 class Pen:
     "Where the last object ended and where the hand is going."
-    p: np.ndarray; heading: float; time: float; turn: float
+
+    p: np.ndarray
+    heading: float
+    time: float
+    turn: float
 
 # %% ../../nbs/41_synth.choreography.ipynb #dcff9f2f
-def next_place(rng, pen:Pen, step:Step, beat_ms:float, recipe:Recipe) -> np.ndarray:
+def next_place(rng, pen: Pen, step: Step, beat_ms: float, recipe: Recipe) -> np.ndarray:
     "Position of the next object: as far as the time allows, flowing on or jumping back."
     gap = step.slot.time - pen.time
-    stream = gap < beat_ms * .3
-    distance = min(recipe.speed * gap * (.55 if stream else 1) * rng.uniform(.8, 1.2), 330)
-    if gap > 3 * beat_ms: distance = rng.uniform(60, 250)
-    if step.combo and rng.random() < .4:
-        pen.turn = rng.choice([-1, 1]) * rng.choice([.3, .6, 1.1, 2., 2.6], p=[.25, .25, .2, .15, .15])
-    turn = pen.turn * (.35 if stream else 1) + rng.normal(0, .15)
+    stream = gap < beat_ms * 0.3
+    distance = min(recipe.speed * gap * (0.55 if stream else 1) * rng.uniform(0.8, 1.2), 330)
+    if gap > 3 * beat_ms:
+        distance = rng.uniform(60, 250)
+    if step.combo and rng.random() < 0.4:
+        pen.turn = rng.choice([-1, 1]) * rng.choice(
+            [0.3, 0.6, 1.1, 2.0, 2.6], p=[0.25, 0.25, 0.2, 0.15, 0.15]
+        )
+    turn = pen.turn * (0.35 if stream else 1) + rng.normal(0, 0.15)
     q, pen.heading = walk(rng, pen.p, pen.heading + turn, distance)
     return q
 
-def slider_of(rng, p, pen:Pen, step:Step, px_per_beat:float) -> tuple[str, list, float]|None: # curve, points, length
+
+def slider_of(
+    rng, p, pen: Pen, step: Step, px_per_beat: float
+) -> tuple[str, list, float] | None:  # curve, points, length
     "A slider that lasts as long as asked; folded up when the way is too long."
     length = step.beats / step.slides * px_per_beat
     made = shape(rng, p, pen.heading, length) if length <= 600 else None
-    if made is None: return None
+    if made is None:
+        return None
     kind, points, pen.heading = made
     return kind, points, length
 
 # %% ../../nbs/41_synth.choreography.ipynb #7e8b5d8b
-def make_object(rng, pen:Pen, step:Step, beat_ms:float, px_per_beat:float, recipe:Recipe, at:dict, scheme:dict) -> HitObject:
+def make_object(
+    rng, pen: Pen, step: Step, beat_ms: float, px_per_beat: float, recipe: Recipe, at: dict, scheme: dict
+) -> HitObject:
     "A step as a hit object; the pen moves on."
-    x, combo = step.slot, 4 * step.combo
+    x = step.slot
+    combo = 4 * step.combo
     if step.kind == "spinner":
-        pen.time, pen.p = x.time + step.beats * beat_ms, np.array([256., 192.])
+        pen.time = x.time + step.beats * beat_ms
+        pen.p = np.array([256.0, 192.0])
         return Spinner(256, 192, x.time, 8 | 4, sound(x, scheme), "0:0:0:0:", end_time=round(pen.time))
     p = np.rint(next_place(rng, pen, step, beat_ms, recipe))
     made = slider_of(rng, p, pen, step, px_per_beat) if step.kind == "slider" else None
     pen.p, pen.time, (px, py) = p, x.time, (int(v) for v in p)
-    if made is None: return Circle(px, py, x.time, 1 | combo, sound(x, scheme))
+    if made is None:
+        return Circle(px, py, x.time, 1 | combo, sound(x, scheme))
     curve, points, length = made
-    pen.p, pen.time = np.array(points[-1] if step.slides % 2 else p, float), x.time + step.beats * beat_ms
-    edges = [sound(at.get(round(x.time + i * step.beats / step.slides * beat_ms)), scheme) for i in range(step.slides + 1)]
-    return Slider(px, py, x.time, 2 | combo, edges[0], "0:0:0:0:", curve, [(px, py), *points[1:]], step.slides, round(length, 6),
-                  edges, [(0, 0)] * len(edges))
+    pen.p = np.array(points[-1] if step.slides % 2 else p, float)
+    pen.time = x.time + step.beats * beat_ms
+    edges = [
+        sound(at.get(round(x.time + i * step.beats / step.slides * beat_ms)), scheme)
+        for i in range(step.slides + 1)
+    ]
+    return Slider(
+        px,
+        py,
+        x.time,
+        2 | combo,
+        edges[0],
+        "0:0:0:0:",
+        curve,
+        [(px, py), *points[1:]],
+        step.slides,
+        round(length, 6),
+        edges,
+        [(0, 0)] * len(edges),
+    )
 
 # %% ../../nbs/41_synth.choreography.ipynb #8d38f2c3
-def red_lines(sections:list[Section]) -> list[TimingPoint]:
+def red_lines(sections: list[Section]) -> list[TimingPoint]:
     "A red line wherever the grid changes."
     out = []
     for a, s in zip([None] + sections, sections):
         same = a and (a.bpm, a.meter) == (s.bpm, s.meter) and abs(a.end_ms - s.start_ms) < 1
-        if not same: out.append(TimingPoint(s.start_ms - OSU_OFFSET_MS, s.beat_ms, s.meter, 2, 0, 70))
+        if not same:
+            out.append(TimingPoint(s.start_ms - OSU_OFFSET_MS, s.beat_ms, s.meter, 2, 0, 70))
     return out
 
-def velocities(rng, sections:list[Section]) -> list[float]:
+
+def velocities(rng, sections: list[Section]) -> list[float]:
     "Slider velocity of each section: one for all, or faster where the music is."
-    if rng.random() < .4: return [1.] * len(sections)
-    of = {name: round(float(rng.choice([.75, .8, .9, 1, 1, 1.1, 1.2])) * (.8 if name in ("break", "intro") else 1), 2) for name in
-          ("intro", "verse", "chorus", "break", "outro", "silence")}
+    if rng.random() < 0.4:
+        return [1.0] * len(sections)
+    of = {
+        name: round(
+            float(rng.choice([0.75, 0.8, 0.9, 1, 1, 1.1, 1.2])) * (0.8 if name in ("break", "intro") else 1),
+            2,
+        )
+        for name in ("intro", "verse", "chorus", "break", "outro", "silence")
+    }
     return [of[s.name] for s in sections]
 
-def timing_points(sections:list[Section], velocity:list[float]) -> list[TimingPoint]:
+
+def timing_points(sections: list[Section], velocity: list[float]) -> list[TimingPoint]:
     "Red lines, and a green one at each section for velocity, volume and kiai."
-    green = [TimingPoint(round(s.start_ms - OSU_OFFSET_MS), -100 / v, s.meter, 2, 0, int(40 + 50 * s.energy) // 5 * 5, False,
-                         int(s.name == "chorus")) for s, v in zip(sections, velocity)]
+    green = [
+        TimingPoint(
+            round(s.start_ms - OSU_OFFSET_MS),
+            -100 / v,
+            s.meter,
+            2,
+            0,
+            int(40 + 50 * s.energy) // 5 * 5,
+            False,
+            int(s.name == "chorus"),
+        )
+        for s, v in zip(sections, velocity)
+    ]
     return sorted(red_lines(sections) + green, key=lambda p: (p.time, not p.uninherited))
 
 # %% ../../nbs/41_synth.choreography.ipynb #e7eeffd3
-def settings(recipe:Recipe, title:str, version:str) -> dict[str, dict]:
+def settings(recipe: Recipe, title: str, version: str) -> dict[str, dict]:
     "The text sections of a map."
     plain = lambda v: f"{round(v, 1):g}"
     return dict(
-        general={"AudioFilename": "audio.ogg", "AudioLeadIn": "0", "PreviewTime": "-1", "Countdown": "0", "SampleSet": "Soft",
-                 "StackLeniency": "0.7", "Mode": "0", "LetterboxInBreaks": "0", "WidescreenStoryboard": "0"},
-        metadata={"Title": title, "TitleUnicode": title, "Artist": "Mapperatorinator", "ArtistUnicode": "Mapperatorinator",
-                  "Creator": "Mapperatorinator", "Version": version, "Source": "", "Tags": "", "BeatmapID": "0",
-                  "BeatmapSetID": "-1"},
-        difficulty={"HPDrainRate": plain(recipe.hp), "CircleSize": plain(recipe.cs), "OverallDifficulty": plain(recipe.od),
-                    "ApproachRate": plain(recipe.ar), "SliderMultiplier": plain(recipe.multiplier), "SliderTickRate": "1"})
+        general={
+            "AudioFilename": "audio.ogg",
+            "AudioLeadIn": "0",
+            "PreviewTime": "-1",
+            "Countdown": "0",
+            "SampleSet": "Soft",
+            "StackLeniency": "0.7",
+            "Mode": "0",
+            "LetterboxInBreaks": "0",
+            "WidescreenStoryboard": "0",
+        },
+        metadata={
+            "Title": title,
+            "TitleUnicode": title,
+            "Artist": "Mapperatorinator",
+            "ArtistUnicode": "Mapperatorinator",
+            "Creator": "Mapperatorinator",
+            "Version": version,
+            "Source": "",
+            "Tags": "",
+            "BeatmapID": "0",
+            "BeatmapSetID": "-1",
+        },
+        difficulty={
+            "HPDrainRate": plain(recipe.hp),
+            "CircleSize": plain(recipe.cs),
+            "OverallDifficulty": plain(recipe.od),
+            "ApproachRate": plain(recipe.ar),
+            "SliderMultiplier": plain(recipe.multiplier),
+            "SliderTickRate": "1",
+        },
+    )
 
 # %% ../../nbs/41_synth.choreography.ipynb #72a7f724
-def write_map(onsets:list[Onset], sections:list[Section], effort:float, look:float, seed:int, title:str) -> Beatmap:
+def write_map(
+    onsets: list[Onset], sections: list[Section], effort: float, look: float, seed: int, title: str
+) -> Beatmap:
     "One map: the rhythm and spacing of `effort` stars, the settings of `look` stars."
-    rng, recipe = np.random.default_rng(seed), Recipe.of(effort)
+    rng = np.random.default_rng(seed)
+    recipe = Recipe.of(effort)
     face = Recipe.of(look)
     face.multiplier = round(face.multiplier, 1)
-    slots, velocity, scheme = find_slots(onsets, sections), velocities(rng, sections), draw_scheme(rng)
-    steps, at = plan_objects(rng, choose(rng, slots, sections, recipe), sections, recipe), {s.time: s for s in slots}
-    pen = Pen(np.array([rng.uniform(100, 412), rng.uniform(80, 304)]), rng.uniform(0, 6.28), -9999, .5)
-    objects = [make_object(rng, pen, s, sections[s.slot.section].beat_ms, 100 * face.multiplier * velocity[s.slot.section],
-                           recipe, at, scheme) for s in steps]
-    return Beatmap(timing_points=timing_points(sections, velocity), hit_objects=objects,
-                   **settings(face, title, f"{look:.1f} stars"))
+    slots = find_slots(onsets, sections)
+    velocity = velocities(rng, sections)
+    scheme = draw_scheme(rng)
+    steps = plan_objects(rng, choose(rng, slots, sections, recipe), sections, recipe)
+    at = {s.time: s for s in slots}
+    pen = Pen(np.array([rng.uniform(100, 412), rng.uniform(80, 304)]), rng.uniform(0, 6.28), -9999, 0.5)
+    objects = [
+        make_object(
+            rng,
+            pen,
+            s,
+            sections[s.slot.section].beat_ms,
+            100 * face.multiplier * velocity[s.slot.section],
+            recipe,
+            at,
+            scheme,
+        )
+        for s in steps
+    ]
+    return Beatmap(
+        timing_points=timing_points(sections, velocity),
+        hit_objects=objects,
+        **settings(face, title, f"{look:.1f} stars"),
+    )
 
 # %% ../../nbs/41_synth.choreography.ipynb #0b498913
 def choreograph(
-    onsets:list[Onset],     # every note, in order of time
-    sections:list[Section], # the grid
-    stars:float,            # wanted star rating
-    seed:int=0,
-    title:str="Synth",
-    tries:int=5,            # maps measured on the way to the wanted rating
+    onsets: list[Onset],  # every note, in order of time
+    sections: list[Section],  # the grid
+    stars: float,  # wanted star rating
+    seed: int = 0,
+    title: str = "Synth",
+    tries: int = 5,  # maps measured on the way to the wanted rating
 ) -> Beatmap:
     "A map by rule whose star rating is near the wanted one."
-    effort, best, miss = stars, None, np.inf
+    effort = stars
+    best = None
+    miss = np.inf
     for _ in range(tries):
         beatmap = write_map(onsets, sections, effort, stars, seed, title)
-        got = star_rating(beatmap) if beatmap.hit_objects else 0.
-        if abs(got - stars) < miss: best, miss = beatmap, abs(got - stars)
-        if miss < .12: break
-        effort = float(np.clip(effort * (stars / max(got, .2)) ** .8, .3, 10))
+        got = star_rating(beatmap) if beatmap.hit_objects else 0.0
+        if abs(got - stars) < miss:
+            best = beatmap
+            miss = abs(got - stars)
+        if miss < 0.12:
+            break
+        effort = float(np.clip(effort * (stars / max(got, 0.2)) ** 0.8, 0.3, 10))
     return best

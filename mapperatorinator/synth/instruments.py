@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-SR = 16000 # Hz, of everything made here
+SR = 16000  # Hz, of everything made here
 
 # %% auto #0
 __all__ = ['SR', 'KINDS', 'band', 'axis', 'sweep', 'hiss', 'kick', 'snare', 'clap', 'hat', 'shaker', 'tom', 'unit', 'draw_kit',
@@ -17,31 +17,41 @@ __all__ = ['SR', 'KINDS', 'band', 'axis', 'sweep', 'hiss', 'kick', 'snare', 'cla
 
 # %% ../../nbs/40_synth.instruments.ipynb #1f7265d9
 @lru_cache(maxsize=256)
-def _sos(kind:str, hz:tuple) -> np.ndarray: # second-order sections of a Butterworth filter
+def _sos(kind: str, hz: tuple) -> np.ndarray:  # second-order sections of a Butterworth filter
     from scipy.signal import butter
-    hz = np.clip(hz, 20, SR * .495)
+
+    hz = np.clip(hz, 20, SR * 0.495)
     return butter(2, hz if len(hz) > 1 else hz[0], kind, fs=SR, output="sos")
 
+
 def band(
-    x:np.ndarray,      # samples
-    low:float=0,       # Hz: nothing below, 0 for open
-    high:float=0,      # Hz: nothing above, 0 for open
+    x: np.ndarray,  # samples
+    low: float = 0,  # Hz: nothing below, 0 for open
+    high: float = 0,  # Hz: nothing above, 0 for open
 ) -> np.ndarray:
     "The part of a sound between two frequencies."
     from scipy.signal import sosfilt
-    kind, hz = ("bandpass", (low, high)) if low and high else ("highpass", (low,)) if low else ("lowpass", (high,))
-    return sosfilt(_sos(kind, tuple(round(float(f), -1) if f > 100 else float(f) for f in hz)), x).astype(np.float32)
+
+    kind, hz = (
+        ("bandpass", (low, high)) if low and high else ("highpass", (low,)) if low else ("lowpass", (high,))
+    )
+    return sosfilt(_sos(kind, tuple(round(float(f), -1) if f > 100 else float(f) for f in hz)), x).astype(
+        np.float32
+    )
 
 # %% ../../nbs/40_synth.instruments.ipynb #86e5a8f3
-def axis(length:float) -> np.ndarray: return np.arange(int(length * SR), dtype=np.float32) / SR # s
+def axis(length: float) -> np.ndarray:
+    return np.arange(int(length * SR), dtype=np.float32) / SR  # s
 
-def sweep(length:float, low:float, high:float, fall:float, decay:float) -> np.ndarray:
+
+def sweep(length: float, low: float, high: float, fall: float, decay: float) -> np.ndarray:
     "A sine that falls from `high` to `low` Hz within `fall` seconds while it fades: the body of a drum."
     t = axis(length)
     phase = low * t + (high - low) * fall * (1 - np.exp(-t / fall))
     return (np.sin(2 * np.pi * phase) * np.exp(-t / decay)).astype(np.float32)
 
-def hiss(rng, length:float, decay:float, low:float=0, high:float=0) -> np.ndarray:
+
+def hiss(rng, length: float, decay: float, low: float = 0, high: float = 0) -> np.ndarray:
     "Noise in a band that fades: hats, snares, breath."
     t = axis(length)
     x = rng.standard_normal(len(t)).astype(np.float32)
@@ -50,159 +60,221 @@ def hiss(rng, length:float, decay:float, low:float=0, high:float=0) -> np.ndarra
 # %% ../../nbs/40_synth.instruments.ipynb #871bbcb8
 def kick(rng) -> np.ndarray:
     "Bass drum."
-    decay = rng.uniform(.06, .22)
-    x = sweep(decay * 3.5, rng.uniform(40, 65), rng.uniform(120, 420), rng.uniform(.012, .05), decay)
-    click = hiss(rng, .02, .004, high=rng.uniform(2000, 6000)) * rng.uniform(0, .6)
-    x[:len(click)] += click
+    decay = rng.uniform(0.06, 0.22)
+    x = sweep(decay * 3.5, rng.uniform(40, 65), rng.uniform(120, 420), rng.uniform(0.012, 0.05), decay)
+    click = hiss(rng, 0.02, 0.004, high=rng.uniform(2000, 6000)) * rng.uniform(0, 0.6)
+    x[: len(click)] += click
     return np.tanh(x * rng.uniform(1, 4))
+
 
 def snare(rng) -> np.ndarray:
     "Snare drum: a short tone under rattling noise."
-    decay, tone = rng.uniform(.04, .16), rng.uniform(150, 280)
+    decay = rng.uniform(0.04, 0.16)
+    tone = rng.uniform(150, 280)
     x = hiss(rng, decay * 4, decay, rng.uniform(300, 1800), rng.uniform(5000, 7900))
-    body = sweep(decay * 4, tone, tone * rng.uniform(1.2, 2.2), .01, decay * rng.uniform(.4, 1))
-    return np.tanh(x * rng.uniform(.5, 1.4) + body * rng.uniform(.3, 1.2))
+    body = sweep(decay * 4, tone, tone * rng.uniform(1.2, 2.2), 0.01, decay * rng.uniform(0.4, 1))
+    return np.tanh(x * rng.uniform(0.5, 1.4) + body * rng.uniform(0.3, 1.2))
+
 
 def clap(rng) -> np.ndarray:
     "Hand clap: three bursts within 25 ms."
-    x, gap = hiss(rng, .25, rng.uniform(.03, .07), 600, rng.uniform(2500, 6000)), int(rng.uniform(.006, .012) * SR)
-    return x + sum(np.pad(x, (gap * i, 0))[:len(x)] for i in (1, 2))
+    x = hiss(rng, 0.25, rng.uniform(0.03, 0.07), 600, rng.uniform(2500, 6000))
+    gap = int(rng.uniform(0.006, 0.012) * SR)
+    return x + sum(np.pad(x, (gap * i, 0))[: len(x)] for i in (1, 2))
 
 # %% ../../nbs/40_synth.instruments.ipynb #7c9cdff7
-def hat(rng, decay:float) -> np.ndarray:
+def hat(rng, decay: float) -> np.ndarray:
     "Cymbal of any length: bright noise with some metal in it."
-    x = hiss(rng, min(decay * 5, 2.), decay, rng.uniform(3000, 6000))
-    t, metal = np.arange(len(x), dtype=np.float32) / SR, rng.uniform(2000, 7500, 5)
+    x = hiss(rng, min(decay * 5, 2.0), decay, rng.uniform(3000, 6000))
+    t = np.arange(len(x), dtype=np.float32) / SR
+    metal = rng.uniform(2000, 7500, 5)
     ring = np.sign(np.sin(2 * np.pi * metal[:, None] * t)).mean(0) * np.exp(-t / decay)
     return x + band(ring.astype(np.float32), 3000) * rng.uniform(0, 1)
 
+
 def shaker(rng) -> np.ndarray:
     "Noise with a soft attack."
-    n, x = int(rng.uniform(.01, .03) * SR), hiss(rng, .15, rng.uniform(.02, .05), rng.uniform(2500, 5000))
+    n = int(rng.uniform(0.01, 0.03) * SR)
+    x = hiss(rng, 0.15, rng.uniform(0.02, 0.05), rng.uniform(2500, 5000))
     x[:n] *= np.linspace(0, 1, n, dtype=np.float32)
     return x
+
 
 def tom(rng) -> np.ndarray:
     "Tom: a slow sweep."
     low = rng.uniform(70, 220)
-    return sweep(.4, low, low * rng.uniform(1.3, 2), .03, rng.uniform(.06, .2))
+    return sweep(0.4, low, low * rng.uniform(1.3, 2), 0.03, rng.uniform(0.06, 0.2))
 
 # %% ../../nbs/40_synth.instruments.ipynb #aa3c386b
-def unit(x:np.ndarray, level:float=1.) -> np.ndarray: # loudest sample at `level`
+def unit(x: np.ndarray, level: float = 1.0) -> np.ndarray:  # loudest sample at `level`
     "A sound at a stated level."
     return (x * (level / max(float(np.abs(x).max()), 1e-9))).astype(np.float32)
 
+
 def draw_kit(rng) -> dict[str, np.ndarray]:
     "A random drum kit: one sound per name, all at peak 1."
-    kit = {"kick": kick(rng), "snare": clap(rng) if rng.random() < .2 else snare(rng), "hat": hat(rng, rng.uniform(.008, .05)),
-           "open": hat(rng, rng.uniform(.08, .3)), "crash": hat(rng, rng.uniform(.3, .7)), "tom": tom(rng), "shaker": shaker(rng),
-           "clap": clap(rng)}
+    kit = {
+        "kick": kick(rng),
+        "snare": clap(rng) if rng.random() < 0.2 else snare(rng),
+        "hat": hat(rng, rng.uniform(0.008, 0.05)),
+        "open": hat(rng, rng.uniform(0.08, 0.3)),
+        "crash": hat(rng, rng.uniform(0.3, 0.7)),
+        "tom": tom(rng),
+        "shaker": shaker(rng),
+        "clap": clap(rng),
+    }
     return {k: unit(x) for k, x in kit.items()}
 
 # %% ../../nbs/40_synth.instruments.ipynb #b7b0b707
-def spectrum(kind:str, freq:float, n:int, numbers:np.ndarray) -> np.ndarray: # (n,) amplitudes of harmonics 1 … n
+def spectrum(
+    kind: str, freq: float, n: int, numbers: np.ndarray
+) -> np.ndarray:  # (n,) amplitudes of harmonics 1 … n
     "How loud each harmonic of a timbre is; `numbers` in 0 … 1 vary it."
     k = np.arange(1, n + 1)
-    if kind == "square": return np.where(k % 2, 1 / k, 0)
-    if kind == "triangle": return np.where(k % 2, 1 / k**2, 0)
-    if kind == "organ": return np.isin(k, (1, 2, 3, 4, 6, 8)) * np.resize(numbers, n)
+    if kind == "square":
+        return np.where(k % 2, 1 / k, 0)
+    if kind == "triangle":
+        return np.where(k % 2, 1 / k**2, 0)
+    if kind == "organ":
+        return np.isin(k, (1, 2, 3, 4, 6, 8)) * np.resize(numbers, n)
     if kind == "voice":
         formants = 300 + numbers[:3] * np.array([500, 1800, 3000])
-        return sum(np.exp(-((k * freq - f) / (100 + f * .12))**2) / (i + 1) for i, f in enumerate(formants)) + .3 / k**2
-    return np.resize(.2 + numbers, n) / k**(1 + numbers[0]) if kind == "random" else 1 / k # else a saw
+        return (
+            sum(np.exp(-(((k * freq - f) / (100 + f * 0.12)) ** 2)) / (i + 1) for i, f in enumerate(formants))
+            + 0.3 / k**2
+        )
+    return np.resize(0.2 + numbers, n) / k ** (1 + numbers[0]) if kind == "random" else 1 / k  # else a saw
 
-def wavetable(amplitudes:np.ndarray, size:int=2048) -> np.ndarray: # (size,) one period, peak 1
+
+def wavetable(amplitudes: np.ndarray, size: int = 2048) -> np.ndarray:  # (size,) one period, peak 1
     "One period of a wave with given harmonics."
     bins = np.zeros(size // 2 + 1, complex)
-    bins[1:len(amplitudes) + 1] = -1j * amplitudes
+    bins[1 : len(amplitudes) + 1] = -1j * amplitudes
     return unit(np.fft.irfft(bins))
 
 # %% ../../nbs/40_synth.instruments.ipynb #a6f6074a
 @dataclass(eq=False)
 class Voice:
     "A pitched instrument: a timbre and how it comes and goes."
-    kind: str = "saw"        # saw, square, triangle, organ, random, voice or fm
-    attack: float = .005     # s
-    decay: float = .4        # s
-    sustain: float = .5      # level that is held
-    release: float = .05     # s
-    detune: float = 0.       # semitones between its two copies, 0 for one
-    vibrato: float = 0.      # semitones
-    dulling: float = .3      # s in which the high harmonics fade
-    ratio: float = 2.        # fm: modulator per carrier
-    index: float = 2.        # fm: depth
-    shape: tuple = (.5,) * 8 # numbers that vary the timbre
 
-    def loudness(self, t:np.ndarray, length:float) -> np.ndarray: # over time, of a note held for `length` s
+    kind: str = "saw"  # saw, square, triangle, organ, random, voice or fm
+    attack: float = 0.005  # s
+    decay: float = 0.4  # s
+    sustain: float = 0.5  # level that is held
+    release: float = 0.05  # s
+    detune: float = 0.0  # semitones between its two copies, 0 for one
+    vibrato: float = 0.0  # semitones
+    dulling: float = 0.3  # s in which the high harmonics fade
+    ratio: float = 2.0  # fm: modulator per carrier
+    index: float = 2.0  # fm: depth
+    shape: tuple = (0.5,) * 8  # numbers that vary the timbre
+
+    def loudness(
+        self, t: np.ndarray, length: float
+    ) -> np.ndarray:  # over time, of a note held for `length` s
         e = self.sustain + (1 - self.sustain) * np.exp(-np.maximum(t - self.attack, 0) / self.decay)
         return e * np.minimum(t / max(self.attack, 1e-4), 1) * np.clip(1 - (t - length) / self.release, 0, 1)
 
-    def wave(self, freq:float, cycles:np.ndarray, fade:np.ndarray) -> np.ndarray: # cycles passed -> samples
-        if self.kind == "fm": return np.sin(2 * np.pi * cycles + self.index * fade * np.sin(2 * np.pi * self.ratio * cycles))
+    def wave(
+        self, freq: float, cycles: np.ndarray, fade: np.ndarray
+    ) -> np.ndarray:  # cycles passed -> samples
+        if self.kind == "fm":
+            return np.sin(2 * np.pi * cycles + self.index * fade * np.sin(2 * np.pi * self.ratio * cycles))
         a = spectrum(self.kind, freq, int(min(40, max(1, 7400 // freq))), np.array(self.shape))
-        bright, dull = wavetable(a), wavetable(a / np.arange(1, len(a) + 1)**1.5)
-        copies = [(cycles * (f * 2048)).astype(np.int64) & 2047 for f in ((1, 2**(self.detune / 12)) if self.detune else (1,))]
+        bright = wavetable(a)
+        dull = wavetable(a / np.arange(1, len(a) + 1) ** 1.5)
+        copies = [
+            (cycles * (f * 2048)).astype(np.int64) & 2047
+            for f in ((1, 2 ** (self.detune / 12)) if self.detune else (1,))
+        ]
         return sum(bright[i] * fade + dull[i] * (1 - fade) for i in copies)
 
-    def note(self, freq:float, length:float) -> np.ndarray: # Hz, s -> (samples,) float32
+    def note(self, freq: float, length: float) -> np.ndarray:  # Hz, s -> (samples,) float32
         t = axis(length + self.release)
         cycles = freq * t
-        if self.vibrato: cycles = cycles + freq * self.vibrato * .058 / 33 * np.sin(33 * t) * np.minimum(t / .3, 1)
-        return (self.wave(freq, cycles, np.exp(-t / self.dulling)) * self.loudness(t, length)).astype(np.float32)
+        if self.vibrato:
+            cycles = cycles + freq * self.vibrato * 0.058 / 33 * np.sin(33 * t) * np.minimum(t / 0.3, 1)
+        return (self.wave(freq, cycles, np.exp(-t / self.dulling)) * self.loudness(t, length)).astype(
+            np.float32
+        )
 
 # %% ../../nbs/40_synth.instruments.ipynb #068fb455
-KINDS = {"bass": ["saw", "square", "triangle", "fm", "random"], "pad": ["saw", "organ", "voice", "random", "triangle"],
-         "chords": ["saw", "square", "organ", "fm", "random"], "lead": ["saw", "square", "triangle", "fm", "voice", "random"]}
+KINDS = {
+    "bass": ["saw", "square", "triangle", "fm", "random"],
+    "pad": ["saw", "organ", "voice", "random", "triangle"],
+    "chords": ["saw", "square", "organ", "fm", "random"],
+    "lead": ["saw", "square", "triangle", "fm", "voice", "random"],
+}
 
-def draw_voice(rng, role:str) -> Voice:
+
+def draw_voice(rng, role: str) -> Voice:
     "A random instrument for a role: bass, chords, pad or lead."
-    soft = role == "pad" or rng.random() < .25
-    plucked = role != "pad" and rng.random() < .5
-    return Voice(str(rng.choice(KINDS[role])), attack=rng.uniform(.02, .09) if soft else rng.uniform(.001, .01),
-                 decay=rng.uniform(.08, .5), sustain=rng.uniform(0, .15) if plucked else rng.uniform(.4, .9),
-                 release=rng.uniform(.02, .15) + .2 * (role == "pad"), detune=rng.uniform(.03, .2) * (rng.random() < .4),
-                 vibrato=rng.uniform(.1, .5) * (role == "lead" and rng.random() < .4), dulling=rng.uniform(.05, .6),
-                 ratio=float(rng.choice([.5, 1, 2, 3, 3.5, 7])), index=rng.uniform(.5, 4), shape=tuple(rng.random(8)))
+    soft = role == "pad" or rng.random() < 0.25
+    plucked = role != "pad" and rng.random() < 0.5
+    return Voice(
+        str(rng.choice(KINDS[role])),
+        attack=rng.uniform(0.02, 0.09) if soft else rng.uniform(0.001, 0.01),
+        decay=rng.uniform(0.08, 0.5),
+        sustain=rng.uniform(0, 0.15) if plucked else rng.uniform(0.4, 0.9),
+        release=rng.uniform(0.02, 0.15) + 0.2 * (role == "pad"),
+        detune=rng.uniform(0.03, 0.2) * (rng.random() < 0.4),
+        vibrato=rng.uniform(0.1, 0.5) * (role == "lead" and rng.random() < 0.4),
+        dulling=rng.uniform(0.05, 0.6),
+        ratio=float(rng.choice([0.5, 1, 2, 3, 3.5, 7])),
+        index=rng.uniform(0.5, 4),
+        shape=tuple(rng.random(8)),
+    )
 
 # %% ../../nbs/40_synth.instruments.ipynb #5f715a64
-def lay(track:np.ndarray, sound:np.ndarray, at:float, gain:float=1.):
+def lay(track: np.ndarray, sound: np.ndarray, at: float, gain: float = 1.0):
     "Add a sound to a track in place, starting at `at` seconds."
     i = int(round(at * SR))
     n = min(len(sound), len(track) - i)
-    if n > 0 and i >= 0: track[i:i+n] += sound[:n] * gain
+    if n > 0 and i >= 0:
+        track[i : i + n] += sound[:n] * gain
 
-def reverb(rng, x:np.ndarray, length:float, wet:float) -> np.ndarray:
+
+def reverb(rng, x: np.ndarray, length: float, wet: float) -> np.ndarray:
     "The sound in a room: an echo of fading noise added."
     from scipy.signal import oaconvolve
-    tail = hiss(rng, length, length / 5, 200, 5000); tail[:int(.005 * SR)] = 0
-    tail /= np.sqrt((tail**2).sum())
-    return x + wet * oaconvolve(x, tail)[:len(x)].astype(np.float32)
 
-def echo(x:np.ndarray, delay:float, wet:float) -> np.ndarray:
+    tail = hiss(rng, length, length / 5, 200, 5000)
+    tail[: int(0.005 * SR)] = 0
+    tail /= np.sqrt((tail**2).sum())
+    return x + wet * oaconvolve(x, tail)[: len(x)].astype(np.float32)
+
+
+def echo(x: np.ndarray, delay: float, wet: float) -> np.ndarray:
     "The sound repeated twice after `delay` seconds, softer each time."
     n = int(delay * SR)
-    return sum(np.pad(x, (n * i, 0))[:len(x)] * np.float32(wet**i) for i in range(3))
+    return sum(np.pad(x, (n * i, 0))[: len(x)] * np.float32(wet**i) for i in range(3))
 
 # %% ../../nbs/40_synth.instruments.ipynb #d7afdd8c
-def squash(x:np.ndarray, drive:float) -> np.ndarray:
+def squash(x: np.ndarray, drive: float) -> np.ndarray:
     "Soft clipping: quiet parts come up, peaks are rounded."
     return np.tanh(unit(x) * drive) / np.float32(np.tanh(drive))
 
-def duck(x:np.ndarray, times, depth:float, recover:float=.15) -> np.ndarray:
+
+def duck(x: np.ndarray, times, depth: float, recover: float = 0.15) -> np.ndarray:
     "Turn a track down at each kick (s), as a side-chain compressor does."
-    g, dip = np.ones(len(x), np.float32), (1 - depth * np.exp(-axis(recover * 4) / recover)).astype(np.float32)
+    g = np.ones(len(x), np.float32)
+    dip = (1 - depth * np.exp(-axis(recover * 4) / recover)).astype(np.float32)
     for t in times:
-        part = g[(i := int(t * SR)):i + len(dip)]
-        np.minimum(part, dip[:len(part)], out=part)
+        part = g[(i := int(t * SR)) : i + len(dip)]
+        np.minimum(part, dip[: len(part)], out=part)
     return x * g
 
-def texture(rng, n:int) -> np.ndarray: # (n,) float32, peak 1
+
+def texture(rng, n: int) -> np.ndarray:  # (n,) float32, peak 1
     "A wash of tones and noise that swells and fades by itself: everything in music that is not an onset."
-    t, out = np.arange(n, dtype=np.float32) / SR, np.zeros(n, np.float32)
-    def swell(): # loudness that wanders
-        at = np.arange(0, n / SR + 2, rng.uniform(.3, 2))
+    t = np.arange(n, dtype=np.float32) / SR
+    out = np.zeros(n, np.float32)
+
+    def swell():  # loudness that wanders
+        at = np.arange(0, n / SR + 2, rng.uniform(0.3, 2))
         return np.interp(t, at, rng.random(len(at)) ** 2).astype(np.float32)
+
     for hz in rng.uniform(150, 2500, rng.integers(0, 4)):
         out += np.sin(2 * np.pi * hz * t + rng.uniform(0, 8) * np.sin(rng.uniform(1, 20) * t)) * swell()
     breath = band(rng.standard_normal(n).astype(np.float32), rng.uniform(100, 1500), rng.uniform(2000, 7500))
-    return unit(out + breath * swell() * .5)
+    return unit(out + breath * swell() * 0.5)

@@ -24,183 +24,260 @@ __all__ = ['SHAPES', 'FASTER', 'Strokes', 'PLAIN', 'COURSES', 'EACH', 'BACK', 'O
            'Decoy', 'decoy']
 
 # %% ../../nbs/43_synth.planted.ipynb #7f11e7b9
-SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade") # kinds of course, in turn
-FASTER = (.8, .85, .9, 1.1, 1.15, 1.2) # tempos a song changes to, as shares of its first
+SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade")  # kinds of course, in turn
+FASTER = (0.8, 0.85, 0.9, 1.1, 1.15, 1.2)  # tempos a song changes to, as shares of its first
 
-def tempo_plan(rng, shape:str, bpm:float, seconds:float) -> list[tuple[str, float, float]]: # name of a section, BPM, s
+
+def tempo_plan(
+    rng, shape: str, bpm: float, seconds: float
+) -> list[tuple[str, float, float]]:  # name of a section, BPM, s
     "The course of a planted song."
     if shape == "changes":
         tempos = [bpm, *(round(bpm * f) for f in rng.choice(FASTER, rng.integers(1, 7)))]
-        return [("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)] # one is the longest
-    if shape == "ritardando": return [("chorus", bpm, .7 * seconds), *(("chorus", bpm * .97**k, 0.) for k in range(1, 9))]
-    if shape == "silence": return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.), ("chorus", bpm, seconds / 2 - 5)]
+        return [
+            ("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)
+        ]  # one is the longest
+    if shape == "ritardando":
+        return [("chorus", bpm, 0.7 * seconds), *(("chorus", bpm * 0.97**k, 0.0) for k in range(1, 9))]
+    if shape == "silence":
+        return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.0), ("chorus", bpm, seconds / 2 - 5)]
     return [("chorus", bpm, seconds)]
 
-def plan_song(rng, shape:str, bpm:float, meter:int, seconds:float=40.) -> list[Section]:
+
+def plan_song(rng, shape: str, bpm: float, meter: int, seconds: float = 40.0) -> list[Section]:
     "Sections of a planted song; another tempo starts on a whole millisecond."
-    out, at, before = [], rng.uniform(200, 1500), None
+    out = []
+    at = rng.uniform(200, 1500)
+    before = None
     for name, tempo, length in tempo_plan(rng, shape, bpm, seconds):
         bars = max(round(length * tempo / 60 / meter), 1)
-        out.append(Section(name, at if tempo == before else round(at), tempo, meter, bars, 0. if name == "silence" else .8))
-        at, before = out[-1].end_ms, tempo
+        out.append(
+            Section(
+                name,
+                at if tempo == before else round(at),
+                tempo,
+                meter,
+                bars,
+                0.0 if name == "silence" else 0.8,
+            )
+        )
+        at = out[-1].end_ms
+        before = tempo
     return out
 
 # %% ../../nbs/43_synth.planted.ipynb #77020b80
-def ping(hz, length:float, fade:float, attack:float=.001) -> np.ndarray: # hz: one or several; s -> (n,)
+def ping(
+    hz, length: float, fade: float, attack: float = 0.001
+) -> np.ndarray:  # hz: one or several; s -> (n,)
     "Sines that fade."
     t = np.arange(int(length * SR)) / SR
     waves = np.sin(2 * np.pi * np.atleast_1d(hz)[:, None] * t).sum(0)
-    return waves * np.exp(-t / fade) * np.minimum(t / attack, 1) * np.minimum((length - t) / .01, 1)
+    return waves * np.exp(-t / fade) * np.minimum(t / attack, 1) * np.minimum((length - t) / 0.01, 1)
 
-def burst(rng, fade:float) -> np.ndarray: # s -> (n,)
+
+def burst(rng, fade: float) -> np.ndarray:  # s -> (n,)
     "White noise that fades."
     t = np.arange(int(5 * fade * SR)) / SR
     return rng.standard_normal(len(t)) * np.exp(-t / fade)
 
-def thump(fade:float=.08) -> np.ndarray:
+
+def thump(fade: float = 0.08) -> np.ndarray:
     "A sine that falls from 110 to 50 Hz: a bass drum."
     t = np.arange(int(4 * fade * SR)) / SR
-    return np.sin(2 * np.pi * (50 * t - 60 * .03 * np.exp(-t / .03))) * np.exp(-t / fade)
+    return np.sin(2 * np.pi * (50 * t - 60 * 0.03 * np.exp(-t / 0.03))) * np.exp(-t / fade)
 
 # %% ../../nbs/43_synth.planted.ipynb #497479f3
-Strokes = Iterator[tuple[float, np.ndarray]] # ms, what sounds
+Strokes = Iterator[tuple[float, np.ndarray]]  # ms, what sounds
+
 
 def a_click(rng) -> np.ndarray:
     "A short sound of some kind: a beep, a burst, one sample."
-    return [ping(rng.choice([800, 1000, 1500, 2000]), .1, rng.uniform(.004, .03)), burst(rng, rng.uniform(.003, .02)), np.ones(1)][rng.integers(3)]
+    return [
+        ping(rng.choice([800, 1000, 1500, 2000]), 0.1, rng.uniform(0.004, 0.03)),
+        burst(rng, rng.uniform(0.003, 0.02)),
+        np.ones(1),
+    ][rng.integers(3)]
 
-def clicks(rng, sections:list[Section]) -> Strokes:
+
+def clicks(rng, sections: list[Section]) -> Strokes:
     "A metronome."
     click = a_click(rng)
-    for s in sections: yield from ((t, click) for t in s.beats())
+    for s in sections:
+        yield from ((t, click) for t in s.beats())
 
-def accents(rng, sections:list[Section]) -> Strokes:
+
+def accents(rng, sections: list[Section]) -> Strokes:
     "A metronome that knows bars."
     click = a_click(rng)
-    first = (ping(rng.choice([1600, 2500, 3000]), .1, .015) if rng.random() < .6 else click) * rng.uniform(1.3, 3)
-    for s in sections: yield from ((t, click if i % s.meter else first) for i, t in enumerate(s.beats()))
+    first = (ping(rng.choice([1600, 2500, 3000]), 0.1, 0.015) if rng.random() < 0.6 else click) * rng.uniform(
+        1.3, 3
+    )
+    for s in sections:
+        yield from ((t, click if i % s.meter else first) for i, t in enumerate(s.beats()))
 
 # %% ../../nbs/43_synth.planted.ipynb #9fdea31e
-def back_beat(i:int, meter:int, half:bool) -> bool: # half: the feel of half the tempo
+def back_beat(i: int, meter: int, half: bool) -> bool:  # half: the feel of half the tempo
     "Whether the snare is due on the i-th beat of a bar."
-    if half and meter == 4: return i == 2
+    if half and meter == 4:
+        return i == 2
     return i > 0 if meter == 3 else i % 2 == 1
 
-def loop(rng, sections:list[Section]) -> Strokes:
+
+def loop(rng, sections: list[Section]) -> Strokes:
     "Bass drum, snare and hi-hat."
-    kick, snare, hat = thump(), .5 * burst(rng, rng.uniform(.03, .08)), .3 * np.diff(burst(rng, rng.uniform(.01, .03)))
-    hats, every, half = int(rng.choice([0, 1, 2, 2, 2, 4])), rng.random() < .3, rng.random() < .1
+    kick = thump()
+    snare = 0.5 * burst(rng, rng.uniform(0.03, 0.08))
+    hat = 0.3 * np.diff(burst(rng, rng.uniform(0.01, 0.03)))
+    hats = int(rng.choice([0, 1, 2, 2, 2, 4]))
+    every = rng.random() < 0.3
+    half = rng.random() < 0.1
     for s in sections:
         n = min(hats, 2) if s.beat_ms < 300 else hats
         for i, t in enumerate(s.beats()):
             back = back_beat(i % s.meter, s.meter, half)
-            if every or i % s.meter == 0 or not (back or half) and rng.random() < .8: yield t, kick
-            if back: yield t, snare
-            yield from ((t + s.beat_ms * k / n, hat * (.7 if k else 1)) for k in range(n))
+            if every or i % s.meter == 0 or not (back or half) and rng.random() < 0.8:
+                yield t, kick
+            if back:
+                yield t, snare
+            yield from ((t + s.beat_ms * k / n, hat * (0.7 if k else 1)) for k in range(n))
 
-def chords(rng, sections:list[Section]) -> Strokes:
+
+def chords(rng, sections: list[Section]) -> Strokes:
     "A drum loop under four chords in turn, one to a bar or half a bar."
     yield from loop(rng, sections)
-    root, halves = rng.uniform(45, 60), rng.random() < .3
+    root = rng.uniform(45, 60)
+    halves = rng.random() < 0.3
     for s in sections:
         n = s.meter // 2 if halves and s.meter == 4 else s.meter
         for i, t in enumerate(s.beats()[::n]):
             notes = root + (0, 5, 7, 3)[i % 4] + np.array([0, 4, 7])
-            yield t, .25 * ping(440 * 2 ** ((notes - 69) / 12), n * s.beat_ms / 1000, 1., .005)
+            yield t, 0.25 * ping(440 * 2 ** ((notes - 69) / 12), n * s.beat_ms / 1000, 1.0, 0.005)
 
 # %% ../../nbs/43_synth.planted.ipynb #43079545
-def tune(rng, sections:list[Section]) -> Strokes:
+def tune(rng, sections: list[Section]) -> Strokes:
     "A melody of sines that begins each bar."
-    root, halved, empty = rng.uniform(57, 72), rng.choice([0, .3, .6]), rng.choice([0, .2])
-    note = lambda length: .5 * ping(440 * 2 ** ((root + rng.choice([0, 2, 4, 5, 7, 9, 11]) - 69) / 12), length, .4, .005)
+    root = rng.uniform(57, 72)
+    halved = rng.choice([0, 0.3, 0.6])
+    empty = rng.choice([0, 0.2])
+    note = lambda length: (
+        0.5 * ping(440 * 2 ** ((root + rng.choice([0, 2, 4, 5, 7, 9, 11]) - 69) / 12), length, 0.4, 0.005)
+    )
     for s in sections:
         beat = s.beat_ms / 1000
         for i, t in enumerate(s.beats()):
-            if i % s.meter and rng.random() < empty: continue
+            if i % s.meter and rng.random() < empty:
+                continue
             two = rng.random() < halved
-            yield t, note(beat * (.48 if two else .95))
-            if two: yield t + s.beat_ms / 2, note(beat * .48)
+            yield t, note(beat * (0.48 if two else 0.95))
+            if two:
+                yield t + s.beat_ms / 2, note(beat * 0.48)
+
 
 PLAIN = {"clicks": clicks, "accents": accents, "loop": loop, "chords": chords, "tune": tune}
 
 # %% ../../nbs/43_synth.planted.ipynb #6844a1e4
-def render_plain(rng, kind:str, sections:list[Section]) -> np.ndarray: # (n,) float32
+def render_plain(rng, kind: str, sections: list[Section]) -> np.ndarray:  # (n,) float32
     "A plain sound over a course."
     out = np.zeros(int((sections[-1].end_ms + 500) * SR / 1000), np.float32)
-    for ms, sound in PLAIN[kind](rng, [s for s in sections if s.name != "silence"]): lay(out, sound, ms / 1000)
+    for ms, sound in PLAIN[kind](rng, [s for s in sections if s.name != "silence"]):
+        lay(out, sound, ms / 1000)
     return unit(out) + (rng.standard_normal(len(out)) * 10 ** rng.uniform(-4, -1.3)).astype(np.float32)
 
 # %% ../../nbs/43_synth.planted.ipynb #d31bba9c
 @dataclass
 class Planted:
     "A song with the beats that were put into it."
-    kind: str                            # composed, or a plain kind
-    shape: str                           # of its course
+
+    kind: str  # composed, or a plain kind
+    shape: str  # of its course
     sections: list[Section]
-    render: Callable[[], np.ndarray]     # makes the samples, 16 kHz
+    render: Callable[[], np.ndarray]  # makes the samples, 16 kHz
 
     @property
-    def name(self) -> str: return f"{self.kind} {self.shape} {self.sections[0].bpm:g} BPM {self.sections[0].meter}/4"
+    def name(self) -> str:
+        return f"{self.kind} {self.shape} {self.sections[0].bpm:g} BPM {self.sections[0].meter}/4"
+
     @property
-    def timing(self) -> Timing: return Timing(red_lines(self.sections)) # osu! time
+    def timing(self) -> Timing:
+        return Timing(red_lines(self.sections))  # osu! time
+
     @property
-    def span(self) -> tuple[float, float]: # osu! ms of the first beat and the end
+    def span(self) -> tuple[float, float]:  # osu! ms of the first beat and the end
         return tuple(t - OSU_OFFSET_MS for t in (self.sections[0].start_ms, self.sections[-1].end_ms))
 
-def plant(number:int, seed:int=0, plain:bool=False) -> Planted:
+
+def plant(number: int, seed: int = 0, plain: bool = False) -> Planted:
     "The song of a number and a seed."
     rng = np.random.default_rng([seed, number] + [1] * plain)
-    bpm, meter = float(np.round(60 * 5 ** rng.random())), int(rng.choice([4, 4, 4, 3, 7]))
+    bpm = float(np.round(60 * 5 ** rng.random()))
+    meter = int(rng.choice([4, 4, 4, 3, 7]))
     kind = list(PLAIN)[number % len(PLAIN)] if plain else "composed"
     shape = SHAPES[number // (len(PLAIN) if plain else 1) % len(SHAPES)]
-    sections, style = plan_song(rng, shape, bpm, meter), planted_style(rng)
+    sections = plan_song(rng, shape, bpm, meter)
+    style = planted_style(rng)
+
     def render():
-        if plain: x = render_plain(np.random.default_rng([seed, number]), kind, sections)
-        else: x = compose_song(number + 1000 * seed, sections[-1].end_ms / 1000 + .5, sections=sections, style=style).samples
+        if plain:
+            x = render_plain(np.random.default_rng([seed, number]), kind, sections)
+        else:
+            x = compose_song(
+                number + 1000 * seed, sections[-1].end_ms / 1000 + 0.5, sections=sections, style=style
+            ).samples
         return fade_out(x) if shape == "fade" else x
+
     return Planted(kind, shape, sections, render)
 
-def fade_out(x:np.ndarray, seconds:float=15.) -> np.ndarray:
+
+def fade_out(x: np.ndarray, seconds: float = 15.0) -> np.ndarray:
     "The same, softer and softer at its end."
     return (x * np.clip((len(x) - np.arange(len(x))) / (seconds * SR), 0, 1)).astype(np.float32)
+
 
 def planted_style(rng) -> Style:
     "A style whose drums tell the tempo: bass drum and snare in turn, or a bass drum on every beat."
     pick = lambda *names: str(rng.choice(names))
-    return Style(key=int(rng.integers(50, 66)), groove=pick("rock", "rock", "four", "four", "four"), busy=rng.uniform(.3, .9),
-                 chords=pick("pad", "stab", "arp", "chug"), bass=pick("eighths", "roots", "kick", "off", "long"),
-                 jitter=float(rng.choice([0, 2, 4])))
+    return Style(
+        key=int(rng.integers(50, 66)),
+        groove=pick("rock", "rock", "four", "four", "four"),
+        busy=rng.uniform(0.3, 0.9),
+        chords=pick("pad", "stab", "arp", "chug"),
+        bass=pick("eighths", "roots", "kick", "off", "long"),
+        jitter=float(rng.choice([0, 2, 4])),
+    )
 
 # %% ../../nbs/43_synth.planted.ipynb #bb78377b
-def steady(rng, gaps:np.ndarray) -> np.ndarray: # ms from beat to beat, here and below
+def steady(rng, gaps: np.ndarray) -> np.ndarray:  # ms from beat to beat, here and below
     "The same tempo throughout."
     return gaps
 
-def slowing(rng, gaps:np.ndarray) -> np.ndarray:
+
+def slowing(rng, gaps: np.ndarray) -> np.ndarray:
     "The last 8 to 24 beats are drawn out more and more."
     last = int(rng.integers(8, min(25, len(gaps) // 2 + 5)))
     stretch = np.linspace(1, rng.uniform(1.2, 1.8), last + 1)[1:]
     return np.concatenate([gaps[:-last], gaps[-last:] * stretch])
 
-def drifting(rng, gaps:np.ndarray) -> np.ndarray:
+
+def drifting(rng, gaps: np.ndarray) -> np.ndarray:
     "A band without a metronome: up to 2.5 % faster and slower, over many beats."
     reach = int(rng.integers(4, 17))
     steps = np.pad(np.cumsum(rng.normal(0, 1, len(gaps))), reach, mode="edge")
     walk = np.convolve(steps, np.ones(2 * reach + 1), "valid")
     walk = walk - walk.mean()
-    return gaps * (1 + rng.uniform(.005, .025) * walk / np.abs(walk).max())
+    return gaps * (1 + rng.uniform(0.005, 0.025) * walk / np.abs(walk).max())
+
 
 COURSES = {"steady": steady, "slowing": slowing, "drifting": drifting}
 
 # %% ../../nbs/43_synth.planted.ipynb #4e83d56b
 EACH = (0, 1, 2, 3)
 BACK = (1, 3)
-OFF = tuple(b + 1/2 for b in EACH)
+OFF = tuple(b + 1 / 2 for b in EACH)
 HALVES = tuple(k / 2 for k in range(8))
 QUARTERS = tuple(k / 4 for k in range(16))
-THIRDS = tuple(b + 2/3 for b in EACH)
+THIRDS = tuple(b + 2 / 3 for b in EACH)
 
-GROOVES = { # who is struck at which places of the bar
+GROOVES = {  # who is struck at which places of the bar
     "rock": {"kick": (0, 2), "snare": BACK, "hat": HALVES},
     "pop": {"kick": EACH, "snare": BACK, "hat": HALVES},
     "four": {"kick": EACH, "snare": BACK, "hat": OFF},
@@ -208,120 +285,188 @@ GROOVES = { # who is struck at which places of the bar
     "sixteen": {"kick": (0, 2), "snare": BACK, "hat": QUARTERS},
     "quarter": {"kick": (0,), "snare": BACK, "hat": EACH},
     "half time": {"kick": (0,), "snare": (2,), "hat": HALVES},
-    "swing": {"kick": (0,), "snare": BACK, "hat": (*EACH, 5/3, 11/3)},
+    "swing": {"kick": (0,), "snare": BACK, "hat": (*EACH, 5 / 3, 11 / 3)},
     "shuffle": {"kick": (0, 2), "snare": BACK, "hat": (*EACH, *THIRDS)},
-    "tresillo": {"kick": (0, 3/4, 3/2, 2, 11/4, 7/2), "snare": BACK, "hat": HALVES},
+    "tresillo": {"kick": (0, 3 / 4, 3 / 2, 2, 11 / 4, 7 / 2), "snare": BACK, "hat": HALVES},
     "skank": {"kick": (0, 2), "snare": BACK, "stab": OFF},
 }
 BASSES = {"none": (), "bars": (0,), "beats": EACH, "halves": HALVES, "off": OFF}
 CHORDS = {"none": (), "bars": (0,), "half bars": (0, 2)}
 
-def in_bars(places:tuple, meter:int, beats:int) -> list[float]: # beats from the first
+
+def in_bars(places: tuple, meter: int, beats: int) -> list[float]:  # beats from the first
     "The places of each bar, one bar after another."
     bars = range(-(-beats // meter))
     every = [bar * meter + place for bar in bars for place in places if place < meter]
     return [p for p in every if p < beats]
 
 # %% ../../nbs/43_synth.planted.ipynb #2f216870
-TUNING = (0, 5, 7, 3) # semitones of the chords, in turn
+TUNING = (0, 5, 7, 3)  # semitones of the chords, in turn
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 
-def tone(notes, length:float, gain:float, fade:float=.4, attack:float=.005) -> np.ndarray: # MIDI notes; s
+
+def tone(
+    notes, length: float, gain: float, fade: float = 0.4, attack: float = 0.005
+) -> np.ndarray:  # MIDI notes; s
     "Notes as sines that fade."
-    return gain * ping(440 * 2 ** ((np.atleast_1d(notes) - 69) / 12), max(length, .05), fade, attack)
+    return gain * ping(440 * 2 ** ((np.atleast_1d(notes) - 69) / 12), max(length, 0.05), fade, attack)
+
 
 def drum_sounds(rng) -> dict[str, np.ndarray]:
     "A bass drum, a snare and a hi-hat of some loudness."
-    return {"kick": thump(rng.uniform(.05, .12)), "snare": rng.uniform(.3, .8) * burst(rng, rng.uniform(.03, .1)),
-            "hat": rng.uniform(.08, .4) * np.diff(burst(rng, rng.uniform(.01, .03)))}
+    return {
+        "kick": thump(rng.uniform(0.05, 0.12)),
+        "snare": rng.uniform(0.3, 0.8) * burst(rng, rng.uniform(0.03, 0.1)),
+        "hat": rng.uniform(0.08, 0.4) * np.diff(burst(rng, rng.uniform(0.01, 0.03))),
+    }
 
-def drum_part(rng, groove:dict, meter:int, beats:int, stab:np.ndarray) -> Iterator[tuple[float, np.ndarray]]: # place in beats, sound
+
+def drum_part(
+    rng, groove: dict, meter: int, beats: int, stab: np.ndarray
+) -> Iterator[tuple[float, np.ndarray]]:  # place in beats, sound
     "Drums from the first beat or a later one, with or without a break."
     sounds = drum_sounds(rng) | {"stab": stab}
-    late = rng.integers(4, beats // 2) if rng.random() < .25 else 0
-    silent = range(*sorted(rng.integers(beats // 4, beats, 2))) if rng.random() < .2 else ()
-    loose = rng.choice([0, 0, .003, .006]) # of a beat, the hands of the drummer
+    late = rng.integers(4, beats // 2) if rng.random() < 0.25 else 0
+    silent = range(*sorted(rng.integers(beats // 4, beats, 2))) if rng.random() < 0.2 else ()
+    loose = rng.choice([0, 0, 0.003, 0.006])  # of a beat, the hands of the drummer
     for who, places in groove.items():
         for place in in_bars(places, meter, beats):
-            if place >= late and int(place) not in silent: yield max(place + rng.normal(0, loose), 0), sounds[who] * rng.uniform(.85, 1)
+            if place >= late and int(place) not in silent:
+                yield max(place + rng.normal(0, loose), 0), sounds[who] * rng.uniform(0.85, 1)
 
-def tonal_part(rng, root:float, meter:int, beats:int, beat:float) -> Iterator[tuple[float, np.ndarray]]: # beat in s
+
+def tonal_part(
+    rng, root: float, meter: int, beats: int, beat: float
+) -> Iterator[tuple[float, np.ndarray]]:  # beat in s
     "Bass, chords and a tune."
-    bass, chords, soft = BASSES[rng.choice(list(BASSES))], CHORDS[rng.choice(list(CHORDS))], rng.random() < .5
+    bass = BASSES[rng.choice(list(BASSES))]
+    chords = CHORDS[rng.choice(list(CHORDS))]
+    soft = rng.random() < 0.5
     under = lambda place: root + TUNING[int(place // meter) % 4]
-    for place in in_bars(bass, meter, beats): yield place, tone(under(place), .9 * beat * meter / max(len(bass), 1), .35)
+    for place in in_bars(bass, meter, beats):
+        yield place, tone(under(place), 0.9 * beat * meter / max(len(bass), 1), 0.35)
     for place in in_bars(chords, meter, beats):
-        yield place, tone(under(place) + np.array([12, 16, 19]), beat * meter / len(chords), .12, 2., .1 if soft else .005)
-    if rng.random() < .5: return
+        yield (
+            place,
+            tone(
+                under(place) + np.array([12, 16, 19]),
+                beat * meter / len(chords),
+                0.12,
+                2.0,
+                0.1 if soft else 0.005,
+            ),
+        )
+    if rng.random() < 0.5:
+        return
     for place in range(beats):
-        if place % meter == 0 or rng.random() < .6: yield place, tone(root + 24 + rng.choice(SCALE), .9 * beat, .2)
+        if place % meter == 0 or rng.random() < 0.6:
+            yield place, tone(root + 24 + rng.choice(SCALE), 0.9 * beat, 0.2)
 
 # %% ../../nbs/43_synth.planted.ipynb #a3d5b3f1
-def hiss_intro(rng, length:float, beat:float, gain:float) -> Strokes: # s
-    yield 0., .05 * gain * rng.standard_normal(int(length * SR))
+def hiss_intro(rng, length: float, beat: float, gain: float) -> Strokes:  # s
+    yield 0.0, 0.05 * gain * rng.standard_normal(int(length * SR))
 
-def chord_intro(rng, length:float, beat:float, gain:float) -> Strokes:
-    yield 0., tone([57, 61, 64], length, gain, 30., .5)
 
-def drop_intro(rng, length:float, beat:float, gain:float) -> Strokes:
-    for t in rng.uniform(0, length, int(length * rng.uniform(.5, 3))): yield 1000 * t, gain * ping(rng.uniform(500, 3000), .1, .03)
+def chord_intro(rng, length: float, beat: float, gain: float) -> Strokes:
+    yield 0.0, tone([57, 61, 64], length, gain, 30.0, 0.5)
 
-def tune_intro(rng, length:float, beat:float, gain:float) -> Strokes:
-    t = .2
-    while t < length - .5:
-        yield 1000 * t, tone(69 + rng.choice(SCALE), .5, gain)
-        t += rng.uniform(.2, 1.2)
 
-def hat_intro(rng, length:float, beat:float, gain:float) -> Strokes:
+def drop_intro(rng, length: float, beat: float, gain: float) -> Strokes:
+    for t in rng.uniform(0, length, int(length * rng.uniform(0.5, 3))):
+        yield 1000 * t, gain * ping(rng.uniform(500, 3000), 0.1, 0.03)
+
+
+def tune_intro(rng, length: float, beat: float, gain: float) -> Strokes:
+    t = 0.2
+    while t < length - 0.5:
+        yield 1000 * t, tone(69 + rng.choice(SCALE), 0.5, gain)
+        t += rng.uniform(0.2, 1.2)
+
+
+def hat_intro(rng, length: float, beat: float, gain: float) -> Strokes:
     sound = drum_sounds(rng)["hat"]
-    for t in np.arange(length, .1, -beat / 2)[1:]: yield 1000 * t, 3 * gain * sound
+    for t in np.arange(length, 0.1, -beat / 2)[1:]:
+        yield 1000 * t, 3 * gain * sound
 
-def off_beat_intro(rng, length:float, beat:float, gain:float) -> Strokes:
-    for t in np.arange(length - beat / 2, .1, -beat): yield 1000 * t, tone([69, 73, 76], .3 * beat, gain, .2)
 
-INTROS = {"none": None, "hiss": hiss_intro, "chord": chord_intro, "drops": drop_intro, "tune": tune_intro, "hats": hat_intro,
-          "off beat": off_beat_intro, "fade in": None}
+def off_beat_intro(rng, length: float, beat: float, gain: float) -> Strokes:
+    for t in np.arange(length - beat / 2, 0.1, -beat):
+        yield 1000 * t, tone([69, 73, 76], 0.3 * beat, gain, 0.2)
+
+
+INTROS = {
+    "none": None,
+    "hiss": hiss_intro,
+    "chord": chord_intro,
+    "drops": drop_intro,
+    "tune": tune_intro,
+    "hats": hat_intro,
+    "off beat": off_beat_intro,
+    "fade in": None,
+}
 
 # %% ../../nbs/43_synth.planted.ipynb #2d7457f1
 @dataclass
 class Decoy:
     "A song that means to mislead, with its true beats."
+
     groove: str
     course: str
     intro: str
     meter: int
-    beats: np.ndarray            # ms when they sound; the last one is the end
-    length: float                # s of the intro
+    beats: np.ndarray  # ms when they sound; the last one is the end
+    length: float  # s of the intro
     seed: list[int]
 
     @property
-    def name(self) -> str: return f"{self.groove} {self.course} after {self.intro} {60000 / np.diff(self.beats)[0]:.0f} BPM {self.meter}/4"
+    def name(self) -> str:
+        return f"{self.groove} {self.course} after {self.intro} {60000 / np.diff(self.beats)[0]:.0f} BPM {self.meter}/4"
 
     def strokes(self, rng) -> Strokes:
         "Everybody, in ms."
-        beat, n, root = (self.beats[1] - self.beats[0]) / 1000, len(self.beats) - 1, rng.uniform(40, 55)
-        intro, gain = INTROS[self.intro], 10 ** rng.uniform(-2.2, -.7)
-        if intro: yield from intro(rng, self.beats[0] / 1000, beat, gain)
-        stab = tone(root + np.array([12, 16, 19]), .4 * beat, .2, .2)
-        parts = (drum_part(rng, GROOVES[self.groove], self.meter, n, stab), tonal_part(rng, root, self.meter, n, beat))
-        for place, sound in (stroke for part in parts for stroke in part): yield np.interp(place, np.arange(n + 1), self.beats), sound
+        beat = (self.beats[1] - self.beats[0]) / 1000
+        n = len(self.beats) - 1
+        root = rng.uniform(40, 55)
+        intro = INTROS[self.intro]
+        gain = 10 ** rng.uniform(-2.2, -0.7)
+        if intro:
+            yield from intro(rng, self.beats[0] / 1000, beat, gain)
+        stab = tone(root + np.array([12, 16, 19]), 0.4 * beat, 0.2, 0.2)
+        parts = (
+            drum_part(rng, GROOVES[self.groove], self.meter, n, stab),
+            tonal_part(rng, root, self.meter, n, beat),
+        )
+        for place, sound in (stroke for part in parts for stroke in part):
+            yield np.interp(place, np.arange(n + 1), self.beats), sound
 
-    def render(self) -> np.ndarray: # (n,) float32
+    def render(self) -> np.ndarray:  # (n,) float32
         "The sound, under some noise."
         rng = np.random.default_rng(self.seed)
         out = np.zeros(int((self.beats[-1] + rng.uniform(300, 2500)) * SR / 1000), np.float32)
-        for ms, sound in self.strokes(rng): lay(out, sound, ms / 1000)
-        if self.intro == "fade in": out *= np.clip(np.arange(len(out)) / SR / (self.length + 3), 0, 1).astype(np.float32) ** 2
+        for ms, sound in self.strokes(rng):
+            lay(out, sound, ms / 1000)
+        if self.intro == "fade in":
+            out *= np.clip(np.arange(len(out)) / SR / (self.length + 3), 0, 1).astype(np.float32) ** 2
         return unit(out) + (rng.standard_normal(len(out)) * 10 ** rng.uniform(-5, -2.3)).astype(np.float32)
 
-def decoy(number:int, seed:int=0) -> Decoy:
+
+def decoy(number: int, seed: int = 0) -> Decoy:
     "The decoy of a number and a seed; intros come in turn."
     rng = np.random.default_rng([seed, number, 2])
-    bpm, intro = round(70 * 3 ** rng.random()), list(INTROS)[number % len(INTROS)]
+    bpm = round(70 * 3 ** rng.random())
+    intro = list(INTROS)[number % len(INTROS)]
     course = str(rng.choice(["steady", "steady", "steady", "slowing", "drifting"]))
-    length = 0. if intro == "none" else rng.uniform(3, 15)
+    length = 0.0 if intro == "none" else rng.uniform(3, 15)
     count = max(int(rng.uniform(14, 40) * bpm / 60), 24)
     gaps = COURSES[course](rng, np.full(count, 60000 / bpm))
     start = rng.uniform(200, 1000) + 1000 * length * (intro != "fade in")
     beats = start + np.concatenate([[0], np.cumsum(gaps)])
-    return Decoy(str(rng.choice(list(GROOVES))), course, intro, int(rng.choice([4, 4, 4, 4, 3])), beats, length, [seed, number])
+    return Decoy(
+        str(rng.choice(list(GROOVES))),
+        course,
+        intro,
+        int(rng.choice([4, 4, 4, 4, 3])),
+        beats,
+        length,
+        [seed, number],
+    )

@@ -10,7 +10,20 @@ import numpy as np
 
 from .choreography import Onset, Section, choreograph, timing_points
 from ..core import atomic_path
-from .instruments import SR, Voice, band, draw_kit, draw_voice, duck, echo, lay, reverb, squash, texture, unit
+from mapperatorinator.synth.instruments import (
+    SR,
+    Voice,
+    band,
+    draw_kit,
+    draw_voice,
+    duck,
+    echo,
+    lay,
+    reverb,
+    squash,
+    texture,
+    unit,
+)
 from ..osu.beatmap import Beatmap
 
 # %% auto #0
@@ -22,337 +35,518 @@ __all__ = ['DRUMS', 'SCALES', 'PROGRESSIONS', 'FORMS', 'ARRANGEMENT', 'PARTS', '
 
 # %% ../../nbs/42_synth.songs.ipynb #fd687b94
 DRUMS = ("kick", "snare", "hat", "open", "crash", "tom", "shaker", "clap")
-SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "dorian": (0, 2, 3, 5, 7, 9, 10),
-          "mixolydian": (0, 2, 4, 5, 7, 9, 10), "harmonic": (0, 2, 3, 5, 7, 8, 11), "phrygian": (0, 1, 3, 5, 7, 8, 10)}
-PROGRESSIONS = ((0, 4, 5, 3), (5, 3, 0, 4), (0, 3, 4, 4), (0, 5, 3, 4), (0, 6, 5, 4), (3, 4, 2, 5), (0, 0, 3, 4), (0, 3),
-                (1, 4, 0, 0), (0,))
-FORMS = ("intro verse chorus verse chorus break chorus outro", "verse chorus break chorus outro",
-         "intro verse verse chorus break verse chorus",
-         "chorus verse chorus break chorus outro", "intro break chorus verse chorus", "verse verse break verse outro")
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 10),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "harmonic": (0, 2, 3, 5, 7, 8, 11),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
+}
+PROGRESSIONS = (
+    (0, 4, 5, 3),
+    (5, 3, 0, 4),
+    (0, 3, 4, 4),
+    (0, 5, 3, 4),
+    (0, 6, 5, 4),
+    (3, 4, 2, 5),
+    (0, 0, 3, 4),
+    (0, 3),
+    (1, 4, 0, 0),
+    (0,),
+)
+FORMS = (
+    "intro verse chorus verse chorus break chorus outro",
+    "verse chorus break chorus outro",
+    "intro verse verse chorus break verse chorus",
+    "chorus verse chorus break chorus outro",
+    "intro break chorus verse chorus",
+    "verse verse break verse outro",
+)
 # chance of drums, bass, chords and lead in each kind of section, then the range of its energy
-ARRANGEMENT = {"intro": (.5, .5, .8, .4, .2, .6), "verse": (.9, .9, .8, .8, .4, .7), "chorus": (1, 1, .95, .95, .75, 1),
-               "break": (.35, .4, .8, .5, .1, .5), "outro": (.7, .7, .9, .5, .3, .7), "silence": (0, 0, 0, 0, 0, 0)}
+ARRANGEMENT = {
+    "intro": (0.5, 0.5, 0.8, 0.4, 0.2, 0.6),
+    "verse": (0.9, 0.9, 0.8, 0.8, 0.4, 0.7),
+    "chorus": (1, 1, 0.95, 0.95, 0.75, 1),
+    "break": (0.35, 0.4, 0.8, 0.5, 0.1, 0.5),
+    "outro": (0.7, 0.7, 0.9, 0.5, 0.3, 0.7),
+    "silence": (0, 0, 0, 0, 0, 0),
+}
 
 # %% ../../nbs/42_synth.songs.ipynb #81b4703b
 @dataclass
 class Style:
     "What stays the same through one song."
-    key: int = 57            # MIDI note of the tonic
+
+    key: int = 57  # MIDI note of the tonic
     scale: str = "minor"
-    progression: tuple = (0, 4, 5, 3) # degrees, one a bar
-    sub: int = 4             # steps per beat: 4, or 3 for a shuffle
-    groove: str = "rock"     # four, rock, break, half or double
-    chords: str = "pad"      # pad, stab, arp or chug
-    bass: str = "eighths"    # eighths, roots, kick, off or long
-    busy: float = .5         # 0 to 1: how many notes
-    swing: float = 0.        # share of a step by which odd steps come late
-    jitter: float = 2.       # ms, standard deviation of human timing
-    drive: float = 0.        # distortion of the chords, 0 for clean
-    parts: tuple = (1, 1, 1, 1) # drums, bass, chords, lead: 0 for a song without
-    changes: float = 0.      # chance that a section has another tempo
-    clean: bool = False      # without noise, washes and narrow bands
-    voices: dict = field(default_factory=dict) # bass, chord, lead: instruments of your own
+    progression: tuple = (0, 4, 5, 3)  # degrees, one a bar
+    sub: int = 4  # steps per beat: 4, or 3 for a shuffle
+    groove: str = "rock"  # four, rock, break, half or double
+    chords: str = "pad"  # pad, stab, arp or chug
+    bass: str = "eighths"  # eighths, roots, kick, off or long
+    busy: float = 0.5  # 0 to 1: how many notes
+    swing: float = 0.0  # share of a step by which odd steps come late
+    jitter: float = 2.0  # ms, standard deviation of human timing
+    drive: float = 0.0  # distortion of the chords, 0 for clean
+    parts: tuple = (1, 1, 1, 1)  # drums, bass, chords, lead: 0 for a song without
+    changes: float = 0.0  # chance that a section has another tempo
+    clean: bool = False  # without noise, washes and narrow bands
+    voices: dict = field(default_factory=dict)  # bass, chord, lead: instruments of your own
+
 
 def draw_style(rng) -> Style:
     "A random style."
     pick = lambda *a: a[rng.integers(len(a))]
-    parts = pick(*[(1, 1, 1, 1)] * 18, (0, 1, 1, 1), (0, 0, 1, 1), (1, 1, 0, 0), (1, 0, 0, 1), (1, 1, 1, 0), (0, 0, 0, 1),
-                 (1, 0, 0, 0))
-    return Style(int(rng.integers(50, 66)), pick(*SCALES), pick(*PROGRESSIONS), 3 if rng.random() < .14 else 4,
-                 pick("four", "four", "rock", "rock", "rock", "break", "half", "double"),
-                 pick("pad", "pad", "stab", "arp", "chug"),
-                 pick("eighths", "roots", "kick", "off", "long"), rng.uniform(.15, 1), rng.uniform(0, .3) * (rng.random() < .15),
-                 pick(0., 2., 5.), rng.uniform(2, 15) * (rng.random() < .35), parts, .5 * (rng.random() < .3))
+    parts = pick(
+        *[(1, 1, 1, 1)] * 18,
+        (0, 1, 1, 1),
+        (0, 0, 1, 1),
+        (1, 1, 0, 0),
+        (1, 0, 0, 1),
+        (1, 1, 1, 0),
+        (0, 0, 0, 1),
+        (1, 0, 0, 0),
+    )
+    return Style(
+        int(rng.integers(50, 66)),
+        pick(*SCALES),
+        pick(*PROGRESSIONS),
+        3 if rng.random() < 0.14 else 4,
+        pick("four", "four", "rock", "rock", "rock", "break", "half", "double"),
+        pick("pad", "pad", "stab", "arp", "chug"),
+        pick("eighths", "roots", "kick", "off", "long"),
+        rng.uniform(0.15, 1),
+        rng.uniform(0, 0.3) * (rng.random() < 0.15),
+        pick(0.0, 2.0, 5.0),
+        rng.uniform(2, 15) * (rng.random() < 0.35),
+        parts,
+        0.5 * (rng.random() < 0.3),
+    )
 
 # %% ../../nbs/42_synth.songs.ipynb #141cfee0
-def draw_bpm(rng, meter:int=4) -> float:
+def draw_bpm(rng, meter: int = 4) -> float:
     "A tempo: usually a whole number, usually between 80 and 200."
     bpm = float(np.clip(rng.normal(145, 35), 60, 240)) * (1.3 if meter == 7 else 1)
-    return round(bpm) if rng.random() < .8 else round(bpm, int(rng.integers(1, 3)))
+    return round(bpm) if rng.random() < 0.8 else round(bpm, int(rng.integers(1, 3)))
 
-def draw_meter(rng) -> int: return int(rng.choice([4, 3, 6, 5, 7], p=[.8, .1, .03, .03, .04])) # beats in a bar
 
-def _new_tempo(rng, bpm:float) -> float:
+def draw_meter(rng) -> int:
+    return int(rng.choice([4, 3, 6, 5, 7], p=[0.8, 0.1, 0.03, 0.03, 0.04]))  # beats in a bar
+
+
+def _new_tempo(rng, bpm: float) -> float:
     "Another tempo near, twice or half."
-    new = bpm * float(rng.choice([rng.uniform(.8, .97), rng.uniform(1.03, 1.25), 2, .5], p=[.4, .4, .1, .1]))
+    new = bpm * float(
+        rng.choice([rng.uniform(0.8, 0.97), rng.uniform(1.03, 1.25), 2, 0.5], p=[0.4, 0.4, 0.1, 0.1])
+    )
     return bpm if not 55 <= new <= 260 else round(new)
 
 # %% ../../nbs/42_synth.songs.ipynb #76b7e408
 def draw_sections(
     rng,
-    length:float,          # s, of the song
-    style:Style,
-    bpm:float|None=None,   # first tempo; None: drawn
-    meter:int|None=None,   # first meter; None: drawn
+    length: float,  # s, of the song
+    style: Style,
+    bpm: float | None = None,  # first tempo; None: drawn
+    meter: int | None = None,  # first meter; None: drawn
 ) -> list[Section]:
     "Sections that fill a song; those that change the grid start on a whole millisecond."
-    names, out = str(rng.choice(FORMS)).split(), []
+    names = str(rng.choice(FORMS)).split()
+    out = []
     meter = meter or draw_meter(rng)
-    bpm, at = bpm or draw_bpm(rng, meter), round(rng.uniform(.05, min(2.5, length / 4)) * 1000)
+    bpm = bpm or draw_bpm(rng, meter)
+    at = round(rng.uniform(0.05, min(2.5, length / 4)) * 1000)
     for i in range(200):
-        if i and rng.random() < style.changes: bpm, at = _new_tempo(rng, bpm), round(at)
-        if i and rng.random() < style.changes * .3: meter, at = draw_meter(rng), round(at + rng.uniform(0, 1500))
-        name = names[i % len(names)] if rng.random() > .06 or not i else "silence"
+        if i and rng.random() < style.changes:
+            bpm = _new_tempo(rng, bpm)
+            at = round(at)
+        if i and rng.random() < style.changes * 0.3:
+            meter = draw_meter(rng)
+            at = round(at + rng.uniform(0, 1500))
+        name = names[i % len(names)] if rng.random() > 0.06 or not i else "silence"
         bar = 240000 / bpm * meter / 4
-        bars = int(min(2 ** rng.integers(0, 2) if name == "silence" else 2 ** rng.integers(1, 4), (length * 1000 - at) // bar))
-        if bars < 1 and out: break
+        bars = int(
+            min(
+                2 ** rng.integers(0, 2) if name == "silence" else 2 ** rng.integers(1, 4),
+                (length * 1000 - at) // bar,
+            )
+        )
+        if bars < 1 and out:
+            break
         out.append(Section(name, at, bpm, meter, max(bars, 1), rng.uniform(*ARRANGEMENT[name][4:])))
         at = out[-1].end_ms
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #4f262527
-def _hits(rng, steps:int, sub:int, beat:float, mid:float, odd:float) -> np.ndarray: # (steps,) bool
+def _hits(rng, steps: int, sub: int, beat: float, mid: float, odd: float) -> np.ndarray:  # (steps,) bool
     "Random steps: a chance for those on the beat, half way and elsewhere."
     place = np.arange(steps) % sub
     return rng.random(steps) < np.where(place == 0, beat, np.where(place == 2, mid, odd))
 
 # %% ../../nbs/42_synth.songs.ipynb #dc49965a
-def kick_steps(rng, groove:str, meter:int, sub:int, energy:float) -> np.ndarray:
+def kick_steps(rng, groove: str, meter: int, sub: int, energy: float) -> np.ndarray:
     "Where the bass drum falls in a bar."
     steps = meter * sub
     on = np.arange(steps)
-    if groove == "four": return on % sub == 0
-    if groove == "double" and energy > .6: return (on % 2 == 0) if sub == 4 else np.ones(steps, bool)
+    if groove == "four":
+        return on % sub == 0
+    if groove == "double" and energy > 0.6:
+        return (on % 2 == 0) if sub == 4 else np.ones(steps, bool)
     main = (on == 0) if groove in ("half", "break") else (on == 0) | (on == meter // 2 * sub)
-    extra = .5 if groove == "break" else .3
-    return main | _hits(rng, steps, sub, .15 * energy, extra * energy, .12 * energy)
+    extra = 0.5 if groove == "break" else 0.3
+    return main | _hits(rng, steps, sub, 0.15 * energy, extra * energy, 0.12 * energy)
 
-def snare_steps(rng, groove:str, meter:int, sub:int) -> np.ndarray:
+
+def snare_steps(rng, groove: str, meter: int, sub: int) -> np.ndarray:
     "Where the snare falls in a bar: the back beat."
-    beat, first = np.arange(meter * sub) / sub, np.arange(meter * sub) % sub == 0
-    if groove == "half": return beat == meter // 2
-    if meter % 2 and rng.random() < .5: return beat == meter - 1
+    beat = np.arange(meter * sub) / sub
+    first = np.arange(meter * sub) % sub == 0
+    if groove == "half":
+        return beat == meter // 2
+    if meter % 2 and rng.random() < 0.5:
+        return beat == meter - 1
     return first & (beat % 2 == 1)
 
-def hat_steps(rng, meter:int, sub:int, busy:float) -> np.ndarray:
+
+def hat_steps(rng, meter: int, sub: int, busy: float) -> np.ndarray:
     "Where the hi-hat falls in a bar."
     on = np.arange(meter * sub) % sub
-    rate = rng.choice(5, p=np.array([.5 - .4 * busy, 1 - busy, 1.2, .3 + busy, .5]) / (3.5 - .4 * busy))
+    rate = rng.choice(5, p=np.array([0.5 - 0.4 * busy, 1 - busy, 1.2, 0.3 + busy, 0.5]) / (3.5 - 0.4 * busy))
     return (on < 0, on == 0, on % 2 == 0, on >= 0, on == 2)[rate]
 
 # %% ../../nbs/42_synth.songs.ipynb #905097a1
-def drum_bar(rng, style:Style, meter:int, energy:float) -> dict[str, np.ndarray]: # name -> (steps,) velocities
+def drum_bar(
+    rng, style: Style, meter: int, energy: float
+) -> dict[str, np.ndarray]:  # name -> (steps,) velocities
     "One bar of drums."
-    sub, steps = style.sub, meter * style.sub
-    on, noise = np.arange(steps) % sub, lambda: rng.uniform(.85, 1, steps)
-    bar = {"kick": kick_steps(rng, style.groove, meter, sub, energy) * noise(),
-           "snare": snare_steps(rng, style.groove, meter, sub) * noise(),
-           "hat": hat_steps(rng, meter, sub, style.busy * energy) * np.where(on == 0, .7, np.where(on == 2, .5, .3)) * noise()}
-    if rng.random() < .5: bar["snare"] = np.maximum(bar["snare"], _hits(rng, steps, sub, 0, .08, .12) * .3 * energy)
-    if rng.random() < .3: bar["open"] = (on == 2) * .6
-    if rng.random() < .2: bar["shaker"] = np.where(on % 2 == 0, .5, .3)
-    if rng.random() < .2: bar["clap"] = bar["snare"] * .8
+    sub = style.sub
+    steps = meter * style.sub
+    on = np.arange(steps) % sub
+    noise = lambda: rng.uniform(0.85, 1, steps)
+    bar = {
+        "kick": kick_steps(rng, style.groove, meter, sub, energy) * noise(),
+        "snare": snare_steps(rng, style.groove, meter, sub) * noise(),
+        "hat": hat_steps(rng, meter, sub, style.busy * energy)
+        * np.where(on == 0, 0.7, np.where(on == 2, 0.5, 0.3))
+        * noise(),
+    }
+    if rng.random() < 0.5:
+        bar["snare"] = np.maximum(bar["snare"], _hits(rng, steps, sub, 0, 0.08, 0.12) * 0.3 * energy)
+    if rng.random() < 0.3:
+        bar["open"] = (on == 2) * 0.6
+    if rng.random() < 0.2:
+        bar["shaker"] = np.where(on % 2 == 0, 0.5, 0.3)
+    if rng.random() < 0.2:
+        bar["clap"] = bar["snare"] * 0.8
     return bar
 
 # %% ../../nbs/42_synth.songs.ipynb #bfd52eb5
-def fill(rng, bar:dict, sub:int) -> dict:
+def fill(rng, bar: dict, sub: int) -> dict:
     "The same bar with its end played on snare and toms."
     n = int(rng.choice([1, 2])) * sub
     out = {k: v.copy() for k, v in bar.items()}
-    for k in out: out[k][-n:] = 0
-    rolls = _hits(rng, n, sub, .95, .9, .6)
+    for k in out:
+        out[k][-n:] = 0
+    rolls = _hits(rng, n, sub, 0.95, 0.9, 0.6)
     who = rng.choice(["snare", "tom"], n)
     for name in ("snare", "tom"):
-        out.setdefault(name, np.zeros(len(bar["kick"])))[-n:] = rolls * (who == name) * np.linspace(.6, 1, n)
+        out.setdefault(name, np.zeros(len(bar["kick"])))[-n:] = rolls * (who == name) * np.linspace(0.6, 1, n)
     return out
 
-def drum_part(rng, style:Style, s:Section) -> list[tuple]: # (kind, step, steps held, pitch, velocity)
+
+def drum_part(rng, style: Style, s: Section) -> list[tuple]:  # (kind, step, steps held, pitch, velocity)
     "The drums of a section: a bar repeated with small changes, fills, a crash at the start."
-    out, steps = [], s.meter * style.sub
+    out = []
+    steps = s.meter * style.sub
     groove = drum_bar(rng, style, s.meter, s.energy)
     for b in range(s.bars):
-        bar = groove if rng.random() > .15 else groove | {"kick": drum_bar(rng, style, s.meter, s.energy)["kick"]}
-        if (b % 4 == 3 or b == s.bars - 1) and rng.random() < .3 + .4 * s.energy: bar = fill(rng, bar, style.sub)
+        bar = (
+            groove
+            if rng.random() > 0.15
+            else groove | {"kick": drum_bar(rng, style, s.meter, s.energy)["kick"]}
+        )
+        if (b % 4 == 3 or b == s.bars - 1) and rng.random() < 0.3 + 0.4 * s.energy:
+            bar = fill(rng, bar, style.sub)
         out += [(k, b * steps + i, 0, 0, v[i]) for k, v in bar.items() for i in np.flatnonzero(v)]
-    if s.energy > .5: out.append(("crash", 0, 0, 0, .8))
+    if s.energy > 0.5:
+        out.append(("crash", 0, 0, 0, 0.8))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #a4811312
-def pitch(style:Style, degree:int, low:int) -> int:
+def pitch(style: Style, degree: int, low: int) -> int:
     "MIDI note of a scale degree, counted from the first tonic at or above `low`."
     base = low + (style.key - low) % 12
     return base + 12 * (degree // 7) + SCALES[style.scale][degree % 7]
 
-def held(on:np.ndarray, gate:float=1.) -> list[tuple[int, float]]: # (step, steps held)
+
+def held(on: np.ndarray, gate: float = 1.0) -> list[tuple[int, float]]:  # (step, steps held)
     "Each marked step with the distance to the next one."
     i = np.flatnonzero(on)
     return [(int(a), float(n) * gate) for a, n in zip(i, np.diff(np.append(i, len(on))))]
 
-def bass_part(rng, style:Style, s:Section) -> list[tuple]:
+
+def bass_part(rng, style: Style, s: Section) -> list[tuple]:
     "The bass of a section: roots of the chords in one rhythm."
-    sub, steps = style.sub, s.meter * style.sub
+    sub = style.sub
+    steps = s.meter * style.sub
     on = np.arange(steps) % sub
-    rhythm = {"eighths": on % 2 == 0, "roots": on == 0, "off": on == 2, "long": np.arange(steps) == 0,
-              "kick": kick_steps(rng, style.groove, s.meter, sub, s.energy)}[style.bass]
-    out, gate = [], rng.uniform(.5, 1)
+    rhythm = {
+        "eighths": on % 2 == 0,
+        "roots": on == 0,
+        "off": on == 2,
+        "long": np.arange(steps) == 0,
+        "kick": kick_steps(rng, style.groove, s.meter, sub, s.energy),
+    }[style.bass]
+    out = []
+    gate = rng.uniform(0.5, 1)
     jump = rng.choice([0, 0, 0, 4, 7], steps)
     for b in range(s.bars):
         root = style.progression[b % len(style.progression)]
-        out += [("bass", b * steps + i, n, pitch(style, root + (jump[i] if i else 0), 31), .8) for i, n in held(rhythm, gate)]
+        out += [
+            ("bass", b * steps + i, n, pitch(style, root + (jump[i] if i else 0), 31), 0.8)
+            for i, n in held(rhythm, gate)
+        ]
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #f2c1310b
-def chord_part(rng, style:Style, s:Section) -> list[tuple]:
+def chord_part(rng, style: Style, s: Section) -> list[tuple]:
     "The chords of a section: held, struck in a rhythm, broken, or chugged as bare fifths."
-    sub, steps, out = style.sub, s.meter * style.sub, []
-    rhythm = _hits(rng, steps, sub, .5, .4, .1) | (np.arange(steps) == 0)
+    sub = style.sub
+    steps = s.meter * style.sub
+    out = []
+    rhythm = _hits(rng, steps, sub, 0.5, 0.4, 0.1) | (np.arange(steps) == 0)
     if style.chords == "chug":
-        rhythm = (np.arange(steps) % sub % 2 == 0) | _hits(rng, steps, sub, 0, 0, .3 * style.busy * s.energy)
-    pace, order, strum = int(rng.choice([1, 2, 2])), rng.permutation(4), rng.choice([0, .12])
+        rhythm = (np.arange(steps) % sub % 2 == 0) | _hits(rng, steps, sub, 0, 0, 0.3 * style.busy * s.energy)
+    pace = int(rng.choice([1, 2, 2]))
+    order = rng.permutation(4)
+    strum = rng.choice([0, 0.12])
     tones, low = ((0, 4), 40) if style.chords == "chug" else ((0, 2, 4), 52)
     for b in range(s.bars):
         root = style.progression[b % len(style.progression)]
         if style.chords == "arp":
-            out += [("chord", b * steps + i, pace, pitch(style, root + (0, 2, 4, 7)[order[i // pace % 4]], 57), .6)
-                    for i in range(0, steps, pace)]
+            out += [
+                (
+                    "chord",
+                    b * steps + i,
+                    pace,
+                    pitch(style, root + (0, 2, 4, 7)[order[i // pace % 4]], 57),
+                    0.6,
+                )
+                for i in range(0, steps, pace)
+            ]
             continue
-        hits = [(0, steps)] if style.chords == "pad" else held(rhythm, .7)
-        out += [("chord", b * steps + i + strum * k, n, pitch(style, root + d, low), .5)
-                for i, n in hits for k, d in enumerate(tones)]
+        hits = [(0, steps)] if style.chords == "pad" else held(rhythm, 0.7)
+        out += [
+            ("chord", b * steps + i + strum * k, n, pitch(style, root + d, low), 0.5)
+            for i, n in hits
+            for k, d in enumerate(tones)
+        ]
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #eab61a99
-def chord_tone(degree:int, root:int) -> int:
+def chord_tone(degree: int, root: int) -> int:
     "The nearest degree that belongs to the chord on `root`."
-    return min((d for d in range(degree - 3, degree + 4) if (d - root) % 7 in (0, 2, 4)), key=lambda d: (abs(d - degree), d))
+    return min(
+        (d for d in range(degree - 3, degree + 4) if (d - root) % 7 in (0, 2, 4)),
+        key=lambda d: (abs(d - degree), d),
+    )
 
-def phrase(rng, style:Style, steps:int, sub:int, energy:float) -> list[tuple]: # (step, steps held, degree)
+
+def phrase(
+    rng, style: Style, steps: int, sub: int, energy: float
+) -> list[tuple]:  # (step, steps held, degree)
     "A tune of two bars: a rhythm and a walk on the scale that likes small steps."
-    d = style.busy * (.5 + .5 * energy)
-    on = _hits(rng, steps, sub, .35 + .5 * d, .15 + .55 * d, .25 * d**2)
+    d = style.busy * (0.5 + 0.5 * energy)
+    on = _hits(rng, steps, sub, 0.35 + 0.5 * d, 0.15 + 0.55 * d, 0.25 * d**2)
     on[0] |= not on.any()
-    degree, out = int(rng.integers(0, 8)), []
-    for i, n in held(on, rng.uniform(.6, 1)):
+    degree = int(rng.integers(0, 8))
+    out = []
+    for i, n in held(on, rng.uniform(0.6, 1)):
         degree = int(np.clip(degree + rng.choice([-4, -2, -1, -1, 0, 1, 1, 2, 4]), -2, 11))
-        if not rng.random() < .06: out.append((i, min(n, 2 * sub), degree))
+        if not rng.random() < 0.06:
+            out.append((i, min(n, 2 * sub), degree))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #12fc61ac
-def lead_part(rng, style:Style, s:Section) -> list[tuple]:
+def lead_part(rng, style: Style, s: Section) -> list[tuple]:
     "The tune of a section: two phrases in turn; on the beat it sings notes of the chord."
-    bar, out = s.meter * style.sub, []
+    bar = s.meter * style.sub
+    out = []
     a, b = (phrase(rng, style, 2 * bar, style.sub, s.energy) for _ in range(2))
     for k in range(-(-s.bars // 2)):
-        for i, n, d in (a, a, b, a)[k % 4] if rng.random() > .1 else b:
+        for i, n, d in (a, a, b, a)[k % 4] if rng.random() > 0.1 else b:
             at = 2 * k * bar + i
-            if at >= s.bars * bar: break
+            if at >= s.bars * bar:
+                break
             root = style.progression[at // bar % len(style.progression)]
-            out.append(("lead", at, n, pitch(style, chord_tone(d, root) if i % style.sub == 0 else d, 62), .8))
+            out.append(
+                ("lead", at, n, pitch(style, chord_tone(d, root) if i % style.sub == 0 else d, 62), 0.8)
+            )
     return out
+
 
 PARTS = (drum_part, bass_part, chord_part, lead_part)
 
 # %% ../../nbs/42_synth.songs.ipynb #dd85f88e
-def score(rng, sections:list[Section], style:Style) -> list[Onset]:
+def score(rng, sections: list[Section], style: Style) -> list[Onset]:
     "Every note of a song, in order of time."
     out = []
     for s in sections:
-        present = [p for p, want, chance in zip(PARTS, style.parts, ARRANGEMENT[s.name]) if want and rng.random() < chance]
-        if not present and s.name != "silence": present = [p for p, want in zip(PARTS, style.parts) if want][-1:]
+        present = [
+            p
+            for p, want, chance in zip(PARTS, style.parts, ARRANGEMENT[s.name])
+            if want and rng.random() < chance
+        ]
+        if not present and s.name != "silence":
+            present = [p for p, want in zip(PARTS, style.parts) if want][-1:]
         step = s.beat_ms / style.sub
         for kind, i, n, note, v in (x for p in present for x in p(rng, style, s)):
-            tick, v = s.start_ms + int(i) * step, float(v) * rng.uniform(.85, 1)
-            late = (i % 1 + style.swing * (int(i) % 2) * (style.sub == 4)) * step + rng.normal(0, style.jitter)
+            tick = s.start_ms + int(i) * step
+            v = float(v) * rng.uniform(0.85, 1)
+            late = (i % 1 + style.swing * (int(i) % 2) * (style.sub == 4)) * step + rng.normal(
+                0, style.jitter
+            )
             out.append(Onset(max(tick + late, 0), tick, kind, v, n * step, note))
     return sorted(out)
 
 # %% ../../nbs/42_synth.songs.ipynb #12c73856
-def render_drums(notes:list[Onset], kit:dict, n:int) -> np.ndarray: # (n,) float32
+def render_drums(notes: list[Onset], kit: dict, n: int) -> np.ndarray:  # (n,) float32
     "The drum track."
-    level = {"kick": 1, "snare": .8, "hat": .35, "open": .35, "crash": .5, "tom": .7, "shaker": .3, "clap": .5}
+    level = {
+        "kick": 1,
+        "snare": 0.8,
+        "hat": 0.35,
+        "open": 0.35,
+        "crash": 0.5,
+        "tom": 0.7,
+        "shaker": 0.3,
+        "clap": 0.5,
+    }
     track = np.zeros(n, np.float32)
-    for o in notes: lay(track, kit[o.kind], o.time / 1000, o.strength * level[o.kind])
+    for o in notes:
+        lay(track, kit[o.kind], o.time / 1000, o.strength * level[o.kind])
     return track
 
-def render_notes(notes:list[Onset], voice:Voice, n:int) -> np.ndarray: # (n,) float32
+
+def render_notes(notes: list[Onset], voice: Voice, n: int) -> np.ndarray:  # (n,) float32
     "The track of one pitched instrument; equal notes are made once."
-    track, made = np.zeros(n, np.float32), {}
+    track = np.zeros(n, np.float32)
+    made = {}
     for o in notes:
         key = o.pitch, round(o.length)
-        if key not in made: made[key] = voice.note(440 * 2 ** ((o.pitch - 69) / 12), o.length / 1000)
+        if key not in made:
+            made[key] = voice.note(440 * 2 ** ((o.pitch - 69) / 12), o.length / 1000)
         lay(track, made[key], o.time / 1000, o.strength)
     return track
 
-def tone(rng, track:np.ndarray, kind:str, style:Style) -> np.ndarray:
+
+def tone(rng, track: np.ndarray, kind: str, style: Style) -> np.ndarray:
     "The effects on one pitched track: distortion, a filter, an echo."
-    cut, wet = rng.uniform(600, 7000), rng.random()
-    if kind == "chord" and style.drive: track = band(squash(track, style.drive), high=4500)
-    elif rng.random() < .5: track = band(track, high=cut)
-    return echo(track, rng.uniform(.15, .4), .35) if kind == "lead" and wet < .3 else track
+    cut = rng.uniform(600, 7000)
+    wet = rng.random()
+    if kind == "chord" and style.drive:
+        track = band(squash(track, style.drive), high=4500)
+    elif rng.random() < 0.5:
+        track = band(track, high=cut)
+    return echo(track, rng.uniform(0.15, 0.4), 0.35) if kind == "lead" and wet < 0.3 else track
 
 # %% ../../nbs/42_synth.songs.ipynb #3c9ffa18
-def render(rng, notes:list[Onset], style:Style, n:int) -> np.ndarray: # (n,) float32
+def render(rng, notes: list[Onset], style: Style, n: int) -> np.ndarray:  # (n,) float32
     "All tracks with their effects, mixed."
-    mix, kicks = np.zeros(n, np.float32), [o.time / 1000 for o in notes if o.kind == "kick"]
+    mix = np.zeros(n, np.float32)
+    kicks = [o.time / 1000 for o in notes if o.kind == "kick"]
     drums = render_drums([o for o in notes if o.kind in DRUMS], draw_kit(rng), n)
-    if drums.any(): mix += squash(drums, rng.uniform(.5, 2.5)) * rng.uniform(.5, 1)
-    depth = rng.uniform(.2, .8) * (rng.random() < .35)
-    for kind, low, high in (("bass", .3, .8), ("chord", .15, .5), ("lead", .25, .7)):
+    if drums.any():
+        mix += squash(drums, rng.uniform(0.5, 2.5)) * rng.uniform(0.5, 1)
+    depth = rng.uniform(0.2, 0.8) * (rng.random() < 0.35)
+    for kind, low, high in (("bass", 0.3, 0.8), ("chord", 0.15, 0.5), ("lead", 0.25, 0.7)):
         role = ("pad" if style.chords == "pad" else "chords") if kind == "chord" else kind
         voice = draw_voice(rng, role)
         track = render_notes([o for o in notes if o.kind == kind], style.voices.get(kind, voice), n)
-        if not track.any(): continue
+        if not track.any():
+            continue
         track = unit(tone(rng, unit(track), kind, style)) * rng.uniform(low, high)
         mix += duck(track, kicks, depth if kind != "lead" else 0)
     return mix
 
 # %% ../../nbs/42_synth.songs.ipynb #bd491259
-def fades(rng, x:np.ndarray, sections:list[Section]) -> np.ndarray:
+def fades(rng, x: np.ndarray, sections: list[Section]) -> np.ndarray:
     "A fade at the end of most songs and at the start of some."
     t = np.arange(len(x)) / SR
-    end, length = len(x) / SR, rng.uniform(1, 8)
-    if sections[-1].name == "outro" or rng.random() < .4: x = x * np.clip((end - t) / length, 0, 1)
-    if rng.random() < .12: x = x * np.clip((t - sections[0].start_ms / 1000 + .1) / rng.uniform(2, 6), 0, 1)
+    end = len(x) / SR
+    length = rng.uniform(1, 8)
+    if sections[-1].name == "outro" or rng.random() < 0.4:
+        x = x * np.clip((end - t) / length, 0, 1)
+    if rng.random() < 0.12:
+        x = x * np.clip((t - sections[0].start_ms / 1000 + 0.1) / rng.uniform(2, 6), 0, 1)
     return x
 
 # %% ../../nbs/42_synth.songs.ipynb #5deab5e6
-def worn(rng, x:np.ndarray) -> np.ndarray:
+def worn(rng, x: np.ndarray) -> np.ndarray:
     "A mix as the world hears it: with a wash of other sound, a narrow band, noise."
-    if rng.random() < .4: x = unit(x) + texture(rng, len(x)) * rng.uniform(.03, .3)
-    if rng.random() < .25: x = band(x, low=rng.uniform(30, 200))
-    if rng.random() < .3: x = band(x, high=rng.uniform(2500, 7000))
+    if rng.random() < 0.4:
+        x = unit(x) + texture(rng, len(x)) * rng.uniform(0.03, 0.3)
+    if rng.random() < 0.25:
+        x = band(x, low=rng.uniform(30, 200))
+    if rng.random() < 0.3:
+        x = band(x, high=rng.uniform(2500, 7000))
     bed = band(rng.standard_normal(len(x)).astype(np.float32), high=rng.uniform(500, 7000))
     return unit(x) + bed * 10 ** rng.uniform(-3.5, -1.7)
 
-def master(rng, x:np.ndarray, sections:list[Section], clean:bool=False) -> np.ndarray: # (samples,) float32, peak 1
+
+def master(
+    rng, x: np.ndarray, sections: list[Section], clean: bool = False
+) -> np.ndarray:  # (samples,) float32, peak 1
     "The finished mix: room, wear, loudness, fades."
-    if rng.random() < .6 or clean: x = reverb(rng, x, rng.uniform(.2, 1.2), rng.uniform(.05, .6) * (.5 if clean else 1))
-    if clean: return unit(fades(rng, squash(x, 1.2), sections))
+    if rng.random() < 0.6 or clean:
+        x = reverb(rng, x, rng.uniform(0.2, 1.2), rng.uniform(0.05, 0.6) * (0.5 if clean else 1))
+    if clean:
+        return unit(fades(rng, squash(x, 1.2), sections))
     x = worn(rng, x) if x.any() else x
-    return unit(fades(rng, squash(x, rng.uniform(.5, 3)), sections) + rng.standard_normal(len(x)) * 10 ** rng.uniform(-5, -2.5))
+    return unit(
+        fades(rng, squash(x, rng.uniform(0.5, 3)), sections)
+        + rng.standard_normal(len(x)) * 10 ** rng.uniform(-5, -2.5)
+    )
 
 # %% ../../nbs/42_synth.songs.ipynb #aa0e3b65
 @dataclass
 class Song:
     "A composed song and everything that is known about it; times are when things sound."
-    samples: np.ndarray      # (n,) float32, peak 1
+
+    samples: np.ndarray  # (n,) float32, peak 1
     sections: list[Section]
-    onsets: list[Onset]      # in order of time
+    onsets: list[Onset]  # in order of time
     style: Style
     seed: int = 0
     sample_rate: int = SR
 
     @property
-    def seconds(self) -> float: return len(self.samples) / self.sample_rate # length
-    @property
-    def beats(self) -> np.ndarray: return np.concatenate([s.beats() for s in self.sections]) # ms
-    @property
-    def downbeats(self) -> np.ndarray: return np.concatenate([s.beats()[::s.meter] for s in self.sections]) # ms
-    @property
-    def beatmap(self) -> Beatmap: # the timing alone
-        return Beatmap(timing_points=timing_points(self.sections, [1.] * len(self.sections)))
+    def seconds(self) -> float:
+        return len(self.samples) / self.sample_rate  # length
 
-    def map(self, stars:float, seed:int=0) -> Beatmap: # a map by rule, near this star rating
+    @property
+    def beats(self) -> np.ndarray:
+        return np.concatenate([s.beats() for s in self.sections])  # ms
+
+    @property
+    def downbeats(self) -> np.ndarray:
+        return np.concatenate([s.beats()[:: s.meter] for s in self.sections])  # ms
+
+    @property
+    def beatmap(self) -> Beatmap:  # the timing alone
+        return Beatmap(timing_points=timing_points(self.sections, [1.0] * len(self.sections)))
+
+    def map(self, stars: float, seed: int = 0) -> Beatmap:  # a map by rule, near this star rating
         return choreograph(self.onsets, self.sections, stars, seed, title=f"Synth {self.seed}")
 
 # %% ../../nbs/42_synth.songs.ipynb #861eb6f1
 def compose_song(
-    seed:int,                     # same seed, same song
-    seconds:float=60.,            # length
-    bpm:float|None=None,          # first tempo; None: drawn
-    meter:int|None=None,          # beats per bar; None: drawn
-    sections:list[Section]|None=None, # a structure of your own
-    style:Style|None=None,        # a style of your own
+    seed: int,  # same seed, same song
+    seconds: float = 60.0,  # length
+    bpm: float | None = None,  # first tempo; None: drawn
+    meter: int | None = None,  # beats per bar; None: drawn
+    sections: list[Section] | None = None,  # a structure of your own
+    style: Style | None = None,  # a style of your own
 ) -> Song:
     "A song of random style and structure."
     rng = np.random.default_rng(seed)
@@ -364,32 +558,68 @@ def compose_song(
 
 # %% ../../nbs/42_synth.songs.ipynb #175a4228
 DEMO_SEED = 191
-DEMO_SECTIONS = [("intro", 4, .35), ("verse", 8, .5), ("chorus", 8, .9), ("break", 2, .3), ("outro", 4, .7)] # name, bars, energy
+DEMO_SECTIONS = [
+    ("intro", 4, 0.35),
+    ("verse", 8, 0.5),
+    ("chorus", 8, 0.9),
+    ("break", 2, 0.3),
+    ("outro", 4, 0.7),
+]  # name, bars, energy
+
 
 def demo_song() -> Song:
     "The bundled demo song: 128 beats per minute in C major, always the same. Our own work, CC0."
-    voices = dict(bass=Voice("triangle", .004, .3, .7, .04), chord=Voice("organ", .03, .5, .7, .25, detune=.08, dulling=.8,
-                  shape=(.9, .4, .25, .15, .2, .1, .05, .05)), lead=Voice("square", .006, .25, .35, .12, vibrato=.15, dulling=.2))
-    style = Style(60, "major", (0, 4, 5, 3), groove="four", chords="pad", bass="eighths", busy=.62, jitter=0., clean=True,
-                  voices=voices)
+    voices = dict(
+        bass=Voice("triangle", 0.004, 0.3, 0.7, 0.04),
+        chord=Voice(
+            "organ",
+            0.03,
+            0.5,
+            0.7,
+            0.25,
+            detune=0.08,
+            dulling=0.8,
+            shape=(0.9, 0.4, 0.25, 0.15, 0.2, 0.1, 0.05, 0.05),
+        ),
+        lead=Voice("square", 0.006, 0.25, 0.35, 0.12, vibrato=0.15, dulling=0.2),
+    )
+    style = Style(
+        60,
+        "major",
+        (0, 4, 5, 3),
+        groove="four",
+        chords="pad",
+        bass="eighths",
+        busy=0.62,
+        jitter=0.0,
+        clean=True,
+        voices=voices,
+    )
     sections, at = [], 900
     for name, bars, energy in DEMO_SECTIONS:
-        sections.append(Section(name, at, 128, 4, bars, energy)); at = sections[-1].end_ms
+        sections.append(Section(name, at, 128, 4, bars, energy))
+        at = sections[-1].end_ms
     return compose_song(DEMO_SEED, at / 1000 + 2, sections=sections, style=style)
 
 # %% ../../nbs/42_synth.songs.ipynb #5e259288
 def write_song(
-    path,                 # .ogg, .wav or .flac file to write
-    samples:np.ndarray,   # (n,) float32 at 16 kHz
-    title:str="", artist:str="", # tags
+    path,  # .ogg, .wav or .flac file to write
+    samples: np.ndarray,  # (n,) float32 at 16 kHz
+    title: str = "",
+    artist: str = "",  # tags
 ):
     "Save samples with tags."
     import soundfile as sf
+
     with atomic_path(path) as tmp, sf.SoundFile(tmp, "w", SR, 1) as f:
-        if title: f.title = title
-        if artist: f.artist = artist
-        for i in range(0, len(samples), 1 << 14): f.write(samples[i:i + (1 << 14)]) # libsndfile's Vorbis dislikes long blocks
+        if title:
+            f.title = title
+        if artist:
+            f.artist = artist
+        for i in range(0, len(samples), 1 << 14):
+            f.write(samples[i : i + (1 << 14)])  # libsndfile's Vorbis dislikes long blocks
+
 
 def write_demo(path):
     "Make the bundled demo song anew (mapperatorinator/assets/demo.ogg)."
-    write_song(path, demo_song().samples * .8, "Demo Song", "Mapperatorinator")
+    write_song(path, demo_song().samples * 0.8, "Demo Song", "Mapperatorinator")

@@ -19,97 +19,130 @@ __all__ = ['APART', 'HUMAN_STEPS', 'Beats', 'count_beats', 'straight_pieces', 'f
            'sections', 'goes_on', 'fit_beats', 'distances']
 
 # %% ../../nbs/51_timing.beats.ipynb #1ff0cb38
-APART = .06 # s: two beats nearer than this are one
+APART = 0.06  # s: two beats nearer than this are one
+
 
 @dataclass
 class Beats:
     "Beats in order of time."
-    times: np.ndarray  # (beats,) s
-    bars: np.ndarray   # (beats,) bool: a bar begins here
-    starts: np.ndarray # (beats,) bool: a new tempo is said to begin here
 
-    def __len__(self): return len(self.times)
-    def __getitem__(self, part) -> Beats: return Beats(self.times[part], self.bars[part], self.starts[part])
+    times: np.ndarray  # (beats,) s
+    bars: np.ndarray  # (beats,) bool: a bar begins here
+    starts: np.ndarray  # (beats,) bool: a new tempo is said to begin here
+
+    def __len__(self):
+        return len(self.times)
+
+    def __getitem__(self, part) -> Beats:
+        return Beats(self.times[part], self.bars[part], self.starts[part])
 
     @classmethod
-    def of(cls, events:EventStream) -> Beats: # from the beat events of a stream
+    def of(cls, events: EventStream) -> Beats:  # from the beat events of a stream
         kinds = {}
         for e, t in events:
-            if e.type in BEAT_TYPES: kinds.setdefault(t, set()).add(e.type)
+            if e.type in BEAT_TYPES:
+                kinds.setdefault(t, set()).add(e.type)
         kept = []
         for t in sorted(kinds):
-            if not kept or t - kept[-1] >= APART * 1000: kept.append(t)
+            if not kept or t - kept[-1] >= APART * 1000:
+                kept.append(t)
         said = lambda kind: np.array([kind in kinds[t] for t in kept], bool)
         starts = said(EventType.TIMING_POINT)
         return cls(np.array(kept, float) / 1000, starts | said(EventType.MEASURE), starts)
 
 # %% ../../nbs/51_timing.beats.ipynb #49762103
 def count_beats(
-    times:np.ndarray,  # (n,) s
-    around:int=4,      # beats on each side that say what an interval is
-) -> tuple[np.ndarray, np.ndarray]: # (n,) number of each beat; (n,) whether it counts
+    times: np.ndarray,  # (n,) s
+    around: int = 4,  # beats on each side that say what an interval is
+) -> tuple[np.ndarray, np.ndarray]:  # (n,) number of each beat; (n,) whether it counts
     "Number beats by the local interval: a missing beat leaves a gap, one too many is not counted."
-    gaps, n = np.diff(times), len(times)
-    index, keep, last = np.zeros(n), np.ones(n, bool), 0
+    gaps = np.diff(times)
+    n = len(times)
+    index = np.zeros(n)
+    keep = np.ones(n, bool)
+    last = 0
     for i in range(1, n):
-        steps = (times[i] - times[last]) / np.median(gaps[max(i - around, 0):i + around])
-        keep[i] = steps > .6
+        steps = (times[i] - times[last]) / np.median(gaps[max(i - around, 0) : i + around])
+        keep[i] = steps > 0.6
         index[i] = index[last] + max(round(steps), 1) if keep[i] else index[last]
         last = i if keep[i] else last
     return index, keep
 
 # %% ../../nbs/51_timing.beats.ipynb #939af578
 def straight_pieces(
-    times:np.ndarray,    # (n,) s
-    index:np.ndarray,    # (n,) number of each beat
-    sigma:float=.01,     # s, expected deviation of a beat
-    price:float=20.,     # of one more piece, in squared deviations
-) -> list[tuple[int, int]]: # (first, after last)
+    times: np.ndarray,  # (n,) s
+    index: np.ndarray,  # (n,) number of each beat
+    sigma: float = 0.01,  # s, expected deviation of a beat
+    price: float = 20.0,  # of one more piece, in squared deviations
+) -> list[tuple[int, int]]:  # (first, after last)
     "Split beats where one straight line no longer fits (least squares, optimal)."
-    n, x, y = len(times), index - index[0], times - times[0]
-    c1, cx, cy, cxx, cxy, cyy = (np.concatenate([[0.], np.cumsum(v)]) for v in (np.ones(n), x, y, x * x, x * y, y * y))
-    best, back = np.zeros(n + 1), np.zeros(n + 1, int)
+    n = len(times)
+    x = index - index[0]
+    y = times - times[0]
+    c1, cx, cy, cxx, cxy, cyy = (
+        np.concatenate([[0.0], np.cumsum(v)]) for v in (np.ones(n), x, y, x * x, x * y, y * y)
+    )
+    best = np.zeros(n + 1)
+    back = np.zeros(n + 1, int)
     for j in range(1, n + 1):
-        i = np.arange(j); m = c1[j] - c1[i]
-        sx, sy = cx[j] - cx[i], cy[j] - cy[i]
-        vx, vy, vxy = cxx[j] - cxx[i] - sx**2 / m, cyy[j] - cyy[i] - sy**2 / m, cxy[j] - cxy[i] - sx * sy / m
+        i = np.arange(j)
+        m = c1[j] - c1[i]
+        sx = cx[j] - cx[i]
+        sy = cy[j] - cy[i]
+        vx = cxx[j] - cxx[i] - sx**2 / m
+        vy = cyy[j] - cyy[i] - sy**2 / m
+        vxy = cxy[j] - cxy[i] - sx * sy / m
         rest = np.maximum(vy - vxy**2 / np.maximum(vx, 1e-9), 0)
         cost = best[i] + rest / sigma**2 + price
-        back[j] = cost.argmin(); best[j] = cost[back[j]]
+        back[j] = cost.argmin()
+        best[j] = cost[back[j]]
     out, j = [], n
-    while j: out.append((int(back[j]), j)); j = back[j]
+    while j:
+        out.append((int(back[j]), j))
+        j = back[j]
     return out[::-1]
 
 # %% ../../nbs/51_timing.beats.ipynb #54af2306
-def fit_line(index:np.ndarray, times:np.ndarray, rounds:int=4) -> Line: # beats at offset + index * period
+def fit_line(
+    index: np.ndarray, times: np.ndarray, rounds: int = 4
+) -> Line:  # beats at offset + index * period
     "Least squares with far beats left out."
     keep = np.ones(len(times), bool)
     for _ in range(rounds):
         period, offset = np.polyfit(index[keep], times[keep], 1)
         rest = np.abs(times - offset - index * period)
-        keep = rest <= max(3 * np.median(rest[keep]), .012)
-        if keep.sum() < 2: break
+        keep = rest <= max(3 * np.median(rest[keep]), 0.012)
+        if keep.sum() < 2:
+            break
     return Line(offset, period)
 
-HUMAN_STEPS = (1, 2, 10, 100) # parts of a BPM that people write, coarse first
 
-def human_line(line:Line, index:np.ndarray, times:np.ndarray) -> Line:
+HUMAN_STEPS = (1, 2, 10, 100)  # parts of a BPM that people write, coarse first
+
+
+def human_line(line: Line, index: np.ndarray, times: np.ndarray) -> Line:
     "The same at a BPM that a person would write, when the beats allow it."
-    def spread(period): # s, far beats counting little
+
+    def spread(period):  # s, far beats counting little
         rest = times - index * period
-        return np.sqrt(np.mean(np.minimum(np.abs(rest - np.median(rest)), .05)**2))
-    limit = spread(line.period) * 1.08 + .0007
+        return np.sqrt(np.mean(np.minimum(np.abs(rest - np.median(rest)), 0.05) ** 2))
+
+    limit = spread(line.period) * 1.08 + 0.0007
     for step in HUMAN_STEPS:
-        period = 60 / max(round(line.bpm * step) / step, .01)
-        if spread(period) <= limit: return Line(float(np.median(times - index * period)), period)
+        period = 60 / max(round(line.bpm * step) / step, 0.01)
+        if spread(period) <= limit:
+            return Line(float(np.median(times - index * period)), period)
     return line
 
 # %% ../../nbs/51_timing.beats.ipynb #f9a9a3de
-def red_line(seconds:float, period:float, meter:int=4) -> TimingPoint: # both in s
+def red_line(seconds: float, period: float, meter: int = 4) -> TimingPoint:  # both in s
     "A red line on a whole millisecond."
     return TimingPoint(float(round(seconds * 1000)), period * 1000, max(meter, 1), 2, 0, 100, True, 0)
 
-def bars_of(index:np.ndarray) -> tuple[int, int]: # beats per bar, and which beat (from 0) is the first downbeat
+
+def bars_of(
+    index: np.ndarray,
+) -> tuple[int, int]:  # beats per bar, and which beat (from 0) is the first downbeat
     "The usual distance of downbeats, given their numbers."
     gaps = np.diff(index).astype(int)
     gaps = gaps[(gaps > 0) & (gaps < 13)]
@@ -117,42 +150,59 @@ def bars_of(index:np.ndarray) -> tuple[int, int]: # beats per bar, and which bea
     return meter, int(np.bincount(index.astype(int) % meter).argmax()) if len(index) else 0
 
 # %% ../../nbs/51_timing.beats.ipynb #800c8f9e
-def sections(beats:Beats) -> Iterator[tuple[Beats, np.ndarray]]: # the beats of one tempo, and their numbers from 0
+def sections(
+    beats: Beats,
+) -> Iterator[tuple[Beats, np.ndarray]]:  # the beats of one tempo, and their numbers from 0
     "Beats cut where a new tempo is said to begin, and where they bend."
     cuts = [0, *(i for i in np.flatnonzero(beats.starts) if i), len(beats)]
     for a, b in zip(cuts, cuts[1:]):
         index, keep = count_beats(beats.times[a:b])
-        part, index = beats[a:b][keep], index[keep]
-        for i, j in straight_pieces(part.times, index, .012, 30.): yield part[i:j], index[i:j] - index[i]
+        part = beats[a:b][keep]
+        index = index[keep]
+        for i, j in straight_pieces(part.times, index, 0.012, 30.0):
+            yield part[i:j], index[i:j] - index[i]
 
-def goes_on(last:Line, line:Line, time:float) -> bool:
+
+def goes_on(last: Line, line: Line, time: float) -> bool:
     "Whether a line continues another at a time."
     beats = (time - last.offset) / last.period
-    return abs(line.period / last.period - 1) < 2e-3 and abs(beats - round(beats)) * last.period < .015
+    return abs(line.period / last.period - 1) < 2e-3 and abs(beats - round(beats)) * last.period < 0.015
 
-def fit_beats(beats:Beats, fewest:int=4) -> list[TimingPoint]: # beats that make a tempo where none was said to begin
+
+def fit_beats(
+    beats: Beats, fewest: int = 4
+) -> list[TimingPoint]:  # beats that make a tempo where none was said to begin
     "Few red lines through many beats."
     out, last = [], None
     for part, n in sections(beats) if len(beats) else ():
         t = part.times
-        if last and len(t) < fewest and not part.starts[0]: continue
-        line = human_line(fit_line(n, t), n, t) if len(t) > 1 else Line(t[0], last.period if last else .5)
-        if last and goes_on(last, line, t[0]): continue
+        if last and len(t) < fewest and not part.starts[0]:
+            continue
+        line = human_line(fit_line(n, t), n, t) if len(t) > 1 else Line(t[0], last.period if last else 0.5)
+        if last and goes_on(last, line, t[0]):
+            continue
         meter, lead = bars_of(n[part.bars])
-        shared = np.abs(beats.times - line.offset + line.period).min() < .02 # the beat before lies on both lines
-        if out and shared and lead == meter - 1: lead = -1
-        if out and lead > 0: out.append(red_line(line.offset, line.period, lead))
+        shared = (
+            np.abs(beats.times - line.offset + line.period).min() < 0.02
+        )  # the beat before lies on both lines
+        if out and shared and lead == meter - 1:
+            lead = -1
+        if out and lead > 0:
+            out.append(red_line(line.offset, line.period, lead))
         out.append(red_line(line.offset + lead * line.period, line.period, meter))
         last = line
     return out
 
 # %% ../../nbs/51_timing.beats.ipynb #ee48d32d
-def distances(lines:Sequence[TimingPoint], times:np.ndarray, seam:float=.03) -> np.ndarray: # (n,) s
+def distances(lines: Sequence[TimingPoint], times: np.ndarray, seam: float = 0.03) -> np.ndarray:  # (n,) s
     "How far each time lies from a beat of red lines; within `seam` s before a line it may belong to it already."
-    if not lines: raise UserError("There is no red line to measure against; give one at least.")
+    if not lines:
+        raise UserError("There is no red line to measure against; give one at least.")
     at, period = (np.array([getattr(p, k) for p in lines]) / 1000 for k in ("time", "beat_length"))
+
     def from_line(i):
         i = np.maximum(i, 0)
         beats = (times - at[i]) / period[i]
         return np.abs(beats - np.round(beats)) * period[i]
+
     return np.minimum(*(from_line(np.searchsorted(at, times + s, "right") - 1) for s in (1e-6, seam)))

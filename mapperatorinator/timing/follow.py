@@ -11,7 +11,17 @@ import numpy as np
 
 from .beats import straight_pieces
 from .octave import choose_phase
-from .rhythm import BEAT_PARTS, FPS, Ear, Line, beat_evidence, change_at, evidence, find_bars, refine
+from mapperatorinator.timing.rhythm import (
+    BEAT_PARTS,
+    FPS,
+    Ear,
+    Line,
+    beat_evidence,
+    change_at,
+    evidence,
+    find_bars,
+    refine,
+)
 
 # %% auto #0
 __all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'beat_reward', 'Changes', 'best_before', 'Paths', 'best_paths', 'track_beats',
@@ -21,46 +31,52 @@ __all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'beat_reward', 'Changes', 'best_b
 
 # %% ../../nbs/54_timing.follow.ipynb #c7253d8a
 def beat_reward(
-    o:np.ndarray,         # (frames,) onset strength
-    frames:np.ndarray,    # (n,) consecutive: where the beats are
-    intervals:np.ndarray, # (m,) frames since the beat before
-) -> np.ndarray:          # (n, m)
+    o: np.ndarray,  # (frames,) onset strength
+    frames: np.ndarray,  # (n,) consecutive: where the beats are
+    intervals: np.ndarray,  # (m,) frames since the beat before
+) -> np.ndarray:  # (n, m)
     "What a beat on each frame earns after each interval."
     first = int(frames[0]) - int(intervals[-1])
-    part = o[max(first, 0):int(frames[-1]) + 1].astype(np.float32)
+    part = o[max(first, 0) : int(frames[-1]) + 1].astype(np.float32)
     heard = np.pad(part, (max(-first, 0), 0))
     at = (frames - first)[:, None]
-    return sum(np.float32(weight) * heard[at - (intervals * place).astype(int)] for place, weight in BEAT_PARTS)
+    return sum(
+        np.float32(weight) * heard[at - (intervals * place).astype(int)] for place, weight in BEAT_PARTS
+    )
 
 # %% ../../nbs/54_timing.follow.ipynb #293ec651
 @dataclass
 class Changes:
     "Which intervals may follow each other, and what that costs."
-    near: np.ndarray # (m, neighbours) index of an interval before
-    cost: np.ndarray # (m, neighbours)
+
+    near: np.ndarray  # (m, neighbours) index of an interval before
+    cost: np.ndarray  # (m, neighbours)
 
     @classmethod
-    def of(cls,
-        intervals:np.ndarray, # (m,) frames
-        stiff:float,          # cost of a change by a factor of e
-        reach:int,            # neighbours on either side
+    def of(
+        cls,
+        intervals: np.ndarray,  # (m,) frames
+        stiff: float,  # cost of a change by a factor of e
+        reach: int,  # neighbours on either side
     ) -> Changes:
         "Neighbouring intervals."
         index = np.arange(len(intervals))
         near = np.clip(index[:, None] + np.arange(-reach, reach + 1), 0, len(intervals) - 1)
         ratio = intervals[:, None] / intervals[near]
-        return cls(near, (stiff * np.log(ratio)**2).astype(np.float32))
+        return cls(near, (stiff * np.log(ratio) ** 2).astype(np.float32))
 
 # %% ../../nbs/54_timing.follow.ipynb #a760cd08
 NEVER = np.float32(-1e9)
 
+
 def best_before(
-    recent:np.ndarray, # (depth, m) scores of earlier frames
-    rows:np.ndarray,   # (n, m) the row one interval before each frame
-    changes:Changes,
-) -> tuple[np.ndarray, np.ndarray]: # (n, m) both
+    recent: np.ndarray,  # (depth, m) scores of earlier frames
+    rows: np.ndarray,  # (n, m) the row one interval before each frame
+    changes: Changes,
+) -> tuple[np.ndarray, np.ndarray]:  # (n, m) both
     "The best score one interval earlier, and the interval it has."
-    best, source = np.full(rows.shape, NEVER), np.zeros(rows.shape, np.int16)
+    best = np.full(rows.shape, NEVER)
+    source = np.zeros(rows.shape, np.int16)
     for near, cost in zip(changes.near.T, changes.cost.T):
         score = recent[rows, near] - cost
         better = score > best
@@ -72,20 +88,22 @@ def best_before(
 @dataclass
 class Paths:
     "The best path of beats to every frame."
-    intervals: np.ndarray # (m,) frames
-    back: np.ndarray      # (frames, m) index of the interval before; -1: the path begins here
-    top: np.ndarray       # (frames,) score of the best path to a frame
-    which: np.ndarray     # (frames,) index of its interval
 
-    def last(self) -> int: # frame
+    intervals: np.ndarray  # (m,) frames
+    back: np.ndarray  # (frames, m) index of the interval before; -1: the path begins here
+    top: np.ndarray  # (frames,) score of the best path to a frame
+    which: np.ndarray  # (frames,) index of its interval
+
+    def last(self) -> int:  # frame
         "Where the best path ends: no more than the longest interval before the end."
         first = max(len(self.top) - int(self.intervals[-1]) - 1, 0)
         return first + int(self.top[first:].argmax())
 
-    def beats(self) -> np.ndarray: # frames
+    def beats(self) -> np.ndarray:  # frames
         "The best path, from its first beat on."
         at = self.last()
-        i, out = int(self.which[at]), [at]
+        i = int(self.which[at])
+        out = [at]
         while self.back[at, i] >= 0:
             at, i = at - int(self.intervals[i]), int(self.back[at, i])
             out.append(at)
@@ -93,15 +111,19 @@ class Paths:
 
 # %% ../../nbs/54_timing.follow.ipynb #b2546b73
 def best_paths(
-    o:np.ndarray,         # (frames,) onset strength
-    intervals:np.ndarray, # (m,) frames
-    changes:Changes,
-    unusual:np.ndarray|float=0., # (m,) cost of an interval, at each beat
-    jump:float=np.inf,    # cost of any interval after any other
-    begin:Optional[np.ndarray]=None, # (m,) scores of a beat on the first frame, where all paths must begin; None: anywhere
+    o: np.ndarray,  # (frames,) onset strength
+    intervals: np.ndarray,  # (m,) frames
+    changes: Changes,
+    unusual: np.ndarray | float = 0.0,  # (m,) cost of an interval, at each beat
+    jump: float = np.inf,  # cost of any interval after any other
+    begin: Optional[
+        np.ndarray
+    ] = None,  # (m,) scores of a beat on the first frame, where all paths must begin; None: anywhere
 ) -> Paths:
     "The best path to every frame, in blocks as long as the shortest interval."
-    n, m, shortest = len(o), len(intervals), int(intervals[0])
+    n = len(o)
+    m = len(intervals)
+    shortest = int(intervals[0])
     paths = Paths(intervals, np.full((n, m), -1, np.int16), np.zeros(n, np.float32), np.zeros(n, np.int16))
     recent = np.full((int(intervals[-1]) + shortest, m), NEVER)
     for first in range(0, n, shortest):
@@ -115,56 +137,66 @@ def best_paths(
         paths.back[frames] = np.where(goes_on, source, -1)
         alone = 0 if begin is None else NEVER
         score = beat_reward(o, frames, intervals) - unusual + np.where(goes_on, best, alone)
-        if begin is not None and first == 0: score[0] = begin
+        if begin is not None and first == 0:
+            score[0] = begin
         paths.which[frames], paths.top[frames] = score.argmax(1), score.max(1)
-        recent = np.concatenate([recent[len(frames):], score.astype(np.float32)])
+        recent = np.concatenate([recent[len(frames) :], score.astype(np.float32)])
     return paths
 
 # %% ../../nbs/54_timing.follow.ipynb #6a3877cd
 def track_beats(
-    o:np.ndarray,        # (frames,) onset strength
-    period:float,        # s, about
-    low:float=.7, high:float=1.45, # allowed intervals as shares of it
-    stiff:float=600.,    # cost of a changing interval
-    jump:float=15.,      # cost of any interval after any other
-) -> np.ndarray:         # s
+    o: np.ndarray,  # (frames,) onset strength
+    period: float,  # s, about
+    low: float = 0.7,
+    high: float = 1.45,  # allowed intervals as shares of it
+    stiff: float = 600.0,  # cost of a changing interval
+    jump: float = 15.0,  # cost of any interval after any other
+) -> np.ndarray:  # s
     "The beats of a song that may change its tempo."
     intervals = np.arange(int(period * low * FPS), int(np.ceil(period * high * FPS)) + 1)
-    unusual = (.15 * np.abs(np.log(intervals / (period * FPS)))).astype(np.float32)
+    unusual = (0.15 * np.abs(np.log(intervals / (period * FPS)))).astype(np.float32)
     return best_paths(o, intervals, Changes.of(intervals, stiff, 4), unusual, jump).beats() / FPS
 
 # %% ../../nbs/54_timing.follow.ipynb #d32c8f26
 @dataclass
 class Piece:
     "A stretch of song with its line."
-    start: float   # s
-    end: float     # s
-    line: Line
-    meter: int = 0 # beats per bar, of a piece that begins a bar; 0: to be heard
 
-    def beats(self) -> np.ndarray: # s
+    start: float  # s
+    end: float  # s
+    line: Line
+    meter: int = 0  # beats per bar, of a piece that begins a bar; 0: to be heard
+
+    def beats(self) -> np.ndarray:  # s
         "Its beats; one that is a hair early belongs to it too."
-        early = .1 * self.line.period
+        early = 0.1 * self.line.period
         return np.arange(self.line.from_(self.start - early), self.end - early, self.line.period)
 
-def same_grid(a:Line, b:Line, time:float, within:float=.015) -> bool:
+
+def same_grid(a: Line, b: Line, time: float, within: float = 0.015) -> bool:
     "Whether two lines differ only by a simple fraction of a beat around a time."
-    if abs(a.period / b.period - 1) > .004: return False
+    if abs(a.period / b.period - 1) > 0.004:
+        return False
     beats = (a.from_(time) - b.from_(time)) / b.period
     return min(abs(beats - round(beats * d) / d) for d in (2, 3, 4)) * b.period < within
 
 # %% ../../nbs/54_timing.follow.ipynb #816d8957
-PRICE, RATE = 25., .25 # evidence that a change of line must bring, and at least this much per beat
+PRICE, RATE = 25.0, 0.25  # evidence that a change of line must bring, and at least this much per beat
 
-def own_or_whole(o:np.ndarray, piece:Piece, whole:Line) -> Piece:
+
+def own_or_whole(o: np.ndarray, piece: Piece, whole: Line) -> Piece:
     "A piece with its own line if it needs one, else with the line of the whole song."
     if not all(same_grid(piece.line, whole, t) for t in (piece.start, piece.end)):
         beats = (piece.end - piece.start) / whole.period
         gain = evidence(o, piece.line, piece.start, piece.end) - evidence(o, whole, piece.start, piece.end)
-        if gain > RATE * beats: return piece
+        if gain > RATE * beats:
+            return piece
     return replace(piece, line=whole)
 
-def loss_of_joining(o:np.ndarray, a:Piece, b:Piece, whole:Line) -> tuple[float, Line]: # evidence lost beyond the price; and the line kept
+
+def loss_of_joining(
+    o: np.ndarray, a: Piece, b: Piece, whole: Line
+) -> tuple[float, Line]:  # evidence lost beyond the price; and the line kept
     "What is lost when two neighbours become one."
     if a.line == b.line or same_grid(a.line, b.line, b.start):
         longer = max(b, a, key=lambda p: p.end - p.start)
@@ -175,188 +207,234 @@ def loss_of_joining(o:np.ndarray, a:Piece, b:Piece, whole:Line) -> tuple[float, 
     beats = min(a.end - a.start, b.end - b.start) / whole.period
     return apart - kept(line) - max(PRICE, RATE * beats), line
 
-def merge_pieces(o:np.ndarray, pieces:list[Piece], whole:Line) -> list[Piece]: # whole: the best single line
+
+def merge_pieces(
+    o: np.ndarray, pieces: list[Piece], whole: Line
+) -> list[Piece]:  # whole: the best single line
     "Give up changes of line that do not explain enough onsets, the least useful first."
     out = [own_or_whole(o, p, whole) for p in pieces]
     while len(out) > 1:
         losses = [loss_of_joining(o, a, b, whole) for a, b in zip(out, out[1:])]
         i = min(range(len(losses)), key=lambda i: losses[i][0])
-        if losses[i][0] >= 0: break
-        out[i:i + 2] = [Piece(out[i].start, out[i + 1].end, losses[i][1])]
+        if losses[i][0] >= 0:
+            break
+        out[i : i + 2] = [Piece(out[i].start, out[i + 1].end, losses[i][1])]
     return out
 
 # %% ../../nbs/54_timing.follow.ipynb #942656cc
-def line_along(beats:np.ndarray, period:float) -> Line: # s; period where one beat cannot tell it
+def line_along(beats: np.ndarray, period: float) -> Line:  # s; period where one beat cannot tell it
     "Least squares."
-    if len(beats) == 1: return Line(float(beats[0]), period)
+    if len(beats) == 1:
+        return Line(float(beats[0]), period)
     period, offset = np.polyfit(np.arange(len(beats)), beats, 1)
     return Line(float(offset), float(period))
 
-def line_through(o:np.ndarray, beats:np.ndarray) -> Line:
-    "The line of some beats that were followed; exact where they last longer than four seconds."
-    line = line_along(beats, 0.)
-    half = line.period / 2
-    if beats[-1] - beats[0] + line.period <= 4: return line
-    return refine(o, 60 / line.period, min(.01, .25 / len(beats)), beats[0] - half, beats[-1] + half)
 
-def find_pieces(ear:Ear, whole:Line) -> list[Piece]:
+def line_through(o: np.ndarray, beats: np.ndarray) -> Line:
+    "The line of some beats that were followed; exact where they last longer than four seconds."
+    line = line_along(beats, 0.0)
+    half = line.period / 2
+    if beats[-1] - beats[0] + line.period <= 4:
+        return line
+    return refine(o, 60 / line.period, min(0.01, 0.25 / len(beats)), beats[0] - half, beats[-1] + half)
+
+
+def find_pieces(ear: Ear, whole: Line) -> list[Piece]:
     "Constant stretches of a song whose main line is known; beats are followed along the guide, lines measured on the onsets."
     beats = track_beats(ear.guide, whole.period)
-    if len(beats) < 8: return [Piece(0, ear.seconds, whole)]
+    if len(beats) < 8:
+        return [Piece(0, ear.seconds, whole)]
     pieces, line = [], whole
     for i, j in straight_pieces(beats, np.arange(len(beats))):
-        if j - i >= 3: line = line_through(ear.strength, beats[i:j])
+        if j - i >= 3:
+            line = line_through(ear.strength, beats[i:j])
         end = beats[j] if j < len(beats) else beats[-1] + line.period
         pieces.append(Piece(beats[i] - line.period / 4, end - line.period / 4, line))
     merged = merge_pieces(ear.strength, pieces, whole)
     for p in merged:
-        if p.line != whole and p.end - p.start > 4: p.line = choose_phase(ear, p.line, p.start, p.end)
+        if p.line != whole and p.end - p.start > 4:
+            p.line = choose_phase(ear, p.line, p.start, p.end)
     return merged
 
 # %% ../../nbs/54_timing.follow.ipynb #07c7e494
-def place_seams(o:np.ndarray, pieces:list[Piece], reach:int=6, bar:float=4.) -> list[Piece]:
+def place_seams(o: np.ndarray, pieces: list[Piece], reach: int = 6, bar: float = 4.0) -> list[Piece]:
     "Each change of line at the beat where both sides are explained best, downbeats of the old line preferred."
     for a, b in zip(pieces, pieces[1:]):
         first = b.line.from_(b.start - reach * b.line.period)
         tries = first + np.arange(2 * reach + 1) * b.line.period
         tries = tries[(tries > a.start + a.line.period) & (tries < b.end - b.line.period)]
-        if not len(tries): continue
-        left, right = max(a.start, tries[0] - 1), min(b.end, tries[-1] + 1)
+        if not len(tries):
+            continue
+        left = max(a.start, tries[0] - 1)
+        right = min(b.end, tries[-1] + 1)
+
         def worth(t):
             beats = (t - a.line.offset) / a.line.period
-            near = abs(beats - round(beats)) * a.line.period < .03
-            return bar * near + evidence(o, a.line, left, t - .25 * a.line.period) + evidence(o, b.line, t - .25 * b.line.period, right)
+            near = abs(beats - round(beats)) * a.line.period < 0.03
+            return (
+                bar * near
+                + evidence(o, a.line, left, t - 0.25 * a.line.period)
+                + evidence(o, b.line, t - 0.25 * b.line.period, right)
+            )
+
         a.end = b.start = max(tries, key=worth)
     return pieces
 
 # %% ../../nbs/54_timing.follow.ipynb #46dff4cd
-SHIFTS = np.arange(-60, 61, 4) / 1000 # s
+SHIFTS = np.arange(-60, 61, 4) / 1000  # s
+
 
 def smooth_shifts(
-    worth:np.ndarray, # (beats, shifts) evidence of each beat, moved by each shift
-    stiff:float=8.,   # cost of 10 ms from beat to beat
-) -> np.ndarray:      # (beats,) s
+    worth: np.ndarray,  # (beats, shifts) evidence of each beat, moved by each shift
+    stiff: float = 8.0,  # cost of 10 ms from beat to beat
+) -> np.ndarray:  # (beats,) s
     "The best shift of each beat, changing slowly (Viterbi)."
-    cost = stiff * ((SHIFTS[:, None] - SHIFTS) / .01)**2
-    score, back = worth[0], []
+    cost = stiff * ((SHIFTS[:, None] - SHIFTS) / 0.01) ** 2
+    score = worth[0]
+    back = []
     for here in worth[1:]:
         past = score[:, None] - cost
         back.append(past.argmax(0))
         score = past.max(0) + here
     path = [int(score.argmax())]
-    for source in back[::-1]: path.append(int(source[path[-1]]))
+    for source in back[::-1]:
+        path.append(int(source[path[-1]]))
     return SHIFTS[path[::-1]]
 
 # %% ../../nbs/54_timing.follow.ipynb #c8f56e89
 def bend_piece(
-    o:np.ndarray, piece:Piece,
-    least:float=.015,  # s: smaller drifts stay
-    clear:float=1.5,   # evidence that each beat must gain
-    share:float=.4,    # of the evidence it had, likewise
-    fewest:int=12,     # beats
+    o: np.ndarray,
+    piece: Piece,
+    least: float = 0.015,  # s: smaller drifts stay
+    clear: float = 1.5,  # evidence that each beat must gain
+    share: float = 0.4,  # of the evidence it had, likewise
+    fewest: int = 12,  # beats
 ) -> list[Piece]:
     "A piece that drifts becomes some that do not."
     beats = piece.beats()
-    if len(beats) < fewest: return [piece]
+    if len(beats) < fewest:
+        return [piece]
     moved = np.stack([beat_evidence(o, beats + s, piece.line.period) for s in SHIFTS], 1)
     shifts = smooth_shifts(moved)
-    if np.abs(shifts).max() < least: return [piece]
-    cuts = straight_pieces(beats + shifts, np.arange(len(beats)), .006, 10.)
+    if np.abs(shifts).max() < least:
+        return [piece]
+    cuts = straight_pieces(beats + shifts, np.arange(len(beats)), 0.006, 10.0)
     lines = [line_along(beats[i:j] + shifts[i:j], piece.line.period) for i, j in cuts]
-    ends = [beats[j] + shifts[j] - .1 * piece.line.period for _, j in cuts[:-1]] + [piece.end]
+    ends = [beats[j] + shifts[j] - 0.1 * piece.line.period for _, j in cuts[:-1]] + [piece.end]
     bent = [Piece(start, end, line) for start, end, line in zip([piece.start, *ends], ends, lines)]
     had, has = (sum(evidence(o, p.line, p.start, p.end) for p in some) for some in ([piece], bent))
     return bent if has - had > max(share * abs(had), clear * len(beats)) else [piece]
 
 # %% ../../nbs/54_timing.follow.ipynb #c1f6019d
 def follow_beats(
-    o:np.ndarray,     # (frames,) onset strength
-    period:float,     # s, at the start
-    start:float,      # s: a beat that is known
-    low:float=.6, high:float=2.2, # allowed intervals as shares of the period
-    stiff:float=300.,
-) -> np.ndarray:      # s
+    o: np.ndarray,  # (frames,) onset strength
+    period: float,  # s, at the start
+    start: float,  # s: a beat that is known
+    low: float = 0.6,
+    high: float = 2.2,  # allowed intervals as shares of the period
+    stiff: float = 300.0,
+) -> np.ndarray:  # s
     "Beats from a known one to the end, whose tempo changes smoothly."
     intervals = np.arange(int(period * low * FPS), int(np.ceil(period * high * FPS)) + 1)
-    begin = (-stiff * np.log(intervals / (period * FPS))**2).astype(np.float32)
-    changes = Changes.of(intervals, stiff, max(int(.08 * intervals[-1]), 4))
+    begin = (-stiff * np.log(intervals / (period * FPS)) ** 2).astype(np.float32)
+    changes = Changes.of(intervals, stiff, max(int(0.08 * intervals[-1]), 4))
     first = round(start * FPS)
     return (first + best_paths(o[first:], intervals, changes, begin=begin).beats()) / FPS
 
 # %% ../../nbs/54_timing.follow.ipynb #e29ef705
 def leave_line(
-    o:np.ndarray, piece:Piece,
-    seconds:float=25.,  # of the end that are looked at
-    within:float=.015,  # s: nearer than this a beat is on the line
-    fewest:int=4,       # beats off the line
-    clear:float=3.,     # evidence that each of them must bring
-) -> Optional[np.ndarray]: # s: beats from the last one on the line
+    o: np.ndarray,
+    piece: Piece,
+    seconds: float = 25.0,  # of the end that are looked at
+    within: float = 0.015,  # s: nearer than this a beat is on the line
+    fewest: int = 4,  # beats off the line
+    clear: float = 3.0,  # evidence that each of them must bring
+) -> Optional[np.ndarray]:  # s: beats from the last one on the line
     "The beats with which a song leaves its last line, or None."
-    loud = np.flatnonzero(o[:int(piece.end * FPS)] > 1)
-    end = (loud[-1] + 10) / FPS if len(loud) else 0.
+    loud = np.flatnonzero(o[: int(piece.end * FPS)] > 1)
+    end = (loud[-1] + 10) / FPS if len(loud) else 0.0
     start = piece.line.from_(max(piece.start, end - seconds))
-    if end - start < 6 * piece.line.period: return None
-    path = follow_beats(o[:int(end * FPS)], piece.line.period, start)
+    if end - start < 6 * piece.line.period:
+        return None
+    path = follow_beats(o[: int(end * FPS)], piece.line.period, start)
     drift = path - start - np.arange(len(path)) * piece.line.period
     leave = int(np.flatnonzero(np.abs(drift) <= within)[-1])
     tail = path[leave:]
-    if len(tail) <= fewest: return None
+    if len(tail) <= fewest:
+        return None
     new = beat_evidence(o, tail[:-1], np.diff(tail))[1:]
     held = np.arange(start + (leave + 1) * piece.line.period, tail[-1], piece.line.period)
     old = beat_evidence(o, held, piece.line.period)
     usual = beat_evidence(o, path[:leave], piece.line.period).mean() if leave >= 4 else new.mean()
-    believed = new.sum() - old.sum() > clear * len(new) and new.mean() > .5 * usual and old.mean() < .5 * usual
+    believed = (
+        new.sum() - old.sum() > clear * len(new) and new.mean() > 0.5 * usual and old.mean() < 0.5 * usual
+    )
     return tail if believed else None
 
 # %% ../../nbs/54_timing.follow.ipynb #84479bbf
-def bars(ear:Ear, beats:np.ndarray) -> tuple[int, int]: # s; beats per bar, and which of the beats is the first downbeat
+def bars(
+    ear: Ear, beats: np.ndarray
+) -> tuple[int, int]:  # s; beats per bar, and which of the beats is the first downbeat
     "The bars of some beats, by harmony and, when there is one, by the network's downbeats."
     change = change_at(ear.sound, beats) if len(beats) > 8 else np.zeros(len(beats))
-    if ear.downbeats is not None: change = change + 4 * np.interp(beats * FPS, np.arange(len(ear.downbeats)), ear.downbeats)
+    if ear.downbeats is not None:
+        change = change + 4 * np.interp(beats * FPS, np.arange(len(ear.downbeats)), ear.downbeats)
     return find_bars(change)[:2]
 
-def bent_lines(beats:np.ndarray, within:float=.01) -> list[tuple[int, Line]]: # s, one more than the piece has -> beats of each line
+
+def bent_lines(
+    beats: np.ndarray, within: float = 0.01
+) -> list[tuple[int, Line]]:  # s, one more than the piece has -> beats of each line
     "One line if it goes through the beats, else two for its halves."
     n = len(beats) - 1
-    line = line_along(beats, 0.)
-    if n == 1: return [(1, Line(float(beats[0]), float(beats[1] - beats[0])))]
-    if np.abs(line.offset + np.arange(n + 1) * line.period - beats).max() <= within: return [(n, line)]
-    return bent_lines(beats[:n // 2 + 1], within) + bent_lines(beats[n // 2:], within)
+    line = line_along(beats, 0.0)
+    if n == 1:
+        return [(1, Line(float(beats[0]), float(beats[1] - beats[0])))]
+    if np.abs(line.offset + np.arange(n + 1) * line.period - beats).max() <= within:
+        return [(n, line)]
+    return bent_lines(beats[: n // 2 + 1], within) + bent_lines(beats[n // 2 :], within)
 
 # %% ../../nbs/54_timing.follow.ipynb #37403444
-def bar_pieces(ear:Ear, last:Piece, tail:np.ndarray) -> list[Piece]: # s: beats from the last one on the line
+def bar_pieces(
+    ear: Ear, last: Piece, tail: np.ndarray
+) -> list[Piece]:  # s: beats from the last one on the line
     "A piece and the beats that leave it, bar by bar."
     beats = last.beats()
     meter, lead = bars(ear, beats)
     passed = round((tail[0] - beats[0]) / last.line.period) - lead
     seams = [0, *range(-passed % meter or meter, len(tail) - 1, meter), len(tail) - 1]
-    lines = [part for a, b in zip(seams, seams[1:]) for part in bent_lines(tail[a:b + 1])]
-    out, at = [replace(last, end=tail[0] - .1 * last.line.period)], 0
+    lines = [part for a, b in zip(seams, seams[1:]) for part in bent_lines(tail[a : b + 1])]
+    out = [replace(last, end=tail[0] - 0.1 * last.line.period)]
+    at = 0
     for count, line in lines:
         at += count
-        end = tail[at] - .1 * line.period if at < len(tail) - 1 else last.end
+        end = tail[at] - 0.1 * line.period if at < len(tail) - 1 else last.end
         out.append(Piece(out[-1].end, end, line, count))
     return out
 
 # %% ../../nbs/54_timing.follow.ipynb #95b2d4f5
 def slow_end(
-    ear:Ear, pieces:list[Piece],
-    clearer:float=1.5, # than what was found after the line that is left
+    ear: Ear,
+    pieces: list[Piece],
+    clearer: float = 1.5,  # than what was found after the line that is left
 ) -> list[Piece]:
     "Pieces whose longest or last one is left for good by beats that explain far more than what was found after it."
     longest = max(range(len(pieces)), key=lambda i: pieces[i].end - pieces[i].start)
     for i in dict.fromkeys((longest, len(pieces) - 1)):
-        last, after = replace(pieces[i], end=pieces[-1].end), pieces[i + 1:]
+        last = replace(pieces[i], end=pieces[-1].end)
+        after = pieces[i + 1 :]
         tail = leave_line(ear.strength, last)
-        if tail is None or tail[0] > pieces[i].end + 4 * last.line.period: continue
+        if tail is None or tail[0] > pieces[i].end + 4 * last.line.period:
+            continue
         had = sum(evidence(ear.strength, p.line, tail[0], p.end) for p in after)
-        if beat_evidence(ear.strength, tail[:-1], np.diff(tail)).sum() > clearer * had: return [*pieces[:i], *bar_pieces(ear, last, tail)]
+        if beat_evidence(ear.strength, tail[:-1], np.diff(tail)).sum() > clearer * had:
+            return [*pieces[:i], *bar_pieces(ear, last, tail)]
     return pieces
 
 # %% ../../nbs/54_timing.follow.ipynb #3a6263e5
-def all_pieces(ear:Ear, whole:Line) -> list[Piece]: # the best single line
+def all_pieces(ear: Ear, whole: Line) -> list[Piece]:  # the best single line
     "Pieces of one tempo; shorter ones where the song drifts or slows down."
     pieces = place_seams(ear.strength, find_pieces(ear, whole))
-    pieces[0].start = 0.
+    pieces[0].start = 0.0
     bent = [part for p in pieces for part in bend_piece(ear.strength, p)]
     return [p for p in slow_end(ear, bent) if len(p.beats())]

@@ -13,8 +13,23 @@ import numpy as np
 
 from ..core import asset
 from mapperatorinator.timing.rhythm import (
-    FPS, HARMONICS, RATIOS, Ear, Line, Phasors, Spectrum, agreement, centred, change_at, levelled, refine, sound_between, strongest,
-    tonal_distance, usual_peak)
+    FPS,
+    HARMONICS,
+    RATIOS,
+    Ear,
+    Line,
+    Phasors,
+    Spectrum,
+    agreement,
+    centred,
+    change_at,
+    levelled,
+    refine,
+    sound_between,
+    strongest,
+    tonal_distance,
+    usual_peak,
+)
 
 # %% auto #0
 __all__ = ['CURVES', 'PLACES', 'METERS', 'LAGS', 'OCTAVE_RATES', 'RELATIVES', 'FAR', 'TRUST', 'steady_stretch', 'pulse_curves',
@@ -23,190 +38,263 @@ __all__ = ['CURVES', 'PLACES', 'METERS', 'LAGS', 'OCTAVE_RATES', 'RELATIVES', 'F
            'choose_phase']
 
 # %% ../../nbs/53_timing.octave.ipynb #2127c06c
-def steady_stretch(o:np.ndarray, bpm:float, share:float=.35) -> tuple[float, float]: # s
+def steady_stretch(o: np.ndarray, bpm: float, share: float = 0.35) -> tuple[float, float]:  # s
     "The stretch whose seconds answer to a tempo more than a share of the usual."
     p = Phasors.of(o, bpm)
     _, phase = p.best(bpm)
     answer = (p.sums * np.exp(2j * np.pi * HARMONICS * phase)[:, None]).real.sum(0)
     answer = np.convolve(answer, np.ones(5) / 5, "same")
-    gain = np.concatenate([[0], np.cumsum(answer - share * np.quantile(answer, .8))])
+    gain = np.concatenate([[0], np.cumsum(answer - share * np.quantile(answer, 0.8))])
     end = int((gain - np.minimum.accumulate(gain)).argmax())
-    start = int(gain[:end + 1].argmin())
-    return (float(start), min(float(end), len(o) / FPS)) if end - start >= 6 else (0., len(o) / FPS)
+    start = int(gain[: end + 1].argmin())
+    return (float(start), min(float(end), len(o) / FPS)) if end - start >= 6 else (0.0, len(o) / FPS)
 
 # %% ../../nbs/53_timing.octave.ipynb #c1dbdbfe
 CURVES = ("all", "low", "middle", "high", "raw")
 
-def pulse_curves(bands:np.ndarray, start:float=0., end:float=np.inf) -> np.ndarray: # s: where peaks are measured -> (frames, 5), 0 to 2
+
+def pulse_curves(
+    bands: np.ndarray, start: float = 0.0, end: float = np.inf
+) -> np.ndarray:  # s: where peaks are measured -> (frames, 5), 0 to 2
     "Onsets by their frequency, loudest within 20 ms, in units of a usual peak."
     from scipy.ndimage import maximum_filter1d
+
     e = levelled(bands)
     parts = (e.mean(1), e[:, 0], e[:, 1:4].mean(1), e[:, 4:].mean(1), bands.mean(1))
     curves = np.maximum(maximum_filter1d(np.stack([centred(x) for x in parts], 1), 9, axis=0), 0)
-    part = curves[int(start * FPS):int(min(end * FPS, len(curves)))]
+    part = curves[int(start * FPS) : int(min(end * FPS, len(curves)))]
     return np.minimum(curves / (usual_peak(part) + 1e-9), 2)
 
 # %% ../../nbs/53_timing.octave.ipynb #9ffeb9d4
-PLACES = (0, 1/2, 1/4, 3/4, 1/3, 2/3) # of a beat
+PLACES = (0, 1 / 2, 1 / 4, 3 / 4, 1 / 3, 2 / 3)  # of a beat
 
-def read_pattern(curves:np.ndarray, beats:np.ndarray, period:float) -> dict[float, np.ndarray]: # place in the beat -> (beats, 5)
+
+def read_pattern(
+    curves: np.ndarray, beats: np.ndarray, period: float
+) -> dict[float, np.ndarray]:  # place in the beat -> (beats, 5)
     "What sounds on each beat and on its parts."
     frame = lambda t: np.clip(np.rint(t * FPS).astype(int), 0, len(curves) - 1)
     return {p: curves[frame(beats + p * period)] for p in PLACES}
 
-def contrast(a, b): # -1 to 1
+
+def contrast(a, b):  # -1 to 1
     "Which of two levels is higher, and how clearly."
-    return (a - b) / (a + b + .2)
+    return (a - b) / (a + b + 0.2)
 
 # %% ../../nbs/53_timing.octave.ipynb #16afc26c
-METERS = (2, 3, 4, 6, 7, 8) # beats after which drums and chords may come round
-LAGS = (1, 2, 3, 4, 6, 8, 14, 16) # half beats after which the pattern may come round
+METERS = (2, 3, 4, 6, 7, 8)  # beats after which drums and chords may come round
+LAGS = (1, 2, 3, 4, 6, 8, 14, 16)  # half beats after which the pattern may come round
 
-def named(name:str, values) -> dict[str, float]: # of CURVES
+
+def named(name: str, values) -> dict[str, float]:  # of CURVES
     "One number per curve."
     return {f"{name} {c}": float(v) for c, v in zip(CURVES, values)}
 
-def fullness(pattern:dict) -> dict[str, float]:
-    "How loud and how often the parts of a beat sound."
-    places = {"beat": (0,), "half": (1/2,), "quarter": (1/4, 3/4), "third": (1/3, 2/3)}
-    loud = {k: np.mean([pattern[p][:, 0] for p in v]) for k, v in places.items()}
-    often = {k: np.mean([pattern[p][:, 0] > .3 for p in v]) for k, v in places.items() if k != "third"}
-    return {f"loud {k}": float(np.log(.1 + v)) for k, v in loud.items()} | {f"often {k}": float(v) for k, v in often.items()}
 
-def contrasts(pattern:dict) -> dict[str, float]:
+def fullness(pattern: dict) -> dict[str, float]:
+    "How loud and how often the parts of a beat sound."
+    places = {"beat": (0,), "half": (1 / 2,), "quarter": (1 / 4, 3 / 4), "third": (1 / 3, 2 / 3)}
+    loud = {k: np.mean([pattern[p][:, 0] for p in v]) for k, v in places.items()}
+    often = {k: np.mean([pattern[p][:, 0] > 0.3 for p in v]) for k, v in places.items() if k != "third"}
+    return {f"loud {k}": float(np.log(0.1 + v)) for k, v in loud.items()} | {
+        f"often {k}": float(v) for k, v in often.items()
+    }
+
+
+def contrasts(pattern: dict) -> dict[str, float]:
     "Beats against halves, halves against quarters, even beats against odd ones; bass drum against snare in each."
     mean = {p: x.mean(0) for p, x in pattern.items()}
-    quarters, beats = (mean[1/4] + mean[3/4]) / 2, pattern[0]
-    half, quarter = contrast(mean[0], mean[1/2]), contrast(mean[1/2], quarters)
+    quarters = (mean[1 / 4] + mean[3 / 4]) / 2
+    beats = pattern[0]
+    half = contrast(mean[0], mean[1 / 2])
+    quarter = contrast(mean[1 / 2], quarters)
     odd = contrast(beats[::2].mean(0), beats[1::2].mean(0))
-    odd_half = contrast(pattern[1/2][::2].mean(0), pattern[1/2][1::2].mean(0))
+    odd_half = contrast(pattern[1 / 2][::2].mean(0), pattern[1 / 2][1::2].mean(0))
     same = abs(odd[1:4].sum()) / 3
-    return named("half", half) | named("quarter", quarter) | named("odd", np.abs(odd)) | {
-        "third": float(contrast(mean[1/2], (mean[1/3] + mean[2/3]) / 2)[0]), "half squared": float(max(half[0], 0) ** 2),
-        "half any": float(np.abs(half[1:4]).mean()), "half opposed": float(max(-half[1] * half[2:4].mean(), 0)),
-        "odd together": float(same), "odd opposed": float(np.abs(odd[1:4]).sum() / 3 - same), "odd half": float(np.abs(odd_half[0]))}
+    return (
+        named("half", half)
+        | named("quarter", quarter)
+        | named("odd", np.abs(odd))
+        | {
+            "third": float(contrast(mean[1 / 2], (mean[1 / 3] + mean[2 / 3]) / 2)[0]),
+            "half squared": float(max(half[0], 0) ** 2),
+            "half any": float(np.abs(half[1:4]).mean()),
+            "half opposed": float(max(-half[1] * half[2:4].mean(), 0)),
+            "odd together": float(same),
+            "odd opposed": float(np.abs(odd[1:4]).sum() / 3 - same),
+            "odd half": float(np.abs(odd_half[0])),
+        }
+    )
 
-def repetition(pattern:dict) -> dict[str, float]:
+
+def repetition(pattern: dict) -> dict[str, float]:
     "Correlation of the pattern with itself some half beats later, and of the bass drum with the snare."
-    x = np.stack([pattern[0], pattern[1/2]], 1).reshape(-1, 5)
-    x = (x - x.mean(0)) / np.sqrt(x.var(0) + .02)
-    later = lambda lag, a, b: float((x[lag:, a] * x[:-lag, b]).mean()) if len(x) > lag + 4 else 0.
+    x = np.stack([pattern[0], pattern[1 / 2]], 1).reshape(-1, 5)
+    x = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.02)
+    later = lambda lag, a, b: float((x[lag:, a] * x[:-lag, b]).mean()) if len(x) > lag + 4 else 0.0
     out = {f"again {n} {c}": later(n, i, i) for n in LAGS for i, c in enumerate(CURVES)}
     return out | {f"low middle {n}": later(n, 1, 2) + later(n, 2, 1) for n in (1, 2, 4)}
 
-def best_of_bar(x:np.ndarray, meter:int) -> float: # x: (beats,)
+
+def best_of_bar(x: np.ndarray, meter: int) -> float:  # x: (beats,)
     "How far the best beat of the bar stands out."
     return float(max(x[i::meter].mean() for i in range(min(meter, len(x)))) - x.mean())
 
-def bar_signs(pattern:dict, sound:np.ndarray, beats:np.ndarray, period:float) -> dict[str, float]:
+
+def bar_signs(pattern: dict, sound: np.ndarray, beats: np.ndarray, period: float) -> dict[str, float]:
     "How far bass drum and harmony mark bars of each length."
-    kick, reach = pattern[0][:, 1], max(.6 * period, .1)
+    kick = pattern[0][:, 1]
+    reach = max(0.6 * period, 0.1)
     change = change_at(sound, beats) if len(beats) > 8 else np.zeros(len(beats))
-    novelty = tonal_distance(sound_between(sound, beats - reach, beats - .02), sound_between(sound, beats + .02, beats + reach))
+    novelty = tonal_distance(
+        sound_between(sound, beats - reach, beats - 0.02), sound_between(sound, beats + 0.02, beats + reach)
+    )
     out = {"novelty": float(novelty.mean())}
     for m in METERS:
-        out |= {f"kick {m}": best_of_bar(kick, m) / (kick.mean() + .3), f"chord {m}": best_of_bar(change, m),
-                f"novelty {m}": best_of_bar(novelty, m)}
+        out |= {
+            f"kick {m}": best_of_bar(kick, m) / (kick.mean() + 0.3),
+            f"chord {m}": best_of_bar(change, m),
+            f"novelty {m}": best_of_bar(novelty, m),
+        }
     return out
 
-OCTAVE_RATES = np.array([1/4, 1/3, 1/2, 2/3, 1, 3/2, 2, 3, 4, 6, 8])
 
-def speed(spectrum:Spectrum, bpm:float) -> dict[str, float]:
+OCTAVE_RATES = np.array([1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4, 6, 8])
+
+
+def speed(spectrum: Spectrum, bpm: float) -> dict[str, float]:
     "Tempo relative to 150, squared too, and the log magnitude at multiples of the beat rate."
-    x, near = np.log2(bpm / 150), np.array([-.004, -.002, 0, .002, .004])
+    x = np.log2(bpm / 150)
+    near = np.array([-0.004, -0.002, 0, 0.002, 0.004])
     return {"tempo": x, "tempo squared": x * x} | {
-        f"rate {r:.2g}": float(np.log(.5 + spectrum(r * bpm / 60 + near).max())) for r in OCTAVE_RATES}
+        f"rate {r:.2g}": float(np.log(0.5 + spectrum(r * bpm / 60 + near).max())) for r in OCTAVE_RATES
+    }
 
 # %% ../../nbs/53_timing.octave.ipynb #2d367165
-RELATIVES = (*RATIOS, 1/5, 1/6) # a metronome answers to six times its tempo
+RELATIVES = (*RATIOS, 1 / 5, 1 / 6)  # a metronome answers to six times its tempo
+
 
 @dataclass
 class Passage:
     "A stretch of a song of one tempo, and what is needed to judge lines on it."
+
     ear: Ear
-    start: float        # s
-    end: float          # s
+    start: float  # s
+    end: float  # s
     spectrum: Spectrum
     curves: np.ndarray  # (frames, 5) of the whole song
 
     @classmethod
-    def of(cls, ear:Ear, start:float=0., end:float=np.inf) -> Passage:
-        start, end = max(start, 0.), min(end, ear.seconds)
-        part = ear.strength[int(start * FPS):int(end * FPS)]
+    def of(cls, ear: Ear, start: float = 0.0, end: float = np.inf) -> Passage:
+        start = max(start, 0.0)
+        end = min(end, ear.seconds)
+        part = ear.strength[int(start * FPS) : int(end * FPS)]
         return cls(ear, start, end, Spectrum(part), pulse_curves(ear.bands, start, end))
 
     @classmethod
-    def steadiest(cls, ear:Ear) -> Passage: # where the strongest tempo holds
+    def steadiest(cls, ear: Ear) -> Passage:  # where the strongest tempo holds
         start, end = steady_stretch(ear.strength, strongest(Spectrum(ear.strength)))
-        return cls.of(ear, start, end) if end - start < .9 * ear.seconds else cls.of(ear)
+        return cls.of(ear, start, end) if end - start < 0.9 * ear.seconds else cls.of(ear)
 
-    def lines(self, slowest:float=50., fastest:float=380.) -> list[Line]: # BPM
+    def lines(self, slowest: float = 50.0, fastest: float = 380.0) -> list[Line]:  # BPM
         "The relatives of the strongest tempo, each on the beat and half a beat later."
         top = strongest(self.spectrum)
-        found = [refine(self.ear.strength, top * r, start=self.start, end=self.end) for r in RELATIVES if slowest <= top * r <= fastest]
-        return [l for line in found for l in (line, line.later(.5))]
+        found = [
+            refine(self.ear.strength, top * r, start=self.start, end=self.end)
+            for r in RELATIVES
+            if slowest <= top * r <= fastest
+        ]
+        return [l for line in found for l in (line, line.later(0.5))]
 
-    def features(self, line:Line, fewest:int=6) -> dict[str, float]:
+    def features(self, line: Line, fewest: int = 6) -> dict[str, float]:
         "What speaks for a line and against it."
         beats = np.arange(line.from_(self.start), self.end - line.period, line.period)
-        if len(beats) < fewest: beats = line.from_(self.start) + np.arange(fewest) * line.period
+        if len(beats) < fewest:
+            beats = line.from_(self.start) + np.arange(fewest) * line.period
         pattern = read_pattern(self.curves, beats, line.period)
-        return (speed(self.spectrum, line.bpm) | fullness(pattern) | contrasts(pattern) | repetition(pattern)
-                | bar_signs(pattern, self.ear.sound, beats, line.period))
+        return (
+            speed(self.spectrum, line.bpm)
+            | fullness(pattern)
+            | contrasts(pattern)
+            | repetition(pattern)
+            | bar_signs(pattern, self.ear.sound, beats, line.period)
+        )
 
-    def agreement(self, line:Line) -> float: # 0 without a network
+    def agreement(self, line: Line) -> float:  # 0 without a network
         "How well a line says what a network heard here."
-        if self.ear.beats is None: return 0.
-        here = self.ear.beats[int(self.start * FPS):int(self.end * FPS)]
+        if self.ear.beats is None:
+            return 0.0
+        here = self.ear.beats[int(self.start * FPS) : int(self.end * FPS)]
         return agreement(here, Line(line.offset - self.start, line.period), self.end - self.start)
 
 # %% ../../nbs/53_timing.octave.ipynb #1dfed6c1
-FAR = 5. # deviations beyond which a feature counts no more
+FAR = 5.0  # deviations beyond which a feature counts no more
+
 
 class Fitted:
     "What was fitted, as JSON: numbers, and the names that they belong to. For dataclasses."
+
     @classmethod
-    def of(cls, text:str):
+    def of(cls, text: str):
         named = lambda value: isinstance(value, list) and isinstance(value[0], str)
-        return cls(**{key: value if named(value) else np.array(value) for key, value in json.loads(text).items()})
+        return cls(
+            **{key: value if named(value) else np.array(value) for key, value in json.loads(text).items()}
+        )
 
     def to_text(self) -> str:
-        table = {key: value if isinstance(value, list) else np.round(value, 3).tolist() for key, value in vars(self).items()}
+        table = {
+            key: value if isinstance(value, list) else np.round(value, 3).tolist()
+            for key, value in vars(self).items()
+        }
         return json.dumps(table, indent=0) + "\n"
+
 
 @dataclass
 class Scorer(Fitted):
     "Two layers over named features."
+
     features: list[str]
     center: np.ndarray  # (features,)
-    scale: np.ndarray   # (features,)
+    scale: np.ndarray  # (features,)
     hidden: np.ndarray  # (features, units)
-    bias: np.ndarray    # (units,)
-    out: np.ndarray     # (units,)
+    bias: np.ndarray  # (units,)
+    out: np.ndarray  # (units,)
 
-    def __call__(self, x:np.ndarray) -> np.ndarray: # (lines, features) -> (lines,)
-        return np.tanh(np.clip((x - self.center) / self.scale, -FAR, FAR) @ self.hidden + self.bias) @ self.out
+    def __call__(self, x: np.ndarray) -> np.ndarray:  # (lines, features) -> (lines,)
+        return (
+            np.tanh(np.clip((x - self.center) / self.scale, -FAR, FAR) @ self.hidden + self.bias) @ self.out
+        )
+
 
 @lru_cache(maxsize=1)
 def octave_scorer() -> Scorer:
     "The fitted one."
     return Scorer.of(asset("octave.json").read_text(encoding="utf-8"))
 
-def score_lines(passage:Passage, lines:list[Line], trust:float=0.) -> np.ndarray: # (lines,) trust: in a network's beats
+
+def score_lines(
+    passage: Passage, lines: list[Line], trust: float = 0.0
+) -> np.ndarray:  # (lines,) trust: in a network's beats
     "How much speaks for each line as the beat."
-    scorer, features = octave_scorer(), [passage.features(l) for l in lines]
-    return scorer(np.array([[f[k] for k in scorer.features] for f in features])) + trust * np.array([passage.agreement(l) for l in lines])
+    scorer = octave_scorer()
+    features = [passage.features(l) for l in lines]
+    return scorer(np.array([[f[k] for k in scorer.features] for f in features])) + trust * np.array(
+        [passage.agreement(l) for l in lines]
+    )
 
 # %% ../../nbs/53_timing.octave.ipynb #d711e15e
-TRUST = 2. # score of full agreement with a network's beats
+TRUST = 2.0  # score of full agreement with a network's beats
+
 
 class MainLine(NamedTuple):
     "The line that explains a song best, and how sure that is."
+
     line: Line
-    octave: float # chance that the beat has its period, and not that of a relative
+    octave: float  # chance that the beat has its period, and not that of a relative
     phase: float  # chance that it begins on the beat, and not half a beat later
 
-def main_line(ear:Ear, enough:float=.8) -> MainLine: # share of a song that speaks for all of it
+
+def main_line(ear: Ear, enough: float = 0.8) -> MainLine:  # share of a song that speaks for all of it
     "The one line that explains a song best, by ear and, when there is one, by the network's beats."
     passage = Passage.steadiest(ear)
     lines = passage.lines()
@@ -215,10 +303,12 @@ def main_line(ear:Ear, enough:float=.8) -> MainLine: # share of a song that spea
     best = lines[int(score.argmax())]
     octave = float(chance[[l.period == best.period for l in lines]].sum())
     phase = float(chance.max() / octave)
-    if passage.end - passage.start > enough * ear.seconds: best = refine(ear.strength, best.bpm).nearest(best, passage.start)
+    if passage.end - passage.start > enough * ear.seconds:
+        best = refine(ear.strength, best.bpm).nearest(best, passage.start)
     return MainLine(best, octave, phase)
 
-def choose_phase(ear:Ear, line:Line, start:float, end:float) -> Line: # s
+
+def choose_phase(ear: Ear, line: Line, start: float, end: float) -> Line:  # s
     "The line or the one half a beat later, whichever looks more like the beat."
-    tries = [line, line.later(.5)]
+    tries = [line, line.later(0.5)]
     return tries[int(score_lines(Passage.of(ear, start, end), tries).argmax())]

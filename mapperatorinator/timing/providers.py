@@ -31,51 +31,68 @@ __all__ = ['Listener', 'PROVIDERS', 'Estimate', 'red_lines', 'grid_of', 'grid_at
 # %% ../../nbs/56_timing.providers.ipynb #23e36326
 class Estimate(Timing):
     "Red lines with the provider that found them and a confidence from 0 to 1."
-    def __init__(self, points, provider:str="manual", confidence:float=1., end:float=1e6):
+
+    def __init__(self, points, provider: str = "manual", confidence: float = 1.0, end: float = 1e6):
         super().__init__(points)
-        self.provider, self.confidence, self.end = provider, float(np.clip(confidence, 0, 1)), end
+        self.provider = provider
+        self.confidence = float(np.clip(confidence, 0, 1))
+        self.end = end
 
     @property
-    def bpm(self) -> float: return round(60000 / self.median_beat_length(self.end), 3) # in force longest
+    def bpm(self) -> float:
+        return round(60000 / self.median_beat_length(self.end), 3)  # in force longest
+
     @property
-    def offset(self) -> float: return self.red[0].time # ms of the first red line
+    def offset(self) -> float:
+        return self.red[0].time  # ms of the first red line
+
     def __repr__(self):
-        return (f"{self.bpm:g} BPM from {self.offset:g} ms, {len(self.red)} red line{'s' * (len(self.red) > 1)}, "
-                f"{self.provider}, confidence {self.confidence:.2f}")
+        return (
+            f"{self.bpm:g} BPM from {self.offset:g} ms, {len(self.red)} red line{'s' * (len(self.red) > 1)}, "
+            f"{self.provider}, confidence {self.confidence:.2f}"
+        )
 
 # %% ../../nbs/56_timing.providers.ipynb #041e4227
-def red_lines(ear:Ear, pieces:list[Piece]) -> list[TimingPoint]:
+def red_lines(ear: Ear, pieces: list[Piece]) -> list[TimingPoint]:
     "Red lines for the pieces, each on a downbeat."
     out = []
     for i, p in enumerate(pieces):
-        beats, period = p.beats(), p.line.period
+        beats = p.beats()
+        period = p.line.period
         beats = beats[beats >= OSU_OFFSET_MS / 1000]
-        if not len(beats): continue # all before time 0
+        if not len(beats):
+            continue  # all before time 0
         meter, lead = (p.meter, 0) if p.meter else bars(ear, beats)
-        lead -= meter * bool(i and lead > meter / 2) # a seam moves to the nearest downbeat
+        lead -= meter * bool(i and lead > meter / 2)  # a seam moves to the nearest downbeat
         out.append(red_line(beats[0] + lead * period - OSU_OFFSET_MS / 1000, period, meter))
     return out
 
 # %% ../../nbs/56_timing.providers.ipynb #899f8f9e
-def grid_of(ear:Ear) -> Estimate:
+def grid_of(ear: Ear) -> Estimate:
     "Tempo, phase, changes and bars from what was heard."
     main = main_line(ear)
     pieces = all_pieces(ear, main.line)
     return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, main), ear.seconds * 1000)
 
-def grid_at(ear:Ear, bpm:float) -> Estimate:
+
+def grid_at(ear: Ear, bpm: float) -> Estimate:
     "Phase and bars for a tempo that is known."
     phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
     line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
     pieces = [Piece(0, ear.seconds, line)]
-    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, MainLine(line, 1., 1.)), ear.seconds * 1000)
+    return Estimate(
+        red_lines(ear, pieces), "grid", confidence(ear, pieces, MainLine(line, 1.0, 1.0)), ear.seconds * 1000
+    )
+
 
 def grid(
-    samples:np.ndarray,  # (samples,) mono
-    sample_rate:int=16000, # Hz
-    bpm:Optional[float]=None, # the tempo, when it is known
-    onsets=None, beats=None, downbeats=None, # probabilities per frame from a network, osu! time
-    hop_ms:float=16.,    # ms per frame of these
+    samples: np.ndarray,  # (samples,) mono
+    sample_rate: int = 16000,  # Hz
+    bpm: Optional[float] = None,  # the tempo, when it is known
+    onsets=None,
+    beats=None,
+    downbeats=None,  # probabilities per frame from a network, osu! time
+    hop_ms: float = 16.0,  # ms per frame of these
     **_,
 ) -> Estimate:
     "Listen: tempo, phase, changes and bars from the signal."
@@ -83,152 +100,250 @@ def grid(
     return grid_of(ear) if bpm is None else grid_at(ear, _tempo(bpm))
 
 # %% ../../nbs/56_timing.providers.ipynb #29ec8b1f
-def _tempo(bpm) -> float: # checked
+def _tempo(bpm) -> float:  # checked
     if not isinstance(bpm, Real) or not 10 <= bpm <= 1000:
-        raise UserError(f"bpm is {bpm}, but a tempo must be a number from 10 to 1000; give it, or choose timing=auto.")
+        raise UserError(
+            f"bpm is {bpm}, but a tempo must be a number from 10 to 1000; give it, or choose timing=auto."
+        )
     return float(bpm)
 
-def _offset(ms) -> float: # checked
+
+def _offset(ms) -> float:  # checked
     if not isinstance(ms, Real) or not np.isfinite(ms):
-        raise UserError(f"offset is {ms}, but manual timing needs the ms of the first beat; give it, or choose timing=auto.")
+        raise UserError(
+            f"offset is {ms}, but manual timing needs the ms of the first beat; give it, or choose timing=auto."
+        )
     return float(ms)
 
-def _listed(x) -> list: return list(x) if isinstance(x, (list, tuple, np.ndarray)) else [x]
+
+def _listed(x) -> list:
+    return list(x) if isinstance(x, (list, tuple, np.ndarray)) else [x]
+
 
 def manual(
-    samples=None, sample_rate=16000,
-    bpm:float|Sequence[float]|None=None,    # one, or one per section
-    offset:float|Sequence[float]|None=None, # ms of the first beat, one per section
-    meter:int|Sequence[int]=4,              # beats per bar, one or one per section
+    samples=None,
+    sample_rate=16000,
+    bpm: float | Sequence[float] | None = None,  # one, or one per section
+    offset: float | Sequence[float] | None = None,  # ms of the first beat, one per section
+    meter: int | Sequence[int] = 4,  # beats per bar, one or one per section
     **_,
 ) -> Estimate:
     "Your own tempo, or several in turn."
-    bpms, offsets, meters = [_tempo(b) for b in _listed(bpm)], [_offset(o) for o in _listed(offset)], _listed(meter)
+    bpms = [_tempo(b) for b in _listed(bpm)]
+    offsets = [_offset(o) for o in _listed(offset)]
+    meters = _listed(meter)
     meters = meters * len(bpms) if len(meters) == 1 else meters
     if not len(bpms) == len(offsets) == len(meters) or sorted(set(offsets)) != offsets:
-        raise UserError(f"bpm={bpms}, offset={offsets} and meter={meters} do not match; give each section one of each, in order of time.")
-    if not all(1 <= m <= 32 for m in meters): raise UserError(f"meter is {meters}, but a bar has 1 to 32 beats; give 4, 3, 7 …")
-    return Estimate([TimingPoint(o, 60000 / b, int(m), 2, 0, 100, True, 0) for b, o, m in zip(bpms, offsets, meters)])
+        raise UserError(
+            f"bpm={bpms}, offset={offsets} and meter={meters} do not match; give each section one of each, in order of time."
+        )
+    if not all(1 <= m <= 32 for m in meters):
+        raise UserError(f"meter is {meters}, but a bar has 1 to 32 beats; give 4, 3, 7 …")
+    return Estimate(
+        [TimingPoint(o, 60000 / b, int(m), 2, 0, 100, True, 0) for b, o, m in zip(bpms, offsets, meters)]
+    )
 
-def reference(samples=None, sample_rate:int=16000, beatmap:Optional[Beatmap]=None, **_) -> Estimate:
+
+def reference(samples=None, sample_rate: int = 16000, beatmap: Optional[Beatmap] = None, **_) -> Estimate:
     "The red lines of a map."
     red = [p for p in getattr(beatmap, "timing_points", []) if p.uninherited and p.beat_length > 0]
-    if not red: raise UserError("Reference timing needs a beatmap with a red line; give another, or choose timing=auto.")
-    return Estimate(red, "reference", 1., max((o.time for o in beatmap.hit_objects), default=1e6))
+    if not red:
+        raise UserError(
+            "Reference timing needs a beatmap with a red line; give another, or choose timing=auto."
+        )
+    return Estimate(red, "reference", 1.0, max((o.time for o in beatmap.hit_objects), default=1e6))
 
 # %% ../../nbs/56_timing.providers.ipynb #9d91c7a9
-Listener = Callable[[list[np.ndarray]], list[EventStream]] # songs to their TIMING events, in osu! ms of each
+Listener = Callable[[list[np.ndarray]], list[EventStream]]  # songs to their TIMING events, in osu! ms of each
 
-def of_beats(beats:Beats, provider:str) -> Estimate:
+
+def of_beats(beats: Beats, provider: str) -> Estimate:
     "Red lines through beats, as sure as the beats lie on them."
-    if len(beats) < 2: raise UserError("The model wrote fewer than two beats; choose timing=grid, or give bpm and offset.")
+    if len(beats) < 2:
+        raise UserError("The model wrote fewer than two beats; choose timing=grid, or give bpm and offset.")
     points = fit_beats(beats)
-    near = float((distances(points, beats.times) < .025).mean())
-    return Estimate(points, provider, near * .95 ** (len(points) - 1), beats.times[-1] * 1000)
+    near = float((distances(points, beats.times) < 0.025).mean())
+    return Estimate(points, provider, near * 0.95 ** (len(points) - 1), beats.times[-1] * 1000)
 
-def heard_beats(samples, events:Optional[EventStream], listen:Optional[Listener]) -> Beats:
+
+def heard_beats(samples, events: Optional[EventStream], listen: Optional[Listener]) -> Beats:
     "The beats that were written, or are written now."
-    if events is None and listen is not None: events = listen([samples])[0]
+    if events is None and listen is not None:
+        events = listen([samples])[0]
     return Beats.of(events or EventStream())
 
-def model(samples=None, sample_rate:int=16000, events:Optional[EventStream]=None, listen:Optional[Listener]=None,
-          **_) -> Estimate:
+
+def model(
+    samples=None,
+    sample_rate: int = 16000,
+    events: Optional[EventStream] = None,
+    listen: Optional[Listener] = None,
+    **_,
+) -> Estimate:
     "Red lines through the beats of one pass."
     return of_beats(heard_beats(samples, events, listen), "model")
 
 # %% ../../nbs/56_timing.providers.ipynb #357e203b
-def shifted(samples:np.ndarray, sample_rate:int, ms:int) -> np.ndarray:
+def shifted(samples: np.ndarray, sample_rate: int, ms: int) -> np.ndarray:
     "Audio that begins later (zeros first) or earlier (cut)."
     n = ms * sample_rate // 1000
     return np.pad(samples, (n, 0)) if n >= 0 else samples[-n:]
 
+
 def shifted_passes(
-    samples:np.ndarray, sample_rate:int,
-    listen:Listener,
-    passes:int=20,        # at most
-    at_once:int=5,        # songs the listener gets together
-    budget:Optional[float]=None, # s; the first batch is always done
-    seed:int=0,
-    progress:Optional[Callable]=None, # gets `engine.Progress`; true cancels
-    reach:int=4092,       # ms, of the shift either way
-) -> list[EventStream]: # shifted back
+    samples: np.ndarray,
+    sample_rate: int,
+    listen: Listener,
+    passes: int = 20,  # at most
+    at_once: int = 5,  # songs the listener gets together
+    budget: Optional[float] = None,  # s; the first batch is always done
+    seed: int = 0,
+    progress: Optional[Callable] = None,  # gets `engine.Progress`; true cancels
+    reach: int = 4092,  # ms, of the shift either way
+) -> list[EventStream]:  # shifted back
     "What the listener writes for the song, shifted at random again and again."
     reach = min(reach, len(samples) * 250 // sample_rate)
-    shifts, out, begun = np.random.default_rng(seed).integers(-reach, reach, passes), [], time.monotonic()
+    shifts = np.random.default_rng(seed).integers(-reach, reach, passes)
+    out = []
+    begun = time.monotonic()
     for i in range(0, passes, at_once):
-        if i and budget is not None and (time.monotonic() - begun) * (i + at_once) / i > budget: break
+        if i and budget is not None and (time.monotonic() - begun) * (i + at_once) / i > budget:
+            break
         tell(progress, "super timing", i, passes)
-        some = shifts[i:i + at_once].tolist()
+        some = shifts[i : i + at_once].tolist()
         for s, late in zip(listen([shifted(samples, sample_rate, ms) for ms in some]), some):
             out.append(EventStream(s.events, [t - late for t in s.times]))
     tell(progress, "super timing", passes, passes)
     return out
 
 # %% ../../nbs/56_timing.providers.ipynb #4143d448
-def voted_beats(samples:np.ndarray, sample_rate:int, listen:Optional[Listener], **options) -> Beats:
+def voted_beats(samples: np.ndarray, sample_rate: int, listen: Optional[Listener], **options) -> Beats:
     "Beats that the shifted passes agree on."
-    if listen is None: raise UserError("timing=super needs a model that listens; generate with one, or choose timing=grid.")
+    if listen is None:
+        raise UserError("timing=super needs a model that listens; generate with one, or choose timing=grid.")
     return agree(shifted_passes(samples, sample_rate, listen, **options), len(samples) * 1000 // sample_rate)
 
-def super_timing(samples:np.ndarray, sample_rate:int=16000, listen:Optional[Listener]=None, passes:int=20, at_once:int=5,
-                 budget:Optional[float]=None, seed:int=0, progress:Optional[Callable]=None, **_) -> Estimate:
+
+def super_timing(
+    samples: np.ndarray,
+    sample_rate: int = 16000,
+    listen: Optional[Listener] = None,
+    passes: int = 20,
+    at_once: int = 5,
+    budget: Optional[float] = None,
+    seed: int = 0,
+    progress: Optional[Callable] = None,
+    **_,
+) -> Estimate:
     "Red lines through the beats that many shifted passes agree on."
     options = dict(passes=passes, at_once=at_once, budget=budget, seed=seed, progress=progress)
     return of_beats(voted_beats(samples, sample_rate, listen, **options), "super")
 
 # %% ../../nbs/56_timing.providers.ipynb #ea87e9cc
-def pulses(times:np.ndarray, seconds:float, width:float=.015) -> np.ndarray: # (frames,) at 200 frames per second
+def pulses(
+    times: np.ndarray, seconds: float, width: float = 0.015
+) -> np.ndarray:  # (frames,) at 200 frames per second
     "A bump of height 1 at each time."
-    out, reach = np.zeros(int(seconds * FPS) + 1), int(4 * width * FPS)
+    out = np.zeros(int(seconds * FPS) + 1)
+    reach = int(4 * width * FPS)
     for t in times:
         i = np.arange(max(int(t * FPS) - reach, 0), min(int(t * FPS) + reach + 2, len(out)))
-        out[i] = np.maximum(out[i], np.exp(-.5 * ((i / FPS - t) / width)**2))
+        out[i] = np.maximum(out[i], np.exp(-0.5 * ((i / FPS - t) / width) ** 2))
     return out
 
-def settle(ear:Ear, beats:Beats, provider:str, enough:float=.6) -> tuple[Estimate, bool]: # whether the two agree
+
+def settle(
+    ear: Ear, beats: Beats, provider: str, enough: float = 0.6
+) -> tuple[Estimate, bool]:  # whether the two agree
     "The ear led by written beats; the surer of both where fewer than `enough` of the beats lie on its grid."
     at = beats.times + OSU_OFFSET_MS / 1000
-    heard = grid_of(replace(ear, beats=pulses(at, ear.seconds), downbeats=pulses(at[beats.bars], ear.seconds)))
-    fitted, share = of_beats(beats, provider), float((distances(heard.red, beats.times) < .035).mean())
-    if share >= enough: return Estimate(heard.points, "auto", max(heard.confidence, share), heard.end), True
+    heard = grid_of(
+        replace(ear, beats=pulses(at, ear.seconds), downbeats=pulses(at[beats.bars], ear.seconds))
+    )
+    fitted = of_beats(beats, provider)
+    share = float((distances(heard.red, beats.times) < 0.035).mean())
+    if share >= enough:
+        return Estimate(heard.points, "auto", max(heard.confidence, share), heard.end), True
     return max(heard, fitted, key=lambda e: e.confidence), False
 
 # %% ../../nbs/56_timing.providers.ipynb #9935c8f6
-def by_ear_and_model(samples:np.ndarray, sample_rate:int, events:Optional[EventStream], listen:Optional[Listener], hints:dict,
-                     options:dict) -> Estimate:
+def by_ear_and_model(
+    samples: np.ndarray,
+    sample_rate: int,
+    events: Optional[EventStream],
+    listen: Optional[Listener],
+    hints: dict,
+    options: dict,
+) -> Estimate:
     "What ear and model agree on; the vote decides when they do not."
-    ear, beats = Ear.of(samples, sample_rate, **hints), heard_beats(samples, events, listen)
-    if len(beats) < 8: return grid_of(ear)
+    ear = Ear.of(samples, sample_rate, **hints)
+    beats = heard_beats(samples, events, listen)
+    if len(beats) < 8:
+        return grid_of(ear)
     found, agreed = settle(ear, beats, "model")
-    if agreed or listen is None: return found
-    try: return settle(ear, voted_beats(samples, sample_rate, listen, **options), "super")[0]
-    except UserError: return found # the passes agree on nothing
+    if agreed or listen is None:
+        return found
+    try:
+        return settle(ear, voted_beats(samples, sample_rate, listen, **options), "super")[0]
+    except UserError:
+        return found  # the passes agree on nothing
 
-def auto(samples, sample_rate:int=16000, bpm=None, offset=None, meter=4, beatmap:Optional[Beatmap]=None,
-         events:Optional[EventStream]=None, listen:Optional[Listener]=None, onsets=None, beats=None, downbeats=None, hop_ms:float=16.,
-         **options) -> Estimate:
+
+def auto(
+    samples,
+    sample_rate: int = 16000,
+    bpm=None,
+    offset=None,
+    meter=4,
+    beatmap: Optional[Beatmap] = None,
+    events: Optional[EventStream] = None,
+    listen: Optional[Listener] = None,
+    onsets=None,
+    beats=None,
+    downbeats=None,
+    hop_ms: float = 16.0,
+    **options,
+) -> Estimate:
     "Your word if you gave it, else a map's, else the signal together with what the network heard."
     hints = dict(onsets=onsets, beats=beats, downbeats=downbeats, hop_ms=hop_ms)
-    if bpm is not None and offset is not None: return manual(bpm=bpm, offset=offset, meter=meter)
-    if beatmap is not None: return reference(beatmap=beatmap)
-    if bpm is not None: found = grid(samples, sample_rate, bpm, **hints)
-    else: found = by_ear_and_model(samples, sample_rate, events, listen, hints, options)
-    if offset is not None: found = Estimate([replace(found.red[0], time=float(offset))], "auto", found.confidence, found.end)
+    if bpm is not None and offset is not None:
+        return manual(bpm=bpm, offset=offset, meter=meter)
+    if beatmap is not None:
+        return reference(beatmap=beatmap)
+    if bpm is not None:
+        found = grid(samples, sample_rate, bpm, **hints)
+    else:
+        found = by_ear_and_model(samples, sample_rate, events, listen, hints, options)
+    if offset is not None:
+        found = Estimate([replace(found.red[0], time=float(offset))], "auto", found.confidence, found.end)
     return found
 
 # %% ../../nbs/56_timing.providers.ipynb #47ea0843
-PROVIDERS = {"auto": auto, "grid": grid, "manual": manual, "reference": reference, "model": model, "super": super_timing}
+PROVIDERS = {
+    "auto": auto,
+    "grid": grid,
+    "manual": manual,
+    "reference": reference,
+    "model": model,
+    "super": super_timing,
+}
+
 
 def find_timing(
-    samples:Optional[np.ndarray], # (samples,) mono float; manual, reference and model can do without
-    sample_rate:int=16000,        # Hz
-    provider:str="auto",          # a key of PROVIDERS
-    **options,                    # bpm, offset, meter, beatmap, events, listen, passes, budget, progress; onsets, beats, …
+    samples: Optional[np.ndarray],  # (samples,) mono float; manual, reference and model can do without
+    sample_rate: int = 16000,  # Hz
+    provider: str = "auto",  # a key of PROVIDERS
+    **options,  # bpm, offset, meter, beatmap, events, listen, passes, budget, progress; onsets, beats, …
 ) -> Estimate:
     "Red lines of a song by the named provider."
-    if provider not in PROVIDERS: raise UserError(f"No timing provider is '{provider}'; choose one of {', '.join(PROVIDERS)}.")
-    if provider in ("auto", "grid", "super") and (samples is None or np.ndim(samples) != 1 or len(samples) < 2 * sample_rate):
-        raise UserError("Timing by ear needs at least two seconds of mono audio; give a longer song, or bpm and offset.")
+    if provider not in PROVIDERS:
+        raise UserError(f"No timing provider is '{provider}'; choose one of {', '.join(PROVIDERS)}.")
+    if provider in ("auto", "grid", "super") and (
+        samples is None or np.ndim(samples) != 1 or len(samples) < 2 * sample_rate
+    ):
+        raise UserError(
+            "Timing by ear needs at least two seconds of mono audio; give a longer song, or bpm and offset."
+        )
     if samples is not None and not np.isfinite(samples).all():
         raise UserError("The audio holds samples that are not numbers; export it again.")
     return PROVIDERS[provider](samples, sample_rate, **options)

@@ -19,37 +19,46 @@ __all__ = ['FPS', 'BANDS', 'PEAK_LIMIT', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'R
            'tonal_distance', 'change_at', 'find_bars', 'Ear', 'agreement']
 
 # %% ../../nbs/50_timing.rhythm.ipynb #41c9a75f
-FPS = 200                          # onset frames per second
+FPS = 200  # onset frames per second
 BANDS = (0, 4, 9, 16, 24, 32, 40)  # edges of the six bands, in mel filters
 
-def _mel_filters(sample_rate:int, n_fft:int, n:int=40, low:float=30., high:float=8000.) -> np.ndarray: # (n_fft/2+1, n)
+
+def _mel_filters(
+    sample_rate: int, n_fft: int, n: int = 40, low: float = 30.0, high: float = 8000.0
+) -> np.ndarray:  # (n_fft/2+1, n)
     "Triangles of equal area, evenly spaced on the mel scale."
     mel = np.linspace(*(2595 * np.log10(1 + f / 700) for f in (low, min(high, sample_rate / 2))), n + 2)
-    edges, f = 700 * (10 ** (mel / 2595) - 1), np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    rise, fall = (f[:, None] - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - f[:, None]) / np.diff(edges)[1:]
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    f = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    rise = (f[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    fall = (edges[2:] - f[:, None]) / np.diff(edges)[1:]
     w = np.clip(np.minimum(rise, fall), 0, None)
     w[np.abs(f[:, None] - edges[1:-1]).argmin(0), np.arange(n)] += 1e-6
     return (w / w.sum(0)).astype(np.float32)
 
-def _spectra(samples:np.ndarray, sample_rate:int, fps:int, n_fft:int, window:int):
+
+def _spectra(samples: np.ndarray, sample_rate: int, fps: int, n_fft: int, window: int):
     "Blocks of magnitude spectra; frame k is centred on the sample at k / fps seconds."
     x = np.pad(np.asarray(samples, np.float32), n_fft // 2)
     left = (n_fft - window) // 2
     shape = np.pad(np.hanning(window + 1)[:-1], (left, n_fft - window - left)).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(x, n_fft)
     at = np.rint(np.arange(int((len(frames) - 1) * fps / sample_rate) + 1) * sample_rate / fps).astype(int)
-    for i in range(0, len(at), 4000): yield np.abs(np.fft.rfft(frames[at[i:i + 4000]] * shape, axis=1)).astype(np.float32)
+    for i in range(0, len(at), 4000):
+        yield np.abs(np.fft.rfft(frames[at[i : i + 4000]] * shape, axis=1)).astype(np.float32)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #0d5baad8
 def onset_bands(
-    samples:np.ndarray, # (samples,) mono, loudest at 1
-    sample_rate:int,    # Hz
-) -> np.ndarray:        # (frames, 6) growth of each band, 200 frames per second
+    samples: np.ndarray,  # (samples,) mono, loudest at 1
+    sample_rate: int,  # Hz
+) -> np.ndarray:  # (frames, 6) growth of each band, 200 frames per second
     "How much each frequency band grows, frame by frame (SuperFlux)."
     window = sample_rate // 40
     n_fft = 1 << (window - 1).bit_length()
     filters = _mel_filters(sample_rate, n_fft)
-    s = np.log1p(10 * np.concatenate([m @ filters for m in _spectra(samples, sample_rate, FPS, n_fft, window)]))
+    s = np.log1p(
+        10 * np.concatenate([m @ filters for m in _spectra(samples, sample_rate, FPS, n_fft, window)])
+    )
     wide = s.copy()
     wide[:, 1:], wide[:, :-1] = np.maximum(wide[:, 1:], s[:, :-1]), np.maximum(wide[:, :-1], s[:, 1:])
     grown = np.zeros_like(s)
@@ -57,130 +66,189 @@ def onset_bands(
     return np.stack([grown[:, a:b].mean(1) for a, b in zip(BANDS, BANDS[1:])], 1)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #0407b531
-def _smooth(x:np.ndarray, seconds:float) -> np.ndarray:
+def _smooth(x: np.ndarray, seconds: float) -> np.ndarray:
     "Moving mean, shrinking at the ends."
     n = max(int(seconds * FPS) // 2, 1)
-    c = np.concatenate([[0.], np.cumsum(x, dtype=np.float64)])
+    c = np.concatenate([[0.0], np.cumsum(x, dtype=np.float64)])
     i = np.arange(len(x))
-    a, b = np.maximum(i - n, 0), np.minimum(i + n + 1, len(x))
+    a = np.maximum(i - n, 0)
+    b = np.minimum(i + n + 1, len(x))
     return (c[b] - c[a]) / (b - a)
 
-def levelled(bands:np.ndarray) -> np.ndarray: # (frames, 6) both
+
+def levelled(bands: np.ndarray) -> np.ndarray:  # (frames, 6) both
     "Bands weighed alike, loud and quiet passages too."
     e = bands / (bands.std(0) + 1e-9)
-    return e / np.sqrt(_smooth((e**2).mean(1), 8) + .05)[:, None]
+    return e / np.sqrt(_smooth((e**2).mean(1), 8) + 0.05)[:, None]
 
-PEAK_LIMIT = 1.2 # usual peaks
 
-def usual_peak(x:np.ndarray) -> np.ndarray: # (frames, …) 0 or more -> (…)
+PEAK_LIMIT = 1.2  # usual peaks
+
+
+def usual_peak(x: np.ndarray) -> np.ndarray:  # (frames, …) 0 or more -> (…)
     "The height of a usual peak, however much silence lies around it."
     return (x**3).sum(0) / ((x**2).sum(0) + 1e-9)
 
-def centred(x:np.ndarray) -> np.ndarray: # (frames,) mean 0, deviation 1
+
+def centred(x: np.ndarray) -> np.ndarray:  # (frames,) mean 0, deviation 1
     "A curve without its far peaks and without the mean of the surrounding second."
-    x = np.minimum(x, max(6 * x.std(), PEAK_LIMIT * usual_peak(x))) # in a song that is mostly still, deviations are small
+    x = np.minimum(
+        x, max(6 * x.std(), PEAK_LIMIT * usual_peak(x))
+    )  # in a song that is mostly still, deviations are small
     x = x - _smooth(x, 1)
     return x / (x.std() + 1e-9)
 
+
 def onset_strength(
-    bands:np.ndarray, # (frames, 6)
-) -> np.ndarray:      # (frames,) mean 0, deviation 1
+    bands: np.ndarray,  # (frames, 6)
+) -> np.ndarray:  # (frames,) mean 0, deviation 1
     "One curve of onsets."
     o = levelled(bands).mean(1)
-    if not o.std() > 1e-6: raise UserError("No onsets can be heard in this audio; give bpm and offset yourself.")
+    if not o.std() > 1e-6:
+        raise UserError("No onsets can be heard in this audio; give bpm and offset yourself.")
     return centred(o)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #936ca875
-BPM_RANGE = (40., 330.)
+BPM_RANGE = (40.0, 330.0)
 HARMONICS = np.array([1, 2, 3, 4, 6, 8])
-WEIGHTS = np.array([1, 1, .5, 1, .5, .7])  # of the harmonics, in the search
+WEIGHTS = np.array([1, 1, 0.5, 1, 0.5, 0.7])  # of the harmonics, in the search
+
 
 class Spectrum:
     "Fourier magnitudes of an onset curve, finely interpolated."
-    def __init__(self, o:np.ndarray):
-        n = 1 << (len(o) - 1).bit_length() + 3
-        self.magnitude, self.step = np.abs(np.fft.rfft(o, n)).astype(np.float32) / np.sqrt(len(o)), FPS / n
 
-    def __call__(self, hz): return np.interp(hz, np.arange(len(self.magnitude)) * self.step, self.magnitude)
-    def comb(self, bpm:np.ndarray) -> np.ndarray: # how well each tempo explains the rhythm
+    def __init__(self, o: np.ndarray):
+        n = 1 << (len(o) - 1).bit_length() + 3
+        self.magnitude = np.abs(np.fft.rfft(o, n)).astype(np.float32) / np.sqrt(len(o))
+        self.step = FPS / n
+
+    def __call__(self, hz):
+        return np.interp(hz, np.arange(len(self.magnitude)) * self.step, self.magnitude)
+
+    def comb(self, bpm: np.ndarray) -> np.ndarray:  # how well each tempo explains the rhythm
         return sum(w * np.minimum(self(h * bpm / 60), 12) for h, w in zip(HARMONICS, WEIGHTS))
 
 # %% ../../nbs/50_timing.rhythm.ipynb #92f78986
-RATIOS = (1, 2, 1/2, 3, 1/3, 3/2, 2/3, 4, 1/4, 4/3, 3/4) # of tempos that explain the same onsets
+RATIOS = (
+    1,
+    2,
+    1 / 2,
+    3,
+    1 / 3,
+    3 / 2,
+    2 / 3,
+    4,
+    1 / 4,
+    4 / 3,
+    3 / 4,
+)  # of tempos that explain the same onsets
 
-def strongest(spectrum:Spectrum) -> float: # BPM
+
+def strongest(spectrum: Spectrum) -> float:  # BPM
     "The best tempo of the comb."
-    grid = np.arange(*BPM_RANGE, .02)
+    grid = np.arange(*BPM_RANGE, 0.02)
     return float(grid[spectrum.comb(grid).argmax()])
 
 # %% ../../nbs/50_timing.rhythm.ipynb #14fbe816
-_TURNS = np.exp(2j * np.pi * HARMONICS * (np.arange(480) / 480)[:, None]) # (phases, harmonics)
+_TURNS = np.exp(2j * np.pi * HARMONICS * (np.arange(480) / 480)[:, None])  # (phases, harmonics)
+
 
 class Line(NamedTuple):
     "A constant tempo: beats at offset + k * period."
-    offset: float # s
-    period: float # s per beat
+
+    offset: float  # s
+    period: float  # s per beat
+
     @property
-    def bpm(self) -> float: return 60 / self.period
-    def from_(self, time:float) -> float: # first beat at or after a time, s
+    def bpm(self) -> float:
+        return 60 / self.period
+
+    def from_(self, time: float) -> float:  # first beat at or after a time, s
         return self.offset + np.ceil((time - self.offset) / self.period - 1e-6) * self.period
-    def later(self, beats:float) -> Line: return Line(self.offset + beats * self.period, self.period)
-    def nearest(self, other:Line, time:float) -> Line: # this line or the one half a beat later, whichever is nearer to another there
+
+    def later(self, beats: float) -> Line:
+        return Line(self.offset + beats * self.period, self.period)
+
+    def nearest(
+        self, other: Line, time: float
+    ) -> Line:  # this line or the one half a beat later, whichever is nearer to another there
         beats = (self.from_(time) - other.from_(time)) / self.period
-        return self.later(.5 * (abs(beats - round(beats)) > .25))
+        return self.later(0.5 * (abs(beats - round(beats)) > 0.25))
+
 
 @dataclass
 class Phasors:
     "Fourier sums of each second of an onset curve at the harmonics of one tempo."
+
     bpm: float
     sums: np.ndarray  # (harmonics, seconds) complex
-    times: np.ndarray # s, middle of each second
+    times: np.ndarray  # s, middle of each second
 
     @classmethod
-    def of(cls, o:np.ndarray, bpm:float, start:float=0., end:float=np.inf):
+    def of(cls, o: np.ndarray, bpm: float, start: float = 0.0, end: float = np.inf):
         n = -(-len(o) // FPS)
-        x, t, s = np.pad(o, (0, n * FPS - len(o))).reshape(n, FPS), np.arange(FPS) / FPS, np.arange(n)
-        keep = (s + .5 >= start) & (s + .5 < end)
+        x = np.pad(o, (0, n * FPS - len(o))).reshape(n, FPS)
+        t = np.arange(FPS) / FPS
+        s = np.arange(n)
+        keep = (s + 0.5 >= start) & (s + 0.5 < end)
         f = HARMONICS[:, None] * bpm / 60
-        sums = np.array([x @ np.exp(-2j * np.pi * h * t) for h in f[:, 0]])[:, keep] # one turn of phase per beat
-        return cls(bpm, sums * np.exp(-2j * np.pi * f * s[keep]), s[keep] + .5)
+        sums = np.array([x @ np.exp(-2j * np.pi * h * t) for h in f[:, 0]])[
+            :, keep
+        ]  # one turn of phase per beat
+        return cls(bpm, sums * np.exp(-2j * np.pi * f * s[keep]), s[keep] + 0.5)
 
-    def best(self, bpm:float) -> tuple[float, float]: # response, phase in beats
+    def best(self, bpm: float) -> tuple[float, float]:  # response, phase in beats
         z = (self.sums * np.exp(-2j * np.pi * HARMONICS[:, None] * (bpm - self.bpm) / 60 * self.times)).sum(1)
         r = (_TURNS * z).real.sum(1)
         return r.max(), r.argmax() / 480
 
 # %% ../../nbs/50_timing.rhythm.ipynb #d9529641
-BEAT_PARTS = ((0., 1.), (1/2, .6), (1/4, .35), (3/4, .35)) # places in a beat, and what an onset there counts
+BEAT_PARTS = (
+    (0.0, 1.0),
+    (1 / 2, 0.6),
+    (1 / 4, 0.35),
+    (3 / 4, 0.35),
+)  # places in a beat, and what an onset there counts
+
 
 def beat_evidence(
-    o:np.ndarray,      # (frames,) onset strength
-    beats:np.ndarray,  # (…) s
-    period:np.ndarray|float, # s until the next beat
-) -> np.ndarray:       # (…)
+    o: np.ndarray,  # (frames,) onset strength
+    beats: np.ndarray,  # (…) s
+    period: np.ndarray | float,  # s until the next beat
+) -> np.ndarray:  # (…)
     "Onset strength on each beat, its half and its quarters."
     heard = lambda t: np.interp(t * FPS, np.arange(len(o)), o, 0, 0)
     return sum(weight * heard(beats + place * period) for place, weight in BEAT_PARTS)
 
-def evidence(o:np.ndarray, line:Line, start:float, end:float) -> float: # s
+
+def evidence(o: np.ndarray, line: Line, start: float, end: float) -> float:  # s
     "The same, of all beats of a line between two times."
-    if end <= start: return 0.
-    beats = np.arange(line.from_(start - .25 * line.period), end - .25 * line.period, line.period)
+    if end <= start:
+        return 0.0
+    beats = np.arange(line.from_(start - 0.25 * line.period), end - 0.25 * line.period, line.period)
     return float(beat_evidence(o, beats, line.period).sum())
 
-def on_the_beat(o:np.ndarray, line:Line, start:float, end:float) -> Line:
+
+def on_the_beat(o: np.ndarray, line: Line, start: float, end: float) -> Line:
     "The line or the one half a beat later, whichever has more onsets on its beats."
     later = Line(line.offset + line.period / 2, line.period)
     return max(line, later, key=lambda l: evidence(o, l, max(start, 0), min(end, len(o) / FPS)))
 
 # %% ../../nbs/50_timing.rhythm.ipynb #d442e51a
-SNAPS = ((1, .9), (2, .94), (10, .985), (100, .99)) # steps per BPM, share of the response that must remain
+SNAPS = (
+    (1, 0.9),
+    (2, 0.94),
+    (10, 0.985),
+    (100, 0.99),
+)  # steps per BPM, share of the response that must remain
+
 
 def refine(
-    o:np.ndarray,        # (frames,) onset strength
-    bpm:float,           # near the answer
-    span:float=.003,     # how near, as a share
-    start:float=0., end:float=np.inf, # s
+    o: np.ndarray,  # (frames,) onset strength
+    bpm: float,  # near the answer
+    span: float = 0.003,  # how near, as a share
+    start: float = 0.0,
+    end: float = np.inf,  # s
 ) -> Line:
     "The line of strongest response near a tempo, at a human BPM when that explains the onsets as well."
     p = Phasors.of(o, bpm, start, end)
@@ -191,13 +259,16 @@ def refine(
     response = p.best(best)[0]
     for step, share in SNAPS:
         human = round(best * step) / step
-        if human > 0 and p.best(human)[0] >= max(share, .97 * (abs(human - best) > .05)) * response: best = human; break
+        if human > 0 and p.best(human)[0] >= max(share, 0.97 * (abs(human - best) > 0.05)) * response:
+            best = human
+            break
     return on_the_beat(o, Line(p.best(best)[1] * 60 / best, 60 / best), start, end)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #bc13891d
 HARMONY_FPS = 20
 
-def harmony(samples:np.ndarray, sample_rate:int) -> np.ndarray: # (frames, 17), 20 frames per second
+
+def harmony(samples: np.ndarray, sample_rate: int) -> np.ndarray:  # (frames, 17), 20 frames per second
     "Log magnitude in 12 pitch classes (100 to 2000 Hz) and 5 wide bands."
     n_fft = 1 << (sample_rate // 5).bit_length()
     f = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
@@ -207,85 +278,115 @@ def harmony(samples:np.ndarray, sample_rate:int) -> np.ndarray: # (frames, 17), 
     edges = np.array([8, 80, 235, 780, 2350, 8000])
     wide = ((f[:, None] >= edges[:-1]) & (f[:, None] < edges[1:])).astype(float)
     basis = np.concatenate([classes, wide / np.maximum(wide.sum(0), 1)], 1).astype(np.float32)
-    return np.concatenate([np.log1p(m) @ basis for m in _spectra(samples, sample_rate, HARMONY_FPS, n_fft, n_fft)])
+    return np.concatenate(
+        [np.log1p(m) @ basis for m in _spectra(samples, sample_rate, HARMONY_FPS, n_fft, n_fft)]
+    )
 
 # %% ../../nbs/50_timing.rhythm.ipynb #b3cc8b2b
-def _standard(z:np.ndarray) -> np.ndarray: return np.minimum((z - z.mean()) / (z.std() + 1e-9), 3)
+def _standard(z: np.ndarray) -> np.ndarray:
+    return np.minimum((z - z.mean()) / (z.std() + 1e-9), 3)
 
-def sound_between(sound:np.ndarray, start:np.ndarray, end:np.ndarray) -> np.ndarray: # (n,) s -> (n, 17)
+
+def sound_between(sound: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:  # (n,) s -> (n, 17)
     "The mean sound of stretches of time."
     sums = np.concatenate([np.zeros((1, sound.shape[1])), np.cumsum(sound, 0, dtype=np.float64)])
     i, j = (np.clip(np.rint(v * HARMONY_FPS).astype(int), 0, len(sound)) for v in (start, end))
-    i = np.minimum(i, len(sound) - 1); j = np.maximum(j, i + 1)
+    i = np.minimum(i, len(sound) - 1)
+    j = np.maximum(j, i + 1)
     return (sums[j] - sums[i]) / (j - i)[:, None]
 
-def tonal_distance(before:np.ndarray, after:np.ndarray) -> np.ndarray: # (n, 17) -> (n,)
+
+def tonal_distance(before: np.ndarray, after: np.ndarray) -> np.ndarray:  # (n, 17) -> (n,)
     "0 for the same chord, 1 for one that shares nothing with it."
     a, b = (v[:, :12] - v[:, :12].mean(1, keepdims=True) for v in (before, after))
     return 1 - (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-9)
 
-def change_at(sound:np.ndarray, beats:np.ndarray) -> np.ndarray: # (beats,)
+
+def change_at(sound: np.ndarray, beats: np.ndarray) -> np.ndarray:  # (beats,)
     "How much harmony and timbre change at each beat, in standard deviations."
-    period, out = np.median(np.diff(beats)), np.zeros(len(beats))
-    for w, weight in ((1, 1), (2, 1), (4, 1), (16, .3)):
-        before, after = sound_between(sound, np.maximum(beats - w * period, 0), beats), sound_between(sound, beats, beats + w * period)
+    period = np.median(np.diff(beats))
+    out = np.zeros(len(beats))
+    for w, weight in ((1, 1), (2, 1), (4, 1), (16, 0.3)):
+        before = sound_between(sound, np.maximum(beats - w * period, 0), beats)
+        after = sound_between(sound, beats, beats + w * period)
         timbre = np.abs(before[:, 12:] - after[:, 12:]).mean(1)
         out += weight * (_standard(tonal_distance(before, after)) + _standard(timbre))
     return out / (out.std() + 1e-9)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #2517f213
 def find_bars(
-    change:np.ndarray,   # (beats,) how much changes at each beat
-    meters=(4, 3, 5, 7), # the first is believed unless another is clearly better
+    change: np.ndarray,  # (beats,) how much changes at each beat
+    meters=(4, 3, 5, 7),  # the first is believed unless another is clearly better
 ) -> tuple[int, int, float]:
     "Beats per bar, which of the first beats is a downbeat, and the evidence in standard errors."
     best = {}
     for m in meters:
-        if len(change) < 2 * m: continue
+        if len(change) < 2 * m:
+            continue
         first = int(np.argmax([change[i::m].mean() for i in range(m)]))
         n = len(change[first::m])
         best[m] = (change[first::m].mean() - change.mean()) * np.sqrt(n / (1 - 1 / m)), first
-    if not best: return meters[0], 0, 0.
+    if not best:
+        return meters[0], 0, 0.0
     usual = best[next(iter(best))][0]
     meter = max(best, key=lambda m: best[m][0] - (1.2 if m != meters[0] else 0))
-    if meter != meters[0] and best[meter][0] < max(1.8, usual + 1.2): meter = meters[0]
-    return (meter, best[meter][1], best[meter][0]) if meter in best else (meters[0], 0, 0.)
+    if meter != meters[0] and best[meter][0] < max(1.8, usual + 1.2):
+        meter = meters[0]
+    return (meter, best[meter][1], best[meter][0]) if meter in best else (meters[0], 0, 0.0)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #96ef10d8
 @dataclass
 class Ear:
     "What is heard of the rhythm of a song; times are when things sound."
-    strength:np.ndarray                   # (frames,) onset strength at 200 frames per second
-    guide:np.ndarray                      # (frames,) the same, with the network's onsets added: for following, not for measuring
-    sound:np.ndarray                      # (frames, 17) harmony at 20 frames per second
-    bands:np.ndarray                      # (frames, 6) growth of each band, at 200 frames per second
-    beats:Optional[np.ndarray] = None     # (frames,) beat probability at 200 frames per second
-    downbeats:Optional[np.ndarray] = None # (frames,) downbeat probability
+
+    strength: np.ndarray  # (frames,) onset strength at 200 frames per second
+    guide: np.ndarray  # (frames,) the same, with the network's onsets added: for following, not for measuring
+    sound: np.ndarray  # (frames, 17) harmony at 20 frames per second
+    bands: np.ndarray  # (frames, 6) growth of each band, at 200 frames per second
+    beats: Optional[np.ndarray] = None  # (frames,) beat probability at 200 frames per second
+    downbeats: Optional[np.ndarray] = None  # (frames,) downbeat probability
 
     @property
-    def seconds(self) -> float: return len(self.strength) / FPS # length of the song
+    def seconds(self) -> float:
+        return len(self.strength) / FPS  # length of the song
 
     @classmethod
-    def of(cls, samples:np.ndarray, sample_rate:int, onsets=None, beats=None, downbeats=None, hop_ms:float=16.) -> Ear:
+    def of(
+        cls,
+        samples: np.ndarray,
+        sample_rate: int,
+        onsets=None,
+        beats=None,
+        downbeats=None,
+        hop_ms: float = 16.0,
+    ) -> Ear:
         bands = onset_bands(samples, sample_rate)
         o = onset_strength(bands)
         onsets, beats, downbeats = (_retime(v, hop_ms, len(o)) for v in (onsets, beats, downbeats))
         seen = onsets is not None and onsets.std() > 1e-3
-        guide = (o + .5 * (onsets - _smooth(onsets, 1)) / onsets.std()) / 1.1 if seen else o
+        guide = (o + 0.5 * (onsets - _smooth(onsets, 1)) / onsets.std()) / 1.1 if seen else o
         return cls(o, guide, harmony(samples, sample_rate), bands, beats, downbeats)
 
-def _retime(p, hop_ms:float, n:int) -> Optional[np.ndarray]: # probabilities in osu! time -> (n,) on the sound's clock
-    if p is None: return None
+
+def _retime(
+    p, hop_ms: float, n: int
+) -> Optional[np.ndarray]:  # probabilities in osu! time -> (n,) on the sound's clock
+    if p is None:
+        return None
     at = (np.arange(n) * 1000 / FPS - OSU_OFFSET_MS) / hop_ms
     return np.interp(at, np.arange(len(p)), np.asarray(p, float), 0, 0)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #4251a2a1
-def agreement(p:np.ndarray, line:Line, seconds:float, within:float=.03) -> float:
+def agreement(p: np.ndarray, line: Line, seconds: float, within: float = 0.03) -> float:
     "F-measure between beat probabilities and the beats of a line: 1 when they say the same, 0 for chance."
-    beats, p = np.arange(line.from_(0), seconds, line.period), np.clip(p - 1.5 * p.mean(), 0, None)
-    if not len(beats) or p.sum() < 1e-6: return 0.
+    beats = np.arange(line.from_(0), seconds, line.period)
+    p = np.clip(p - 1.5 * p.mean(), 0, None)
+    if not len(beats) or p.sum() < 1e-6:
+        return 0.0
     reach = int(within * FPS)
     at = np.clip(np.rint(beats * FPS).astype(int)[:, None] + np.arange(-reach, reach + 1), 0, len(p) - 1)
-    peak, chance = max(float(np.quantile(p[at].max(1), .9)), 1e-3), min(at.size / len(p), .9)
-    precision, recall = np.minimum(p[at].max(1) / peak, 1).mean(), (min(p[at].sum() / p.sum(), 1) - chance) / (1 - chance)
-    return float(2 * precision * recall / (precision + recall)) if recall > 0 else 0.
+    peak = max(float(np.quantile(p[at].max(1), 0.9)), 1e-3)
+    chance = min(at.size / len(p), 0.9)
+    precision = np.minimum(p[at].max(1) / peak, 1).mean()
+    recall = (min(p[at].sum() / p.sum(), 1) - chance) / (1 - chance)
+    return float(2 * precision * recall / (precision + recall)) if recall > 0 else 0.0

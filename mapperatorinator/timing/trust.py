@@ -20,9 +20,12 @@ __all__ = ['SHIFTS', 'grid_beats', 'shifted_evidence', 'Stretches', 'stretches_o
            'confidence']
 
 # %% ../../nbs/55_timing.trust.ipynb #ada53667
-SHIFTS = np.arange(-20, 21) / 40 # of a beat
+SHIFTS = np.arange(-20, 21) / 40  # of a beat
 
-def grid_beats(pieces:list[Piece], seconds:float) -> tuple[np.ndarray, np.ndarray]: # s: beats in the sound, and their periods
+
+def grid_beats(
+    pieces: list[Piece], seconds: float
+) -> tuple[np.ndarray, np.ndarray]:  # s: beats in the sound, and their periods
     "The beats of some pieces."
     every = [p.beats() for p in pieces]
     periods = np.concatenate([np.full(len(b), p.line.period) for b, p in zip(every, pieces)])
@@ -30,7 +33,8 @@ def grid_beats(pieces:list[Piece], seconds:float) -> tuple[np.ndarray, np.ndarra
     inside = (beats >= 0) & (beats < seconds)
     return beats[inside], periods[inside]
 
-def shifted_evidence(o:np.ndarray, beats:np.ndarray, periods:np.ndarray) -> np.ndarray: # (beats, shifts)
+
+def shifted_evidence(o: np.ndarray, beats: np.ndarray, periods: np.ndarray) -> np.ndarray:  # (beats, shifts)
     "What each beat explains when it is moved."
     moved = beats[:, None] + SHIFTS * periods[:, None]
     return beat_evidence(o, moved, periods[:, None])
@@ -38,70 +42,77 @@ def shifted_evidence(o:np.ndarray, beats:np.ndarray, periods:np.ndarray) -> np.n
 # %% ../../nbs/55_timing.trust.ipynb #731e0645
 class Stretches(NamedTuple):
     "How stretches of eight beats lie on their grid."
+
     best: np.ndarray  # (n,) s: the shift that explains a stretch best
-    heard: np.ndarray # (n,) bool: whether there is anything to explain
-    on: np.ndarray    # (n,) 0 or 1: best where it is, or silent and not worse there
+    heard: np.ndarray  # (n,) bool: whether there is anything to explain
+    on: np.ndarray  # (n,) 0 or 1: best where it is, or silent and not worse there
+
 
 def stretches_of(
-    worth:np.ndarray,   # (beats, shifts)
-    periods:np.ndarray, # (beats,) s
-    near:float=.02,     # s
+    worth: np.ndarray,  # (beats, shifts)
+    periods: np.ndarray,  # (beats,) s
+    near: float = 0.02,  # s
 ) -> Stretches:
     "Stretches of eight beats that overlap by half."
     length = min(8, max(len(worth) // 3, 1))
     total = np.concatenate([np.zeros((1, len(SHIFTS))), np.cumsum(worth, 0)])
-    mean = (total[length:] - total[:-length])[::max(length // 2, 1)] / length
-    period = periods[::max(length // 2, 1)][:len(mean), None]
-    best, top = SHIFTS[mean.argmax(1)] * period[:, 0], mean.max(1)
+    mean = (total[length:] - total[:-length])[:: max(length // 2, 1)] / length
+    period = periods[:: max(length // 2, 1)][: len(mean), None]
+    best = SHIFTS[mean.argmax(1)] * period[:, 0]
+    top = mean.max(1)
     here = np.where(np.abs(SHIFTS * period) <= near, mean, -np.inf).max(1)
-    heard = top > .35 * np.median(top)
-    return Stretches(best, heard, np.where(heard, np.abs(best) < near, here > .5 * top))
+    heard = top > 0.35 * np.median(top)
+    return Stretches(best, heard, np.where(heard, np.abs(best) < near, here > 0.5 * top))
 
 # %% ../../nbs/55_timing.trust.ipynb #dc1f0e34
-def log_odds(p:float, limit:float=6.) -> float: # within ± limit
+def log_odds(p: float, limit: float = 6.0) -> float:  # within ± limit
     "A chance on the scale from never to always."
     return float(np.clip(np.log(max(p, 1e-4) / max(1 - p, 1e-4)), -limit / 2, limit))
 
-def signs(ear:Ear, pieces:list[Piece], main:MainLine) -> dict[str, float]:
+
+def signs(ear: Ear, pieces: list[Piece], main: MainLine) -> dict[str, float]:
     "What speaks for and against a grid."
     beats, periods = grid_beats(pieces, ear.seconds)
     worth = shifted_evidence(ear.strength, beats, periods)
     found = stretches_of(worth, periods)
     off = np.abs(found.best[found.heard])
-    off = off[off < .06]
+    off = off[off < 0.06]
     return {
-        "octave": log_odds(main.octave), # that the beat is not half or twice as long
+        "octave": log_odds(main.octave),  # that the beat is not half or twice as long
         "on": float(found.on.mean()),  # share of stretches that lie on the grid
-        "off": float(off.mean() * 1000) if len(off) else 60., # ms, of those near the grid
-        "strength": float(np.log(max(worth[:, len(SHIFTS) // 2].mean(), .3))), # of the usual beat
+        "off": float(off.mean() * 1000) if len(off) else 60.0,  # ms, of those near the grid
+        "strength": float(np.log(max(worth[:, len(SHIFTS) // 2].mean(), 0.3))),  # of the usual beat
         "pieces": float(np.log(len(pieces))),
-        "slow": max(float(np.log2(140 * np.median(periods) / 60)), 0.), # octaves below 140 BPM
+        "slow": max(float(np.log2(140 * np.median(periods) / 60)), 0.0),  # octaves below 140 BPM
     }
 
 # %% ../../nbs/55_timing.trust.ipynb #74893469
 @dataclass
 class Trust(Fitted):
     "A logistic function of signs."
+
     names: list[str]
-    center: np.ndarray # (signs,)
+    center: np.ndarray  # (signs,)
     scale: np.ndarray  # (signs,)
-    weight: np.ndarray # (signs,)
+    weight: np.ndarray  # (signs,)
     bias: float
 
-    def level(self, x:np.ndarray) -> np.ndarray: # (songs, signs) both: in deviations, none beyond three
+    def level(self, x: np.ndarray) -> np.ndarray:  # (songs, signs) both: in deviations, none beyond three
         "Signs beside the usual."
         return np.clip((x - self.center) / self.scale, -3, 3)
 
-    def __call__(self, signs:dict[str, float]) -> float: # 0 to 1
+    def __call__(self, signs: dict[str, float]) -> float:  # 0 to 1
         "The chance that the grid is right."
         x = self.level(np.array([signs[k] for k in self.names]))
         return float(1 / (1 + np.exp(-(x @ self.weight + self.bias))))
+
 
 @lru_cache(maxsize=1)
 def grid_trust() -> Trust:
     "The fitted one."
     return Trust.of(asset("trust.json").read_text(encoding="utf-8"))
 
-def confidence(ear:Ear, pieces:list[Piece], main:MainLine) -> float:
+
+def confidence(ear: Ear, pieces: list[Piece], main: MainLine) -> float:
     "The chance that 95 % of the beats lie within 20 ms."
     return grid_trust()(signs(ear, pieces, main))

@@ -20,106 +20,166 @@ __all__ = ['Said', 'read_pass', 'Votes', 'count_votes', 'Peak', 'period_at', 'wi
            'walk_all', 'first_downbeat', 'place_bars', 'agree']
 
 # %% ../../nbs/52_timing.votes.ipynb #9c9dd26e
-_BEAT, _MEASURE, _POINT = EventType.BEAT, EventType.MEASURE, EventType.TIMING_POINT
+_BEAT = EventType.BEAT
+_MEASURE = EventType.MEASURE
+_POINT = EventType.TIMING_POINT
+
 
 class Said(NamedTuple):
     "What one pass says."
-    beats: list[tuple[EventType, int]] # kind, ms
-    gaps: list[tuple[int, int]]        # ms at which a gap begins, tens of ms it lasts
-    meters: list[int]                  # beats of each whole bar
 
-def read_pass(stream:EventStream, length:int) -> Said: # ms of song
+    beats: list[tuple[EventType, int]]  # kind, ms
+    gaps: list[tuple[int, int]]  # ms at which a gap begins, tens of ms it lasts
+    meters: list[int]  # beats of each whole bar
+
+
+def read_pass(stream: EventStream, length: int) -> Said:  # ms of song
     "The beats of a stream, the gaps of 210 to 999 ms between them, the bars."
     beats = [(e.type, t) for e, t in stream if e.type in BEAT_TYPES and 0 <= t < length]
-    gaps, meters, count = [], [], None
+    gaps = []
+    meters = []
+    count = None
     for (kind, t), (kind_before, before) in zip(beats, [(None, None), *beats]):
-        if before not in (None, t) and (kind is not _POINT or kind_before is _POINT) and 20 < (t - before) // 10 < 100:
+        if (
+            before not in (None, t)
+            and (kind is not _POINT or kind_before is _POINT)
+            and 20 < (t - before) // 10 < 100
+        ):
             gaps.append((before, (t - before) // 10))
-        if kind is _MEASURE and count is not None: meters.append(count)
-        if kind is not _BEAT: count = 1
-        elif count is not None: count += 1
+        if kind is _MEASURE and count is not None:
+            meters.append(count)
+        if kind is not _BEAT:
+            count = 1
+        elif count is not None:
+            count += 1
     return Said(beats, gaps, meters)
 
 # %% ../../nbs/52_timing.votes.ipynb #d13aa4e7
 @dataclass
 class Votes:
     "What many passes say together."
-    beat: np.ndarray    # (ms,) smoothed votes for each kind of beat
-    measure: np.ndarray # (ms,)
-    point: np.ndarray   # (ms,)
-    gaps: np.ndarray    # (n, 2) ms at which a gap begins, tens of ms it lasts; sorted
-    meters: list[int]   # beats of each whole bar
+
+    beat: np.ndarray  # (ms,) smoothed votes for each kind of beat
+    measure: np.ndarray  # (ms,)
+    point: np.ndarray  # (ms,)
+    gaps: np.ndarray  # (n, 2) ms at which a gap begins, tens of ms it lasts; sorted
+    meters: list[int]  # beats of each whole bar
 
     @property
-    def signal(self) -> np.ndarray: return self.beat + self.measure + 2 * self.point # (ms,)
-    @property
-    def usual_bpm(self) -> float: return 6000 / float(np.median(self.gaps[:, 1]))
-    @property
-    def meter(self) -> int: return max(int(np.median(self.meters)), 1) if self.meters else 4 # beats of the usual bar
+    def signal(self) -> np.ndarray:
+        return self.beat + self.measure + 2 * self.point  # (ms,)
 
-def count_votes(passes:Sequence[EventStream], length:int, sigma:float=10.) -> Votes: # length in ms; sigma of the bell, ms
+    @property
+    def usual_bpm(self) -> float:
+        return 6000 / float(np.median(self.gaps[:, 1]))
+
+    @property
+    def meter(self) -> int:
+        return max(int(np.median(self.meters)), 1) if self.meters else 4  # beats of the usual bar
+
+
+def count_votes(
+    passes: Sequence[EventStream], length: int, sigma: float = 10.0
+) -> Votes:  # length in ms; sigma of the bell, ms
     "All passes together."
     said = [read_pass(p, length) for p in passes]
+
     def curve(kind):
         raw = np.bincount([t for s in said for k, t in s.beats if k is kind], minlength=length).astype(float)
         return gaussian_filter1d(raw, sigma) / len(passes) * 50
+
     gaps = sorted((g for s in said for g in s.gaps), key=lambda g: g[0])
-    if not gaps: raise UserError("The passes agree on no tempo; choose timing=grid, or give bpm and offset.")
-    return Votes(curve(_BEAT), curve(_MEASURE), curve(_POINT), np.array(gaps, float), [m for s in said for m in s.meters])
+    if not gaps:
+        raise UserError("The passes agree on no tempo; choose timing=grid, or give bpm and offset.")
+    return Votes(
+        curve(_BEAT),
+        curve(_MEASURE),
+        curve(_POINT),
+        np.array(gaps, float),
+        [m for s in said for m in s.meters],
+    )
 
 # %% ../../nbs/52_timing.votes.ipynb #8ba28605
 class Peak(NamedTuple):
     "A place where votes coincide."
-    time: int      # ms
+
+    time: int  # ms
     height: float  # above its surroundings
     period: float  # ms from beat to beat around it
-    sure: bool     # whether the passes agree on that
+    sure: bool  # whether the passes agree on that
 
-def period_at(votes:Votes, time:float, share:float, reach:float=200.) -> Optional[float]: # ms
+
+def period_at(votes: Votes, time: float, share: float, reach: float = 200.0) -> Optional[float]:  # ms
     "The gap that more than a share of the passes have around a time."
     near = votes.gaps[np.abs(votes.gaps[:, 0] - time) < reach, 1].astype(int)
     counts = np.bincount(np.minimum(near, 98), minlength=99)
-    return 10. * counts.argmax() if counts.max() > share * len(near) else None
+    return 10.0 * counts.argmax() if counts.max() > share * len(near) else None
 
-def within_octave(bpm:float, usual:float) -> float:
+
+def within_octave(bpm: float, usual: float) -> float:
     "A tempo halved or doubled (or a whole multiple) until it is within 1.5 times the usual one."
     bpm = bpm / np.ceil(bpm / (1.5 * usual))
     return float(bpm * np.ceil(usual / 1.5 / bpm))
 
-def vote_peaks(votes:Votes, share:float=.1) -> list[Peak]: # share of the gaps that must agree on a tempo
+
+def vote_peaks(
+    votes: Votes, share: float = 0.1
+) -> list[Peak]:  # share of the gaps that must agree on a tempo
     "Peaks of the vote, in order of time."
-    times, shape = find_peaks(votes.signal, distance=50, prominence=.1, width=2, rel_height=1, wlen=50)
+    times, shape = find_peaks(votes.signal, distance=50, prominence=0.1, width=2, rel_height=1, wlen=50)
     periods = [period_at(votes, t, share) for t in times]
     sure = np.array([p is not None for p in periods], bool)
+
     def tempo(i):
-        if not sure.any(): return votes.usual_bpm
+        if not sure.any():
+            return votes.usual_bpm
         nearest = np.flatnonzero(sure)[np.abs(times[sure] - times[i]).argmin()]
         return within_octave(60000 / periods[nearest], votes.usual_bpm)
-    return [Peak(int(t), float(h), 60000 / tempo(i), bool(sure[i])) for i, (t, h) in enumerate(zip(times, shape["prominences"]))]
+
+    return [
+        Peak(int(t), float(h), 60000 / tempo(i), bool(sure[i]))
+        for i, (t, h) in enumerate(zip(times, shape["prominences"]))
+    ]
 
 # %% ../../nbs/52_timing.votes.ipynb #7ee32752
 class Walk(NamedTuple):
     "One way from a peak."
-    beats: list[int] # ms
-    end: float       # ms: where it stopped
 
-def walk(peaks:list[Peak], start:Peak, way:int, length:int, seen:list[tuple[float, float]]) -> Walk: # way: 1 or -1
+    beats: list[int]  # ms
+    end: float  # ms: where it stopped
+
+
+def walk(
+    peaks: list[Peak], start: Peak, way: int, length: int, seen: list[tuple[float, float]]
+) -> Walk:  # way: 1 or -1
     "Beats from a peak on, until the song, a place already seen, or the tempo ends."
-    times, heights = np.array([p.time for p in peaks]), np.array([p.height for p in peaks])
-    beats, time, period = [], float(start.time), start.period
+    times = np.array([p.time for p in peaks])
+    heights = np.array([p.height for p in peaks])
+    beats = []
+    time = float(start.time)
+    period = start.period
     while True:
-        before, time = time, time + way * period
-        if not 0 <= time < length: return Walk(beats, time)
+        before = time
+        time = time + way * period
+        if not 0 <= time < length:
+            return Walk(beats, time)
         cost = np.abs(times - time) / heights
         nearest = peaks[int(cost.argmin())]
-        if cost.min() < 60: time, period = float(nearest.time), nearest.period
-        elif cost.min() < 300 and nearest.sure: return Walk(beats, before)
-        if any(a <= time <= b for a, b in seen): return Walk(beats, time)
+        if cost.min() < 60:
+            time = float(nearest.time)
+            period = nearest.period
+        elif cost.min() < 300 and nearest.sure:
+            return Walk(beats, before)
+        if any(a <= time <= b for a, b in seen):
+            return Walk(beats, time)
         beats.append(int(time))
 
-def walk_all(peaks:list[Peak], length:int) -> list[int]: # ms, in order
+
+def walk_all(peaks: list[Peak], length: int) -> list[int]:  # ms, in order
     "Beats of the whole song, from the surest peaks outwards."
-    left, seen, beats = sorted(peaks, key=lambda p: -p.height), [], []
+    left = sorted(peaks, key=lambda p: -p.height)
+    seen = []
+    beats = []
     while left:
         start = left.pop(0)
         beats.append(start.time)
@@ -132,35 +192,43 @@ def walk_all(peaks:list[Peak], length:int) -> list[int]: # ms, in order
     return sorted(beats)
 
 # %% ../../nbs/52_timing.votes.ipynb #ae8a9a08
-def first_downbeat(strong:np.ndarray, starts:np.ndarray, i:int, meter:int) -> int: # beats from i
+def first_downbeat(strong: np.ndarray, starts: np.ndarray, i: int, meter: int) -> int:  # beats from i
     "The phase of the bar with most votes three bars around, on this side of tempo changes."
+
     def support(phase):
-        near = [j for j in range(i - 3 * meter + phase, i + 3 * meter + phase + 1, meter) if 0 <= j < len(strong)]
-        near = [j for j in near if not starts[min(i, j) + 1:max(i, j)].any()]
-        return np.mean(strong[near]) if near else 0.
+        near = [
+            j for j in range(i - 3 * meter + phase, i + 3 * meter + phase + 1, meter) if 0 <= j < len(strong)
+        ]
+        near = [j for j in near if not starts[min(i, j) + 1 : max(i, j)].any()]
+        return np.mean(strong[near]) if near else 0.0
+
     return int(np.argmax([support(phase) for phase in range(meter)]))
 
-def place_bars(strong:np.ndarray, starts:np.ndarray, meter:int) -> np.ndarray: # (beats,) bool
+
+def place_bars(strong: np.ndarray, starts: np.ndarray, meter: int) -> np.ndarray:  # (beats,) bool
     "Beats that begin a bar, counted off; a new tempo does not restart the count."
-    bars, due = np.zeros(len(strong), bool), 0 # due: the next beat at which to look, or to place a downbeat
+    bars = np.zeros(len(strong), bool)  # due: the next beat at which to look, or to place a downbeat
+    due = 0
     waiting = False
     for i in range(len(strong)):
-        if i < due or (starts[i] and not waiting): continue
+        if i < due or (starts[i] and not waiting):
+            continue
         phase = 0 if waiting else first_downbeat(strong, starts, i, meter)
         bars[i] = phase == 0 and not starts[i]
-        waiting, due = phase > 0, i + (phase or (meter if bars[i] else 1))
+        waiting = phase > 0
+        due = i + (phase or (meter if bars[i] else 1))
     return bars
 
 # %% ../../nbs/52_timing.votes.ipynb #7cd4aa96
 def agree(
-    passes:Sequence[EventStream], # TIMING events of each pass, shifted back
-    length:int,                   # ms of song
-    share:float=.1,               # of the gaps around a peak that must agree on a tempo
+    passes: Sequence[EventStream],  # TIMING events of each pass, shifted back
+    length: int,  # ms of song
+    share: float = 0.1,  # of the gaps around a peak that must agree on a tempo
 ) -> Beats:
     "The beats that many passes agree on, filled up to both ends of the song."
     votes = count_votes(passes, length)
     times = walk_all(vote_peaks(votes, share), length)
-    around = lambda curve: np.array([curve[max(t - 10, 0):t + 10].sum() for t in times])
+    around = lambda curve: np.array([curve[max(t - 10, 0) : t + 10].sum() for t in times])
     beat, measure, point = map(around, (votes.beat, votes.measure, votes.point))
     starts = (point > beat) & (point > measure) & (beat + measure + point > 1)
     return Beats(np.array(times) / 1000, starts | place_bars(measure + point, starts, votes.meter), starts)

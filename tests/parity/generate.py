@@ -1,6 +1,7 @@
 """The generate family of `tests/parity`: whole greedy generations of small published-layout models, call by call.
 
 Where the weights of a run (or its clip) are not in the folder, the model says what it said then: prompts, windows and stitching are compared all the same."""
+
 from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
@@ -26,96 +27,163 @@ from parity import either, guarded, read_json as read
 from parity.language import types_of
 
 C, E = ContextType, EventType
-TIE = 1e-4 # two best scores so near may change places
+TIE = 1e-4  # two best scores so near may change places
 SOUNDS = ".wav", ".ogg", ".flac", ".mp3"
+
 
 class Witness(Engine):
     "An engine that remembers what it was told and what it wrote."
-    def __init__(self, bundle): super().__init__(bundle, "cpu"); self.calls = []
+
+    def __init__(self, bundle):
+        super().__init__(bundle, "cpu")
+        self.calls = []
 
     def generate(self, job, cancel=None):
         out = super().generate(job, cancel)
         self.calls.append((job, out))
         return out
 
+
 class Script(Witness):
     "Writes what the reference wrote, so that prompts and stitching can be compared without a model."
-    def __init__(self, tokenizer, language, calls):
-        self.tokenizer, self.language, self.said, self.speed, self.max_batch_size = tokenizer, language, iter(calls), Speed(), 1000
-        self.model, self.device, self.calls = SimpleNamespace(c=SimpleNamespace(conditions=[])), "cpu", []
 
-    def encode(self, windows, *args, **kwargs): return Encoded(torch.zeros(len(windows), 1, 1))
+    def __init__(self, tokenizer, language, calls):
+        self.tokenizer = tokenizer
+        self.language = language
+        self.said = iter(calls)
+        self.speed = Speed()
+        self.max_batch_size = 1000
+        self.model = SimpleNamespace(c=SimpleNamespace(conditions=[]))
+        self.device = "cpu"
+        self.calls = []
+
+    def encode(self, windows, *args, **kwargs):
+        return Encoded(torch.zeros(len(windows), 1, 1))
 
     def generate(self, job, cancel=None):
-        rows, stop = next(self.said)["generated"], set(job.stop)
+        rows = next(self.said)["generated"]
+        stop = set(job.stop)
         ends = [next((n for n, i in enumerate(ids, 1) if i in stop), None) for ids in rows]
         out = [Written([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
         self.calls.append((job, out))
         return out
 
+
 # --- our run of a stored request -----------------------------------------------------------------------------------------
+
 
 def clip_of(home, clip):
     "The sound of a run: the file of that name, else the only one that is as long; None when there is none."
-    if (named := either(home/clip["name"])): return named
+    if named := either(home / clip["name"]):
+        return named
     found = [p for p in sorted(home.iterdir()) if p.suffix.lower() in SOUNDS]
-    fits = [p for p in found if abs(soundfile.info(p).duration - clip["secs"]) < .05]
+    fits = [p for p in found if abs(soundfile.info(p).duration - clip["secs"]) < 0.05]
     return fits[0] if len(fits) == 1 else None
+
 
 class Case:
     "A stored run, and what our side needs to repeat it."
+
     def __init__(self, folder, path):
-        self.home, self.run = folder/"oracles"/"generate", read(path)
+        self.home = folder / "oracles" / "generate"
+        self.run = read(path)
         r = self.run
-        self.name, self.version, self.settings = r["run"], r["version"], r["settings"]
-        self.language = compose(LanguageConfig, preset=self.version, src_seq_len=r["src_seq_len"], tgt_seq_len=r["tgt_seq_len"])
-        self.folder = self.home/"ckpt"/r["checkpoint"]
+        self.name = r["run"]
+        self.version = r["version"]
+        self.settings = r["settings"]
+        self.language = compose(
+            LanguageConfig, preset=self.version, src_seq_len=r["src_seq_len"], tgt_seq_len=r["tgt_seq_len"]
+        )
+        self.folder = self.home / "ckpt" / r["checkpoint"]
         self.tokenizer = Tokenizer.load(self.folder)
         self.clip = clip_of(self.home, r["clip"])
         rate = self.language.sample_rate
-        self.samples = np.zeros(round(r["clip"]["secs"] * rate), np.float32) if self.clip is None else load_audio(self.clip, rate)
+        self.samples = (
+            np.zeros(round(r["clip"]["secs"] * rate), np.float32)
+            if self.clip is None
+            else load_audio(self.clip, rate)
+        )
         self.length = len(self.samples) * 1000 / rate
-        self.beatmap = Beatmap.read(self.home/r["reference_beatmap"]) if r["reference_beatmap"] else None
+        self.beatmap = Beatmap.read(self.home / r["reference_beatmap"]) if r["reference_beatmap"] else None
 
     def engine(self):
         "The model of the run; or its own words where there is no model or nothing to hear."
-        if self.clip and (self.folder/"model.safetensors").is_file(): return Witness(load_bundle(self.folder))
+        if self.clip and (self.folder / "model.safetensors").is_file():
+            return Witness(load_bundle(self.folder))
         return Script(self.tokenizer, self.language, self.run["calls"])
 
     @property
-    def adds(self): return bool(self.settings.get("add_to_beatmap"))
+    def adds(self):
+        return bool(self.settings.get("add_to_beatmap"))
 
     def metadata(self, negative=False):
         g = self.run["generation_config"]
         keep = not negative or g["descriptors"] or g["negative_descriptors"]
-        return Metadata(g["gamemode"], self.length, g["difficulty"], g["mapper_id"] if keep else None, g["year"], g["hitsounded"],
-                        g["slider_multiplier"], g["circle_size"], g["keycount"], g["hold_note_ratio"], g["scroll_speed_ratio"],
-                        g["negative_descriptors" if negative else "descriptors"])
+        return Metadata(
+            g["gamemode"],
+            self.length,
+            g["difficulty"],
+            g["mapper_id"] if keep else None,
+            g["year"],
+            g["hitsounded"],
+            g["slider_multiplier"],
+            g["circle_size"],
+            g["keycount"],
+            g["hold_note_ratio"],
+            g["scroll_speed_ratio"],
+            g["negative_descriptors" if negative else "descriptors"],
+        )
 
     def given(self, step):
         "Contexts at hand in a pass: views of the reference map, the timing that was written before, the beginning of a map to be continued."
-        names, parser = [C(n) for n in step["in_context"] if n != "none"], Parser(self.language)
+        names = [C(n) for n in step["in_context"] if n != "none"]
+        parser = Parser(self.language)
         out = contexts_of(self.beatmap, self.language, names, self.length) if names else []
         for c in out:
-            if c.type is C.TIMING: c.stream = parser.timing_events(self.beatmap) # ends with the map there, with the song in ours
+            if c.type is C.TIMING:
+                c.stream = parser.timing_events(
+                    self.beatmap
+                )  # ends with the map there, with the song in ours
         if self.run["generated_timing"] and step is not self.run["processor_generate"][0]:
             points = [TimingPoint(*p) for p in self.run["generated_timing"][0]]
             out.append(Context(C.TIMING, parser.timing_events(points, self.length), True))
-        if self.adds: # events up to the start, cut through objects; ours gives whole objects
-            kinds = [C(o) for t in self.language.context_types for o in t.outputs if C(o) not in {c.type for c in out}]
-            out += [Context(k, parser.context(k, self.beatmap).between(-1e9, self.settings["start_time"])) for k in kinds]
+        if self.adds:  # events up to the start, cut through objects; ours gives whole objects
+            kinds = [
+                C(o)
+                for t in self.language.context_types
+                for o in t.outputs
+                if C(o) not in {c.type for c in out}
+            ]
+            out += [
+                Context(k, parser.context(k, self.beatmap).between(-1e9, self.settings["start_time"]))
+                for k in kinds
+            ]
         return out
 
     def sampling(self):
         s = self.settings
-        return Sampling(s["temperature"], s["timing_temperature"], s["mania_column_temperature"], s["taiko_hit_temperature"], s["top_p"], s["top_k"],
-                        s["do_sample"], s["num_beams"], s.get("timeshift_bias", 0.), s["cfg_scale"], reference=True,
-                        inverted_guidance=(self.run["guidance_sign"] or "").startswith("reference"))
+        return Sampling(
+            s["temperature"],
+            s["timing_temperature"],
+            s["mania_column_temperature"],
+            s["taiko_hit_temperature"],
+            s["top_p"],
+            s["top_k"],
+            s["do_sample"],
+            s["num_beams"],
+            s.get("timeshift_bias", 0.0),
+            s["cfg_scale"],
+            reference=True,
+            inverted_guidance=(self.run["guidance_sign"] or "").startswith("reference"),
+        )
 
     def windows(self):
         "Our windows of each pass."
-        s, back, ahead = self.settings, self.settings["lookback"], self.settings["lookahead"]
-        if s["parallel"]: back = ahead = 0.
+        s = self.settings
+        back = self.settings["lookback"]
+        ahead = self.settings["lookahead"]
+        if s["parallel"]:
+            back = ahead = 0.0
         ours = plan(len(self.samples), self.language, back, ahead, s.get("start_time"), s.get("end_time"))
         return [[w.time_ms for w in ours]] * len(self.run["processor_generate"])
 
@@ -124,86 +192,152 @@ class Case:
         s = self.settings
         negatives = [self.metadata(True)] if s["cfg_scale"] > 1 else None
         for step in self.run["processor_generate"]:
-            yield step, write(engine, self.samples, [self.metadata()], [0], [C(o) for o in step["out_context"]], self.given(step), self.sampling(),
-                              s["lookback"], s["lookahead"], s.get("start_time"), s.get("end_time"), negatives=negatives, parallel=s["parallel"])[0]
+            yield (
+                step,
+                write(
+                    engine,
+                    self.samples,
+                    [self.metadata()],
+                    [0],
+                    [C(o) for o in step["out_context"]],
+                    self.given(step),
+                    self.sampling(),
+                    s["lookback"],
+                    s["lookahead"],
+                    s.get("start_time"),
+                    s.get("end_time"),
+                    negatives=negatives,
+                    parallel=s["parallel"],
+                )[0],
+            )
+
 
 # --- comparison ----------------------------------------------------------------------------------------------------------
 
-def whole(rows): return [[i for i in ids if i != PAD] for ids in rows or []]
 
-def until(ids, stop): # up to the first stop token
-    return ids[:next((n for n, i in enumerate(ids, 1) if i in stop), len(ids))]
+def whole(rows):
+    return [[i for i in ids if i != PAD] for ids in rows or []]
+
+
+def until(ids, stop):  # up to the first stop token
+    return ids[: next((n for n, i in enumerate(ids, 1) if i in stop), len(ids))]
+
 
 def prompts_equal(case, call, job):
     "Whether a call was told the same, or why not."
-    theirs, tok = whole(call["prompt"]), case.tokenizer
-    if theirs == job.prompts and whole(call["negative_prompt"]) == (job.negatives or []): return True
+    theirs = whole(call["prompt"])
+    tok = case.tokenizer
+    if theirs == job.prompts and whole(call["negative_prompt"]) == (job.negatives or []):
+        return True
     speed = range(*tok.range(E.SCROLL_SPEED))
-    masked = lambda rows: [[-1 if i in speed and n < ids.index(SOS) else i for n, i in enumerate(ids)] for ids in rows]
-    if masked(theirs) == masked(job.prompts): return "an empty scroll-speed context leaves the map's last speed"
-    if case.settings["parallel"] and all(ours[:len(ids)] == ids for ids, ours in zip(theirs, job.prompts)): return "parallel closes what is given"
+    masked = lambda rows: [
+        [-1 if i in speed and n < ids.index(SOS) else i for n, i in enumerate(ids)] for ids in rows
+    ]
+    if masked(theirs) == masked(job.prompts):
+        return "an empty scroll-speed context leaves the map's last speed"
+    if case.settings["parallel"] and all(ours[: len(ids)] == ids for ids, ours in zip(theirs, job.prompts)):
+        return "parallel closes what is given"
     return False
+
 
 def tokens_equal(case, call, job, out, told):
     "Whether a call wrote the same, or why not."
-    theirs, ours = whole(call["generated"]), [w.ids for w in out]
-    if case.settings["parallel"]: # one context after another there, each in a pass of its own here
-        theirs = [until([*p, *ids][len(q):], set(job.stop)) for p, ids, q in zip(whole(call["prompt"]), theirs, job.prompts)]
-    if theirs == ours: return True
-    if any(gap <= TIE for gap in call["min_top2_gap"] or []): return "near tie"
-    if "unequal" in case.name: return "a negative prompt of another length has its own padding"
+    theirs = whole(call["generated"])
+    ours = [w.ids for w in out]
+    if case.settings["parallel"]:  # one context after another there, each in a pass of its own here
+        theirs = [
+            until([*p, *ids][len(q) :], set(job.stop))
+            for p, ids, q in zip(whole(call["prompt"]), theirs, job.prompts)
+        ]
+    if theirs == ours:
+        return True
+    if any(gap <= TIE for gap in call["min_top2_gap"] or []):
+        return "near tie"
+    if "unequal" in case.name:
+        return "a negative prompt of another length has its own padding"
     return told if isinstance(told, str) else False
+
 
 def pixels(case, events):
     "Objects with positions as the reference returns them: in pixels, one axis after the other."
-    c, out, g = case.language, [], case.run["generation_config"]
+    c = case.language
+    out = []
+    g = case.run["generation_config"]
     for e, after in zip(events, [*events[1:], None]):
-        if e.type is E.POS: places = place_of(c, e.value, after.value if after and after.type is E.POS_REFINE else None)
-        elif e.type is E.MANIA_COLUMN and g["gamemode"] == 3: places = column_place(e.value, g["keycount"])
-        else: places, out = (), [*out, (e.type.value, e.value * (c.position_precision if e.type in (E.POS_X, E.POS_Y) else 1))]
+        if e.type is E.POS:
+            places = place_of(c, e.value, after.value if after and after.type is E.POS_REFINE else None)
+        elif e.type is E.MANIA_COLUMN and g["gamemode"] == 3:
+            places = column_place(e.value, g["keycount"])
+        else:
+            places = ()
+            out = [
+                *out,
+                (e.type.value, e.value * (c.position_precision if e.type in (E.POS_X, E.POS_Y) else 1)),
+            ]
         out += zip(("pos_x", "pos_y"), map(int, places))
     return out
+
 
 def around(case):
     "Objects of the map that is added to, before and after the range."
     exact = replace(case.language, position_precision=1, position_split_axes=True, position_refinement=None)
-    old, start, end = Parser(exact).map_events(case.beatmap), case.settings["start_time"], case.settings.get("end_time")
+    old = Parser(exact).map_events(case.beatmap)
+    start = case.settings["start_time"]
+    end = case.settings.get("end_time")
     said = lambda s: [(e.type.value, e.value) for e in s.events]
     return said(old.between(-1e9, start)), said(old.between(end + 1, 1e9)) if end else []
+
 
 def events_equal(case, types, step, made):
     "(context, equal) for what a pass returns."
     for name, theirs in zip(step["out_context"], step["results"]):
-        events, is_map = made.streams[C(name)].events, name == "map"
+        events = made.streams[C(name)].events
+        is_map = name == "map"
         ours = pixels(case, events) if is_map else [(e.type.value, e.value) for e in events]
         before, after = around(case) if case.adds and is_map else ([], [])
         yield name, [(types[t], v) for t, v in zip(theirs["type"], theirs["value"])] == before + ours + after
 
+
 def compare(case, types, engine):
     "All comparisons of a stored run with ours; what follows on a difference that has a name is not told apart from it."
     steps = list(case.passes(engine))
-    calls, reason, heard = case.run["calls"], True, type(engine) is Witness
+    calls = case.run["calls"]
+    reason = True
+    heard = type(engine) is Witness
     yield "windows", [w["sequence_times"] for w in case.run["processor_generate"]] == case.windows()
     yield "calls", len(calls) == len(engine.calls)
     for call, (job, out) in zip(calls, engine.calls):
         told = prompts_equal(case, call, job)
-        if told is not True and isinstance(reason, str): told = reason
+        if told is not True and isinstance(reason, str):
+            told = reason
         yield "prompt", told
         wrote = tokens_equal(case, call, job, out, told) if heard else None
         yield "tokens", wrote
         reason = next((r for r in (told, wrote) if isinstance(r, str)), reason)
     for step, made in steps:
-        for name, same in events_equal(case, types, step, made): yield f"{name} events", same or (reason if isinstance(reason, str) else False)
+        for name, same in events_equal(case, types, step, made):
+            yield f"{name} events", same or (reason if isinstance(reason, str) else False)
+
 
 def run_rows(folder, path):
     "(version, what, result) of a stored run."
     run = read(path)
-    lacking = either(folder/"oracles"/"generate"/"ckpt"/run["checkpoint"]/"tokenizer.json") is None
-    if lacking: yield run["version"], "the tokenizer of a run", None; return
-    if run["reference_beatmap"] and not (folder/"oracles"/"generate"/run["reference_beatmap"]).is_file(): yield run["version"], "the map of a run", None; return
+    lacking = either(folder / "oracles" / "generate" / "ckpt" / run["checkpoint"] / "tokenizer.json") is None
+    if lacking:
+        yield run["version"], "the tokenizer of a run", None
+        return
+    if (
+        run["reference_beatmap"]
+        and not (folder / "oracles" / "generate" / run["reference_beatmap"]).is_file()
+    ):
+        yield run["version"], "the map of a run", None
+        return
     case = Case(folder, path)
-    for what, result in compare(case, types_of(folder), case.engine()): yield case.version, what, result
+    for what, result in compare(case, types_of(folder), case.engine()):
+        yield case.version, what, result
+
 
 def generate(folder):
     "All cases of the generate family."
-    for path in sorted((folder/"oracles"/"generate"/"runs").glob("*.json.gz")): yield from guarded(path.name.removesuffix(".json.gz"), run_rows(folder, path))
+    for path in sorted((folder / "oracles" / "generate" / "runs").glob("*.json.gz")):
+        yield from guarded(path.name.removesuffix(".json.gz"), run_rows(folder, path))

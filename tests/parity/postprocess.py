@@ -3,6 +3,7 @@
 Where ours differs on purpose, the rule of the reference that a fix replaced is written down here and can be put back. A difference counts as
 explained when ours with all rules put back is the oracle to the last digit, and with none of them is what the package makes; its names are the
 rules that cannot be left out. The names are told in nbs/explanations/parity_with_the_reference.ipynb."""
+
 from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
@@ -12,31 +13,62 @@ import numpy as np
 
 from mapperatorinator.config import LanguageConfig
 from mapperatorinator.events import Event, EventStream, EventType
-from mapperatorinator.osu.beatmap import Slider, TimingPoint, format_hit_object, format_timing_point, parse_hit_object
+from mapperatorinator.osu.beatmap import (
+    Slider,
+    TimingPoint,
+    format_hit_object,
+    format_timing_point,
+    parse_hit_object,
+)
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.postprocess import lead_in, snap_overlaps
 from mapperatorinator.unparse import SLACK, Assembler, curve_of, event_times, groups, to_hit_objects, zigzag
 from parity import guarded, oracles_of
 
+
 def spared(model, want, needed, idle):
     "The needed rules that are left when those of `idle` that change nothing are taken out: all at once, else half by half."
-    if model(needed - set(idle)) == want: return needed - set(idle)
-    if len(idle) == 1: return needed
-    needed = spared(model, want, needed, idle[:len(idle) // 2])
-    return spared(model, want, needed, idle[len(idle) // 2:])
+    if model(needed - set(idle)) == want:
+        return needed - set(idle)
+    if len(idle) == 1:
+        return needed
+    needed = spared(model, want, needed, idle[: len(idle) // 2])
+    return spared(model, want, needed, idle[len(idle) // 2 :])
+
 
 def explain(ours, model, rules, want):
     "True when equal; the names of the fixes that explain a difference; False when none do. `model(rules)`: ours with rules put back."
-    if model(frozenset()) != ours: return False
-    if ours == want: return True
-    if model(frozenset(rules)) != want: return False
+    if model(frozenset()) != ours:
+        return False
+    if ours == want:
+        return True
+    if model(frozenset(rules)) != want:
+        return False
     return " + ".join(sorted(spared(model, want, frozenset(rules), rules)))
+
 
 # --- resnap --------------------------------------------------------------------------------------------------------------
 
-COARSER = {1: (), 4: (2,), 6: (2, 3), 8: (4,), 9: (3,), 10: (2, 5), 12: (4, 6), 14: (2, 7), 15: (3, 5), 16: (8,)}
-SNAP_RULES = ("notes on a coarser tick stay", "no jump beyond 20 ms", "a section ends at the next red line", "ticks are fractions")
+COARSER = {
+    1: (),
+    4: (2,),
+    6: (2, 3),
+    8: (4,),
+    9: (3,),
+    10: (2, 5),
+    12: (4, 6),
+    14: (2, 7),
+    15: (3, 5),
+    16: (8,),
+}
+SNAP_RULES = (
+    "notes on a coarser tick stay",
+    "no jump beyond 20 ms",
+    "a section ends at the next red line",
+    "ticks are fractions",
+)
+
 
 def ticks(red, time, d):
     "Ticks around a time, exact."
@@ -44,46 +76,76 @@ def ticks(red, time, d):
     rest = (time - red.time) % step
     return [time - rest + k * step for k in (-1, 0, 1, 2)]
 
+
 def candidates(red, time, d, rules):
     "Ticks of a divisor; by the rules without those of coarser divisors, found by comparing cut numbers."
     cut = int if "ticks are fractions" in rules else lambda t: t
     found = {cut(t) for t in ticks(red, time, d)}
-    if "notes on a coarser tick stay" not in rules: return found
+    if "notes on a coarser tick stay" not in rules:
+        return found
     coarse = [cut(t) for g in COARSER.get(d, (1,)) for t in ticks(red, time, g)]
     return found - set(coarse) if cut is int else {t for t in found if all(abs(t - c) > 1e-6 for c in coarse)}
 
+
 def reach(timing, time, d, rules):
     "Candidates of the section and of its neighbours."
-    red, after = timing.redline_at(time), timing.next_redline(time)
-    low, high = round(red.time), after.time if after else math.inf
+    red = timing.redline_at(time)
+    after = timing.next_redline(time)
+    low = round(red.time)
+    high = after.time if after else math.inf
     if "a section ends at the next red line" not in rules:
         floor = low if red is not timing.red[0] else -math.inf
-        return {min(max(t, floor), high) for t in candidates(red, time, d, rules)} | ({high} if after else set())
+        return {min(max(t, floor), high) for t in candidates(red, time, d, rules)} | (
+            {high} if after else set()
+        )
     before = timing.redline_at(low - 1)
     out = {t for t in candidates(red, time, d, rules) if low - 20 <= t <= high + 20}
     out |= {t for t in candidates(before, time, d, rules) if t <= low + 20}
     return out | ({t for t in candidates(after, time, d, rules) if t >= high - 20} if after else set())
 
+
 def snapped(timing, time, d, rules):
     "A resnapped time."
-    if not (found := reach(timing, time, d, rules)): return time
+    if not (found := reach(timing, time, d, rules)):
+        return time
     best = min(found, key=lambda t: abs(t - time))
-    if "no jump beyond 20 ms" not in rules and abs(best - time) > 20: return time
-    return int(best) if "ticks are fractions" in rules else time if abs(best - time) < 1 else math.floor(best + 1e-6)
+    if "no jump beyond 20 ms" not in rules and abs(best - time) > 20:
+        return time
+    return (
+        int(best)
+        if "ticks are fractions" in rules
+        else time
+        if abs(best - time) < 1
+        else math.floor(best + 1e-6)
+    )
+
 
 def resnap_rows(c):
     timing = Timing([TimingPoint(*p) for p in c["timing"]])
     ours = timing.resnap(c["time"], c["divisor"])
-    yield "-", "resnap", explain(ours, lambda rules: snapped(timing, c["time"], c["divisor"], rules), SNAP_RULES, c["out"])
+    yield (
+        "-",
+        "resnap",
+        explain(ours, lambda rules: snapped(timing, c["time"], c["divisor"], rules), SNAP_RULES, c["out"]),
+    )
+
 
 # --- timing lines --------------------------------------------------------------------------------------------------------
 
-LINE_RULES = ("velocities are exact", "a line only where something changes", "only the same millisecond is the same line",
-              "a velocity outlives a red line", "red lines on the nearest millisecond", "words hold until the next word")
+LINE_RULES = (
+    "velocities are exact",
+    "a line only where something changes",
+    "only the same millisecond is the same line",
+    "a velocity outlives a red line",
+    "red lines on the nearest millisecond",
+    "words hold until the next word",
+)
+
 
 @dataclass(eq=False)
 class Line:
     "A timing line that can be changed."
+
     time: float
     beat: float
     red: bool = True
@@ -92,57 +154,92 @@ class Line:
     kiai: bool = False
     meter: int = 4
 
-    def says(self): return self.beat, self.meter, self.index, self.volume, self.red, self.kiai
-    def state(self): return (1. if self.red else -100 / self.beat), self.volume, self.index, self.kiai
-    def text(self): return format_timing_point(TimingPoint(math.floor(self.time), self.beat, self.meter, 2, self.index, self.volume, self.red, int(self.kiai)))
+    def says(self):
+        return self.beat, self.meter, self.index, self.volume, self.red, self.kiai
+
+    def state(self):
+        return (1.0 if self.red else -100 / self.beat), self.volume, self.index, self.kiai
+
+    def text(self):
+        return format_timing_point(
+            TimingPoint(
+                math.floor(self.time),
+                self.beat,
+                self.meter,
+                2,
+                self.index,
+                self.volume,
+                self.red,
+                int(self.kiai),
+            )
+        )
+
 
 class Engine:
     "The reference's list of lines, changed word by word."
-    def __init__(self, reds, rules): self.lines, self.rules = [Line(p.time, p.beat_length, index=p.sample_index) for p in reds], rules
+
+    def __init__(self, reds, rules):
+        self.lines = [Line(p.time, p.beat_length, index=p.sample_index) for p in reds]
+        self.rules = rules
 
     def same(self, line, time):
-        if "only the same millisecond is the same line" not in self.rules: return line.time == time
-        return math.isclose(line.time / 1000, time / 1000, abs_tol=.002)
+        if "only the same millisecond is the same line" not in self.rules:
+            return line.time == time
+        return math.isclose(line.time / 1000, time / 1000, abs_tol=0.002)
 
-    def at(self, time): # in force
+    def at(self, time):  # in force
         return next((l for l in reversed(self.lines) if l.time <= time), self.lines[0])
 
-    def first_red(self, time): # moved back by whole bars, so that a line can follow it
+    def first_red(self, time):  # moved back by whole bars, so that a line can follow it
         red = next(l for l in self.lines if l.red)
         bar = red.beat * red.meter
         red.time -= math.ceil(max(red.time - time, 0) / bar) * bar
-        if "red lines on the nearest millisecond" not in self.rules: red.time = round(red.time)
+        if "red lines on the nearest millisecond" not in self.rules:
+            red.time = round(red.time)
         return red
 
     def put(self, time, what):
         "A change from a time on: sv, volume or kiai."
         on = [l for l in self.lines if self.same(l, time)]
-        prev, created = on[-1] if on else max(reversed([l for l in self.lines if l.time < time]), key=lambda l: l.time, default=None), None
+        prev = (
+            on[-1]
+            if on
+            else max(reversed([l for l in self.lines if l.time < time]), key=lambda l: l.time, default=None)
+        )
+        created = None
         if not on or ("sv" in what and all(l.red for l in on)):
             base = prev or self.first_red(time)
-            created = replace(base, time=time, red=False, beat=-100. if base.red else base.beat)
+            created = replace(base, time=time, red=False, beat=-100.0 if base.red else base.beat)
             on.append(created)
         bias = 1e-10 if "velocities are exact" in self.rules else 0
         for l in on:
-            if "sv" in what and not l.red: l.beat = -100 / what["sv"] + bias
+            if "sv" in what and not l.red:
+                l.beat = -100 / what["sv"] + bias
             self.sound(l, what)
-        if created and (prev is None or created.says() != prev.says()): self.lines.append(created)
+        if created and (prev is None or created.says() != prev.says()):
+            self.lines.append(created)
         for l in self.lines:
-            if l.time > time: self.sound(l, what)
+            if l.time > time:
+                self.sound(l, what)
         self.lines.sort(key=lambda l: (l.time, not l.red))
 
     def sound(self, line, what):
-        if "volume" in what: line.volume = min(max(what["volume"], 0), 100); line.index = -1 if "the line decides the sound bank" in self.rules else line.index
-        if "kiai" in what: line.kiai = what["kiai"]
+        if "volume" in what:
+            line.volume = min(max(what["volume"], 0), 100)
+            line.index = -1 if "the line decides the sound bank" in self.rules else line.index
+        if "kiai" in what:
+            line.kiai = what["kiai"]
 
     def say(self, words):
         "All changes, in the order said."
-        if "words hold until the next word" not in self.rules: words = sorted(words, key=lambda w: w[0])
+        if "words hold until the next word" not in self.rules:
+            words = sorted(words, key=lambda w: w[0])
         for time, what in words:
             self.put(time, what)
             later = [l.time for l in self.lines if l.red and l.time > time]
             if "sv" in what and "a velocity outlives a red line" not in self.rules:
-                for t in later: self.put(t, {"sv": what["sv"]})
+                for t in later:
+                    self.put(t, {"sv": what["sv"]})
 
     def texts(self):
         "The lines as written."
@@ -152,56 +249,79 @@ class Engine:
             near = lambda a, b: abs(a.state()[0] - b.state()[0]) < 1e-6 and a.state()[1:] == b.state()[1:]
             kept = []
             for l in out:
-                if l.red or not near(l, kept[-1]): kept.append(l)
+                if l.red or not near(l, kept[-1]):
+                    kept.append(l)
             out = kept
         return [near_line(l.text()) for l in out]
+
 
 def near_line(text):
     "A timing line whose beat length is cut to 13 digits; the reference's bias of 1e-10 still shows."
     time, beat, rest = text.split(",", 2)
     return f"{time},{float(beat):.13g},{rest}"
 
+
 def built(reds, words):
     "The lines that ours writes."
     builder = TimingBuilder(lead_in(reds, min((t for t, _ in words), default=math.inf)))
-    for time, what in words: builder.set(time, **what)
+    for time, what in words:
+        builder.set(time, **what)
     return [near_line(format_timing_point(p)) for p in builder.points()]
+
 
 def engine_lines(reds, words, rules):
     engine = Engine(reds, rules)
     engine.say(words)
     return engine.texts()
 
+
 def timing_change_rows(c):
     reds = [TimingPoint(*p, sample_index=-1) for p in c["start"]]
     words = [(t, {kind: v}) for kind, t, v in c["ops"] if (kind, v) != ("sv", 0)]
     want = [near_line(l) for l in c["lines"]]
-    yield "-", "timing_change", explain(built(reds, words), lambda rules: engine_lines(reds, words, rules), LINE_RULES, want)
+    yield (
+        "-",
+        "timing_change",
+        explain(built(reds, words), lambda rules: engine_lines(reds, words, rules), LINE_RULES, want),
+    )
+
 
 # --- slider paths --------------------------------------------------------------------------------------------------------
 
-def walked(path, point, start=1.):
+
+def walked(path, point, start=1.0):
     "The reference's search for the progress of a point: it walks by differences and gives up."
     t, off = start, lambda t: math.dist(path.at(t), point)
     for _ in range(100):
         step = off(t) - off(t - 1e-4)
         t -= step
-        if step == 0 or not 0 <= t <= 1: break
-    return min(max(t, 0.), 1.)
+        if step == 0 or not 0 <= t <= 1:
+            break
+    return min(max(t, 0.0), 1.0)
+
 
 def settles(path, point):
     "Whether the walk goes to the same place when its start is 1e-13 off; where it does not, the last bit decides."
     return close(walked(path, point), walked(path, point, 1 - 1e-13))
 
+
 def nearest(path, point, theirs):
     "The fix's name when ours is at least as near as theirs, and theirs is where the walk goes."
     nearer = math.dist(path.at(path.progress_of(point)), point) <= math.dist(path.at(theirs), point) + 1e-9
-    return nearer and (close(walked(path, point), theirs) or not settles(path, point)) and "nearest point of the path"
+    return (
+        nearer
+        and (close(walked(path, point), theirs) or not settles(path, point))
+        and "nearest point of the path"
+    )
 
-def close(a, b, tolerance=5e-7): return bool(np.allclose(a, b, rtol=0, atol=tolerance))
+
+def close(a, b, tolerance=5e-7):
+    return bool(np.allclose(a, b, rtol=0, atol=tolerance))
+
 
 def path_rows(c):
-    kind, points = c["type"][0], [tuple(p) for p in c["points"]]
+    kind = c["type"][0]
+    points = [tuple(p) for p in c["points"]]
     path = SliderPath(kind, points)
     yield "-", "path", close(path.total, c["length"]) and len(path.vertices) == c["vertices"]
     yield "-", "path position", all(close(path.at(float(t)), at) for t, *at in c["at"])
@@ -213,31 +333,55 @@ def path_rows(c):
         cut = SliderPath(kind, points, wanted)
         yield "-", "path of a length", close(cut.total, length) and close(cut.end, end)
 
+
 # --- conversions ---------------------------------------------------------------------------------------------------------
 
 _E = EventType
-OBJECT_RULES = ("the line decides the sound bank", "holds pair by column", "objects in order of time", "straight sliders are lines",
-                "arcs have three points", "velocities the game has", "a path a little short is drawn on", "nearest point of the path",
-                "sounds sized to the slides", "no slider without a length", "nothing ends before it starts", "anchors stand at their time",
-                "stacks only where places matter", "an end goes to the shape it fits", "the median counts milliseconds", "bars before the first object")
+OBJECT_RULES = (
+    "the line decides the sound bank",
+    "holds pair by column",
+    "objects in order of time",
+    "straight sliders are lines",
+    "arcs have three points",
+    "velocities the game has",
+    "a path a little short is drawn on",
+    "nearest point of the path",
+    "sounds sized to the slides",
+    "no slider without a length",
+    "nothing ends before it starts",
+    "anchors stand at their time",
+    "stacks only where places matter",
+    "an end goes to the shape it fits",
+    "the median counts milliseconds",
+    "bars before the first object",
+)
 RULES = (*LINE_RULES, *OBJECT_RULES)
+
 
 class Reference(Assembler):
     "Ours with rules of the reference put back."
+
     def __init__(self, timing, slider_multiplier, language, mode, rules):
-        self.rules, self.now, self.live, self.tracked = rules, 0, Engine(timing.red, rules | {"words hold until the next word"}), 1.
+        self.rules = rules
+        self.now = 0
+        self.live = Engine(timing.red, rules | {"words hold until the next word"})
+        self.tracked = 1.0
         super().__init__(timing, slider_multiplier, language, mode)
 
     @property
-    def sv(self): # in force at the object in hand
-        if "a velocity outlives a red line" not in self.rules: return self.tracked
+    def sv(self):  # in force at the object in hand
+        if "a velocity outlives a red line" not in self.rules:
+            return self.tracked
         line = self.live.at(self.now)
-        return 1. if line.red else -100 / line.beat
+        return 1.0 if line.red else -100 / line.beat
+
     @sv.setter
-    def sv(self, v): self.tracked = -100 / (-100 / v + (1e-10 if "velocities are exact" in self.rules else 0))
+    def sv(self, v):
+        self.tracked = -100 / (-100 / v + (1e-10 if "velocities are exact" in self.rules else 0))
 
     def change(self, time, **what):
-        if what.get("sv") == 0: return
+        if what.get("sv") == 0:
+            return
         super().change(time, **what)
         self.live.put(round(time), what)
 
@@ -246,18 +390,26 @@ class Reference(Assembler):
         return f"{normal}:{addition}:{-1 if 'the line decides the sound bank' in self.rules else bank}:{rest}"
 
     def end(self, g, key):
-        unchecked = "nothing ends before it starts" in self.rules and key.split(" ")[0] in ("spinner", "denden", "hold")
+        unchecked = "nothing ends before it starts" in self.rules and key.split(" ")[0] in (
+            "spinner",
+            "denden",
+            "hold",
+        )
         return self.open.pop(key, None) if unchecked else super().end(g, key)
 
-    def allowed(self, sv): return sv if "velocities the game has" in self.rules else min(max(sv, .1), 10)
+    def allowed(self, sv):
+        return sv if "velocities the game has" in self.rules else min(max(sv, 0.1), 10)
 
     def drumroll(self, g):
-        if (s := self.end(g, "drumroll")) is None: return
+        if (s := self.end(g, "drumroll")) is None:
+            return
         self.start_of(s)
         self.now = t = round(s.time)
         length = self.allowed(self.sv) * (round(g.time) - t) * self.velocity(t)
         points = [(0, 192), *zigzag(length)]
-        self.add(Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2))
+        self.add(
+            Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2)
+        )
 
     def curve(self, head, anchors):
         "Letter and points; the reference goes by the first anchor and knows no lines."
@@ -265,40 +417,70 @@ class Reference(Assembler):
         kinds = [a[0] for a in anchors[:-1]]
         if letter == "L" and "straight sliders are lines" in self.rules:
             return "B", [points[0], *(p for p in points[1:-1] for _ in range(2)), points[-1]]
-        if kinds and kinds[0] is _E.PERFECT_ANCHOR and "arcs have three points" in self.rules: letter = "P"
+        if kinds and kinds[0] is _E.PERFECT_ANCHOR and "arcs have three points" in self.rules:
+            letter = "P"
         return letter, points
 
     def slider_head(self, g):
-        if "an end goes to the shape it fits" in self.rules: self.sliders, self.lasts = [], []
+        if "an end goes to the shape it fits" in self.rules:
+            self.sliders, self.lasts = [], []
         super().slider_head(g)
 
     def take_last(self, head, end):
-        if "an end goes to the shape it fits" not in self.rules: return super().take_last(head, end)
+        if "an end goes to the shape it fits" not in self.rules:
+            return super().take_last(head, end)
         return self.lasts[-1] if self.lasts and self.lasts[-1].time > head.time else None
 
     def slider(self, g):
-        if (found := self.take_slider(g)) is None: return
-        head, last = found.head, self.take_last(found.head, g)
-        if not self.sliders: self.lasts = []
-        if last is None or not found.anchors or round(g.time) <= round(head.time): return
-        self.now, slides = round(head.time), max(round((g.time - head.time) / (last.time - head.time)), 1)
+        if (found := self.take_slider(g)) is None:
+            return
+        head = found.head
+        last = self.take_last(found.head, g)
+        if not self.sliders:
+            self.lasts = []
+        if last is None or not found.anchors or round(g.time) <= round(head.time):
+            return
+        self.now = round(head.time)
+        slides = max(round((g.time - head.time) / (last.time - head.time)), 1)
         letter, pts = self.curve(head, found.anchors)
-        if SliderPath(letter, pts).natural_length < 1e-3 and "no slider without a length" not in self.rules: return self.circle(head)
-        before, shaped = self.sv, self.shape(head, letter, pts, (g.time - head.time) / slides, g)
-        if shaped is None: return
+        if SliderPath(letter, pts).natural_length < 1e-3 and "no slider without a length" not in self.rules:
+            return self.circle(head)
+        before = self.sv
+        shaped = self.shape(head, letter, pts, (g.time - head.time) / slides, g)
+        if shaped is None:
+            return
         pts, length, sv = shaped
-        if sv != before: self.change(head.time, sv=sv)
-        edges, points = self.edges(head, last, g, slides), [(round(x), round(y)) for x, y in pts]
-        self.add(Slider(*points[0], round(head.time), 6 if head.new_combo else 2, last.sound()[0], self.sample(last), letter, points,
-                        slides, length, [s[0] for s in edges], [s[1:] for s in edges]))
+        if sv != before:
+            self.change(head.time, sv=sv)
+        edges = self.edges(head, last, g, slides)
+        points = [(round(x), round(y)) for x, y in pts]
+        self.add(
+            Slider(
+                *points[0],
+                round(head.time),
+                6 if head.new_combo else 2,
+                last.sound()[0],
+                self.sample(last),
+                letter,
+                points,
+                slides,
+                length,
+                [s[0] for s in edges],
+                [s[1:] for s in edges],
+            )
+        )
 
     def shape(self, head, letter, pts, span, end):
-        natural, unit = SliderPath(letter, pts).natural_length, self.velocity(round(head.time)) * span
+        natural = SliderPath(letter, pts).natural_length
+        unit = self.velocity(round(head.time)) * span
         said = self.c.add_sv and head.scroll_speed
-        if (sv := head.scroll_speed if said else self.human(letter, pts, natural, unit, head, end)) is None: return None
+        if (sv := head.scroll_speed if said else self.human(letter, pts, natural, unit, head, end)) is None:
+            return None
         sv = self.allowed(sv)
-        if sv * unit > 1.5 * natural: sv = self.allowed(round(20 * natural / unit) / 20)
-        length, slack = sv * unit, 1 if "a path a little short is drawn on" in self.rules else SLACK
+        if sv * unit > 1.5 * natural:
+            sv = self.allowed(round(20 * natural / unit) / 20)
+        length = sv * unit
+        slack = 1 if "a path a little short is drawn on" in self.rules else SLACK
         if length > natural * slack + 1e-4:
             k, (hx, hy) = length / natural, pts[0]
             pts = [(hx + (x - hx) * k, hy + (y - hy) * k) for x, y in pts]
@@ -307,89 +489,147 @@ class Reference(Assembler):
     def human(self, letter, pts, natural, unit, head, end):
         "The velocity of a slider that does not say it; None for one that the reference skips."
         path = SliderPath(letter, pts)
-        share = walked(path, (end.x, end.y)) if "nearest point of the path" in self.rules else path.progress_of((end.x, end.y))
-        if "no slider without a length" in self.rules and natural * share < 1e-4: return None
+        share = (
+            walked(path, (end.x, end.y))
+            if "nearest point of the path" in self.rules
+            else path.progress_of((end.x, end.y))
+        )
+        if "no slider without a length" in self.rules and natural * share < 1e-4:
+            return None
         sv = natural * (share or 1) / unit
-        if abs(sv - self.sv) / self.sv <= (.05 if head.new_combo else .15): return self.sv
+        if abs(sv - self.sv) / self.sv <= (0.05 if head.new_combo else 0.15):
+            return self.sv
         rounded = round(20 * sv) / 20
-        return rounded if rounded >= .1 else round(100 * sv) / 100
+        return rounded if rounded >= 0.1 else round(100 * sv) / 100
 
     def edges(self, head, last, end, slides):
-        if "sounds sized to the slides" not in self.rules: return super().edges(head, last, end, slides)
-        volumes, body = [*head.volumes, *last.volumes[1:], *end.volumes], last.volumes[0] if last.volumes else None
+        if "sounds sized to the slides" not in self.rules:
+            return super().edges(head, last, end, slides)
+        volumes = [*head.volumes, *last.volumes[1:], *end.volumes]
+        body = last.volumes[0] if last.volumes else None
         span = (end.time - head.time) / slides
-        for i, v in enumerate(volumes[:slides + 1]):
+        for i, v in enumerate(volumes[: slides + 1]):
             at = round(head.time + i * span)
             self.change(at, volume=v)
-            if body is not None and body != v and i < slides and span > 6: self.change(at + 6, volume=body)
+            if body is not None and body != v and i < slides and span > 6:
+                self.change(at + 6, volume=body)
         return [*head.sounds, *last.sounds[1:], *end.sounds]
+
 
 def spoken(case):
     "Language, events and red lines of a case."
-    language = LanguageConfig(types_first=case["types_first"], add_sv=case["add_sv"], add_positions=case["add_positions"], position_precision=1,
-                              mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"], position_refinement=None, slider_version=1)
+    language = LanguageConfig(
+        types_first=case["types_first"],
+        add_sv=case["add_sv"],
+        add_positions=case["add_positions"],
+        position_precision=1,
+        mania_bpm_normalized_scroll_speed=case["mania_bpm_normalized_scroll_speed"],
+        position_refinement=None,
+        slider_version=1,
+    )
     events = [Event(_E[kind], value) for kind, value in case["events"]]
-    return language, EventStream(events, event_times(events, language.types_first)), [TimingPoint(*p) for p in case["timing"]]
+    return (
+        language,
+        EventStream(events, event_times(events, language.types_first)),
+        [TimingPoint(*p) for p in case["timing"]],
+    )
+
 
 def parts_of(case, language, stream, rules):
     "Groups with their columns, stacked."
     parts = groups(stream, language)
-    for g in parts: g.column = None if "holds pair by column" in rules or g.x is None else int(g.x)
-    if case["snap_overlaps"] and (case["mode"] in (0, 2) or "stacks only where places matter" in rules): stack(parts, stream, rules)
+    for g in parts:
+        g.column = None if "holds pair by column" in rules or g.x is None else int(g.x)
+    if case["snap_overlaps"] and (case["mode"] in (0, 2) or "stacks only where places matter" in rules):
+        stack(parts, stream, rules)
     return parts
+
 
 def stack(parts, stream, rules):
     "Snap overlaps; by the rules with anchors at time 0."
     times = [g.time for g in parts]
     if "anchors stand at their time" in rules:
         for g in parts:
-            if all(e.type is not _E.TIME_SHIFT for e in stream.events[g.first:g.last + 1]): g.time = 0
+            if all(e.type is not _E.TIME_SHIFT for e in stream.events[g.first : g.last + 1]):
+                g.time = 0
     snap_overlaps(parts)
-    for g, t in zip(parts, times): g.time = t
+    for g, t in zip(parts, times):
+        g.time = t
+
 
 def converted(case, rules):
     "Lines of objects and of timing with rules of the reference put back."
     language, stream, reds = spoken(case)
     bank = -1 if "the line decides the sound bank" in rules else 0
-    timing, parts = Timing([replace(p, sample_index=bank) for p in reds]), parts_of(case, language, stream, rules)
-    a, end = Reference(timing, case["slider_multiplier"], language, case["mode"], rules), max((g.time for g in parts), default=0)
-    median = timing.median_beat_length(end, "the median counts milliseconds" in rules) if case["mode"] == 3 else 0
-    for g in parts: a.read(g, median)
+    timing = Timing([replace(p, sample_index=bank) for p in reds])
+    parts = parts_of(case, language, stream, rules)
+    a = Reference(timing, case["slider_multiplier"], language, case["mode"], rules)
+    end = max((g.time for g in parts), default=0)
+    median = (
+        timing.median_beat_length(end, "the median counts milliseconds" in rules) if case["mode"] == 3 else 0
+    )
+    for g in parts:
+        a.read(g, median)
     a.say_again(median)
-    objects = a.out.objects if "objects in order of time" in rules else sorted(a.out.objects, key=lambda o: o.time)
+    objects = (
+        a.out.objects if "objects in order of time" in rules else sorted(a.out.objects, key=lambda o: o.time)
+    )
     engine = Engine(timing.red, rules)
-    if "bars before the first object" not in rules and objects: engine.first_red(min(o.time for o in objects))
+    if "bars before the first object" not in rules and objects:
+        engine.first_red(min(o.time for o in objects))
     engine.say(a.out.changes)
     return [near_object(o) for o in objects], engine.texts()
+
 
 def made(case):
     "The same from the package."
     language, stream, reds = spoken(case)
-    found = to_hit_objects(parts_of(case, language, stream, frozenset()), Timing(reds), case["slider_multiplier"], language, case["mode"])
+    found = to_hit_objects(
+        parts_of(case, language, stream, frozenset()),
+        Timing(reds),
+        case["slider_multiplier"],
+        language,
+        case["mode"],
+    )
     first = min([o.time for o in found.objects] + [t for t, _ in found.changes], default=0)
     lines = found.apply(TimingBuilder(lead_in(reds, first))).points()
     return [near_object(o) for o in found.objects], [near_line(format_timing_point(p)) for p in lines]
+
 
 def near_object(o):
     "An object line whose length is cut to 9 digits."
     return format_hit_object(replace(o, length=float(f"{o.length:.9g}")) if isinstance(o, Slider) else o)
 
+
 def convert_rows(case):
-    wanted = [near_object(parse_hit_object(l)) for l in case["object_lines"]], [near_line(l) for l in case["timing_lines"]]
-    model, ours = lru_cache(maxsize=None)(lambda rules: converted(case, rules)), made(case)
+    wanted = (
+        [near_object(parse_hit_object(l)) for l in case["object_lines"]],
+        [near_line(l) for l in case["timing_lines"]],
+    )
+    model = lru_cache(maxsize=None)(lambda rules: converted(case, rules))
+    ours = made(case)
     mode = ("standard", "taiko", "catch", "mania")[case["mode"]]
     for j, what in enumerate(("objects", "lines")):
         yield "-", f"{mode} {what}", explain(ours[j], lambda rules: model(rules)[j], RULES, wanted[j])
 
+
 # --- the family ----------------------------------------------------------------------------------------------------------
 
-KINDS = {"resnap": resnap_rows, "timing_change": timing_change_rows, "slider_path": path_rows, "convert": convert_rows} # key of the oracles -> rows of a case
+KINDS = {
+    "resnap": resnap_rows,
+    "timing_change": timing_change_rows,
+    "slider_path": path_rows,
+    "convert": convert_rows,
+}  # key of the oracles -> rows of a case
+
 
 def postprocess(folder):
     "All cases of the family: (name, version, what, result)."
     yield from cases_of(oracles_of(folder))
 
+
 def cases_of(data):
     "The cases of oracles laid out as in the fixtures."
     for kind, rows in KINDS.items():
-        for i, case in enumerate(data.get(kind, [])): yield from guarded(f"{kind} {i}", rows(case))
+        for i, case in enumerate(data.get(kind, [])):
+            yield from guarded(f"{kind} {i}", rows(case))
