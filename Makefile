@@ -12,7 +12,7 @@ WORKERS ?= 2
 test: export OMP_NUM_THREADS = 1# toy models are as fast on one thread, and two jobs do not wait for each other
 INSTALL := $(PY) -m pip install -qq --constraint constraints.txt
 
-.PHONY: help demo test fuzz check matrix lab app readme pin clean
+.PHONY: help demo test fuzz check format matrix lab app readme pin clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -49,6 +49,9 @@ fuzz: .venv/dev ## try made-up files with new seeds: make fuzz minutes=20
 
 check: .venv/dev ## only: notebooks clean, package in sync
 	$(PY) tools/check.py
+
+format: .venv/dev ## lay out notebooks, tests and tools: one thing a line
+	$(BIN)/ruff format nbs colab tests tools setup.py
 
 matrix: ## the wheel and the suite with the oldest, the newest and Colab's versions, on every Python that is here (hours)
 	$(PYTHON) tools/matrix.py $(MATRIX)

@@ -1165,12 +1165,17 @@ def _source(cls) -> str:  # a frozen build has none: no help, but no failure eit
 
 
 def _comments(cls) -> dict[str, tuple[str, str]]:  # field -> help, group; of the classes it builds on as well
-    group, out = "", {}
+    group = ""
+    name = ""
+    out = {}
     for line in (line for part in reversed(cls.__mro__[:-1]) for line in _source(part).splitlines()):
-        if m := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line):
-            out[m[1]] = (m[2] or "").strip(), group
-        elif m := re.match(r"\s+#\s*(.*)", line):
-            group = m[1].strip()
+        if field := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line):
+            name = field[1]
+            out[name] = (field[2] or "").strip(), group
+        elif end := re.match(r"\s+\)\s*#\s*(.*)", line):  # of a field that takes several lines
+            out[name] = end[1].strip(), group
+        elif heading := re.match(r"\s+#\s*(.*)", line):
+            group = heading[1].strip()
     return out
 
 # %% ../nbs/02_config.ipynb #6f516adc

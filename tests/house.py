@@ -1,9 +1,13 @@
 "Reads the notebooks and the package as data, for the tests that measure them."
 
 import ast
+import io
 import re
+import tokenize
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 
@@ -63,7 +67,7 @@ def is_table(cell):
 
 def python(cell):
     "Source of a cell without notebook magic, which is not Python."
-    return "\n".join("pass" if re.match(r"\s*[%!]", line) else line for line in cell.source.splitlines())
+    return "\n".join("pass" if re.match(r"\s*[%!](?!=)", line) else line for line in cell.source.splitlines())
 
 
 @lru_cache(None)
@@ -100,3 +104,66 @@ def share(values, part):
     "The value below which a `part` of `values` lies."
     values = sorted(values)
     return values[min(len(values) - 1, int(part * len(values)))] if values else 0
+
+
+# --- how dense code is
+
+SKIPPED = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
+
+
+class Density(NamedTuple):
+    "What `../shared/house_tokens.py` counts, so that the figures can be compared."
+
+    functions: list[tuple[int, str]]  # tokens and name of each, most first
+    per_line: float  # tokens in a line that has any
+    wide: float  # share of lines over 120 columns
+    packed: float  # assignments such as `a, b = x, y` in 100 functions
+    positional: int  # calls with more than five arguments that have no name
+
+
+def tokens_of(source):
+    "How many tokens stand in each line; docstrings and comments are prose."
+    lines = Counter()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        prose = token.type == tokenize.STRING and token.line.strip().startswith(('"', "'"))
+        if token.type not in SKIPPED and not prose:
+            lines[token.start[0]] += 1
+    return lines
+
+
+def is_packed(node):
+    "Whether a node assigns several values to several names in one line."
+    return (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+        and isinstance(node.value, ast.Tuple)
+    )
+
+
+@lru_cache(None)
+def density():
+    "Of the exported package."
+    functions = []
+    lines = tokens = wide = packed = positional = 0
+    for name, tree in modules().items():
+        source = (package / name).read_text(encoding="utf-8")
+        counted = tokens_of(source)
+        lines += len(counted)
+        tokens += sum(counted.values())
+        wide += sum(len(line) > 120 for line in source.split("\n"))
+        for node in ast.walk(tree):
+            packed += is_packed(node)
+            positional += isinstance(node, ast.Call) and len(node.args) > 5
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                within = range(node.lineno, node.end_lineno + 1)
+                functions.append((sum(counted[i] for i in within), f"{name}:{node.name}"))
+    functions.sort(reverse=True)
+    return Density(functions, tokens / lines, wide / lines, 100 * packed / len(functions), positional)

@@ -2,7 +2,9 @@
 
 import ast
 import re
+import subprocess
 import sys
+from collections import Counter
 from configparser import ConfigParser
 from statistics import median
 
@@ -21,6 +23,49 @@ def test_functions_are_small(capsys):
     assert median(lines) <= 7
     assert house.share(lines, 0.9) <= 25
     assert lines[0] <= 60, f"over 60 lines: {[f'{m}:{f}' for n, m, f in sizes if n > 60]}"
+
+
+def test_functions_hold_one_idea(capsys):
+    found = house.density()
+    tokens = [n for n, _ in found.functions]
+    with capsys.disabled():
+        print(
+            f"\n  tokens a function: median {median(tokens):g}, p90 {house.share(tokens, 0.9)}, max {tokens[0]}"
+        )
+    assert median(tokens) <= 55
+    assert house.share(tokens, 0.9) <= 150
+    assert not (large := [f"{name}: {n}" for n, name in found.functions if n > 350]), (
+        f"over 350 tokens: {large}"
+    )
+
+
+def test_lines_hold_one_thing(capsys):
+    found = house.density()
+    with capsys.disabled():
+        print(f"\n  {found.per_line:.1f} tokens a line, {found.wide:.1%} of lines over 120 columns")
+        print(
+            f"  {found.packed:.0f} packed assignments in 100 functions, {found.positional} long calls without names"
+        )
+    assert found.per_line <= 12
+    assert found.wide <= 0.015
+    assert found.packed <= 12
+    assert found.positional <= 10
+
+
+def test_layout_is_that_of_the_formatter():
+    ruff = pytest.importorskip("ruff")
+    paths = [house.repo / name for name in ("nbs", "colab", "tests", "tools", "setup.py")]
+    run = subprocess.run(
+        [ruff.find_ruff_bin(), "format", "--check", *paths], cwd=house.repo, capture_output=True, text=True
+    )
+    assert run.returncode == 0, f"run make format\n{run.stdout}{run.stderr}"
+
+
+def test_numbers_are_unique():
+    numbers = Counter(path.name[:2] for path in house.room_paths())
+    assert not (twice := [n for n, times in numbers.items() if times > 1]), (
+        f"several rooms have the numbers {twice}"
+    )
 
 
 def test_export_cells_are_small(capsys):
@@ -43,7 +88,7 @@ def test_export_cells_are_small(capsys):
         if n > 60 and not house.is_table(cell)
     ]
     assert not long, "export cells over 60 lines:\n" + "\n".join(long)
-    assert house.share(lines, 0.9) <= 30
+    assert house.share(lines, 0.9) <= 40
 
 
 def test_notebooks_are_prose_with_code(capsys):
