@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 
-from .core import UserError, pick_device
+from .core import Cancelled, UserError, pick_device, tell
 from .model.hub import Bundle
 from mapperatorinator.model.layers import (
     Cache,
