@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
-from .engine import Engine, Job, Written, side_by_side
+from .engine import Engine, Job, Output, merge_jobs
 from mapperatorinator.events import (
     GROUP_TYPES,
     NON_TIMED,
@@ -39,8 +39,8 @@ from mapperatorinator.rules import (
     TimeBias,
     TopK,
     TopP,
-    calm,
-    lines_of,
+    temperature_rules,
+    grammar_lines,
     still_open,
 )
 from .tokenizer import EOS, Tokenizer
@@ -97,7 +97,7 @@ def heat_rule(
 ) -> Rule:
     "The temperatures of a context."
     own = lambda t: s.temperature if t is None else t
-    return calm(
+    return temperature_rules(
         tokenizer,
         language,
         context,
@@ -206,7 +206,7 @@ def loops(ids: Sequence[int], longest: int = 16, times: int = 5) -> bool:
     )
 
 
-def trouble(w: Written) -> str:
+def trouble(w: Output) -> str:
     "What is wrong with what a row wrote; empty if nothing."
     body = w.ids[:-1] if w.stopped else w.ids
     return "stuck in a loop" if loops(body) else "" if w.stopped else "did not end"
@@ -403,7 +403,7 @@ def is_held(events: list[Event]) -> bool:
 
 # %% ../nbs/73_generate.ipynb #e490b53d
 @patch
-def kept(self: Run, p: Place, k: int, written: Written) -> list[Event]:
+def kept(self: Run, p: Place, k: int, written: Output) -> list[Event]:
     "What a place wrote that is its own to write."
     e, w = self.engine, p.window
     first, (back, ahead) = e.language.types_first, self.reach(w)
@@ -418,7 +418,7 @@ def kept(self: Run, p: Place, k: int, written: Written) -> list[Event]:
 
 
 @patch
-def append(self: Run, p: Place, k: int, written: Written):
+def append(self: Run, p: Place, k: int, written: Output):
     "Add what a place wrote to its context."
     w = p.window
     s = p.row.contexts[k].stream
@@ -439,7 +439,7 @@ def append(self: Run, p: Place, k: int, written: Written):
 
 
 @patch
-def silent(self: Run, p: Place, k: int, written: Written) -> bool:
+def silent(self: Run, p: Place, k: int, written: Output) -> bool:
     "Whether the map falls silent in this window, though the song does not."
     w = p.window
     context = p.row.contexts[k]
@@ -453,7 +453,7 @@ def silent(self: Run, p: Place, k: int, written: Written) -> bool:
 
 # %% ../nbs/73_generate.ipynb #6a8faff0
 @patch
-def fault(self: Run, p: Place, k: int, written: Written) -> str:
+def fault(self: Run, p: Place, k: int, written: Output) -> str:
     "What is wrong with a window; empty if nothing."
     if self.sampling.reference:
         return ""
@@ -461,7 +461,7 @@ def fault(self: Run, p: Place, k: int, written: Written) -> str:
 
 
 @patch
-def mended(self: Run, places: Sequence[Place], k: int, out: list[Written]) -> list[Written]:
+def mended(self: Run, places: Sequence[Place], k: int, out: list[Output]) -> list[Output]:
     "What some places wrote; those in trouble write once more."
     faults = {j: fault for j, (p, x) in enumerate(zip(places, out)) if (fault := self.fault(p, k, x))}
     for empty in (True, False):
@@ -476,8 +476,8 @@ def mended(self: Run, places: Sequence[Place], k: int, out: list[Written]) -> li
 
 @patch
 def better(
-    self: Run, p: Place, k: int, old: Written, new: Written, why: str
-) -> Written:  # why: what was wrong with the old
+    self: Run, p: Place, k: int, old: Output, new: Output, why: str
+) -> Output:  # why: what was wrong with the old
     "Which of two draws is kept, and a note of it."
     still = self.fault(p, k, new)
     p.row.problems.append(
@@ -493,7 +493,9 @@ def grammar(self: Run, context: ContextType) -> Grammar | None:
     e, s = self.engine, self.sampling
     if s.reference or not s.grammar:
         return None
-    return Grammar(e.tokenizer, lines_of(e.language, context, self.gamemode), e.language.types_first, context)
+    return Grammar(
+        e.tokenizer, grammar_lines(e.language, context, self.gamemode), e.language.types_first, context
+    )
 
 
 @patch
@@ -531,7 +533,7 @@ def steps(self: Run) -> Iterator[list[tuple[int, list[Place]]]]:  # contexts, an
 def write(self: Run, step: Sequence[tuple[int, list[Place]]]):
     "Write some places of some contexts side by side, and add what they wrote."
     jobs = [self.job(places, k) for k, places in step]
-    out = iter(self.engine.generate(side_by_side(jobs) if len(jobs) > 1 else jobs[0], self.cancel))
+    out = iter(self.engine.generate(merge_jobs(jobs) if len(jobs) > 1 else jobs[0], self.cancel))
     for k, places in step:
         for p, written in zip(places, self.mended(places, k, list(islice(out, len(places))))):
             self.append(p, k, written)

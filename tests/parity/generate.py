@@ -12,7 +12,7 @@ import torch
 
 from mapperatorinator.audio import load_audio
 from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.engine import Engine, Speed, Written
+from mapperatorinator.engine import Engine, Speed, Output
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.generate import Sampling, contexts_of, generate as write
 from mapperatorinator.model.hub import load_bundle
@@ -64,7 +64,7 @@ class Script(Witness):
         rows = next(self.said)["generated"]
         stop = set(job.stop)
         ends = [next((n for n, i in enumerate(ids, 1) if i in stop), None) for ids in rows]
-        out = [Written([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
+        out = [Output([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
         self.calls.append((job, out))
         return out
 
