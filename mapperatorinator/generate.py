@@ -14,14 +14,15 @@ import torch
 
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
 from .engine import Engine, Job, Output, merge_jobs
-from mapperatorinator.events import (
-    GROUP_TYPES,
-    NON_TIMED,
-    SUSTAIN_TYPES,
-    ContextType,
-    Event,
-    EventStream,
-    EventType,
+from .events import ContextType, Event, EventStream, EventType
+from mapperatorinator.groups import (
+    MARKS,
+    event_times,
+    held_columns,
+    is_held,
+    keep_until,
+    objects_between,
+    still_open,
 )
 from .model.hub import Bundle
 from .model.mapper import Encoded
@@ -41,21 +42,17 @@ from mapperatorinator.rules import (
     TopP,
     temperature_rules,
     grammar_lines,
-    still_open,
 )
 from .tokenizer import EOS, Tokenizer
-from .unparse import event_times
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['MARKS', 'LULL', 'EMPTY', 'NUDGE', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'whole_groups',
-           'time_of', 'keep_until', 'keep_as_reference', 'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place',
-           'Run', 'held_columns', 'is_held', 'within', 'trim_events', 'contexts_of', 'opposite', 'Generated',
-           'encode_song', 'generate']
+__all__ = ['LULL', 'EMPTY', 'NUDGE', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'keep_as_reference',
+           'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place', 'Run', 'trim_events', 'contexts_of', 'opposite',
+           'Generated', 'encode_song', 'generate']
 
 # %% ../nbs/73_generate.ipynb #6a1e75b7
 _E, _C = EventType, ContextType
-MARKS = GROUP_TYPES | SUSTAIN_TYPES  # types that make a group
 
 # %% ../nbs/73_generate.ipynb #5b0f4a60
 @dataclass(frozen=True)
@@ -149,33 +146,6 @@ def stop_ids(
     ids = [EOS, *(i for c, i in tokenizer.context_eos.items() if c is context)]
     zero = tokenizer.id(_E.TIME_SHIFT)
     return ids + [*range(zero, zero + int(lookback_ms / 10))] + [*range(end - int(lookahead_ms / 10), end)]
-
-# %% ../nbs/73_generate.ipynb #c6b21073
-def whole_groups(events: list[Event], types_first: bool) -> list[list[Event]]:
-    "The groups of a list of events; what belongs to none, at the end (types first: at the beginning), is dropped."
-    marks = [i for i, e in enumerate(events) if e.type in MARKS]
-    if types_first:
-        return [events[i:j] for i, j in zip(marks, [*marks[1:], len(events)])]
-    return [events[i : j + 1] for i, j in zip([0, *(m + 1 for m in marks)], marks)]
-
-
-def time_of(group: list[Event]) -> int | None:  # ms; none for anchors
-    "When a group happens."
-    return next((e.value for e in group if e.type is _E.TIME_SHIFT), None)
-
-
-def keep_until(
-    events: list[Event],
-    types_first: bool,
-    limit: float = np.inf,  # ms: groups after it are left to the next window
-    complete: bool = True,  # types first: whether the last group was finished
-) -> list[Event]:
-    "The whole groups up to a time, without those after it."
-    groups = whole_groups(events, types_first)
-    if types_first and not complete:
-        groups = groups[:-1]
-    late = next((i for i, g in enumerate(groups) if (time_of(g) or 0) > limit), len(groups))
-    return [e for g in groups[:late] for e in g]
 
 # %% ../nbs/73_generate.ipynb #4f2ea819
 def keep_as_reference(
@@ -382,25 +352,6 @@ def structure(self: Run, places: Sequence[Place], k: int) -> tuple[Grammar | Non
 # %% ../nbs/73_generate.ipynb #193f9490
 REACH = 1000  # events looked back on to see what is open
 
-
-def held_columns(events: list[Event], types_first: bool) -> set[int]:
-    "Mania columns with a hold that has not ended."
-    held = set()
-    for group in whole_groups(events, types_first):
-        types = {e.type for e in group}
-        column = next((e.value for e in group if e.type is _E.MANIA_COLUMN), None)
-        if _E.HOLD_NOTE in types:
-            held.add(column)
-        elif _E.HOLD_NOTE_END in types:
-            held.discard(column)
-    return held
-
-
-def is_held(events: list[Event]) -> bool:
-    "Whether the last group is part of something that goes on."
-    last = next((e.type for e in reversed(events) if e.type in MARKS), None)
-    return last in _HEADS or last in SUSTAIN_TYPES or last in NON_TIMED or last is _E.LAST_ANCHOR
-
 # %% ../nbs/73_generate.ipynb #e490b53d
 @patch
 def kept(self: Run, p: Place, k: int, written: Output) -> list[Event]:
@@ -562,52 +513,6 @@ def song(self: Run):
     told(len(steps))
 
 # %% ../nbs/73_generate.ipynb #d606395c
-_PARTS = {
-    _E.LAST_ANCHOR: "slider",
-    _E.SLIDER_END: "slider",
-    _E.SLIDER_SUSTAIN: "slider",
-    _E.SLIDER_REPEAT_SUSTAIN: "slider",
-    **{t: "slider" for t in NON_TIMED},
-    **{
-        t: t.value.removesuffix("_end").removesuffix("_sustain")
-        for t in EventType
-        if t.value.endswith(("_end", "_sustain")) and not t.value.startswith("slider")
-    },
-}  # groups that belong to an object begun before
-_HEADS = {
-    _E.SLIDER_HEAD: "slider",
-    _E.SPINNER: "spinner",
-    _E.HOLD_NOTE: "hold_note",
-    _E.DRUMROLL: "drumroll",
-    _E.DENDEN: "denden",
-}
-
-
-def within(
-    stream: EventStream,
-    types_first: bool,
-    start: float = -np.inf,  # ms
-    end: float = np.inf,  # ms
-    slack: float = 10,  # ms, since tokens round
-) -> EventStream:
-    "The objects that begin in a range."
-    out = EventStream()
-    kept = {}
-    i = next((i for i, e in enumerate(stream.events) if e.type in MARKS), 0) if types_first else 0
-    for group in whole_groups(stream.events, types_first):
-        times = stream.times[i : i + len(group)]
-        i = i + len(group)
-        mark = next(e.type for e in group if e.type in MARKS)
-        lane = tuple(e.value for e in group if e.type is _E.MANIA_COLUMN)
-        inside = start - slack <= times[0] <= end + slack
-        if mark in _HEADS:
-            kept[_HEADS[mark], lane] = inside
-        if kept.get((_PARTS[mark], lane), inside) if mark in _PARTS else inside:
-            out.events += group
-            out.times += times
-    return out
-
-
 def trim_events(
     stream: EventStream, types_first: bool, start: float = -np.inf, end: float = np.inf, slack: float = 10
 ) -> EventStream:  # ms
@@ -637,7 +542,7 @@ def contexts_of(
             continue
         stream = parser.context(t, beatmap)
         if before is not None:
-            stream = within(stream, first, end=before - 1, slack=0)
+            stream = objects_between(stream, first, end=before - 1, slack=0)
         out.append(Context(t, stream, before is None, said if t in (_C.MAP, _C.GD) else None))
     return out
 
@@ -750,7 +655,9 @@ def generate(
     high = min(np.inf if end_time is None else end_time, song)
     done = {g.type for g in given if g.finished}
     trim = lambda t, s: (
-        s if t in done else (trim_events if sampling.reference else within)(s, c.types_first, low, high)
+        s
+        if t in done
+        else (trim_events if sampling.reference else objects_between)(s, c.types_first, low, high)
     )
     return [
         Generated(

@@ -29,6 +29,7 @@ from mapperatorinator.core import (
 from .engine import Engine
 from .events import ContextType, EventStream
 from .generate import Generated, Sampling, contexts_of, encode_song, generate, opposite
+from .groups import Group
 from .model.dit import load_denoiser
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
@@ -55,7 +56,6 @@ from mapperatorinator.request import (
 )
 from .request import with_seeds
 from .timing.providers import Listener, find_timing
-from .unparse import Group
 from .windows import plan
 
 # %% auto #0

@@ -14,6 +14,7 @@ import numpy as np
 from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
+from .groups import Group, read_groups
 from mapperatorinator.osu.beatmap import (
     LIMIT,
     MOST_SLIDES,
@@ -31,7 +32,7 @@ from .osu.criteria import fruits, fruits_of, hyperdashes
 from .osu.difficulty import settings_for
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
 from .osu.timing import Timing, TimingBuilder
-from .unparse import Group, groups, to_hit_objects
+from .unparse import to_hit_objects
 
 # %% auto #0
 __all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time',
@@ -505,7 +506,7 @@ def assemble(
     stream = EventStream()
     for s in [streams] if isinstance(streams, EventStream) else streams:
         stream = merge(stream, s)
-    parts = groups(stream, language, keys)
+    parts = read_groups(stream, language, keys)
     if config.resnap_events:
         report["resnap"] += resnap(parts, timing)
     map = Beatmap.new(**settings_of(config, keys, **metadata))

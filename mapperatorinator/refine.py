@@ -17,12 +17,13 @@ from .config import RefineConfig
 from .core import UserError, tell
 from .model.diffusion import Schedule, guided, kept_steps, noise_betas, reverse
 from .events import EventType
+from .groups import Group
 from .model.dit import Denoiser, class_vector, out_of_reach, point_features
 from .osu.beatmap import Beatmap, Slider, Spinner
 from .osu.curves import SliderPath
 from .osu.timing import Timing
 from .parse import curve_kind, interior
-from .unparse import SLACK, Group
+from .unparse import SLACK
 
 # %% auto #0
 __all__ = ['CENTRE', 'FIELD', 'ANCHORS', 'SPINNER_START', 'SPINNER_STOP', 'HEAD', 'LAST', 'END', 'PLAIN', 'end_kind', 'Guide',

@@ -15,13 +15,13 @@ from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.engine import Engine, Speed, Output
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.generate import Sampling, contexts_of, generate as write
+from mapperatorinator.groups import column_place, place_of
 from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.model.mapper import Encoded
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.parse import Parser
 from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.tokenizer import PAD, SOS, Tokenizer
-from mapperatorinator.unparse import column_place, place_of
 from mapperatorinator.windows import plan
 from parity import either, guarded, read_json as read
 from parity.language import types_of
