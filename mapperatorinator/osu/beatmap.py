@@ -6,21 +6,21 @@
 from __future__ import annotations
 import copy, io, math, re
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, fields
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, Iterator, NamedTuple, Optional
 
 from ..core import UserError, one_line, quoted, shown, user_path, write_atomic
 from .curves import SliderPath
 
 # %% auto #0
 __all__ = ['LIMIT', 'COORDINATE_LIMIT', 'BEAT_MS', 'VELOCITY', 'DIFFICULTY', 'KEYS', 'MOST_SLIDES', 'EARLY_MS', 'EARLY_BEFORE',
-           'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'TEXT', 'SIZE_LIMIT', 'BeatmapError',
-           'BeatmapWarning', 'number', 'integer', 'plain', 'clamp', 'early_by', 'TimingPoint', 'parse_timing_point',
-           'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider', 'Spinner', 'Hold',
-           'kind', 'combo_numbers', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings', 'Beatmap',
-           'break_line', 'Mark']
+           'USUAL', 'CIRCLE', 'SLIDER', 'NEW_COMBO', 'SPINNER', 'HOLD', 'KEYED', 'LISTED', 'TEXT', 'SIZE_LIMIT',
+           'BeatmapError', 'BeatmapWarning', 'number', 'integer', 'plain', 'clamp', 'early_by', 'TimingPoint',
+           'parse_timing_point', 'format_timing_point', 'HitSample', 'parse_sample', 'HitObject', 'Circle', 'Slider',
+           'Spinner', 'Hold', 'kind', 'combo_numbers', 'parse_hit_object', 'format_hit_object', 'Sections', 'Settings',
+           'Beatmap', 'break_line', 'Mark']
 
 # %% ../../nbs/11_osu.beatmap.ipynb #63e7cdec
 class BeatmapError(UserError):
@@ -40,7 +40,8 @@ class BeatmapWarning(UserWarning):
         return BeatmapWarning, (self.number, self.line, self.reason)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4a59948e
-LIMIT, COORDINATE_LIMIT = 2_147_483_647, 131_072  # what the game accepts as a number, as a coordinate
+LIMIT = 2_147_483_647  # what the game accepts as a number
+COORDINATE_LIMIT = 131_072  # and as a coordinate, px
 
 
 def number(text: str, limit: float = LIMIT) -> int | float:
@@ -67,7 +68,8 @@ def integer(text: str) -> int:
 
 def plain(v: float) -> str:
     "A number as mappers write it: no `.0`, and the shortest text that reads back the same."
-    return str(int(v)) if isinstance(v, int) or (v == v and abs(v) < 1e15 and v == int(v)) else repr(float(v))
+    whole = isinstance(v, int) or (abs(v) < 1e15 and v == int(v))  # NaN is not below
+    return str(int(v)) if whole else repr(float(v))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #4acf8f43
 BEAT_MS = 6, 60_000  # how long a beat may last
@@ -75,7 +77,8 @@ VELOCITY = 0.1, 10.0  # slider velocity multiplier
 DIFFICULTY = 0, 10  # HP, OD, AR, and CS outside mania
 KEYS = 1, 18  # mania columns
 MOST_SLIDES = 9000
-EARLY_MS, EARLY_BEFORE = 24, 5  # files of formats before 5 are 24 ms early
+EARLY_MS = 24  # ms by which files of formats before 5 are early
+EARLY_BEFORE = 5
 
 
 def clamp(v: float, limits: tuple) -> float:  # NaN becomes the lower limit
@@ -91,7 +94,8 @@ def early_by(version: int) -> int:
 def _heard(time: float, late: int) -> float:  # ms in the file -> ms in the song
     if not late:
         return time
-    return clamp(time + late if isinstance(time, int) else round(time + late, 6), (-LIMIT, LIMIT))
+    heard = time + late
+    return clamp(heard if isinstance(time, int) else round(heard, 6), (-LIMIT, LIMIT))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #d410e27b
 def _content(line: str) -> str:  # without white space and trailing comment
@@ -111,9 +115,7 @@ class TimingPoint:
     volume: int = 100  # percent
     uninherited: bool = True  # red
     effects: int = 0  # bit 0 kiai, bit 3 no bar line
-    given: int = field(
-        default=8, compare=False, repr=False
-    )  # how many fields the line had; old lines are short
+    given: int = field(default=8, compare=False, repr=False)  # fields of the line; old lines are short
     raw: Optional[str] = field(default=None, compare=False, repr=False)  # the line as read
 
     @property
@@ -125,18 +127,18 @@ class TimingPoint:
         return clamp(self.beat_length, BEAT_MS)  # of a red line: how long the game lets a beat last
 
     @property
-    def is_tempo(self) -> bool:
-        return (
-            self.uninherited and self.beat_length == self.beat_ms
-        )  # else it is an effect: nobody counts its beats
+    def is_tempo(self) -> bool:  # else it is an effect: nobody counts its beats
+        return self.uninherited and self.beat_length == self.beat_ms
 
     @property
     def bpm(self) -> Optional[float]:
         return 60000 / self.beat_ms if self.uninherited else None
 
     @property
-    def sv(self) -> float:  # as written, but finite
-        return min(-100 / self.beat_length, LIMIT) if not self.uninherited and self.beat_length < 0 else 1.0
+    def sv(self) -> float:  # slider velocity as written, but finite
+        if self.uninherited or not self.beat_length < 0:
+            return 1.0
+        return min(-100 / self.beat_length, LIMIT)
 
     @property
     def velocity(self) -> float:
@@ -157,32 +159,42 @@ def _meter(text: str) -> int:  # the game reads what begins with 0 as 4
     return meter
 
 
+USUAL = (
+    "",
+    "",
+    "4",
+    "0",
+    "0",
+    "100",
+    "1",
+    "0",
+)  # what the fields of a timing point are when they are missing
+
+
 def parse_timing_point(
     line: str,  # a line of [TimingPoints]
     version: int = 14,  # of the file
 ) -> TimingPoint:
-    "Read a timing point; fields may be missing from the right."
-    f = _content(line).split(",")
-    if len(f) < 2:
+    "Read a timing point (https://osu.ppy.sh/wiki/en/Client/File_formats/osu_%28file_format%29#timing-points)."
+    fields = _content(line).split(",")
+    if len(fields) < 2:
         raise ValueError("a timing point needs a time and a beat length")
-    time, beat_length, meter, sample_set, index, volume, red, effects = (
-        f[:8] + ["", "", "4", "0", "0", "100", "1", "0"][len(f) :]
-    )
-    beat_length = _beat_length(beat_length)
-    red = red.strip()[:1] == "1"
-    if red and beat_length != beat_length:
+    time, length, meter, sample_set, index, volume, red, effects = (*fields[:8], *USUAL[len(fields) :])
+    beat_length = _beat_length(length)
+    uninherited = red.strip()[:1] == "1"
+    if uninherited and math.isnan(beat_length):
         raise ValueError("the tempo is not a number")
     return TimingPoint(
-        _heard(number(time), early_by(version)),
-        beat_length,
-        _meter(meter),
-        integer(sample_set),
-        integer(index),
-        integer(volume),
-        red,
-        integer(effects),
-        len(f),
-        line,
+        time=_heard(number(time), early_by(version)),
+        beat_length=beat_length,
+        meter=_meter(meter),
+        sample_set=integer(sample_set),
+        sample_index=integer(index),
+        volume=integer(volume),
+        uninherited=uninherited,
+        effects=integer(effects),
+        given=len(fields),
+        raw=line,
     )
 
 
@@ -209,15 +221,13 @@ class HitSample(NamedTuple):
 def parse_sample(text: str) -> HitSample:
     "Read a hit sample field; parts may be missing or empty."
     parts = text.split(":", 4)
-    return HitSample(*(integer(p) if p.strip() else 0 for p in parts[:4]))._replace(
-        filename="".join(parts[4:])
-    )
+    sets = [integer(part) if part.strip() else 0 for part in parts[:4]]
+    return HitSample(*sets)._replace(filename="".join(parts[4:]))
 
 
 @lru_cache(maxsize=1024)
-def _sample(
-    text: str,
-) -> str:  # the field of a line, when it can be read (an empty part, which lazer refuses, is forgiven)
+def _sample(text: str) -> str:
+    "The field of a line, when it can be read; an empty part, which lazer refuses, is forgiven."
     text = text.strip()
     parse_sample(text)
     return text
@@ -267,9 +277,8 @@ class HitObject:
 
 # %% ../../nbs/11_osu.beatmap.ipynb #011a3220
 @lru_cache(maxsize=512)  # a map is walked through several times
-def _path(
-    kind: str, points: tuple, length: Optional[float], segments: tuple
-) -> SliderPath:  # flattening is what costs
+def _path(kind: str, points: tuple, length: Optional[float], segments: tuple) -> SliderPath:
+    "The path of a slider, flattened once: that is what costs."
     return SliderPath(kind, points, length, segments)
 
 
@@ -331,7 +340,8 @@ def kind(obj: HitObject, mode: int = 0) -> str:
 
 def combo_numbers(objects: list[HitObject]) -> list[int]:
     "The number drawn on each object."
-    out, n = [], 0
+    out = []
+    n = 0
     for o in objects:
         n = 1 if o.new_combo or isinstance(o, Spinner) else n + 1
         out.append(n)
@@ -352,20 +362,27 @@ def _length(text: str) -> int | float:
     return max(_exact(text or "0"), 0)  # px
 
 
-def _points(
-    parts: list[str], place
-) -> list:  # "x:y" each -> (x, y); what follows a second colon does not count
+def _points(parts: list[str], place: Callable) -> list:  # (x, y)
+    "Anchors from `x:y` each; what follows a second colon does not count."
     return [(place(x), place(y)) for x, y, *_ in [part.split(":") for part in parts]]
 
 
-def _curve(text: str, head: tuple, place) -> tuple[str, list, list]:  # "B|x:y|…" -> curve, points, segments
+def _is_letter(part: str) -> bool:
+    return part[:1].isalpha()
+
+
+def _segments(parts: list[str], n: int) -> list[tuple[int, str]]:  # (index of its first point, curve)
+    "The letters among the anchors, of which there are `n` with the head; of two letters in a row the last counts."
+    letters = [(i, part) for i, part in enumerate(parts, 1) if _is_letter(part)]
+    segments = {i - passed: letter for passed, (i, letter) in enumerate(letters)}
+    return [(i, letter) for i, letter in segments.items() if i < n]
+
+
+def _curve(text: str, head: tuple, place: Callable) -> tuple[str, list, list]:  # curve, points, segments
+    "Read `B|x:y|…`, the curve of a slider."
     first, *parts = text.split("|")
-    kinds = [(i, part) for i, part in enumerate(parts, 1) if part[:1].isalpha()]
-    points = [head, *_points([part for part in parts if not part[:1].isalpha()] if kinds else parts, place)]
-    segments = {
-        i - passed: kind for passed, (i, kind) in enumerate(kinds)
-    }  # of two letters in a row the last counts
-    return first.strip() or "C", points, [(i, kind) for i, kind in segments.items() if i < len(points)]
+    points = [head, *_points([part for part in parts if not _is_letter(part)], place)]
+    return first.strip() or "C", points, _segments(parts, len(points))
 
 
 @lru_cache(maxsize=1024)
@@ -385,81 +402,116 @@ def _sounds(text: str) -> tuple:  # "2|0" -> bits of every edge
     return tuple(map(_sound, text.split("|"))) if text else ()
 
 
-def _slider(f: list[str], five: tuple, place, line: str) -> Slider:  # fields -> slider
-    if len(f) < 7:
-        raise ValueError("a slider needs a curve and a number of slides")
-    curve, points, segments = _curve(f[5], five[:2], place)
-    if (slides := integer(f[6])) > MOST_SLIDES:
+def _slides(text: str) -> int:
+    if (slides := integer(text)) > MOST_SLIDES:
         raise ValueError(f"more than {MOST_SLIDES} slides")
-    length, sounds, additions, sample = f[7:11] + [""] * (11 - len(f))
+    return max(slides, 1)
+
+
+def _slider(fields: list[str], shared: dict, place: Callable, line: str) -> Slider:
+    "A slider from the fields of its line; `shared` are those that all objects have."
+    if len(fields) < 7:
+        raise ValueError("a slider needs a curve and a number of slides")
+    curve, points, segments = _curve(fields[5], (shared["x"], shared["y"]), place)
+    slides = _slides(fields[6])
+    length, sounds, additions, sample = (*fields[7:11], *[""] * (11 - len(fields)))
     return Slider(
-        *five,
-        _sample(sample),
-        curve,
-        points,
-        max(slides, 1),
-        _length(length),
-        list(_sounds(sounds)),
-        list(_additions(additions)),
-        segments,
+        **shared,
+        sample=_sample(sample),
+        curve=curve,
+        points=points,
+        slides=slides,
+        length=_length(length),
+        edge_sounds=list(_sounds(sounds)),
+        edge_additions=list(_additions(additions)),
+        segments=segments,
         raw=line,
     )
 
 # %% ../../nbs/11_osu.beatmap.ipynb #1f288f2c
+def _shared_fields(fields: list[str], place: Callable, late: int) -> dict:
+    "The five fields that all hit objects have; `late`: ms by which they come later than the file says."
+    x, y, time, bits, sound = fields[:5]
+    return dict(
+        x=place(x),
+        y=place(y),
+        time=_heard(number(time), late),
+        type=integer(bits),
+        hitsound=integer(sound),
+    )
+
+
+def _circle(fields: list[str], shared: dict, line: str) -> Circle:
+    sample = fields[5] if len(fields) > 5 else ""
+    return Circle(**shared, sample=_sample(sample), raw=line)
+
+
+def _spinner(fields: list[str], shared: dict, late: int, line: str) -> Spinner:
+    end = fields[5] if len(fields) > 5 else ""
+    sample = _sample(fields[6]) if len(fields) > 6 else ""
+    return Spinner(**shared, sample=sample, end_time=_heard(number(end), late), raw=line)
+
+
+def _hold(fields: list[str], shared: dict, late: int, line: str) -> Hold:  # its end stands before its sample
+    end, _, sample = (fields[5] if len(fields) > 5 else "").partition(":")
+    sample = _sample(sample)
+    end_time = _heard(number(end), late) if end else shared["time"]
+    return Hold(**shared, sample=sample, end_time=end_time, raw=line)
+
+
 def parse_hit_object(
     line: str,  # a line of [HitObjects]
     version: int = 14,  # of the file: the oldest are early, lazer's (128) has fractional positions
 ) -> HitObject:
     "Read a hit object; ValueError with the reason when the game would skip the line."
-    f = (_content(line) if "//" in line else line.rstrip()).split(",")
-    if len(f) < 5:
+    fields = (_content(line) if "//" in line else line.rstrip()).split(",")
+    if len(fields) < 5:
         raise ValueError("a hit object needs at least five fields")
     place = _exact if version >= 128 else _whole
     late = early_by(version)
-    x, y, time, bits, sound = f[:5]
-    five = place(x), place(y), _heard(number(time), late), (bits := integer(bits)), integer(sound)
-    extra = f[5] if len(f) > 5 else ""
+    shared = _shared_fields(fields, place, late)
+    bits = shared["type"]
     if bits & CIRCLE:
-        return Circle(*five, _sample(extra), raw=line)
+        return _circle(fields, shared, line)
     if bits & SLIDER:
-        return _slider(f, five, place, line)
+        return _slider(fields, shared, place, line)
     if bits & SPINNER:
-        return Spinner(*five, _sample(f[6]) if len(f) > 6 else "", _heard(number(extra), late), raw=line)
+        return _spinner(fields, shared, late, line)
     if not bits & HOLD:
         raise ValueError(f"the type {bits} is no kind of object")
-    end, _, sample = extra.partition(":")
-    return Hold(*five, _sample(sample), _heard(number(end), late) if end else five[2], raw=line)
+    return _hold(fields, shared, late, line)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #abca42ae
 def _curve_text(o: Slider) -> str:  # "B|x:y|…"
     kinds = dict(o.segments)
-    return "|".join(
-        [
-            o.curve,
-            *(
-                f"{kinds[i]}|{plain(x)}:{plain(y)}" if i in kinds else f"{plain(x)}:{plain(y)}"
-                for i, (x, y) in enumerate(o.points)
-                if i
-            ),
-        ]
-    )
+    parts = [o.curve]
+    for i, (x, y) in enumerate(o.points[1:], 1):
+        if i in kinds:
+            parts.append(kinds[i])
+        parts.append(f"{plain(x)}:{plain(y)}")
+    return "|".join(parts)
+
+
+def _slider_text(o: Slider) -> str:  # what follows the five fields of all objects
+    sounds = "|".join(map(str, o.edge_sounds))
+    additions = "|".join(f"{a}:{b}" for a, b in o.edge_additions)
+    edges = (sounds, additions, o.sample)
+    tail = "," + ",".join(edges) if any(edges) else ""
+    return f"{_curve_text(o)},{o.slides},{o.length}{tail}"
 
 
 def format_hit_object(o: HitObject, version: int = 14) -> str:  # version of the file
     "A line of [HitObjects]."
     late = early_by(version)
     head = f"{plain(o.x)},{plain(o.y)},{plain(_heard(o.time, -late))},{o.type},{o.hitsound}"
-    if isinstance(o, (Spinner, Hold)):
-        end = plain(_heard(o.end_time, -late))
+    sample = f",{o.sample}" if o.sample else ""
+    if isinstance(o, Slider):
+        return f"{head},{_slider_text(o)}"
     if isinstance(o, Spinner):
-        return f"{head},{end}" + f",{o.sample}" * bool(o.sample)
+        return f"{head},{plain(_heard(o.end_time, -late))}{sample}"
     if isinstance(o, Hold):
-        return f"{head},{end}:{o.sample}"
-    if not isinstance(o, Slider):
-        return head + f",{o.sample}" * bool(o.sample)
-    edges = "|".join(map(str, o.edge_sounds)), "|".join(f"{a}:{b}" for a, b in o.edge_additions), o.sample
-    tail = "," + ",".join(edges) if any(edges) else ""
-    return f"{head},{_curve_text(o)},{o.slides},{o.length}{tail}"
+        return f"{head},{plain(_heard(o.end_time, -late))}:{o.sample}"
+    return head + sample
 
 # %% ../../nbs/11_osu.beatmap.ipynb #6f4bb90b
 KEYED = {
@@ -482,25 +534,27 @@ def _key_value(line: str, section: str) -> tuple[str, str]:  # "Key: value" -> b
 
 
 class _Setting:  # a shortcut to one key of one section, typed, with the game's default and range
-    def __init__(self, section: str, key: str, cast=str, default: Any = "", low=-math.inf, high=math.inf):
+    def __init__(self, section: str, key: str, cast=str, default: Any = "", limits=(-math.inf, math.inf)):
         self.section = section
         self.key = key
         self.cast = cast
         self.default = default
-        self.low = low
-        self.high = high
+        self.limits = limits
+
+    def _said(self, obj) -> Any:  # the default, when the file says nothing that can be read
+        text = getattr(obj, self.section).get(self.key)
+        try:
+            return self.cast(text) if text is not None else self.default
+        except ValueError:
+            return self.default
 
     def __get__(self, obj, owner=None):
         if obj is None:
             return self
-        text = getattr(obj, self.section).get(self.key)
-        try:
-            value = self.cast(text) if text is not None else self.default
-        except ValueError:
-            value = self.default
+        value = self._said(obj)
         if callable(value):
             value = value(obj)
-        return value if isinstance(value, (str, type(None))) else min(max(value, self.low), self.high)
+        return value if value is None or isinstance(value, str) else clamp(value, self.limits)
 
     def __set__(self, obj, value):
         getattr(obj, self.section)[self.key] = one_line(value) if isinstance(value, str) else plain(value)
@@ -519,7 +573,9 @@ class _Moment(_Setting):  # ms; -1: none
 
     def __set__(self, obj, value):
         late = early_by(obj.format_version)
-        super().__set__(obj, _heard(number(str(value)), -late) if late and value not in (-1, "-1") else value)
+        if late and value not in (-1, "-1"):
+            value = _heard(number(str(value)), -late)
+        super().__set__(obj, value)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #804c3d52
 @dataclass
@@ -559,17 +615,16 @@ class Settings:
     beatmap_id = _Setting("metadata", "BeatmapID", integer, None)
     set_id = _Setting("metadata", "BeatmapSetID", integer, None)
     audio_filename = _Setting("general", "AudioFilename")
-    mode = _Setting("general", "Mode", integer, 0, 0, 3)  # 0 osu!, 1 taiko, 2 catch, 3 mania
+    mode = _Setting("general", "Mode", integer, 0, (0, 3))  # 0 osu!, 1 taiko, 2 catch, 3 mania
     preview_time = _Moment("general", "PreviewTime", integer, -1)  # ms
     stack_leniency = _Setting("general", "StackLeniency", number, 0.7)
-    hp = _Setting("difficulty", "HPDrainRate", number, 5, *DIFFICULTY)
+    hp = _Setting("difficulty", "HPDrainRate", number, 5, DIFFICULTY)
     cs = _Size("difficulty", "CircleSize", number, 5)
-    od = _Setting("difficulty", "OverallDifficulty", number, 5, *DIFFICULTY)
-    ar = _Setting("difficulty", "ApproachRate", number, lambda b: b.od, *DIFFICULTY)
-    slider_multiplier = _Setting(
-        "difficulty", "SliderMultiplier", number, 1.4, 0.4, 3.6
-    )  # hundreds of px per beat
-    tick_rate = _Setting("difficulty", "SliderTickRate", number, 1, 0.5, 8)
+    od = _Setting("difficulty", "OverallDifficulty", number, 5, DIFFICULTY)
+    ar = _Setting("difficulty", "ApproachRate", number, lambda b: b.od, DIFFICULTY)
+    # hundreds of px per beat; ticks per beat
+    slider_multiplier = _Setting("difficulty", "SliderMultiplier", number, 1.4, (0.4, 3.6))
+    tick_rate = _Setting("difficulty", "SliderTickRate", number, 1, (0.5, 8))
 
 # %% ../../nbs/11_osu.beatmap.ipynb #114d2c2e
 @dataclass
@@ -636,17 +691,21 @@ def _background(events: list[str]) -> Optional[str]:  # file name in the first b
     return fields[2].strip().strip('"') or None if len(fields) > 2 else None
 
 
-def _breaks(beatmap: Beatmap) -> list[tuple[float, float]]:  # (start, end) of the breaks, ms
-    out = []
+def _break(event: str, late: int) -> Optional[tuple[float, float]]:  # (start, end) in ms
+    "The break in a line of [Events]; None when it cannot be read."
+    fields = event.split(",")
+    try:
+        start = _heard(number(fields[1]), late)
+        end = _heard(number(fields[2]), late)
+    except (ValueError, IndexError):
+        return None
+    return start, max(start, end)
+
+
+def _breaks(beatmap: Beatmap) -> list[tuple[float, float]]:  # (start, end), ms
     late = early_by(beatmap.format_version)
-    for f in (e.split(",") for e in beatmap.events if e.startswith(("2,", "Break,"))):
-        try:
-            start = _heard(number(f[1]), late)
-            end = _heard(number(f[2]), late)
-        except (ValueError, IndexError):
-            continue
-        out.append((start, max(start, end)))
-    return out
+    lines = [e for e in beatmap.events if e.startswith(("2,", "Break,"))]
+    return [found for line in lines if (found := _break(line, late))]
 
 
 def break_line(beatmap: Beatmap, start: float, end: float) -> str:  # ms -> a line of [Events]
@@ -659,24 +718,33 @@ def _unmarked(text: str) -> str:  # what a notebook shows as it stands: no HTML,
     return re.sub(r"""[<>&"'`*_~|$#@\\\[\]{}]""", lambda m: f"&#{ord(m[0])};", shown(text))
 
 
-def _summary(beatmap: Beatmap) -> str:  # a table for the notebook
-    kinds = {
-        k.__name__.lower() + "s": sum(type(o) is k for o in beatmap.hit_objects)
-        for k in (Circle, Slider, Spinner, Hold)
-    }
+def _count_kinds(beatmap: Beatmap) -> str:  # "4 circles, 2 sliders"
+    names = Counter(type(o).__name__.lower() for o in beatmap.hit_objects)
+    kinds = (f"{names[k]} {k}s" for k in ("circle", "slider", "spinner", "hold") if names[k])
+    return ", ".join(kinds) or "none"
+
+
+def _tempos(beatmap: Beatmap) -> str:
     bpms = dict.fromkeys(f"{p.bpm:.5g}" for p in beatmap.timing_points if p.bpm)
+    if not bpms:
+        return "none"
+    return f"{', '.join(bpms)} BPM, {len(beatmap.timing_points)} timing points"
+
+
+def _summary(beatmap: Beatmap) -> str:  # a table for the notebook
     rows = {
         "song": f"{beatmap.artist} – {beatmap.title}",
         "difficulty": f"{beatmap.version} by {beatmap.creator}",
         "mode": ("osu!", "osu!taiko", "osu!catch", "osu!mania")[beatmap.mode],
         "format": f"v{beatmap.format_version}",
-        "objects": ", ".join(f"{n} {k}" for k, n in kinds.items() if n) or "none",
-        "tempo": f"{', '.join(bpms)} BPM, {len(beatmap.timing_points)} timing points" if bpms else "none",
+        "objects": _count_kinds(beatmap),
+        "tempo": _tempos(beatmap),
         "settings": ", ".join(f"{k.upper()} {getattr(beatmap, k):g}" for k in ("cs", "ar", "od", "hp")),
     }
     if beatmap.warnings:
         rows["skipped"] = f"{len(beatmap.warnings)} lines, first: {beatmap.warnings[0]}"
-    return "| | |\n|---|---|\n" + "\n".join(f"| {k} | {_unmarked(v)} |" for k, v in rows.items())
+    lines = [f"| {k} | {_unmarked(v)} |" for k, v in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
 
 # %% ../../nbs/11_osu.beatmap.ipynb #abd01098
 def _section(beatmap: Beatmap, name: str):  # the dict or list that holds a section
@@ -684,14 +752,16 @@ def _section(beatmap: Beatmap, name: str):  # the dict or list that holds a sect
     return getattr(beatmap, attr) if attr else beatmap.other.setdefault(name, [])
 
 
-def _reads(section: str, version: int):  # what turns a line of a list section into its item
+def _as_text(raw: str) -> str:
+    return raw.rstrip("\r\n")
+
+
+def _reads(section: str, version: int) -> Callable:  # what turns a line of a list section into its item
     if section == "HitObjects":
         return partial(parse_hit_object, version=version)
-    return (
-        partial(parse_timing_point, version=version)
-        if section == "TimingPoints"
-        else lambda raw: raw.rstrip("\r\n")
-    )
+    if section == "TimingPoints":
+        return partial(parse_timing_point, version=version)
+    return _as_text
 
 
 def _write_item(section: str, item, version: int) -> str:  # an item -> its line
@@ -730,6 +800,9 @@ class _Reader:  # fills a beatmap line by line
             return TEXT
         if self.section == "Events" or self.section in self.map.other:
             return self.item(i, raw)
+        return self.known(i, raw, text)
+
+    def known(self, i: int, raw: str, text: str) -> Mark:  # a line of a section whose lines all have a form
         if text.lstrip().startswith("//"):
             return TEXT
         if raw[0] in " _":
@@ -737,7 +810,8 @@ class _Reader:  # fills a beatmap line by line
         return self.keyed(i, raw) if self.items is None else self.item(i, raw)
 
     def head(self, name: str) -> Mark:
-        self.section, items = name, _section(self.map, name)
+        items = _section(self.map, name)
+        self.section = name
         self.items = items if isinstance(items, list) else None
         self.parse = _reads(name, self.map.format_version)
         self.mark = Mark("item", name)
@@ -756,20 +830,22 @@ class _Reader:  # fills a beatmap line by line
         if ":" not in raw:
             return self.skip(i, raw, "no colon between key and value")
         key, value = _key_value(raw, self.section)
-        if (was := self.owner.get((self.section, key))) is not None:
-            self.marks[was] = TEXT  # a later line wins
-        self.owner[self.section, key] = i
+        place = self.section, key
+        if place in self.owner:
+            self.marks[self.owner[place]] = TEXT  # a later line wins
+        self.owner[place] = i
         _section(self.map, self.section)[key] = value
         return Mark("key", self.section, key)
 
     def read(self, lines: list[str]):
-        mark = self.marks.append
         for i, raw in enumerate(lines):
             if self.items is not None and "0" <= raw[0] <= "9":
-                mark(self.item(i, raw))  # nearly all lines
+                mark = self.item(i, raw)  # nearly all lines
             else:
-                mark(self.line(i, raw if i else raw.lstrip("\ufeff")))
-        self.map._lines, self.map._marks = lines, self.marks
+                mark = self.line(i, raw if i else raw.lstrip("\ufeff"))
+            self.marks.append(mark)
+        self.map._lines = lines
+        self.map._marks = self.marks
 
 # %% ../../nbs/11_osu.beatmap.ipynb #2bea2c03
 SIZE_LIMIT = 16 * 2**20  # bytes of a .osu file
@@ -783,13 +859,20 @@ def _decode(data: str | bytes) -> tuple[str, str]:  # -> text with its byte orde
     return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"), encoding
 
 
-def _encode(
-    text: str, encoding: str = "utf-8"
-) -> bytes:  # bytes that were no UTF-8 as they were; what no file can hold is replaced
+def _encode(text: str, encoding: str = "utf-8") -> bytes:
+    "Bytes that were no UTF-8 as they were; what no file can hold is replaced."
     try:
         return text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
     except UnicodeEncodeError:
         return text.encode(encoding, "replace")
+
+
+def _first_line(lines: list[str]) -> int:  # its place; 0 when all are blank
+    return next((i for i, line in enumerate(lines) if line.strip("\ufeff \t\r\n")), 0)
+
+
+def _has_known_section(map: Beatmap) -> bool:
+    return any(mark.kind == "head" and mark.section in {**KEYED, **LISTED} for mark in map._marks)
 
 
 def _parse(data: str | bytes) -> Beatmap:  # a .osu file -> beatmap
@@ -797,21 +880,19 @@ def _parse(data: str | bytes) -> Beatmap:  # a .osu file -> beatmap
         raise BeatmapError(f"This .osu file has {len(data)} bytes; the limit is {SIZE_LIMIT}.")
     text, encoding = _decode(data)
     lines = io.StringIO(text, newline="").readlines()  # ends of any kind, kept
-    first = next((i for i, l in enumerate(lines) if l.strip("\ufeff \t\r\n")), 0)
+    first = _first_line(lines)
     header = _HEADER.match(lines[first].lstrip("\ufeff")) if lines else None
-    map = Beatmap(int(header[1]) if header else 14, eol="\r\n" if "\r\n" in text else "\n", encoding=encoding)
+    version = int(header[1]) if header else 14
+    map = Beatmap(version, eol="\r\n" if "\r\n" in text else "\n", encoding=encoding)
     _Reader(map).read(lines)
-    if not header and not any(
-        mark.kind == "head" and mark.section in {**KEYED, **LISTED} for mark in map._marks
-    ):
+    if header:
+        return map
+    if not _has_known_section(map):
         raise BeatmapError(
             "This is not a beatmap: no 'osu file format' line, no section such as [HitObjects]; give a .osu file."
         )
-    if not header:
-        map.warnings.insert(
-            0,
-            BeatmapWarning(first + 1, _readable(lines[first].strip()), "not 'osu file format', read as v14"),
-        )
+    reason = "not 'osu file format', read as v14"
+    map.warnings.insert(0, BeatmapWarning(first + 1, _readable(lines[first].strip()), reason))
     return map
 
 
@@ -833,9 +914,8 @@ def _flat(line: str) -> str:  # a new line of a file is one line, whatever it wa
     return re.sub(r"[\r\n]+", " ", line)
 
 
-def _item_line(
-    beatmap: Beatmap, section: str, item, slot: str = ""
-) -> str:  # the line as read if it still says the same
+def _item_line(beatmap: Beatmap, section: str, item, slot: str = "") -> str:
+    "The line as read if it still says the same."
     version = beatmap.format_version
     raw = slot if isinstance(item, str) else item.raw
     text = _write_item(section, item, version)
@@ -848,9 +928,8 @@ def _item_line(
     return raw if raw is slot else raw.rstrip("\r\n") + beatmap.eol
 
 
-def _key_line(
-    section: str, key: str, value: str, raw: str, eol: str
-) -> str:  # the line as read, or with the value exchanged
+def _key_line(section: str, key: str, value: str, raw: str, eol: str) -> str:
+    "The line as read, or with the value exchanged."
     if _key_value(raw, section) == (key, value):
         return raw
     before, after = raw.split(":", 1)
@@ -865,44 +944,67 @@ def _rest(beatmap: Beatmap, name: str, left) -> list[str]:  # lines for what no 
     return [_flat(f"{k}{colon}{v}") + beatmap.eol for k, v in left.items()]
 
 # %% ../../nbs/11_osu.beatmap.ipynb #ada5af0c
-def _render(beatmap: Beatmap) -> str:  # beatmap -> the text of its .osu file
-    names = [*KEYED, *LISTED, *beatmap.other]
-    left = {n: dict(s) if isinstance(s := _section(beatmap, n), dict) else deque(s) for n in names}
+def _unwritten(beatmap: Beatmap) -> dict:  # section -> its keys or items that are still to be written
+    left = {}
+    for name in (*KEYED, *LISTED, *beatmap.other):
+        section = _section(beatmap, name)
+        left[name] = dict(section) if isinstance(section, dict) else deque(section)
+    return left
+
+
+def _walk(beatmap: Beatmap, left: dict) -> Iterator[str]:  # lines of the file that was read
+    "The layout as it was, with what the beatmap says now; new items follow the last line of their section."
     last = {mark.section: i for i, mark in enumerate(beatmap._marks)}
-    out = [] if beatmap._lines else [f"osu file format v{beatmap.format_version}{beatmap.eol}"]
     for i, (raw, (kind, name, key)) in enumerate(zip(beatmap._lines, beatmap._marks)):
         if kind in ("text", "head"):
-            out.append(raw)
+            yield raw
         elif kind == "item" and left[name]:
-            out.append(_item_line(beatmap, name, left[name].popleft(), raw))
+            yield _item_line(beatmap, name, left[name].popleft(), raw)
         elif kind == "key" and key in left[name]:
-            out.append(_key_line(name, key, left[name].pop(key), raw, beatmap.eol))
+            yield _key_line(name, key, left[name].pop(key), raw, beatmap.eol)
         if name and last[name] == i:
-            out += _rest(beatmap, name, left.pop(name))
-    for name in (*[n for n in names if n != "HitObjects"], "HitObjects"):
+            yield from _rest(beatmap, name, left.pop(name))
+
+
+def _new_sections(beatmap: Beatmap, left: dict) -> Iterator[str]:  # lines of sections that the file had not
+    names = [name for name in left if name != "HitObjects"]
+    for name in (*names, "HitObjects"):
         if left.get(name):
-            out += [beatmap.eol, f"[{name}]{beatmap.eol}", *_rest(beatmap, name, left[name])]
-    return "".join(
-        l if l.endswith(("\n", "\r")) or i == len(out) - 1 else l + beatmap.eol for i, l in enumerate(out)
-    )
+            yield beatmap.eol
+            yield f"[{name}]{beatmap.eol}"
+            yield from _rest(beatmap, name, left[name])
+
+
+def _joined(lines: list[str], eol: str) -> str:
+    "One text; every line but the last has an end."
+    ended = [line if line.endswith(("\n", "\r")) else line + eol for line in lines[:-1]]
+    return "".join([*ended, *lines[-1:]])
+
+
+def _render(beatmap: Beatmap) -> str:  # beatmap -> the text of its .osu file
+    left = _unwritten(beatmap)
+    lines = [] if beatmap._lines else [f"osu file format v{beatmap.format_version}{beatmap.eol}"]
+    lines += _walk(beatmap, left)
+    lines += _new_sections(beatmap, left)
+    return _joined(lines, beatmap.eol)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #3f5e97f1
-def _sorted_points(
-    beatmap: Beatmap,
-) -> tuple:  # (points as seen, times, points in time order, red line of each)
+def _sorted_points(beatmap: Beatmap) -> tuple:
+    "The points as they were when they were sorted, their times, the sorted points, the red line of each."
     if beatmap._lookup[0] != beatmap.timing_points:
         points = sorted(beatmap.timing_points, key=lambda p: (p.time, not p.uninherited))
         red = next((p for p in points if p.uninherited), TimingPoint(0, 1000))
         reds = []
         for p in points:
-            reds.append(red := p if p.uninherited else red)
-        beatmap._lookup = list(beatmap.timing_points), [p.time for p in points], points, reds
+            red = p if p.uninherited else red
+            reds.append(red)
+        times = [p.time for p in points]
+        beatmap._lookup = list(beatmap.timing_points), times, points, reds
     return beatmap._lookup
 
 
-def _lines_at(
-    beatmap: Beatmap, time: float
-) -> tuple:  # (line, red line) in force: the last at or before, else the first
+def _lines_at(beatmap: Beatmap, time: float) -> tuple:
+    "The line and the red line in force: the last at or before a time, else the first."
     if not beatmap.timing_points:
         return TimingPoint(0, 1000), TimingPoint(0, 1000)  # the game's default
     _, times, points, reds = _sorted_points(beatmap)
@@ -916,11 +1018,8 @@ def _duration(beatmap: Beatmap, obj: HitObject) -> float:  # ms from the start o
     if not isinstance(obj, Slider):
         return 0.0
     point, red = _lines_at(beatmap, obj.time)
-    beats = (
-        (obj.length or obj.path.natural_length)
-        * obj.slides
-        / (beatmap.slider_multiplier * 100 * point.velocity)
-    )
+    length = obj.length or obj.path.natural_length
+    beats = length * obj.slides / (beatmap.slider_multiplier * 100 * point.velocity)
     return min(beats * red.beat_ms, LIMIT)
 
 # %% ../../nbs/11_osu.beatmap.ipynb #c491dc34
@@ -993,17 +1092,22 @@ def _picture_line(name: str) -> str:  # the game splits the line at commas, and 
     return f'0,0,"{one_line(name)}",0,0'
 
 
+def _known_settings() -> list[str]:  # what `Beatmap.new` takes beside a background
+    shortcuts = [name for name, value in vars(Settings).items() if isinstance(value, _Setting)]
+    sections = [f.name for f in fields(Sections)][:10]
+    return shortcuts + sections
+
+
 def _fresh(settings: dict) -> Beatmap:  # Beatmap's shortcuts, `background`, or its fields
     map = _parse(_TEMPLATE)
-    known = [k for k, v in vars(Settings).items() if isinstance(v, _Setting)] + [
-        f.name for f in fields(Sections)
-    ][:10]
+    known = _known_settings()
     for key, value in settings.items():
-        if key == "background" and value:
-            map.events.insert(1, _picture_line(value))
+        if key == "background":
+            if value:
+                map.events.insert(1, _picture_line(value))
         elif key in known:
             setattr(map, key, value)
-        elif key != "background":
+        else:
             raise UserError(f"A beatmap has no setting '{key}'; it has {', '.join(known)}.")
     for key in ("Title", "Artist"):
         map.metadata[f"{key}Unicode"] = map.metadata[f"{key}Unicode"] or map.metadata[key]

@@ -16,7 +16,6 @@ from .beatmap import Beatmap
 from .criteria import CRITERIA, drain_time
 from .faults import FAULTS
 from mapperatorinator.osu.findings import (
-    KINDS,
     LEVELS,
     Facts,
     Finding,
@@ -92,14 +91,19 @@ def compare_words(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     names = Counter((b.mode, b.version, b.creator) for b in beatmaps)
     for (_, name, _), n in names.items():
         if n > 1:
-            yield of_set(
-                "same_name", f"{n} difficulties are called {quoted(name, 40)}; one would replace the other."
-            )
+            text = f"{n} difficulties are called {quoted(name, 40)}; one would replace the other."
+            yield of_set("same_name", text)
 
 # %% ../../nbs/19_osu.check.ipynb #0ce8ddd9
 def _red_lines(b: Beatmap) -> tuple:  # what must be the same
     reds = sorted((p for p in b.timing_points if p.uninherited), key=lambda p: p.time)
     return tuple((round(p.time), round(p.beat_length, 3), p.meter) for p in reds)
+
+
+def _line_in_words(line: tuple) -> str:
+    time, beat, meter = line
+    tempo = f"{60000 / beat:.6g} BPM" if beat > 0 else f"beats of {beat:g} ms"
+    return f"{tempo}, {meter}/4, at {clock(time)}"
 
 
 def compare_timing(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
@@ -110,14 +114,10 @@ def compare_timing(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
         odd = sorted(set(own) ^ set(usual))
         if not odd:
             continue
-        time, beat, meter = odd[0]
         has = "has a red line" if odd[0] in own else "lacks the red line"
-        tempo = f"{60000 / beat:.6g} BPM" if beat > 0 else f"beats of {beat:g} ms"
-        text = (
-            f"{name_of(b)} {has} of {tempo}, {meter}/4, at {clock(time)}, unlike the others; "
-            f"{several(len(odd), 'difference')} in all."
-        )
-        yield in_map("timing_differs", text, b, time)
+        said = f"{name_of(b)} {has} of {_line_in_words(odd[0])}, unlike the others"
+        text = f"{said}; {several(len(odd), 'difference')} in all."
+        yield in_map("timing_differs", text, b, odd[0][0])
 
 # %% ../../nbs/19_osu.check.ipynb #34ca60bd
 SAME_GENERAL = (
@@ -134,15 +134,17 @@ SAME_GENERAL = (
 )
 
 
+def _combo_colours(b: Beatmap) -> str:
+    return " ".join(b.colours.values())
+
+
 def compare_settings(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Settings that differ within a mode."
     for key in SAME_GENERAL:
         yield from differ("settings_differ", key, beatmaps, lambda b: b.general.get(key, ""))
     yield from differ("settings_differ", "The slider tick rate", beatmaps, lambda b: b.tick_rate)
     if beatmaps[0].mode in (0, 2):
-        yield from differ(
-            "settings_differ", "The combo colours", beatmaps, lambda b: " ".join(b.colours.values())
-        )
+        yield from differ("settings_differ", "The combo colours", beatmaps, _combo_colours)
 
 # %% ../../nbs/19_osu.check.ipynb #0ff7cd0e
 def _kiai(b: Beatmap) -> str:  # where it is switched
@@ -190,48 +192,51 @@ def compare_hitsounds(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
         lacks = _lacking(heads[i], heads[:i] + heads[i + 1 :])
         if not lacks or 4 * len(lacks) >= len(heads[i]):
             continue  # else it has hitsounds of its own
-        text = f"{name_of(b)} lacks additions of others at {several(len(lacks), 'note')}, first at {clock(lacks[0])}."
-        yield in_map("hitsounds_differ", text, b, lacks[0])
+        said = f"{name_of(b)} lacks additions of others at {several(len(lacks), 'note')}"
+        yield in_map("hitsounds_differ", f"{said}, first at {clock(lacks[0])}.", b, lacks[0])
 
 # %% ../../nbs/19_osu.check.ipynb #fecbba86
-NEAR = 3  # ms within which two notes are one, beats within which they should have been
-BESIDE = 1 / 8
+NEAR = 3  # ms within which two notes are one
+BESIDE = 1 / 8  # beats within which they should have been
 
 
-def _to_nearest(
-    times: np.ndarray, others: np.ndarray
-) -> np.ndarray:  # ms from each time to the nearest of the others
+def _to_nearest(times: np.ndarray, others: np.ndarray) -> np.ndarray:
+    "Ms from each time to the nearest of the others."
     at = np.searchsorted(others, times)
     after = others[np.minimum(at, len(others) - 1)]
     before = others[np.maximum(at - 1, 0)]
     return np.minimum(np.abs(times - before), np.abs(times - after))
 
 
+def _compare_two(easy: Facts, hard: Facts) -> Iterator[Finding]:
+    "Notes of one difficulty a little beside those of a harder one; many of them are meant."
+    off = _to_nearest(easy.times, hard.times)
+    beats = beat_lengths(easy)[reds_at(easy, easy.times)]
+    beside = np.flatnonzero((off > NEAR) & (off < BESIDE * beats))
+    if not 0 < len(beside) < 0.1 * len(off):
+        return
+    first = easy.times[beside[0]]
+    said = f"{name_of(easy.beatmap)} has {several(len(beside), 'note')} a little beside those of {name_of(hard.beatmap)}"
+    text = f"{said}, first at {clock(first)}, {off[beside[0]]:.0f} ms."
+    yield in_map("snaps_differ", text, easy.beatmap, first)
+
+
 def compare_snaps(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "Notes that a harder difficulty has a little beside."
     ranked = sorted((Facts(b) for b in beatmaps if b.hit_objects), key=lambda f: (f.level, len(f.objects)))
     for easy, hard in zip(ranked, ranked[1:]):
-        if not easy.timing.red:
-            continue
-        off = _to_nearest(easy.times, hard.times)
-        beats = beat_lengths(easy)[reds_at(easy, easy.times)]
-        beside = np.flatnonzero((off > NEAR) & (off < BESIDE * beats))
-        if not 0 < len(beside) < 0.1 * len(off):
-            continue
-        first = easy.times[beside[0]]
-        mine = name_of(easy.beatmap)
-        other = name_of(hard.beatmap)
-        text = (
-            f"{mine} has {several(len(beside), 'note')} a little beside those of {other}, first at "
-            f"{clock(first)}, {off[beside[0]]:.0f} ms."
-        )
-        yield in_map("snaps_differ", text, easy.beatmap, first)
+        if easy.timing.red:
+            yield from _compare_two(easy, hard)
 
 # %% ../../nbs/19_osu.check.ipynb #158a3bd0
-SPREAD = {
-    False: (150, 195, 240),
-    True: (210, 255, 300),
-}  # taiko -> s below which the lowest is at most Normal, Hard, Insane
+# taiko -> s below which the lowest is at most Normal, Hard, Insane
+SPREAD = {False: (150, 195, 240), True: (210, 255, 300)}
+
+
+def _hardest_lowest(seconds: float, taiko: bool) -> int:  # level
+    "How hard the lowest difficulty of a song may be."
+    limits = SPREAD[taiko]
+    return next((level for level, limit in enumerate(limits, 1) if seconds < limit), len(LEVELS) - 1)
 
 
 def compare_spread(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
@@ -241,15 +246,11 @@ def compare_spread(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
         return
     drains = [drain_time(f.beatmap, f.times[0], f.ends.max()) / 1000 for f in facts]
     shortest = min(drains)
-    lowest = LEVELS[min(f.level for f in facts)]
-    limits = SPREAD[facts[0].mode == 1]
-    allowed = LEVELS[next((level for level, limit in enumerate(limits, 1) if shortest < limit), -1)]
-    if LEVELS.index(lowest) > LEVELS.index(allowed):
-        text = (
-            f"The lowest difficulty is {lowest}; with {shortest:.0f} s to play the ranking criteria ask for "
-            f"{allowed} or easier."
-        )
-        yield of_set("lowest_difficulty", text)
+    lowest = min(f.level for f in facts)
+    allowed = _hardest_lowest(shortest, facts[0].mode == 1)
+    if lowest > allowed:
+        said = f"The lowest difficulty is {LEVELS[lowest]}; with {shortest:.0f} s to play the ranking criteria ask for"
+        yield of_set("lowest_difficulty", f"{said} {LEVELS[allowed]} or easier.")
     if max(drains) > 1.25 * max(shortest, 1):
         yield of_set("drain_differs", f"The difficulties are {shortest:.0f} to {max(drains):.0f} s long.")
 
@@ -263,11 +264,14 @@ def video_of(b: Beatmap) -> tuple[str, str]:  # file name and ms; empty when the
     return "", ""
 
 
+def _video_in_words(b: Beatmap) -> str:
+    name, start = video_of(b)
+    return f"{name} from {start}" if name else ""
+
+
 def compare_videos(beatmaps: Sequence[Beatmap]) -> Iterator[Finding]:
     "A video that not all difficulties have, or at another time."
-    yield from differ(
-        "video_differs", "The video", beatmaps, lambda b: " from ".join(video_of(b)) if video_of(b)[0] else ""
-    )
+    yield from differ("video_differs", "The video", beatmaps, _video_in_words)
 
 # %% ../../nbs/19_osu.check.ipynb #ecb20276
 WHOLE = (compare_words, compare_timing, compare_videos)  # across all modes

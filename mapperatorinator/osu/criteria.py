@@ -11,7 +11,7 @@ from typing import Iterator, NamedTuple, Optional
 
 import numpy as np
 
-from .beatmap import Beatmap, Circle, Hold, Slider, Spinner, number
+from .beatmap import Beatmap, Circle, Slider, Spinner, TimingPoint, number
 from .faults import preempt, runs
 from mapperatorinator.osu.findings import (
     LENIENCY,
@@ -25,19 +25,20 @@ from mapperatorinator.osu.findings import (
 )
 
 # %% auto #0
-__all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'GENRES', 'LANGUAGES', 'OWNER', 'NAMES', 'KEYS', 'RANGES', 'DARK',
-           'BRIGHT', 'MODS', 'SILENT_STRETCH', 'FEW_OBJECTS', 'SLOWEST', 'QUICKEST', 'RECOVERY', 'BRIEF', 'TOUCH',
-           'APART', 'STACK_BEATS', 'HARD_ROCK', 'RUN_OVER', 'SAMPLES', 'LOOK_BACK', 'CLOSEST', 'PATTERNS', 'REST',
-           'SPINNER', 'FINISHER', 'MOST_DROPS', 'PLATE', 'GRACE', 'SNAPS', 'EDGE', 'CHAIN', 'BASIC', 'SHOWERS',
-           'COMBOS', 'RANKED_KEYS', 'UNEVEN', 'HOLDS', 'WIDEST', 'FOR_ALL', 'SOUNDED', 'CRITERIA', 'check_romanised',
-           'check_markers', 'check_tags', 'check_presence', 'check_settings', 'check_ticks', 'luminosity',
-           'check_colours', 'drain_time', 'most_score', 'check_length', 'check_hitsounds', 'check_story_sounds',
-           'scaled_beats', 'shortest_spinner', 'check_spinners', 'check_recovery', 'check_sliders', 'check_rows',
-           'check_spacing', 'check_jumps', 'check_overlap_time', 'check_perfect_stacks', 'run_over', 'check_shapes',
-           'check_hidden_reverses', 'check_taiko_snaps', 'check_rests', 'check_covered', 'check_finishers', 'after_bar',
-           'check_barlines', 'check_barline_speed', 'check_last_barline', 'check_kiai_flashes', 'scroll_speeds',
-           'check_scroll', 'check_background_offset', 'Fruit', 'fruits_of', 'fruits', 'Move', 'moves', 'hyperdashes',
-           'check_dashes', 'check_showers', 'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
+__all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'UNSPACED', 'GENRES', 'LANGUAGES', 'OWNER', 'NAMES', 'KEYS', 'RANGES',
+           'DARK', 'BRIGHT', 'MODS', 'SILENT_STRETCH', 'FEW_OBJECTS', 'SLOWEST', 'QUICKEST', 'RECOVERY', 'BRIEF',
+           'TURNING', 'TOUCH', 'APART', 'STACK_MS', 'HARD_ROCK', 'RUN_OVER', 'SAMPLES', 'LOOK_BACK', 'CLOSEST',
+           'PATTERNS', 'REST', 'SPINNER', 'FINISHER', 'MOST_DROPS', 'PLATE', 'GRACE', 'SNAPS', 'EDGE', 'CHAIN', 'BASIC',
+           'SHOWERS', 'COMBOS', 'RANKED_KEYS', 'UNEVEN', 'HOLDS', 'WIDEST', 'FOR_ALL', 'SOUNDED', 'CRITERIA',
+           'check_romanised', 'check_markers', 'check_tags', 'check_presence', 'check_settings', 'check_ticks',
+           'luminosity', 'check_colours', 'drain_time', 'most_score', 'check_length', 'check_hitsounds',
+           'check_story_sounds', 'scaled_beats', 'shortest_spinner', 'check_spinners', 'check_recovery',
+           'check_sliders', 'check_rows', 'Step', 'check_spacing', 'check_jumps', 'check_overlap_time',
+           'check_perfect_stacks', 'run_over', 'check_shapes', 'check_hidden_reverses', 'check_taiko_snaps',
+           'check_rests', 'check_covered', 'check_finishers', 'after_bar', 'check_barlines', 'check_barline_speed',
+           'check_last_barline', 'check_kiai_flashes', 'scroll_speeds', 'check_scroll', 'check_background_offset',
+           'Fruit', 'fruits_of', 'fruits', 'Move', 'moves', 'hyperdashes', 'check_dashes', 'check_showers',
+           'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
 
 # %% ../../nbs/18_osu.criteria.ipynb #f1867c89
 FIELD_LIMIT = 81  # characters that the site keeps
@@ -72,18 +73,23 @@ LINKS = {"feat.": r"\b(?:feat|ft|featuring)\b\.?", "vs.": r"\b(?:vs|versus)\b\.?
 def _misspelt(text: str, table: dict) -> Iterator[tuple[str, str]]:  # (as it is, as it should be)
     for right, pattern in table.items():
         for m in re.finditer(pattern, text, re.I):
-            if m[0].strip() != right and not (right in LINKS and m[0].lower() == right.lower()):
-                yield m[0].strip(), right
+            found = m[0].strip()
+            other_case = right in LINKS and m[0].lower() == right.lower()
+            if found != right and not other_case:
+                yield found, right
+
+
+UNSPACED = re.compile(r"(?:feat\.|vs\.|CV:|,)(?=\w)|\w(?:feat\.|vs\.)\s")
 
 
 def check_markers(facts: Facts) -> Iterator[Finding]:
     "Markers in title and artist that are spelt or spaced in another way."
     title = facts.beatmap.title[:500]
     artist = facts.beatmap.artist[:500]
-    for found, right in [*_misspelt(title, MARKERS), *_misspelt(title, LINKS), *_misspelt(artist, LINKS)]:
+    for found, right in [*_misspelt(title, MARKERS | LINKS), *_misspelt(artist, LINKS)]:
         yield facts.found("marker_format", f"{found!r} is written {right!r} in the ranking criteria.")
     for name, text in (("title", title), ("artist", artist)):
-        if m := re.search(r"(?:feat\.|vs\.|CV:|,)(?=\w)|\w(?:feat\.|vs\.)\s", text):
+        if m := UNSPACED.search(text):
             yield facts.found("marker_spacing", f"The {name} lacks a space around {m[0].strip()!r}.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #772d5d24
@@ -100,22 +106,32 @@ OWNER = re.compile(r"^(.{1,60}?)(?:'s|’s|s'|s’) \S")
 
 def _guests(name: str) -> list[str]:  # whose difficulty it is, by its name
     owner = OWNER.match(name)
-    return (
-        [part.strip() for part in re.split(r"\s*(?:,|&| x )\s*", owner[1]) if part.strip()] if owner else []
-    )
+    if not owner:
+        return []
+    parts = re.split(r"\s*(?:,|&| x )\s*", owner[1])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _unnamed_guests(beatmap: Beatmap) -> list[str]:
+    "Guests whom the tags do not name."
+    tags = beatmap.tags.lower()
+    out = []
+    for guest in _guests(beatmap.version[:200]):
+        name = guest.lower()
+        named = name in tags or name.replace(" ", "_") in tags
+        if not named and name != beatmap.creator.lower():
+            out.append(guest)
+    return out
 
 
 def check_tags(facts: Facts) -> Iterator[Finding]:
-    "Guests, genre and language that are not in the tags."
+    "Guests, genre and language that are not in the tags (https://osu.ppy.sh/wiki/en/Ranking_criteria)."
+    for guest in _unnamed_guests(facts.beatmap):
+        text = f"The difficulty is {guest!r}'s by its name, but the tags do not name them."
+        yield facts.found("guest_tags", text)
     tags = facts.beatmap.tags.lower()
-    for guest in _guests(facts.beatmap.version[:200]):
-        known = {guest.lower(), guest.lower().replace(" ", "_")}
-        if guest.lower() != facts.beatmap.creator.lower() and not any(name in tags for name in known):
-            text = f"The difficulty is {guest!r}'s by its name, but the tags do not name them."
-            yield facts.found("guest_tags", text)
-    missing = [
-        what for what, words in (("genre", GENRES), ("language", LANGUAGES)) if not re.search(words, tags)
-    ]
+    words = {"genre": GENRES, "language": LANGUAGES}
+    missing = [what for what, pattern in words.items() if not re.search(pattern, tags)]
     if missing:
         yield facts.found("genre_language", f"The tags name no {' and no '.join(missing)} of the song.")
     if re.search(r"\bmpg\b|mappers'? guild", tags):
@@ -132,11 +148,8 @@ def check_presence(facts: Facts) -> Iterator[Finding]:
         text = "There is no background; the ranking criteria ask for one."
         yield facts.found("no_background", text)
     if re.search(r"hit.{0,9}sound|^_?hs_?$", facts.beatmap.version[:200], re.I):
-        text = (
-            f"'{facts.beatmap.version}' looks like a difficulty of hitsounds; remove it before the set is "
-            "shared."
-        )
-        yield facts.found("hitsound_difficulty", text)
+        said = f"'{facts.beatmap.version}' looks like a difficulty of hitsounds"
+        yield facts.found("hitsound_difficulty", f"{said}; remove it before the set is shared.")
 
 # %% ../../nbs/18_osu.criteria.ipynb #dbcee228
 NAMES = {"ar": "approach rate", "od": "overall difficulty", "hp": "HP drain rate", "cs": "circle size"}
@@ -189,10 +202,8 @@ def check_settings(facts: Facts) -> Iterator[Finding]:
         name = NAMES[key]
         level = LEVELS[facts.level] if key in usual else "all"
         if not low <= value <= high:
-            text = (
-                f"The {name} is {value:g}; the ranking criteria ask for {low:g} to {high:g} in {level} maps."
-            )
-            yield facts.found("setting_range", text)
+            said = f"The {name} is {value:g}; the ranking criteria ask for"
+            yield facts.found("setting_range", f"{said} {low:g} to {high:g} in {level} maps.")
         if abs(value * 10 - round(value * 10)) > 1e-6 and key != "cs":
             yield facts.found("setting_precision", f"The {name} is {value:g}; the editor sets tenths.")
 
@@ -206,14 +217,15 @@ def check_ticks(facts: Facts) -> Iterator[Finding]:
         )
 
 # %% ../../nbs/18_osu.criteria.ipynb #06a3cd24
-DARK, BRIGHT = 43, 250  # of 255
+DARK = 43  # of 255
+BRIGHT = 250
 
 
 def _colours(facts: Facts) -> dict[str, tuple]:  # name -> red, green, blue
     out = {}
     for name, text in facts.beatmap.colours.items():
-        parts = text.split(",")[:3]
-        if len(parts) == 3 and all(p.strip().isdecimal() and len(p.strip()) <= 3 for p in parts):
+        parts = [part.strip() for part in text.split(",")[:3]]
+        if len(parts) == 3 and all(part.isdecimal() and len(part) <= 3 for part in parts):
             out[name] = tuple(map(int, parts))
     return out
 
@@ -223,21 +235,29 @@ def luminosity(colour: tuple) -> float:  # 0..255
     return math.sqrt(sum(share * v**2 for share, v in zip((0.299, 0.587, 0.114), colour)))
 
 
+def _has_kiai(facts: Facts) -> bool:
+    return any(p.kiai for p in facts.timing.points)
+
+
+def _colour_faults(facts: Facts, name: str, colour: tuple) -> Iterator[Finding]:
+    said = f"{name} ({','.join(map(str, colour))})"
+    bright = luminosity(colour)
+    if bright < DARK:
+        yield facts.found("dark_colour", f"{said} is so dark that it cannot be seen.")
+    if bright > BRIGHT and name != "SliderBorder" and _has_kiai(facts):
+        yield facts.found("bright_colour", f"{said} is so bright that it dazzles when kiai flashes.")
+
+
 def check_colours(facts: Facts) -> Iterator[Finding]:
     "Standard and catch: combo colours that are missing, too dark, or too bright in kiai."
     colours = _colours(facts)
-    combos = {name for name in colours if name.startswith("Combo")}
+    combos = [name for name in colours if name.startswith("Combo")]
     if len(combos) < 2 and facts.beatmap.general.get("SkinPreference") != "Default":
         text = "There are fewer than two combo colours; the ranking criteria ask for two of the map's own."
         yield facts.found("few_colours", text)
-    kiai = any(p.kiai for p in facts.timing.points)
-    for name in [name for name in colours if name in (*combos, "SliderBorder")]:
-        said = f"{name} ({','.join(map(str, colours[name]))})"
-        bright = luminosity(colours[name])
-        if bright < DARK:
-            yield facts.found("dark_colour", f"{said} is so dark that it cannot be seen.")
-        if bright > BRIGHT and kiai and name in combos:
-            yield facts.found("bright_colour", f"{said} is so bright that it dazzles when kiai flashes.")
+    for name, colour in colours.items():
+        if name in combos or name == "SliderBorder":
+            yield from _colour_faults(facts, name, colour)
 
 # %% ../../nbs/18_osu.criteria.ipynb #8bc5de27
 MODS = 1.06 * 1.06 * 1.12 * 1.12  # what Hidden, Hard Rock, Double Time and Flashlight multiply a score by
@@ -245,25 +265,34 @@ MODS = 1.06 * 1.06 * 1.12 * 1.12  # what Hidden, Hard Rock, Double Time and Flas
 
 def drain_time(beatmap: Beatmap, start: float, end: float) -> float:  # ms
     "How long a map is played, breaks not counted."
-    return end - start - sum(max(min(b, end) - max(a, start), 0) for a, b in beatmap.breaks)
+    rest = sum(max(min(b, end) - max(a, start), 0) for a, b in beatmap.breaks)
+    return end - start - rest
+
+
+def _drain(facts: Facts) -> float:  # ms
+    return drain_time(facts.beatmap, facts.times[0], facts.ends.max())
+
+
+def _multiplier(facts: Facts) -> int:
+    "The difficulty multiplier of a score (https://osu.ppy.sh/wiki/en/Gameplay/Score/ScoreV1/osu!)."
+    b = facts.beatmap
+    seconds = max(_drain(facts) / 1000, 1)
+    density = min(max(len(facts.objects) / seconds * 8, 0), 16)
+    return round((b.hp + b.cs + b.od + density) / 38 * 5)
 
 
 def most_score(facts: Facts) -> float:
     "About the score of a perfect play with all mods in the old client, in standard and catch."
     parts = np.array([o.slides + 1 if isinstance(o, Slider) else 1 for o in facts.objects], float)
     combo = np.cumsum(parts) - 1
-    b = facts.beatmap
-    n = len(facts.objects)
-    drain = max(drain_time(b, facts.times[0], facts.ends.max()) / 1000, 1)
-    hard = round((b.hp + b.cs + b.od + min(max(n / drain * 8, 0), 16)) / 38 * 5)
-    return float((300 + 300 * combo * hard * MODS / 25).sum())
+    return float((300 + 300 * combo * _multiplier(facts) * MODS / 25).sum())
 
 
 def check_length(facts: Facts) -> Iterator[Finding]:
     "Maps too short to count, or too long to be counted."
     if not facts.objects:
         return
-    drain = drain_time(facts.beatmap, facts.times[0], facts.ends.max())
+    drain = _drain(facts)
     if drain < 30_000:
         text = f"There are {max(drain, 0) / 1000:.0f} s to play; the ranking criteria ask for 30."
         yield facts.found("short_drain", text)
@@ -272,7 +301,8 @@ def check_length(facts: Facts) -> Iterator[Finding]:
         yield facts.found("score_overflow", text)
 
 # %% ../../nbs/18_osu.criteria.ipynb #662de194
-SILENT_STRETCH, FEW_OBJECTS = 12_000, 8  # ms and objects without a hitsound
+SILENT_STRETCH = 12_000  # ms without a hitsound
+FEW_OBJECTS = 8
 
 
 def _has_addition(o) -> bool:  # a whistle, finish or clap somewhere, or a sample of its own
@@ -284,28 +314,31 @@ def _additions(facts: Facts) -> np.ndarray:  # (objects,) of bool
     return np.array([_has_addition(o) for o in facts.objects], bool)
 
 
+def _banks(facts: Facts) -> np.ndarray:  # (objects, 3)
+    "Sample set and index of the line at each object, and the set of its own."
+    points = facts.timing.points
+    at = np.searchsorted([p.time for p in points], facts.times + LENIENCY, side="left") - 1
+    lines = np.array([(p.sample_set, p.sample_index) for p in points])
+    own = np.array([o.hit_sample.normal_set for o in facts.objects])
+    return np.column_stack([lines[np.maximum(at, 0)], own])
+
+
 def _resampled(facts: Facts) -> np.ndarray:  # (objects,) of bool
     "At which objects the sample set changes."
-    points = facts.timing.points
-    if not points or not facts.objects:
+    if not facts.timing.points or not facts.objects:
         return np.zeros(len(facts.objects), bool)
-    at = np.searchsorted([p.time for p in points], facts.times + LENIENCY, side="left") - 1
-    lines = np.array([(p.sample_set, p.sample_index) for p in points])[np.maximum(at, 0)]
-    own = np.array([o.hit_sample.normal_set for o in facts.objects])[:, None]
-    banks = np.hstack([lines, own])
+    banks = _banks(facts)
     return np.r_[False, (banks[1:] != banks[:-1]).any(axis=1)]
 
 
 def check_hitsounds(facts: Facts) -> Iterator[Finding]:
-    "Standard and catch: no hitsounds, or none for a long time."
+    "Standard and catch: no hitsounds, or none for a long time (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
     if len(facts.objects) < FEW_OBJECTS:
         return
     heard = _additions(facts) | _resampled(facts)
     if not heard.any():
-        text = (
-            "There are no hitsounds and no changes of the sample set; the ranking criteria ask for hitsounds."
-        )
-        yield facts.found("no_hitsounds", text)
+        said = "There are no hitsounds and no changes of the sample set"
+        yield facts.found("no_hitsounds", f"{said}; the ranking criteria ask for hitsounds.")
         return
     for run in runs(~heard):
         lasts = drain_time(facts.beatmap, facts.times[run[0]], facts.ends[run[-1]])
@@ -343,7 +376,7 @@ def shortest_spinner(od: float) -> tuple[float, float]:  # ms; below the first s
 
 
 def check_spinners(facts: Facts) -> Iterator[Finding]:
-    "Standard: spinners too short for Auto."
+    "Standard: spinners too short for Auto (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
     surely, perhaps = shortest_spinner(facts.beatmap.od)
     for i, o in enumerate(facts.objects):
         lasts = facts.ends[i] - facts.times[i]
@@ -360,7 +393,7 @@ RECOVERY = {0: 4, 1: 2, 2: 1}  # beats after a spinner, by level
 
 
 def check_recovery(facts: Facts) -> Iterator[Finding]:
-    "Easy to Hard: objects too soon after a spinner."
+    "Easy to Hard: objects too soon after a spinner (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
     if facts.level not in RECOVERY:
         return
     least = RECOVERY[facts.level]
@@ -376,49 +409,71 @@ def check_recovery(facts: Facts) -> Iterator[Finding]:
 BRIEF = 125  # ms of a slider that beginners can follow
 
 
+TURNING = 1, 0.5  # beats of a slide that must not turn twice, by level
+
+
 def check_sliders(facts: Facts) -> Iterator[Finding]:
-    "Easy and Normal: sliders that are too quick or turn too often."
+    "Easy and Normal: sliders that are too quick or turn too often (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
     if facts.level > 1:
         return
-    longest = (1, 0.5)[facts.level] * scaled_beats(
-        facts, facts.times
-    )  # ms of a span that must not turn twice
-    for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider):
-            continue
-        span = (facts.ends[i] - facts.times[i]) / o.slides
+    turning = TURNING[facts.level] * scaled_beats(facts, facts.times)  # ms
+    for i in np.flatnonzero(facts.are(Slider)).tolist():
+        slides = facts.objects[i].slides
+        span = (facts.ends[i] - facts.times[i]) / slides
+        name = facts.name(i)
         if facts.level == 0 and 0 < span < BRIEF:
-            yield facts.found(
-                "brief_slider", f"{facts.name(i)} slides for {span:.0f} ms, too quick for an Easy.", i
-            )
-        if o.slides > 2 and span <= longest[i] + 1:
-            text = f"{facts.name(i)} turns {o.slides - 1} times; {LEVELS[facts.level]} players see too late where to."
+            yield facts.found("brief_slider", f"{name} slides for {span:.0f} ms, too quick for an Easy.", i)
+        if slides > 2 and span <= turning[i] + 1:
+            text = f"{name} turns {slides - 1} times; {LEVELS[facts.level]} players see too late where to."
             yield facts.found("many_reverses", text, i)
 
 
-def check_rows(facts: Facts) -> Iterator[Finding]:
-    "Easy and Normal: long rows of sliders, or of quick circles."
-    if facts.level > 1:
-        return
-    for run in runs(np.array([isinstance(o, Slider) for o in facts.objects], bool)):
+def _slider_rows(facts: Facts) -> Iterator[Finding]:
+    for run in runs(facts.are(Slider)):
         lasts = facts.ends[run[-1]] - facts.times[run[0]]
         if len(run) > 6 and lasts > 5000:
             text = f"{len(run)} sliders in a row, for {lasts / 1000:.0f} s, leave no rest."
             yield facts.found("only_sliders", text, *run)
-    circle = np.array([isinstance(o, Circle) for o in facts.objects], bool)
-    for run in runs(circle[1:] & circle[:-1] & (np.diff(facts.times) < 300)):
+
+
+def _circle_rows(facts: Facts) -> Iterator[Finding]:
+    circle = facts.are(Circle)
+    quick = circle[1:] & circle[:-1] & (np.diff(facts.times) < 300)
+    for run in runs(quick):
         if len(run) < 3:
             continue
         text = f"{len(run) + 1} circles in a row come less than 300 ms apart."
         yield facts.found("many_circles", text, *run, run[-1] + 1)
 
+
+def check_rows(facts: Facts) -> Iterator[Finding]:
+    "Easy and Normal: long rows of sliders, or of quick circles (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
+    if facts.level > 1:
+        return
+    yield from _slider_rows(facts)
+    yield from _circle_rows(facts)
+
 # %% ../../nbs/18_osu.criteria.ipynb #9446d4d3
 def _steps(facts: Facts) -> tuple[np.ndarray, np.ndarray]:  # ms and px, each (objects - 1,)
     "How far it is from the end of each object to the next; NaN px around spinners."
     gap = facts.times[1:] - facts.ends[:-1]
-    spins = np.array([isinstance(o, Spinner) for o in facts.objects], bool)
-    far = np.hypot(*(facts.heads[1:] - facts.ways.tail[:-1]).T)
-    return gap, np.where(spins[1:] | spins[:-1], np.nan, far)
+    spins = facts.are(Spinner)
+    way = facts.heads[1:] - facts.ways.tail[:-1]
+    return gap, np.where(spins[1:] | spins[:-1], np.nan, np.hypot(*way.T))
+
+
+class Step(NamedTuple):
+    "From one object to the next."
+
+    time: float  # ms
+    gap: float  # ms
+    far: float  # px
+
+
+def _usual_distance(seen: list[Step], step: Step) -> float:  # px
+    "How far others of the last four seconds are apart that follow each other as quickly."
+    alike = [s.far for s in seen[-30:] if step.time - s.time <= 4000 and abs(s.gap - step.gap) <= 16]
+    return float(np.mean(alike)) if alike else step.far
 
 
 def check_spacing(facts: Facts) -> Iterator[Finding]:
@@ -428,15 +483,27 @@ def check_spacing(facts: Facts) -> Iterator[Finding]:
     gap, far = _steps(facts)
     seen = []
     for i in np.flatnonzero((gap <= 600) & (gap > 0) & (far >= 12)).tolist():
-        like = [d for t, g, d in seen[-30:] if facts.times[i] - t <= 4000 and abs(g - gap[i]) <= 16]
-        usual = float(np.mean(like)) if like else far[i]
-        if abs(usual - far[i]) - 20 <= 0.3 * far[i]:
-            seen.append((facts.times[i], gap[i], far[i]))
+        step = Step(facts.times[i], gap[i], far[i])
+        usual = _usual_distance(seen, step)
+        if abs(usual - step.far) - 20 <= 0.3 * step.far:
+            seen.append(step)
             continue
-        text = f"{facts.name(i + 1)} is {far[i]:.0f} px away; others at this distance in time are {usual:.0f} px."
+        said = f"{facts.name(i + 1)} is {step.far:.0f} px away"
+        text = f"{said}; others at this distance in time are {usual:.0f} px."
         yield facts.found("uneven_spacing", text, i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #eb1646ff
+def _is_wild(facts: Facts, reach: float, before: list[float]) -> bool:
+    "Whether a jump is far beyond those before it."
+    if len(before) < 5:
+        return False
+    return reach > max(4 * facts.radius, facts.config.wild_jump * _mean(before[-20:]))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)
+
+
 def check_jumps(facts: Facts) -> Iterator[Finding]:
     "Jumps far beyond those before at the same distance in time."
     if len(facts.objects) < 5:
@@ -446,24 +513,16 @@ def check_jumps(facts: Facts) -> Iterator[Finding]:
     for i in np.flatnonzero((gap <= 180) & (gap > 0) & np.isfinite(far)).tolist():
         slides = isinstance(facts.objects[i], Slider)
         before = seen[slides, int(gap[i] // 10)]
-        reach = far[i] - 3 * facts.radius * slides
-        usual = sum(before[-20:]) / max(len(before[-20:]), 1)
-        if len(before) >= 5 and reach > max(4 * facts.radius, facts.config.wild_jump * usual):
-            text = (
-                f"{facts.name(i + 1)} is {far[i]:.0f} px away after {gap[i]:.0f} ms, "
-                f"{far[i] / usual:.1f} times as far as others."
-            )
-            yield facts.found("wild_spacing", text, i, i + 1)
+        if _is_wild(facts, far[i] - 3 * facts.radius * slides, before):
+            times = far[i] / _mean(before[-20:])
+            said = f"{facts.name(i + 1)} is {far[i]:.0f} px away after {gap[i]:.0f} ms"
+            yield facts.found("wild_spacing", f"{said}, {times:.1f} times as far as others.", i, i + 1)
         before.append(max(far[i], 20))
 
 # %% ../../nbs/18_osu.criteria.ipynb #ef871772
-TOUCH, APART = 150, 250  # ms: nearer objects should overlap, farther ones should not
-STACK_BEATS = (
-    1,
-    1,
-    0.5,
-    0.25,
-)  # beats at 160 BPM within which no two objects may lie exactly on each other, by level
+TOUCH = 150  # ms: nearer objects should overlap
+APART = 250  # ms: farther ones should not
+STACK_MS = (375, 375, 187.5, 93.75)  # within which no two objects may lie exactly on each other, by level
 HARD_ROCK = 1.4  # what the mod multiplies the approach rate by
 
 
@@ -481,22 +540,24 @@ def check_overlap_time(facts: Facts) -> Iterator[Finding]:
         yield facts.found("close_overlap", text, i, i + 1)
 
 
+def _fanned_ms(facts: Facts) -> tuple[float, float]:  # ms, without and with Hard Rock
+    "Within which the game fans out what lies in one place."
+    ar = facts.beatmap.ar
+    leniency = facts.beatmap.stack_leniency
+    return preempt(ar) * leniency, preempt(min(ar * HARD_ROCK, 10)) * leniency
+
+
 def check_perfect_stacks(facts: Facts) -> Iterator[Finding]:
     "Easy to Insane: objects exactly on top of each other that the game does not fan out, also with Hard Rock."
     if facts.level > 3 or len(facts.objects) < 2:
         return
     gap, far = _steps(facts)
-    ar = facts.beatmap.ar
-    leniency = facts.beatmap.stack_leniency
-    fanned = preempt(ar) * leniency
-    with_mod = preempt(min(ar * HARD_ROCK, 10)) * leniency
-    alike = (far < facts.radius / 14) & (gap > min(fanned, with_mod)) & (gap < STACK_BEATS[facts.level] * 375)
+    fanned, with_mod = _fanned_ms(facts)
+    alike = (far < facts.radius / 14) & (gap > min(fanned, with_mod)) & (gap < STACK_MS[facts.level])
     for i in np.flatnonzero(alike).tolist():
         mod = "" if gap[i] > fanned else " with Hard Rock"
-        text = (
-            f"{facts.name(i + 1)} lies exactly on the one before{mod}; a higher stack leniency fans them out."
-        )
-        yield facts.found("perfect_stack", text, i, i + 1)
+        said = f"{facts.name(i + 1)} lies exactly on the one before{mod}"
+        yield facts.found("perfect_stack", f"{said}; a higher stack leniency fans them out.", i, i + 1)
 
 # %% ../../nbs/18_osu.criteria.ipynb #35c1563d
 RUN_OVER = 40  # px of a body that runs over another part of itself
@@ -509,16 +570,21 @@ def _shape(o: Slider) -> tuple[np.ndarray, float]:  # points along the path, px 
     return o.path.points_along(n), o.path.total / (n - 1)
 
 
+def _parallel(z: np.ndarray) -> np.ndarray:  # (n,) complex -> (n, n) of bool
+    "Which points of a path go the same way as others, or back."
+    way = np.gradient(z)
+    way = way / np.maximum(np.abs(way), 1e-9)
+    return np.abs(np.real(way[:, None] * way[None].conj())) > 0.97
+
+
 def run_over(o: Slider) -> float:  # px
     "How much of a path lies on another part of it, going the same way or back."
     points, step = _shape(o)
-    way = np.gradient(points @ np.array([1, 1j]))
-    way = way / np.maximum(np.abs(way), 1e-9)
     z = points @ np.array([1, 1j])
+    place = np.arange(len(z)) * step
     near = np.abs(z[:, None] - z[None]) < 3
-    along = np.abs(np.real(way[:, None] * way[None].conj())) > 0.97
-    apart = np.abs(np.subtract.outer(np.arange(len(z)), np.arange(len(z)))) * step > 12
-    return float((near & along & apart).any(axis=1).sum() * step)
+    apart = np.abs(place[:, None] - place[None]) > 12
+    return float((near & _parallel(z) & apart).any(axis=1).sum() * step)
 
 # %% ../../nbs/18_osu.criteria.ipynb #32838abf
 def _may_be_misread(facts: Facts) -> list[int]:  # sliders that are longer than a way that only goes on
@@ -542,32 +608,40 @@ def check_shapes(facts: Facts) -> Iterator[Finding]:
             yield facts.found("burai", f"{facts.name(i)} runs over itself for {over:.0f} px.", i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #8093ec72
+def _covering(facts: Facts, i: int) -> Optional[int]:
+    "The object before a slider that lies on its first reverse arrow while that is to be seen; None when none does."
+    slider = facts.objects[i]
+    turns = facts.times[i] + (facts.ends[i] - facts.times[i]) / slider.slides
+    appears = turns - preempt(facts.beatmap.ar)
+    for k in range(i - 1, max(i - LOOK_BACK, 0) - 1, -1):
+        if isinstance(facts.objects[k], Spinner) or facts.ends[k] < appears:
+            continue
+        if math.dist(facts.ways.tail[k], facts.ways.turn[i]) < facts.radius / 1.75:
+            return k
+    return None
+
+
 def check_hidden_reverses(facts: Facts) -> Iterator[Finding]:
     "Easy to Insane: reverse arrows under an object that ends just before."
     if facts.level > 3:
         return
-    lead = preempt(facts.beatmap.ar)
-    for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider) or o.slides < 2:
+    for i in np.flatnonzero(facts.are(Slider)).tolist():
+        if facts.objects[i].slides < 2:
             continue
-        turns = facts.times[i] + (facts.ends[i] - facts.times[i]) / o.slides
-        for k in range(i - 1, max(i - LOOK_BACK, 0) - 1, -1):
-            if isinstance(facts.objects[k], Spinner) or facts.ends[k] < turns - lead:
-                continue
-            if math.dist(facts.ways.tail[k], facts.ways.turn[i]) < facts.radius / 1.75:
-                text = f"The reverse arrow of {facts.name(i).lower()} lies under {facts.name(k).lower()}."
-                yield facts.found("hidden_reverse", text, k, i)
-                break
+        k = _covering(facts, i)
+        if k is not None:
+            text = f"The reverse arrow of {facts.name(i).lower()} lies under {facts.name(k).lower()}."
+            yield facts.found("hidden_reverse", text, k, i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #5ed79562
 CLOSEST = (1 / 2, 1 / 3, 1 / 6, 1 / 8, 0)  # beats between notes, by level: Kantan to Inner Oni
-PATTERNS = (
+PATTERNS = (  # snap -> notes in a row, by level
     {1: 7, 1 / 2: 2},
     {1 / 2: 7, 1 / 3: 2},
     {1 / 4: 5, 1 / 6: 4},
     {1 / 4: 9, 1 / 6: 4, 1 / 8: 2},
     {},
-)  # snap -> notes in a row
+)
 
 
 def _note_gaps(facts: Facts) -> np.ndarray:  # beats from the end of each object to the next
@@ -576,6 +650,15 @@ def _note_gaps(facts: Facts) -> np.ndarray:  # beats from the end of each object
 
 def _within(gaps: np.ndarray, snap: float) -> np.ndarray:
     return gaps <= snap + 0.01  # a millisecond or two are no matter
+
+
+def _long_patterns(facts: Facts, gaps: np.ndarray, snap: float, most: int) -> Iterator[Finding]:
+    for run in runs(_within(gaps, snap)):
+        if len(run) < most:
+            continue
+        said = f"{len(run) + 1} notes in a row are 1/{1 / snap:.0f} apart"
+        text = f"{said}; {LEVELS[facts.level]} patterns have at most {most}."
+        yield facts.found("long_pattern", text, *run, run[-1] + 1)
 
 
 def check_taiko_snaps(facts: Facts) -> Iterator[Finding]:
@@ -589,11 +672,7 @@ def check_taiko_snaps(facts: Facts) -> Iterator[Finding]:
         text = f"{facts.name(i + 1)} comes after {gaps[i]:.2f} beats; {level} notes are {least:.2f} apart."
         yield facts.found("small_snap", text, i, i + 1)
     for snap, most in PATTERNS[facts.level].items():
-        for run in runs(_within(gaps, snap)):
-            if len(run) < most:
-                continue
-            text = f"{len(run) + 1} notes in a row are 1/{1 / snap:.0f} apart; {level} patterns have at most {most}."
-            yield facts.found("long_pattern", text, *run, run[-1] + 1)
+        yield from _long_patterns(facts, gaps, snap, most)
 
 # %% ../../nbs/18_osu.criteria.ipynb #06a4ef4f
 REST = ((3, 36), (2, 36), (1.5, 36), (1, 20), (1, 1e9))  # beats of a rest, and of notes before one is due
@@ -601,7 +680,7 @@ SPINNER = (1 / 2, 1 / 2, 1 / 2, 1 / 4, 1 / 4)  # beats before a spinner
 
 
 def check_rests(facts: Facts) -> Iterator[Finding]:
-    "Taiko: a long stretch without rest."
+    "Taiko: a long stretch without rest (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!taiko)."
     if len(facts.objects) < 2:
         return
     rest, most = REST[facts.level]
@@ -613,11 +692,11 @@ def check_rests(facts: Facts) -> Iterator[Finding]:
 
 
 def check_covered(facts: Facts) -> Iterator[Finding]:
-    "Taiko: spinners that cover the note before them."
+    "Taiko: spinners that cover the note before them (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!taiko)."
     if len(facts.objects) < 2:
         return
     gaps = _note_gaps(facts)
-    spins = np.array([isinstance(o, Spinner) for o in facts.objects[1:]], bool)
+    spins = facts.are(Spinner)[1:]
     for i in np.flatnonzero(spins & (gaps < SPINNER[facts.level] - 0.01)).tolist():
         text = f"{facts.name(i + 1)} covers the note {max(gaps[i], 0):.2f} beats before it."
         yield facts.found("close_spinner", text, i, i + 1)
@@ -646,7 +725,7 @@ def check_finishers(facts: Facts) -> Iterator[Finding]:
     before = np.r_[far, gaps]
     after = np.r_[gaps, far]
     quick = _within(np.minimum(before, after), FINISHER[facts.level]) | _misplaced(facts, before, after)
-    big = np.array([isinstance(o, Circle) and bool(o.hitsound & 4) for o in facts.objects], bool)
+    big = facts.are(Circle) & np.array([bool(o.hitsound & 4) for o in facts.objects], bool)
     for i in np.flatnonzero(big & quick).tolist():
         text = f"{facts.name(i)} is a finisher in a pattern too quick for {LEVELS[facts.level]} players."
         yield facts.found("finisher", text, i)
@@ -673,19 +752,19 @@ def check_barlines(facts: Facts) -> Iterator[Finding]:
     for p, ms, bar in zip(red[1:], rest, _bars(facts, starts - 1)):
         if p.effects & 8 or not 1.5 < ms < bar / 2:
             continue
-        text = (
-            f"The bar line at {clock(p.time)} comes {ms:.0f} ms after another; the first one of the red line "
-            "can be left out."
-        )
+        said = f"The bar line at {clock(p.time)} comes {ms:.0f} ms after another"
+        text = f"{said}; the first one of the red line can be left out."
         yield facts.found("close_barlines", text, time=p.time)
 
 # %% ../../nbs/18_osu.criteria.ipynb #8a384f25
+def _changes_velocity(p: TimingPoint, q: TimingPoint) -> bool:  # the line before, and a green line
+    return not q.uninherited and abs(p.velocity - q.velocity) > 1e-6
+
+
 def check_barline_speed(facts: Facts) -> Iterator[Finding]:
     "Taiko: velocities that come just after the bar line they are meant for."
     points = facts.timing.points
-    turns = [
-        q for p, q in zip(points, points[1:]) if not q.uninherited and abs(p.velocity - q.velocity) > 1e-6
-    ]
+    turns = [q for p, q in zip(points, points[1:]) if _changes_velocity(p, q)]
     if not turns or not facts.timing.red:
         return
     for p, ms in zip(turns, after_bar(facts, np.array([p.time for p in turns], float))):
@@ -705,16 +784,15 @@ def check_last_barline(facts: Facts) -> Iterator[Finding]:
 
 # %% ../../nbs/18_osu.criteria.ipynb #e28f0262
 def check_kiai_flashes(facts: Facts) -> Iterator[Finding]:
-    "Taiko: kiai that is switched again within half a beat."
+    "Taiko: kiai that is switched again within half a beat (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!taiko)."
     points = facts.timing.points
     switches = np.array([q.time for p, q in zip(points, points[1:]) if p.kiai != q.kiai], float)
     if len(switches) < 2:
         return
     short = np.diff(switches) <= scaled_beats(facts, switches[:-1]) / 2 + 1
     for time in switches[:-1][short].tolist():
-        yield facts.found(
-            "kiai_flash", f"Kiai is switched twice within half a beat at {clock(time)}.", time=time
-        )
+        text = f"Kiai is switched twice within half a beat at {clock(time)}."
+        yield facts.found("kiai_flash", text, time=time)
 
 # %% ../../nbs/18_osu.criteria.ipynb #636d7497
 def scroll_speeds(facts: Facts) -> list[tuple[float, float]]:  # (ms from, BPM times velocity)
@@ -723,10 +801,22 @@ def scroll_speeds(facts: Facts) -> list[tuple[float, float]]:  # (ms from, BPM t
     if not facts.timing.red or not facts.objects:
         return []
     starts = np.array([p.time for p in points])
-    used = np.unique(np.maximum(np.searchsorted(starts, facts.times, side="right") - 1, 0))
+    at = np.searchsorted(starts, facts.times, side="right") - 1
+    used = np.unique(np.maximum(at, 0))
     bpm = 60000 / beat_lengths(facts)[reds_at(facts, starts)]
     velocity = np.array([1.0 if p.uninherited else p.velocity for p in points])
-    return list(zip(starts[used].tolist(), (bpm * velocity)[used].tolist()))
+    speeds = bpm * velocity
+    return list(zip(starts[used].tolist(), speeds[used].tolist()))
+
+
+def _usual_speed(speeds: list[tuple[float, float]], end: float) -> int:
+    "The scroll speed that lasts longest."
+    ends = [start for start, _ in speeds[1:]] + [end]
+    lasts = Counter()
+    for (start, speed), until in zip(speeds, ends):
+        lasts[round(speed)] += until - start
+    usual, _ = lasts.most_common(1)[0]
+    return usual
 
 
 def check_scroll(facts: Facts) -> Iterator[Finding]:
@@ -734,11 +824,7 @@ def check_scroll(facts: Facts) -> Iterator[Finding]:
     speeds = scroll_speeds(facts)
     if facts.level > 1 or len(speeds) < 2:
         return
-    starts = [start for start, _ in speeds]
-    lasts = Counter()
-    for (start, speed), end in zip(speeds, [*starts[1:], float(facts.ends.max())]):
-        lasts[round(speed)] += end - start
-    usual, _ = lasts.most_common(1)[0]
+    usual = _usual_speed(speeds, float(facts.ends.max()))
     other = [start for start, speed in speeds if abs(speed - usual) > 0.02 * usual]
     if other:
         text = (
@@ -749,7 +835,7 @@ def check_scroll(facts: Facts) -> Iterator[Finding]:
 
 
 def check_background_offset(facts: Facts) -> Iterator[Finding]:
-    "Taiko: a background that is moved sideways."
+    "Taiko: a background that is moved sideways (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!taiko)."
     lines = [line.split(",") for line in facts.beatmap.events if line.startswith(("0,", "Background,"))]
     if any(f[3].strip() not in ("", "0") for f in lines if len(f) > 3):
         yield facts.found(
@@ -769,25 +855,27 @@ class Fruit(NamedTuple):
     inner: bool  # a drop or repeat within a juice stream
 
 
-def _drops(
-    map: Beatmap, s: Slider
-) -> list[float]:  # shares of one slide at which something drops, its end last
+def _drops(map: Beatmap, s: Slider) -> list[float]:
+    "Shares of one slide at which something drops, its end last."
     length = s.length or s.path.natural_length or 1
     velocity = 100 * map.slider_multiplier * map.point_at(s.time).velocity  # px per beat
     tick = velocity / map.tick_rate / length
     return [*(j * tick for j in range(1, min(math.ceil(1 / tick - 0.01), MOST_DROPS))), 1]
 
 
-def _caught(map: Beatmap, s: Slider, of: int) -> list[Fruit]:  # what a juice stream drops, its head first
-    there = _drops(map, s)
+def _shares(there: list[float], slides: int) -> np.ndarray:  # 0..slides
+    "Where drops fall, in slides since the head; every second slide goes back."
     back = [*(1 - v for v in reversed(there[:-1])), 1]
-    seen = min(s.slides, max(MOST_DROPS // len(there), 1))
-    shares = np.array([k + u for k in range(seen) for u in (back if k % 2 else there)])
+    seen = min(slides, max(MOST_DROPS // len(there), 1))
+    return np.array([k + u for k in range(seen) for u in (back if k % 2 else there)])
+
+
+def _caught(map: Beatmap, s: Slider, of: int) -> list[Fruit]:  # what a juice stream drops, its head first
+    shares = _shares(_drops(map, s), s.slides)
     times = s.time + shares * map.slide_duration(s)
     x = s.path.ball(shares / s.slides, s.slides)[:, 0]
-    drops = [
-        Fruit(time, place, of, u < s.slides) for time, place, u in zip(times.tolist(), x.tolist(), shares)
-    ]
+    inner = shares < s.slides
+    drops = [Fruit(t, place, of, within) for t, place, within in zip(times.tolist(), x.tolist(), inner)]
     return [Fruit(s.time, s.x, of, False), *drops]
 
 
@@ -830,7 +918,7 @@ def moves(
     caught: list[Fruit] | None = None,  # all that is caught, in time order; None: that of the map
 ) -> list[Move]:  # in time order
     "Every way the catcher goes."
-    half = PLATE * (1 - 0.7 * (map.cs - 5) / 5) / 2
+    half = PLATE * (1 - 0.7 * (map.cs - 5) / 5) / 2  # of the plate
     caught = fruits(map) if caught is None else caught
     out = []
     reach = half
@@ -838,7 +926,8 @@ def moves(
     for a, b in zip(caught, caught[1:]):
         side = 1 if b.x > a.x else -1
         free = int(b.time) - int(a.time) - GRACE
-        spare = free - (abs(b.x - a.x) - (reach if side == last else half))
+        far = abs(b.x - a.x)
+        spare = free - (far - (reach if side == last else half))
         out.append(Move(a, b, spare, side))
         reach = half if spare < 0 else min(spare, half)
         last = side
@@ -846,7 +935,8 @@ def moves(
 
 
 def hyperdashes(
-    map: Beatmap, caught: list[Fruit] | None = None
+    map: Beatmap,
+    caught: list[Fruit] | None = None,  # None: that of the map
 ) -> list[tuple[float, int, int]]:  # (px too far, signed; objects left and reached)
     "Where the catcher must hyperdash."
     return [(-m.side * m.spare, m.start.of, m.end.of) for m in moves(map, caught) if m.hyper]
@@ -856,18 +946,28 @@ SNAPS = {2: 125, 3: 62}  # ms that a hyperdash must have, by level; the easier o
 EDGE = 5  # px
 
 
-def _dash_fault(facts: Facts, m: Move) -> tuple[str, str]:  # kind and what is wrong; empty when nothing is
+def _hyperdash_fault(
+    facts: Facts, m: Move
+) -> tuple[str, str]:  # kind and what is wrong; empty when nothing is
     level = facts.level
-    name = f"{LEVELS[facts.level]} difficulties"
-    if m.hyper and level < 2:
+    name = f"{LEVELS[level]} difficulties"
+    if level < 2:
         return "hyperdash", f"The hyperdash is one that {name} do not have"
-    if m.hyper and m.gap < SNAPS[level] - 1:
+    if m.gap < SNAPS[level] - 1:
         return "hyperdash_snap", f"A hyperdash within {m.gap:.0f} ms is too quick for {name}"
-    if m.hyper and m.start.inner and level == 2:
+    if m.start.inner and level == 2:
         return "hyperdash_slider", f"A hyperdash leaves a drop or repeat, not so in {name}"
+    return "", ""
+
+
+def _dash_fault(facts: Facts, m: Move) -> tuple[str, str]:  # the same
+    if m.hyper:
+        return _hyperdash_fault(facts, m)
     dashes = abs(m.end.x - m.start.x) > 0.5 * m.gap + facts.radius
-    edge = level in (1, 2) and 0 <= m.spare < EDGE and dashes
-    return ("edge_dash", f"The dash has {m.spare:.0f} px to spare, too few for {name}") if edge else ("", "")
+    if facts.level in (1, 2) and m.spare < EDGE and dashes:
+        level = LEVELS[facts.level]
+        return "edge_dash", f"The dash has {m.spare:.0f} px to spare, too few for {level} difficulties"
+    return "", ""
 
 # %% ../../nbs/18_osu.criteria.ipynb #6ae1b8fb
 CHAIN = {2: 2, 3: 4}  # hyperdashes in a row
@@ -879,29 +979,35 @@ def _chain_faults(facts: Facts, chain: list[Move]) -> Iterator[tuple[str, str]]:
     level = facts.level
     most = 1 if min(m.gap for m in chain) < BASIC[level] - 1 else CHAIN[level]
     if len(chain) > most:
-        yield (
-            "hyperdash_chain",
-            f"{len(chain)} hyperdashes follow each other, where {LEVELS[level]} has at most {most}",
-        )
+        said = f"{len(chain)} hyperdashes follow each other"
+        yield "hyperdash_chain", f"{said}, where {LEVELS[level]} has at most {most}"
     if level == 3 and sum(m.start.inner for m in chain) > 2:
         yield "hyperdash_slider", "More than two hyperdashes lie within a juice stream"
+
+
+def _all_dash_faults(facts: Facts) -> Iterator[tuple[Move, str, str]]:  # where, kind, what is wrong
+    "Faults of single dashes, then of hyperdashes in a row."
+    ways = moves(facts.beatmap)
+    for m in ways:
+        yield m, *_dash_fault(facts, m)
+    if facts.level < 2:
+        return
+    for hyper, run in groupby(ways, key=lambda m: m.hyper):
+        if hyper:
+            chain = list(run)
+            for kind, what in _chain_faults(facts, chain):
+                yield chain[0], kind, what
 
 
 def check_dashes(facts: Facts) -> Iterator[Finding]:
     "Catch: hyperdashes and edge dashes that the level does not have."
     if facts.level > 3:
         return
-    ways = moves(facts.beatmap)
-    faults = [(m, *_dash_fault(facts, m)) for m in ways]
-    if facts.level > 1:
-        chains = [list(run) for hyper, run in groupby(ways, key=lambda m: m.hyper) if hyper]
-        faults += [(chain[0], *fault) for chain in chains for fault in _chain_faults(facts, chain)]
     order = {place: i for i, place in enumerate(facts.places)}
-    for m, kind, what in faults:
+    for m, kind, what in _all_dash_faults(facts):
         if kind:
-            yield facts.found(
-                kind, f"{what}, at {clock(m.start.time)}.", order[m.start.of], time=m.start.time
-            )
+            text = f"{what}, at {clock(m.start.time)}."
+            yield facts.found(kind, text, order[m.start.of], time=m.start.time)
 
 # %% ../../nbs/18_osu.criteria.ipynb #43b2b3a6
 SHOWERS = ((250, 250), (250, 250), (125, 250), (125, 125), (62, 125))  # ms before and after a banana shower
@@ -909,34 +1015,32 @@ COMBOS = (8, 10, 12)  # fruits in a combo, by level
 
 
 def check_showers(facts: Facts) -> Iterator[Finding]:
-    "Catch: banana showers close to fruits, or none at all."
+    "Catch: banana showers close to fruits, or none at all (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!catch)."
     before, after = SHOWERS[facts.level]
     lead = np.r_[np.inf, facts.times[1:] - facts.ends[:-1]]
     rest = np.r_[lead[1:], np.inf]
-    showers = [i for i, o in enumerate(facts.objects) if isinstance(o, Spinner)]
+    showers = np.flatnonzero(facts.are(Spinner)).tolist()
     for i in showers:
         if lead[i] >= before - 1 and rest[i] >= after - 1:
             continue
-        text = (
-            f"The banana shower at {clock(facts.times[i])} has {lead[i]:.0f} ms before and {rest[i]:.0f} ms "
-            f"after it; the ranking criteria ask for {before} and {after}."
-        )
-        yield facts.found("spinner_gap", text, i)
+        said = f"The banana shower at {clock(facts.times[i])} has {lead[i]:.0f} ms before and {rest[i]:.0f} ms after it"
+        yield facts.found("spinner_gap", f"{said}; the ranking criteria ask for {before} and {after}.", i)
     if facts.objects and not showers:
         yield facts.found("no_spinner", "There is no banana shower.")
 
 
 def check_combos(facts: Facts) -> Iterator[Finding]:
-    "Catch: combos that fill the plate."
+    "Catch: combos that fill the plate (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!catch)."
     if facts.level >= len(COMBOS):
         return
     most = COMBOS[facts.level]
     starts = [i for i, o in enumerate(facts.objects) if o.new_combo or not i]
-    for a, b in zip(starts, [*starts[1:], len(facts.objects)]):
+    ends = [*starts[1:], len(facts.objects)]
+    for a, b in zip(starts, ends):
         n = sum(getattr(o, "slides", 0) + 1 for o in facts.objects[a:b])
         if n > 2 * most:
-            text = f"{n} fruits are in one combo at {clock(facts.times[a])}; the ranking criteria ask for {most}."
-            yield facts.found("long_combo", text, a)
+            said = f"{n} fruits are in one combo at {clock(facts.times[a])}"
+            yield facts.found("long_combo", f"{said}; the ranking criteria ask for {most}.", a)
 
 # %% ../../nbs/18_osu.criteria.ipynb #34f2e3e2
 RANKED_KEYS = (*range(4, 11), 12, 14, 16, 18)
@@ -946,9 +1050,8 @@ UNEVEN = 0.35, 2.0  # of the mean: a column with less or more is unlike the othe
 def check_columns(facts: Facts) -> Iterator[Finding]:
     "Mania: columns that are not or hardly used, and numbers of keys that are not ranked."
     if facts.keys not in RANKED_KEYS:
-        yield facts.found(
-            "key_count", f"{facts.keys} keys; the ranking criteria know 4 to 10, 12, 14, 16 and 18."
-        )
+        text = f"{facts.keys} keys; the ranking criteria know 4 to 10, 12, 14, 16 and 18."
+        yield facts.found("key_count", text)
     used = Counter(o.column(facts.keys) for o in facts.objects)
     mean = len(facts.objects) / facts.keys
     if mean < 4:
@@ -957,9 +1060,8 @@ def check_columns(facts: Facts) -> Iterator[Finding]:
         said = f"Column {column + 1} has"
         n = used[column]
         if not n:
-            yield facts.found(
-                "unused_column", f"{said} no notes; the ranking criteria ask for fewer keys then."
-            )
+            text = f"{said} no notes; the ranking criteria ask for fewer keys then."
+            yield facts.found("unused_column", text)
         elif not UNEVEN[0] * mean <= n <= UNEVEN[1] * mean:
             yield facts.found("column_balance", f"{said} {several(n, 'note')}; the mean is {mean:.0f}.")
 
@@ -968,7 +1070,7 @@ HOLDS = (1, 1 / 2, 1 / 4, 1 / 12, 1 / 12)  # beats that a long note lasts
 
 
 def check_holds(facts: Facts) -> Iterator[Finding]:
-    "Mania: long notes too short to be let go."
+    "Mania: long notes too short to be let go (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!mania)."
     lasts = (facts.ends - facts.times) / scaled_beats(facts, facts.times)
     least = HOLDS[facts.level]
     for i in np.flatnonzero((lasts > 0) & (lasts < least - 0.02)).tolist():
@@ -976,10 +1078,8 @@ def check_holds(facts: Facts) -> Iterator[Finding]:
         yield facts.found("short_hold", text, i)
 
 # %% ../../nbs/18_osu.criteria.ipynb #3098490b
-WIDEST = {
-    4: (2, 2, 3, 6, 18),
-    7: (2, 3, 4, 6, 18),
-}  # notes in a chord, by keys and level; more keys as 7, fewer as 4
+# notes in a chord, by keys and level; more keys as 7, fewer as 4
+WIDEST = {4: (2, 2, 3, 6, 18), 7: (2, 3, 4, 6, 18)}
 
 
 def _chords(facts: Facts) -> Iterator[list[int]]:  # notes at the same time
@@ -993,24 +1093,23 @@ def _sounds_twice(notes: list) -> bool:  # whether a sample is played more than 
     return len(set(sounds)) < len(sounds)
 
 
+def _wide_chords(facts: Facts, chords: list[list[int]]) -> Iterator[Finding]:
+    most = WIDEST[7 if facts.keys >= 7 else 4][facts.level]
+    for chord in chords:
+        if len(chord) > most:
+            said = f"{len(chord)} notes at {clock(facts.times[chord[0]])}"
+            text = f"{said}; {LEVELS[facts.level]} chords have at most {most}."
+            yield facts.found("chord_size", text, *chord)
+
+
 def check_chord_sizes(facts: Facts) -> Iterator[Finding]:
     "Mania: chords too wide for the level, and samples that a chord plays twice."
-    most = WIDEST[7 if facts.keys >= 7 else 4][facts.level]
-    twice = []
-    for chord in _chords(facts):
-        if len(chord) < 2:
-            continue
-        if len(chord) > most:
-            time = clock(facts.times[chord[0]])
-            level = LEVELS[facts.level]
-            text = f"{len(chord)} notes at {time}; {level} chords have at most {most}."
-            yield facts.found("chord_size", text, *chord)
-        if _sounds_twice([facts.objects[i] for i in chord]):
-            twice += chord
+    chords = [chord for chord in _chords(facts) if len(chord) > 1]
+    yield from _wide_chords(facts, chords)
+    twice = [i for chord in chords if _sounds_twice([facts.objects[i] for i in chord]) for i in chord]
     if twice:
-        first = clock(facts.times[twice[0]])
-        text = f"Chords play a sample more than once at a time, {len(twice)} notes in all, first at {first}."
-        yield facts.found("double_sound", text, *twice)
+        said = f"Chords play a sample more than once at a time, {len(twice)} notes in all"
+        yield facts.found("double_sound", f"{said}, first at {clock(facts.times[twice[0]])}.", *twice)
 
 # %% ../../nbs/18_osu.criteria.ipynb #6b3a0b08
 FOR_ALL = (

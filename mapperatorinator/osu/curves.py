@@ -7,7 +7,7 @@ from __future__ import annotations
 import cmath
 import math
 from functools import lru_cache
-from typing import Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
 import numpy as np
 
@@ -23,32 +23,50 @@ def bezier(
     "Bézier curve by its Bernstein polynomial."
     n = len(points) - 1
     t = np.asarray(u, float)[:, None]
-    return sum(
-        math.comb(n, k) * (1 - t) ** (n - k) * t**k * np.asarray(p, float) for k, p in enumerate(points)
-    )
+    weights = (math.comb(n, k) * (1 - t) ** (n - k) * t**k for k in range(n + 1))
+    return sum(w * np.asarray(p, float) for w, p in zip(weights, points))
 
 # %% ../../nbs/10_osu.curves.ipynb #37dccb6b
-def _halve(
-    pieces: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # (m, n+1) complex -> its left and right halves
+def _halve(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "(m, n+1) complex control points -> those of the left and right halves, by de Casteljau's midpoints."
     left = np.empty_like(pieces)
     right = np.empty_like(pieces)
-    cur = pieces
     n = pieces.shape[1] - 1
+    level = pieces
     for k in range(n + 1):
-        left[:, k], right[:, n - k] = cur[:, 0], cur[:, -1]
-        cur = (cur[:, :-1] + cur[:, 1:]) / 2
+        left[:, k] = level[:, 0]
+        right[:, n - k] = level[:, -1]
+        level = (level[:, :-1] + level[:, 1:]) / 2
     return left, right
 
 
-def _is_flat(
-    pieces: np.ndarray,
-) -> np.ndarray:  # (m, n+1) complex -> (m,) whether each is flat to a quarter pixel
+def _is_flat(pieces: np.ndarray) -> np.ndarray:
+    "(m, n+1) complex -> (m,) whether each bends by less than a quarter pixel."
     bend = pieces[:, :-2] - 2 * pieces[:, 1:-1] + pieces[:, 2:]
     return (bend.real**2 + bend.imag**2 <= 0.25).all(axis=1)
 
 # %% ../../nbs/10_osu.curves.ipynb #8be890c6
 MOST_POINTS = 5000  # of a curve; halving takes the square of their number, and nobody has drawn so many
+
+
+def _split_bent(pieces: np.ndarray, flat: np.ndarray) -> np.ndarray:  # (m, n+1) complex, (m,) -> (m', n+1)
+    "The pieces with every one that is not flat in two halves, in their order."
+    left, right = _halve(pieces[~flat])
+    index = np.repeat(np.arange(len(pieces)), np.where(flat, 1, 2))
+    second = np.r_[False, index[1:] == index[:-1]]
+    split = ~flat[index]
+    out = pieces[index]
+    out[split & ~second] = left
+    out[split & second] = right
+    return out
+
+
+def _vertices(pieces: np.ndarray) -> np.ndarray:  # (m, n+1) complex -> (m, n)
+    "The start of each flat piece, and the points that the game draws within it."
+    left, right = _halve(pieces)
+    q = np.concatenate([left, right[:, 1:]], axis=1)
+    inner = (q[:, 1:-3:2] + 2 * q[:, 2:-2:2] + q[:, 3:-1:2]) / 4
+    return np.concatenate([pieces[:, :1], inner], axis=1)
 
 
 def flatten_bezier(
@@ -58,43 +76,33 @@ def flatten_bezier(
     if not 3 <= len(points) <= MOST_POINTS:
         return points
     pieces = points[None]
-    while (
-        not (flat := _is_flat(pieces)).all()
-        and pieces.size * len(points) < 50_000_000
-        and pieces.size < 500_000
-    ):
-        left, right = _halve(pieces[~flat])
-        index = np.repeat(np.arange(len(pieces)), np.where(flat, 1, 2))
-        second = np.r_[False, index[1:] == index[:-1]]
-        split = ~flat[index]
-        pieces = pieces[index]
-        pieces[split & ~second], pieces[split & second] = left, right
-    left, right = _halve(pieces)
-    q = np.concatenate([left, right[:, 1:]], axis=1)
-    inner = (q[:, 1:-3:2] + 2 * q[:, 2:-2:2] + q[:, 3:-1:2]) / 4
-    return np.r_[np.concatenate([pieces[:, :1], inner], axis=1).ravel(), points[-1]]
+    flat = _is_flat(pieces)
+    while not flat.all() and pieces.size * len(points) < 50_000_000 and pieces.size < 500_000:
+        pieces = _split_bent(pieces, flat)
+        flat = _is_flat(pieces)
+    return np.r_[_vertices(pieces).ravel(), points[-1]]
 
 # %% ../../nbs/10_osu.curves.ipynb #5d319be9
 def flatten_catmull(
-    points: np.ndarray, detail: int = 50
-) -> np.ndarray:  # control points -> vertices, both complex
+    points: np.ndarray,  # (n,) complex, control points
+    detail: int = 50,  # steps between two of them
+) -> np.ndarray:  # (m,) complex, vertices
     "Polyline of a uniform Catmull-Rom spline through the points."
     if not 2 <= len(points) <= MOST_POINTS:
         return points
-    p2 = points[:-1, None]
-    p3 = points[1:, None]
-    p1 = np.r_[points[0], points[:-2]][:, None]
-    p4 = np.r_[points[2:], 2 * points[-1] - points[-2]][:, None]
+    before = np.r_[points[0], points[:-2]][:, None]
+    start = points[:-1, None]
+    end = points[1:, None]
+    after = np.r_[points[2:], 2 * points[-1] - points[-2]][:, None]
     t = np.arange(detail + 1) / detail
-    curve = 0.5 * (
-        2 * p2 + (p3 - p1) * t + (2 * p1 - 5 * p2 + 4 * p3 - p4) * t**2 + (3 * p2 - p1 - 3 * p3 + p4) * t**3
-    )
-    return curve.ravel()
+    slope = (end - before) * t
+    square = (2 * before - 5 * start + 4 * end - after) * t**2
+    cube = (3 * start - before - 3 * end + after) * t**3
+    return (0.5 * (2 * start + slope + square + cube)).ravel()
 
 # %% ../../nbs/10_osu.curves.ipynb #d7e501d8
-def _blossom(
-    points: np.ndarray, knots: np.ndarray, i: int, us: Sequence[float]
-) -> complex:  # de Boor's scheme, a value per level
+def _blossom(points: np.ndarray, knots: np.ndarray, i: int, us: Sequence[float]) -> complex:
+    "De Boor's scheme around knot `i`, with a parameter for every level."
     p = len(us)
     d = points[i - p : i + 1].copy()
     for r, u in enumerate(us, 1):
@@ -104,77 +112,106 @@ def _blossom(
     return d[p]
 
 
+def _bezier_of(
+    points: np.ndarray, knots: np.ndarray, i: int, degree: int
+) -> np.ndarray:  # (degree+1,) complex
+    "Control points of the Bézier curve that a B-spline is between two knots."
+    low = knots[i]
+    high = knots[i + 1]
+    us = [[low] * (degree - k) + [high] * k for k in range(degree + 1)]
+    return np.array([_blossom(points, knots, i, u) for u in us])
+
+
 def flatten_bspline(
-    points: np.ndarray, degree: int
-) -> np.ndarray:  # control points -> vertices, both complex
+    points: np.ndarray,  # (n,) complex, control points
+    degree: int,
+) -> np.ndarray:  # (m,) complex, vertices
     "Polyline of a clamped uniform B-spline; a Bézier when there are not more points than the degree needs."
     n = len(points)
     if degree >= n - 1 or n * degree**2 > 100_000:
         return flatten_bezier(points)
     knots = np.r_[[0] * degree, range(n - degree + 1), [n - degree] * degree].astype(float)
-    spans = [
-        [
-            _blossom(points, knots, i, [knots[i]] * (degree - k) + [knots[i + 1]] * k)
-            for k in range(degree + 1)
-        ]
-        for i in range(degree, n)
-    ]
-    return np.concatenate([flatten_bezier(np.array(s)) for s in spans])
+    return np.concatenate([flatten_bezier(_bezier_of(points, knots, i, degree)) for i in range(degree, n)])
 
 # %% ../../nbs/10_osu.curves.ipynb #f068b71c
-def circle_through(a: complex, b: complex, c: complex) -> Optional[tuple[complex, float, float, float]]:
-    "Centre, radius, start angle and signed sweep of the arc a-b-c; None when the points are on a line."
-    near = lambda v: math.isclose(v, 0, abs_tol=1e-8)
-    a2, b2, c2 = ((p - q).real ** 2 + (p - q).imag ** 2 for p, q in ((b, c), (a, c), (a, b)))
+def _is_zero(v: float) -> bool:
+    return math.isclose(v, 0, abs_tol=1e-8)
+
+
+def _square(z: complex) -> float:
+    return z.real**2 + z.imag**2  # of its length
+
+
+def _circumcentre(
+    a: complex, b: complex, c: complex
+) -> Optional[complex]:  # None when the points are on a line
+    "Centre of the circle through three points, by its barycentric weights."
+    a2 = _square(b - c)
+    b2 = _square(a - c)
+    c2 = _square(a - b)
     s = a2 * (b2 + c2 - a2)
     t = b2 * (a2 + c2 - b2)
     u = c2 * (a2 + b2 - c2)
     total = s + t + u
-    if near(a2) or near(b2) or near(c2) or near(total):
+    if any(map(_is_zero, (a2, b2, c2, total))):
         return None
-    centre = (s * a + t * b + u * c) / total
-    radius, start, end = (
-        abs(a - centre),
-        *(cmath.phase(p - centre) for p in (a, c)),
-    )  # not of NumPy, whose last bit depends on the processor
-    while end < start:
-        end += 2 * math.pi
+    return (s * a + t * b + u * c) / total
+
+
+def _is_clockwise(a: complex, b: complex, c: complex) -> bool:
     chord = c - a
     mid = b - a
-    clockwise = chord.imag * mid.real - chord.real * mid.imag < 0
-    return centre, radius, start, -(2 * math.pi - (end - start)) if clockwise else end - start
+    return chord.imag * mid.real - chord.real * mid.imag < 0
+
+
+def circle_through(a: complex, b: complex, c: complex) -> Optional[tuple[complex, float, float, float]]:
+    "Centre, radius, start angle and signed sweep of the arc a-b-c; None when the points are on a line."
+    if (centre := _circumcentre(a, b, c)) is None:
+        return None
+    radius = abs(a - centre)
+    start = cmath.phase(a - centre)  # not of NumPy, whose last bit depends on the processor
+    end = cmath.phase(c - centre)
+    while end < start:
+        end += 2 * math.pi
+    sweep = end - start
+    return centre, radius, start, -(2 * math.pi - sweep) if _is_clockwise(a, b, c) else sweep
+
+
+def _vertices_of_arc(radius: float, sweep: float, tolerance: float) -> int:
+    "How many make a polyline that leaves the arc by less than `tolerance` px."
+    if 2 * radius <= tolerance:
+        return 2
+    step = 2 * math.acos(1 - tolerance / radius)
+    return max(2, math.ceil(abs(sweep) / step))
 
 
 def flatten_arc(
-    points: np.ndarray, tolerance: float = 0.1
-) -> np.ndarray:  # three points -> vertices, all complex
+    points: np.ndarray,  # (3,) complex
+    tolerance: float = 0.1,  # px
+) -> np.ndarray:  # (m,) complex, vertices
     "Polyline of the circular arc through three points; a Bézier when they are on a line."
     if (arc := circle_through(*points.tolist())) is None:
         return flatten_bezier(points)
     centre, radius, start, sweep = arc
-    n = (
-        2
-        if 2 * radius <= tolerance
-        else max(2, math.ceil(abs(sweep) / (2 * math.acos(1 - tolerance / radius))))
-    )
+    n = _vertices_of_arc(radius, sweep, tolerance)
     if n > 1000:
         return flatten_bezier(points)
     return centre + radius * np.exp(1j * np.linspace(start, start + sweep, n))
 
 # %% ../../nbs/10_osu.curves.ipynb #eea2a750
-STEP, KNOT = 6, 100  # px between two drawn points of a spline; points that a stretch of it is flattened to
+STEP = 6  # px between two drawn points of a spline
+KNOT = 100  # points that a stretch of it is flattened to
 
 
-def _pairs(
-    spline: np.ndarray,
-) -> np.ndarray:  # its stretches of 51 vertices -> 100 each, as the game lists them: inner ones twice
+def _pairs(spline: np.ndarray) -> np.ndarray:
+    "Its stretches of 51 vertices as the game lists them: 100 each, inner ones twice."
     stretches = spline.reshape(-1, KNOT // 2 + 1)
     return np.repeat(stretches, 2, axis=1)[:, 1:-1].ravel()
 
 
 def thin(
-    spline: np.ndarray,
-) -> tuple[np.ndarray, float]:  # flattened Catmull -> vertices, px that were left out
+    spline: np.ndarray,  # (n,) complex, a flattened Catmull-Rom spline
+) -> tuple[np.ndarray, float]:  # vertices, px that were left out
     "A spline with loops as the game draws it: in steps of six pixels, knots kept."
     z = _pairs(spline)
     out = []
@@ -183,7 +220,8 @@ def thin(
     walked = 0.0
     for i, point in enumerate(z):
         if start is None:
-            start, walked = point, 0.0
+            start = point
+            walked = 0.0
             out.append(point)
             continue
         walked += abs(point - z[i - 1])
@@ -205,8 +243,10 @@ def _cut_at(points: Sequence, cuts: list[int]) -> list[list]:  # points, places 
 
 # %% ../../nbs/10_osu.curves.ipynb #ca27637f
 def _corners(
-    letter: str, points: list[complex], own: int
-) -> list[list]:  # own: how many points are not the next segment's
+    letter: str,
+    points: list[complex],
+    own: int,  # how many points are not the next segment's
+) -> list[list]:
     "Pieces of a run of one kind, as the game cuts it."
     doubled = (i for i in range(1, own - 1) if points[i] == points[i - 1])
     return _cut_at(points, [i for i in doubled if letter in "BLP" or i == 1])
@@ -216,28 +256,41 @@ def _on_a_line(a: complex, b: complex, c: complex) -> bool:
     return abs(((b - a).conjugate() * (c - a)).imag) < 1e-3
 
 
-def _flatten_piece(
-    kind: str, points: np.ndarray
-) -> tuple[np.ndarray, float]:  # between corners -> vertices, px left out
+def _degree(kind: str) -> int:  # of a B-spline; 0 for what is none
     letter = kind[:1].upper()
     degree = kind[1:]
+    return int(degree[:4]) if letter == "B" and degree.isdecimal() else 0
+
+
+def _flatten_spline(points: np.ndarray) -> tuple[np.ndarray, float]:  # vertices, px left out
+    "A Catmull-Rom spline; one with loops is thinned."
+    looped = (points[1:] == points[:-1]).any() and len(points) <= MOST_POINTS
+    spline = flatten_catmull(points)
+    return thin(spline) if looped else (spline, 0.0)
+
+
+def _flatten_piece(kind: str, points: np.ndarray) -> tuple[np.ndarray, float]:  # vertices, px left out
+    "What lies between two corners."
+    letter = kind[:1].upper()
     if letter == "L" or len(points) < 2:
         return points, 0.0
-    if letter == "B" and degree.isdecimal() and int(degree[:4]) > 0:
-        return flatten_bspline(points, int(degree[:4])), 0.0
+    if degree := _degree(kind):
+        return flatten_bspline(points, degree), 0.0
     if letter in "BP":
         return flatten_bezier(points), 0.0
-    looped = (points[1:] == points[:-1]).any() and len(points) <= MOST_POINTS
-    return thin(flatten_catmull(points)) if looped else (flatten_catmull(points), 0.0)
+    return _flatten_spline(points)
 
 
 def _flatten(
-    kind: str, points: list[complex], shared: bool = False
-) -> tuple[np.ndarray, float]:  # shared: the last one begins the next segment
+    kind: str,
+    points: list[complex],
+    shared: bool = False,  # whether the last point begins the next segment
+) -> tuple[np.ndarray, float]:
     "Vertices of one run of one kind, and px left out."
     letter = kind[:1].upper()
     if letter == "P" and len(points) == 3:
-        return (np.array(points) if _on_a_line(*points) else flatten_arc(np.array(points))), 0.0
+        z = np.array(points)
+        return z if _on_a_line(*points) else flatten_arc(z), 0.0
     pieces = _corners(letter, points, len(points) - shared)
     vertices, left_out = zip(*[_flatten_piece(kind, np.array(piece)) for piece in pieces])
     return np.concatenate(vertices), sum(left_out)
@@ -276,21 +329,24 @@ class Polyline:
         "Share of the length at which the path comes nearest to a point."
         if len(self._z) < 2:
             return 0.0
-        a = self._z[:-1]
-        d = np.diff(self._z)
-        t = np.clip(((complex(*point) - a) * d.conj()).real / np.abs(d) ** 2, 0, 1)
-        i = int(np.argmin(np.abs(complex(*point) - a - t * d)))
-        return float((self._sums[i] + t[i] * abs(d[i])) / self._sums[-1])
+        lines = np.diff(self._z)
+        way = complex(*point) - self._z[:-1]
+        share = np.clip((way * lines.conj()).real / np.abs(lines) ** 2, 0, 1)  # of each line
+        i = int(np.argmin(np.abs(way - share * lines)))
+        return float((self._sums[i] + share[i] * abs(lines[i])) / self._sums[-1])
 
 # %% ../../nbs/10_osu.curves.ipynb #f99909c2
-def _drawn(
-    kind: str, z: list[complex], segments: Sequence
-) -> tuple[np.ndarray, float]:  # -> vertices of all segments, px left out
+def _runs(kind: str, z: list[complex], segments: Sequence) -> Iterator[tuple[str, list[complex], bool]]:
+    "The segments of a path: kind, points, and whether the last one begins the next."
     starts = [(0, kind), *segments]
-    ends = [j for j, _ in segments] + [len(z)]
-    vertices, left_out = zip(
-        *[_flatten(letter, z[i : j + 1], shared=j < len(z)) for (i, letter), j in zip(starts, ends)]
-    )
+    ends = [i for i, _ in segments] + [len(z)]
+    for (i, letter), j in zip(starts, ends):
+        yield letter, z[i : j + 1], j < len(z)
+
+
+def _drawn(kind: str, z: list[complex], segments: Sequence) -> tuple[np.ndarray, float]:
+    "Vertices of all segments, and px left out."
+    vertices, left_out = zip(*[_flatten(*run) for run in _runs(kind, z, segments)])
     return np.concatenate(vertices), sum(left_out)
 
 
@@ -304,24 +360,31 @@ class SliderPath(Polyline):
         length: Optional[float] = None,  # px; None: as long as it is
         segments: Sequence = (),  # (index, kind) of further pieces, as lazer writes them
     ):
-        vertices, left_out = _drawn(kind, [complex(x, y) for x, y in points], segments)
-        super().__init__(vertices)
-        self._sums[1:] += left_out
         self.kind = kind
         self.points = list(points)
         self.segments = list(segments)
         self.length = length
+        vertices, left_out = _drawn(kind, [complex(x, y) for x, y in points], segments)
+        super().__init__(vertices)
+        self._sums[1:] += left_out
         self.natural_length = self.total
-        stuck = len(self._z) < 2 or (vertices[-1] == vertices[-2] and (length or 0) > self.total)
-        if length is not None and not stuck:
+        if length is not None and not self._is_stuck(vertices):
             self._reach(max(length, 0))
 
-    def _reach(self, want: float):  # cut or extend to this many px
+    def _is_stuck(self, vertices: np.ndarray) -> bool:
+        "Whether there is no direction to go on in."
+        if len(self._z) < 2:
+            return True
+        return vertices[-1] == vertices[-2] and (self.length or 0) > self.total
+
+    def _reach(self, want: float):
+        "Cut the path, or extend it straight, to this many px."
         i = min(max(int(np.searchsorted(self._sums, want)), 1), len(self._z) - 1)
-        a = self._z[i - 1]
-        step = self._z[i] - self._z[i - 1]
-        end = a + step / abs(step) * (want - self._sums[i - 1])
-        self._z, self._sums = np.r_[self._z[:i], end], np.r_[self._sums[:i], want]
+        start = self._z[i - 1]
+        step = self._z[i] - start
+        end = start + step / abs(step) * (want - self._sums[i - 1])
+        self._z = np.r_[self._z[:i], end]
+        self._sums = np.r_[self._sums[:i], want]
 
     def ball(self, progress, slides: int = 1):  # share of the whole slider -> position, back and forth
         "Where the ball is when this share of all slides is done."
@@ -330,9 +393,8 @@ class SliderPath(Polyline):
         return self.at(float(back) if np.isscalar(progress) else back)
 
 # %% ../../nbs/10_osu.curves.ipynb #d662f786
-def _bernstein(
-    n: int, u: np.ndarray
-) -> np.ndarray:  # degree, (m,) -> (n+1, m), weights of the control points
+def _bernstein(n: int, u: np.ndarray) -> np.ndarray:
+    "Degree, (m,) -> (n+1, m), weights of the control points."
     k = np.arange(n + 1)[:, None]
     binomials = np.array([[float(math.comb(n, i))] for i in range(n + 1)])
     return binomials * (1 - u) ** (n - k) * u**k
@@ -362,22 +424,25 @@ def _last_piece(lengths: list[float]) -> int:  # the first piece whose end has a
 def _pieces_end(pieces: list, want: float) -> tuple[float, float]:  # the end of a chain of Béziers
     pieces = [np.array(p, float) for p in pieces]
     lengths = [_chord_length(p) for p in pieces]
-    asked = [*lengths[:-1], max(0, lengths[-1] - (sum(lengths) - want))]
     i = _last_piece(lengths)
+    asked = lengths[i]
+    if i == len(lengths) - 1:
+        asked = max(0, asked - (sum(lengths) - want))
     with np.errstate(all="ignore"):
-        weights = _bernstein(len(pieces[i]) - 1, np.array([asked[i]]) / lengths[i])
+        u = np.array([asked]) / lengths[i]
+        weights = _bernstein(len(pieces[i]) - 1, u)
         return tuple(_weigh(pieces[i], weights)[:, 0].tolist())
 
 
-def _arc_end(
-    points: Sequence, want: float
-) -> Optional[tuple[float, float]]:  # the end of an arc; None when there is none
+def _arc_end(points: Sequence, want: float) -> Optional[tuple[float, float]]:
+    "The end of an arc; None when there is none."
     if (arc := circle_through(*(complex(*p) for p in points))) is None:
         return None
     centre, _, _, sweep = arc
     dx = points[0][0] - centre.real
     dy = points[0][1] - centre.imag
-    if (full := abs(sweep) * math.sqrt(dx * dx + dy * dy)) > want:
+    full = abs(sweep) * math.sqrt(dx * dx + dy * dy)
+    if full > want:
         sweep *= want / full
     cos = math.cos(sweep)
     sin = math.sin(sweep)
@@ -397,5 +462,6 @@ def end_point(
         return SliderPath(kind, points, length).end  # binomials of this size leave the doubles
     if kind == "P" and len(points) == 3 and (end := _arc_end(points, length)):
         return end
-    end = _pieces_end(list(zip(points, points[1:])) if kind == "L" else split_doubled(points), length)
+    pieces = list(zip(points, points[1:])) if kind == "L" else split_doubled(points)
+    end = _pieces_end(pieces, length)
     return end if all(map(math.isfinite, end)) else points[-1]

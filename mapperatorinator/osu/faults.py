@@ -12,18 +12,19 @@ from typing import Iterator
 import numpy as np
 
 from ..core import UserError
-from .beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
+from .beatmap import Circle, Hold, Slider, Spinner, TimingPoint
 from .difficulty import star_rating
 from .findings import CLAMP, Facts, Finding, beat_lengths, beats_at, clock
 from .findings import divisors_of, off_tick, reds_at, several, to_next_red, volumes_at
 
 # %% auto #0
 __all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT', 'SOME', 'RARE',
-           'FAULTS', 'check_tempo', 'check_double_lines', 'check_idle_lines', 'check_line_values', 'check_before_line',
-           'check_kiai', 'check_objects', 'preempt', 'stack_heights', 'check_screen', 'check_field', 'check_durations',
-           'check_paths', 'loudness', 'sound_end', 'check_song', 'check_sound', 'runs', 'check_gaps', 'check_coverage',
-           'check_breaks', 'check_overlaps', 'check_close', 'check_chords', 'check_snaps', 'check_next_grid',
-           'check_rare_snaps', 'check_volume', 'check_stacks', 'bars', 'check_copies', 'check_crowds', 'check_stars']
+           'TICKS', 'FAULTS', 'check_tempo', 'check_double_lines', 'check_idle_lines', 'check_line_values',
+           'check_before_line', 'check_kiai', 'check_objects', 'preempt', 'stack_heights', 'check_screen',
+           'check_field', 'check_durations', 'check_paths', 'loudness', 'sound_end', 'check_song', 'check_sound',
+           'runs', 'check_gaps', 'check_coverage', 'check_breaks', 'check_overlaps', 'check_close', 'check_chords',
+           'check_snaps', 'check_next_grid', 'check_rare_snaps', 'check_volume', 'check_stacks', 'bars', 'check_copies',
+           'check_crowds', 'check_stars']
 
 # %% ../../nbs/17_osu.faults.ipynb #e2a448d3
 def _early_lines(facts: Facts) -> Iterator[Finding]:
@@ -57,9 +58,8 @@ def check_tempo(facts: Facts) -> Iterator[Finding]:
         yield facts.found("first_kiai", text, time=first.time)
 
 # %% ../../nbs/17_osu.faults.ipynb #a61668a2
-def _at_once(
-    points: list[TimingPoint],
-) -> Iterator[list[TimingPoint]]:  # lines of one kind that share a millisecond
+def _at_once(points: list[TimingPoint]) -> Iterator[list[TimingPoint]]:
+    "Lines of one kind that share a millisecond."
     for _, run in groupby(points, key=lambda p: math.floor(p.time)):
         if len(run := list(run)) > 1:
             yield run
@@ -73,18 +73,27 @@ def _says(p: TimingPoint) -> tuple:  # all but the tempo
     return p.volume, p.sample_set, p.sample_index, p.kiai
 
 
-def check_double_lines(facts: Facts) -> Iterator[Finding]:
-    "Two lines of one colour at the same time."
+def _double_red_lines(facts: Facts) -> Iterator[Finding]:
     for run in _at_once(facts.timing.red):
+        time = run[0].time
         same = all(_same_beats(run[0], p) for p in run[1:])
         kind = "same_red_line" if same else "two_red_lines"
         tempi = " and ".join(f"{p.bpm or 0:.6g} BPM" for p in run[:3])
-        text = f"{len(run)} red lines stand at {clock(run[0].time)}: {tempi}; keep one."
-        yield facts.found(kind, text, time=run[0].time)
+        yield facts.found(kind, f"{len(run)} red lines stand at {clock(time)}: {tempi}; keep one.", time=time)
+
+
+def _double_green_lines(facts: Facts) -> Iterator[Finding]:
     for run in _at_once([p for p in facts.timing.points if not p.uninherited]):
+        time = run[0].time
         if len({(p.sv, *_says(p)) for p in run}) > 1:
-            text = f"{len(run)} green lines at {clock(run[0].time)} say different things; keep one."
-            yield facts.found("two_green_lines", text, time=run[0].time)
+            text = f"{len(run)} green lines at {clock(time)} say different things; keep one."
+            yield facts.found("two_green_lines", text, time=time)
+
+
+def check_double_lines(facts: Facts) -> Iterator[Finding]:
+    "Two lines of one colour at the same time."
+    yield from _double_red_lines(facts)
+    yield from _double_green_lines(facts)
 
 # %% ../../nbs/17_osu.faults.ipynb #109cc970
 def _goes_on(p: TimingPoint, q: TimingPoint) -> bool:  # whether a red line falls on a bar of the one before
@@ -93,32 +102,35 @@ def _goes_on(p: TimingPoint, q: TimingPoint) -> bool:  # whether a red line fall
     return _same_beats(p, q) and min(rest, bar - rest) <= 1 and not (p.effects | q.effects) & 8
 
 
+def _changes_nothing(p: TimingPoint, q: TimingPoint) -> bool:  # the line before, and a green line
+    return not q.uninherited and _says(p) == _says(q) and p.velocity == q.velocity
+
+
 def check_idle_lines(facts: Facts) -> Iterator[Finding]:
     "Lines that change nothing."
     for p, q in zip(facts.timing.red, facts.timing.red[1:]):
         if q.time - p.time >= 1 and _goes_on(p, q):
-            text = (
-                f"The red line at {clock(q.time)} goes on with the same beats and bars; the one before is "
-                "enough."
-            )
-            yield facts.found("idle_red_line", text, time=q.time)
+            said = f"The red line at {clock(q.time)} goes on with the same beats and bars"
+            yield facts.found("idle_red_line", f"{said}; the one before is enough.", time=q.time)
     points = facts.timing.points
-    same = lambda p, q: _says(p) == _says(q) and p.velocity == q.velocity
-    idle = [q for p, q in zip(points, points[1:]) if not q.uninherited and same(p, q)]
+    idle = [q for p, q in zip(points, points[1:]) if _changes_nothing(p, q)]
     if idle:
         text = f"Nothing is changed by {several(len(idle), 'green line')} from {clock(idle[0].time)} on."
         yield facts.found("idle_green_lines", text, time=idle[0].time)
 
 # %% ../../nbs/17_osu.faults.ipynb #62847345
+def _odd_volumes(facts: Facts) -> Iterator[Finding]:
+    lines = [p for p in facts.timing.points if not 5 <= p.volume <= 100]
+    if lines:
+        first = lines[0]
+        said = f"A volume outside 5 to 100 % stands in {several(len(lines), 'line')}"
+        text = f"{said}, first {first.volume} % at {clock(first.time)}."
+        yield facts.found("line_volume", text, time=first.time)
+
+
 def check_line_values(facts: Facts) -> Iterator[Finding]:
     "Volumes and velocities that the editor cannot set and the game clamps."
-    loud = [p for p in facts.timing.points if not 5 <= p.volume <= 100]
-    if loud:
-        text = (
-            f"A volume outside 5 to 100 % stands in {several(len(loud), 'line')}, first {loud[0].volume} % "
-            f"at {clock(loud[0].time)}."
-        )
-        yield facts.found("line_volume", text, time=loud[0].time)
+    yield from _odd_volumes(facts)
     slowest = 0.01 if facts.mode in (1, 3) else 0.1
     for p in facts.timing.points:
         if not p.uninherited and not (p.beat_length < 0 and slowest <= p.sv <= 10):
@@ -130,6 +142,12 @@ def check_line_values(facts: Facts) -> Iterator[Finding]:
 BEFORE = 5  # ms by which an object misses a line
 
 
+def _misses_line(facts: Facts, wait: np.ndarray, change: np.ndarray) -> np.ndarray:  # (objects,) of bool
+    "Which objects with a velocity come just before a line that changes it."
+    scrolls = facts.are(Slider) | (facts.mode in (1, 3))
+    return scrolls & (wait > 0) & (wait <= BEFORE) & (np.abs(change) > 1e-6)
+
+
 def check_before_line(facts: Facts) -> Iterator[Finding]:
     "Objects that come a few milliseconds before the line whose velocity was meant for them."
     points = facts.timing.points
@@ -139,14 +157,10 @@ def check_before_line(facts: Facts) -> Iterator[Finding]:
     velocity = np.array([p.velocity for p in points])
     after = np.minimum(np.searchsorted(starts, facts.times, side="right"), len(points) - 1)
     wait = starts[after] - facts.times
-    scrolls = np.array([facts.mode in (1, 3) or isinstance(o, Slider) for o in facts.objects], bool)
-    late = scrolls & (wait > 0) & (wait <= BEFORE) & (np.abs(velocity[after] - velocity[after - 1]) > 1e-6)
+    late = _misses_line(facts, wait, velocity[after] - velocity[after - 1])
     for i in np.flatnonzero(late).tolist():
-        text = (
-            f"{facts.name(i)} comes {wait[i]:.0f} ms before the line that changes the velocity "
-            f"to {velocity[after[i]]:.3g}x."
-        )
-        yield facts.found("before_line", text, i)
+        said = f"{facts.name(i)} comes {wait[i]:.0f} ms before the line that changes the velocity"
+        yield facts.found("before_line", f"{said} to {velocity[after[i]]:.3g}x.", i)
 
 # %% ../../nbs/17_osu.faults.ipynb #2aa4db1e
 def check_kiai(facts: Facts) -> Iterator[Finding]:
@@ -188,24 +202,28 @@ def _near(p: np.ndarray, q: np.ndarray) -> bool:
     return math.hypot(p[0] - q[0], p[1] - q[1]) < STACK_REACH
 
 
-def _climb(facts: Facts, heights: list, i: int, window: float):
+def _lower(facts: Facts, heights: list[int], n: int, top: int, last: int):
+    "Circles on the tail of slider `n` go down, so that its stack grows to the other side."
+    drop = heights[top] - heights[n] + 1
+    for j in range(n + 1, last + 1):
+        if _near(facts.ways.tail[n], facts.heads[j]):
+            heights[j] -= drop
+
+
+def _climb(facts: Facts, heights: list[int], i: int, window: float):
     "Count the objects under one, each of them one step higher than the next."
-    top, objects = i, facts.objects
-    heads = facts.heads
-    tails = facts.ways.tail
+    top = i
     for n in range(i - 1, max(i - STACK_LOOK, 0) - 1, -1):
-        if isinstance(objects[n], Spinner):
+        if isinstance(facts.objects[n], Spinner):
             continue
         if facts.times[top] - facts.ends[n] > window:
             break
-        on_tail = isinstance(objects[n], Slider) and _near(tails[n], heads[top])
-        if on_tail and isinstance(objects[top], Circle):
-            drop = heights[top] - heights[n] + 1
-            for j in range(n + 1, i + 1):
-                if _near(tails[n], heads[j]):
-                    heights[j] -= drop
+        circle = isinstance(facts.objects[top], Circle)
+        on_tail = isinstance(facts.objects[n], Slider) and _near(facts.ways.tail[n], facts.heads[top])
+        if on_tail and circle:
+            _lower(facts, heights, n, top, i)
             return
-        if on_tail or isinstance(objects[top], Circle) and _near(heads[n], heads[top]):
+        if on_tail or circle and _near(facts.heads[n], facts.heads[top]):
             heights[n] = heights[top] + 1
             top = n
 
@@ -228,24 +246,27 @@ def _beyond(low: np.ndarray, high: np.ndarray, radius: float) -> np.ndarray:  # 
     return np.maximum(SCREEN[0] - low + radius, high + radius - SCREEN[1]).max(axis=1)
 
 
-def check_screen(facts: Facts) -> Iterator[Finding]:
-    "Standard: circles and sliders that leave a 4:3 screen."
-    if facts.mode != 0 or not facts.objects:
-        return
+def _off_screen(facts: Facts) -> tuple[np.ndarray, np.ndarray]:  # px that heads, and whole paths, are cut off
+    "Where the objects lie when the game has stacked them; 0 for spinners."
     shift = 0.1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
     heads = facts.heads - shift
-    spins = np.array([isinstance(o, Spinner) for o in facts.objects], bool)
-    off = np.where(spins, 0, _beyond(heads, heads, facts.radius))
-    path_off = np.where(spins, 0, _beyond(facts.ways.low - shift, facts.ways.high - shift, facts.radius))
-    for i in np.flatnonzero(path_off > facts.config.screen_margin).tolist():
-        if off[i] > facts.config.screen_margin:
-            yield facts.found(
-                "off_screen", f"{facts.name(i)} is cut off by {off[i]:.0f} px on a 4:3 screen.", i
-            )
-        elif path_off[i] > facts.config.path_margin:
-            yield facts.found(
-                "path_off_screen", f"{facts.name(i)} leaves a 4:3 screen by {path_off[i]:.0f} px.", i
-            )
+    spins = facts.are(Spinner)
+    head = np.where(spins, 0, _beyond(heads, heads, facts.radius))
+    path = np.where(spins, 0, _beyond(facts.ways.low - shift, facts.ways.high - shift, facts.radius))
+    return head, path
+
+
+def check_screen(facts: Facts) -> Iterator[Finding]:
+    "Standard: circles and sliders that leave a 4:3 screen (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
+    if facts.mode != 0 or not facts.objects:
+        return
+    head, path = _off_screen(facts)
+    for i in np.flatnonzero(path > facts.config.screen_margin).tolist():
+        name = facts.name(i)
+        if head[i] > facts.config.screen_margin:
+            yield facts.found("off_screen", f"{name} is cut off by {head[i]:.0f} px on a 4:3 screen.", i)
+        elif path[i] > facts.config.path_margin:
+            yield facts.found("path_off_screen", f"{name} leaves a 4:3 screen by {path[i]:.0f} px.", i)
 
 
 def check_field(facts: Facts) -> Iterator[Finding]:
@@ -253,7 +274,9 @@ def check_field(facts: Facts) -> Iterator[Finding]:
     if facts.mode == 1:
         return
     for i, o in enumerate(facts.objects):
-        far = max(-o.x, o.x - 512, *(() if facts.mode else (-o.y, o.y - 384)))
+        far = max(-o.x, o.x - 512)
+        if facts.mode == 0:
+            far = max(far, -o.y, o.y - 384)
         if far > facts.config.field_margin and not isinstance(o, Spinner):
             yield facts.found("outside", f"{facts.name(i)} lies {far:.0f} px outside the playfield.", i)
 
@@ -263,13 +286,14 @@ def check_durations(facts: Facts) -> Iterator[Finding]:
     for i, (o, lasts) in enumerate(zip(facts.objects, facts.ends - facts.times)):
         if isinstance(o, Circle):
             continue
+        name = facts.name(i)
+        slide = lasts / o.slides if isinstance(o, Slider) else math.inf
         if lasts <= 0:
-            yield facts.found("no_duration", f"{facts.name(i)} ends as it begins.", i)
-        elif isinstance(o, Slider) and lasts / o.slides < facts.config.short_slider:
-            yield facts.found("short_slider", f"{facts.name(i)} slides for {lasts / o.slides:.1f} ms.", i)
+            yield facts.found("no_duration", f"{name} ends as it begins.", i)
+        elif slide < facts.config.short_slider:
+            yield facts.found("short_slider", f"{name} slides for {slide:.1f} ms.", i)
         elif lasts > facts.config.long_object:
-            text = f"{facts.name(i)} lasts {lasts / 1000:.0f} s."
-            yield facts.found("long_object", text, i)
+            yield facts.found("long_object", f"{name} lasts {lasts / 1000:.0f} s.", i)
 
 
 def check_paths(facts: Facts) -> Iterator[Finding]:
@@ -289,15 +313,19 @@ FRAME = 50.0  # ms
 
 
 def loudness(
-    samples, sample_rate: int, frame: float = FRAME
+    samples,  # (n,) mono
+    sample_rate: int,  # Hz
+    frame: float = FRAME,  # ms
 ) -> np.ndarray:  # (frames,), dB below the loud parts
     "How loud each 50 ms of a song are."
     x = np.asarray(samples, np.float32)
     n = max(int(sample_rate * frame / 1000), 1)
     if len(x) < n:
         return np.zeros(1)
-    power = (x[: len(x) // n * n].reshape(-1, n) ** 2).mean(axis=1)
-    return 10 * np.log10((power + 1e-12) / (np.percentile(power, 95) + 1e-12))
+    frames = x[: len(x) // n * n].reshape(-1, n)
+    power = (frames**2).mean(axis=1)
+    loud = np.percentile(power, 95)
+    return 10 * np.log10((power + 1e-12) / (loud + 1e-12))
 
 
 def sound_end(samples, sample_rate: int, floor: float = -70.0) -> float:  # ms; dB below the loud parts
@@ -316,24 +344,24 @@ def check_song(facts: Facts) -> Iterator[Finding]:
             yield facts.found("past_end", text, i)
 
 
+def _heard_at(facts: Facts) -> np.ndarray:  # (objects,) dB below the loud parts
+    "The loudest of three frames at each object, since a sound may come a little later than its note."
+    level = loudness(facts.samples, facts.sample_rate)
+    frames = (np.clip(facts.times, -FRAME, len(level) * FRAME) / FRAME).astype(int)
+    around = np.clip(frames[:, None] + np.arange(3), 0, len(level) - 1)
+    return np.where(frames >= 0, level[around].max(axis=1), 0)
+
+
 def check_sound(facts: Facts) -> Iterator[Finding]:
     "Objects in silence and after the last sound."
     if facts.samples is None or not facts.objects:
         return
-    level = loudness(facts.samples, facts.sample_rate)
     over = sound_end(facts.samples, facts.sample_rate, facts.config.sound_floor)
     after = np.flatnonzero(facts.times > over + 2 * FRAME).tolist()
     if after:
-        text = (
-            f"{len(after)} objects from {clock(facts.times[after[0]])} on come after the last sound at "
-            f"{clock(over)}."
-        )
-        yield facts.found("after_sound", text, *after)
-    frames = (np.clip(facts.times, -FRAME, len(level) * FRAME) / FRAME).astype(int)
-    around = np.clip(
-        frames[:, None] + np.arange(3), 0, len(level) - 1
-    )  # the sound of a note may come a little later
-    silent = (frames >= 0) & (facts.times <= over) & (level[around].max(axis=1) < facts.config.silence)
+        said = f"{len(after)} objects from {clock(facts.times[after[0]])} on come after the last sound"
+        yield facts.found("after_sound", f"{said} at {clock(over)}.", *after)
+    silent = (facts.times <= over) & (_heard_at(facts) < facts.config.silence)
     for run in runs(silent):
         text = f"{len(run)} objects from {clock(facts.times[run[0]])} on have no sound under them."
         yield facts.found("silence", text, *run)
@@ -366,26 +394,24 @@ def check_coverage(facts: Facts) -> Iterator[Finding]:
     if share < facts.config.coverage:
         yield facts.found("coverage", f"The map covers {share:.0%} of the song.", 0)
     elif last < 0.8 * facts.length:
-        text = (
-            f"Nothing uses the last {1 - last / facts.length:.0%} of the song; the ranking criteria ask to "
-            "cut it."
-        )
-        yield facts.found("unused_end", text, time=last)
+        said = f"Nothing uses the last {1 - last / facts.length:.0%} of the song"
+        yield facts.found("unused_end", f"{said}; the ranking criteria ask to cut it.", time=last)
 
 # %% ../../nbs/17_osu.faults.ipynb #13b0db35
-SHORTEST_BREAK, AFTER_OBJECT = 650, 200  # ms
+SHORTEST_BREAK = 650  # ms
+AFTER_OBJECT = 200  # ms
 
 
 def _break_faults(facts: Facts, start: float, end: float) -> Iterator[str]:  # what the editor would not do
     if end - start < SHORTEST_BREAK:
         yield f"lasts {end - start:.0f} ms, less than {SHORTEST_BREAK}"
-    before = facts.ends[facts.ends <= start]
-    if len(before) and start - before.max() < AFTER_OBJECT - 1:
-        yield f"begins {start - before.max():.0f} ms after an object, not {AFTER_OBJECT}"
-    after = facts.times[facts.times >= end]
+    since = start - facts.ends[facts.ends <= start].max(initial=-np.inf)
+    if since < AFTER_OBJECT - 1:
+        yield f"begins {since:.0f} ms after an object, not {AFTER_OBJECT}"
+    left = facts.times[facts.times >= end].min(initial=np.inf) - end
     lead = preempt(facts.beatmap.ar) if facts.mode in (0, 2) else PREEMPT[2]
-    if len(after) and after.min() - end < lead - 1:
-        yield f"ends {after.min() - end:.0f} ms before an object, not {lead:.0f}"
+    if left < lead - 1:
+        yield f"ends {left:.0f} ms before an object, not {lead:.0f}"
 
 
 def check_breaks(facts: Facts) -> Iterator[Finding]:
@@ -403,9 +429,8 @@ def check_breaks(facts: Facts) -> Iterator[Finding]:
             )
 
 # %% ../../nbs/17_osu.faults.ipynb #6d74bc73
-def _collisions(
-    facts: Facts, which: list[int]
-) -> Iterator[tuple[int, int]]:  # (held, struck too early) in one hand
+def _collisions(facts: Facts, which: list[int]) -> Iterator[tuple[int, int]]:
+    "(held, struck too early) in one hand."
     held = None
     for i in which:
         if held is not None:
@@ -436,14 +461,11 @@ def check_close(facts: Facts) -> Iterator[Finding]:
     if facts.mode > 1:
         return
     gaps = facts.times[1:] - facts.ends[:-1]
-    least = np.array([20 if isinstance(o, Slider) else 10 for o in facts.objects[:-1]])
+    least = np.where(facts.are(Slider)[:-1], 20, 10)
     close = (gaps < least) & (gaps >= -facts.config.overlap) & (np.diff(facts.times) >= 1)
     for i in np.flatnonzero(close).tolist():
-        text = (
-            f"{facts.name(i + 1)} comes {gaps[i]:.0f} ms after the one before; the ranking criteria ask "
-            f"for {least[i]}."
-        )
-        yield facts.found("too_close", text, i, i + 1)
+        said = f"{facts.name(i + 1)} comes {gaps[i]:.0f} ms after the one before"
+        yield facts.found("too_close", f"{said}; the ranking criteria ask for {least[i]}.", i, i + 1)
 
 
 def check_chords(facts: Facts) -> Iterator[Finding]:
@@ -463,25 +485,31 @@ def _which_end(facts: Facts, i: int, part: int) -> str:  # in a sentence
     return f"The {'end' if part == 2 else 'reverse'} of the {facts.name(i)[4:]}"
 
 
-def check_snaps(facts: Facts) -> Iterator[Finding]:
-    "Heads, reverses and ends on no tick."
-    edges = facts.edges
-    off = off_tick(facts, facts.edges.time)
-    wrong = off >= facts.config.snap_tolerance
-    heads = wrong[edges.part == 0]
+def _off_heads(facts: Facts, off: np.ndarray, heads: np.ndarray) -> Iterator[Finding]:
+    "One finding for each row of heads on no tick."
     for run in runs(heads):
         more = f" and {len(run) - 1} after it" if len(run) > 1 else ""
-        yield facts.found(
-            "unsnapped", f"{facts.name(run[0])}{more} lies {off[run[0]]:.0f} ms beside a tick.", *run
-        )
+        text = f"{facts.name(run[0])}{more} lies {off[run[0]]:.0f} ms beside a tick."
+        yield facts.found("unsnapped", text, *run)
+
+
+def _off_end(facts: Facts, k: int, off: float) -> Finding:
+    "One reverse or end on no tick."
+    edges = facts.edges
+    i = int(edges.of[k])
+    said = f"{_which_end(facts, i, edges.part[k])} lies {off:.0f} ms beside a tick"
+    return facts.found("unsnapped_end", f"{said}, at {clock(edges.time[k])}.", i)
+
+
+def check_snaps(facts: Facts) -> Iterator[Finding]:
+    "Heads, reverses and ends on no tick; *unsnapped* in Mapset Verifier (https://github.com/Naxesss/MapsetVerifier)."
+    edges = facts.edges
+    off = off_tick(facts, edges.time)
+    wrong = off >= facts.config.snap_tolerance
+    heads = wrong[edges.part == 0]
+    yield from _off_heads(facts, off, heads)
     late = np.flatnonzero(wrong & (edges.part > 0) & ~heads[edges.of]).tolist()
-    for k in late:
-        i = int(edges.of[k])
-        text = (
-            f"{_which_end(facts, i, edges.part[k])} lies {off[k]:.0f} ms beside a tick, at "
-            f"{clock(edges.time[k])}."
-        )
-        yield facts.found("unsnapped_end", text, i)
+    yield from (_off_end(facts, k, off[k]) for k in late)
     most = facts.config.off_grid
     ends = (edges.part > 0).sum()
     if len(heads) and heads.mean() > most:
@@ -492,34 +520,37 @@ def check_snaps(facts: Facts) -> Iterator[Finding]:
         yield facts.found("ends_off_grid", text, time=float(edges.time[late[0]]))
 
 # %% ../../nbs/17_osu.faults.ipynb #d1047440
-def _off_next_grid(
-    facts: Facts, ahead: float, red: int
-) -> float:  # ms to the red line, its place -> ms beside its ticks
+def _off_next_grid(facts: Facts, ahead: float, red: int) -> float:
+    "How many ms a moment `ahead` of a red line lies beside the ticks of that line."
     length = beat_lengths(facts)[red]
     beats = -ahead / length
     return float(np.abs(beats - np.round(beats * facts.divisors) / facts.divisors).min() * length)
+
+
+def _just_before_red(facts: Facts, times: np.ndarray, ahead: np.ndarray) -> np.ndarray:  # (n,) of bool
+    "Which moments lie on a tick of the old grid, and less than an eighth of a beat before the new one."
+    beat = beat_lengths(facts)[reds_at(facts, times)]
+    soon = ahead <= np.maximum(50, beat / 8)
+    tolerance = facts.config.snap_tolerance
+    return soon & (off_tick(facts, times) < tolerance) & (ahead >= tolerance)
 
 
 def check_next_grid(facts: Facts) -> Iterator[Finding]:
     "Heads and ends on a tick of the old grid, where the new one begins at once and has none there."
     red = facts.timing.red
     times = facts.edges.time
-    tolerance = facts.config.snap_tolerance
     if len(red) < 2 or not len(times):
         return
     at = reds_at(facts, times)
     ahead = to_next_red(facts, times)
-    soon = ahead <= np.maximum(50, beat_lengths(facts)[at] / 8)
-    snapped = off_tick(facts, times) < tolerance
-    for k in np.flatnonzero(soon & snapped & (ahead >= tolerance)).tolist():
-        before = red[at[k]]
+    for k in np.flatnonzero(_just_before_red(facts, times, ahead)).tolist():
         after = red[at[k] + 1]
         off = _off_next_grid(facts, ahead[k], at[k] + 1)
-        if off < tolerance or _goes_on(before, after):
+        if off < facts.config.snap_tolerance or _goes_on(red[at[k]], after):
             continue
         i = int(facts.edges.of[k])
-        text = f"{facts.name(i)} is on the old grid but {off:.0f} ms off that of the red line at {clock(after.time)}."
-        yield facts.found("next_red_line", text, i)
+        said = f"{facts.name(i)} is on the old grid but {off:.0f} ms off that of the red line"
+        yield facts.found("next_red_line", f"{said} at {clock(after.time)}.", i)
 
 
 RARE = {"thirds": (3, 6, 9, 12), "eighths and sixteenths": (8, 16)}  # divisors that a slip may hit
@@ -541,52 +572,73 @@ def _own_volume(o) -> int:  # percent; 0: the line's. A slider's own does not co
     return 0 if isinstance(o, Slider) else o.hit_sample.volume
 
 
-def check_volume(facts: Facts) -> Iterator[Finding]:
-    "Notes, reverses and ends that cannot be heard."
-    edges, config = facts.edges, facts.config
+def _edge_volumes(facts: Facts) -> np.ndarray:  # (edges,) percent
+    "How loud every head, reverse and end is: the note's own volume for a head that has one, else the line's."
+    edges = facts.edges
     volume = volumes_at(facts, edges.time)
-    own = np.array([_own_volume(o) for o in facts.objects], int)[edges.of] if len(edges.of) else volume
-    volume = np.where((own > 0) & (edges.part == 0), own, volume)
-    active = np.array([not isinstance(o, Spinner) for o in facts.objects], bool)
-    heads = volume[edges.part == 0]
-    silent = active & (heads < config.silent_volume) & (facts.mode != 3)
+    if not len(edges.of):
+        return volume
+    own = np.array([_own_volume(o) for o in facts.objects], int)[edges.of]
+    return np.where((own > 0) & (edges.part == 0), own, volume)
+
+
+def _silent_rows(facts: Facts, heads: np.ndarray, silent: np.ndarray) -> Iterator[Finding]:
     for run in runs(silent):
         if len(run) < SOME:
             continue
-        text = (
-            f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard, at {heads[run].min()} % "
-            "volume."
-        )
-        yield facts.found("silent_note", text, *run)
-    quiet = np.flatnonzero(active & (heads <= config.quiet_volume)).tolist()
+        said = f"{len(run)} notes from {clock(facts.times[run[0]])} on cannot be heard"
+        yield facts.found("silent_note", f"{said}, at {heads[run].min()} % volume.", *run)
+
+
+def _quiet_notes(facts: Facts, heads: np.ndarray, active: np.ndarray) -> Iterator[Finding]:
+    most = facts.config.quiet_volume
+    quiet = np.flatnonzero(active & (heads <= most)).tolist()
     if quiet:
-        text = (
-            f"A volume of {config.quiet_volume} % or less, down to {heads[quiet].min()} %, is that of "
-            f"{several(len(quiet), 'note')}."
-        )
+        n = several(len(quiet), "note")
+        text = f"A volume of {most} % or less, down to {heads[quiet].min()} %, is that of {n}."
         yield facts.found("quiet_note", text, *quiet)
-    ends = np.flatnonzero((edges.part > 0) & (volume <= config.silent_volume)).tolist()
+
+
+def check_volume(facts: Facts) -> Iterator[Finding]:
+    "Notes, reverses and ends that cannot be heard."
+    edges = facts.edges
+    volume = _edge_volumes(facts)
+    heads = volume[edges.part == 0]
+    active = ~facts.are(Spinner)
+    silent = active & (heads < facts.config.silent_volume) & (facts.mode != 3)
+    yield from _silent_rows(facts, heads, silent)
+    yield from _quiet_notes(facts, heads, active)
+    ends = np.flatnonzero((edges.part > 0) & (volume <= facts.config.silent_volume)).tolist()
     if ends:
         text = f"{len(ends)} reverses and ends have no sound."
         yield facts.found("quiet_end", text, *edges.of[ends].tolist())
 
 # %% ../../nbs/17_osu.faults.ipynb #639e0865
+def _in_a_row(facts: Facts, spots: list[tuple]) -> Iterator[Finding]:
+    "Rows of objects in one place."
+    most = facts.config.stack * (3 if facts.mode == 1 else 1)
+    for _, run in groupby(spots, key=lambda s: s[1]):
+        places = [i for i, _ in run]
+        if len(places) >= most:
+            text = f"{len(places)} objects from {clock(facts.times[places[0]])} on are all in one place."
+            yield facts.found("stack", text, *places)
+
+
 def check_stacks(facts: Facts) -> Iterator[Finding]:
     "Many objects in a row, or nearly all, in one place (column, colour)."
     spots = [(i, facts.place(o)) for i, o in enumerate(facts.objects) if not isinstance(o, Spinner)]
     if len(spots) < facts.config.stack or (facts.mode == 3 and facts.keys < 2):
         return
-    most = facts.config.stack * (3 if facts.mode == 1 else 1)
-    for spot, run in groupby(spots, key=lambda s: s[1]):
-        if len(run := [i for i, _ in run]) >= most:
-            text = f"{len(run)} objects from {clock(facts.times[run[0]])} on are all in one place."
-            yield facts.found("stack", text, *run)
-    spot, n = Counter(s for _, s in spots).most_common(1)[0]
-    limit = 0.99 if facts.mode == 1 else facts.config.one_place
-    if n / len(spots) > limit:
-        yield facts.found("one_place", f"{n / len(spots):.0%} of the objects are in one place ({spot}).")
+    yield from _in_a_row(facts, spots)
+    spot, n = Counter(place for _, place in spots).most_common(1)[0]
+    share = n / len(spots)
+    if share > (0.99 if facts.mode == 1 else facts.config.one_place):
+        yield facts.found("one_place", f"{share:.0%} of the objects are in one place ({spot}).")
 
 # %% ../../nbs/17_osu.faults.ipynb #9ca81d0c
+TICKS = 48  # of a beat, in which bars are compared
+
+
 def bars(facts: Facts) -> dict:  # (red line, bar) -> what stands in it, in ticks of 1/48 beat
     "The map cut into bars, so that equal ones compare equal."
     if not facts.timing.red or not facts.objects:
@@ -595,25 +647,29 @@ def bars(facts: Facts) -> dict:  # (red line, bar) -> what stands in it, in tick
     beats = beats_at(facts, facts.times)
     meter = np.array([p.meter for p in facts.timing.red])[reds]
     bar = np.floor(beats / meter + 1e-3).astype(int)
-    tick = np.round((beats - bar * meter) * 48).astype(int)
+    tick = np.round((beats - bar * meter) * TICKS).astype(int)
     out = defaultdict(list)
-    for red, b, t, o in zip(reds.tolist(), bar.tolist(), tick.tolist(), facts.objects):
-        out[red, b].append((t, type(o).__name__, facts.place(o)))
-    return {k: tuple(v) for k, v in out.items()}
+    for key, t, o in zip(zip(reds.tolist(), bar.tolist()), tick.tolist(), facts.objects):
+        out[key].append((t, type(o).__name__, facts.place(o)))
+    return {key: tuple(bar) for key, bar in out.items()}
+
+
+def _bar_start(facts: Facts, line: int, number: int) -> float:  # ms
+    "When a bar of a red line begins."
+    red = facts.timing.red[line]
+    return red.time + number * red.meter * min(max(red.beat_length, CLAMP[0]), CLAMP[1])
 
 
 def check_copies(facts: Facts) -> Iterator[Finding]:
     "Bars that repeat others in rhythm and places."
-    found = [(k, b) for k, b in bars(facts).items() if len(b) > 2]
+    found = [(key, bar) for key, bar in bars(facts).items() if len(bar) > 2]
     most = facts.config.copied_bars * (1 if facts.mode in (0, 2) else 4)
-    for bar, run in groupby(found, key=lambda kb: kb[1]):
-        if len(run := list(run)) > most:
-            (line, number), _ = run[0]
-            red = facts.timing.red[line]
-            time = red.time + number * red.meter * min(max(red.beat_length, CLAMP[0]), CLAMP[1])
-            yield facts.found(
-                "copies", f"The bar at {clock(time)} comes {len(run)} times in a row.", time=time
-            )
+    for _, run in groupby(found, key=lambda kb: kb[1]):
+        keys = [key for key, _ in run]
+        if len(keys) > most:
+            time = _bar_start(facts, *keys[0])
+            text = f"The bar at {clock(time)} comes {len(keys)} times in a row."
+            yield facts.found("copies", text, time=time)
     if len(found) < 8 or facts.mode in (1, 3):
         return  # columns and colours are few, so bars repeat
     share = 1 - len({b for _, b in found}) / len(found)
@@ -625,7 +681,8 @@ def check_copies(facts: Facts) -> Iterator[Finding]:
 def check_crowds(facts: Facts) -> Iterator[Finding]:
     "More objects within a second than anybody can play."
     within = np.searchsorted(facts.times, facts.times + 1000) - np.arange(len(facts.times))
-    for run in runs(within > facts.config.crowd * (1 if facts.mode != 3 else max(facts.keys / 4, 1) * 2)):
+    fingers = max(facts.keys / 4, 1) * 2 if facts.mode == 3 else 1
+    for run in runs(within > facts.config.crowd * fingers):
         text = f"There are {within[run].max()} objects within a second at {clock(facts.times[run[0]])}."
         yield facts.found("crowd", text, *run)
 

@@ -20,7 +20,6 @@ from mapperatorinator.osu.beatmap import (
     Circle,
     HitObject,
     Slider,
-    Spinner,
     combo_numbers,
     kind as look,
 )
@@ -28,10 +27,10 @@ from .difficulty import star_rating
 from .timing import Timing
 
 # %% auto #0
-__all__ = ['SEVERITIES', 'KINDS', 'MOST_REPEATS', 'MOST_SELECTED', 'CLAMP', 'LENIENCY', 'LEVELS', 'BANDS', 'NAMED', 'COLOURS',
-           'clock', 'Finding', 'several', 'of_set', 'Edges', 'Ways', 'InOrder', 'Facts', 'reds_at', 'beat_lengths',
-           'beats_at', 'off_each', 'known_divisors', 'to_next_red', 'off_tick', 'divisors_of', 'volumes_at', 'level_of',
-           'stars_of', 'Report', 'ordered', 'show_findings']
+__all__ = ['SEVERITIES', 'KINDS', 'MOST_REPEATS', 'MOST_SELECTED', 'CLAMP', 'USUAL', 'ODD', 'LENIENCY', 'LEVELS', 'BANDS',
+           'NAMED', 'COLOURS', 'clock', 'Finding', 'several', 'of_set', 'Edges', 'Ways', 'InOrder', 'Facts', 'reds_at',
+           'beat_lengths', 'beats_at', 'off_each', 'known_divisors', 'to_next_red', 'off_tick', 'divisors_of',
+           'volumes_at', 'level_of', 'stars_of', 'Report', 'ordered', 'show_findings']
 
 # %% ../../nbs/15_osu.findings.ipynb #49492635
 SEVERITIES = ("problem", "warning", "note")
@@ -282,20 +281,26 @@ class Edges(NamedTuple):
     part: np.ndarray  # (n,) 0 head, 1 reverse, 2 end
 
 
+def _reverses(facts: Facts) -> tuple[np.ndarray, np.ndarray]:  # which object, ms
+    "When the sliders turn."
+    slides = np.array([getattr(o, "slides", 1) for o in facts.objects], int)
+    repeats = np.clip(slides - 1, 0, MOST_REPEATS)
+    of = np.repeat(np.arange(len(slides)), repeats)
+    before = np.repeat(np.cumsum(repeats) - repeats, repeats)  # reverses of the objects before
+    number = np.arange(len(of)) - before + 1
+    span = (facts.ends - facts.times) / np.maximum(slides, 1)
+    return of, facts.times[of] + span[of] * number
+
+
 def _edges(facts: Facts) -> Edges:
     "Heads, then reverses, then ends."
     n = np.arange(len(facts.objects))
-    lasting = n[[not isinstance(o, Circle) for o in facts.objects]]
-    slides = np.array([getattr(o, "slides", 1) for o in facts.objects], int)
-    repeats = np.clip(slides - 1, 0, MOST_REPEATS)
-    of = np.repeat(n, repeats)
-    number = np.arange(len(of)) - np.repeat(np.cumsum(repeats) - repeats, repeats) + 1
-    span = (facts.ends - facts.times) / np.maximum(slides, 1)
-    reverses = facts.times[of] + span[of] * number
+    lasting = n[~facts.are(Circle)]
+    turning, reverses = _reverses(facts)
     return Edges(
         time=np.concatenate([facts.times, reverses, facts.ends[lasting]]),
-        of=np.concatenate([n, of, lasting]),
-        part=np.repeat([0, 1, 2], [len(n), len(of), len(lasting)]),
+        of=np.concatenate([n, turning, lasting]),
+        part=np.repeat([0, 1, 2], [len(n), len(turning), len(lasting)]),
     )
 
 # %% ../../nbs/15_osu.findings.ipynb #253263da
@@ -310,15 +315,15 @@ class Ways(NamedTuple):
 
 def _ways(facts: Facts) -> Ways:
     "Every path is looked at once, because drawing it is what costs."
-    turn, tail, low, high = (facts.heads.copy() for _ in range(4))
-    for i, o in enumerate(facts.objects):
-        if not isinstance(o, Slider):
-            continue
-        vertices = o.path.vertices
-        turn[i] = vertices[-1]
-        tail[i] = vertices[-1] if o.slides % 2 else vertices[0]
-        low[i], high[i] = vertices.min(axis=0), vertices.max(axis=0)
-    return Ways(turn, tail, low, high)
+    ways = Ways(*(facts.heads.copy() for _ in Ways._fields))
+    for i in np.flatnonzero(facts.are(Slider)).tolist():
+        slider = facts.objects[i]
+        vertices = slider.path.vertices
+        ways.turn[i] = vertices[-1]
+        ways.tail[i] = vertices[-1] if slider.slides % 2 else vertices[0]
+        ways.low[i] = vertices.min(axis=0)
+        ways.high[i] = vertices.max(axis=0)
+    return ways
 
 # %% ../../nbs/15_osu.findings.ipynb #626067af
 class InOrder:
@@ -336,17 +341,27 @@ class InOrder:
         self.beatmap = beatmap
         self.config = config
         self.wanted = stars
-        self.samples, self.sample_rate = samples, sample_rate
-        self.mode, self.keys = beatmap.mode, beatmap.keys
+        self.samples = samples
+        self.sample_rate = sample_rate
         self.length = length
         if length is None and samples is not None:
             self.length = len(samples) * 1000 / sample_rate
-        self.places = sorted(range(len(beatmap.hit_objects)), key=lambda i: beatmap.hit_objects[i].time)
-        self.objects = [beatmap.hit_objects[i] for i in self.places]
-        self.times = np.array([o.time for o in self.objects], float)  # ms
-        ends = np.array([beatmap.end_time(o) for o in self.objects], float)
-        self.ends = np.where(np.isfinite(ends), ends, self.times)  # ms
+        self.mode = beatmap.mode
+        self.keys = beatmap.keys
         self.timing = Timing.of(beatmap)
+        self._sort(beatmap.hit_objects)
+
+    def _sort(self, objects: list[HitObject]):
+        "The objects in order of time, and when they begin and end."
+        self.places = sorted(range(len(objects)), key=lambda i: objects[i].time)
+        self.objects = [objects[i] for i in self.places]
+        self.times = np.array([o.time for o in self.objects], float)  # ms
+        ends = np.array([self.beatmap.end_time(o) for o in self.objects], float)
+        self.ends = np.where(np.isfinite(ends), ends, self.times)  # ms
+
+    def are(self, *kinds: type) -> np.ndarray:  # (objects,) of bool
+        "Which objects are of these kinds."
+        return np.array([isinstance(o, kinds) for o in self.objects], bool)
 
 # %% ../../nbs/15_osu.findings.ipynb #b93d8cef
 class Facts(InOrder):
@@ -396,9 +411,8 @@ def _at(self: Facts, i: int) -> str:  # time and column of a note
 
 
 @patch
-def found(
-    self: Facts, kind: str, text: str, *which: int, time: Optional[float] = None
-) -> Finding:  # which: in order of time
+def found(self: Facts, kind: str, text: str, *which: int, time: Optional[float] = None) -> Finding:
+    "A finding about some objects, by their places in order of time, or about a moment, or about the whole map."
     if time is None and which:
         time = float(self.times[which[0]])
     if time is None:
@@ -450,19 +464,27 @@ def off_each(facts: Facts, times: np.ndarray, divisors: np.ndarray) -> np.ndarra
     return np.abs(beats - np.round(beats * d) / d) * beat_lengths(facts)[reds_at(facts, times)]
 
 
+USUAL = np.array([1, 2, 3, 4, 6, 8, 12, 16])  # divisors of every song
+ODD = np.array([5, 7, 9])
+
+
+def _hits_by_chance(facts: Facts, times: np.ndarray) -> np.ndarray:  # (odd divisors,)
+    "How many of some times would lie on a tick of each odd divisor if they lay anywhere."
+    beats = beat_lengths(facts)[reds_at(facts, times)]
+    return np.minimum(2 * facts.config.snap_tolerance * ODD[:, None] / beats, 1).sum(axis=1)
+
+
 def known_divisors(facts: Facts) -> np.ndarray:
-    "The divisors a map may use: those of every song, and the odd ones that many more of its notes are on than would be by chance."
-    usual = np.array([1, 2, 3, 4, 6, 8, 12, 16])
-    odd = np.array([5, 7, 9])
+    "The divisors a map may use: the usual ones, and odd ones that many more of its notes are on than would be by chance."
     some = 4
     if not facts.timing.red or not facts.objects:
-        return usual
+        return USUAL
     tolerance = facts.config.snap_tolerance
-    beside = facts.times[off_each(facts, facts.times, usual).min(axis=0) >= tolerance]
-    on = (off_each(facts, beside, odd) < tolerance).sum(axis=1)
-    beats = beat_lengths(facts)[reds_at(facts, beside)]
-    by_chance = np.minimum(2 * tolerance * odd[:, None] / beats, 1).sum(axis=1)
-    return np.sort(np.r_[usual, odd[on >= np.maximum(some, 3 * by_chance)]])
+    off = off_each(facts, facts.times, USUAL).min(axis=0)
+    beside = facts.times[off >= tolerance]
+    on = (off_each(facts, beside, ODD) < tolerance).sum(axis=1)
+    meant = on >= np.maximum(some, 3 * _hits_by_chance(facts, beside))
+    return np.sort(np.r_[USUAL, ODD[meant]])
 
 # %% ../../nbs/15_osu.findings.ipynb #6a102c73
 def to_next_red(facts: Facts, times: np.ndarray) -> np.ndarray:  # ms; infinite after the last
@@ -533,11 +555,8 @@ def stars_of(beatmap: Beatmap) -> Optional[float]:
         return None
 
 # %% ../../nbs/15_osu.findings.ipynb #54015348
-COLOURS = {
-    "problem": "#ff3b52",
-    "warning": "#ffa040",
-    "note": "#9a9ab4",
-}  # of the palette: downbeat, kiai, faint
+# of the palette: downbeat, kiai, faint
+COLOURS = {"problem": "#ff3b52", "warning": "#ffa040", "note": "#9a9ab4"}
 
 
 @dataclass(frozen=True)
@@ -591,7 +610,8 @@ def _html_row(f: Finding) -> str:
 
 def _table(report: Report, most: int = 20) -> str:  # for a notebook, the gravest first
     rows = "".join(map(_html_row, report.gravest()[:most]))
-    more = f"<p>… and {len(report.findings) - most} more</p>" if len(report.findings) > most else ""
+    left = len(report.findings) - most
+    more = f"<p>… and {left} more</p>" if left > 0 else ""
     return f"<p>{report.summary()}</p><table>{rows}</table>{more}"
 
 # %% ../../nbs/15_osu.findings.ipynb #9db7ca2c
@@ -609,7 +629,8 @@ def show_findings(
     left, right = ax.get_xlim()
     seen = [f for f in report.findings if f.time is not None and left <= f.time <= right]
     for i, f in enumerate(seen):
+        color = COLOURS[f.severity]
         height = 0.9 - 0.09 * (i % 6)
-        ax.axvline(f.time, color=COLOURS[f.severity], lw=1.2, alpha=0.9, zorder=8)
-        ax.text(f.time, height, " " + f.kind, color=COLOURS[f.severity], fontsize=7, zorder=9)
+        ax.axvline(f.time, color=color, lw=1.2, alpha=0.9, zorder=8)
+        ax.text(f.time, height, f" {f.kind}", color=color, fontsize=7, zorder=9)
     return figure

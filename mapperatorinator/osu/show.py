@@ -6,8 +6,11 @@
 from __future__ import annotations
 import io, warnings
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Callable
+
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -21,9 +24,9 @@ from .beatmap import Beatmap, HitObject, Hold, Slider, Spinner, combo_numbers, k
 from .timing import Timing
 
 # %% auto #0
-__all__ = ['PALETTE', 'HEAT', 'mix', 'Picture', 'canvas', 'between', 'kiai_spans', 'song_end', 'beats_of', 'Tube', 'Label',
-           'slider_points', 'show_playfield', 'show_timeline', 'show_still', 'bars', 'show_strip', 'density', 'busiest',
-           'show_density', 'fonts', 'show_map', 'save_png']
+__all__ = ['PALETTE', 'HEAT', 'BAND', 'mix', 'Picture', 'canvas', 'between', 'kiai_spans', 'song_end', 'beats_of', 'Tube',
+           'Label', 'slider_points', 'Look', 'show_playfield', 'show_timeline', 'show_still', 'bars', 'show_strip',
+           'density', 'busiest', 'show_density', 'fonts', 'Page', 'show_map', 'save_png']
 
 # %% ../../nbs/14_osu.show.ipynb #ad71f047
 PALETTE = dict(
@@ -64,16 +67,15 @@ class Picture(Figure):
             self.savefig(out, format="png", dpi=dpi)
         return out.getvalue()
 
-    def _repr_png_(
-        self,
-    ) -> bytes:  # few colours, the palette's among them, so that a notebook stays a small file
+    def _repr_png_(self) -> bytes:
+        "Few colours, the palette's among them, so that a notebook stays a small file."
         from PIL import Image
 
         exact = Image.open(io.BytesIO(self.png(self.dpi))).convert("RGB")
-        few = Image.new("P", (1, 1))
-        out = io.BytesIO()
         ours = [round(255 * v) for color in PALETTE.values() for v in to_rgb(color)]
+        few = Image.new("P", (1, 1))
         few.putpalette(ours + exact.quantize(72).getpalette()[: 72 * 3])
+        out = io.BytesIO()
         exact.quantize(palette=few, dither=Image.Dither.NONE).save(out, "png", optimize=True)
         return out.getvalue()
 
@@ -99,19 +101,24 @@ def between(
 ) -> list[HitObject]:
     "The objects that begin in a stretch of time."
     objects = objects.hit_objects if isinstance(objects, Beatmap) else objects
-    return [o for o in objects if (start is None or o.time >= start) and (end is None or o.time < end)]
+    first = -np.inf if start is None else start
+    last = np.inf if end is None else end
+    return [o for o in objects if first <= o.time < last]
 
 
 def kiai_spans(beatmap: Beatmap) -> list[tuple[float, float]]:  # (start, end) in ms
     "The stretches in kiai."
-    out, since = [], None
+    out = []
+    since = None
     for p in sorted(beatmap.timing_points, key=lambda p: p.time):
         if p.kiai and since is None:
             since = p.time
         if not p.kiai and since is not None:
             out.append((since, p.time))
             since = None
-    return out + ([(since, song_end(beatmap))] if since is not None else [])
+    if since is not None:
+        out.append((since, song_end(beatmap)))
+    return out
 
 
 def song_end(beatmap: Beatmap) -> float:  # ms
@@ -135,9 +142,8 @@ class Tube(Line2D):
     "A line whose width is measured in data units, as a slider body is."
 
     def __init__(self, points, radius: float, **kwargs):
-        super().__init__(
-            *np.asarray(points, float).T, solid_capstyle="round", solid_joinstyle="round", **kwargs
-        )
+        x, y = np.asarray(points, float).T
+        super().__init__(x, y, solid_capstyle="round", solid_joinstyle="round", **kwargs)
         self.radius = radius
 
     def draw(self, renderer):
@@ -163,71 +169,108 @@ def slider_points(obj: Slider) -> np.ndarray:  # (n, 2) osu! pixels, n at least 
     return v if len(v) > 1 else np.vstack([v, v + 1e-3])
 
 
-def _faded(color, later: float):  # 0: as it is, 1: far in the future
-    return mix(color, PALETTE["panel"], 0.6 * later)
+@dataclass(frozen=True)
+class Look:
+    "How an object of a still is drawn."
+
+    radius: float  # osu! pixels
+    number: int  # in its combo
+    z: float  # what is higher lies on top
+    later: float  # 0: the first of the still, 1: the last, which is faint
+    ring: bool  # whether there is room for its approach circle
+
+    def faded(self, color) -> tuple:  # rgb
+        "A colour, nearer to the panel's the later the object comes."
+        return mix(color, PALETTE["panel"], 0.6 * self.later)
 
 
-def _draw_slider(ax, obj: Slider, radius: float, z: float, later: float):
-    path = slider_points(obj)
+def _body_tubes(look: Look) -> list[tuple[float, tuple]]:  # (radius, colour), the widest first
+    "The tubes of a slider's body: a white rim, and three of a lighter and lighter core."
     color = PALETTE["slider"]
     body = mix(color, PALETTE["background"], 0.66)
-    for r, c in (
-        (1, PALETTE["text"]),
-        (0.88, body),
-        (0.6, mix(body, color, 0.08)),
-        (0.3, mix(body, color, 0.16)),
-    ):
-        ax.add_line(Tube(path, radius * r, color=_faded(c, later), zorder=z))
-    if obj.slides > 1:  # reverse arrow, pointing back along the body
-        d = path[-2] - path[-1]
-        d = d / max(np.hypot(*d), 1e-6) * radius * 0.45
-        side = np.array([-d[1], d[0]])
-        arrow = np.array([path[-1] - d * 0.4 + side, path[-1] + d * 0.6, path[-1] - d * 0.4 - side])
-        ax.plot(*arrow.T, color=_faded(PALETTE["text"], later), lw=1.6, zorder=z + 0.1)
+    tubes = [(1, PALETTE["text"]), (0.88, body), (0.6, mix(body, color, 0.08)), (0.3, mix(body, color, 0.16))]
+    return [(look.radius * share, look.faded(c)) for share, c in tubes]
+
+
+def _reverse_arrow(path: np.ndarray, radius: float) -> np.ndarray:  # (3, 2) px
+    "The arrow at the end of a path, pointing back along it."
+    end = path[-1]
+    back = path[-2] - end
+    back = back / max(np.hypot(*back), 1e-6) * radius * 0.45
+    side = np.array([-back[1], back[0]])
+    return np.array([end - back * 0.4 + side, end + back * 0.6, end - back * 0.4 - side])
+
+
+def _draw_slider(ax, obj: Slider, look: Look):
+    path = slider_points(obj)
+    for radius, color in _body_tubes(look):
+        ax.add_line(Tube(path, radius, color=color, zorder=look.z))
+    if obj.slides > 1:
+        arrow = _reverse_arrow(path, look.radius)
+        ax.plot(*arrow.T, color=look.faded(PALETTE["text"]), lw=1.6, zorder=look.z + 0.1)
 
 # %% ../../nbs/14_osu.show.ipynb #a043f4d7
-def _draw_head(ax, obj: HitObject, radius: float, number: int, z: float, later: float, ring: bool):
+def _draw_head(ax, obj: HitObject, look: Look):
+    center = (obj.x, obj.y)
+    radius = look.radius
+    z = look.z
     color = PALETTE[kind(obj)]
-    fill = _faded(mix(color, PALETTE["background"], 0.25), later)
-    rim = _faded(PALETTE["text"], later)
-    ax.add_patch(Disc((obj.x, obj.y), radius, fc=fill, ec=rim, lw=1.3, zorder=z + 0.2))
-    ax.add_artist(
-        Label(obj.x, obj.y, number, radius * 0.95, color=_faded("white", later), zorder=z + 0.3)
-    ).set_in_layout(False)
-    wide = radius * (1.14 + 0.5 * later)
-    if ring:
-        ax.add_patch(Disc((obj.x, obj.y), wide, fill=False, ec=_faded(color, later), lw=1.1, zorder=z + 0.4))
+    fill = look.faded(mix(color, PALETTE["background"], 0.25))
+    rim = look.faded(PALETTE["text"])
+    ax.add_patch(Disc(center, radius, fc=fill, ec=rim, lw=1.3, zorder=z + 0.2))
+    number = Label(*center, look.number, radius * 0.95, color=look.faded("white"), zorder=z + 0.3)
+    ax.add_artist(number).set_in_layout(False)
+    if look.ring:
+        wide = radius * (1.14 + 0.5 * look.later)
+        ax.add_patch(Disc(center, wide, fill=False, ec=look.faded(color), lw=1.1, zorder=z + 0.4))
 
 
-def _draw_object(ax, obj: HitObject, radius: float, number: int, z: float, later: float, ring: bool):
+def _draw_spinner(ax, look: Look):
+    for radius in (150, 110, 70, 6):
+        color = mix(PALETTE["spinner"], PALETTE["panel"], 0.6 * (0.2 + radius / 200))
+        ax.add_patch(Disc((256, 192), radius, fill=radius == 6, color=color, lw=1.5, zorder=look.z))
+
+
+def _draw_object(ax, obj: HitObject, look: Look):
     if isinstance(obj, Spinner):
-        for r in (150, 110, 70, 6):
-            ax.add_patch(
-                Disc(
-                    (256, 192),
-                    r,
-                    fill=r == 6,
-                    color=_faded(PALETTE["spinner"], 0.2 + r / 200),
-                    lw=1.5,
-                    zorder=z,
-                )
-            )
+        _draw_spinner(ax, look)
         return
     if isinstance(obj, Slider):
-        _draw_slider(ax, obj, radius, z, later)
-    _draw_head(ax, obj, radius, number, z, later, ring)
+        _draw_slider(ax, obj, look)
+    _draw_head(ax, obj, look)
 
 
 def _field(ax):
-    ax.add_patch(
-        FancyBboxPatch(
-            (0, 0), 512, 384, boxstyle="round,pad=0,rounding_size=14", fc="none", ec=PALETTE["line"], lw=1
-        )
-    )
+    "The borders of the playfield, and some room around them."
+    style = "round,pad=0,rounding_size=14"
+    ax.add_patch(FancyBboxPatch((0, 0), 512, 384, boxstyle=style, fc="none", ec=PALETTE["line"], lw=1))
     ax.set(xlim=(-44, 556), ylim=(428, -44), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
 
 # %% ../../nbs/14_osu.show.ipynb #771f34b3
+def _draw_flow(ax, shown: list[HitObject]):
+    "A dotted line from object to object."
+    flow = [(o.x, o.y) for o in shown if not isinstance(o, Spinner)]
+    if flow:
+        ax.plot(*zip(*flow), color=PALETTE["text"], lw=0.8, alpha=0.25, zorder=1, dashes=(2, 3))
+
+
+def _looks(every: list[HitObject], shown: list[HitObject], cs: float) -> list[Look]:
+    "How the objects of a still are drawn; their numbers come from all objects."
+    numbers = dict(zip(map(id, every), combo_numbers(every)))
+    last = max(1, len(shown) - 1)
+    return [
+        Look(
+            radius=54.4 - 4.48 * cs,
+            number=numbers[id(o)],
+            z=2 + len(shown) - i,
+            later=i / last,
+            ring=len(shown) < 9,
+        )
+        for i, o in enumerate(shown)
+    ]
+
+
 def show_playfield(
     objects: Beatmap | list[HitObject],  # a map, or some of its objects
     start: float | None = None,  # ms
@@ -235,72 +278,83 @@ def show_playfield(
     ax=None,
     cs: float | None = None,  # circle size; None: the map's, or 4
 ) -> Figure:
-    "A still of the field: earlier objects lie on top with a close approach ring, later ones fade and their rings widen."
+    "A still of the field: earlier objects lie on top with a close approach circle, later ones fade and theirs widen."
     ax = _axes(ax, 5, 3.93)
     _field(ax)
-    shown = between(objects, start, end)
+    every = objects
     if isinstance(objects, Beatmap):
+        every = objects.hit_objects
         cs = objects.cs if cs is None else cs
-    every = objects.hit_objects if isinstance(objects, Beatmap) else objects
-    numbers = dict(zip(map(id, every), combo_numbers(every)))
-    radius = 54.4 - 4.48 * (4 if cs is None else cs)
-    n = max(1, len(shown) - 1)
-    flow = [(o.x, o.y) for o in shown if not isinstance(o, Spinner)]
-    if flow:
-        ax.plot(*zip(*flow), color=PALETTE["text"], lw=0.8, alpha=0.25, zorder=1, dashes=(2, 3))
-    for i, o in enumerate(shown):
-        _draw_object(ax, o, radius, numbers[id(o)], 2 + len(shown) - i, i / n, len(shown) < 9)
+    shown = between(every, start, end)
+    _draw_flow(ax, shown)
+    for obj, look in zip(shown, _looks(every, shown, 4 if cs is None else cs)):
+        _draw_object(ax, obj, look)
     return ax.figure
 
 # %% ../../nbs/14_osu.show.ipynb #b4bac6bf
-def _glyphs(ax, beatmap: Beatmap, shown: list, place, size: float):
-    "Dots and bars at (time, place(obj)); `size` is the area of a dot in points squared."
+def _bars_by_kind(beatmap: Beatmap, shown: list, place: Callable) -> dict[str, list]:
+    "What is held, as lines from (time, place) to (end, place)."
     bars = defaultdict(list)
-    dots = defaultdict(list)
-    width = 0.72 * size**0.5
     for o in shown:
-        k = kind(o, beatmap.mode)
         y = place(o)
         last = beatmap.end_time(o)
         if last > o.time:
-            bars[k].append([(o.time, y), (last, y)])
-        dots[k].append((o.time, y, size * (1.9 if beatmap.mode == 1 and o.hitsound & 4 else 1)))
-    for k, segments in bars.items():
-        for color, w in (("white", width + 1.4), (PALETTE[k], width)):
-            ax.add_collection(
-                LineCollection(segments, colors=[color], linewidths=w, capstyle="round", zorder=5),
-                autolim=False,
-            )
-    for k, found in dots.items():
+            bars[kind(o, beatmap.mode)].append([(o.time, y), (last, y)])
+    return bars
+
+
+def _dots_by_kind(beatmap: Beatmap, shown: list, place: Callable, size: float) -> dict[str, list]:
+    "What is hit, as (time, place, area); a finisher of taiko is bigger."
+    dots = defaultdict(list)
+    for o in shown:
+        big = beatmap.mode == 1 and o.hitsound & 4
+        dots[kind(o, beatmap.mode)].append((o.time, place(o), size * (1.9 if big else 1)))
+    return dots
+
+
+def _draw_bars(ax, segments: list, color: str, width: float):  # points
+    "Lines with a white rim."
+    for c, lw in (("white", width + 1.4), (color, width)):
+        lines = LineCollection(segments, colors=[c], linewidths=lw, capstyle="round", zorder=5)
+        ax.add_collection(lines, autolim=False)
+
+
+def _glyphs(ax, beatmap: Beatmap, shown: list, place: Callable, size: float):
+    "Dots and bars at (time, place(obj)); `size` is the area of a dot in points squared."
+    for k, segments in _bars_by_kind(beatmap, shown, place).items():
+        _draw_bars(ax, segments, PALETTE[k], 0.72 * size**0.5)
+    for k, found in _dots_by_kind(beatmap, shown, place, size).items():
         t, y, s = zip(*found)
         ax.scatter(t, y, s=s, color=PALETTE[k], edgecolors="white", linewidths=0.7, zorder=6)
 
 
-def _band(beatmap: Beatmap):  # (height of the band, obj -> its place in the band)
+BAND = {0: 0.26, 1: 0.26, 2: 0.5, 3: 0.62}  # height of the band of objects, by mode; the timeline is 1 high
+
+
+def _place_in_band(beatmap: Beatmap) -> Callable:  # object -> its height in the timeline
     keys = beatmap.keys
     if beatmap.mode == 3:
-        return 0.62, lambda o: 0.62 * (o.column(keys) + 0.5) / keys
+        return lambda o: BAND[3] * (o.column(keys) + 0.5) / keys
     if beatmap.mode == 2:
-        return 0.5, lambda o: 0.05 + 0.4 * o.x / 512
-    return 0.26, lambda o: 0.13
+        return lambda o: 0.05 + 0.4 * o.x / 512
+    return lambda o: 0.13
 
 
-def _dot(span: float, inches: float) -> float:  # area of a dot so that quarter-beat streams still part
-    return float(np.clip((inches * 72 * 90 / max(span, 1)) ** 2, 9, 70))
+def _dot_area(span: float, inches: float) -> float:  # points squared
+    "So large that the notes of a quarter-beat stream still part."
+    points = inches * 72 * 90 / max(span, 1)
+    return float(np.clip(points**2, 9, 70))
 
 # %% ../../nbs/14_osu.show.ipynb #8c128c33
 def _beat_lines(ax, beatmap: Beatmap, start: float, end: float):
     beats = beats_of(beatmap, start, end)
     fine = len(beats) <= 160  # more would be a wall
-    for down, color, alpha, lw in (
-        (False, PALETTE["beat"], 0.16, 0.6),
-        (True, PALETTE["downbeat"], 0.75 if fine else 0.35, 0.9),
-    ):
-        times = [b.time for b in beats if b.downbeat == down]
-        if fine or down:
-            ax.vlines(
-                times, 0, 1, color=color, alpha=alpha, lw=lw, transform=ax.get_xaxis_transform(), zorder=2
-            )
+    downs = [b.time for b in beats if b.downbeat]
+    others = [b.time for b in beats if not b.downbeat]
+    whole = dict(ymin=0, ymax=1, transform=ax.get_xaxis_transform(), zorder=2)
+    if fine:
+        ax.vlines(others, color=PALETTE["beat"], alpha=0.16, lw=0.6, **whole)
+    ax.vlines(downs, color=PALETTE["downbeat"], alpha=0.75 if fine else 0.35, lw=0.9, **whole)
 
 
 def _clock(ms: float, _=None) -> str:  # m:ss
@@ -308,9 +362,8 @@ def _clock(ms: float, _=None) -> str:  # m:ss
     return f"{int(s // 60)}:{s % 60:04.1f}".removesuffix(".0")
 
 
-def _spectrogram(ax, mel, start: float, end: float, frame_ms: float):
-    if mel is None:
-        return
+def _draw_mel(ax, mel, start: float, end: float, frame_ms: float):
+    "The frames of a stretch of time, from their darkest 2 % to nearly their brightest."
     a = max(0, int(start / frame_ms))
     b = min(mel.shape[1], int(np.ceil(end / frame_ms)))
     if b <= a:
@@ -330,6 +383,34 @@ def _spectrogram(ax, mel, start: float, end: float, frame_ms: float):
     )
 
 # %% ../../nbs/14_osu.show.ipynb #e460b877
+def _span(
+    beatmap: Beatmap,
+    start: float | None,  # ms; None: a second before the first object
+    end: float | None,  # ms; None: a second after the last
+) -> tuple[float, float]:  # ms
+    "The stretch of time that a timeline shows."
+    if start is None:
+        start = min((o.time for o in beatmap.hit_objects), default=0) - 1000
+    if end is None:
+        end = song_end(beatmap) + 1000
+    return start, end
+
+
+def _draw_kiai(ax, beatmap: Beatmap):
+    "Kiai: a light veil, and a stripe above."
+    for a, b in kiai_spans(beatmap):
+        ax.axvspan(a, b, color=PALETTE["kiai"], alpha=0.05, lw=0, zorder=1)
+        ax.axvspan(a, b, ymin=0.965, color=PALETTE["kiai"], lw=0, zorder=4)
+
+
+def _draw_stems(ax, beatmap: Beatmap, shown: list):
+    "A line from every object up to the sound; the fainter, the more there are."
+    times = [o.time for o in shown]
+    colors = [PALETTE[kind(o, beatmap.mode)] for o in shown]
+    alpha = float(np.clip(40 / max(1, len(shown)), 0.12, 0.5))  # many stems would be a wall
+    ax.vlines(times, BAND[beatmap.mode], 0.96, colors=colors, lw=0.8, zorder=3, alpha=alpha)
+
+# %% ../../nbs/14_osu.show.ipynb #9be6aef2
 def show_timeline(
     beatmap: Beatmap,
     start: float | None = None,  # ms; None: a second before the first object
@@ -341,51 +422,50 @@ def show_timeline(
 ) -> Figure:
     "Objects over beats, kiai and sound."
     ax = _axes(ax, 10, 1.9)
-    objects = beatmap.hit_objects
-    start = (min((o.time for o in objects), default=0) - 1000) if start is None else start
-    end = song_end(beatmap) + 1000 if end is None else end
-    _spectrogram(ax, mel, start, end, frame_ms)
+    start, end = _span(beatmap, start, end)
+    shown = [o for o in beatmap.hit_objects if start <= beatmap.end_time(o) and o.time <= end]
+    if mel is not None:
+        _draw_mel(ax, mel, start, end, frame_ms)
     _beat_lines(ax, beatmap, start, end)
-    for a, b in kiai_spans(beatmap):
-        ax.axvspan(a, b, color=PALETTE["kiai"], alpha=0.05, lw=0, zorder=1)
-        ax.axvspan(a, b, ymin=0.965, color=PALETTE["kiai"], lw=0, zorder=4)
-    height, place = _band(beatmap)
-    shown = [o for o in objects if start <= beatmap.end_time(o) and o.time <= end]
-    ax.axhspan(0, height, color=PALETTE["background"], alpha=0.62, lw=0, zorder=3)
-    ax.vlines(
-        [o.time for o in shown],
-        height,
-        0.96,
-        colors=[PALETTE[kind(o, beatmap.mode)] for o in shown],
-        lw=0.8,
-        zorder=3,
-        alpha=float(np.clip(40 / max(1, len(shown)), 0.12, 0.5)),
-    )  # many stems would be a wall
-    _glyphs(ax, beatmap, shown, place, size or _dot(end - start, 10))
+    _draw_kiai(ax, beatmap)
+    ax.axhspan(0, BAND[beatmap.mode], color=PALETTE["background"], alpha=0.62, lw=0, zorder=3)
+    _draw_stems(ax, beatmap, shown)
+    _glyphs(ax, beatmap, shown, _place_in_band(beatmap), size or _dot_area(end - start, inches=10))
     ax.set(xlim=(start, end), ylim=(0, 1), yticks=[])
     ax.xaxis.set_major_formatter(_clock)
     return ax.figure
 
 # %% ../../nbs/14_osu.show.ipynb #ec3dc346
-def _stage(ax, beatmap: Beatmap, shown: list, start: float, end: float):
+def _draw_columns(ax, keys: int):
+    "Every second column is lighter."
+    for c in range(1, keys, 2):
+        ax.axvspan(c, c + 1, color=PALETTE["line"], alpha=0.35, lw=0)
+
+
+def _mania_stage(ax, beatmap: Beatmap, shown: list, start: float, end: float):
     "Mania: columns, time upwards."
     keys = beatmap.keys
     tall = (end - start) * 0.03
-    for c in range(keys):
-        if c % 2:
-            ax.axvspan(c, c + 1, color=PALETTE["line"], alpha=0.35, lw=0)
+    _draw_columns(ax, keys)
     for o in shown:
-        c = o.column(keys)
+        x = o.column(keys)
         color = PALETTE[kind(o, 3)]
         if isinstance(o, Hold):
-            ax.add_patch(
-                Rectangle((c + 0.2, o.time), 0.6, o.end_time - o.time, color=color, alpha=0.45, lw=0)
-            )
-        ax.add_patch(Rectangle((c + 0.08, o.time), 0.84, tall, color=color, lw=0, zorder=3))
+            lasts = o.end_time - o.time
+            ax.add_patch(Rectangle((x + 0.2, o.time), 0.6, lasts, color=color, alpha=0.45, lw=0))
+        ax.add_patch(Rectangle((x + 0.08, o.time), 0.84, tall, color=color, lw=0, zorder=3))
     ax.set(xlim=(0, keys), ylim=(start - tall, end))
 
 # %% ../../nbs/14_osu.show.ipynb #a3db15a9
-def _falling(ax, beatmap: Beatmap, shown: list, start: float, end: float):
+def _juice_stream(ax, slider: Slider, end: float, color: str):
+    "The way of a slider that falls."
+    part = np.linspace(0, 1, 24 * slider.slides + 1)
+    x = slider.path.ball(part, slider.slides)[:, 0]
+    y = slider.time + part * (end - slider.time)
+    ax.plot(x, y, color=color, lw=3, alpha=0.6, solid_capstyle="round")
+
+
+def _falling_fruits(ax, beatmap: Beatmap, shown: list, start: float, end: float):
     "Catch: fruits at x, time upwards; juice streams follow their path, banana showers fill the field."
     for o in shown:
         color = PALETTE[kind(o, 2)]
@@ -393,18 +473,16 @@ def _falling(ax, beatmap: Beatmap, shown: list, start: float, end: float):
         if isinstance(o, Spinner):
             ax.axhspan(o.time, last, color=color, alpha=0.2, lw=0)
         if isinstance(o, Slider):
-            part = np.linspace(0, 1, 24 * o.slides + 1)
-            x = o.path.ball(part, o.slides)[:, 0]
-            ax.plot(x, o.time + part * (last - o.time), color=color, lw=3, alpha=0.6, solid_capstyle="round")
+            _juice_stream(ax, o, last, color)
     fruits = [o for o in shown if not isinstance(o, Spinner)]
+    x = [o.x for o in fruits]
+    times = [o.time for o in fruits]
     colors = [PALETTE[kind(o, 2)] for o in fruits]
-    ax.scatter(
-        [o.x for o in fruits], [o.time for o in fruits], s=70, c=colors, edgecolors="white", lw=1, zorder=3
-    )
+    ax.scatter(x, times, s=70, c=colors, edgecolors="white", lw=1, zorder=3)
     ax.set(xlim=(-20, 532), ylim=(start, end))
 
 
-def _lane(ax, beatmap: Beatmap, shown: list, start: float, end: float):
+def _taiko_lane(ax, beatmap: Beatmap, shown: list, start: float, end: float):
     "Taiko: one lane, time to the right, big notes for finishers."
     ax.axhspan(-0.7, 0.7, color=PALETTE["background"], lw=0)
     ax.scatter([start], [0], s=620, facecolor="none", edgecolor=PALETTE["line"], lw=1.5)
@@ -430,7 +508,7 @@ def show_still(
     return ax.figure
 
 
-_stills = {1: _lane, 2: _falling, 3: _stage}
+_stills = {1: _taiko_lane, 2: _falling_fruits, 3: _mania_stage}
 
 # %% ../../nbs/14_osu.show.ipynb #b4f43ae3
 def bars(
@@ -439,10 +517,13 @@ def bars(
     n: int,  # how many
 ) -> list[float]:  # n + 1 times, ms
     "Borders of successive bars; two seconds each where there is no timing."
-    downs = [b.time for b in beats_of(beatmap, start - 20_000, start + 20_000 * (n + 1)) if b.downbeat]
+    around = beats_of(beatmap, start - 20_000, start + 20_000 * (n + 1))
+    downs = [b.time for b in around if b.downbeat]
     first = max((i for i, t in enumerate(downs) if t <= start + 1), default=0)
     found = downs[first : first + n + 1]
-    return found if len(found) == n + 1 else [start + 2000 * i for i in range(n + 1)]
+    if len(found) < n + 1:
+        return [start + 2000 * i for i in range(n + 1)]
+    return found
 
 
 def show_strip(
@@ -452,14 +533,22 @@ def show_strip(
     axes=None,  # n axes to draw into
 ) -> Figure:
     "A row of stills over successive bars."
-    times = bars(beatmap, busiest(beatmap, 2000 * n) if start is None else start, n)
-    axes = canvas(2.2 * n, 1.95).subplots(1, n, squeeze=False)[0] if axes is None else axes
+    start = busiest(beatmap, 2000 * n) if start is None else start
+    times = bars(beatmap, start, n)
+    if axes is None:
+        axes = canvas(2.2 * n, 1.95).subplots(1, n, squeeze=False)[0]
     for ax, a, b in zip(axes, times, times[1:]):
         show_still(beatmap, a - 3, b - 3, _axes(ax, 0, 0))  # files round to whole ms
         ax.set_title(_clock(a), color=PALETTE["faint"], fontsize=9, pad=3)
     return axes[0].figure
 
 # %% ../../nbs/14_osu.show.ipynb #1574658a
+def _smoothing(width: float, step: float) -> np.ndarray:  # (n,), of area 1 a second
+    "A Hann window, which turns counts in steps into counts a second."
+    window = np.hanning(int(width / step) * 2 + 1)
+    return window / (window.sum() * step / 1000)
+
+
 def density(
     beatmap: Beatmap,
     width: float = 2000,  # ms of the smoothing window
@@ -468,13 +557,16 @@ def density(
     "How much happens around each moment."
     step = max(step, song_end(beatmap) / 20_000)  # a map of many hours stays drawable
     times = np.arange(-width, song_end(beatmap) + width, step)
+    borders = np.append(times, times[-1] + step)
+    window = _smoothing(width, step)
     found = defaultdict(list)
     for o in beatmap.hit_objects:
         found[kind(o, beatmap.mode)].append(o.time)
-    window = np.hanning(int(width / step) * 2 + 1)
-    window /= window.sum() * step / 1000
-    count = lambda ts: np.histogram(ts, np.append(times, times[-1] + step))[0]
-    return times, {k: np.convolve(count(v), window, "same")[: len(times)] for k, v in sorted(found.items())}
+    out = {}
+    for k, when in sorted(found.items()):
+        counts, _ = np.histogram(when, borders)
+        out[k] = np.convolve(counts, window, "same")[: len(times)]
+    return times, out
 
 
 def busiest(beatmap: Beatmap, span: float = 12000) -> float:  # ms
@@ -485,45 +577,43 @@ def busiest(beatmap: Beatmap, span: float = 12000) -> float:  # ms
     return float(t[np.argmax(np.searchsorted(t, t + span) - np.arange(len(t)))])
 
 # %% ../../nbs/14_osu.show.ipynb #ff1c08b9
-def show_density(beatmap: Beatmap, start: float | None = None, end: float | None = None, ax=None) -> Figure:
+def show_density(
+    beatmap: Beatmap,
+    start: float | None = None,  # ms; None: the song's
+    end: float | None = None,  # ms
+    ax=None,
+) -> Figure:
     "Objects per second by kind, with kiai."
     ax = _axes(ax, 10, 1.2)
     times, kinds = density(beatmap)
+    start = 0 if start is None else start
+    end = times[-1] if end is None else end
     if kinds:
         ax.stackplot(times, *kinds.values(), colors=[PALETTE[k] for k in kinds], alpha=0.85, lw=0)
     for a, b in kiai_spans(beatmap):
         ax.axvspan(a, b, color=PALETTE["kiai"], alpha=0.22, lw=0, zorder=0)
-    ax.set(xlim=(0 if start is None else start, times[-1] if end is None else end), ylim=(0, None))
+    ax.set(xlim=(start, end), ylim=(0, None))
     ax.xaxis.set_major_formatter(_clock)
     ax.set_ylabel("per second", color=PALETTE["faint"], fontsize=8)
     return ax.figure
 
 # %% ../../nbs/14_osu.show.ipynb #46317ad4
+def _facts(beatmap: Beatmap) -> list[str]:  # for a headline
+    "Mode, tempo, number of objects and length."
+    end = song_end(beatmap)
+    facts = [("osu!", "taiko", "catch", "mania")[beatmap.mode]]
+    if beats_of(beatmap, 0, end + 1):
+        facts.append(f"{60000 / Timing.of(beatmap).median_beat_length(end):.4g} BPM")
+    return [*facts, f"{len(beatmap.hit_objects)} objects", _clock(round(end, -3))]
+
+
 def _headline(fig, beatmap: Beatmap, title: str | None):
-    names = {0: "osu!", 1: "taiko", 2: "catch", 3: "mania"}
     title = title or f"{beatmap.artist} – {beatmap.title}  [{beatmap.version}]"
-    facts = [names[beatmap.mode], f"{len(beatmap.hit_objects)} objects", _clock(round(song_end(beatmap), -3))]
-    if beats_of(beatmap, 0, song_end(beatmap) + 1):
-        facts.insert(1, f"{60000 / Timing.of(beatmap).median_beat_length(song_end(beatmap)):.4g} BPM")
-    fig.suptitle(
-        title,
-        color=PALETTE["text"],
-        fontsize=15,
-        weight="bold",
-        x=0.012,
-        ha="left",
-        parse_math=False,
-        family=fonts(),
-    )
-    fig.text(
-        0.988,
-        1 - 0.07 / fig.get_figheight(),
-        "   ".join(facts),
-        color=PALETTE["faint"],
-        fontsize=11,
-        ha="right",
-        va="top",
-    )
+    look = dict(color=PALETTE["text"], fontsize=15, weight="bold", family=fonts())
+    fig.suptitle(title, x=0.012, ha="left", parse_math=False, **look)
+    top = 1 - 0.07 / fig.get_figheight()
+    look = dict(color=PALETTE["faint"], fontsize=11)
+    fig.text(0.988, top, "   ".join(_facts(beatmap)), ha="right", va="top", **look)
 
 
 @lru_cache
@@ -543,10 +633,16 @@ def fonts() -> list[str]:  # of this machine
     return ["DejaVu Sans", *(set(wanted) & set(font_manager.get_font_names()))]
 
 
-def _legend(ax, beatmap: Beatmap):
+def _legend_marks(beatmap: Beatmap) -> list[Line2D]:
     names = sorted({kind(o, beatmap.mode) for o in beatmap.hit_objects})
     marks = [Line2D([], [], marker="o", ls="", color=PALETTE[k], label=k) for k in names]
-    marks += [Line2D([], [], color=PALETTE[k], lw=w, label=k) for k, w in (("downbeat", 1.5), ("kiai", 4))]
+    for k, width in (("downbeat", 1.5), ("kiai", 4)):
+        marks.append(Line2D([], [], color=PALETTE[k], lw=width, label=k))
+    return marks
+
+
+def _legend(ax, beatmap: Beatmap):
+    marks = _legend_marks(beatmap)
     ax.legend(
         handles=marks,
         ncols=len(marks),
@@ -560,6 +656,34 @@ def _legend(ax, beatmap: Beatmap):
     )
 
 # %% ../../nbs/14_osu.show.ipynb #479a6a5c
+@dataclass(frozen=True)
+class Page:
+    "How a map is laid out on one page."
+
+    start: float  # ms
+    length: float  # ms
+    lines: int  # of the timeline
+
+    @property
+    def line(self) -> float:
+        return self.length / self.lines  # ms in one line
+
+    @classmethod
+    def of(cls, beatmap: Beatmap, line: float) -> Page:
+        "A second before the first object to one after the last, in lines of about `line` ms, eight at most."
+        start = max(0, min((o.time for o in beatmap.hit_objects), default=0) - 1000)
+        length = max(song_end(beatmap) + 1000 - start, 4000)
+        return cls(start, length, int(np.clip(np.ceil(length / line), 1, 8)))
+
+
+def _parts(fig, page: Page) -> list:  # three subfigures
+    "Room for the strip, the density and the lines of the timeline."
+    parts = fig.subfigures(3, 1, height_ratios=[2.05, 1.15, 1.35 * page.lines])
+    for part in parts:
+        part.set_facecolor("none")
+    return parts
+
+
 def show_map(
     beatmap: Beatmap,
     mel=None,  # (mels, frames) of the whole song
@@ -569,29 +693,28 @@ def show_map(
     stills: int = 6,
 ) -> Figure:
     "A whole map on one page."
-    begin = max(0, min((o.time for o in beatmap.hit_objects), default=0) - 1000)
-    length = max(song_end(beatmap) + 1000 - begin, 4000)
-    n = int(np.clip(np.ceil(length / line), 1, 8))
-    line = length / n
-    fig = canvas(14, 3.8 + 1.35 * n)
-    top, middle, low = fig.subfigures(3, 1, height_ratios=[2.05, 1.15, 1.35 * n])
-    for part in (top, middle, low):
-        part.set_facecolor("none")
+    page = Page.of(beatmap, line)
+    fig = canvas(14, 3.8 + 1.35 * page.lines)
+    top, middle, low = _parts(fig, page)
     _headline(fig, beatmap, title)
-    at = busiest(beatmap, 2000 * stills)
-    show_strip(beatmap, at, stills, top.subplots(1, stills, squeeze=False)[0])
+    busy = busiest(beatmap, 2000 * stills)
+    show_strip(beatmap, busy, stills, top.subplots(1, stills, squeeze=False)[0])
     ax = middle.subplots()
-    show_density(beatmap, begin, begin + length, ax)
+    show_density(beatmap, page.start, page.start + page.length, ax)
     _legend(ax, beatmap)
-    times = bars(beatmap, at, stills)
+    times = bars(beatmap, busy, stills)
     ax.axvspan(times[0], times[-1], color=PALETTE["text"], alpha=0.13, lw=0)
-    for i, row in enumerate(low.subplots(n, 1, squeeze=False)[:, 0]):
-        show_timeline(beatmap, begin + i * line, begin + (i + 1) * line, mel, row, frame_ms, _dot(line, 14))
+    for i, row in enumerate(low.subplots(page.lines, 1, squeeze=False)[:, 0]):
+        start = page.start + i * page.line
+        size = _dot_area(page.line, inches=14)
+        show_timeline(beatmap, start, start + page.line, mel=mel, ax=row, frame_ms=frame_ms, size=size)
     return fig
 
 # %% ../../nbs/14_osu.show.ipynb #37fe5868
 def save_png(
-    fig: Figure, path: str | Path, dpi: int = 110
+    fig: Figure,
+    path: str | Path,
+    dpi: int = 110,
 ) -> Path:  # absolute; with a number when another file has the name
     "Write a figure as PNG, whole or not at all."
     return write_new(path, Picture.png(fig, dpi))

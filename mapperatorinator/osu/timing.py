@@ -8,14 +8,14 @@ import copy, math
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import Iterable, NamedTuple, Optional
+from typing import Callable, Iterable, Iterator, NamedTuple, Optional
 
 from ..core import UserError
 from .beatmap import BEAT_MS, Beatmap, TimingPoint
 
 # %% auto #0
-__all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'Beat', 'Timing', 'snap_divisor', 'median_beat_length', 'counted', 'TimingBuilder',
-           'change']
+__all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'LIMITS', 'Beat', 'Timing', 'Stretch', 'snap_divisor', 'median_beat_length',
+           'counted', 'TimingBuilder', 'change']
 
 # %% ../../nbs/12_osu.timing.ipynb #adfb799d
 class Beat(NamedTuple):
@@ -33,7 +33,8 @@ class Timing:
     def __init__(self, points: Iterable[TimingPoint]):
         self.points = sorted(points, key=lambda p: (p.time, not p.uninherited))
         self.red = [p for p in self.points if p.uninherited]
-        self._times, self._red_times = [p.time for p in self.points], [p.time for p in self.red]
+        self._times = [p.time for p in self.points]
+        self._red_times = [p.time for p in self.red]
 
     @classmethod
     def of(cls, beatmap: Beatmap) -> Timing:
@@ -57,12 +58,15 @@ class Timing:
         return self.red[i] if i < len(self.red) else None
 
     def grid_of(
-        self, time: float, early: float = 2.0
-    ) -> TimingPoint:  # the red line whose beats a note keeps, which may be so many ms early
-        "The red line in force, or the tempo that begins just after: who plays its first beat a millisecond early still means that beat."
-        red = self.redline_at(time)
+        self,
+        time: float,
+        early: float = 2.0,  # ms by which a note may come before its red line
+    ) -> TimingPoint:  # the red line whose beats a note keeps
+        "The red line in force, or the tempo that begins just after: who plays its first beat early still means that beat."
         after = self.next_redline(time)
-        return after if after and after.is_tempo and after.time - time < early else red
+        if after and after.is_tempo and after.time - time < early:
+            return after
+        return self.redline_at(time)
 
     def velocity_at(self, time: float) -> float:
         return self.point_at(time).velocity  # slider velocity multiplier
@@ -77,7 +81,8 @@ class Timing:
         return self.point_at(time).kiai
 
     def beats_since_redline(self, time: float) -> float:  # position in beats
-        return (time - self.redline_at(time).time) / self.redline_at(time).beat_ms
+        red = self.redline_at(time)
+        return (time - red.time) / red.beat_ms
 
     def beats(self, start: float, end: float, divisor: int = 1) -> list[Beat]:
         return _ticks(self, start, end, divisor)
@@ -95,33 +100,60 @@ class Timing:
 MOST_TICKS = 1_000_000  # of one question; a song of an hour at 300 BPM has 288,000 sixteenths
 
 
-def _ticks(
-    timing: Timing, start: float, end: float, divisor: int
-) -> list[Beat]:  # grid ticks with start <= time < end
-    out, red = [], timing.red
+class Stretch(NamedTuple):
+    "A part of one section of the grid."
+
+    red: TimingPoint  # the red line of the section
+    low: float  # ms
+    high: float  # ms, not included
+
+    def tick(self, k: int, divisor: int) -> Beat:
+        "The k-th tick of 1/divisor beat since the red line."
+        time = self.red.time + k * (self.red.beat_ms / divisor)
+        downbeat = k % (self.red.meter * divisor) == 0
+        return Beat(time, k, divisor // math.gcd(k, divisor), downbeat)
+
+    def ticks(self, divisor: int) -> list[Beat]:
+        "All of its ticks; of a red line that is no tempo only its own time."
+        if not self.red.is_tempo:
+            return [Beat(self.red.time, 0, 1, True)] if self.low <= self.red.time < self.high else []
+        step = self.red.beat_ms / divisor
+        k = math.ceil((self.low - self.red.time) / step - 1e-9)
+        out = []
+        while (beat := self.tick(k, divisor)).time < self.high:
+            out.append(beat)
+            k += 1
+        return out
+
+
+def _stretches(timing: Timing, start: float, end: float) -> Iterator[Stretch]:
+    "The sections of the grid between two times; the first section reaches back before its red line."
+    red = timing.red
     for i, p in enumerate(red):
-        step = p.beat_ms / divisor
         last = i + 1 == len(red)
         low = max(start, p.time) if i else start
         high = end if last else min(end, red[i + 1].time - 1e-6)
-        if not p.is_tempo:
-            if low <= p.time < high:
-                out.append(Beat(p.time, 0, 1, True))
-            continue
-        if (high - low) / step + len(out) > MOST_TICKS:
+        yield Stretch(p, low, high)
+
+
+def _ticks(timing: Timing, start: float, end: float, divisor: int) -> list[Beat]:
+    "Grid ticks with start <= time < end."
+    out = []
+    for part in _stretches(timing, start, end):
+        step = part.red.beat_ms / divisor
+        if part.red.is_tempo and (part.high - part.low) / step + len(out) > MOST_TICKS:
             raise UserError(
                 f"{start:g} to {end:g} ms hold over {MOST_TICKS} ticks of 1/{divisor}; ask for a shorter stretch."
             )
-        k = math.ceil((low - p.time) / step - 1e-9)
-        while (t := p.time + k * step) < high:
-            out.append(Beat(t, k, divisor // math.gcd(k, divisor), k % (p.meter * divisor) == 0))
-            k += 1
+        out += part.ticks(divisor)
     return out
 
 # %% ../../nbs/12_osu.timing.ipynb #f374cf2e
 def snap_divisor(
-    beats: float, beat_length: float, tolerance: float = 2.0
-) -> int:  # beats since the red line, ms per beat, ms
+    beats: float,  # since the red line
+    beat_length: float,  # ms
+    tolerance: float = 2.0,  # ms
+) -> int:
     "Smallest divisor 1..16 on whose ticks a position lies; 0 for none."
     for d in range(1, 17):
         if abs(beats - round(beats * d) / d) * beat_length < tolerance:
@@ -134,34 +166,43 @@ def _snap_divisor(timing: Timing, time: float, tolerance: float) -> int:  # 1..1
     return snap_divisor((time - red.time) / red.beat_ms, red.beat_ms, tolerance)
 
 # %% ../../nbs/12_osu.timing.ipynb #394e3f73
-def _resnap(
-    timing: Timing, time: float, divisor: int, max_distance: float
-) -> float:  # ms on a tick of 1/divisor, or as it was
-    if divisor < 1 or not timing.red:
-        return time
+def _ticks_near(timing: Timing, time: float, divisor: int) -> list[float]:  # ms
+    "The ticks of 1/divisor around a time, within its section; the next red line is one as well."
     red = timing.redline_at(time)
     after = timing.next_redline(time)
-    step = red.beat_ms / divisor
-    counted = red.is_tempo
-    k = round((time - red.time) / step) if counted else 0
-    ticks = [red.time + j * step for j in (k - 1, k, k + 1)] if counted else [red.time]
+    ticks = [red.time]
+    if red.is_tempo:
+        step = red.beat_ms / divisor
+        k = round((time - red.time) / step)
+        ticks = [red.time + j * step for j in (k - 1, k, k + 1)]
     if red is not timing.red[0]:
         ticks = [max(t, red.time) for t in ticks]
     if after:
         ticks = [*(min(t, after.time) for t in ticks), after.time]
-    best = min(ticks, key=lambda t: abs(t - time))
-    return time if abs(best - time) < 1 or abs(best - time) > max_distance else math.floor(best + 1e-6)
+    return ticks
+
+
+def _resnap(timing: Timing, time: float, divisor: int, max_distance: float) -> float:
+    "The nearest tick of 1/divisor in whole ms, or the time as it was when that is too far or nearly the same."
+    if divisor < 1 or not timing.red:
+        return time
+    best = min(_ticks_near(timing, time, divisor), key=lambda t: abs(t - time))
+    if not 1 <= abs(best - time) <= max_distance:
+        return time
+    return math.floor(best + 1e-6)
 
 # %% ../../nbs/12_osu.timing.ipynb #3008faaf
-def median_beat_length(
-    points: list[TimingPoint],  # in the order in which they hold
-    last_time: float,  # ms: what comes later does not count
-    whole_seconds: bool = False,  # count whole seconds only, as published models saw it
-) -> float:  # ms; 0 without a red line
-    "The beat length that fills most of a map."
-    cut = (
-        (lambda t: t // 1000 % 86400 * 1000) if whole_seconds else (lambda t: t)
-    )  # seconds of the day, as a clock shows them
+def _clock_second(time: float) -> float:  # ms; a time before 0 counts as the end of the day
+    "A time in whole seconds, as a clock shows it."
+    return time // 1000 % 86400 * 1000
+
+
+def _same(time: float) -> float:
+    return time
+
+
+def _lasts(points: list[TimingPoint], last_time: float, cut: Callable) -> dict[float, float]:
+    "For how many ms each beat length is in force; `cut` is what counts of a time."
     total = defaultdict(float)
     last = cut(last_time)
     beat = 0.0
@@ -172,10 +213,22 @@ def median_beat_length(
             continue
         total[beat] += last - (0 if i == 0 else cut(p.time))
         last = cut(p.time)
+    return total
+
+
+def median_beat_length(
+    points: list[TimingPoint],  # in the order in which they hold
+    last_time: float,  # ms: what comes later does not count
+    whole_seconds: bool = False,  # count whole seconds only, as published models saw it
+) -> float:  # ms; 0 without a red line
+    "The beat length that fills most of a map."
+    total = _lasts(points, last_time, _clock_second if whole_seconds else _same)
     if not total and not whole_seconds:
         return next((p.beat_ms for p in points if p.uninherited), 0.0)
     best = max(total, key=total.get, default=0.0)
-    return best if total[best] > 0 or not whole_seconds else 0.0
+    if whole_seconds and total[best] <= 0:
+        return 0.0
+    return best
 
 # %% ../../nbs/12_osu.timing.ipynb #861a1737
 ADVICE = "mend it in the editor, or give bpm and offset."
@@ -219,35 +272,44 @@ def _differs(a: dict, b: dict) -> bool:
 
 def _green(time: float, state: dict, meter: int) -> TimingPoint:  # a green line that says this
     return TimingPoint(
-        time,
-        -100 / state["sv"],
-        meter,
-        state["sample_set"],
-        state["sample_index"],
-        state["volume"],
-        False,
-        int(state["kiai"]),
+        time=time,
+        beat_length=-100 / state["sv"],
+        meter=meter,
+        sample_set=state["sample_set"],
+        sample_index=state["sample_index"],
+        volume=state["volume"],
+        uninherited=False,
+        effects=int(state["kiai"]),
     )
 
 
-def _with(
-    p: TimingPoint, what: dict
-) -> TimingPoint:  # the line with other values; a red one has no velocity to change
+def _with(p: TimingPoint, what: dict) -> TimingPoint:
+    "The line with other values; a red one has no velocity to change."
     values = {k: v for k, v in what.items() if k not in ("sv", "kiai")}
     if "kiai" in what:
         values["effects"] = p.effects & ~1 | int(what["kiai"])
     if "sv" in what and not p.uninherited:
         values["beat_length"] = -100 / what["sv"]
-    return replace(p, **values) if any(getattr(p, k) != v for k, v in values.items()) else p
+    changed = any(getattr(p, k) != v for k, v in values.items())
+    return replace(p, **values) if changed else p
+
+
+LIMITS = {"sv": (0.01, 1000), "volume": (0, 100)}  # the game's
 
 
 def _checked(what: dict) -> dict:  # wishes within the game's limits
     if bad := set(what) - set(FIELDS):
         raise UserError(f"A timing point has no '{min(bad)}'; it has {', '.join(FIELDS)}.")
-    limits = {"sv": (0.01, 1000), "volume": (0, 100)}
-    return {k: min(max(v, limits[k][0]), limits[k][1]) if k in limits else v for k, v in what.items()}
+    limited = {k: min(max(what[k], low), high) for k, (low, high) in LIMITS.items() if k in what}
+    return what | limited
 
 # %% ../../nbs/12_osu.timing.ipynb #5117c494
+def _whole_ms(p: TimingPoint) -> TimingPoint:
+    "The line on the millisecond that a file can hold."
+    whole = math.floor(p.time)
+    return p if p.time == whole else replace(p, time=whole)
+
+
 @dataclass
 class TimingBuilder:
     "Red lines plus wishes; writes a green line only where something changes."
@@ -255,26 +317,19 @@ class TimingBuilder:
     redlines: list = field(default_factory=list)  # TimingPoint
     changes: dict = field(default_factory=dict)  # ms -> what is wished from there on
 
-    def set(
-        self, time: float, **what
-    ):  # from this time on: sv, volume (percent), kiai, sample_set, sample_index
+    def set(self, time: float, **what):
+        "From this time on: sv, volume (percent), kiai, sample_set, sample_index."
         self.changes.setdefault(round(time), {}).update(_checked(what))
 
     def points(self) -> list[TimingPoint]:  # red lines, and green lines where something changes
         if not self.redlines:
             raise UserError("A map needs at least one red line; give it a tempo.")
-        reds = sorted(
-            (
-                p if p.time == math.floor(p.time) else replace(p, time=math.floor(p.time))
-                for p in self.redlines
-            ),
-            key=lambda p: p.time,
-        )
-        out = []
-        state = _state(reds[0])
-        meter = 4
+        reds = sorted(map(_whole_ms, self.redlines), key=lambda p: p.time)
         at = {p.time: p for p in reds}
-        shown = state
+        state = _state(reds[0])  # what is wished
+        shown = state  # what the lines so far say
+        meter = 4
+        out = []
         for time in sorted({*at, *self.changes}):
             state = state | self.changes.get(time, {})
             if red := at.get(time):
@@ -297,13 +352,11 @@ def change(
     before = Timing(points)
     what = _checked(what)
     out = [_with(p, what) if time <= p.time < end else p for p in before.points]
-    wanted = [
-        (t, _state(before.point_at(t)) | what)
-        for t in sorted({time, *(p.time for p in out if time < p.time < end)})
-    ]
+    within = sorted({time, *(p.time for p in out if time < p.time < end)})
+    wanted = {t: _state(before.point_at(t)) | what for t in within}
     if end < math.inf:
-        wanted.append((end, _state(before.point_at(end))))
-    for t, state in wanted:
+        wanted[end] = _state(before.point_at(end))
+    for t, state in wanted.items():
         now = Timing(out)
         if _differs(_state(now.point_at(t)), state):
             out = Timing([*out, _green(t, state, now.redline_at(t).meter)]).points
