@@ -28,7 +28,7 @@ from mapperatorinator.model.dit import (
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .refine import Points, map_points, to_field
-from .train import Resumable, check_run, keep_on, make_optimizers, schedule
+from .train import Resumable, check_run, train_loop, make_optimizers, lr_schedule
 
 # %% auto #0
 __all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
@@ -130,10 +130,10 @@ class Windows:
 
     def context(self, rng, points: Points, part: slice, times: np.ndarray) -> Tensor:  # (272, points)
         far = points.distances[part] * 2 ** rng.normal(0, self.conf.distance_noise, len(times))
-        told = rng.random() >= self.conf.distance_dropout
+        keep = rng.random() >= self.conf.distance_dropout
         number = lambda v: torch.as_tensor(v, dtype=torch.float32)
         return point_features(
-            number(times), number(far) if told else None, torch.as_tensor(points.kinds[part])
+            number(times), number(far) if keep else None, torch.as_tensor(points.kinds[part])
         )
 
     def wish(self, rng, m: Traced, double: bool) -> Tensor:  # (classes,)
@@ -197,7 +197,7 @@ def refine_step(run: RefineRun, noise: Schedule, batch: Batch) -> dict[str, floa
     model = run.denoiser.model
     for o in run.optimizers:
         for g in o.param_groups:
-            g["lr"] = g["peak"] * schedule(run.step, c)
+            g["lr"] = g["peak"] * lr_schedule(run.step, c)
     with torch.autocast(run.denoiser.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
         error, bits = batch_loss(model, noise, batch, c.model.reach)
     (error + bits).mean().backward()
@@ -248,7 +248,7 @@ def refine_loop(
 ) -> RefineRun:
     "Train on what windows draw; measured on `check`."
     noise = Schedule(noise_betas(run.conf.model.noise, run.conf.model.noise_steps))
-    return keep_on(
+    return train_loop(
         run,
         lambda: refine_step(run, noise, windows(run.step)),
         check and (lambda: measure(run.finished, check)),
