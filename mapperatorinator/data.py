@@ -5,12 +5,13 @@
 # %% ../nbs/81_data.ipynb #44b516d7
 from __future__ import annotations
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 
 from .audio import load_audio
@@ -20,15 +21,18 @@ from .events import ContextType, EventStream
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
 from .osu.files import find_file
-from .parse import Parser, faster, hitsounded
+from .osu.timing import Timing
+from .parse import Parser, faster
 from .prompt import Context, Metadata, Span, add_noise, drop, training_example
 from .spectrogram import MelSpectrogram
 from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'map_files', 'Listing', 'title_of', 'MapItem', 'object_times',
-           'frame_labels', 'SongItem', 'song_mel', 'by_song', 'problem', 'read_maps', 'load_songs', 'song_item',
-           'cut_frames', 'window_example', 'Batch', 'pad_rows', 'Sampler', 'load_corpus', 'none_left']
+__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'map_files', 'counted', 'Listing', 'title_of', 'MapItem',
+           'object_times', 'mark_frames', 'frame_labels', 'SongItem', 'cache_key', 'song_mel', 'by_song', 'problem',
+           'read_map', 'read_maps', 'song_item', 'load_songs', 'frames_at', 'cut_frames', 'window_contexts',
+           'window_example', 'Batch', 'pad_rows', 'group_rows', 'length_shares', 'Sampler', 'augment_mel',
+           'load_corpus', 'none_left']
 
 # %% ../nbs/81_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
@@ -50,6 +54,11 @@ def map_files(folder: Path) -> list[Path]:  # sorted
     return sorted(f for f in folder.iterdir() if f.suffix.lower() == ".osu" and f.is_file())
 
 # %% ../nbs/81_data.ipynb #974930c9
+def counted(n: int, thing: str) -> str:
+    "A number of things, in words."
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
 @dataclass
 class Listing:
     "What is to be told of a corpus."
@@ -64,7 +73,7 @@ class Listing:
         maps = sum(name.lower().endswith(".osu") for name in self.left_out)
         songs = len(self.left_out) - maps
         if self.left_out:
-            out.append(f"Left out: {songs} song{'s' * (songs != 1)}, {maps} map{'s' * (maps != 1)}.")
+            out.append(f"Left out: {counted(songs, 'song')}, {counted(maps, 'map')}.")
         return out
 
 
@@ -86,33 +95,46 @@ class MapItem:
     stars: dict = field(default_factory=dict, repr=False)
 
     def stream(self, kind: ContextType, flip=(False, False)) -> EventStream:  # at normal speed
+        "The events of one kind of context, mirrored or not."
         key = (kind, flip if kind is ContextType.MAP else None)
         if key not in self.streams:
             self.streams[key] = self.parser.context(kind, self.beatmap, flip)
         return self.streams[key]
 
     def difficulty(self, speed: float = 1.0) -> float:  # stars
+        "The star rating at a playing speed."
         if speed not in self.stars:
             self.stars[speed] = star_rating(self.beatmap, speed)
         return self.stars[speed]
 
+    @cached_property
+    def traits(self) -> Metadata:
+        "What does not depend on the song or the speed: mode, keys, shares of holds and of scroll speeds …"
+        return Metadata.of(self.beatmap, self.parser.language, 0)
+
     def metadata(self, song_length: float, speed: float = 1.0) -> Metadata:  # song_length: ms, as played
-        b = self.beatmap
-        return Metadata(
-            gamemode=b.mode,
-            song_length=song_length,
-            difficulty=self.difficulty(speed),
-            hitsounded=hitsounded(b),
-            global_sv=b.slider_multiplier,
-            cs=b.cs,
-            keycount=b.keys if b.mode == 3 else None,
-        )
+        "The request that this map would be the answer to."
+        return replace(self.traits, song_length=song_length, difficulty=self.difficulty(speed))
 
 # %% ../nbs/81_data.ipynb #b8a328cb
-def object_times(b: Beatmap) -> np.ndarray:  # ms: starts of all objects and ends of sliders
-    return np.array(
-        [t for o in b.hit_objects for t in ((o.time, b.end_time(o)) if hasattr(o, "slides") else (o.time,))]
-    )
+def object_times(b: Beatmap) -> np.ndarray:  # ms
+    "Starts of all objects and ends of sliders."
+    times = []
+    for o in b.hit_objects:
+        times.append(o.time)
+        if hasattr(o, "slides"):
+            times.append(b.end_time(o))
+    return np.array(times)
+
+
+def mark_frames(times, n_frames: int, frame_ms: float) -> np.ndarray:  # (n_frames,) in [0, 1]
+    "One at the frames of some times, half at their neighbours."
+    hit = np.zeros(n_frames + 2, np.float32)  # a frame more at either end
+    at = np.round(np.asarray(times) / frame_ms).astype(int)
+    at = at[(at >= 0) & (at < n_frames)]
+    for shift, value in ((0, 0.5), (2, 0.5), (1, 1.0)):
+        hit[at + shift] = np.maximum(hit[at + shift], value)
+    return hit[1:-1]
 
 
 def frame_labels(
@@ -121,19 +143,14 @@ def frame_labels(
     beats: np.ndarray,  # ms
     downbeats: np.ndarray,  # ms
     frame_ms: float = 8.0,
-) -> np.ndarray:  # (n_frames, 3) float16: onset, beat, downbeat; neighbours count half
-    "Labels for the encoder."
-
-    def track(times):
-        hit = np.zeros(n_frames + 2, np.float32)
-        at = np.round(np.asarray(times) / frame_ms).astype(int)
-        at = at[(at >= 0) & (at < n_frames)]
-        for shift, v in ((0, 0.5), (2, 0.5), (1, 1.0)):
-            hit[at + shift] = np.maximum(hit[at + shift], v)
-        return hit[1:-1]
-
-    onset = np.mean([track(object_times(b)) for b in maps], axis=0) if maps else np.zeros(n_frames)
-    return np.stack([onset, track(beats), track(downbeats)], 1).astype(np.float16)
+) -> np.ndarray:  # (n_frames, 3) float16: onset, beat, downbeat
+    "Labels for the encoder; an onset is the share of the maps that have it."
+    onset = np.zeros(n_frames)
+    if maps:
+        onset = np.mean([mark_frames(object_times(b), n_frames, frame_ms) for b in maps], axis=0)
+    beat = mark_frames(beats, n_frames, frame_ms)
+    downbeat = mark_frames(downbeats, n_frames, frame_ms)
+    return np.stack([onset, beat, downbeat], 1).astype(np.float16)
 
 # %% ../nbs/81_data.ipynb #b4c6e33b
 @dataclass
@@ -151,23 +168,27 @@ class SongItem:
         return len(self.mel) * self.frame_ms  # length
 
 
+def cache_key(path: Path, conf: SpectrogramConfig) -> str:
+    "A name for the mel of a song: another one for other files, sizes and settings."
+    return hashlib.sha1(f"{path.resolve()}{path.stat().st_size}{conf}".encode()).hexdigest()[:16]
+
+
 @torch.inference_mode()
 def song_mel(
     path: Path,
     conf: SpectrogramConfig,
     cache: Path | None = None,  # folder for .npy files
-    notes: list
-    | None = None,  # gets a sentence for everything that was not as it should be, when the song is read
+    notes: list | None = None,  # gets a sentence for whatever was not as it should be
 ) -> np.ndarray:  # (frames, mels) float16
     "Mel frames of a whole song."
-    key = hashlib.sha1(f"{path.resolve()}{path.stat().st_size}{conf}".encode()).hexdigest()[:16]
-    if cache and (cache / f"{key}.npy").exists():
-        return np.load(cache / f"{key}.npy", mmap_mode="r")
+    kept = cache and cache / f"{cache_key(path, conf)}.npy"
+    if kept and kept.exists():
+        return np.load(kept, mmap_mode="r")
     samples = torch.from_numpy(load_audio(path, conf.sample_rate, notes=notes))
     mel = MelSpectrogram(conf)(samples[None])[0].numpy().astype(np.float16)
-    if cache:
+    if kept:
         cache.mkdir(parents=True, exist_ok=True)
-        with atomic_path(cache / f"{key}.npy") as tmp, open(tmp, "wb") as f:
+        with atomic_path(kept) as tmp, open(tmp, "wb") as f:
             np.save(f, mel)
     return mel
 
@@ -201,30 +222,50 @@ def problem(b: Beatmap) -> str:  # "": none
     return ""
 
 
+def read_map(file: Path, listing: Listing) -> Beatmap | None:
+    "A map that can be used; None: the listing says why not."
+    try:
+        b = Beatmap.read(file)
+    except UserError as e:
+        reason = str(e)
+    else:
+        reason = problem(b)
+    if reason:
+        listing.left_out[title_of(file)] = reason
+        return None
+    return b
+
+
 def read_maps(
     folder: Path,
     skip=(),  # names of files that are not looked at
     listing: Listing | None = None,  # gets those that cannot be used
 ) -> list[tuple[Path, Beatmap]]:
     "The maps of a folder that can be used, with their files."
-    out = []
     listing = listing or Listing()
-    for file in map_files(folder):
-        if file.name in skip:
-            continue
-        try:
-            b = Beatmap.read(file)
-        except UserError as e:
-            reason = str(e)
-        else:
-            reason = problem(b)
-        if reason:
-            listing.left_out[title_of(file)] = reason
-        else:
-            out.append((file, b))
-    return out
+    files = [file for file in map_files(folder) if file.name not in skip]
+    maps = [(file, read_map(file, listing)) for file in files]
+    return [(file, b) for file, b in maps if b is not None]
 
 # %% ../nbs/81_data.ipynb #bae1352c
+def song_item(
+    name: str,
+    mel: np.ndarray,  # (frames, mels)
+    maps: list[Beatmap],
+    parser: Parser,
+    conf: SpectrogramConfig,
+    modes: list[int],
+) -> SongItem:
+    "A song with the labels that its maps give it."
+    frame_ms = 1000 * conf.hop_length / conf.sample_rate
+    beats = Timing.of(maps[0]).beats(0, len(mel) * frame_ms)
+    times = [b.time for b in beats]
+    downbeats = [b.time for b in beats if b.downbeat]
+    labels = frame_labels(maps, len(mel), times, downbeats, frame_ms)
+    learnt = [MapItem(b, parser) for b in maps if b.mode in modes]
+    return SongItem(name, mel, learnt, labels, frame_ms)
+
+
 def load_songs(
     folder: Path,
     parser: Parser,
@@ -235,54 +276,62 @@ def load_songs(
 ) -> list[SongItem]:  # nearly always one
     "The songs of a folder, ready for training."
     listing = Listing() if listing is None else listing
-    out = []
+    found = []
     songs = by_song(folder, read_maps(folder, listing=listing), listing)
     for song, maps in songs.items():
         notes = listing.heard.setdefault(title_of(song), [])
+        name = folder.name if len(songs) == 1 else title_of(song)
         try:
             mel = song_mel(song, conf, cache, notes)
         except UserError as e:
             listing.left_out[title_of(song)] = str(e)
         else:
-            out.append(
-                song_item(folder.name if len(songs) == 1 else title_of(song), mel, maps, parser, conf, modes)
-            )
-    return out
-
-
-def song_item(
-    name: str, mel: np.ndarray, maps: list[Beatmap], parser: Parser, conf: SpectrogramConfig, modes: list[int]
-) -> SongItem:
-    "A song with the labels that its maps give it."
-    from mapperatorinator.osu.timing import Timing
-
-    frame_ms = 1000 * conf.hop_length / conf.sample_rate
-    beats = Timing.of(maps[0]).beats(0, len(mel) * frame_ms)
-    labels = frame_labels(
-        maps, len(mel), [b.time for b in beats], [b.time for b in beats if b.downbeat], frame_ms
-    )
-    return SongItem(name, mel, [MapItem(b, parser) for b in maps if b.mode in modes], labels, frame_ms)
+            found.append(song_item(name, mel, maps, parser=parser, conf=conf, modes=modes))
+    return found
 
 # %% ../nbs/81_data.ipynb #78e982c9
+def frames_at(
+    x: np.ndarray, at: np.ndarray
+) -> np.ndarray:  # (frames, channels), (n,) -> (n, channels) float32
+    "Frames by number; zeros outside the song."
+    inside = (at >= 0) & (at < len(x))
+    near = x[np.clip(at, 0, len(x) - 1)]
+    return np.where(inside[:, None], near, 0).astype(np.float32)
+
+
 def cut_frames(
     x: np.ndarray,  # (frames, channels)
     start: float,  # first frame; may lie outside
     n: int,  # frames wanted
     speed: float = 1.0,
-) -> np.ndarray:  # (n, channels) float32; zeros outside the song
-    "Frames from `start`, played `speed` times faster."
+) -> np.ndarray:  # (n, channels) float32
+    "Frames from `start`, played `speed` times faster, by linear interpolation."
     at = start + np.arange(n) * speed
     low = np.floor(at).astype(int)
-    get = lambda i: np.where(((i >= 0) & (i < len(x)))[:, None], x[np.clip(i, 0, len(x) - 1)], 0).astype(
-        np.float32
-    )
     if speed == 1 and float(start).is_integer():
-        return get(low)
+        return frames_at(x, low)
     part = (at - low)[:, None].astype(np.float32)
-    return get(low) * (1 - part) + get(low + 1) * part
+    return frames_at(x, low) * (1 - part) + frames_at(x, low + 1) * part
 
 # %% ../nbs/81_data.ipynb #fb1b87ee
 STATE_MS = 20_000  # how far back the state at the start of a window is looked for
+
+
+def window_contexts(
+    item: MapItem,
+    language: LanguageConfig,
+    start_ms: float,  # of the song at normal speed
+    speed: float = 1.0,
+    flip: tuple[bool, bool] = (False, False),
+) -> list[Context]:
+    "What a map says in a window, and in the seconds before it."
+    end_ms = start_ms + language.window_ms * speed
+    contexts = []
+    for name in language.context_types[0].outputs:
+        kind = ContextType(name)
+        near = item.stream(kind, flip).between(start_ms - STATE_MS, end_ms)
+        contexts.append(Context(kind, near if speed == 1 else faster(near, speed)))
+    return contexts
 
 
 def window_example(
@@ -296,14 +345,14 @@ def window_example(
     change=lambda m: m,  # what happens to the metadata
 ):
     "The `Example` of a map in a window: the same parts in the same order as a generation prompt."
-    end_ms = start_ms + language.window_ms * speed
-    contexts = []
-    for name in language.context_types[0].outputs:
-        kind = ContextType(name)
-        near = item.stream(kind, flip).between(start_ms - STATE_MS, end_ms)
-        contexts.append(Context(kind, near if speed == 1 else faster(near, speed)))
-    metadata = change(item.metadata(song_ms / speed, speed))
-    return training_example(tokenizer, language, metadata, [], contexts, Span.of(language, start_ms / speed))
+    return training_example(
+        tokenizer,
+        language,
+        metadata=change(item.metadata(song_ms / speed, speed)),
+        inputs=[],
+        outputs=window_contexts(item, language, start_ms, speed, flip),
+        span=Span.of(language, start_ms / speed),
+    )
 
 # %% ../nbs/81_data.ipynb #699f2419
 @dataclass
@@ -320,12 +369,36 @@ class Batch:
 
 
 def pad_rows(rows: list[np.ndarray], value: int) -> Tensor:  # (rows, longest)
+    "Rows of unequal length as one tensor, with a value after their ends."
     out = np.full((len(rows), max(map(len, rows))), value)
-    for r, x in zip(out, rows):
-        r[: len(x)] = x
+    for row, x in zip(out, rows):
+        row[: len(x)] = x
     return torch.from_numpy(out)
 
+
+def group_rows(
+    examples: list[list],  # of every window
+    groups: int,  # wanted
+) -> list[tuple[Tensor, Tensor, Tensor]]:  # as in `Batch`
+    "Examples sorted by length, in groups of one size."
+    rows = sorted((len(e.ids), i, k) for i, some in enumerate(examples) for k, e in enumerate(some))
+    size = -(-len(rows) // max(1, groups)) or 1
+    found = []
+    for at in range(0, len(rows), size):
+        part = rows[at : at + size]
+        picked = [examples[i][k] for _, i, k in part]
+        ids = pad_rows([e.ids for e in picked], 0)
+        labels = pad_rows([e.labels for e in picked], -100)
+        found.append((ids, labels, torch.tensor([i for _, i, _ in part])))
+    return found
+
 # %% ../nbs/81_data.ipynb #48fe2f7f
+def length_shares(songs: list[SongItem]) -> np.ndarray:  # sums to one
+    "Chances of songs by their length; those without maps to learn count a third."
+    weights = np.array([s.ms * (1 if s.maps else 1 / 3) for s in songs])
+    return weights / weights.sum()
+
+
 @dataclass
 class Sampler:
     "Draws batches: `sampler(step)`."
@@ -336,60 +409,83 @@ class Sampler:
     augment: bool = True
     extra: list[SongItem] = field(default_factory=list)  # composed songs, drawn with `synth_share`
 
-    def weights(self, songs) -> np.ndarray:  # songs by length; those without maps to learn count a third
-        w = np.array([s.ms * (1 if s.maps else 1 / 3) for s in songs])
-        return w / w.sum()
+    @cached_property
+    def shares(self) -> np.ndarray:
+        return length_shares(self.songs)
 
     @cached_property
-    def chances(self):
-        return self.weights(self.songs), self.weights(self.extra) if self.extra else None
+    def extra_shares(self) -> np.ndarray:
+        return length_shares(self.extra)
 
     def __call__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.conf.seed, step])
-        return self.collate([self.window(rng) for _ in range(self.conf.batch_size)])
+        windows = [self.draw_window(rng) for _ in range(self.conf.batch_size)]
+        mels, labels, examples = zip(*windows)
+        groups = group_rows(examples, self.conf.length_groups)
+        return Batch(torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels)), groups)
 
     def draw_song(self, rng) -> SongItem:
-        synth = bool(self.extra) and rng.random() < self.conf.synth_share
-        songs, p = (self.extra, self.chances[1]) if synth else (self.songs, self.chances[0])
-        return songs[rng.choice(len(songs), p=p)]
+        "A song, by length; now and then a composed one."
+        if self.extra and rng.random() < self.conf.synth_share:
+            return self.extra[rng.choice(len(self.extra), p=self.extra_shares)]
+        return self.songs[rng.choice(len(self.songs), p=self.shares)]
+
+    def draw_speed(self, rng) -> float:
+        "A playing speed, nearly always one."
+        low, high = self.conf.speed_range
+        near = SPEEDS[(SPEEDS >= low) & (SPEEDS <= high)]
+        if self.augment and rng.random() < self.conf.speed_prob:
+            return float(rng.choice(near))
+        return 1.0
 
 # %% ../nbs/81_data.ipynb #5ea688a3
-from fastcore.basics import patch
+@patch
+def draw_example(self: Sampler, rng, song: SongItem, item: MapItem, start: int, speed: float):  # an `Example`
+    "A map in a window, mirrored and with wishes hidden."
+    c = self.conf
+
+    def hide(m: Metadata) -> Metadata:
+        return drop(m, c.metadata_dropout, rng) if self.augment else m
+
+    flip = tuple(bool(f) for f in rng.random(2) < c.flip_prob) if self.augment else (False, False)
+    example = window_example(
+        item,
+        self.tokenizer,
+        c.language,
+        start_ms=start * song.frame_ms,
+        song_ms=song.ms,
+        speed=speed,
+        flip=flip,
+        change=hide,
+    )
+    if self.augment:
+        example.ids = add_noise(example.ids, self.tokenizer, rng, time=c.time_noise)
+    return example
 
 
 @patch
-def window(self: Sampler, rng) -> tuple[np.ndarray, np.ndarray, list]:  # mel, labels, examples
+def draw_window(self: Sampler, rng) -> tuple[np.ndarray, np.ndarray, list]:  # mel, labels, examples
     "One window of one song with some of its maps."
     c = self.conf
+    n = c.language.src_seq_len
     song = self.draw_song(rng)
-    n = self.conf.language.src_seq_len
-    near = SPEEDS[(SPEEDS >= c.speed_range[0]) & (SPEEDS <= c.speed_range[1])]
-    speed = float(rng.choice(near)) if self.augment and rng.random() < c.speed_prob else 1.0
+    speed = self.draw_speed(rng)
     start = int(rng.integers(-n // 8, max(len(song.mel) - n // 2, 1)))
     mel = cut_frames(song.mel, start, n, speed)
     labels = cut_frames(song.labels, start, n, speed)
     picked = rng.permutation(len(song.maps))[: c.maps_per_window]
-    examples = [self.line(rng, song, song.maps[i], start, speed) for i in picked]
-    return self.disturb(rng, mel) if self.augment else mel, labels, examples
-
-
-@patch
-def line(self: Sampler, rng, song: SongItem, item: MapItem, start: int, speed: float):  # an Example
-    c = self.conf
-    flip = tuple(bool(f) for f in rng.random(2) < c.flip_prob) if self.augment else (False, False)
-    hide = (lambda m: drop(m, c.metadata_dropout, rng)) if self.augment else (lambda m: m)
-    ex = window_example(item, self.tokenizer, c.language, start * song.frame_ms, song.ms, speed, flip, hide)
+    examples = [self.draw_example(rng, song, song.maps[i], start, speed) for i in picked]
     if self.augment:
-        ex.ids = add_noise(ex.ids, self.tokenizer, rng, time=c.time_noise)
-    return ex
+        mel = augment_mel(rng, mel)
+    return mel, labels, examples
 
 # %% ../nbs/81_data.ipynb #877d1977
-@patch
-def disturb(self: Sampler, rng, mel: np.ndarray) -> np.ndarray:
-    "Another mix of the same song: louder or softer, tilted, shifted in pitch, with a band missing."
+def augment_mel(rng, mel: np.ndarray) -> np.ndarray:  # (frames, bands) both
+    "Another mix of the same song: louder or softer, tilted, shifted in pitch, with a band missing (https://arxiv.org/abs/1904.08779)."
     bands = mel.shape[1]
-    gain = rng.normal(0, 0.35) + rng.normal(0, 0.35) * np.linspace(-1, 1, bands)
-    mel = np.log1p(np.expm1(mel) * np.exp(gain)).astype(np.float32)
+    loudness = rng.normal(0, 0.35)
+    tilt = rng.normal(0, 0.35) * np.linspace(-1, 1, bands)
+    mel = np.log1p(np.expm1(mel) * np.exp(loudness + tilt)).astype(np.float32)
     if rng.random() < 0.5:
         mel = np.roll(mel, rng.integers(-2, 3), axis=1)
     if rng.random() < 0.3:
@@ -397,25 +493,6 @@ def disturb(self: Sampler, rng, mel: np.ndarray) -> np.ndarray:
         width = rng.integers(1, bands // 6)
         mel[:, low : low + width] = 0
     return mel
-
-
-@patch
-def collate(self: Sampler, windows: list) -> Batch:
-    mels, labels, examples = zip(*windows)
-    rows = sorted(((len(e.ids), i, k) for i, es in enumerate(examples) for k, e in enumerate(es)))
-    size = -(-len(rows) // max(1, self.conf.length_groups))
-    groups = []
-    for at in range(0, len(rows), size or 1):
-        some = rows[at : at + size]
-        picked = [examples[i][k] for _, i, k in some]
-        groups.append(
-            (
-                pad_rows([e.ids for e in picked], 0),
-                pad_rows([e.labels for e in picked], -100),
-                torch.tensor([i for _, i, _ in some]),
-            )
-        )
-    return Batch(torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels)), groups)
 
 # %% ../nbs/81_data.ipynb #5da957b3
 def load_corpus(
@@ -433,7 +510,9 @@ def load_corpus(
     parser = Parser(conf.language)
     modes = [MODES[m] for m in conf.modes]
     folders = song_folders(root, split)
-    songs = [s for d in folders for s in load_songs(d, parser, conf.model.spectrogram, modes, cache, listing)]
+    songs = []
+    for folder in folders:
+        songs += load_songs(folder, parser, conf.model.spectrogram, modes, cache=cache, listing=listing)
     if folders and not songs:
         raise UserError(none_left(listing, Path(root) / "songs" / split))
     return songs
@@ -442,4 +521,5 @@ def load_corpus(
 def none_left(listing: Listing, place: Path) -> str:
     "The sentence for a corpus in which nothing can be used."
     name, reason = next(iter(listing.left_out.items()))
-    return f"Nothing in '{place}' can be used ({len(listing.left_out)} files are left out); the first is {name}: {reason}"
+    count = len(listing.left_out)
+    return f"Nothing in '{place}' can be used ({count} files are left out); the first is {name}: {reason}"

@@ -23,83 +23,112 @@ from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
 from .model.mapper import Mapper
 
 # %% auto #0
-__all__ = ['CURE', 'MOMENTS', 'QUIET', 'FIXED', 'CARD', 'schedule', 'make_optimizers', 'time_hits', 'evaluate', 'check_run',
-           'Resumable', 'taken_up', 'read_checkpoint', 'flat', 'resumed_notes', 'Run', 'start_run', 'train_step',
-           'to_device', 'count_in', 'row_of', 'keep_on', 'stopped', 'loop', 'model_card', 'ship', 'told', 'train']
+__all__ = ['OUTER', 'COUNTED', 'CURE', 'MOMENTS', 'QUIET', 'FIXED', 'CARD', 'CURVE', 'lr_schedule', 'set_learning_rate',
+           'is_inner', 'make_optimizers', 'time_hits', 'Figures', 'validate', 'check_run', 'Resumable',
+           'resume_optimizer', 'read_checkpoint', 'setting_pairs', 'is_fixed', 'changed', 'resumed_notes', 'Run',
+           'start_run', 'to_device', 'move', 'train_step', 'add_figures', 'log_row', 'train_loop', 'stopped', 'loop',
+           'loss_curve', 'model_card', 'ship', 'hours', 'describe_data', 'say_row', 'Corpora', 'load_corpora', 'train']
 
 # %% ../nbs/83_train.ipynb #eb38bdb6
-def schedule(step: int, conf: TrainConfig) -> float:  # share of the peak learning rate
-    "Warm-up, plateau, linear fall to `final_lr`."
+def lr_schedule(step: int, conf: TrainConfig) -> float:  # share of the peak learning rate
+    "Warm-up, plateau, linear fall to `final_lr` (warmup-stable-decay, https://arxiv.org/abs/2410.05192)."
     if step < conf.warmup:
         return (step + 1) / conf.warmup
     left = min(max(conf.steps - step, 0) / max(conf.decay, 1), 1)
     return conf.final_lr + (1 - conf.final_lr) * left
 
+
+def set_learning_rate(optimizers: list[torch.optim.Optimizer], share: float):
+    "Give every weight its share of the peak rate."
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+
 # %% ../nbs/83_train.ipynb #8b1fe1b0
+OUTER = ("embed", "head", "places", "conv")  # parts of the names of weights that stay with AdamW
+
+
+def is_inner(name: str, weight: Tensor) -> bool:
+    "Whether a weight is a matrix inside the network, as Muon wants them."
+    return weight.ndim == 2 and not any(part in name for part in OUTER)
+
+
 def make_optimizers(model: nn.Module, conf: TrainConfig) -> list[torch.optim.Optimizer]:
-    "Muon for inner matrices (unless `muon_lr` is 0), AdamW for the rest."
-    outer = ("embed", "head", "places", "conv")
-    inner = (
-        [p for n, p in model.named_parameters() if p.ndim == 2 and not any(o in n for o in outer)]
-        if conf.muon_lr
-        else []
-    )
+    "Muon (https://kellerjordan.github.io/posts/muon/) for inner matrices unless `muon_lr` is 0, AdamW (https://arxiv.org/abs/1711.05101) for the rest."
+    inner = [p for name, p in model.named_parameters() if conf.muon_lr and is_inner(name, p)]
     ids = {id(p) for p in inner}
     rest = [p for p in model.parameters() if id(p) not in ids and p.requires_grad]
-    out = [torch.optim.AdamW(rest, conf.lr, betas=(0.9, 0.98), weight_decay=conf.weight_decay)]
+    decay = conf.weight_decay
+    optimizers = [torch.optim.AdamW(rest, conf.lr, betas=(0.9, 0.98), weight_decay=decay)]
     if inner:
-        out.append(
-            torch.optim.Muon(inner, conf.muon_lr, weight_decay=conf.weight_decay, adjust_lr_fn="original")
-        )
-    for o in out:
-        for g in o.param_groups:
-            g["peak"] = g["lr"]
-    return out
+        optimizers.append(torch.optim.Muon(inner, conf.muon_lr, weight_decay=decay, adjust_lr_fn="original"))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
 
 # %% ../nbs/83_train.ipynb #8e41976f
 def time_hits(
-    logits: Tensor, labels: Tensor, start: int, end: int, tolerance: int = 2
+    logits: Tensor,  # (rows, length, vocabulary)
+    labels: Tensor,  # (rows, length)
+    start: int,  # first time token
+    end: int,  # end of the time tokens
+    tolerance: int = 2,  # steps of 10 ms
 ) -> tuple[int, int]:  # right, all
-    "Time tokens whose best guess lies within `tolerance` steps of 10 ms."
+    "Time tokens whose most likely value lies within `tolerance` of the label."
     timed = (labels >= start) & (labels < end)
     guess = logits[..., start:end].argmax(-1) + start
-    return int(((guess - labels).abs() <= tolerance)[timed].sum()), int(timed.sum())
+    near = (guess - labels).abs() <= tolerance
+    return int(near[timed].sum()), int(timed.sum())
 
 # %% ../nbs/83_train.ipynb #599d5432
+class Figures:
+    "What is summed up over the batches of a validation."
+
+    def __init__(self):
+        self.losses = []  # (token, frame) of every batch
+        self.right = 0  # time tokens
+        self.timed = 0
+        self.onsets = []  # (chances, labels) of every window
+
+    def add(self, model: Mapper, batch: Batch):
+        "Measure a batch."
+        out = model(batch.mel, batch.groups, batch.frame_labels)
+        self.losses.append((out.token_loss.item(), out.frame_loss.item()))
+        for logits, (_, labels, _) in zip(out.logits, batch.groups):
+            right, timed = time_hits(logits, labels, model.c.time_start, model.c.time_end)
+            self.right += right
+            self.timed += timed
+        chances = out.frames[..., 0].sigmoid().numpy()
+        self.onsets += zip(chances, batch.frame_labels[..., 0].numpy())
+
+    def row(self) -> dict[str, float]:
+        "The figures by name."
+        token, frame = (np.sum(self.losses, axis=0) / len(self.losses)).tolist()
+        return {
+            "token_loss": token,
+            "frame_loss": frame,
+            "time_20ms": self.right / max(self.timed, 1),
+            "ear_f1": best_f1(self.onsets),
+        }
+
+
 @torch.inference_mode()
-def evaluate(
+def validate(
     model: Mapper,
     sampler: Sampler,  # without augmentation
     batches: int = 8,
 ) -> dict[str, float]:
     "Losses, time accuracy and the ear's onset F1 on fixed windows."
     model.eval()
-    total = np.zeros(2)
-    right = 0
-    timed = 0
-    onsets = []
+    figures = Figures()
     for step in range(batches):
-        batch = sampler(step)
-        out = model(batch.mel, batch.groups, batch.frame_labels)
-        total += [out.token_loss.item(), out.frame_loss.item()]
-        for logits, (_, labels, _) in zip(out.logits, batch.groups):
-            r, t = time_hits(logits, labels, model.c.time_start, model.c.time_end)
-            right = right + r
-            timed = timed + t
-        onsets += [
-            (p, y) for p, y in zip(out.frames[..., 0].sigmoid().numpy(), batch.frame_labels[..., 0].numpy())
-        ]
+        figures.add(model, sampler(step))
     model.train()
-    token, frame = (total / batches).tolist()
-    return {
-        "token_loss": token,
-        "frame_loss": frame,
-        "time_20ms": right / max(timed, 1),
-        "ear_f1": best_f1(onsets),
-    }
+    return figures.row()
 
 # %% ../nbs/83_train.ipynb #710b49e7
-def _no_folder(name: str, path: str) -> Iterator[str]:  # a sentence, or nothing
+def _unwritable(name: str, path: str) -> Iterator[str]:  # a sentence, or nothing
     "Why no folder can be written at a path."
     nearest = next(p for p in (Path(path), *Path(path).absolute().parents) if os.path.lexists(p))
     if not nearest.is_dir():
@@ -108,10 +137,11 @@ def _no_folder(name: str, path: str) -> Iterator[str]:  # a sentence, or nothing
         yield f"{name}={quoted(path)} cannot be written to; give another folder."
 
 
-def _not_there(c: RunConfig) -> Iterator[str]:
+def _missing(c: RunConfig) -> Iterator[str]:
     "What is asked for and is not there."
     if not c.data:
-        return (yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it.")
+        yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it."
+        return
     splits = [c.train_split, c.val_split] if Path(c.data).is_dir() else [c.train_split]
     for base in {Path(c.data) / "songs" / split: None for split in splits if split}:
         if not base.is_dir():
@@ -120,15 +150,16 @@ def _not_there(c: RunConfig) -> Iterator[str]:
 
 def check_run(c: RunConfig):
     "Raises `UserError` naming everything that cannot be, before a song is read."
-    places = [
-        sentence
-        for name in ("run", "ship")
-        if getattr(c, name)
-        for sentence in _no_folder(name, getattr(c, name))
-    ]
-    check_settings(c, *_not_there(c), *places)
+    problems = list(_missing(c))
+    for name in ("run", "ship"):
+        if folder := getattr(c, name):
+            problems += _unwritable(name, folder)
+    check_settings(c, *problems)
 
 # %% ../nbs/83_train.ipynb #96a522ff
+COUNTED = ("step", "minutes", "log", "recent")  # what a run keeps beside weights and moments
+
+
 class Resumable:
     "What can be put down and taken up again: `conf`, `modules`, `optimizers`, `step`, `minutes`, `log` and `recent` in a folder."
 
@@ -136,28 +167,31 @@ class Resumable:
     def folder(self) -> Path:
         return Path(self.conf.run)
 
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
     def save(self):
         "Write the checkpoint and the log, whole or not at all."
         state = {name: module.state_dict() for name, module in self.modules.items()}
         state["optimizers"] = [o.state_dict() for o in self.optimizers]
-        state |= {name: getattr(self, name) for name in ("step", "minutes", "log", "recent")}
+        state |= {name: getattr(self, name) for name in COUNTED}
         state["settings"] = asdict(self.conf)
-        write_tensors(self.folder / "checkpoint.pt", state)
-        write_atomic(self.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in self.log))
+        write_tensors(self.checkpoint, state)
+        rows = [json.dumps(row) + "\n" for row in self.log]
+        write_atomic(self.folder / "log.jsonl", "".join(rows))
 
     def resume(self):  # itself
         "Go on from the checkpoint, if there is one. Raises `UserError` when it is damaged or of another run."
-        if not (self.folder / "checkpoint.pt").exists():
+        if not self.checkpoint.exists():
             return self
-        state = read_checkpoint(self.folder / "checkpoint.pt", self)
+        state = {"recent": {}} | read_checkpoint(self.checkpoint, self)
         for name, module in self.modules.items():
             module.load_state_dict(state[name])
-        for o, s in zip(self.optimizers, state["optimizers"]):
-            o.load_state_dict(s)
-        self.step = state["step"]
-        self.minutes = state["minutes"]
-        self.log = state["log"]
-        self.recent = state.get("recent", {})
+        for optimizer, stored in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(stored)
+        for name in COUNTED:
+            setattr(self, name, state[name])
         return self
 
 # %% ../nbs/83_train.ipynb #a1315c1d
@@ -168,66 +202,73 @@ MOMENTS = {
 }  # what an optimizer keeps of a weight
 
 
-def _is_kept(kept: Any, weight: Tensor, names: tuple) -> bool:
+def _is_moment(name: str, value: Any, weight: Tensor) -> bool:
     "Whether an optimizer can have kept this of a weight."
+    if not isinstance(value, Tensor) or value.dtype not in (weight.dtype, torch.float32):
+        return False
+    if value.shape != (() if name == "step" else weight.shape):
+        return False
+    return name not in ("step", "exp_avg_sq") or not (value < 0).any()
+
+
+def _are_moments(kept: Any, weight: Tensor, names: tuple) -> bool:
+    "The same of everything that it keeps of one weight."
     if not isinstance(kept, dict) or set(kept) != set(names):
         return False
-    for name, value in kept.items():
-        if not isinstance(value, Tensor) or value.dtype not in (weight.dtype, torch.float32):
-            return False
-        if value.shape != (() if name == "step" else weight.shape):
-            return False
-        if name in ("step", "exp_avg_sq") and (value < 0).any():
-            return False
-    return True
+    return all(_is_moment(name, value, weight) for name, value in kept.items())
+
+# %% ../nbs/83_train.ipynb #1576bfaf
+def _check_rates(groups: list[dict]):
+    "Raise `ValueError` where a stored learning rate is none."
+    for rate in (g.get(name) for g in groups for name in ("lr", "peak")):
+        if not (isinstance(rate, float) and 0 <= rate <= 1000):
+            raise ValueError(f"one has {as_said(rate)} as a learning rate")
 
 
-def taken_up(saved: Any, optimizer: torch.optim.Optimizer) -> dict:
+def resume_optimizer(saved: Any, optimizer: torch.optim.Optimizer) -> dict:
     "The state of an optimizer that goes on: the stored moments, and the rates of now. Raises `ValueError` when they are of another one."
-    kept, groups = (
-        (saved.get("state"), saved.get("param_groups")) if isinstance(saved, dict) else (None, None)
-    )
-    if not isinstance(kept, dict) or not isinstance(groups, list):
+    saved = saved if isinstance(saved, dict) else {}
+    moments = saved.get("state")
+    groups = saved.get("param_groups")
+    if not isinstance(moments, dict) or not isinstance(groups, list):
         raise ValueError("one has no moments")
     groups = [g if isinstance(g, dict) else {} for g in groups]
     own = optimizer.state_dict()["param_groups"]
     if [g.get("params") for g in groups] != [g["params"] for g in own]:
         raise ValueError("one has other weights")
-    rates = [g.get(name) for g in groups for name in ("lr", "peak")]
-    fast = [r for r in rates if not (isinstance(r, float) and 0 <= r <= 1000)]
-    if fast:
-        raise ValueError(f"one has {as_said(fast[0])} as a learning rate")
+    _check_rates(groups)
     weights = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
     names = MOMENTS[type(optimizer).__name__]
-    fits = all(i in weights and _is_kept(of, weights[i], names) for i, of in kept.items())
-    if not fits:
+    if not all(i in weights and _are_moments(kept, weights[i], names) for i, kept in moments.items()):
         raise ValueError("one has other moments")
-    return {"state": kept, "param_groups": own}
+    return {"state": moments, "param_groups": own}
 
 # %% ../nbs/83_train.ipynb #52fc735c
-def _is_row(row: Any) -> bool:  # of a log
-    return (
-        isinstance(row, dict)
-        and type(row.get("step")) is int
-        and all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
-    )
+def _is_row(row: Any) -> bool:
+    "Whether this can be a row of a log."
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return False
+    return all(isinstance(k, str) and isinstance(v, (int, float)) for k, v in row.items())
+
+
+def _are_sums(recent: Any) -> bool:
+    "Whether these can be the sums since the last row, with their number of `steps`."
+    return isinstance(recent, dict) and _is_row({"step": 0} | recent) and recent.get("steps", 0) > 0
 
 
 def _check_progress(state: dict, path: Path):
     "Raise `UserError` where a checkpoint says no steps, minutes or log that a run can have."
     step = state.get("step")
-    minutes = state.get("minutes")
-    log = state.get("log")
     if type(step) is not int or not 0 <= step <= 10**9:
         raise damaged(path, f"its step is {as_said(step)}", CURE)
+    minutes = state.get("minutes")
     if type(minutes) not in (int, float) or not 0 <= minutes <= 1e9:
         raise damaged(path, f"its minutes are {as_said(minutes)}", CURE)
+    log = state.get("log")
     if not isinstance(log, list) or not all(map(_is_row, log)):
         raise damaged(path, "its log is no list of measurements", CURE)
-    recent = state.get("recent", {})
-    if recent and not (
-        _is_row({"step": 0} | recent if isinstance(recent, dict) else None) and recent.get("steps", 0) > 0
-    ):
+    recent = state.get("recent")
+    if recent and not _are_sums(recent):
         raise damaged(path, "what it has measured since is no table of sums", CURE)
 
 # %% ../nbs/83_train.ipynb #b10c37ca
@@ -241,31 +282,39 @@ def _check_module(weights: dict, module: nn.Module, path: Path):
         raise damaged(path, f"{odd[0]} holds {weights[odd[0]].dtype}, expected {own[odd[0]].dtype}", CURE)
 
 
+def _check_parts(state: Any, run: Resumable, path: Path):
+    "Raise `UserError` where a checkpoint lacks what every checkpoint of such a run has."
+    table = state if isinstance(state, dict) else {}
+    kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list}
+    for name, kind in kinds.items():
+        if not isinstance(table.get(name), kind):
+            raise damaged(path, f"it has no {name}", CURE)
+
+
+def _resume_optimizers(stored: list, own: list) -> list[dict]:
+    "The states of all optimizers. Raises `ValueError` when they are other ones."
+    if len(stored) != len(own):
+        raise ValueError(f"they are {len(stored)}, expected {len(own)}")
+    return [resume_optimizer(s, o) for s, o in zip(stored, own)]
+
+
 def read_checkpoint(path: Path, run: Resumable) -> dict:
     "What `save` stored, if it is all there and of this run. Raises `UserError` when it is not."
     state = read_pickle(path, cure=CURE)
-    table = state if isinstance(state, dict) else {}
-    kinds = dict.fromkeys(run.modules, dict) | {"optimizers": list}
-    lost = [name for name, kind in kinds.items() if not isinstance(table.get(name), kind)]
-    if lost:
-        raise damaged(path, f"it has no {lost[0]}", CURE)
+    _check_parts(state, run, path)
     _check_progress(state, path)
     run.notes = resumed_notes(run.conf, state.get("settings"), state["step"])
     for name, module in run.modules.items():
         _check_module(state[name], module, path)
-    stored = state["optimizers"]
-    own = run.optimizers
     try:
-        if len(stored) != len(own):
-            raise ValueError(f"they are {len(stored)}, expected {len(own)}")
-        return state | {"optimizers": [taken_up(s, o) for s, o in zip(stored, own)]}
+        return state | {"optimizers": _resume_optimizers(state["optimizers"], run.optimizers)}
     except ValueError as e:
         raise UserError(
             f"'{path}' was made with other optimizers ({e}; asked is muon_lr={run.conf.muon_lr}); {CURE}."
         ) from e
 
 # %% ../nbs/83_train.ipynb #92177cd5
-QUIET = (
+QUIET = (  # settings that may change without a word
     "run",
     "ship",
     "device",
@@ -273,53 +322,69 @@ QUIET = (
     "max_minutes",
     "save_every",
     "steps",
-)  # may change without a word
-FIXED = ("model", "language")  # cannot change
+)
+FIXED = ("model", "language")  # settings that cannot change
 
 
-def flat(
-    settings: dict, before: Any, prefix: str = ""
+def setting_pairs(
+    settings: dict,
+    before: Any,  # may be anything
+    prefix: str = "",
 ) -> Iterator[tuple[str, Any, Any]]:  # dotted name, now, before
-    "Nested settings side by side, as far as both know them; what was before may be anything."
+    "Nested settings side by side, as far as both know them."
     for name, value in settings.items():
         if not isinstance(before, dict) or name not in before:
             continue
         if isinstance(value, dict):
-            yield from flat(value, before[name], f"{prefix}{name}.")
+            yield from setting_pairs(value, before[name], f"{prefix}{name}.")
         else:
             yield prefix + name, value, before[name]
 
 # %% ../nbs/83_train.ipynb #c500e85a
+def is_fixed(name: str, now: Any, before: Any) -> bool:
+    "Whether a setting cannot become another one: sizes, language, and which optimizers there are."
+    optimizers_differ = name == "muon_lr" and not (before and now)
+    return name.split(".")[0] in FIXED or optimizers_differ
+
+
+def changed(conf: RunConfig, before: Any) -> Iterator[tuple[str, Any, Any]]:  # dotted name, now, before
+    "The settings that make a difference and are not as they were."
+    for name, now, value in setting_pairs(asdict(conf), before):
+        if name not in QUIET and spell(now) != spell(value):
+            yield name, now, value
+
+
+def _refusals(conf: RunConfig, before: Any, step: int) -> Iterator[str]:
+    "Why a run cannot be taken up with these settings."
+    run = quoted(conf.run)
+    if conf.steps < step:
+        yield (
+            f"{run} has done {step} steps, which is more than steps={conf.steps}; "
+            f"give steps={step} or more, or another run=FOLDER."
+        )
+    for name, now, value in changed(conf, before):
+        old = f"{name}={spell(value)}"
+        if is_fixed(name, now, value):
+            yield f"{name}={spell(now)}, but {run} began with {old}; give that, or another run=FOLDER."
+
+
 def resumed_notes(
     conf: RunConfig,
     before: Any,  # settings of the checkpoint, as `asdict` has them; None: an old one that does not say
     step: int,  # steps that are done
 ) -> list[str]:
     "What a run is taken up with that was not so before, in sentences. Raises `UserError` for what cannot be."
-    run = quoted(conf.run)
-    refused = []
-    told = []
-    if conf.steps < step:
-        refused.append(
-            f"{run} has done {step} steps, which is more than steps={conf.steps}; give steps={step} or more, or another run=FOLDER."
-        )
-    for name, now, value in flat(asdict(conf), before):
-        old = spell(value)
-        new = spell(now)
-        if old == new or name in QUIET:
-            continue
-        fixed = name.split(".")[0] in FIXED or name == "muon_lr" and not (value and now)
-        if fixed:
-            refused.append(
-                f"{name}={new}, but {run} began with {name}={old}; give that, or another run=FOLDER."
-            )
-        elif name == "init":
-            told.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
-        else:
-            told.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
-    if refused:
+    if refused := list(_refusals(conf, before, step)):
         raise UserError(*refused)
-    return told
+    notes = []
+    for name, now, value in changed(conf, before):
+        new = spell(now)
+        old = spell(value)
+        if name == "init":
+            notes.append(f"init was {old} and is {new} now; the run has begun, so its own weights count.")
+        else:
+            notes.append(f"{name} was {old} and is {new} from now on; give {name}={old} to go on as before.")
+    return notes
 
 # %% ../nbs/83_train.ipynb #f1dde585
 @dataclass
@@ -332,9 +397,7 @@ class Run(Resumable):
     step: int = 0
     minutes: float = 0.0  # trained so far, over all sessions
     log: list[dict] = field(default_factory=list)
-    recent: dict[str, float] = field(
-        default_factory=dict
-    )  # sums of the figures since the last row, and the number of `steps`
+    recent: dict[str, float] = field(default_factory=dict)  # sums since the last row, with their `steps`
     notes: list[str] = field(default_factory=list)  # what it was taken up with that was not so before
 
     @property
@@ -352,40 +415,43 @@ def start_run(conf: TrainConfig) -> Run:
     return Run(conf, bundle, make_optimizers(bundle.model, conf)).resume()
 
 # %% ../nbs/83_train.ipynb #35f8ec96
+def to_device(batch: Batch, device) -> tuple:
+    "Mel, groups and labels where the model is."
+    groups = [tuple(t.to(device) for t in group) for group in batch.groups]
+    return batch.mel.to(device), groups, batch.frame_labels.to(device)
+
+
+def move(model: nn.Module, optimizers: list[torch.optim.Optimizer], clip: float) -> Tensor:
+    "Clip the gradients, step the optimizers, forget the gradients; returns the norm before."
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
 def train_step(run: Run, batch: Batch) -> dict[str, float]:
     "Forward, backward, clip, move."
     c = run.conf
     model = run.bundle.model
-    for o in run.optimizers:
-        for g in o.param_groups:
-            g["lr"] = g["peak"] * schedule(run.step, c)
+    set_learning_rate(run.optimizers, lr_schedule(run.step, c))
     with torch.autocast(model.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
         out = model(*to_device(batch, model.device), c.rhythm_weight, c.frame_loss)
     out.loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), c.grad_clip)
-    for o in run.optimizers:
-        o.step()
-        o.zero_grad(set_to_none=True)
+    norm = move(model, run.optimizers, c.grad_clip)
     run.step += 1
     return {"token_loss": out.token_loss.item(), "frame_loss": out.frame_loss.item(), "grad": norm.item()}
 
-
-def to_device(batch: Batch, device) -> tuple:
-    return (
-        batch.mel.to(device),
-        [tuple(t.to(device) for t in g) for g in batch.groups],
-        batch.frame_labels.to(device),
-    )
-
 # %% ../nbs/83_train.ipynb #6b8712c8
-def count_in(
-    recent: dict[str, float], figures: dict[str, float]
+def add_figures(
+    recent: dict[str, float],
+    figures: dict[str, float],
 ) -> dict[str, float]:  # sums, with the number of `steps`
     "The figures of one step more."
     return {key: recent.get(key, 0) + value for key, value in (figures | {"steps": 1}).items()}
 
 
-def row_of(
+def log_row(
     run: Resumable,
     measure: Callable | None = None,  # () -> figures on held-out data
 ) -> dict[str, float]:
@@ -395,7 +461,7 @@ def row_of(
     return {"step": run.step, "minutes": round(run.minutes, 2), **means, **held}
 
 # %% ../nbs/83_train.ipynb #ddb678c1
-def keep_on(
+def train_loop(
     run: Resumable,
     step: Callable,  # () -> figures of one step
     measure: Callable | None = None,  # () -> figures on held-out data
@@ -406,15 +472,15 @@ def keep_on(
     begun = time.monotonic()
     before = run.minutes
     while run.step < c.steps:
-        run.recent = count_in(run.recent, step())
+        run.recent = add_figures(run.recent, step())
         run.minutes = before + (time.monotonic() - begun) / 60
         over = c.max_minutes and run.minutes - before >= c.max_minutes
         due = run.step % c.eval_every == 0
-        kept = due or run.step == c.steps
-        if kept or over:
-            row = row_of(run, measure)
+        logged = due or run.step == c.steps
+        if logged or over:
+            row = log_row(run, measure)
             report(row)
-        if kept:
+        if logged:
             run.log.append(row)
         if due:
             run.recent = {}
@@ -435,12 +501,14 @@ def stopped(run: Resumable, row: dict) -> Resumable:
 
 def loop(run: Run, sampler: Sampler, check: Sampler | None = None, report=lambda row: None) -> Run:
     "Train on what a sampler draws; measured on `check`."
-    return keep_on(
-        run,
-        lambda: train_step(run, sampler(run.step)),
-        check and (lambda: evaluate(run.bundle.model, check)),
-        report,
-    )
+
+    def step():
+        return train_step(run, sampler(run.step))
+
+    def measure():
+        return validate(run.bundle.model, check)
+
+    return train_loop(run, step, measure if check else None, report)
 
 # %% ../nbs/83_train.ipynb #b74273ed
 CARD = """---
@@ -464,24 +532,32 @@ Loss curve (step: training tokens / validation tokens / time tokens right to 20 
 
 {notes}
 """
+CURVE = ("token_loss", "val_token_loss", "val_time_20ms", "val_ear_f1")  # columns of the loss curve
 
 
-def model_card(run: Run, name: str, data: str, notes: str = "") -> str:  # data: a sentence on the songs
-    "The card of a run, from its log."
+def loss_curve(log: list[dict], points: int = 10) -> str:
+    "Some rows of a log, evenly spread, as lines of a card."
+    if not log:
+        return ""
+    places = sorted({round(i * (len(log) - 1) / (points - 1)) for i in range(points)})
+    lines = []
+    for row in (log[i] for i in places):
+        figures = [f"{row.get(name, math.nan):.3f}" for name in CURVE]
+        lines.append(f"- {row['step']}: {' / '.join(figures)}")
+    return "\n".join(lines)
+
+# %% ../nbs/83_train.ipynb #c280670b
+def model_card(
+    run: Run,
+    name: str,
+    data: str,  # a sentence on the songs
+    notes: str = "",
+) -> str:
+    "The card of a run, from its log ([model cards](https://huggingface.co/docs/hub/model-cards))."
     c = run.conf
     m = run.bundle.model
     last = run.log[-1] if run.log else {}
-    val = "".join(f"| validation {k[4:]} | {v:.3f} |\n" for k, v in last.items() if k.startswith("val_"))
-    some = (
-        [run.log[i] for i in sorted({round(i * (len(run.log) - 1) / 9) for i in range(10)})]
-        if run.log
-        else []
-    )
-    curve = "\n".join(
-        f"- {r['step']}: {r.get('token_loss', math.nan):.3f} / {r.get('val_token_loss', math.nan):.3f} / "
-        f"{r.get('val_time_20ms', math.nan):.3f} / {r.get('val_ear_f1', math.nan):.3f}"
-        for r in some
-    )
+    val = [f"| validation {k[4:]} | {v:.3f} |\n" for k, v in last.items() if k.startswith("val_")]
     return CARD.format(
         name=name,
         params=m.n_params() / 1e6,
@@ -496,8 +572,8 @@ def model_card(run: Run, name: str, data: str, notes: str = "") -> str:  # data:
         minutes=run.minutes,
         token=last.get("token_loss", math.nan),
         frame=last.get("frame_loss", math.nan),
-        val=val,
-        curve=curve,
+        val="".join(val),
+        curve=loss_curve(run.log),
         notes=notes,
     )
 
@@ -507,41 +583,73 @@ def ship(run: Run, folder: str | Path, name: str, data: str, notes: str = "", dt
     save_bundle(run.bundle, folder, dtype, model_card(run, name, data, notes))
 
 # %% ../nbs/83_train.ipynb #8d97b67e
-def told(songs: list, extra: list) -> str:  # songs learnt from, and composed ones
+def hours(songs: list) -> str:
+    "How long some songs are in all."
+    return f"{sum(s.ms for s in songs) / 3.6e6:.2f} h"
+
+
+def describe_data(
+    songs: list,  # learnt from
+    extra: list,  # composed ones
+) -> str:
     "A sentence on the data, for the card."
-    known = [s for s in songs if s.maps]
-    heard = [s for s in songs if not s.maps]
-    hours = lambda some: f"{sum(s.ms for s in some) / 3.6e6:.2f} h"
-    return (
-        f"{len(known)} songs ({hours(known)}) with {sum(len(s.maps) for s in known)} human maps"
-        + (f"; {len(heard)} songs of other modes ({hours(heard)}) that only taught the ear" if heard else "")
-        + (f"; {len(extra)} composed songs ({hours(extra)})" if extra else "")
-    )
+    mapped = [s for s in songs if s.maps]
+    unmapped = [s for s in songs if not s.maps]
+    maps = sum(len(s.maps) for s in mapped)
+    parts = [f"{len(mapped)} songs ({hours(mapped)}) with {maps} human maps"]
+    if unmapped:
+        parts.append(f"{len(unmapped)} songs of other modes ({hours(unmapped)}) that only taught the ear")
+    if extra:
+        parts.append(f"{len(extra)} composed songs ({hours(extra)})")
+    return "; ".join(parts)
 
 # %% ../nbs/83_train.ipynb #626d96dc
-def train(
-    conf: TrainConfig, report=None, tell: Callable[[str], None] = note
-) -> Run:  # tell: hears what is not as it was
-    "Train as asked; prints a line of JSON per measurement unless given another `report`."
-    check_run(conf)
-    report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
-    run = start_run(conf)
+def say_row(row: dict):
+    "Print a row of the log as a line of JSON."
+    say(json.dumps({k: round(v, 4) for k, v in row.items()}))
+
+
+@dataclass
+class Corpora:
+    "The songs of a run."
+
+    songs: list  # learnt from
+    extra: list  # composed ones
+    held: list  # with maps, for validation
+
+
+def load_corpora(conf: TrainConfig) -> Corpora:
+    "Read what a run asks for; says what is left out. Raises `UserError` when there are no maps to learn."
     cache = Path(conf.run) / "cache"
     listing = Listing()
-    for sentence in run.notes:
-        tell(sentence)
-    songs = load_corpus(conf.data, conf.train_split, conf, cache, listing)
+
+    def load(root: str, split: str) -> list:
+        return load_corpus(root, split, conf, cache, listing) if root and split else []
+
+    songs = load(conf.data, conf.train_split)
     if not any(s.maps for s in songs):
         raise UserError(f"No maps of {', '.join(conf.modes)} in '{conf.data}'.")
-    extra = load_corpus(conf.synth_data, "train", conf, cache, listing) if conf.synth_data else []
-    tok = run.bundle.tokenizer
-    check = None
-    if conf.val_split:
-        held = [s for s in load_corpus(conf.data, conf.val_split, conf, cache, listing) if s.maps]
-        check = Sampler(held, tok, replace(conf, synth_share=0), augment=False) if held else None
+    extra = load(conf.synth_data, "train")
+    held = [s for s in load(conf.data, conf.val_split) if s.maps]
     for sentence in listing.sentences():
         say(sentence)
-    loop(run, Sampler(songs, tok, conf, extra=extra), check, report)
+    return Corpora(songs, extra, held)
+
+# %% ../nbs/83_train.ipynb #230eaa42
+def train(
+    conf: TrainConfig,
+    report: Callable | None = None,  # hears every measurement; None: a line of JSON each
+    tell: Callable[[str], None] = note,  # hears what is not as it was
+) -> Run:
+    "Train as asked."
+    check_run(conf)
+    run = start_run(conf)
+    for sentence in run.notes:
+        tell(sentence)
+    data = load_corpora(conf)
+    tok = run.bundle.tokenizer
+    check = Sampler(data.held, tok, replace(conf, synth_share=0), augment=False) if data.held else None
+    loop(run, Sampler(data.songs, tok, conf, extra=data.extra), check, report or say_row)
     if conf.ship:
-        ship(run, conf.ship, Path(conf.ship).name, told(songs, extra))
+        ship(run, conf.ship, Path(conf.ship).name, describe_data(data.songs, data.extra))
     return run

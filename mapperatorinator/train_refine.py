@@ -4,17 +4,18 @@
 
 # %% ../nbs/85_train_refine.ipynb #3b3f7872
 from __future__ import annotations
-import copy, json, math
+import copy, math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import torch
+from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
 from .config import TrainRefineConfig
-from .core import UserError, note, pick_device, say, seed_everything
+from .core import UserError, note, pick_device, seed_everything
 from .data import read_maps, song_folders
 from .model.diffusion import Schedule, denoising_loss, noise_betas
 from mapperatorinator.model.dit import (
@@ -28,15 +29,26 @@ from mapperatorinator.model.dit import (
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .refine import Points, map_points, to_field
-from .train import Resumable, check_run, keep_on, make_optimizers, schedule
+from mapperatorinator.train import (
+    Resumable,
+    check_run,
+    lr_schedule,
+    make_optimizers,
+    move,
+    say_row,
+    set_learning_rate,
+    train_loop,
+)
 
 # %% auto #0
-__all__ = ['DOUBLE_TIME', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
-           'start_refine_run', 'batch_loss', 'refine_step', 'measure', 'by_level', 'refine_loop', 'ship_refiner',
-           'train_refine', 'travel', 'half_covered', 'sliders_outside', 'placement']
+__all__ = ['DOUBLE_TIME', 'FIELD', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
+           'start_refine_run', 'batch_loss', 'average_weights', 'refine_step', 'fog_px', 'level_error', 'by_level',
+           'measure', 'refine_loop', 'refiner_card', 'ship_refiner', 'train_refine', 'end_of', 'travel', 'half_covered',
+           'leaves_field', 'sliders_outside', 'placement']
 
 # %% ../nbs/85_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
+FIELD = ((-256, -256), (768, 640))  # where points may stand, px
 
 
 @dataclass
@@ -50,23 +62,27 @@ class Traced:
 
 
 def trace(
-    map: Beatmap, shortest: int = 128, hardest: float = 12.0
+    map: Beatmap,
+    shortest: int = 128,  # points
+    hardest: float = 12.0,  # stars
 ) -> Traced | None:  # None: too short, too hard or broken
     "A map ready for windows of `shortest` points."
     try:
         stars = star_rating(map)
-        double = star_rating(map, DOUBLE_TIME)
+        double_stars = star_rating(map, DOUBLE_TIME)
     except UserError:
         return None
     points = map_points(map)
-    points.places = points.places.clip((-256, -256), (768, 640))
-    return Traced(points, stars, double, map.cs) if len(points) >= shortest and 0 < stars < hardest else None
+    points.places = points.places.clip(*FIELD)
+    if len(points) < shortest or not 0 < stars < hardest:
+        return None
+    return Traced(points, stars, double_stars, map.cs)
 
 
 def traced_maps(root: str | Path, split: str, shortest: int = 128) -> list[Traced]:
     "The standard maps of a split. Raises `UserError` when there are none."
-    maps = [m for d in song_folders(root, split) for _, m in read_maps(d) if m.mode == 0]
-    found = [t for m in maps if (t := trace(m, shortest))]
+    maps = [m for folder in song_folders(root, split) for _, m in read_maps(folder) if m.mode == 0]
+    found = [traced for m in maps if (traced := trace(m, shortest))]
     if not found:
         raise UserError(
             f"No standard maps of {shortest} points or more in '{root}/songs/{split}'; give another folder."
@@ -102,44 +118,50 @@ class Windows:
     def __call__(self, step: int) -> Batch:
         c = self.conf
         rng = np.random.default_rng((self.conf.seed, step, self.augment))
-        rows = [self.window(rng) for _ in range(c.batch_size)]
-        x0 = torch.cat([r[0] for r in rows])
+        x0, context, wish = zip(*(self.window(rng) for _ in range(c.batch_size)))
+        x0 = torch.cat(x0)
         noise = torch.from_numpy(rng.standard_normal(x0.shape, np.float32))
-        return Batch(
-            x0,
-            torch.stack([r[1] for r in rows]),
-            torch.stack([r[2] for r in rows]),
-            torch.from_numpy((rng.random(c.batch_size) ** THICK * c.model.trained_steps).astype(int)),
-            noise,
-        )
+        steps = (rng.random(c.batch_size) ** THICK * c.model.trained_steps).astype(int)
+        return Batch(x0, torch.stack(context), torch.stack(wish), torch.from_numpy(steps), noise)
 
     def window(self, rng) -> tuple[Tensor, Tensor, Tensor]:  # (1, 2, points), (272, points), (classes,)
         "One stretch of one map, mirrored, sped up and with wishes hidden."
         c = self.conf
         m = self.maps[rng.choice(len(self.maps), p=self.shares)]
-        a = int(rng.integers(0, len(m.points) - c.model.reach + 1))
-        part = slice(a, a + c.model.reach)
+        start = int(rng.integers(0, len(m.points) - c.model.reach + 1))
+        part = slice(start, start + c.model.reach)
         double = self.augment and rng.random() < c.double_time
-        x0 = to_field(m.points.places[part])
-        if self.augment:
-            x0 = x0 * torch.tensor(rng.choice([-1.0, 1.0], 2), dtype=torch.float32)[None, :, None]
-        times = (m.points.times[part] - m.points.times[a]) / (DOUBLE_TIME if double else 1) + rng.uniform(
-            0, c.latest
-        )
-        return x0, self.context(rng, m.points, part, times), self.wish(rng, m, double)
+        x0 = self.mirror(rng, to_field(m.points.places[part]))
+        speed = DOUBLE_TIME if double else 1
+        times = (m.points.times[part] - m.points.times[start]) / speed + rng.uniform(0, c.latest)
+        context = self.context(rng, m.points, part, times)
+        return x0, context, self.wish(rng, m, double)
+
+    def mirror(self, rng, x0: Tensor) -> Tensor:  # (1, 2, points)
+        "Left-right, top-bottom, both or neither."
+        if not self.augment:
+            return x0
+        signs = torch.tensor(rng.choice([-1.0, 1.0], 2), dtype=torch.float32)
+        return x0 * signs[None, :, None]
 
     def context(self, rng, points: Points, part: slice, times: np.ndarray) -> Tensor:  # (272, points)
-        far = points.distances[part] * 2 ** rng.normal(0, self.conf.distance_noise, len(times))
+        "What the points of a window say: distances a little off, and often not told."
+        factor = 2 ** rng.normal(0, self.conf.distance_noise, len(times))
+        distances = torch.as_tensor(points.distances[part] * factor, dtype=torch.float32)
         told = rng.random() >= self.conf.distance_dropout
-        number = lambda v: torch.as_tensor(v, dtype=torch.float32)
-        return point_features(
-            number(times), number(far) if told else None, torch.as_tensor(points.kinds[part])
-        )
+        kinds = torch.as_tensor(points.kinds[part])
+        times = torch.as_tensor(times, dtype=torch.float32)
+        return point_features(times, distances if told else None, kinds)
 
     def wish(self, rng, m: Traced, double: bool) -> Tensor:  # (classes,)
-        said = lambda v: v if rng.random() >= self.conf.class_dropout else None
-        stars = said(m.double_stars if double else m.stars)
-        return class_vector(self.classes, difficulty=stars, circle_size=said(m.circle_size))
+        "What the map would be asked for by, some of it hidden."
+        stars = self.hide(rng, m.double_stars if double else m.stars)
+        circle_size = self.hide(rng, m.circle_size)
+        return class_vector(self.classes, difficulty=stars, circle_size=circle_size)
+
+    def hide(self, rng, value: float) -> float | None:
+        "A wish, or nothing: for classifier-free guidance (https://arxiv.org/abs/2207.12598)."
+        return value if rng.random() >= self.conf.class_dropout else None
 
 # %% ../nbs/85_train_refine.ipynb #60ecb2f2
 @dataclass
@@ -164,6 +186,10 @@ class RefineRun(Resumable):
     def modules(self) -> dict[str, nn.Module]:
         return {"model": self.denoiser.model, "average": self.average}  # whose weights are kept
 
+    @property
+    def noise(self) -> Schedule:
+        return Schedule(noise_betas(self.conf.model.noise, self.conf.model.noise_steps))
+
 
 def start_refine_run(conf: TrainRefineConfig) -> RefineRun:
     "A new run, or the one its folder holds."
@@ -171,89 +197,108 @@ def start_refine_run(conf: TrainRefineConfig) -> RefineRun:
     torch.set_num_threads(conf.threads)
     denoiser = new_denoiser(conf.model)
     denoiser.model.to(pick_device(conf.device)).train()
-    return RefineRun(
-        conf, denoiser, make_optimizers(denoiser.model, conf), copy.deepcopy(denoiser.model).eval()
-    ).resume()
+    optimizers = make_optimizers(denoiser.model, conf)
+    return RefineRun(conf, denoiser, optimizers, copy.deepcopy(denoiser.model).eval()).resume()
 
 # %% ../nbs/85_train_refine.ipynb #048821cf
 def batch_loss(
-    model: nn.Module, noise: Schedule, batch: Batch, reach: int
+    model: nn.Module,
+    noise: Schedule,
+    batch: Batch,
+    reach: int,  # points that a point sees to either side
 ) -> tuple[Tensor, Tensor]:  # (batch,) each
     "What the denoiser of a batch is paid for: squared error and bits."
     device = next(model.parameters()).device
     x = noise.noised(batch.x0, batch.step, batch.noise)
-    hidden = out_of_reach(x.shape[-1], reach).to(device) if x.shape[-1] > reach else None
-    out = (
-        model(x.to(device), batch.step.to(device), batch.context.to(device), batch.wish.to(device), hidden)
-        .float()
-        .cpu()
-    )
-    return denoising_loss(noise, out, batch.x0, x, batch.noise, batch.step)
+    points = x.shape[-1]
+    hidden = out_of_reach(points, reach).to(device) if points > reach else None
+    given = [part.to(device) for part in (x, batch.step, batch.context, batch.wish)]
+    answer = model(*given, hidden).float().cpu()
+    return denoising_loss(noise, answer, x0=batch.x0, x=x, noise=batch.noise, i=batch.step)
+
+
+@torch.no_grad()
+def average_weights(average: nn.Module, model: nn.Module, step: int, most: float):
+    "Move an average a little towards the weights: more so at first (an exponential moving average)."
+    keep = min(most, (step + 1) / (step + 10))
+    for kept, weight in zip(average.parameters(), model.parameters()):
+        kept.lerp_(weight, 1 - keep)
 
 
 def refine_step(run: RefineRun, noise: Schedule, batch: Batch) -> dict[str, float]:
     "Forward, backward, clip, move, average."
     c = run.conf
     model = run.denoiser.model
-    for o in run.optimizers:
-        for g in o.param_groups:
-            g["lr"] = g["peak"] * schedule(run.step, c)
+    set_learning_rate(run.optimizers, lr_schedule(run.step, c))
     with torch.autocast(run.denoiser.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
         error, bits = batch_loss(model, noise, batch, c.model.reach)
     (error + bits).mean().backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), c.grad_clip)
-    for o in run.optimizers:
-        o.step()
-        o.zero_grad(set_to_none=True)
-    keep = min(c.average, (run.step + 1) / (run.step + 10))
-    with torch.no_grad():
-        for a, b in zip(run.average.parameters(), model.parameters()):
-            a.lerp_(b, 1 - keep)
+    norm = move(model, run.optimizers, c.grad_clip)
+    average_weights(run.average, model, run.step, c.average)
     run.step += 1
     return {"error": error.mean().item(), "bits": bits.mean().item(), "grad": norm.item()}
 
 # %% ../nbs/85_train_refine.ipynb #48aa8aee
-@torch.inference_mode()
-def measure(denoiser: Denoiser, windows: Windows, batches: int = 8) -> dict[str, float]:
-    "On fixed windows: the loss, and how many px the guess from the thickest fog is off, beside what it was off in the fog."
-    noise = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps))
-    rows = []
-    for k in range(batches):
-        error, bits = batch_loss(denoiser.model, noise, windows(k), denoiser.config.reach)
-        rows.append((error.mean().item(), bits.mean().item()))
-    fog, off = by_level(denoiser, windows, [denoiser.config.trained_steps], batches)[
-        denoiser.config.trained_steps
-    ]
-    return {**dict(zip(("error", "bits"), np.mean(rows, 0).tolist())), "px": off, "px_in_fog": fog}
+def fog_px(noise: Schedule, level: int) -> float:
+    "How far noise of a level moves points, px."
+    return math.sqrt(1 / noise.left[level - 1] - 1) * 256
+
+
+def level_error(denoiser: Denoiser, noise: Schedule, batch: Batch, level: int) -> float:
+    "The error of guessed noise at a level, as a share of the noise."
+    at_level = replace(batch, step=torch.full_like(batch.step, level - 1))
+    error, _ = batch_loss(denoiser.model, noise, at_level, denoiser.config.reach)
+    return error.mean().sqrt().item()
 
 
 @torch.inference_mode()
 def by_level(
-    denoiser: Denoiser, windows: Windows, levels: list[int], batches: int = 8
+    denoiser: Denoiser,
+    windows: Windows,
+    levels: list[int],
+    batches: int = 8,
 ) -> dict[int, tuple[float, float]]:  # px, px
     "For each level of noise: how many px of fog there are, and how many the guess is off."
     noise = Schedule(noise_betas(denoiser.config.noise, denoiser.config.noise_steps))
-    batch = [windows(k) for k in range(batches)]
-    fog = {n: math.sqrt(1 / noise.left[n - 1] - 1) * 256 for n in levels}
-    at = lambda b, n: batch_loss(
-        denoiser.model, noise, replace(b, step=torch.full_like(b.step, n - 1)), denoiser.config.reach
-    )[0]
-    return {
-        n: (fog[n], fog[n] * float(np.mean([at(b, n).mean().sqrt().item() for b in batch]))) for n in levels
-    }
+    drawn = [windows(k) for k in range(batches)]
+    found = {}
+    for level in levels:
+        errors = [level_error(denoiser, noise, batch, level) for batch in drawn]
+        fog = fog_px(noise, level)
+        found[level] = (fog, fog * float(np.mean(errors)))
+    return found
 
 
+@torch.inference_mode()
+def measure(denoiser: Denoiser, windows: Windows, batches: int = 8) -> dict[str, float]:
+    "On fixed windows: the loss, and how many px the guess from the thickest fog is off, beside what it was off in the fog."
+    c = denoiser.config
+    noise = Schedule(noise_betas(c.noise, c.noise_steps))
+    rows = []
+    for k in range(batches):
+        error, bits = batch_loss(denoiser.model, noise, windows(k), c.reach)
+        rows.append((error.mean().item(), bits.mean().item()))
+    error, bits = np.mean(rows, 0).tolist()
+    fog, off = by_level(denoiser, windows, [c.trained_steps], batches)[c.trained_steps]
+    return {"error": error, "bits": bits, "px": off, "px_in_fog": fog}
+
+# %% ../nbs/85_train_refine.ipynb #61ac7443
 def refine_loop(
-    run: RefineRun, windows: Windows, check: Windows | None = None, report: Callable = lambda row: None
+    run: RefineRun,
+    windows: Windows,
+    check: Windows | None = None,
+    report: Callable = lambda row: None,
 ) -> RefineRun:
     "Train on what windows draw; measured on `check`."
-    noise = Schedule(noise_betas(run.conf.model.noise, run.conf.model.noise_steps))
-    return keep_on(
-        run,
-        lambda: refine_step(run, noise, windows(run.step)),
-        check and (lambda: measure(run.finished, check)),
-        report,
-    )
+    noise = run.noise
+
+    def step() -> dict[str, float]:
+        return refine_step(run, noise, windows(run.step))
+
+    def held() -> dict[str, float]:
+        return measure(run.finished, check)
+
+    return train_loop(run, step, held if check else None, report)
 
 # %% ../nbs/85_train_refine.ipynb #ebd80ec5
 REFINER_CARD = """---
@@ -276,21 +321,17 @@ A denoiser of object positions for osu! standard, in the layout of osu-diffusion
 """
 
 
-def ship_refiner(
-    run: RefineRun, maps: list[Traced], folder: str | Path, notes: str = "", dtype=torch.float16
-):
-    "Write the denoiser of a run: averaged weights in half precision, configuration, card."
+def refiner_card(run: RefineRun, maps: list[Traced], name: str, notes: str = "") -> str:
+    "The card of a run, from its log."
     c = run.conf
     last = run.log[-1]
-    params = sum(p.numel() for p in run.average.parameters()) / 1e6
-    points = sum(len(m.points) for m in maps)
-    card = REFINER_CARD.format(
-        name=Path(folder).name,
-        params=params,
+    return REFINER_CARD.format(
+        name=name,
+        params=sum(p.numel() for p in run.average.parameters()) / 1e6,
         depth=c.model.depth,
         width=c.model.width,
         maps=len(maps),
-        points=points,
+        points=sum(len(m.points) for m in maps),
         steps=run.step,
         batch=c.batch_size,
         reach=c.model.reach,
@@ -299,62 +340,91 @@ def ship_refiner(
         px=last.get("val_px", math.nan),
         fog=last.get("val_px_in_fog", math.nan),
     )
-    save_denoiser(run.finished, folder, dtype, card)
 
 
+def ship_refiner(
+    run: RefineRun,
+    maps: list[Traced],
+    folder: str | Path,
+    notes: str = "",
+    dtype=torch.float16,
+):
+    "Write the denoiser of a run: averaged weights in half precision, configuration, card."
+    save_denoiser(run.finished, folder, dtype, refiner_card(run, maps, Path(folder).name, notes))
+
+# %% ../nbs/85_train_refine.ipynb #223b2155
 def train_refine(
-    conf: TrainRefineConfig, report: Callable | None = None, tell: Callable[[str], None] = note
+    conf: TrainRefineConfig,
+    report: Callable | None = None,  # hears every measurement; None: a line of JSON each
+    tell: Callable[[str], None] = note,  # hears what is not as it was
 ) -> RefineRun:
-    "Train as asked; prints a line of JSON per measurement unless given another `report`. `tell` hears what is not as it was."
+    "Train as asked."
     check_run(conf)
-    report = report or (lambda row: say(json.dumps({k: round(v, 4) for k, v in row.items()})))
     run = start_refine_run(conf)
     maps = traced_maps(conf.data, conf.train_split, conf.model.reach)
     for sentence in run.notes:
         tell(sentence)
-    held = traced_maps(conf.data, conf.val_split, conf.model.reach) if conf.val_split else []
-    check = Windows(held, run.denoiser, conf, augment=False) if held else None
-    refine_loop(run, Windows(maps, run.denoiser, conf), check, report)
+    check = None
+    if conf.val_split:
+        held = traced_maps(conf.data, conf.val_split, conf.model.reach)
+        check = Windows(held, run.denoiser, conf, augment=False)
+    refine_loop(run, Windows(maps, run.denoiser, conf), check, report or say_row)
     if conf.ship:
         ship_refiner(run, maps, conf.ship)
     return run
 
 # %% ../nbs/85_train_refine.ipynb #4e542028
+def end_of(map: Beatmap, o) -> tuple:  # (x, y), ms
+    "Where and when an object ends."
+    returns = getattr(o, "slides", 0) % 2
+    return o.path.end if returns else o.pos, map.end_time(o)
+
+
 def travel(map: Beatmap) -> np.ndarray:  # px per ms, one for each pair of neighbours
     "How fast the cursor goes from each object to the next."
-    ends = [(o.path.end if getattr(o, "slides", 0) % 2 else o.pos, map.end_time(o)) for o in map.hit_objects]
-    gaps = [(math.dist(p, o.pos), o.time - t) for (p, t), o in zip(ends, map.hit_objects[1:])]
-    return np.array([d / t for d, t in gaps if 0 < t < 2000])
+    speeds = []
+    for before, after in zip(map.hit_objects, map.hit_objects[1:]):
+        place, time = end_of(map, before)
+        ms = after.time - time
+        if 0 < ms < 2000:
+            speeds.append(math.dist(place, after.pos) / ms)
+    return np.array(speeds)
 
 
 def half_covered(map: Beatmap, back: int = 3) -> float:  # share of objects
     "Objects that lie on one of the few before, neither stacked nor clear of it."
     places = np.array([o.pos for o in map.hit_objects], float).reshape(-1, 2)
     radius = 54.4 - 4.48 * map.cs
-    near = [np.hypot(*(places[max(i - back, 0) : i] - places[i]).T) for i in range(1, len(places))]
-    return float(np.mean([((d > 4) & (d < radius)).any() for d in near])) if near else 0.0
+    covered = []
+    for i in range(1, len(places)):
+        gaps = np.hypot(*(places[max(i - back, 0) : i] - places[i]).T)
+        covered.append(((gaps > 4) & (gaps < radius)).any())
+    return float(np.mean(covered)) if covered else 0.0
+
+
+def leaves_field(vertices: np.ndarray) -> bool:  # (points, 2) px
+    "Whether a slider body leaves the playfield."
+    return bool(((vertices < -0.5) | (vertices > (512.5, 384.5))).any())
 
 
 def sliders_outside(map: Beatmap) -> float:  # share of sliders
     "Sliders whose body leaves the playfield."
-    bodies = [o.path.vertices for o in map.hit_objects if isinstance(o, Slider)]
-    return (
-        float(np.mean([bool(((v < -0.5) | (v > (512.5, 384.5))).any()) for v in bodies])) if bodies else 0.0
-    )
+    outside = [leaves_field(o.path.vertices) for o in map.hit_objects if isinstance(o, Slider)]
+    return float(np.mean(outside)) if outside else 0.0
 
-
+# %% ../nbs/85_train_refine.ipynb #92c34462
 def placement(
-    maps: list[Beatmap], human: list[Beatmap], wanted: list[float]
-) -> dict:  # wanted: stars of each map
-    "The figures of some maps beside human ones."
-    from scipy.stats import wasserstein_distance
-
-    pooled = lambda some: np.concatenate([travel(m) for m in some])
-    mean = lambda f: round(float(np.mean([f(m) for m in maps])), 4)
-    off = [abs(star_rating(m) - s) for m, s in zip(maps, wanted)]
+    maps: list[Beatmap],
+    human: list[Beatmap],
+    wanted: list[float],  # stars of each map
+) -> dict:
+    "The figures of some maps beside human ones; travel by the Wasserstein distance (https://en.wikipedia.org/wiki/Wasserstein_metric)."
+    speeds = np.concatenate([travel(m) for m in maps])
+    human_speeds = np.concatenate([travel(m) for m in human])
+    off = [abs(star_rating(m) - stars) for m, stars in zip(maps, wanted)]
     return {
-        "travel_distance": round(float(wasserstein_distance(pooled(maps), pooled(human))), 4),
-        "half_covered": mean(half_covered),
-        "sliders_outside": mean(sliders_outside),
+        "travel_distance": round(float(wasserstein_distance(speeds, human_speeds)), 4),
+        "half_covered": round(float(np.mean([half_covered(m) for m in maps])), 4),
+        "sliders_outside": round(float(np.mean([sliders_outside(m) for m in maps])), 4),
         "stars_off": round(float(np.mean(off)), 3),
     }

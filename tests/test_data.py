@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from mapperatorinator.config import EvalConfig, TrainConfig
+from mapperatorinator.config import EvalConfig, LanguageConfig, TrainConfig
 from mapperatorinator.core import UserError
-from mapperatorinator.data import Listing, load_corpus, song_folders
+from mapperatorinator.data import Listing, MapItem, load_corpus, song_folders, window_example
+from mapperatorinator.events import EventType
+from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.osu.files import find_file
+from mapperatorinator.parse import Parser
+from mapperatorinator.prompt import Metadata
+from mapperatorinator.tokenizer import Tokenizer
 from mapperatorinator.evaluate import PEERS, by_peer, evaluate
 from sounds import RATE, bursts, damage, encoded
 from tiny import tiny_model
@@ -184,3 +189,24 @@ def test_a_program_that_hears_no_beats_has_no_tempo(monkeypatch):
         monkeypatch.setitem(PEERS, "librosa", lambda x, beats=beats: np.array(beats))
         with pytest.raises(UserError, match=f"hears {len(beats)} beats"):
             by_peer("librosa", np.zeros(16000))
+
+
+def test_a_mania_map_is_learnt_with_its_shares_of_holds_and_scroll_speeds():
+    "And a taiko map with its scroll speeds: the tokens that a request would have, none of them unknown."
+    lines = "0,468.75,4,2,0,60,1,0\n2000,-50,4,2,0,60,0,0"
+    text = osu(line=lines).replace("CircleSize:4", "CircleSize:5")
+    for mode, holds, scrolls in ((0, None, None), (1, None, 1 / 12), (3, 0.0, 1 / 12)):
+        b = Beatmap.parse(text.replace("Mode: 0", f"Mode: {mode}"))
+        item = MapItem(b, Parser(CONF.language))
+        found = item.metadata(9000, 1.0)
+        assert (found.hold_note_ratio, found.scroll_speed_ratio) == (holds, pytest.approx(scrolls))
+        assert found == Metadata.of(b, CONF.language, 9000, difficulty=item.difficulty())
+
+
+def test_the_ratios_stand_in_the_line_that_is_learnt():
+    language = LanguageConfig(gamemodes=[3])
+    tokenizer = Tokenizer.from_config(language)
+    b = Beatmap.parse(osu().replace("Mode: 0", "Mode: 3"))
+    example = window_example(MapItem(b, Parser(language)), tokenizer, language, 0, 9000)
+    for kind, value in ((EventType.HOLD_NOTE_RATIO, 0.0), (EventType.SCROLL_SPEED_RATIO, 0.0)):
+        assert tokenizer.metadata_id(kind, value) in example.ids

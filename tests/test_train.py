@@ -21,7 +21,7 @@ from mapperatorinator.config import (
     spell,
 )
 from mapperatorinator.core import UserError
-from mapperatorinator.train import Resumable, check_run, keep_on, make_optimizers, schedule
+from mapperatorinator.train import Resumable, check_run, train_loop, make_optimizers, lr_schedule
 
 # before a song is read
 
@@ -223,7 +223,7 @@ class Toy(Resumable):
         "A step, drawn from its number."
         for o in self.optimizers:
             for g in o.param_groups:
-                g["lr"] = g["peak"] * schedule(self.step, self.conf)
+                g["lr"] = g["peak"] * lr_schedule(self.step, self.conf)
         x = torch.randn(8, 3, generator=torch.Generator().manual_seed(self.step))
         loss = (self.model(x) - x.sum(1, keepdim=True)).square().mean()
         loss.backward()
@@ -257,7 +257,7 @@ def go(conf, kill=None, rows=None):
             raise Killed
         return run.learn()
 
-    return keep_on(run, step, run.measure, (rows if rows is not None else []).append)
+    return train_loop(run, step, run.measure, (rows if rows is not None else []).append)
 
 
 def untimed(log):

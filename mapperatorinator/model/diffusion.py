@@ -5,19 +5,26 @@
 # %% ../../nbs/67_model.diffusion.ipynb #8a6f7001
 from __future__ import annotations
 import math
+from functools import partial
 from typing import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 
 from ..core import UserError
 
 # %% auto #0
-__all__ = ['noise_betas', 'kept_steps', 'spread', 'Schedule', 'guided', 'reverse', 'gaussian_kl', 'bin_likelihood',
-           'denoising_loss']
+__all__ = ['cosine_left', 'noise_betas', 'spread', 'kept_steps', 'Schedule', 'guided', 'reverse_step', 'reverse', 'gaussian_kl',
+           'normal_cdf', 'bin_likelihood', 'step_bits', 'denoising_loss']
 
 # %% ../../nbs/67_model.diffusion.ipynb #55e69794
+def cosine_left(t: float) -> float:  # t: 0 data, 1 noise
+    "Share of the signal's variance that the cosine schedule leaves, but for a factor (https://arxiv.org/abs/2102.09672, equation 17)."
+    return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+
+
 def noise_betas(
     kind: str = "cosine",  # or linear
     steps: int = 1000,  # from data to noise
@@ -27,47 +34,46 @@ def noise_betas(
         return np.linspace(0.1, 20, steps) / steps
     if kind != "cosine":
         raise UserError(f"Unknown noise schedule '{kind}'; expected cosine or linear.")
-    left = lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
-    return np.array([min(1 - left((i + 1) / steps) / left(i / steps), 0.999) for i in range(steps)])
+    left = [cosine_left(i / steps) for i in range(steps + 1)]
+    return np.array([min(1 - after / before, 0.999) for before, after in zip(left, left[1:])])
 
 # %% ../../nbs/67_model.diffusion.ipynb #ce1756cb
+def spread(start: int, length: int, count: int) -> list[int]:
+    "`count` of the numbers start … start + length - 1, ends included."
+    stride = (length - 1) / (count - 1) if count > 1 else 1.0
+    at = 0.0
+    numbers = []
+    for _ in range(count):
+        numbers.append(start + round(at))
+        at += stride
+    return numbers
+
+
 def kept_steps(
     total: int,  # steps of the schedule
     counts: Sequence[int],  # how many steps are taken in each equal part
 ) -> list[int]:  # original step numbers, rising
     "The steps a sampler takes. Raises `UserError` when a part has fewer steps than are asked from it."
     size = total // len(counts)
-    more = total % len(counts)
+    longer = total % len(counts)  # parts with a step more
     start = 0
-    out = []
+    steps = []
     for part, count in enumerate(counts):
-        length = size + (part < more)
+        length = size + (part < longer)
         if not 0 <= count <= length:
             raise UserError(
                 f"timesteps={list(counts)}: part {part + 1} has {length} steps, {count} were asked; "
                 f"ask for at most {length}."
             )
-        out += spread(start, length, count)
+        steps += spread(start, length, count)
         start += length
-    if not out:
+    if not steps:
         raise UserError(f"timesteps={list(counts)} takes no step at all; ask for at least one.")
-    return out
-
-
-def spread(
-    start: int, length: int, count: int
-) -> list[int]:  # `count` of the numbers start … start + length - 1, ends included
-    stride = (length - 1) / (count - 1) if count > 1 else 1.0
-    at = 0.0
-    out = []
-    for _ in range(count):
-        out.append(start + round(at))
-        at += stride
-    return out
+    return steps
 
 # %% ../../nbs/67_model.diffusion.ipynb #45dd31cf
 class Schedule:
-    "The tables of a noise schedule, for the steps that are taken."
+    "The tables of a noise schedule, for the steps that are taken (DDPM, https://arxiv.org/abs/2006.11239, equations 4 to 7)."
 
     def __init__(
         self,
@@ -75,51 +81,75 @@ class Schedule:
         keep: Sequence[int] | None = None,  # original numbers of the steps taken, rising; None: all
     ):
         self.steps = np.arange(len(betas)) if keep is None else np.asarray(keep)
-        self.left = np.cumprod(1 - np.asarray(betas, np.float64))[
-            self.steps
-        ]  # share of the signal's variance
+        left = np.cumprod(1 - np.asarray(betas, np.float64))
+        self.left = left[self.steps]  # share of the signal's variance
         before = np.r_[1.0, self.left[:-1]]
+        gone = 1 - self.left
         self.betas = 1 - self.left / before
-        self.variance = self.betas * (1 - before) / (1 - self.left)  # of the posterior
-        self.log_variance = np.log(
-            np.r_[self.variance[1:2] if len(self) > 1 else self.betas, self.variance[1:]]
-        )
-        self.clean_share = self.betas * np.sqrt(before) / (1 - self.left)  # of x0 in the posterior mean
-        self.noisy_share = (1 - before) * np.sqrt(1 - self.betas) / (1 - self.left)
+        self.variance = self.betas * (1 - before) / gone  # of the posterior
+        first = self.variance[1:2] if len(self) > 1 else self.betas  # that of the first step is zero
+        self.log_variance = np.log(np.r_[first, self.variance[1:]])
+        self.clean_share = self.betas * np.sqrt(before) / gone  # of x0 in the posterior mean
+        self.noisy_share = (1 - before) * np.sqrt(1 - self.betas) / gone
 
     def __len__(self):
         return len(self.steps)
 
-    def read(self, table: np.ndarray, i) -> Tensor:  # rows of a table as float32, (batch, 1, 1)
+    def read(self, table: np.ndarray, i) -> Tensor:  # (batch, 1, 1)
+        "Rows of a table as float32; `i` is the index of a step, or one per row."
         return torch.as_tensor(table[np.asarray(i)], dtype=torch.float32).reshape(-1, 1, 1)
 
-    def noised(
-        self, x0: Tensor, i, noise: Tensor
-    ) -> Tensor:  # (batch, 2, points); i: index of the step, or one per row
-        return (
-            self.read(np.sqrt(self.left), i).to(x0) * x0 + self.read(np.sqrt(1 - self.left), i).to(x0) * noise
-        )
+# %% ../../nbs/67_model.diffusion.ipynb #5a0d4868
+@patch
+def noised(self: Schedule, x0: Tensor, i, noise: Tensor) -> Tensor:  # (batch, 2, points)
+    "Clean positions in the noise of a step."
+    signal = self.read(np.sqrt(self.left), i).to(x0)
+    fog = self.read(np.sqrt(1 - self.left), i).to(x0)
+    return signal * x0 + fog * noise
 
-    def clean(self, x: Tensor, i, noise: Tensor) -> Tensor:  # the x0 that this guess of the noise implies
-        return (
-            self.read(np.sqrt(1 / self.left), i).to(x) * x
-            - self.read(np.sqrt(1 / self.left - 1), i).to(x) * noise
-        )
 
-    def posterior_mean(self, x0: Tensor, x: Tensor, i) -> Tensor:
-        return self.read(self.clean_share, i).to(x) * x0 + self.read(self.noisy_share, i).to(x) * x
+@patch
+def clean(self: Schedule, x: Tensor, i, noise: Tensor) -> Tensor:
+    "The x0 that this guess of the noise implies."
+    whole = self.read(np.sqrt(1 / self.left), i).to(x)
+    fog = self.read(np.sqrt(1 / self.left - 1), i).to(x)
+    return whole * x - fog * noise
 
-    def learned_log_variance(self, v: Tensor, i) -> Tensor:  # v: -1 the posterior's, 1 beta
-        low = self.read(self.log_variance, i).to(v)
-        high = self.read(np.log(self.betas), i).to(v)
-        return low + (v + 1) / 2 * (high - low)
+
+@patch
+def posterior_mean(self: Schedule, x0: Tensor, x: Tensor, i) -> Tensor:
+    "Where the step before is, given its end and the clean positions."
+    return self.read(self.clean_share, i).to(x) * x0 + self.read(self.noisy_share, i).to(x) * x
+
+
+@patch
+def learned_log_variance(self: Schedule, v: Tensor, i) -> Tensor:  # v: -1 the posterior's, 1 beta
+    "The variance that a network chooses between two bounds (https://arxiv.org/abs/2102.09672, equation 15)."
+    low = self.read(self.log_variance, i).to(v)
+    high = self.read(np.log(self.betas), i).to(v)
+    return low + (v + 1) / 2 * (high - low)
 
 # %% ../../nbs/67_model.diffusion.ipynb #3a2bd7c3
 def guided(with_wish: Tensor, without: Tensor, scale: float) -> Tensor:
-    "Classifier-free guidance (Ho & Salimans 2022): 0 ignores the wish, 1 follows it, more exaggerates it."
+    "Classifier-free guidance (https://arxiv.org/abs/2207.12598): 0 ignores the wish, 1 follows it, more exaggerates it."
     return without + scale * (with_wish - without)
 
 # %% ../../nbs/67_model.diffusion.ipynb #df16c4c2
+def reverse_step(
+    schedule: Schedule,
+    i: int,  # index of the step
+    x: Tensor,  # (batch, 2, points)
+    answer: Tensor,  # (batch, 4, points), the network's noise and variance
+    change: Callable,  # changes the guess
+    draw: Callable,  # () -> standard normal of the shape of x
+) -> tuple[Tensor, Tensor]:  # x after it, the guess it was based on
+    "One step of DDPM's sampler (https://arxiv.org/abs/2006.11239, algorithm 2), with a learned variance."
+    eps, v = answer.chunk(2, dim=1)
+    x0 = change(schedule.clean(x, i, eps))
+    noise = torch.exp(0.5 * schedule.learned_log_variance(v, i)) * draw()
+    return schedule.posterior_mean(x0, x, i) + (noise if i else 0), x0
+
+
 def reverse(
     schedule: Schedule,
     predict: Callable,  # (x, original step) -> (batch, 4, points): noise and variance, of x and y
@@ -129,31 +159,63 @@ def reverse(
     bound: float = 2.0,  # guesses are kept within
 ) -> Iterator[tuple[int, Tensor, Tensor]]:  # index of the step, x after it, the guess it was based on
     "Take the noise away step by step; the last x is the last guess."
+
+    def change(x0: Tensor) -> Tensor:
+        return settle(x0).clamp(-bound, bound)
+
     for i in range(len(schedule) - 1, -1, -1):
-        eps, v = predict(x, int(schedule.steps[i])).chunk(2, dim=1)
-        x0 = settle(schedule.clean(x, i, eps)).clamp(-bound, bound)
-        spread = torch.exp(0.5 * schedule.learned_log_variance(v, i)) * noise(x)
-        x = schedule.posterior_mean(x0, x, i) + (spread if i else 0)
+        answer = predict(x, int(schedule.steps[i]))
+        x, x0 = reverse_step(schedule, i, x, answer=answer, change=change, draw=partial(noise, x))
         yield i, x, x0
 
 # %% ../../nbs/67_model.diffusion.ipynb #887ff256
 def gaussian_kl(
-    mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
+    mean: Tensor,
+    log_variance: Tensor,
+    other_mean: Tensor,
+    other_log_variance: Tensor,
 ) -> Tensor:  # nats, elementwise
-    "How far the second Gaussian is from the first."
+    "How far the second Gaussian is from the first (Kullback-Leibler divergence)."
     gap = log_variance - other_log_variance
     return 0.5 * (gap.exp() - 1 - gap + (mean - other_mean) ** 2 * torch.exp(-other_log_variance))
 
 
+def normal_cdf(x: Tensor, log_variance: Tensor) -> Tensor:
+    "Probability that a Gaussian around zero is below x."
+    return torch.special.ndtr(x * torch.exp(-0.5 * log_variance))
+
+
 def bin_likelihood(
-    x: Tensor, mean: Tensor, log_variance: Tensor, half: float = 1 / 255, edge: float = 0.999
+    x: Tensor,
+    mean: Tensor,
+    log_variance: Tensor,
+    half: float = 1 / 255,  # width of a bin, halved
+    edge: float = 0.999,  # beyond it the bins are open
 ) -> Tensor:  # log, elementwise
     "Log probability of the bin around x, the outermost bins being open."
-    cdf = lambda offset: torch.special.ndtr((x - mean + offset) * torch.exp(-0.5 * log_variance))
-    above = cdf(half)
-    below = cdf(-half)
-    p = torch.where(x < -edge, above, torch.where(x > edge, 1 - below, above - below))
-    return p.clamp(min=1e-12).log()
+    above = normal_cdf(x - mean + half, log_variance)
+    below = normal_cdf(x - mean - half, log_variance)
+    inner = torch.where(x > edge, 1 - below, above - below)
+    return torch.where(x < -edge, above, inner).clamp(min=1e-12).log()
+
+# %% ../../nbs/67_model.diffusion.ipynb #3b22d145
+def step_bits(
+    schedule: Schedule,
+    output: Tensor,  # (batch, 4, points), the network's answer
+    x0: Tensor,  # (batch, 2, points), clean
+    x: Tensor,  # (batch, 2, points), noised to step `i`
+    i: Tensor,  # (batch,), step of each row
+) -> Tensor:  # (batch,)
+    "Bits per coordinate that the network's step needs beyond the true one."
+    eps, v = output.chunk(2, dim=1)
+    mean = schedule.posterior_mean(schedule.clean(x, i, eps.detach()), x, i)
+    log_variance = schedule.learned_log_variance(v, i)
+    true_mean = schedule.posterior_mean(x0, x, i)
+    true_log_variance = schedule.read(schedule.log_variance, i).to(x)
+    kl = gaussian_kl(true_mean, true_log_variance, mean, log_variance)
+    first = torch.as_tensor(np.asarray(i) == 0).to(x.device)[:, None, None]
+    nats = torch.where(first, -bin_likelihood(x0, mean, log_variance), kl)
+    return nats.flatten(1).mean(1) / math.log(2)
 
 
 def denoising_loss(
@@ -164,14 +226,7 @@ def denoising_loss(
     noise: Tensor,  # (batch, 2, points), what was added
     i: Tensor,  # (batch,), step of each row
 ) -> tuple[Tensor, Tensor]:  # (batch,), (batch,): squared error; bits per coordinate
-    "Both parts of the loss of each row; train on their sum."
-    eps, v = output.chunk(2, dim=1)
+    "Both parts of the loss of each row; train on their sum (https://arxiv.org/abs/2102.09672, equation 16)."
+    eps, _ = output.chunk(2, dim=1)
     error = ((eps - noise) ** 2).flatten(1).mean(1)
-    mean = schedule.posterior_mean(schedule.clean(x, i, eps.detach()), x, i)
-    log_variance = schedule.learned_log_variance(v, i)
-    true = schedule.posterior_mean(x0, x, i), schedule.read(schedule.log_variance, i).to(x)
-    kl = gaussian_kl(*true, mean, log_variance)
-    first = torch.as_tensor(np.asarray(i) == 0).to(x.device)[:, None, None]
-    return error, torch.where(first, -bin_likelihood(x0, mean, log_variance), kl).flatten(1).mean(
-        1
-    ) / math.log(2)
+    return error, step_bits(schedule, output, x0, x, i)

@@ -31,20 +31,21 @@ from mapperatorinator.foreign import (
 from .hub import Address, local_folder, snapshot
 
 # %% auto #0
-__all__ = ['KINDS', 'CONTEXT', 'PUBLISHED_HEADS', 'waves', 'point_features', 'Classes', 'step_of', 'class_vector', 'modulate',
-           'FeedForward', 'Block', 'Head', 'PointEmbedder', 'since_last', 'NeighbourEmbedder', 'StepEmbedder',
-           'ClassEmbedder', 'DiT', 'out_of_reach', 'Denoiser', 'new_denoiser', 'save_denoiser', 'sizes_of',
-           'published_classes', 'find_denoiser', 'load_denoiser']
+__all__ = ['KINDS', 'CONTEXT', 'PUBLISHED_HEADS', 'FIRST_LAYOUT', 'waves', 'point_features', 'Classes', 'step_of',
+           'known_or_last', 'class_vector', 'modulate', 'bare_norm', 'adaptive', 'Mlp', 'Block', 'Head',
+           'PointEmbedder', 'StepEmbedder', 'ClassEmbedder', 'delayed', 'since_last', 'NeighbourEmbedder', 'DiT',
+           'begin', 'out_of_reach', 'Denoiser', 'new_denoiser', 'save_denoiser', 'sizes_of', 'published_classes',
+           'find_denoiser', 'load_denoiser']
 
 # %% ../../nbs/68_model.dit.ipynb #d770c784
 def waves(
     value: Tensor,  # (…,)
     width: int,  # even
 ) -> Tensor:  # (…, width), cosines then sines
-    "A number as cosines and sines of frequencies from 1 down to 1/10000."
-    frequencies = torch.exp(
-        -math.log(10_000) * torch.arange(width // 2, dtype=torch.float32, device=value.device) / (width // 2)
-    )
+    "A number as cosines and sines of frequencies from 1 down to 1/10000 (positional encoding, https://arxiv.org/abs/1706.03762, section 3.5)."
+    half = width // 2
+    index = torch.arange(half, dtype=torch.float32, device=value.device)
+    frequencies = torch.exp(-math.log(10_000) * index / half)
     angle = value[..., None].float() * frequencies
     return torch.cat([angle.cos(), angle.sin()], -1)
 
@@ -78,7 +79,8 @@ def point_features(
     "When, how far, and what."
     when = waves(times * 0.1, 128)
     far = torch.zeros_like(when) if distances is None else waves(distances, 128)
-    return torch.cat([when, far, nn.functional.one_hot(kinds.long(), len(KINDS)).float()], -1).T
+    what = nn.functional.one_hot(kinds.long(), len(KINDS)).float()
+    return torch.cat([when, far, what], -1).T
 
 # %% ../../nbs/68_model.dit.ipynb #bbe1f591
 @dataclass
@@ -108,27 +110,40 @@ class Classes:
     def __len__(self):
         return sum(self.counts)
 
-    def contradiction(self) -> str:  # empty when there is none
-        "What its tables say that cannot be."
-        tables = {
+    @property
+    def tables(self) -> dict:  # name -> table, number of classes
+        return {
             "styles": (self.styles, self.style_count),
             "mappers": (self.mappers, self.mapper_count),
             "descriptors": (self.descriptors, self.descriptor_count),
         }
-        for name, (table, count) in tables.items():
+
+    def contradiction(self) -> str:  # empty when there is none
+        "What its tables say that cannot be."
+        for name, (table, count) in self.tables.items():
             if not all(0 <= i < count for i in table.values()):
                 return f"{name} are not among {count} classes"
         if not all(0 <= count <= 10**7 for count in self.counts):
             return f"it counts {self.counts} classes"
         return "" if 0.1 <= self.max_difficulty <= 100 else "its stars have no scale"
 
-
-def step_of(
-    value: float | None, scale: float, count: int
-) -> int:  # class; the last but one is the highest, the last is unknown
-    return count - 1 if value is None else min(max(int(value * scale), 0), count - 2)
-
 # %% ../../nbs/68_model.dit.ipynb #e2632d51
+def step_of(
+    value: float | None,
+    highest: float,  # where the scale ends
+    count: int,  # classes: the last is unknown, the last but one the highest
+) -> int:
+    "The class of a number."
+    if value is None:
+        return count - 1
+    return min(max(int(value * ((count - 2) / highest)), 0), count - 2)
+
+
+def known_or_last(table: dict, key, count: int) -> list[int]:
+    "The class of a key; the last one where the table does not have it."
+    return [table.get(key, count - 1)]
+
+
 def class_vector(
     classes: Classes,
     difficulty: Optional[float] = None,  # stars
@@ -139,14 +154,13 @@ def class_vector(
 ) -> Tensor:  # (classes,), zeros and ones
     "A wish in numbers; what is not known to the denoiser counts as not said."
     c = classes
-    last = lambda n: n - 1
     tags = [c.descriptors[d] for d in descriptors or () if d in c.descriptors]
     chosen = [
-        [c.styles.get(beatmap_id, last(c.style_count))],
-        [step_of(difficulty, (c.difficulty_count - 2) / c.max_difficulty, c.difficulty_count)],
-        [c.mappers.get(mapper_id, last(c.mapper_count))],
-        tags or [last(c.descriptor_count)],
-        [step_of(circle_size, (c.circle_size_count - 2) / 10, c.circle_size_count)],
+        known_or_last(c.styles, beatmap_id, c.style_count),
+        [step_of(difficulty, c.max_difficulty, c.difficulty_count)],
+        known_or_last(c.mappers, mapper_id, c.mapper_count),
+        tags or [c.descriptor_count - 1],
+        [step_of(circle_size, 10, c.circle_size_count)],
     ]
     out = torch.zeros(len(c))
     start = 0
@@ -158,12 +172,24 @@ def class_vector(
 
 # %% ../../nbs/68_model.dit.ipynb #8c1233e6
 def modulate(
-    x: Tensor, shift: Tensor, scale: Tensor
-) -> Tensor:  # (batch, points, width), (batch, width) twice
+    x: Tensor,  # (batch, points, width)
+    shift: Tensor,  # (batch, width)
+    scale: Tensor,  # the same
+) -> Tensor:
+    "What the condition makes of a normed state."
     return x * (1 + scale[:, None]) + shift[:, None]
 
 
-class FeedForward(nn.Module):
+def bare_norm(width: int) -> nn.LayerNorm:  # the condition scales and shifts instead
+    return nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+
+
+def adaptive(width: int, count: int) -> nn.Sequential:
+    "A condition to so many shifts, scales and gates."
+    return nn.Sequential(nn.SiLU(), nn.Linear(width, count * width))
+
+
+class Mlp(nn.Module):
     "Two linear layers around a GELU."
 
     def __init__(self, width: int):
@@ -177,22 +203,27 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    "Attention and feed-forward, each shifted, scaled and gated by the condition."
+    "Attention and feed-forward, each shifted, scaled and gated by the condition (adaLN-Zero, https://arxiv.org/abs/2212.09748)."
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        self.norm1, self.norm2 = (nn.LayerNorm(width, eps=1e-6, elementwise_affine=False) for _ in range(2))
+        self.norm1 = bare_norm(width)
+        self.norm2 = bare_norm(width)
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.mlp = FeedForward(width)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.mlp = Mlp(width)
+        self.adaLN_modulation = adaptive(width, 6)
 
     def forward(
-        self, x: Tensor, condition: Tensor, hidden: Tensor | None = None
-    ) -> Tensor:  # (batch, points, width), (batch, width)
+        self,
+        x: Tensor,  # (batch, points, width)
+        condition: Tensor,  # (batch, width)
+        hidden: Tensor | None = None,  # (points, points), true where a row may not look
+    ) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(condition).chunk(6, 1)
         h = modulate(self.norm1(x), shift1, scale1)
         x = x + gate1[:, None] * self.attn(h, h, h, attn_mask=hidden, need_weights=False)[0]
-        return x + gate2[:, None] * self.mlp(modulate(self.norm2(x), shift2, scale2))
+        h = modulate(self.norm2(x), shift2, scale2)
+        return x + gate2[:, None] * self.mlp(h)
 
 # %% ../../nbs/68_model.dit.ipynb #acd688bb
 class Head(nn.Module):
@@ -200,12 +231,13 @@ class Head(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.norm_final = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm_final = bare_norm(width)
         self.linear = nn.Linear(width, 4)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
+        self.adaLN_modulation = adaptive(width, 2)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        return self.linear(modulate(self.norm_final(x), *self.adaLN_modulation(condition).chunk(2, 1)))
+        shift, scale = self.adaLN_modulation(condition).chunk(2, 1)
+        return self.linear(modulate(self.norm_final(x), shift, scale))
 
 
 class PointEmbedder(nn.Module):
@@ -218,29 +250,6 @@ class PointEmbedder(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:  # (batch, 2, points), (batch, context, points)
         place = waves(x.transpose(1, 2) * 512, 128).flatten(2)
         return self.mlp(torch.cat([place.to(context), context.transpose(1, 2)], -1))
-
-
-def since_last(context: Tensor) -> Tensor:  # (batch, 272, points)
-    "A context whose times are counted from the point before: cos(a - b) and sin(a - b) follow from the waves of a and b."
-    cos = context[:, :64]
-    sin = context[:, 64:128]
-    cos0, sin0 = (torch.cat([w[..., :1], w[..., :-1]], -1) for w in (cos, sin))
-    return torch.cat([cos * cos0 + sin * sin0, sin * cos0 - cos * sin0, context[:, 128:]], 1)
-
-
-class NeighbourEmbedder(nn.Module):
-    "What stands right before and after a point, and how far and long it is from there, to one vector."
-
-    def __init__(
-        self, width: int, neighbours: int, context: int = CONTEXT
-    ):  # neighbours: points to either side
-        super().__init__()
-        self.conv = nn.Conv1d(2 + context, width, 2 * neighbours + 1, padding=neighbours)
-        self.mlp = nn.Sequential(nn.GELU(), nn.Linear(width, width))
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:  # (batch, 2, points), (batch, context, points)
-        near = torch.cat([(x * 4).to(context), since_last(context)], 1)
-        return self.mlp(self.conv(near).transpose(1, 2))
 
 
 class StepEmbedder(nn.Module):
@@ -264,9 +273,41 @@ class ClassEmbedder(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         return self.class_embedding(y)  # (batch, classes)
 
+# %% ../../nbs/68_model.dit.ipynb #86fb069c
+def delayed(x: Tensor) -> Tensor:  # (batch, channels, points)
+    "The same one point later; the first stays."
+    return torch.cat([x[..., :1], x[..., :-1]], -1)
+
+
+def since_last(context: Tensor) -> Tensor:  # (batch, 272, points)
+    "A context whose times are counted from the point before: cos(a - b) and sin(a - b) follow from the waves of a and b."
+    cos = context[:, :64]
+    sin = context[:, 64:128]
+    cos0 = delayed(cos)
+    sin0 = delayed(sin)
+    return torch.cat([cos * cos0 + sin * sin0, sin * cos0 - cos * sin0, context[:, 128:]], 1)
+
+
+class NeighbourEmbedder(nn.Module):
+    "What stands right before and after a point, and how far and long it is from there, to one vector."
+
+    def __init__(
+        self,
+        width: int,
+        neighbours: int,  # points to either side
+        context: int = CONTEXT,
+    ):
+        super().__init__()
+        self.conv = nn.Conv1d(2 + context, width, 2 * neighbours + 1, padding=neighbours)
+        self.mlp = nn.Sequential(nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:  # (batch, 2, points), (batch, context, points)
+        near = torch.cat([(x * 4).to(context), since_last(context)], 1)
+        return self.mlp(self.conv(near).transpose(1, 2))
+
 # %% ../../nbs/68_model.dit.ipynb #c2407759
 class DiT(nn.Module):
-    "A diffusion transformer over the points of a map, in the layout of osu-diffusion-v2."
+    "A diffusion transformer (https://arxiv.org/abs/2212.09748) over the points of a map, in the layout of osu-diffusion-v2."
 
     def __init__(self, conf: DiffusionConfig, classes: int):  # classes: length of the wish
         super().__init__()
@@ -276,19 +317,7 @@ class DiT(nn.Module):
         self.near_embedder = NeighbourEmbedder(conf.width, conf.neighbours) if conf.neighbours else None
         self.blocks = nn.ModuleList(Block(conf.width, conf.heads) for _ in range(conf.depth))
         self.final_layer = Head(conf.width)
-        self.apply(self._begin)
-
-    def _begin(self, part: nn.Module):  # Xavier everywhere; embedders small; what adapts begins at zero
-        if isinstance(part, nn.Linear):
-            nn.init.xavier_uniform_(part.weight)
-            nn.init.zeros_(part.bias)
-        if isinstance(part, (Block, Head)):
-            nn.init.zeros_(part.adaLN_modulation[1].weight)
-        if isinstance(part, Head):
-            nn.init.zeros_(part.linear.weight)
-        if isinstance(part, (PointEmbedder, StepEmbedder, ClassEmbedder)):
-            for layer in part.modules():
-                nn.init.normal_(layer.weight, std=0.02) if isinstance(layer, nn.Linear) else None
+        self.apply(begin)
 
     def forward(
         self,
@@ -305,6 +334,21 @@ class DiT(nn.Module):
         for block in self.blocks:
             h = block(h, condition, hidden)
         return self.final_layer(h, condition).transpose(1, 2)
+
+
+def begin(part: nn.Module):
+    "First weights of a part: Xavier everywhere; embedders small; what adapts begins at zero."
+    if isinstance(part, nn.Linear):
+        nn.init.xavier_uniform_(part.weight)
+        nn.init.zeros_(part.bias)
+    if isinstance(part, (Block, Head)):
+        nn.init.zeros_(part.adaLN_modulation[1].weight)
+    if isinstance(part, Head):
+        nn.init.zeros_(part.linear.weight)
+    if isinstance(part, (PointEmbedder, StepEmbedder, ClassEmbedder)):
+        for layer in part.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
 
 # %% ../../nbs/68_model.dit.ipynb #ec3fa091
 def out_of_reach(points: int, reach: int) -> Tensor:  # (points, points), true where a row may not look
@@ -337,8 +381,9 @@ def save_denoiser(denoiser: Denoiser, folder: str | Path, dtype: torch.dtype = t
     "Write config.json, model.safetensors and a card."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in denoiser.model.state_dict().items()}
-    write_tensors(folder / "model.safetensors", weights)
+    weights = denoiser.model.state_dict()
+    stored = {name: value.detach().to("cpu", dtype).contiguous() for name, value in weights.items()}
+    write_tensors(folder / "model.safetensors", stored)
     conf = {
         "model_type": "osu-diffusion",
         "layout": 2,
@@ -351,13 +396,12 @@ def save_denoiser(denoiser: Denoiser, folder: str | Path, dtype: torch.dtype = t
 
 # %% ../../nbs/68_model.dit.ipynb #476e27b9
 PUBLISHED_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}  # by width: S, B, L, XL
+FIRST_LAYOUT = ("xoc_embedder", "y_embedder.embedding_table")  # names of the first osu-diffusion begin so
 
 
 def sizes_of(weights: dict) -> DiffusionConfig:
     "The sizes a state dict in the published layout has. Raises `UserError` for the layout before it."
-    if any(
-        k.startswith(("xoc_embedder", "y_embedder.embedding_table")) or k == "playfield_size" for k in weights
-    ):
+    if any(name.startswith(FIRST_LAYOUT) or name == "playfield_size" for name in weights):
         raise UserError(
             "These weights are of the first osu-diffusion, whose inputs are others; expected osu-diffusion-v2, "
             "so give its weights."
@@ -369,10 +413,8 @@ def sizes_of(weights: dict) -> DiffusionConfig:
             "its folder."
         )
     width = len(first)
-    depth = layers_of(weights, "blocks")
-    return DiffusionConfig(
-        width=width, depth=depth, heads=PUBLISHED_HEADS.get(width, max(width // 64, 1)), neighbours=0
-    )
+    heads = PUBLISHED_HEADS.get(width, max(width // 64, 1))
+    return DiffusionConfig(width=width, depth=layers_of(weights, "blocks"), heads=heads, neighbours=0)
 
 # %% ../../nbs/68_model.dit.ipynb #5ad5090f
 _TABLES = {
@@ -400,25 +442,6 @@ def published_classes(state: dict, path: str | Path = "tokenizer.pkl") -> Classe
     )
 
 # %% ../../nbs/68_model.dit.ipynb #39e0efcd
-def _published(folder: Path) -> Denoiser:
-    weights = read_tensors(folder / "model_ema.pkl")
-    classes = published_classes(read_pickle(folder / "tokenizer.pkl"), folder / "tokenizer.pkl")
-    conf = sizes_of(weights)
-    for problem in problems(conf, f"'{folder}/model_ema.pkl': "):
-        raise UserError(problem)
-    return _fitted(conf, classes, weights, folder)
-
-
-def _own(folder: Path) -> Denoiser:
-    path = folder / "config.json"
-    said = read_json(path)
-    if said.get("layout") != 2:
-        raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
-    conf = typed(DiffusionConfig, said.get("model"), path, "model")
-    classes = typed(Classes, said.get("classes"), path, "classes")
-    return _fitted(conf, classes, read_tensors(folder / "model.safetensors"), folder)
-
-
 def _fitted(conf: DiffusionConfig, classes: Classes, weights: dict, folder: Path) -> Denoiser:
     "A denoiser with the weights of a folder. Raises `UserError` when they do not fit."
     if clause := classes.contradiction():
@@ -432,6 +455,27 @@ def _fitted(conf: DiffusionConfig, classes: Classes, weights: dict, folder: Path
     model.load_state_dict(weights, assign=True)
     return Denoiser(model, classes, conf, folder)
 
+
+def _published(folder: Path) -> Denoiser:
+    "The denoiser of a folder in the published layout."
+    weights = read_tensors(folder / "model_ema.pkl")
+    classes = published_classes(read_pickle(folder / "tokenizer.pkl"), folder / "tokenizer.pkl")
+    conf = sizes_of(weights)
+    for problem in problems(conf, f"'{folder}/model_ema.pkl': "):
+        raise UserError(problem)
+    return _fitted(conf, classes, weights, folder)
+
+
+def _own(folder: Path) -> Denoiser:
+    "The denoiser of a folder in ours."
+    path = folder / "config.json"
+    said = read_json(path)
+    if said.get("layout") != 2:
+        raise UserError(f"'{folder}' holds no denoiser of positions; expected one written by save_denoiser.")
+    conf = typed(DiffusionConfig, said.get("model"), path, "model")
+    classes = typed(Classes, said.get("classes"), path, "classes")
+    return _fitted(conf, classes, read_tensors(folder / "model.safetensors"), folder)
+
 # %% ../../nbs/68_model.dit.ipynb #8112fc2e
 def find_denoiser(name: str | Path) -> Path:  # `refiner`, a folder, or a name on the Hugging Face hub
     "The folder of a denoiser; a name such as OliBomby/osu-diffusion-v2 is fetched. Raises `UserError` when there is none."
@@ -444,21 +488,24 @@ def find_denoiser(name: str | Path) -> Path:  # `refiner`, a folder, or a name o
     )
 
 # %% ../../nbs/68_model.dit.ipynb #eac27575
+def _holds(folder: Path, *files: str) -> bool:
+    return all((folder / file).is_file() for file in files)
+
+
 def load_denoiser(
     name: str | Path,
     device: str | torch.device = "cpu",
 ) -> Denoiser:
     "A denoiser ready to use. Raises `UserError` when files are missing, foreign or do not fit together."
     folder = find_denoiser(name)
-    have = lambda *files: all((folder / f).is_file() for f in files)
-    if have("config.json", "model.safetensors"):
-        out = _own(folder)
-    elif have("model_ema.pkl", "tokenizer.pkl"):
-        out = _published(folder)
+    if _holds(folder, "config.json", "model.safetensors"):
+        denoiser = _own(folder)
+    elif _holds(folder, "model_ema.pkl", "tokenizer.pkl"):
+        denoiser = _published(folder)
     else:
         raise UserError(
             f"'{folder}' holds no denoiser: expected config.json and model.safetensors, or model_ema.pkl and "
             "tokenizer.pkl."
         )
-    out.model.to(device).eval()
-    return out
+    denoiser.model.to(device).eval()
+    return denoiser

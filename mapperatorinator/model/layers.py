@@ -7,18 +7,19 @@ from __future__ import annotations
 import copy, math
 from functools import lru_cache
 import torch
+from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% auto #0
 __all__ = ['FEW', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
-           'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'has_packing',
-           'PackedLinear', 'HalfLinear', 'WidenedLinear', 'half_linear', 'multiply_rows', 'has_int8', 'Int8Linear',
-           'exchange', 'with_linears', 'sinusoids']
+           'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer',
+           'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear', 'WidenedLinear',
+           'half_linear', 'multiply_rows', 'has_int8', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/60_model.layers.ipynb #17f025cd
 def make_norm(kind: str, width: int) -> nn.Module:  # kind: rms or layer
-    "The norm a `ModelConfig` asks for."
+    "The norm a `ModelConfig` asks for: RMSNorm (https://arxiv.org/abs/1910.07467) or LayerNorm (https://arxiv.org/abs/1607.06450)."
     return nn.RMSNorm(width, eps=2**-23) if kind == "rms" else nn.LayerNorm(width, eps=1e-5)
 
 # %% ../../nbs/60_model.layers.ipynb #8515ebd4
@@ -27,9 +28,10 @@ def rope_table(
     dim: int,  # channels of one head
     base: float = 10_000.0,
 ) -> tuple[Tensor, Tensor]:  # cos, sin: (..., length, dim), float32; the sines of the first half are negative
-    "Angles of rotary embedding for `positions`."
-    inv = 1 / base ** (torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim)
-    angle = positions.float()[..., None] * inv
+    "Angles of rotary embedding (RoPE, https://arxiv.org/abs/2104.09864) for `positions`."
+    pairs = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
+    frequency = 1 / base ** (pairs / dim)
+    angle = positions.float()[..., None] * frequency
     cos = angle.cos()
     sin = angle.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
@@ -42,7 +44,7 @@ def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:  # x: (..., lengt
 
 # %% ../../nbs/60_model.layers.ipynb #8e492dd4
 class Cache:
-    "Keys and values of the tokens so far (self) and of the audio (cross), for every layer."
+    "KV cache: keys and values of the tokens so far (self) and of the audio (cross), for every layer."
 
     def __init__(
         self,
@@ -55,7 +57,8 @@ class Cache:
         dtype=torch.float32,
     ):
         shape = (layers, batch, heads, max_len, head_dim)
-        self.k, self.v = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
+        self.k = torch.zeros(shape, device=device, dtype=dtype)
+        self.v = torch.zeros(shape, device=device, dtype=dtype)
         self.real = torch.zeros(batch, max_len, dtype=torch.bool, device=device)  # false at padding
         self.now = torch.zeros(batch, dtype=torch.long, device=device)  # value of the last time token
         self.nows: Tensor | None = None  # (batch, new) the same at each token of the last step
@@ -63,16 +66,16 @@ class Cache:
         self.bins: Tensor | None = None  # (batch or 1, time values, channels)
         self.keys: Tensor | None = None  # the same, turned for the pointer
         self.tables: dict[str, tuple[Tensor, Tensor]] = {}  # rope tables, made once
-        self.length, self.padded = 0, False
+        self.length = 0  # tokens per row so far, padding included
+        self.padded = False  # whether any row is
 
     @property
     def max_len(self) -> int:
         return self.k.shape[3]
 
-    def rewind(self, tokens: int):
-        "Forget the last tokens, as far as the last step reaches back."
-        if tokens:
-            self.length, self.now = self.length - tokens, self.nows[:, -1 - tokens]
+    @property
+    def used(self) -> int:
+        return self.length  # tokens per row that may be filled
 
     def places(self, new: int) -> tuple[int, int]:  # first place and end
         "Where the next tokens go; `ValueError` when there is no room."
@@ -82,47 +85,72 @@ class Cache:
         return self.length, end
 
     def add(
-        self, layer: int, k: Tensor, v: Tensor
-    ) -> tuple[Tensor, Tensor]:  # k, v: (batch, heads, new, head_dim)
+        self,
+        layer: int,
+        k: Tensor,  # (batch, heads, new, head_dim)
+        v: Tensor,  # the same
+    ) -> tuple[Tensor, Tensor]:
         "Store new keys and values of a layer; returns all of them so far."
-        _, end = self.places(k.shape[2])
-        self.k[layer, :, :, self.length : end], self.v[layer, :, :, self.length : end] = k, v
+        start, end = self.places(k.shape[2])
+        self.k[layer, :, :, start:end] = k
+        self.v[layer, :, :, start:end] = v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
-    @property
-    def used(self) -> int:
-        return self.length  # tokens per row that may be filled
+# %% ../../nbs/60_model.layers.ipynb #6dd633b5
+@patch
+def advance(self: Cache, nows: Tensor):  # (batch, new) time value at each token
+    "All layers have stored the tokens of a step."
+    self.length += nows.shape[1]
+    self.nows = nows
+    self.now = nows[:, -1]
 
-    def reorder(self, rows: Tensor):  # (batch,)
-        "Rows go on as copies of others that hear the same audio."
-        for kept in (self.k, self.v):
-            kept[:, :, :, : self.used] = kept[:, rows, :, : self.used]
-        self.real.copy_(self.real[rows])
-        self.now.copy_(self.now[rows])
 
-    def rows(self, part: slice) -> Cache:
-        "Some rows that stand together, in the same memory."
-        out = copy.copy(self)
-        some = lambda x: x if x is None or len(x) == 1 else x[part]
-        out.k = self.k[:, part]
-        out.v = self.v[:, part]
-        out.real = self.real[part]
-        out.now = self.now[part]
-        out.bins = some(self.bins)
-        out.keys = some(self.keys)
-        out.cross = [(some(k), some(v)) for k, v in self.cross]
-        return out
+@patch
+def rewind(self: Cache, tokens: int):
+    "Forget the last tokens, as far as the last step reaches back."
+    if tokens:
+        self.length -= tokens
+        self.now = self.nows[:, -1 - tokens]
 
-    def reset(self) -> Cache:
-        "Forget everything but the memory."
-        self.length = 0
-        self.cross = []
-        self.bins = None
-        self.keys = None
-        self.padded = False
-        self.real.zero_()
-        self.now.zero_()
-        return self
+
+@patch
+def reorder(self: Cache, rows: Tensor):  # (batch,)
+    "Rows go on as copies of others that hear the same audio."
+    for kept in (self.k, self.v):
+        kept[:, :, :, : self.used] = kept[:, rows, :, : self.used]
+    self.real.copy_(self.real[rows])
+    self.now.copy_(self.now[rows])
+
+
+def _part(x: Tensor | None, rows: slice) -> Tensor | None:  # what all rows share stays whole
+    return x if x is None or len(x) == 1 else x[rows]
+
+
+@patch
+def rows(self: Cache, part: slice) -> Cache:
+    "Some rows that stand together, in the same memory."
+    out = copy.copy(self)
+    out.k = self.k[:, part]
+    out.v = self.v[:, part]
+    out.real = self.real[part]
+    out.now = self.now[part]
+    out.bins = _part(self.bins, part)
+    out.keys = _part(self.keys, part)
+    out.cross = [(_part(k, part), _part(v, part)) for k, v in self.cross]
+    return out
+
+
+@patch
+def reset(self: Cache) -> Cache:
+    "Forget everything but the memory."
+    self.length = 0
+    self.cross = []
+    self.bins = None
+    self.keys = None
+    self.padded = False
+    self.real.zero_()
+    self.now.zero_()
+    return self
 
 # %% ../../nbs/60_model.layers.ipynb #3377fe52
 class StaticCache(Cache):
@@ -131,8 +159,12 @@ class StaticCache(Cache):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.at = torch.zeros(1, dtype=torch.long, device=self.k.device)
-        self.fixed = None
+        self.fixed: list[Tensor] = []  # what keeps its address
         self.stepping = False
+
+    @property
+    def used(self) -> int:
+        return self.max_len
 
     def add(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if not self.stepping:
@@ -141,32 +173,28 @@ class StaticCache(Cache):
         self.v[layer].index_copy_(2, self.at, v)
         return self.k[layer], self.v[layer]
 
-    @property
-    def used(self) -> int:
-        return self.max_len
+    def given(self) -> list[Tensor]:
+        "What was made for the prompts: keys and values of the audio, bins and their keys, the time now."
+        tensors = [t for pair in self.cross for t in pair]
+        tensors += [t for t in (self.bins, self.keys) if t is not None]
+        return [*tensors, self.now]
 
     def fix(self):
         "After the prompts: what was made for them moves to where it was the last time."
-        new = (
-            [t for kv in self.cross for t in kv]
-            + [t for t in (self.bins, self.keys) if t is not None]
-            + [self.now]
-        )
-        if self.fixed is None or [t.shape for t in self.fixed] != [t.shape for t in new]:
-            self.fixed = [t.clone() for t in new]
-        for to, t in zip(self.fixed, new):
-            to.copy_(t)
-        n = 2 * len(self.cross)
-        self.cross = list(zip(self.fixed[:n:2], self.fixed[1:n:2]))
+        given = self.given()
+        if [t.shape for t in self.fixed] != [t.shape for t in given]:
+            self.fixed = [t.clone() for t in given]
+        for there, t in zip(self.fixed, given):
+            there.copy_(t)
+        pairs = 2 * len(self.cross)
+        self.cross = list(zip(self.fixed[:pairs:2], self.fixed[1:pairs:2]))
         if self.bins is not None:
-            self.bins, self.keys = self.fixed[n : n + 2]
+            self.bins, self.keys = self.fixed[pairs : pairs + 2]
         self.now = self.fixed[-1]
         self.at.fill_(self.length)
 
 # %% ../../nbs/60_model.layers.ipynb #3a957a0d
-def split_heads(
-    x: Tensor, heads: int
-) -> Tensor:  # (batch, length, width) -> (batch, heads, length, width/heads)
+def split_heads(x: Tensor, heads: int) -> Tensor:  # (batch, length, width) -> (batch, heads, length, part)
     "View the width as heads."
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
@@ -218,11 +246,10 @@ class SelfAttention(nn.Module):
         mask: Tensor | None = None,  # true where a key may be seen
         causal: bool = False,
         cache: Cache | None = None,
-        layer: int = 0,
+        layer: int = 0,  # in the cache
     ) -> Tensor:
-        q, k, v = (
-            self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        )  # each (batch, heads, length, head_dim)
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind()  # each (batch, heads, length, head_dim)
         if table is not None:
             q = rotate(q, table)
             k = rotate(k, table)
@@ -244,11 +271,16 @@ class CrossAttention(nn.Module):
     def project(self, audio: Tensor, table=None) -> tuple[Tensor, Tensor]:  # audio: (batch, positions, width)
         "Keys and values of the audio: made once per window."
         k, v = (split_heads(t, self.heads) for t in self.kv(audio).chunk(2, -1))
-        return (k if table is None else rotate(k, table)), v
+        if table is not None:
+            k = rotate(k, table)
+        return k, v
 
     def forward(
-        self, x: Tensor, kv: tuple[Tensor, Tensor], table=None
-    ) -> Tensor:  # x: (batch, length, width); kv: of one window for all, or one per row
+        self,
+        x: Tensor,  # (batch, length, width)
+        kv: tuple[Tensor, Tensor],  # of one window for all rows, or one per row
+        table=None,
+    ) -> Tensor:
         q = split_heads(self.q(x), self.heads)
         if table is not None:
             q = rotate(q, table)
@@ -290,21 +322,25 @@ class EncoderLayer(nn.Module):
         shift: int = 0,  # where the first block begins before the window
     ):
         super().__init__()
-        self.block, self.shift = block, shift
+        self.block = block
+        self.shift = shift
         self.norm1 = make_norm(norm, width)
         self.attn = SelfAttention(width, heads)
         self.norm2 = make_norm(norm, width)
         self.ff = FeedForward(width, inner)
 
     def forward(self, x: Tensor, table=None) -> Tensor:  # (batch, positions, width)
-        x = x + (self.local(self.norm1(x), table) if self.block else self.attn(self.norm1(x), table))
+        attention = self.local if self.block else self.attn
+        x = x + attention(self.norm1(x), table)
         return x + self.ff(self.norm2(x))
 
-    def local(self, x: Tensor, table) -> Tensor:
+    def local(self, x: Tensor, table=None) -> Tensor:  # (batch, positions, width)
+        "Attention within blocks (shifted windows, https://arxiv.org/abs/2103.14030)."
         if table is not None:
             table = tuple(t[: self.block] for t in table)
         y = self.attn(in_blocks(x, self.block, self.shift), table)
-        return y.reshape(x.shape[0], -1, x.shape[2])[:, self.shift : self.shift + x.shape[1]]
+        y = y.reshape(x.shape[0], -1, x.shape[2])
+        return y[:, self.shift : self.shift + x.shape[1]]
 
 # %% ../../nbs/60_model.layers.ipynb #5f7a4115
 class DecoderLayer(nn.Module):
@@ -320,13 +356,27 @@ class DecoderLayer(nn.Module):
         self.ff = FeedForward(width, inner)
 
     def forward(
-        self, x: Tensor, kv, table=None, cross_table=None, mask=None, causal=False, cache=None, layer=0
+        self,
+        x: Tensor,  # (batch, length, width)
+        kv: tuple[Tensor, Tensor],  # of the audio
+        cross_table=None,  # rope table of cross-attention
+        **attention,  # what `SelfAttention` takes beside
     ) -> Tensor:
-        x = x + self.attn(self.norm1(x), table, mask, causal, cache, layer)
+        x = x + self.attn(self.norm1(x), **attention)
         x = x + self.cross(self.norm2(x), kv, cross_table)
         return x + self.ff(self.norm3(x))
 
 # %% ../../nbs/60_model.layers.ipynb #3c3300c1
+def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None = None) -> Tensor:  # (..., in) -> (..., out)
+    "A linear layer by oneDNN (https://uxlfoundation.github.io/oneDNN/), through an operator that PyTorch keeps to itself."
+    return torch.ops.mkldnn._linear_pointwise(x, packed, bias, attr="none", scalars=[], algorithm="")
+
+
+def onednn_weight(weight: Tensor) -> Tensor:
+    "A weight in the order in which oneDNN reads it."
+    return torch.ops.mkldnn._reorder_linear_weight(weight, None)
+
+
 @lru_cache
 def has_packing(
     dtype: torch.dtype = torch.float32,  # of the weights; bfloat16 asks more of the CPU
@@ -338,12 +388,11 @@ def has_packing(
         return False
     x = torch.arange(16, dtype=dtype)[None]
     try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(torch.eye(16, dtype=dtype), None)
-        return torch.equal(torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], ""), x)
+        return torch.equal(onednn_linear(x, onednn_weight(torch.eye(16, dtype=dtype))), x)
     except RuntimeError:
         return False
 
-
+# %% ../../nbs/60_model.layers.ipynb #dd95f4f0
 class PackedLinear(nn.Module):
     "A linear layer whose weights lie as oneDNN reads them, for inference on a CPU."
 
@@ -351,13 +400,11 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(self.dtype), None)
+        self.packed = onednn_weight(linear.weight.detach().to(self.dtype))
         self.bias = None if linear.bias is None else linear.bias.detach().to(self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
-        return torch.ops.mkldnn._linear_pointwise(
-            x.to(self.dtype), self.packed, self.bias, "none", [], ""
-        ).to(x.dtype)
+        return onednn_linear(x.to(self.dtype), self.packed, self.bias).to(x.dtype)
 
 
 class HalfLinear(PackedLinear):
@@ -391,7 +438,7 @@ def multiply_rows(
     quick = x.device.type == "cpu" and x.dtype == torch.float32 and torch.is_inference_mode_enabled()
     if not quick or torch.compiler.is_compiling() or not has_packing():
         return x @ rows.mT
-    return torch.ops.mkldnn._linear_pointwise(x, rows, None, "none", [], "")
+    return onednn_linear(x, rows)
 
 # %% ../../nbs/60_model.layers.ipynb #f3d42664
 def has_int8() -> bool:
@@ -400,28 +447,44 @@ def has_int8() -> bool:
 
 
 class Int8Linear(nn.Module):
-    "A linear layer in 8-bit integers, for inference on a CPU."
+    "A linear layer in 8-bit integers with a scale per row and per channel (https://arxiv.org/abs/2208.07339), for inference on a CPU."
 
     dtype = torch.int8
     TINY = 1e-12  # scale of a row of zeros
+    ZERO = 128  # stands for zero in the unsigned integers of the rows
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
         weight = linear.weight.detach().float()
         self.scale = weight.abs().amax(1).clamp(min=self.TINY) / 127
-        self.packed = torch.ops.onednn.qlinear_prepack(
-            (weight / self.scale[:, None]).round().to(torch.int8), None
-        )
+        whole = (weight / self.scale[:, None]).round().to(torch.int8)
+        self.packed = torch.ops.onednn.qlinear_prepack(whole, None)
         self.zero = torch.zeros(len(weight), dtype=torch.long)
         self.bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().float()
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         scale = x.abs().amax(-1, keepdim=True).clamp(min=self.TINY) / 127
-        whole = (x / scale + 128.5).to(torch.uint8).flatten(0, -2)  # 128 stands for zero
-        y = torch.ops.onednn.qlinear_pointwise(
-            whole, 1.0, 128, self.packed, self.scale, self.zero, None, 1.0, 0, torch.float32, "none", [], ""
+        whole = (x / scale + (self.ZERO + 0.5)).to(torch.uint8).flatten(0, -2)
+        y = self.multiply(whole).view(*x.shape[:-1], -1)
+        return torch.addcmul(self.bias, y, scale)
+
+    def multiply(self, whole: Tensor) -> Tensor:  # (rows, in) uint8 -> (rows, out) float32
+        "The product of integers, by the scales of the channels."
+        return torch.ops.onednn.qlinear_pointwise(
+            whole,
+            x_scale=1.0,
+            x_zero_point=self.ZERO,
+            qw=self.packed,
+            w_scale=self.scale,
+            w_zero_point=self.zero,
+            bias=None,
+            output_scale=1.0,
+            output_zero_point=0,
+            output_dtype=torch.float32,
+            post_op_name="none",
+            post_op_args=[],
+            post_op_algorithm="",
         )
-        return torch.addcmul(self.bias, y.view(*x.shape[:-1], -1), scale)
 
 # %% ../../nbs/60_model.layers.ipynb #b5d9e3b4
 def exchange(
@@ -442,13 +505,17 @@ def with_linears(
     keep: tuple = (),  # kinds of modules that stay as they are
 ) -> nn.Module:
     "The same module with other linear layers."
-    return exchange(
-        module, lambda m: m if isinstance(m, keep) else kind(m) if isinstance(m, nn.Linear) else None
-    )
+
+    def change(part: nn.Module) -> nn.Module | None:
+        if isinstance(part, keep):
+            return part
+        return kind(part) if isinstance(part, nn.Linear) else None
+
+    return exchange(module, change)
 
 # %% ../../nbs/60_model.layers.ipynb #6f56ed73
 def sinusoids(length: int, width: int, longest: float = 10_000.0) -> Tensor:  # (length, width)
-    "Whisper's position table: sines in the first half of the channels, cosines in the second."
+    "Whisper's position table (https://arxiv.org/abs/2212.04356): sines in the first half of the channels, cosines in the second."
     scale = torch.exp(-math.log(longest) / (width // 2 - 1) * torch.arange(width // 2))
     angle = torch.arange(length)[:, None] * scale[None]
     return torch.cat([angle.sin(), angle.cos()], 1)

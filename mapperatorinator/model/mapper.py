@@ -27,8 +27,8 @@ from mapperatorinator.model.layers import (
 )
 
 # %% auto #0
-__all__ = ['Conditioning', 'Bumps', 'MapperTable', 'Conditioner', 'Encoder', 'Ruler', 'Encoded', 'Decoder', 'MapperOutput',
-           'Mapper']
+__all__ = ['Conditioning', 'GaussianEmbedding', 'MapperTable', 'condition_part', 'Conditioner', 'encoder_layer', 'Encoder',
+           'TimePointer', 'Encoded', 'Decoder', 'MapperOutput', 'Mapper']
 
 # %% ../../nbs/61_model.mapper.ipynb #062b49c2
 @dataclass
@@ -46,29 +46,35 @@ class Conditioning:
         return Conditioning(self.difficulty.to(device), self.mapper.to(device), self.song_position.to(device))
 
 
-class Bumps(nn.Module):
-    "Numbers as channels, by way of Gaussian bumps."
+class GaussianEmbedding(nn.Module):
+    "Numbers as channels, by way of Gaussian bumps with learned centres and widths."
 
     def __init__(
-        self, numbers: int, bumps: int, inner: int, width: int, scale: float = 1.0
-    ):  # scale: numbers are divided by it
+        self,
+        numbers: int,
+        bumps: int,
+        inner: int,
+        width: int,
+        scale: float = 1.0,  # numbers are divided by it
+    ):
         super().__init__()
         self.scale = scale
         self.centers = nn.Parameter(torch.linspace(0, 1, bumps))
         self.widths = nn.Parameter(torch.full((bumps,), 0.1))
-        self.layers = nn.Sequential(
+        layers = [
             nn.Linear(numbers * bumps, inner),
             nn.LayerNorm(inner),
             nn.ReLU(),
             nn.Dropout(0.1),
             nn.Linear(inner, width),
             nn.LayerNorm(width),
-        )
+        ]
+        self.layers = nn.Sequential(*layers)
 
     def marks(self, x: Tensor) -> Tensor:  # (batch, numbers) -> (batch, numbers · bumps)
-        return torch.exp(
-            -(x[..., None] / self.scale - self.centers).square() / (2 * self.widths.square())
-        ).flatten(1)
+        "How near each number lies to each centre."
+        off = x[..., None] / self.scale - self.centers
+        return torch.exp(-off.square() / (2 * self.widths.square())).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(self.marks(x))  # (batch, numbers) -> (batch, width)
@@ -85,7 +91,18 @@ class MapperTable(nn.Module):
 
     def forward(self, mapper: Tensor) -> Tensor:  # (batch,) -1 for unknown -> (batch, width)
         last = self.rows.num_embeddings - 1
-        return self.norm(self.drop(self.rows(torch.where(mapper < 0, last, mapper).clamp(max=last))))
+        known = torch.where(mapper < 0, last, mapper).clamp(max=last)
+        return self.norm(self.drop(self.rows(known)))
+
+
+def condition_part(name: str, c: ModelConfig) -> nn.Module:
+    "What makes channels of one condition."
+    width = c.condition_width
+    if name == "difficulty":
+        return GaussianEmbedding(1, 8, width, width, scale=10)
+    if name == "song_position":
+        return GaussianEmbedding(2, 10, 2 * width, width)
+    return {"mapper": MapperTable}[name](c.num_mappers, width)
 
 
 class Conditioner(nn.Module):
@@ -93,13 +110,7 @@ class Conditioner(nn.Module):
 
     def __init__(self, c: ModelConfig):
         super().__init__()
-        width = c.condition_width
-        kinds = {
-            "difficulty": lambda: Bumps(1, 8, width, width, 10),
-            "mapper": lambda: MapperTable(c.num_mappers, width),
-            "song_position": lambda: Bumps(2, 10, 2 * width, width),
-        }
-        self.parts = nn.ModuleDict({name: kinds[name]() for name in c.conditions})
+        self.parts = nn.ModuleDict({name: condition_part(name, c) for name in c.conditions})
 
     def forward(self, given: Conditioning, dtype: torch.dtype) -> Tensor:  # (batch, channels)
         read = {
@@ -110,37 +121,43 @@ class Conditioner(nn.Module):
         return torch.cat([part(read[name]) for name, part in self.parts.items()], -1)
 
 # %% ../../nbs/61_model.mapper.ipynb #e64876cf
+def encoder_layer(c: ModelConfig, i: int) -> EncoderLayer:
+    "The layer at a depth: every n-th sees the whole window, the others blocks, shifted by half at every other depth."
+    everywhere = (i + 1) % c.global_attn_every_n_layers == 0
+    block = 0 if everywhere else c.local_attention
+    shift = block // 2 * (i % 2)
+    return EncoderLayer(c.d_model, c.n_heads, c.d_ff, norm=c.norm, block=block, shift=shift)
+
+
 class Encoder(nn.Module):
     "Mel frames to audio states."
 
     def __init__(self, c: ModelConfig):
         super().__init__()
-        self.c, width = c, c.d_model
-        heard = c.spectrogram.n_mels + c.condition_width * len(c.conditions)
-        self.project = nn.Linear(heard, width) if c.project_input else None
-        self.conv1 = nn.Conv1d(width if c.project_input else heard, width, 3, padding=1)
+        self.c = c
+        width = c.d_model
+        channels = c.spectrogram.n_mels + c.condition_width * len(c.conditions)
+        self.project = nn.Linear(channels, width) if c.project_input else None
+        self.conv1 = nn.Conv1d(width if c.project_input else channels, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        blocks = [
-            0 if (i + 1) % c.global_attn_every_n_layers == 0 else c.local_attention
-            for i in range(c.encoder_layers)
-        ]
-        self.layers = nn.ModuleList(
-            EncoderLayer(width, c.n_heads, c.d_ff, c.norm, b, b // 2 * (i % 2)) for i, b in enumerate(blocks)
-        )
+        self.layers = nn.ModuleList(encoder_layer(c, i) for i in range(c.encoder_layers))
         self.norm = make_norm(c.norm, width)
         if c.positions == "table":
             self.register_buffer("table", sinusoids(c.max_frames // 2, width))
 
-    def forward(
-        self, mel: Tensor
-    ) -> Tensor:  # (batch, frames, mels and conditions) -> (batch, frames/2, width)
+    def stem(self, mel: Tensor) -> Tensor:  # (batch, frames, mels and conditions) -> (batch, frames/2, width)
+        "Two convolutions."
         if self.project is not None:
             mel = self.project(mel)
         x = F.gelu(self.conv1(mel.transpose(1, 2)))
-        x = F.gelu(self.conv2(x)).transpose(1, 2)
+        return F.gelu(self.conv2(x)).transpose(1, 2)
+
+    def forward(self, mel: Tensor) -> Tensor:  # as `stem`
+        x = self.stem(mel)
         rope = None
         if self.c.positions == "rope":
-            rope = rope_table(torch.arange(x.shape[1], device=x.device), self.c.d_model // self.c.n_heads)
+            positions = torch.arange(x.shape[1], device=x.device)
+            rope = rope_table(positions, self.c.d_model // self.c.n_heads)
         else:
             x = x + self.table[: x.shape[1]]
         for layer in self.layers:
@@ -148,8 +165,8 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 # %% ../../nbs/61_model.mapper.ipynb #d91ea11f
-class Ruler(nn.Module):
-    "Time tokens laid over audio states (`time_pointer`)."
+class TimePointer(nn.Module):
+    "Time tokens laid over audio states (`time_pointer`; pointer networks, https://arxiv.org/abs/1506.03134)."
 
     def __init__(self, c: ModelConfig):
         super().__init__()
@@ -157,56 +174,60 @@ class Ruler(nn.Module):
         self.start = c.time_start
         self.end = c.time_end
         self.frame_ms = 1000 * c.spectrogram.hop_length / c.spectrogram.sample_rate
-        width = self.width = c.d_model // 2
-        self.to_frames = nn.Linear(c.d_model, 2 * width)  # two frames from one position
-        self.read = nn.Linear(width, c.d_model, bias=False)
-        self.point = nn.Linear(c.d_model, width)
+        self.width = c.d_model // 2
+        self.to_frames = nn.Linear(c.d_model, 2 * self.width)  # two frames from one position
+        self.read = nn.Linear(self.width, c.d_model, bias=False)
+        self.point = nn.Linear(c.d_model, self.width)
 
     def bins(self, audio: Tensor) -> Tensor:  # (batch, positions, d_model) -> (batch, values, width)
         "The audio at the middle of every time value."
         frames = self.to_frames(audio).unflatten(-1, (2, self.width)).flatten(1, 2)
-        at = ((torch.arange(self.values, device=audio.device) * 10 + 5) / self.frame_ms).clamp(
-            max=frames.shape[1] - 1.001
-        )
+        middle = torch.arange(self.values, device=audio.device) * 10 + 5  # ms
+        at = (middle / self.frame_ms).clamp(max=frames.shape[1] - 1.001)
         low = at.long()
         part = (at - low)[:, None].to(frames.dtype)
         return torch.lerp(frames[:, low], frames[:, low + 1], part)
 
     def now(
-        self, ids: Tensor, before: Tensor
-    ) -> Tensor:  # ids (batch, length), before (batch,) -> (batch, length)
+        self,
+        ids: Tensor,  # (batch, length)
+        before: Tensor,  # (batch,) value before them
+    ) -> Tensor:  # (batch, length)
         "Value of the last time token at each position; context tokens set it back to zero."
         mark = (ids > 0) & (ids < self.end)
+        value = (ids - self.start).clamp(min=0)
         if ids.shape[1] == 1:
-            return torch.where(mark, (ids - self.start).clamp(min=0), before[:, None])
-        place = torch.where(mark, torch.arange(ids.shape[1], device=ids.device), -1).cummax(1).values
-        value = (ids - self.start).clamp(min=0).gather(1, place.clamp(min=0))
-        return torch.where(place < 0, before[:, None], value)
+            return torch.where(mark, value, before[:, None])
+        places = torch.arange(ids.shape[1], device=ids.device)
+        last = torch.where(mark, places, -1).cummax(1).values  # place of the last mark; -1: none yet
+        return torch.where(last < 0, before[:, None], value.gather(1, last.clamp(min=0)))
 
-    def heard(self, ids: Tensor, bins: Tensor) -> Tensor:  # (batch, length, d_model)
+    def audio_at(self, ids: Tensor, bins: Tensor) -> Tensor:  # (batch, length, d_model)
         "What sounds at the time tokens among `ids`; zero elsewhere."
         timed = (ids >= self.start) & (ids < self.end)
         value = (ids - self.start).clamp(0, self.values - 1)
-        at = bins.expand(len(ids), -1, -1).gather(1, value[..., None].expand(-1, -1, bins.shape[-1]))
+        index = value[..., None].expand(-1, -1, bins.shape[-1])
+        at = bins.expand(len(ids), -1, -1).gather(1, index)
         return self.read(at) * timed[..., None]
 
 # %% ../../nbs/61_model.mapper.ipynb #e8fd88b3
 @patch
-def keys(self: Ruler, bins: Tensor) -> Tensor:  # (batch, values, width)
+def keys(self: TimePointer, bins: Tensor) -> Tensor:  # (batch, values, width)
     "The bins, each turned by its time."
     return rotate(bins, rope_table(torch.arange(self.values, device=bins.device), self.width))
 
 
 @patch
 def scores(
-    self: Ruler,
+    self: TimePointer,
     x: Tensor,  # (batch, length, d_model) decoder states
     now: Tensor,  # (batch, length) time value at each
     keys: Tensor,  # (batch, values, width), or of one window for all
     table=None,  # rope table of now, when it is at hand
 ) -> Tensor:  # (batch, length, values)
     "How well each time value suits each state, as seen from its own now."
-    query = rotate(self.point(x), table or rope_table(now, self.width)) / self.width**0.5
+    table = table or rope_table(now, self.width)
+    query = rotate(self.point(x), table) / self.width**0.5
     return multiply_rows(query, keys[0]) if len(keys) == 1 else query @ keys.mT
 
 # %% ../../nbs/61_model.mapper.ipynb #ad32bd29
@@ -236,23 +257,25 @@ class Decoder(nn.Module):
         self.c = c
         self.head_dim = c.d_model // c.n_heads
         self.embed = nn.Embedding(c.vocab_in, c.d_model)
-        self.layers = nn.ModuleList(
-            DecoderLayer(c.d_model, c.n_heads, c.d_ff, c.norm) for _ in range(c.decoder_layers)
-        )
+        layers = (DecoderLayer(c.d_model, c.n_heads, c.d_ff, c.norm) for _ in range(c.decoder_layers))
+        self.layers = nn.ModuleList(layers)
         self.norm = make_norm(c.norm, c.d_model)
         self.places = nn.Embedding(c.max_tokens, c.d_model) if c.positions == "table" else None
-        self.ruler = Ruler(c) if c.time_pointer else None
+        self.ruler = TimePointer(c) if c.time_pointer else None
         nn.init.normal_(self.embed.weight, std=0.02)
 
-    def listen(
+    def project_audio(
         self, audio: Tensor
-    ) -> list[tuple[Tensor, Tensor]]:  # (batch, positions, d_model) -> per layer keys, values
-        "Cross-attention keys and values, once per window."
+    ) -> list[tuple[Tensor, Tensor]]:  # audio: (batch, positions, d_model)
+        "Cross-attention keys and values of each layer, once per window."
         audio = audio.to(self.embed.weight.dtype)
         table = None
         if self.ruler:
             table = rope_table(torch.arange(audio.shape[1], device=audio.device), self.head_dim)
         return [layer.cross.project(audio, table) for layer in self.layers]
+
+    def now(self, ids: Tensor, before: Tensor) -> Tensor:  # as `TimePointer.now`; without one what was before
+        return self.ruler.now(ids, before) if self.ruler else before[:, None].expand_as(ids)
 
     def rope(self, positions: Tensor):  # (..., length) -> table of self-attention
         return rope_table(positions, self.head_dim) if self.places is None else None
@@ -260,20 +283,31 @@ class Decoder(nn.Module):
     def cross_rope(self, now: Tensor):  # (..., length) -> table of cross-attention
         return rope_table(now * 5 / self.ruler.frame_ms, self.head_dim) if self.ruler else None
 
-    def forward(
-        self, ids, kv, bins, positions, rope, cross_rope, mask=None, causal=False, cache=None
-    ) -> Tensor:
-        x = self.embed(ids)
-        if self.places is not None:
-            x = x + self.places(positions)
-        if self.ruler:
-            x = x + self.ruler.heard(ids, bins).to(x.dtype)
-        rope, cross_rope = (
-            t and tuple(a[:, None] for a in t) for t in (rope, cross_rope)
-        )  # the same for all heads
-        for i, layer in enumerate(self.layers):
-            x = layer(x, kv[i], rope, cross_rope, mask, causal, cache, i)
-        return self.norm(x)
+# %% ../../nbs/61_model.mapper.ipynb #dfccaa2f
+def _for_heads(table):  # a rope table, the same for all heads
+    return table and tuple(t[:, None] for t in table)
+
+
+@patch
+def forward(
+    self: Decoder,
+    ids: Tensor,  # (batch, length)
+    kv: list[tuple[Tensor, Tensor]],  # of the audio, by layer (`project_audio`)
+    bins: Tensor | None,  # of the audio, by time value
+    positions: Tensor,  # (batch or 1, length)
+    rope,  # table of self-attention
+    cross_rope,  # table of cross-attention
+    **attention,  # mask, causal and cache, as `SelfAttention` takes them
+) -> Tensor:  # (batch, length, d_model)
+    x = self.embed(ids)
+    if self.places is not None:
+        x = x + self.places(positions)
+    if self.ruler:
+        x = x + self.ruler.audio_at(ids, bins).to(x.dtype)
+    tables = dict(table=_for_heads(rope), cross_table=_for_heads(cross_rope))
+    for i, layer in enumerate(self.layers):
+        x = layer(x, kv[i], layer=i, **tables, **attention)
+    return self.norm(x)
 
 # %% ../../nbs/61_model.mapper.ipynb #86a28dfb
 @dataclass
@@ -309,7 +343,7 @@ class Mapper(nn.Module):
         return self.decoder.embed.weight.dtype  # of the decoder
 
     @property
-    def heard_dtype(self):
+    def encoder_dtype(self):
         return self.encoder.conv1.weight.dtype  # of the encoder
 
     def n_params(self) -> int:
@@ -317,11 +351,13 @@ class Mapper(nn.Module):
 
 # %% ../../nbs/61_model.mapper.ipynb #233a9883
 @patch
-def hear(
-    self: Mapper, mel: Tensor, conditioning: Conditioning | None = None
-) -> Tensor:  # what goes into the encoder
+def encoder_input(
+    self: Mapper,
+    mel: Tensor,  # (batch, frames, mels)
+    conditioning: Conditioning | None = None,
+) -> Tensor:  # (batch, frames, mels and conditions)
     "Mel frames, and beside each the request where the model wants it."
-    mel = mel.to(self.heard_dtype)
+    mel = mel.to(self.encoder_dtype)
     if self.conditioner is None:
         return mel
     if conditioning is None:
@@ -329,45 +365,53 @@ def hear(
             f"This model hears {', '.join(self.c.conditions)} with the sound and was given none; "
             "pass the conditioning of the request (`Bundle.condition`)."
         )
-    beside = self.conditioner(conditioning, self.heard_dtype)
+    beside = self.conditioner(conditioning, self.encoder_dtype)
     return torch.cat([mel, beside[:, None].expand(-1, mel.shape[1], -1)], -1)
 
 
 @patch
 def encode_mel(
-    self: Mapper, mel: Tensor, conditioning: Conditioning | None = None
-) -> Encoded:  # (batch, frames, mels)
+    self: Mapper,
+    mel: Tensor,  # (batch, frames, mels)
+    conditioning: Conditioning | None = None,
+) -> Encoded:
     "Audio states of windows given as mel frames."
-    states = self.encoder(self.hear(mel, conditioning))
-    return Encoded(states, self.decoder.ruler.bins(states.to(self.dtype)) if self.decoder.ruler else None)
+    states = self.encoder(self.encoder_input(mel, conditioning))
+    pointer = self.decoder.ruler
+    return Encoded(states, pointer.bins(states.to(self.dtype)) if pointer else None)
 
 
 @patch
 def encode(
-    self: Mapper, samples: Tensor, conditioning: Conditioning | None = None
-) -> Encoded:  # (batch, samples) float32
+    self: Mapper,
+    samples: Tensor,  # (batch, samples) float32
+    conditioning: Conditioning | None = None,
+) -> Encoded:
     "Audio states of windows of samples."
     return self.encode_mel(self.mel(samples), conditioning)
 
 
 @patch
-def frame_logits(
-    self: Mapper, states: Tensor
-) -> Tensor:  # (batch, positions, d_model) -> (batch, frames, frame_heads)
-    "Onset, beat and downbeat logits for every mel frame, from the encoder alone."
+def frame_logits(self: Mapper, states: Tensor) -> Tensor:  # (batch, positions, d_model)
+    "Onset, beat and downbeat logits for every mel frame, from the encoder alone: (batch, frames, frame_heads)."
     return self.frame_head(states).unflatten(-1, (2, -1)).flatten(1, 2)
 
 # %% ../../nbs/61_model.mapper.ipynb #8549044c
 @patch
 def score(
-    self: Mapper, x: Tensor, now: Tensor, keys: Tensor | None, table=None
-) -> Tensor:  # (batch, length, d_model) -> (batch, length, vocab_out)
+    self: Mapper,
+    x: Tensor,  # (batch, length, d_model) decoder states
+    now: Tensor,  # (batch, length) time value at each
+    keys: Tensor | None,  # of the time pointer
+    table=None,  # rope table of now, when it is at hand
+) -> Tensor:  # (batch, length, vocab_out)
     "Token scores of decoder states."
     logits = self.head(x)
-    ruler = self.decoder.ruler
-    if ruler is None:
+    pointer = self.decoder.ruler
+    if pointer is None:
         return logits
-    return logits + F.pad(ruler.scores(x, now, keys, table), (ruler.start, logits.shape[-1] - ruler.end))
+    around = (pointer.start, logits.shape[-1] - pointer.end)
+    return logits + F.pad(pointer.scores(x, now, keys, table), around)
 
 
 @patch
@@ -378,32 +422,34 @@ def decode(
     real: Tensor | None = None,  # (batch, length) false at padding, when some of it is on the left
 ) -> Tensor:  # (batch, length, vocab_out)
     "Scores after every token: the teacher-forced pass of training and MaiMod."
-    zero = torch.zeros_like(ids[:, 0])
     d = self.decoder
-    positions = (
-        torch.arange(ids.shape[1], device=ids.device)[None]
-        if real is None
-        else (real.cumsum(1) - 1).clamp(min=0)
-    )
-    now = d.ruler.now(ids, zero) if d.ruler else zero[:, None]
-    mask = None if real is None else self._mask(real.bool(), 0)
+    now = d.now(ids, torch.zeros_like(ids[:, 0]))
+    mask = None
+    positions = torch.arange(ids.shape[1], device=ids.device)[None]
+    if real is not None:
+        mask = self._mask(real.bool(), 0)
+        positions = (real.cumsum(1) - 1).clamp(min=0)
     x = d(
         ids,
-        d.listen(encoded.states),
-        encoded.bins,
-        positions,
-        d.rope(positions),
-        d.cross_rope(now),
-        mask,
+        kv=d.project_audio(encoded.states),
+        bins=encoded.bins,
+        positions=positions,
+        rope=d.rope(positions),
+        cross_rope=d.cross_rope(now),
+        mask=mask,
         causal=real is None,
     )
-    return self.score(x, now, d.ruler.keys(encoded.bins) if d.ruler else None)
+    keys = d.ruler.keys(encoded.bins) if d.ruler else None
+    return self.score(x, now, keys)
 
 
 @patch
 def decode_packed(
-    self: Mapper, ids: Tensor, lengths: Tensor, encoded: Encoded
-) -> Tensor:  # (total,), (rows,) -> (total, vocab_out)
+    self: Mapper,
+    ids: Tensor,  # (total,)
+    lengths: Tensor,  # (rows,)
+    encoded: Encoded,
+) -> Tensor:  # (total, vocab_out)
     "Scores of rows that are laid end to end; no row sees another."
     rows = nn.utils.rnn.pad_sequence(ids.split(lengths.tolist()), batch_first=True)
     real = torch.arange(rows.shape[1], device=ids.device) < lengths[:, None]
@@ -421,12 +467,12 @@ def cross_entropy(
     "Summed over labelled tokens, time tokens counted `rhythm_weight` times."
     weight = torch.ones(logits.shape[-1], device=logits.device)
     weight[self.c.time_start : self.c.time_end] = rhythm_weight
-    per_token = lambda how: F.cross_entropy(
-        logits.float().flatten(0, 1), labels.flatten(), weight, ignore_index=-100, reduction=how
-    )
+    scores = logits.float().flatten(0, 1)
+    known = dict(weight=weight, ignore_index=-100)
     if row_weights is None:
-        return per_token("sum")
-    return (per_token("none").view_as(labels).sum(1) * row_weights).sum()
+        return F.cross_entropy(scores, labels.flatten(), reduction="sum", **known)
+    per_token = F.cross_entropy(scores, labels.flatten(), reduction="none", **known)
+    return (per_token.view_as(labels).sum(1) * row_weights).sum()
 
 
 @patch
@@ -442,10 +488,10 @@ def forward(
     "The training pass: each window is heard once, however many lines are written to it."
     encoded = self.encode_mel(mel, conditioning)
     out = MapperOutput([self.decode(ids, encoded.rows(windows)) for ids, _, windows in groups])
-    n = max(sum(int((labels >= 0).sum()) for _, labels, _ in groups), 1)
-    out.loss = out.token_loss = (
-        sum(self.cross_entropy(x, g[1], rhythm_weight) for x, g in zip(out.logits, groups)) / n
-    )
+    n_labels = sum(int((labels >= 0).sum()) for _, labels, _ in groups)
+    losses = [self.cross_entropy(x, labels, rhythm_weight) for x, (_, labels, _) in zip(out.logits, groups)]
+    out.token_loss = sum(losses) / max(n_labels, 1)
+    out.loss = out.token_loss
     if frame_labels is not None:
         out.frames = self.frame_logits(encoded.states)
         out.frame_loss = F.binary_cross_entropy_with_logits(out.frames.float(), frame_labels)
@@ -463,13 +509,13 @@ def new_cache(
     "Memory for `batch` rows; make it once per run."
     c = self.c
     return kind(
-        c.decoder_layers,
-        batch,
-        c.n_heads,
-        max_len or c.max_tokens,
-        c.d_model // c.n_heads,
-        self.device,
-        self.dtype,
+        layers=c.decoder_layers,
+        batch=batch,
+        heads=c.n_heads,
+        max_len=max_len or c.max_tokens,
+        head_dim=c.d_model // c.n_heads,
+        device=self.device,
+        dtype=self.dtype,
     )
 
 
@@ -481,9 +527,9 @@ def prefill(
     cache: Cache,
 ) -> Tensor:  # (batch, vocab_out)
     "Read the prompts into a fresh cache; scores after their last token."
-    cache.reset()
     d = self.decoder
-    cache.cross = d.listen(encoded.states)
+    cache.reset()
+    cache.cross = d.project_audio(encoded.states)
     if d.ruler:
         cache.bins = encoded.bins
         cache.keys = d.ruler.keys(encoded.bins)
@@ -512,11 +558,12 @@ def steps(self: Mapper, ids: Tensor, cache: Cache) -> Tensor:  # (batch, new) ->
 def _tables(self: Mapper, length: int, device) -> dict[str, tuple[Tensor, Tensor]]:
     "Rope tables of all positions and of all times."
     d = self.decoder
-    out = {"rope": self.decoder.rope(torch.arange(length, device=device))}
+    out = {"rope": d.rope(torch.arange(length, device=device))}
     if d.ruler:
         now = torch.arange(d.ruler.values, device=device)
-        out |= {"cross": d.cross_rope(now), "point": rope_table(now, d.ruler.width)}
-    return {name: t and tuple(a.to(self.dtype) for a in t) for name, t in out.items()}
+        out["cross"] = d.cross_rope(now)
+        out["point"] = rope_table(now, d.ruler.width)
+    return {name: table and tuple(t.to(self.dtype) for t in table) for name, table in out.items()}
 
 
 def _rows(table, at) -> tuple[Tensor, Tensor] | None:  # rows of a rope table by index tensor or slice
@@ -524,40 +571,45 @@ def _rows(table, at) -> tuple[Tensor, Tensor] | None:  # rows of a rope table by
 
 
 @patch
-def _advance(
-    self: Mapper, ids: Tensor, cache: Cache, last: bool = True
-) -> Tensor:  # last: scores after the last token only
-    d, (start, end) = self.decoder, cache.places(ids.shape[1])
-    cache.real[:, start:end] = ids != 0
-    positions = (
-        (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:]
-        if cache.padded
-        else torch.arange(start, end, device=ids.device)[None]
-    )
-    now = d.ruler.now(ids, cache.now) if d.ruler else cache.now[:, None].expand_as(ids)
-    rope = _rows(cache.tables["rope"], positions if cache.padded else (None, slice(start, end)))
-    cross = _rows(cache.tables["cross"], now) if d.ruler else None
-    plain = not cache.padded and (start == 0 or end - start == 1)
-    mask = None if plain else self._mask(cache.real[:, :end], start)
-    x = d(ids, cache.cross, cache.bins, positions, rope, cross, mask, plain and end - start > 1, cache)
-    cache.length = end
-    cache.now = now[:, -1]
-    cache.nows = now
-    if last:
-        x = x[:, -1:]
-        now = now[:, -1:]
-    return self.score(x, now, cache.keys, _rows(cache.tables["point"], now) if d.ruler else None)
+def _mask(self: Mapper, real: Tensor, start: int) -> Tensor:  # (batch, length) -> (batch, 1, new, length)
+    "True where seen: causal, no padding; a padding row sees itself so that its softmax stays finite."
+    at = torch.arange(real.shape[1], device=real.device)
+    key = at[None, :]
+    query = at[start:, None]
+    seen = (key <= query) & real[:, None]
+    return (seen | (key == query))[:, None]
 
 
 @patch
-def _mask(
-    self: Mapper, real: Tensor, start: int
-) -> Tensor | None:  # (batch, length) -> (batch, 1, new, length), true where seen
-    "Causal, no padding seen; a padding row sees itself so that its softmax stays finite."
-    length = real.shape[1]
-    at = torch.arange(length, device=real.device)
-    seen = (at[None, :] <= at[start:, None]) & real[:, None]
-    return (seen | (at[None, :] == at[start:, None]))[:, None]
+def _advance(self: Mapper, ids: Tensor, cache: Cache, last: bool = True) -> Tensor:  # ids: (batch, new)
+    "Read tokens into the cache; scores after the last, or after each."
+    d = self.decoder
+    start, end = cache.places(ids.shape[1])
+    cache.real[:, start:end] = ids != 0
+    now = d.now(ids, cache.now)
+    if cache.padded:
+        positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:]
+        rope = _rows(cache.tables["rope"], positions)
+    else:
+        positions = torch.arange(start, end, device=ids.device)[None]
+        rope = _rows(cache.tables["rope"], (None, slice(start, end)))
+    plain = not cache.padded and (start == 0 or end - start == 1)  # nothing to hide but the future
+    x = d(
+        ids,
+        kv=cache.cross,
+        bins=cache.bins,
+        positions=positions,
+        rope=rope,
+        cross_rope=_rows(cache.tables.get("cross"), now),
+        mask=None if plain else self._mask(cache.real[:, :end], start),
+        causal=plain and end - start > 1,
+        cache=cache,
+    )
+    cache.advance(now)
+    if last:
+        x = x[:, -1:]
+        now = now[:, -1:]
+    return self.score(x, now, cache.keys, _rows(cache.tables.get("point"), now))
 
 # %% ../../nbs/61_model.mapper.ipynb #5b30a5ce
 @patch
@@ -565,21 +617,24 @@ def static_step(self: Mapper, ids: Tensor, cache: StaticCache) -> Tensor:  # (ba
     "A step of one shape, for CUDA graphs: everything is changed in place and nothing is asked of the device."
     d = self.decoder
     ids = ids[:, None]
-    here = torch.arange(cache.max_len, device=ids.device) == cache.at
-    cache.real.copy_(
-        (cache.real & (torch.arange(cache.max_len, device=ids.device) < cache.at)) | (here & (ids != 0))
-    )
+    places = torch.arange(cache.max_len, device=ids.device)
+    here = places == cache.at
+    cache.real.copy_((cache.real & (places < cache.at)) | (here & (ids != 0)))
     positions = (cache.real.sum(1, keepdim=True) - 1).clamp(min=0)
     if d.ruler:
         cache.now.copy_(d.ruler.now(ids, cache.now)[:, 0])
     now = cache.now[:, None]
-    rope = _rows(cache.tables["rope"], positions)
-    cross = _rows(cache.tables.get("cross"), now)
-    point = _rows(cache.tables.get("point"), now)
     cache.stepping = True
     x = d(
-        ids, cache.cross, cache.bins, positions, rope, cross, (cache.real | here)[:, None, None], False, cache
+        ids,
+        kv=cache.cross,
+        bins=cache.bins,
+        positions=positions,
+        rope=_rows(cache.tables["rope"], positions),
+        cross_rope=_rows(cache.tables.get("cross"), now),
+        mask=(cache.real | here)[:, None, None],
+        cache=cache,
     )
     cache.stepping = False
     cache.at.add_(1)
-    return self.score(x, now, cache.keys, point)[:, 0]
+    return self.score(x, now, cache.keys, _rows(cache.tables.get("point"), now))[:, 0]
