@@ -14,7 +14,7 @@ from mapperatorinator.config import GenerateConfig, LanguageConfig, compose
 from mapperatorinator.core import UserError
 from mapperatorinator.data import MapItem, object_times, window_example
 from mapperatorinator.events import ContextType, EventStream
-from mapperatorinator.generate import contexts_of
+from mapperatorinator.request import contexts_of
 from mapperatorinator.osu.beatmap import (
     BEAT_MS,
     DIFFICULTY,

@@ -14,7 +14,7 @@ from mapperatorinator.config import GenerateConfig, LanguageConfig, SpectrogramC
 from mapperatorinator.core import UserError
 from mapperatorinator.data import Listing, MapItem, frame_labels, load_songs, object_times
 from mapperatorinator.events import ContextType, EventType
-from mapperatorinator.generate import contexts_of
+from mapperatorinator.request import contexts_of
 from mapperatorinator.osu.beatmap import LIMIT, Beatmap, Circle, Hold, Slider, TimingPoint
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.curves import SliderPath
