@@ -34,11 +34,12 @@ from .events import EventType
 from .tokenizer import PAD, Tokenizer
 
 # %% auto #0
-__all__ = ['LARGE', 'LINEARS', 'EXACT', 'BUCKET', 'draw', 'best', 'quick_bf16', 'numbers', 'in_numbers', 'Speed', 'Engine',
-           'Written', 'pad_left', 'Job', 'Neighbours', 'side_by_side', 'Pen', 'Echo', 'Guesser', 'Replay', 'Beams']
+__all__ = ['LARGE', 'LINEARS', 'EXACT', 'BUCKET', 'sample', 'greedy', 'has_fast_bf16', 'resolve_precision', 'cast_model', 'Speed',
+           'Engine', 'Output', 'pad_left', 'Job', 'GroupedRules', 'merge_jobs', 'DecodingState', 'PromptLookup',
+           'Drafter', 'CudaGraphStep', 'Beams']
 
 # %% ../nbs/72_engine.ipynb #b62f0a7e
-def draw(
+def sample(
     scores: Tensor,  # (rows, vocab)
     u: Tensor,  # (rows,) in [0, 1)
 ) -> Tensor:  # (rows,) ids
@@ -48,27 +49,27 @@ def draw(
     return at[:, 0].clamp(max=scores.shape[-1] - 1)
 
 
-def best(scores: Tensor, u: Tensor | None = None) -> Tensor:
+def greedy(scores: Tensor, u: Tensor | None = None) -> Tensor:
     return scores.argmax(-1)  # (rows, vocab) -> (rows,) greedy
 
 # %% ../nbs/72_engine.ipynb #856b34eb
 LARGE = 20_000_000  # parameters from which fewer bits pay
 
 
-def quick_bf16() -> bool:  # whether this CPU multiplies bf16 faster than fp32
+def has_fast_bf16() -> bool:  # whether this CPU multiplies bf16 faster than fp32
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def numbers(
+def resolve_precision(
     precision: str,  # fp32, bf16, int8 or auto
     model: Mapper,
     device: torch.device,
 ) -> tuple[str, str]:  # of the hearing and of the writing half: fp32, bf16 or int8
     "What a precision means here. Raises `UserError` where it cannot be had."
     cpu = device.type == "cpu"
-    heard = "bf16" if quick_bf16() else "fp32"
+    heard = "bf16" if has_fast_bf16() else "fp32"
     if precision == "auto":
-        quick = quick_bf16() and has_packing() if cpu else device.type == "cuda"
+        quick = has_fast_bf16() and has_packing() if cpu else device.type == "cuda"
         precision = "bf16" if quick and model.n_params() >= LARGE else "fp32"
     if precision == "int8" and not (cpu and has_int8()):
         raise UserError(
@@ -84,7 +85,7 @@ LINEARS = {"fp32": PackedLinear, "bf16": half_linear, "int8": Int8Linear}
 EXACT = (Ruler,)  # it is small, and a time must be right
 
 
-def in_numbers(
+def cast_model(
     model: Mapper,
     heard: str,  # of mel to audio states
     written: str,  # of tokens to scores
@@ -135,23 +136,23 @@ class Engine:
         device="auto",  # auto, cpu, cuda, cuda:0 …, mps
         precision: str = "fp32",  # auto, fp32, bf16 or int8
         max_batch_size: int = 16,  # windows encoded at once
-        guess: int = 8,  # tokens guessed ahead at most, where steps are not static; 0: none
+        speculate: int = 8,  # tokens guessed ahead at most, where steps are not static; 0: none
         static: bool | None = None,  # steps of one shape, recorded as a CUDA graph; None: on CUDA
         packed: bool = True,  # weights as oneDNN reads them, on a CPU; torch.compile wants them as they are
         threads: int
         | None = None,  # of the CPU in a step of writing; None: as many as turn out to be fastest
     ):
         self.device = pick_device(device)
-        self.numbers = numbers(precision, bundle.model, self.device)
-        self.model = in_numbers(bundle.model.to(self.device), *self.numbers, packed).eval()
+        self.precisions = resolve_precision(precision, bundle.model, self.device)
+        self.model = cast_model(bundle.model.to(self.device), *self.precisions, packed).eval()
         self.n_params = bundle.model.n_params()
         self.tokenizer = bundle.tokenizer
         self.language = bundle.language
         self.max_batch_size = max_batch_size
-        self.guess = guess
+        self.speculate = speculate
         self.static = self.device.type == "cuda" if static is None else static
         if self.static:
-            self.guess = 0
+            self.speculate = 0
         if self.device.type == "cpu" and self.n_params >= LARGE:
             self.max_batch_size = min(max_batch_size, 4)  # as fast, in less memory
         self.speed = Speed()
@@ -166,7 +167,7 @@ class Engine:
         self.threads = ThreadCount(counts)  # for a step of writing
 
     def __repr__(self):
-        return f"Engine({self.n_params / 1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.numbers)})"
+        return f"Engine({self.n_params / 1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.precisions)})"
 
 # %% ../nbs/72_engine.ipynb #175fc308
 @patch
@@ -203,12 +204,12 @@ def cache(self: Engine, rows: int, length: int) -> Cache:  # tokens per row
     if c is None or c.k.shape[1] != rows or c.max_len < length:
         kind = StaticCache if self.static else Cache
         self._cache = c = self.model.new_cache(rows, -(-length // BUCKET) * BUCKET, kind)
-        self._replay = Replay(self.model, c) if self.static else None
+        self._replay = CudaGraphStep(self.model, c) if self.static else None
     return c
 
 # %% ../nbs/72_engine.ipynb #c4f2b60d
 @dataclass
-class Written:
+class Output:
     "What a row wrote."
 
     ids: list[int]  # drawn tokens, the stop token included
@@ -255,7 +256,7 @@ class Job:
             row[list(ids)] = True
         return mask.to(device)
 
-    def wide(self) -> Job:
+    def expand_beams(self) -> Job:
         "As many rows as lines are searched."
         spread = lambda xs: [x for x in xs for _ in range(self.beams)]
         encoded = (
@@ -280,7 +281,7 @@ class Job:
         ).to(device)
 
 # %% ../nbs/72_engine.ipynb #44fae389
-class Neighbours(Rule):
+class GroupedRules(Rule):
     "Groups of rows, each under its own rules."
 
     def __init__(self, groups: Sequence[tuple[slice, list[Rule]]]):
@@ -317,20 +318,20 @@ class Neighbours(Rule):
         return scores
 
 
-def side_by_side(jobs: Sequence[Job]) -> Job:  # without negatives
+def merge_jobs(jobs: Sequence[Job]) -> Job:  # without negatives
     "Several jobs as one, each with its own rules; rows keep their order."
     if any(j.negatives or (j.max_new, j.beams) != (jobs[0].max_new, jobs[0].beams) for j in jobs):
         raise ValueError("Jobs with negatives, other lengths or other beams go alone.")
     ends = np.cumsum([len(j.prompts) for j in jobs])
     groups = [(slice(end - len(j.prompts), end), j.rules) for j, end in zip(jobs, ends.tolist())]
-    wide = [
+    encoded = [
         j.encoded if len(j.encoded.states) == len(j.prompts) else j.encoded.rows([0] * len(j.prompts))
         for j in jobs
     ]
     return Job(
         [p for j in jobs for p in j.prompts],
-        Encoded.cat(wide),
-        [Neighbours(groups)],
+        Encoded.cat(encoded),
+        [GroupedRules(groups)],
         [ids for j in jobs for ids in j.stops()],
         [g for j in jobs for g in j.generators or [None] * len(j.prompts)],
         jobs[0].max_new,
@@ -338,7 +339,7 @@ def side_by_side(jobs: Sequence[Job]) -> Job:  # without negatives
     )
 
 # %% ../nbs/72_engine.ipynb #fb47618a
-class Pen:
+class DecodingState:
     "The rows of a job while they are written."
 
     def __init__(
@@ -390,9 +391,9 @@ class Pen:
 
     def pick(self, scores: Tensor) -> Tensor:  # (rows, vocab) -> (rows,)
         if self.noise is None:
-            return best(scores)
-        ids = draw(scores, self.noise[:, self.at].nan_to_num())
-        return torch.where(self.greedy, best(scores), ids) if self.mixed else ids
+            return greedy(scores)
+        ids = sample(scores, self.noise[:, self.at].nan_to_num())
+        return torch.where(self.greedy, greedy(scores), ids) if self.mixed else ids
 
     def write(self, scores: Tensor) -> Tensor:  # (rows, vocab) -> (rows,)
         "Draw one token in each row and let the rules hear it."
@@ -407,7 +408,7 @@ class Pen:
         return ids
 
 # %% ../nbs/72_engine.ipynb #1b766117
-class Echo:
+class PromptLookup:
     "Guesses the next tokens of a row from what followed the same few before, times counted from the last one."
 
     def __init__(
@@ -434,7 +435,7 @@ class Echo:
         self.place = self.seen.get(key)  # where it went on after the same tokens
         self.seen[key] = len(self.moves)
 
-    def guess(self, n: int) -> list[int]:  # at most n tokens
+    def draft_tokens(self, n: int) -> list[int]:  # at most n tokens
         "What may come next."
         out = []
         now = self.now
@@ -448,11 +449,11 @@ class Echo:
         return out
 
 # %% ../nbs/72_engine.ipynb #d7c717f7
-class Guesser:
+class Drafter:
     "Guesses for all rows of a job: as long as the shortest, longer after success and shorter after failure."
 
     def __init__(self, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]], most: int):  # most: tokens
-        self.echoes = [Echo(tokenizer, p) for p in prompts]
+        self.echoes = [PromptLookup(tokenizer, p) for p in prompts]
         self.most = most
         self.n = min(most, 2)
 
@@ -461,9 +462,10 @@ class Guesser:
             if not done:
                 echo.hear(id)
 
-    def guess(self, ended: Tensor, left: int) -> Tensor:  # (rows, new), maybe none
+    def draft_tokens(self, ended: Tensor, left: int) -> Tensor:  # (rows, new), maybe none
         rows = [
-            [] if done else echo.guess(min(self.n, left)) for echo, done in zip(self.echoes, ended.tolist())
+            [] if done else echo.draft_tokens(min(self.n, left))
+            for echo, done in zip(self.echoes, ended.tolist())
         ]
         n = min((len(r) for r, done in zip(rows, ended.tolist()) if not done), default=0)
         return torch.tensor([r[:n] if len(r) >= n else [PAD] * n for r in rows], dtype=torch.long).view(
@@ -475,7 +477,7 @@ class Guesser:
             self.n = min(self.n * 2, self.most) if right == guessed else max(right, 1)
 
 # %% ../nbs/72_engine.ipynb #cce353d8
-class Replay:
+class CudaGraphStep:
     "The step of one shape: recorded at its first run where there is CUDA, run as it is elsewhere."
 
     def __init__(self, model: Mapper, cache: StaticCache):
@@ -512,14 +514,14 @@ class Replay:
 # %% ../nbs/72_engine.ipynb #18cdcc70
 @patch
 @torch.inference_mode()
-def generate(self: Engine, job: Job, cancel: Callable | None = None) -> list[Written]:
+def generate(self: Engine, job: Job, cancel: Callable | None = None) -> list[Output]:
     "Write all rows of a job. `cancel`: asked now and then; true stops the work."
     begun = time.perf_counter()
     limits = job.limits(self.language.tgt_seq_len)
     write = self._write if job.beams == 1 else self._search
     with threads_kept():
         out = write(job, limits, cancel) if max(limits) else torch.zeros(len(limits), 0, dtype=torch.long)
-    rows = self._cut(out.tolist(), limits, job.stops())
+    rows = self._trim(out.tolist(), limits, job.stops())
     s = self.speed
     s.tokens, s.seconds, s.runs = (
         s.tokens + sum(len(r.ids) for r in rows),
@@ -530,21 +532,21 @@ def generate(self: Engine, job: Job, cancel: Callable | None = None) -> list[Wri
 
 
 @patch
-def _cut(self: Engine, out: list[list[int]], limits: list[int], stops: list[set[int]]) -> list[Written]:
+def _trim(self: Engine, out: list[list[int]], limits: list[int], stops: list[set[int]]) -> list[Output]:
     "Each row up to its stop token or limit."
     rows = []
     for ids, limit, stop in zip(out, limits, stops):
         n = next((i + 1 for i, t in enumerate(ids[:limit]) if t in stop), None)
-        rows.append(Written(ids[: limit if n is None else n], n is not None))
+        rows.append(Output(ids[: limit if n is None else n], n is not None))
     return rows
 
 # %% ../nbs/72_engine.ipynb #a85a97f3
 @patch
 def _write(self: Engine, job: Job, limits: list[int], cancel: Callable | None) -> Tensor:  # (rows, steps)
     prompts = pad_left(job.prompts, self.device)
-    scores, cache = self._read(job, prompts, max(limits))
-    pen = Pen(job, prompts, limits, self.tokenizer.vocab_in)
-    guesser = Guesser(self.tokenizer, job.prompts, self.guess) if self.guess else None
+    scores, cache = self._prefill(job, prompts, max(limits))
+    pen = DecodingState(job, prompts, limits, self.tokenizer.vocab_in)
+    guesser = Drafter(self.tokenizer, job.prompts, self.speculate) if self.speculate else None
     scores = scores[:, None]
     guessed = prompts[:, :0]
     asked = -16
@@ -553,19 +555,21 @@ def _write(self: Engine, job: Job, limits: list[int], cancel: Callable | None) -
             if cancel():
                 raise Cancelled
             asked = pen.at
-        right = self._take(job, pen, scores, guessed, guesser)
+        right = self._accept(job, pen, scores, guessed, guesser)
         if right is None:
             return pen.out
         cache.rewind(guessed.shape[1] - right)
         if self.leaving and not job.negatives and bool(pen.ended[[0, -1]].any()):
-            cache = _leave(pen, guesser, cache)
+            cache = _drop_finished(pen, guesser, cache)
         guessed = (
-            guesser.guess(pen.ended, pen.least() - 1).to(self.device) if guesser else guessed[: len(pen.last)]
+            guesser.draft_tokens(pen.ended, pen.least() - 1).to(self.device)
+            if guesser
+            else guessed[: len(pen.last)]
         )
         scores = self._step(torch.cat([pen.last, guessed], 1), cache, bool(job.negatives))
 
 
-def _leave(pen: Pen, guesser: Guesser | None, cache: Cache) -> Cache:
+def _drop_finished(pen: DecodingState, guesser: Drafter | None, cache: Cache) -> Cache:
     "Go on without the rows that are done at either end."
     rows = pen.at_work()
     pen.keep(rows)
@@ -575,8 +579,8 @@ def _leave(pen: Pen, guesser: Guesser | None, cache: Cache) -> Cache:
 
 
 @patch
-def _take(
-    self: Engine, job: Job, pen: Pen, scores: Tensor, guessed: Tensor, guesser: Guesser | None
+def _accept(
+    self: Engine, job: Job, pen: DecodingState, scores: Tensor, guessed: Tensor, guesser: Drafter | None
 ) -> int | None:  # how many guesses were right
     "Draw a token at each position (rows, new, vocab) while the guesses hold; None when all rows are done."
     for j in range(scores.shape[1]):
@@ -606,14 +610,14 @@ def _step(
 
 
 @patch
-def _read(self: Engine, job: Job, prompts: Tensor, steps: int) -> tuple[Tensor, Cache]:
+def _prefill(self: Engine, job: Job, prompts: Tensor, steps: int) -> tuple[Tensor, Cache]:
     "Read the prompts, and the negative ones below them."
     encoded = job.encoded
     if job.negatives:
         both = pad_left([*job.prompts, *job.negatives], self.device)
         prompts = both
         encoded = encoded if len(encoded.states) == 1 else encoded.rows([*range(len(job.prompts))] * 2)
-    cache = self.cache(len(prompts), prompts.shape[1] + steps + self.guess)
+    cache = self.cache(len(prompts), prompts.shape[1] + steps + self.speculate)
     return self.model.prefill(prompts, encoded, cache).float(), cache
 
 # %% ../nbs/72_engine.ipynb #4db91ab4
@@ -682,8 +686,8 @@ def judged(self: Beams, scores: Tensor) -> Tensor:  # (rows · beams, vocab) -> 
 def noise(self: Beams) -> Tensor:  # (rows, beams · vocab), zero in greedy rows
     "Gumbel noise from each row's own generator."
     size = self.n * self.vocab
-    draw = lambda g: torch.zeros(size) if g is None else -torch.empty(size).exponential_(generator=g).log()
-    return torch.stack([draw(g) for g in self.job.generators or [None] * len(self.limits)]).to(
+    gumbel = lambda g: torch.zeros(size) if g is None else -torch.empty(size).exponential_(generator=g).log()
+    return torch.stack([gumbel(g) for g in self.job.generators or [None] * len(self.limits)]).to(
         self.limits.device
     )
 
@@ -723,9 +727,9 @@ def go_on(
 @patch
 def _search(self: Engine, job: Job, limits: list[int], cancel: Callable | None) -> Tensor:  # (rows, steps)
     "The best line of each row."
-    wide = job.wide()
+    spread = job.expand_beams()
     prompts = pad_left(job.prompts, self.device)
-    scores, cache = self._read(wide, prompts.repeat_interleave(job.beams, 0), max(limits))
+    scores, cache = self._prefill(spread, prompts.repeat_interleave(job.beams, 0), max(limits))
     beams = Beams(job, prompts, limits, self.tokenizer.vocab_out)
     while True:
         if cancel is not None and beams.at % 16 == 0 and cancel():

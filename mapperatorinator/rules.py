@@ -15,9 +15,9 @@ from .tokenizer import EOS, SOS, Tokenizer
 
 # %% auto #0
 __all__ = ['NEVER', 'COLD', 'TIMING_LINES', 'BALL_LINES', 'SLIDER_LINES', 'TAIKO_LINES', 'MANIA_LINES', 'KIAI_LINES', 'SV_LINES',
-           'Line', 'Rule', 'last_times', 'MonotonicTime', 'LookBack', 'LookBackShare', 'TimeBias', 'Temperature',
-           'ConditionalTemperature', 'calm', 'TopK', 'TopP', 'Guidance', 'spell', 'lines_of', 'Machine', 'Grammar',
-           'still_open', 'Columns']
+           'GrammarLine', 'Rule', 'last_times', 'MonotonicTime', 'LookBack', 'LookBackShare', 'TimeBias', 'Temperature',
+           'ConditionalTemperature', 'temperature_rules', 'TopK', 'TopP', 'Guidance', 'parse_grammar', 'grammar_lines',
+           'Automaton', 'Grammar', 'still_open', 'Columns']
 
 # %% ../nbs/70_rules.ipynb #375a1c10
 _E, _C = EventType, ContextType
@@ -190,7 +190,7 @@ class ConditionalTemperature(Rule):
         return scores / self.scale[which][:, None]
 
 # %% ../nbs/70_rules.ipynb #ba45b8f7
-def calm(
+def temperature_rules(
     tokenizer: Tokenizer,
     language: LanguageConfig,
     context: ContextType,
@@ -295,7 +295,7 @@ free: t snap column hold_note_end -> free
 KIAI_LINES, SV_LINES = "free: t> snap kiai -> free", "free: t> snap scroll_speed scroll_speed_change -> free"
 
 # %% ../nbs/70_rules.ipynb #9ffb8339
-Line = tuple[str, list[str], str]  # what is open before, words, what is open after
+GrammarLine = tuple[str, list[str], str]  # what is open before, words, what is open after
 
 
 def _place(c: LanguageConfig) -> list[str]:
@@ -308,7 +308,7 @@ def _place(c: LanguageConfig) -> list[str]:
     return ["dist"] * c.add_distances + joint * c.add_positions
 
 
-def spell(lines: str, language: LanguageConfig, gamemode: int = 0) -> list[Line]:
+def parse_grammar(lines: str, language: LanguageConfig, gamemode: int = 0) -> list[GrammarLine]:
     "The lines of a grammar in the words of a language."
     c, out = language, []
     absent = {
@@ -333,7 +333,7 @@ def spell(lines: str, language: LanguageConfig, gamemode: int = 0) -> list[Line]
     return out
 
 # %% ../nbs/70_rules.ipynb #3402a818
-def _mixed(lines: list[Line], language: LanguageConfig, gamemode: int) -> list[Line]:
+def _mixed(lines: list[GrammarLine], language: LanguageConfig, gamemode: int) -> list[GrammarLine]:
     "Lines of objects, with the beats, kiai and scroll speeds that stand among them."
     c = language
     names = "|".join(dict.fromkeys(before for before, *_ in lines))
@@ -348,17 +348,17 @@ def _mixed(lines: list[Line], language: LanguageConfig, gamemode: int) -> list[L
     ]
     if not extra:
         return lines
-    return [(b, [w.replace("t>", "t") for w in words], a) for b, words, a in lines] + spell(
+    return [(b, [w.replace("t>", "t") for w in words], a) for b, words, a in lines] + parse_grammar(
         "\n".join(extra), c, gamemode
     )
 
 
-def lines_of(language: LanguageConfig, context: ContextType, gamemode: int = 0) -> list[Line]:
+def grammar_lines(language: LanguageConfig, context: ContextType, gamemode: int = 0) -> list[GrammarLine]:
     "The grammar of a context."
     c = language
     ball = BALL_LINES + SLIDER_LINES[language.slider_version]
     objects = {1: TAIKO_LINES, 3: MANIA_LINES}.get(gamemode, ball)
-    lines = spell(
+    lines = parse_grammar(
         {_C.TIMING: TIMING_LINES, _C.KIAI: KIAI_LINES, _C.SV: SV_LINES}.get(context, objects), c, gamemode
     )
     if context in (_C.MAP, _C.GD):
@@ -368,10 +368,10 @@ def lines_of(language: LanguageConfig, context: ContextType, gamemode: int = 0) 
     return [(b, [w.replace("|timing_point", "") for w in words], a) for b, words, a in lines]
 
 # %% ../nbs/70_rules.ipynb #e2483063
-class Machine:
+class Automaton:
     "States of a grammar and the types that lead from one to the next."
 
-    def __init__(self, lines: list[Line], types_first: bool = False):
+    def __init__(self, lines: list[GrammarLine], types_first: bool = False):
         self.words = []  # of each place: type -> places
         self.skips = []  # places reached for nothing
         self.late = set()  # needs a later time
@@ -412,7 +412,7 @@ from fastcore.basics import patch
 
 
 @patch
-def _reach(self: Machine, places: set[int]) -> frozenset[int]:
+def _reach(self: Automaton, places: set[int]) -> frozenset[int]:
     "Places one can be in without a word, as far as words lead on from there."
     seen = set()
     todo = list(places)
@@ -424,7 +424,7 @@ def _reach(self: Machine, places: set[int]) -> frozenset[int]:
 
 
 @patch
-def _states(self: Machine, homes: list[int]):
+def _states(self: Automaton, homes: list[int]):
     "Number the sets of places, and note of each: where words lead, what is open if a group may end here, whether a time must be later."
     sets = {self._reach({n}): None for n in homes}
     order = list(sets)
@@ -453,14 +453,14 @@ class Grammar(Rule):
     def __init__(
         self,
         tokenizer: Tokenizer,
-        lines: list[Line],
+        lines: list[GrammarLine],
         types_first: bool = False,
         context: ContextType = _C.MAP,
     ):  # context: whose end it is
         self.tokenizer = tokenizer
         self.lines = lines
         self.types_first = types_first
-        self.machine = Machine(lines, types_first)
+        self.machine = Automaton(lines, types_first)
         self.time = MonotonicTime(tokenizer)
         m = self.machine
         types = list(dict.fromkeys(t for row in self.machine.next for t in row))
@@ -529,7 +529,7 @@ def __call__(self: Grammar, scores: Tensor) -> Tensor:
     return scores
 
 # %% ../nbs/70_rules.ipynb #21fa5632
-def still_open(lines: list[Line], types: Sequence[EventType]) -> str:  # types of groups, in order
+def still_open(lines: list[GrammarLine], types: Sequence[EventType]) -> str:  # types of groups, in order
     "What is open after a sequence of groups. A part whose beginning is not seen opens what it belongs to."
     known, at = {}, "free"
     for before, words, after in lines:

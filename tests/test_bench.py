@@ -65,7 +65,7 @@ def test_both_ways_write_as_much():
     "Token counts are forced to be equal: two contexts a window."
     bundle = sized("embedded")
     windows = song_windows(bundle, 30, 7)
-    written, seconds = song(Engine(bundle, "cpu", guess=0), windows, 30, 3)
+    written, seconds = song(Engine(bundle, "cpu", speculate=0), windows, 30, 3)
     assert len(written) == 14 and all(len(ids) == 3 for ids in written) and seconds > 0
     assert plain_loop(bundle, windows[:1], 30, 3) > 0
 
@@ -173,7 +173,7 @@ def test_compiled_writes_the_same(tiny):
         engine = compiled(Engine(tiny, "cpu", static=True, packed=False))
     except UserError as e:
         pytest.skip(str(e))
-    plain = Engine(tiny, "cpu", guess=0)
+    plain = Engine(tiny, "cpu", speculate=0)
     heard = plain.encode(
         np.random.default_rng(0).standard_normal((1, tiny.language.window_samples)).astype(np.float32) / 10
     )

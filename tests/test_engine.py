@@ -10,12 +10,12 @@ from mapperatorinator.audio import load_audio
 from mapperatorinator.bench import agreement
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError, demo_song
-from mapperatorinator.engine import Echo, Engine, Job, draw, numbers, side_by_side
+from mapperatorinator.engine import PromptLookup, Engine, Job, sample, resolve_precision, merge_jobs
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.model.hub import Bundle, load_bundle
 from mapperatorinator.model.layers import Int8Linear, has_int8
 from mapperatorinator.prompt import Context, Metadata, build
-from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, lines_of
+from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, grammar_lines
 from mapperatorinator.tokenizer import SOS
 from mapperatorinator.windows import cut, plan
 from tiny import tiny_bundle
@@ -136,9 +136,9 @@ def test_guidance_of_one_is_none(engine, heard):
 def test_draw_follows_probabilities():
     p = torch.tensor([0.1, 0, 0.6, 0.3, 0])
     u = torch.rand(20000, generator=torch.Generator().manual_seed(0))
-    drawn = draw(p.log().repeat(20000, 1), u).bincount(minlength=5) / 20000
+    drawn = sample(p.log().repeat(20000, 1), u).bincount(minlength=5) / 20000
     torch.testing.assert_close(drawn, p, atol=0.01, rtol=0)
-    assert drawn[1] == drawn[4] == 0 and draw(p.log()[None], torch.tensor([1 - 2**-24])).item() == 3
+    assert drawn[1] == drawn[4] == 0 and sample(p.log()[None], torch.tensor([1 - 2**-24])).item() == 3
 
 
 def test_bf16_runs(heard):
@@ -148,7 +148,7 @@ def test_bf16_runs(heard):
         np.random.default_rng(0).standard_normal((1, language.window_samples)).astype(np.float32) / 5
     )
     assert (
-        e.numbers == ("bf16", "bf16")
+        e.precisions == ("bf16", "bf16")
         and len(e.generate(Job([[SOS, 5]], x, [TopP(0.9)], (), generators(1), 9))[0].ids) == 9
     )
 
@@ -158,7 +158,7 @@ def test_guesses_change_nothing(engine, heard, sampled):
     "Token for token, alone and in a batch, with rules and with guidance."
     tok = engine.tokenizer
     ps = prompts(engine.tokenizer)
-    plain = Engine(load_twin(engine), "cpu", guess=0)
+    plain = Engine(load_twin(engine), "cpu", speculate=0)
     rules = lambda: [MonotonicTime(tok), Temperature(0.3), TopK(5)]
     seeds = lambda n: generators(*range(n)) if sampled else None
     for job in (
@@ -193,16 +193,16 @@ def test_guesses_leave_the_distribution_as_it_is():
     held = 0
     for seed in range(rows):
         u = torch.rand(length, generator=torch.Generator().manual_seed(seed))
-        echo = Echo(Words(), [1])
+        echo = PromptLookup(Words(), [1])
         ids = [1]
         while len(ids) <= length:
-            guess = echo.guess(3)
+            guess = echo.draft_tokens(3)
             for j in range(
                 len(guess) + 1
             ):  # scores after the last token and after each guess, as long as it holds
                 if len(ids) > length:
                     break
-                ids.append(int(draw(table[ids[-1]].log()[None], u[len(ids) - 1 : len(ids)])))
+                ids.append(int(sample(table[ids[-1]].log()[None], u[len(ids) - 1 : len(ids)])))
                 echo.hear(ids[-1])
                 if j < len(guess) and ids[-1] != guess[j]:
                     break
@@ -229,9 +229,9 @@ def test_side_by_side(engine, heard):
         Job(ps[:1], heard.rows([1]), [], (), generators(5), 40),
     ]
     alone = [w for job in jobs() for w in engine.generate(job)]
-    assert engine.generate(side_by_side(jobs())) == alone
+    assert engine.generate(merge_jobs(jobs())) == alone
     with pytest.raises(ValueError):
-        side_by_side([jobs()[0], Job(ps[:1], heard.rows([1]), max_new=7)])
+        merge_jobs([jobs()[0], Job(ps[:1], heard.rows([1]), max_new=7)])
 
 
 def told(bundle, samples):  # a prompt
@@ -254,7 +254,7 @@ def test_fewer_bits_agree(precision, least):
     assert (
         torch.equal(bundle.model.head.weight, before)
         and exact.model.dtype == torch.float32
-        and small.numbers[1] == precision
+        and small.precisions[1] == precision
     )
 
 
@@ -286,24 +286,24 @@ def test_eight_bits_unpacked():
 
 def test_precisions(engine):
     bundle = load_twin(engine)
-    assert Engine(bundle, "cpu", "auto").numbers == ("fp32", "fp32")  # small models stay exact
+    assert Engine(bundle, "cpu", "auto").precisions == ("fp32", "fp32")  # small models stay exact
     with pytest.raises(UserError, match="auto, fp32, bf16 or int8"):
         Engine(bundle, "cpu", "fp16")
     with pytest.raises(UserError, match="x86"):
-        numbers("int8", bundle.model, torch.device("mps"))
+        resolve_precision("int8", bundle.model, torch.device("mps"))
 
 
 def test_guesses_come_true():
     "Trained weights repeat themselves: fewer passes than tokens, and the tokens are the same."
     bundle = load_bundle("embedded")
     guessing = Engine(bundle, "cpu")
-    plain = Engine(bundle, "cpu", guess=0)
+    plain = Engine(bundle, "cpu", speculate=0)
     samples = load_audio(demo_song(), bundle.language.sample_rate)
     heard = plain.encode(cut(samples, plan(len(samples), bundle.language)[:1]))
     told = build(
         bundle.tokenizer, bundle.language, Metadata(gamemode=0, difficulty=4.0), [], [Context(C.MAP)], 0.0
     ).ids
-    lines = lines_of(bundle.language, C.MAP)
+    lines = grammar_lines(bundle.language, C.MAP)
     job = lambda: Job(
         [told], heard, [Grammar(bundle.tokenizer, lines), Temperature(0.9), TopP(0.9)], (), generators(3), 200
     )
@@ -369,7 +369,7 @@ def test_rows_search_alone(engine, heard, drawn):
 def test_beams_keep_the_rules(engine, heard):
     "Each line keeps its own state of the grammar and of time, whatever line it went on from."
     tok = engine.tokenizer
-    grammar = Grammar(tok, lines_of(language, C.MAP, 0))
+    grammar = Grammar(tok, grammar_lines(language, C.MAP, 0))
     start = [SOS, tok.context_sos[C.MAP]]
     for w in engine.generate(
         Job(
@@ -382,7 +382,7 @@ def test_beams_keep_the_rules(engine, heard):
             beams=3,
         )
     ):
-        rule = Grammar(tok, lines_of(language, C.MAP, 0))
+        rule = Grammar(tok, grammar_lines(language, C.MAP, 0))
         at = torch.tensor([start])
         rule.reset(at)
         for id in w.ids:

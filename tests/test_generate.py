@@ -6,7 +6,7 @@ import torch
 
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError
-from mapperatorinator.engine import Engine, Written
+from mapperatorinator.engine import Engine, Output
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
 from mapperatorinator.generate import (
     MARKS,
@@ -244,9 +244,9 @@ def test_beams(engine):
 
 def test_trouble_is_seen():
     assert (
-        decoding_problem(Written([7, 8] * 9, False)) == "stuck in a loop"
-        and decoding_problem(Written([1, 5, 2], True)) == ""
-        and decoding_problem(Written([1], False))
+        decoding_problem(Output([7, 8] * 9, False)) == "stuck in a loop"
+        and decoding_problem(Output([1, 5, 2], True)) == ""
+        and decoding_problem(Output([1], False))
     )
     assert not loops([1, 2, 3, 4])
 
@@ -258,7 +258,7 @@ def test_stuck_windows_are_drawn_again(engine, monkeypatch):
     def fake(self, job, cancel=None):
         calls.append(len(job.prompts))
         out = real(self, job, cancel)
-        return [Written(w.ids[:-1] + [99] * 80, False) for w in out] if len(calls) == 1 else out
+        return [Output(w.ids[:-1] + [99] * 80, False) for w in out] if len(calls) == 1 else out
 
     monkeypatch.setattr(Engine, "generate", fake)
     made = write(engine, SAMPLES, [wish()], [1], [C.TIMING], sampling=Sampling(timing_temperature=1.0))[0]
@@ -395,7 +395,7 @@ def test_a_lull_in_a_loud_song_is_drawn_again(monkeypatch):
     eos = e.tokenizer.context_eos[C.MAP]
 
     def quiet(self, job, cancel=None):
-        return [Written([eos], True) for _ in job.prompts]
+        return [Output([eos], True) for _ in job.prompts]
 
     monkeypatch.setattr(Engine, "generate", quiet)
     grid = Context(C.TIMING, finished=True)

@@ -96,3 +96,32 @@ def test_check_notices(repo, tmp_path, change, complaint):
         )
     done = subprocess.run([sys.executable, tmp_path / "tools/check.py"], capture_output=True, text=True)
     assert done.returncode == 1 and complaint in done.stdout, done.stdout + done.stderr
+
+
+def test_links_between_notebooks_lead_somewhere():
+    lost = []
+    for path in house.all_paths():
+        for cell in house.read(path).cells:
+            if cell.cell_type != "markdown":
+                continue
+            for link in re.findall(r"\]\(([^)#\s]+)", cell.source):
+                if not re.match(r"[a-z]+:", link) and not (path.parent / link).exists():
+                    lost.append(f"{path.name}: {link}")
+    assert not lost, "links to nothing: " + ", ".join(lost)
+
+
+def test_no_room_is_announced_that_does_not_exist():
+    "A linked name in backticks is a room, and a room's number goes with its name."
+    stems = {path.stem for path in house.room_paths()}
+    modules = {stem.partition("_")[2] for stem in stems}
+    wrong = []
+    for path in house.all_paths():
+        for cell in house.read(path).cells:
+            if cell.cell_type == "markdown":
+                for name, stem in re.findall(
+                    r"\[`?([\w.]+)`?\]\((?:\.\./)?(\d\d_[\w.]+)\.ipynb", cell.source
+                ):
+                    if name not in (stem, stem.partition("_")[2]) and name in modules:
+                        wrong.append(f"{path.name}: {name} leads to {stem}")
+                wrong += [f"{path.name}: room {n}" for n in re.findall(r"\brooms? (\d\d)\b", cell.source)]
+    assert not wrong, "; ".join(wrong)

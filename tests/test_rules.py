@@ -19,14 +19,14 @@ from mapperatorinator.rules import (
     Guidance,
     LookBack,
     LookBackShare,
-    Machine,
+    Automaton,
     MonotonicTime,
     Temperature,
     TimeBias,
     TopK,
     TopP,
-    calm,
-    lines_of,
+    temperature_rules,
+    grammar_lines,
     still_open,
 )
 from mapperatorinator.tokenizer import EOS, SOS, Tokenizer
@@ -130,7 +130,7 @@ def test_conditional_temperature_is_per_row():
 
 def legal_line(stream: EventStream, lines, types_first=False):
     "Walks a stream through the machine of a grammar; returns the events it refuses."
-    machine = Machine(lines, types_first)
+    machine = Automaton(lines, types_first)
     refused = []
     at = machine.roots["free"]
     for i, (e, t) in enumerate(stream):
@@ -157,7 +157,7 @@ def test_human_maps_are_grammatical(fixtures, preset, mode):
     c = compose(LanguageConfig, preset=preset)
     seen = 0
     refused = []
-    machine = lines_of(c, C.MAP, mode)
+    machine = grammar_lines(c, C.MAP, mode)
     for m in human_maps(fixtures, mode):
         stream = Parser(c).map_events(m)
         seen = seen + len(stream)
@@ -185,7 +185,7 @@ def test_timing_kiai_and_speeds_are_grammatical(fixtures, preset):
             (C.KIAI, p.kiai_events(m)),
             (C.SV, p.context(C.SV, m)),
         ):
-            assert not legal_line(stream, lines_of(c, context, m.mode), c.types_first), (preset, context)
+            assert not legal_line(stream, grammar_lines(c, context, m.mode), c.types_first), (preset, context)
 
 
 @pytest.mark.parametrize("preset", [*VERSIONS, "v29", "v32-mini"])
@@ -193,7 +193,7 @@ def test_timing_kiai_and_speeds_are_grammatical(fixtures, preset):
 def test_every_state_has_a_way_on(preset, mode):
     c = compose(LanguageConfig, preset=preset)
     for context in (C.TIMING, C.MAP, C.SV, C.KIAI):
-        assert all(Machine(lines_of(c, context, mode), c.types_first).next), "a state without an exit"
+        assert all(Automaton(grammar_lines(c, context, mode), c.types_first).next), "a state without an exit"
 
 
 BABEL = [(preset, mode) for preset in VERSIONS for mode in (0, 1, 3) if preset != "v30" or mode == 0]
@@ -204,7 +204,7 @@ def speech(preset, mode):
     "A short-windowed language, its tokenizer and its grammar."
     c = compose(LanguageConfig, preset=preset, src_seq_len=128)
     t = Tokenizer.from_config(c)
-    return c, t, Grammar(t, lines_of(c, C.MAP, mode), c.types_first)
+    return c, t, Grammar(t, grammar_lines(c, C.MAP, mode), c.types_first)
 
 
 @settings(max_examples=40, deadline=None)
@@ -316,13 +316,13 @@ def test_calm_choices(preset, context, mode, words, expected):
     "The beat grid, mania columns and taiko hits have temperatures of their own, whichever comes first, type or time."
     c = compose(LanguageConfig, preset=preset)
     t = Tokenizer.from_config(c)
-    rule = calm(t, c, context, mode, 0.9, 0.1, 0.7, 0.6)
+    rule = temperature_rules(t, c, context, mode, 0.9, 0.1, 0.7, 0.6)
     rule.reset(torch.tensor([[SOS, *(t.id(w) for w in words)]]))
     torch.testing.assert_close(rule(torch.ones(1, t.vocab_out)), torch.full((1, t.vocab_out), 1 / expected))
 
 
 def test_what_is_open():
-    lines = lines_of(language, C.MAP)
+    lines = grammar_lines(language, C.MAP)
     assert still_open(lines, [E.SLIDER_HEAD, E.RED_ANCHOR, E.LAST_ANCHOR, E.SLIDER_SUSTAIN]) == "body"
     assert still_open(lines, [E.SLIDER_SUSTAIN]) == "body" and still_open(lines, [E.SPINNER]) == "spin"
 
@@ -332,7 +332,7 @@ def test_rules_can_be_reordered(preset):
     "A row that goes on as a copy of another is judged as the other, by every rule."
     c = compose(LanguageConfig, preset=preset, src_seq_len=128)
     tok = Tokenizer.from_config(c)
-    grammar = Grammar(tok, lines_of(c, C.MAP, 3), c.types_first)
+    grammar = Grammar(tok, grammar_lines(c, C.MAP, 3), c.types_first)
     keep = torch.from_numpy(
         tok.mask([E.TIME_SHIFT, E.CIRCLE, E.HOLD_NOTE, E.MANIA_COLUMN], tok.vocab_out)
     ).nonzero()[:, 0]
@@ -342,7 +342,7 @@ def test_rules_can_be_reordered(preset):
         MonotonicTime(tok),
         LookBackShare(tok, 100),
         ConditionalTemperature(0.9, [(2, torch.arange(tok.vocab_in) % 2 == 0, 0.1)]),
-        calm(tok, c, C.MAP, 3, 0.9, 0.1, 0.5, 0.5),
+        temperature_rules(tok, c, C.MAP, 3, 0.9, 0.1, 0.5, 0.5),
     ]
     steps = keep[torch.randint(len(keep), (12, 3), generator=torch.Generator().manual_seed(1))]
     index = torch.tensor([2, 0, 0, 1])

@@ -31,9 +31,9 @@ def embedded():
     return sized("embedded")
 
 
-def written(bundle, threads: int, guess: int) -> list[list[int]]:
+def written(bundle, threads: int, speculate: int) -> list[list[int]]:
     "Greedy and drawn rows of one window, with so many threads in a step."
-    engine = Engine(bundle, "cpu", guess=guess, threads=threads)
+    engine = Engine(bundle, "cpu", speculate=speculate, threads=threads)
     heard = engine.encode(song_windows(bundle, 20, 1))
     prompts = told(bundle, 3, 150)
     draws = [None, torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)]
@@ -43,9 +43,11 @@ def written(bundle, threads: int, guess: int) -> list[list[int]]:
     ]
 
 
-@pytest.mark.parametrize("guess", [0, 8])
-def test_any_number_of_threads_writes_the_same(embedded, guess):
-    assert written(embedded, 1, guess) == written(embedded, 2, guess) == written(embedded, 3, guess)
+@pytest.mark.parametrize("speculate", [0, 8])
+def test_any_number_of_threads_writes_the_same(embedded, speculate):
+    assert (
+        written(embedded, 1, speculate) == written(embedded, 2, speculate) == written(embedded, 3, speculate)
+    )
 
 
 @pytest.mark.skipif(not has_packing(), reason="no packed weights here, whose sums do not depend on threads")

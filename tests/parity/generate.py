@@ -12,7 +12,7 @@ import torch
 
 from mapperatorinator.audio import load_audio
 from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.engine import Engine, Speed, Written
+from mapperatorinator.engine import Engine, Output, Speed
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
 from mapperatorinator.generate import (
     Generated,
@@ -28,7 +28,7 @@ from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.parse import Parser
 from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.request import contexts_of
-from mapperatorinator.rules import ConditionalTemperature, Rule, Temperature, calm
+from mapperatorinator.rules import ConditionalTemperature, Rule, Temperature, temperature_rules
 from mapperatorinator.tokenizer import EOS, PAD, SOS, Tokenizer
 from mapperatorinator.unparse import column_place, event_times, place_of
 from parity import either, guarded, read_json as read
@@ -72,7 +72,7 @@ class Script(Witness):
         rows = next(self.said)["generated"]
         stop = set(job.stop)
         ends = [next((n for n, i in enumerate(ids, 1) if i in stop), None) for ids in rows]
-        out = [Written([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
+        out = [Output([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
         self.calls.append((job, out))
         return out
 
@@ -129,7 +129,7 @@ class ReferenceRun(SongRun):
 
     def reference_temperature(self, context, s: Sampling) -> Rule:
         own = lambda t: s.temperature if t is None else t
-        return calm(
+        return temperature_rules(
             self.engine.tokenizer,
             self.engine.language,
             context,
