@@ -30,7 +30,7 @@ from mapperatorinator.config import (
 )
 from .config import check_settings
 from .core import Progress, UserError, demo_song, say
-from .engine import Engine, Job, pad_left, side_by_side
+from .engine import Engine, Job, pad_left, merge_jobs
 from .events import ContextType
 from .request import contexts_of, spread
 from .model.hub import Bundle, load_bundle, new_bundle
@@ -207,7 +207,7 @@ def sweep(
     heard = engine.encode(windows[:1])
     hear = best_of(lambda: engine.encode(windows[:2])) / len(windows[:2])
     return {
-        "numbers": "/".join(engine.numbers),
+        "numbers": "/".join(engine.precisions),
         "encode_s": hear,
         "batch": {str(n): writing(engine, heard, n, conf.prompt, conf.tokens) for n in conf.batches},
     }
@@ -304,7 +304,7 @@ def rungs(
     windows = song_windows(bundle, conf.seconds, 1)
     prompt = [*told(bundle, 1, conf.prompt, conf.seed)[0], *read][-conf.prompt :]
     make = lambda **settings: Engine(
-        bundle, conf.device, **dict(guess=0, static=False, packed=False) | settings
+        bundle, conf.device, **dict(speculate=0, static=False, packed=False) | settings
     )
 
     def rung(base: str, engine: Engine, rows: int = 1, rules=()) -> Rung:
@@ -331,7 +331,7 @@ def rungs(
             out["compiled"] = rung("batched", compiled(make(static=True)), many)
     except UserError as e:
         missing.append(str(e))
-    for name, engine in engines(bundle, conf, guess=0, static=False):
+    for name, engine in engines(bundle, conf, speculate=0, static=False):
         if name != "fp32":
             out[name] = rung("packed", engine, many)
     out["packed alone"] = rung("cached", make(packed=True))
@@ -418,7 +418,7 @@ def song(
     for i in range(n + AHEAD):
         jobs = [job(at, context) for context, at in ((0, i), (1, i - AHEAD)) if 0 <= at < n]
         if jobs:
-            out += [w.ids for w in engine.generate(side_by_side(jobs))]
+            out += [w.ids for w in engine.generate(merge_jobs(jobs))]
     return out, now() - begun
 
 # %% ../nbs/94_bench.ipynb #81a8a67f
@@ -618,7 +618,7 @@ def paired(
 
     ways = {
         "apart": [job for pair in pairs for job in pair],
-        "beside": [side_by_side(pair) for pair in pairs],
+        "beside": [merge_jobs(pair) for pair in pairs],
     }
     best = {
         name: min(rs)
@@ -638,7 +638,7 @@ def measure_pairs(
     counts = [both_counts(c) for c in conf.counts]
     rows = []
     text = lambda kind, n: map_text(bundle, kind, n, len(windows), conf.prompt)
-    for guesses, settings in (("off", {"guess": 0}), ("on", {})):
+    for guesses, settings in (("off", {"speculate": 0}), ("on", {})):
         for precision, engine in engines(bundle, conf, **settings):
             heard = engine.encode(windows)
             for beats, objects in counts:
@@ -673,10 +673,10 @@ def measure_speed(bundle: Bundle, conf: BenchConfig) -> dict:
     songs = {}
     speeds = {}
     few = windows[:3]
-    exact = Engine(bundle, conf.device, guess=0)
+    exact = Engine(bundle, conf.device, speculate=0)
     if conf.plain:
         songs["plain loop"] = {"wall_s": plain_loop(bundle, windows, conf.prompt, conf.tokens)}
-    for precision, engine in engines(bundle, conf, guess=0):
+    for precision, engine in engines(bundle, conf, speculate=0):
         seconds = song(engine, windows, conf.prompt, conf.tokens)[1]
         songs[precision] = {"wall_s": seconds, "peak_mb": peak_mb()}
         prompts = told(bundle, len(few), conf.prompt, conf.seed)
@@ -750,7 +750,7 @@ def write_alone(conf: BenchConfig, threads: str) -> dict:  # tokens_per_s
     bundle = sized(conf.model, conf.seed)
     precision = (conf.precisions or BENCH_TASKS["busy"])[0]
     engine = Engine(
-        bundle, conf.device, precision, guess=0, threads=conf.threads if threads == "all" else None
+        bundle, conf.device, precision, speculate=0, threads=conf.threads if threads == "all" else None
     )
     heard = engine.encode(song_windows(bundle, conf.seconds, 1))
     for prompt in told(bundle, conf.windows, conf.prompt, conf.seed):

@@ -167,7 +167,9 @@ class Engine:
         self.threads = ThreadCount(counts)  # for a step of writing
 
     def __repr__(self):
-        return f"Engine({self.n_params / 1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.precisions)})"
+        return (
+            f"Engine({self.n_params / 1e6:.1f} M parameters, {self.device.type}, {'/'.join(self.precisions)})"
+        )
 
 # %% ../nbs/72_engine.ipynb #175fc308
 @patch

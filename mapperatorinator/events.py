@@ -8,13 +8,13 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Iterable, NamedTuple
+from typing import Callable, Iterable, NamedTuple, Optional, Sequence
 
 from .core import UserError
 
 # %% auto #0
 __all__ = ['VALUED', 'BEAT_TYPES', 'TIMING_TYPES', 'NON_TIMED', 'GROUP_TYPES', 'TIMED', 'SUSTAIN_TYPES', 'EventType', 'Event',
-           'read_events', 'ContextType', 'EventStream', 'merge']
+           'read_events', 'show_events', 'ContextType', 'EventStream', 'merge']
 
 # %% ../nbs/20_events.ipynb #25016b94
 class EventType(Enum):
@@ -170,6 +170,34 @@ GROUP_TYPES = (
 )
 TIMED = GROUP_TYPES - NON_TIMED
 SUSTAIN_TYPES = frozenset(t for t in EventType if t.value.endswith("_sustain"))
+
+# %% ../nbs/20_events.ipynb #5b1fc79d
+def show_events(
+    rows: Sequence[Sequence[Event]],
+    color: Callable[[int, Event], str],  # of a word, by its row
+    legend: Optional[dict[str, str]] = None,  # name -> colour
+):
+    "Words as tiles, a row for each list."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = canvas(10, 0.34 * len(rows) + 0.4).subplots()
+    for row, events in enumerate(rows):
+        left = 0
+        for event in events:
+            width = len(str(event)) + 1.6
+            ax.barh(row, width, left=left, height=0.78, color=color(row, event))
+            style = dict(
+                ha="center", va="center", fontsize=8, family="monospace", color=PALETTE["background"]
+            )
+            ax.text(left + width / 2, row, str(event), **style)
+            left += width + 0.4
+    for name, shade in (legend or {}).items():
+        ax.barh(0, 0, color=shade, label=name)
+    if legend:
+        ax.legend(ncols=len(legend), loc="upper right", fontsize=8, frameon=False, labelcolor=PALETTE["text"])
+    ax.set(xlim=(0, 108), ylim=(len(rows) - 0.4, -1.2 if legend else -0.6))
+    ax.set_axis_off()
+    return ax.figure
 
 # %% ../nbs/20_events.ipynb #0b89b07c
 class ContextType(Enum):

@@ -15,16 +15,17 @@ import torch
 from fastcore.basics import patch
 
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
-from .core import Cancelled, Progress, UserError, tell
-from .engine import Engine, Job, Speed, Written, side_by_side
-from mapperatorinator.events import (
-    GROUP_TYPES,
-    NON_TIMED,
-    SUSTAIN_TYPES,
-    ContextType,
-    Event,
-    EventStream,
-    EventType,
+from .core import UserError, tell
+from .engine import Engine, Job, Output, Speed, merge_jobs
+from .events import ContextType, Event, EventStream, EventType
+from mapperatorinator.groups import (
+    MARKS,
+    event_times,
+    held_columns,
+    is_held,
+    keep_until,
+    objects_between,
+    still_open,
 )
 from .model.hub import Bundle, load_bundle
 from .model.lora import load_lora, merge
@@ -41,25 +42,21 @@ from mapperatorinator.rules import (
     TimeBias,
     TopK,
     TopP,
-    calm,
-    lines_of,
-    still_open,
+    temperature_rules,
+    grammar_lines,
 )
 from .tokenizer import EOS, Tokenizer
-from .unparse import event_times
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['MARKS', 'MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'RETRY_TEMPERATURE', 'REACH', 'load_engine', 'SongPlan',
-           'EncodedSong', 'encode_song', 'stitch', 'frame_probabilities', 'listen', 'states_for', 'song_mel',
-           'show_frames', 'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'whole_groups', 'time_of',
-           'keep_until', 'loops', 'decoding_problem', 'Loudness', 'generator', 'RowRequest', 'Row', 'RowWindow',
-           'Generated', 'SongRun', 'held_columns', 'is_held', 'retry_sampling', 'within', 'generate', 'show_generated',
-           'Seam', 'WatchedRun', 'show_seams']
+__all__ = ['MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'RETRY_TEMPERATURE', 'REACH', 'load_engine', 'SongPlan', 'EncodedSong',
+           'encode_song', 'stitch', 'frame_probabilities', 'listen', 'states_for', 'song_mel', 'show_frames',
+           'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'loops', 'decoding_problem', 'Loudness',
+           'generator', 'RowRequest', 'Row', 'RowWindow', 'Generated', 'SongRun', 'retry_sampling', 'generate',
+           'show_generated', 'Seam', 'WatchedRun', 'show_seams']
 
 # %% ../nbs/73_generate.ipynb #6a1e75b7
 _E, _C = EventType, ContextType
-MARKS = GROUP_TYPES | SUSTAIN_TYPES  # types that make a group
 
 # %% ../nbs/73_generate.ipynb #40a48b98
 def load_engine(
@@ -269,7 +266,7 @@ def temperature_rule(
 ) -> Rule:
     "The temperatures of a context."
     own = lambda temperature: s.temperature if temperature is None else temperature
-    return calm(
+    return temperature_rules(
         tokenizer,
         language,
         context,
@@ -322,33 +319,6 @@ def stop_ids(
     zero = tokenizer.id(_E.TIME_SHIFT)
     return ids + [*range(zero, zero + int(lookback_ms / 10))] + [*range(end - int(lookahead_ms / 10), end)]
 
-# %% ../nbs/73_generate.ipynb #c6b21073
-def whole_groups(events: list[Event], types_first: bool) -> list[list[Event]]:
-    "The groups of a list of events; what belongs to none, at the end (types first: at the beginning), is dropped."
-    marks = [i for i, e in enumerate(events) if e.type in MARKS]
-    if types_first:
-        return [events[i:j] for i, j in zip(marks, [*marks[1:], len(events)])]
-    return [events[i : j + 1] for i, j in zip([0, *(m + 1 for m in marks)], marks)]
-
-
-def time_of(group: list[Event]) -> int | None:  # ms; none for anchors
-    "When a group happens."
-    return next((e.value for e in group if e.type is _E.TIME_SHIFT), None)
-
-
-def keep_until(
-    events: list[Event],
-    types_first: bool,
-    limit: float = np.inf,  # ms: groups after it are left to the next window
-    complete: bool = True,  # types first: whether the last group was finished
-) -> list[Event]:
-    "The whole groups up to a time, without those after it."
-    groups = whole_groups(events, types_first)
-    if types_first and not complete:
-        groups = groups[:-1]
-    late = next((i for i, g in enumerate(groups) if (time_of(g) or 0) > limit), len(groups))
-    return [e for g in groups[:late] for e in g]
-
 # %% ../nbs/73_generate.ipynb #68d4e370
 def loops(ids: Sequence[int], longest: int = 16, times: int = 5) -> bool:
     "Whether a line ends in a phrase that is repeated. A phrase with a time in it cannot be, since times move on."
@@ -359,7 +329,7 @@ def loops(ids: Sequence[int], longest: int = 16, times: int = 5) -> bool:
     return False
 
 
-def decoding_problem(written: Written) -> str:
+def decoding_problem(written: Output) -> str:
     "What is wrong with the tokens of a row; empty if nothing."
     body = written.ids[:-1] if written.stopped else written.ids
     if loops(body):
@@ -559,28 +529,6 @@ def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling
         columns=columns,
     )
 
-# %% ../nbs/73_generate.ipynb #193f9490
-REACH = 1000  # events looked back on to see what is open
-
-
-def held_columns(events: list[Event], types_first: bool) -> set[int]:
-    "Mania columns with a hold that has not ended."
-    held = set()
-    for group in whole_groups(events, types_first):
-        types = {e.type for e in group}
-        column = next((e.value for e in group if e.type is _E.MANIA_COLUMN), None)
-        if _E.HOLD_NOTE in types:
-            held.add(column)
-        elif _E.HOLD_NOTE_END in types:
-            held.discard(column)
-    return held
-
-
-def is_held(events: list[Event]) -> bool:
-    "Whether the last group is part of something that goes on."
-    last = next((e.type for e in reversed(events) if e.type in MARKS), None)
-    return last in _HEADS or last in SUSTAIN_TYPES or last in NON_TIMED or last is _E.LAST_ANCHOR
-
 # %% ../nbs/73_generate.ipynb #1e63a022
 def retry_sampling(s: Sampling, context: ContextType, time_bias: float) -> Sampling:
     "The dials of a second draw: never greedy, or it would write the same again; and bolder about times where nothing was written."
@@ -614,7 +562,7 @@ def job(self: SongRun, places: Sequence[RowWindow], k: int, attempt: int = 0, ti
 
 # %% ../nbs/73_generate.ipynb #e490b53d
 @patch
-def kept(self: SongRun, p: RowWindow, k: int, written: Written) -> list[Event]:
+def kept(self: SongRun, p: RowWindow, k: int, written: Output) -> list[Event]:
     "What a place wrote that is its own to write."
     e = self.engine
     window = p.window
@@ -627,7 +575,7 @@ def kept(self: SongRun, p: RowWindow, k: int, written: Written) -> list[Event]:
 
 
 @patch
-def append(self: SongRun, p: RowWindow, k: int, written: Written):
+def append(self: SongRun, p: RowWindow, k: int, written: Output):
     "Add what a place wrote to its context."
     stream = p.row.contexts[k].stream
     stream.events += self.kept(p, k, written)
@@ -635,7 +583,7 @@ def append(self: SongRun, p: RowWindow, k: int, written: Written):
 
 
 @patch
-def is_silent(self: SongRun, p: RowWindow, k: int, written: Written) -> bool:
+def is_silent(self: SongRun, p: RowWindow, k: int, written: Output) -> bool:
     "Whether the map falls silent in this window, though the song does not."
     context = p.row.contexts[k]
     if context.type is not _C.MAP or self.plan.parallel:
@@ -653,7 +601,7 @@ def is_silent(self: SongRun, p: RowWindow, k: int, written: Written) -> bool:
 
 # %% ../nbs/73_generate.ipynb #6a8faff0
 @patch
-def problem(self: SongRun, p: RowWindow, k: int, written: Written) -> str:
+def problem(self: SongRun, p: RowWindow, k: int, written: Output) -> str:
     "What is wrong with a window; empty if nothing."
     if found := decoding_problem(written):
         return found
@@ -661,7 +609,7 @@ def problem(self: SongRun, p: RowWindow, k: int, written: Written) -> str:
 
 
 @patch
-def retry(self: SongRun, places: Sequence[RowWindow], k: int, out: list[Written]) -> list[Written]:
+def retry(self: SongRun, places: Sequence[RowWindow], k: int, out: list[Output]) -> list[Output]:
     "What some places wrote; those with a problem write once more."
     problems = {j: why for j, p in enumerate(places) if (why := self.problem(p, k, out[j]))}
     empty = [j for j, why in problems.items() if why == EMPTY]
@@ -677,8 +625,8 @@ def retry(self: SongRun, places: Sequence[RowWindow], k: int, out: list[Written]
 
 @patch
 def keep_better(
-    self: SongRun, p: RowWindow, k: int, old: Written, new: Written, why: str
-) -> Written:  # why: what was wrong with the old
+    self: SongRun, p: RowWindow, k: int, old: Output, new: Output, why: str
+) -> Output:  # why: what was wrong with the old
     "Which of two draws is kept, and a note of it."
     still = self.problem(p, k, new)
     where = f"{p.row.contexts[k].type.value} at {p.window.keep_from / 1000:.1f} s"
@@ -693,7 +641,7 @@ def grammar(self: SongRun, context: ContextType) -> Grammar | None:
     "The grammar of a context, when it is wanted."
     if not self.sampling.grammar:
         return None
-    lines = lines_of(self.engine.language, context, self.gamemode)
+    lines = grammar_lines(self.engine.language, context, self.gamemode)
     return Grammar(self.engine.tokenizer, lines, self.types_first, context)
 
 
@@ -731,7 +679,7 @@ def steps(self: SongRun) -> Iterator[list[tuple[int, list[RowWindow]]]]:  # cont
 def write(self: SongRun, step: Sequence[tuple[int, list[RowWindow]]]):
     "Write some places of some contexts side by side, and add what they wrote."
     jobs = [self.job(places, k) for k, places in step]
-    job = side_by_side(jobs) if len(jobs) > 1 else jobs[0]
+    job = merge_jobs(jobs) if len(jobs) > 1 else jobs[0]
     out = iter(self.engine.generate(job, self.cancel))
     for k, places in step:
         own = self.retry(places, k, list(islice(out, len(places))))
@@ -757,52 +705,6 @@ def write_song(self: SongRun):
         tell(self.progress, stage, i, len(steps), _tokens_per_second(before, self.engine.speed))
         self.write(step)
     tell(self.progress, stage, len(steps), len(steps), _tokens_per_second(before, self.engine.speed))
-
-# %% ../nbs/73_generate.ipynb #d606395c
-_PARTS = {
-    _E.LAST_ANCHOR: "slider",
-    _E.SLIDER_END: "slider",
-    _E.SLIDER_SUSTAIN: "slider",
-    _E.SLIDER_REPEAT_SUSTAIN: "slider",
-    **{t: "slider" for t in NON_TIMED},
-    **{
-        t: t.value.removesuffix("_end").removesuffix("_sustain")
-        for t in EventType
-        if t.value.endswith(("_end", "_sustain")) and not t.value.startswith("slider")
-    },
-}  # groups that belong to an object begun before
-_HEADS = {
-    _E.SLIDER_HEAD: "slider",
-    _E.SPINNER: "spinner",
-    _E.HOLD_NOTE: "hold_note",
-    _E.DRUMROLL: "drumroll",
-    _E.DENDEN: "denden",
-}
-
-
-def within(
-    stream: EventStream,
-    types_first: bool,
-    start: float = -np.inf,  # ms
-    end: float = np.inf,  # ms
-    slack: float = 10,  # ms, since tokens round
-) -> EventStream:
-    "The objects that begin in a range."
-    out = EventStream()
-    kept = {}
-    i = next((i for i, e in enumerate(stream.events) if e.type in MARKS), 0) if types_first else 0
-    for group in whole_groups(stream.events, types_first):
-        times = stream.times[i : i + len(group)]
-        i = i + len(group)
-        mark = next(e.type for e in group if e.type in MARKS)
-        lane = tuple(e.value for e in group if e.type is _E.MANIA_COLUMN)
-        inside = start - slack <= times[0] <= end + slack
-        if mark in _HEADS:
-            kept[_HEADS[mark], lane] = inside
-        if kept.get((_PARTS[mark], lane), inside) if mark in _PARTS else inside:
-            out.events += group
-            out.times += times
-    return out
 
 # %% ../nbs/73_generate.ipynb #fff2882d
 @patch(cls_method=True)
@@ -845,7 +747,7 @@ def in_range(self: SongRun, context: Context) -> EventStream:
     if context.finished:
         return context.stream
     low = self.plan.start or -np.inf
-    return within(context.stream, self.types_first, low, min(self.plan.end, self.song.ms))
+    return objects_between(context.stream, self.types_first, low, min(self.plan.end, self.song.ms))
 
 
 @patch
@@ -920,7 +822,7 @@ class WatchedRun(SongRun):
 
     seams: list[Seam] = field(default_factory=list)
 
-    def append(self, p: RowWindow, k: int, written: Written):
+    def append(self, p: RowWindow, k: int, written: Output):
         wrote = self.engine.tokenizer.decode_ids(written.ids, p.window.time_ms)
         self.seams.append(Seam(p.window, wrote, self.kept(p, k, written)))
         super().append(p, k, written)

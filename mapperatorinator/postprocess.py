@@ -14,10 +14,10 @@ import numpy as np
 from .config import GenerateConfig, LanguageConfig
 from .core import UserError
 from .events import EventStream, EventType, merge
+from .groups import Group, read_groups
 from mapperatorinator.osu.beatmap import (
     LIMIT,
     MOST_SLIDES,
-    NEW_COMBO,
     Beatmap,
     Circle,
     HitObject,
@@ -27,11 +27,11 @@ from mapperatorinator.osu.beatmap import (
     TimingPoint,
     break_line,
 )
-from .osu.criteria import fruits, fruits_of, hyperdashes
+from .osu.criteria import fruits_of, hyperdashes
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
 from .osu.timing import Timing, TimingBuilder
 from .request import completed
-from .unparse import Group, groups, to_hit_objects
+from .unparse import to_hit_objects
 
 # %% auto #0
 __all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
@@ -489,7 +489,7 @@ def assemble(
     stream = EventStream()
     for s in [streams] if isinstance(streams, EventStream) else streams:
         stream = merge(stream, s)
-    parts = groups(stream, language, keys)
+    parts = read_groups(stream, language, keys)
     if config.resnap_events:
         report["resnap"] += resnap(parts, timing)
     map = Beatmap.new(**settings_of(config, keys, **metadata))

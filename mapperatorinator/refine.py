@@ -23,7 +23,8 @@ from .osu.beatmap import Beatmap, Slider, Spinner
 from .osu.curves import SliderPath
 from .osu.timing import Timing
 from .parse import curve_kind, interior
-from .unparse import SLACK, Group
+from .groups import Group
+from .unparse import SLACK
 
 # %% auto #0
 __all__ = ['CENTRE', 'FIELD', 'ANCHORS', 'SPINNER_START', 'SPINNER_STOP', 'HEAD', 'LAST', 'END', 'PLAIN', 'end_kind', 'Guide',

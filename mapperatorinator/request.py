@@ -17,7 +17,7 @@ from .bounds import Number, Text, spell
 from .config import GenerateConfig, LanguageConfig, changed, check_settings, known_settings
 from .core import UserError, one_line, quoted, user_path
 from .events import ContextType
-from .generate import within
+from .groups import objects_between
 from .osu.beatmap import Beatmap
 from .osu.check import Report
 from .osu.difficulty import settings_for, star_rating
@@ -194,7 +194,7 @@ def contexts_of(
             continue
         stream = parser.context(kind, beatmap)
         if before is not None:
-            stream = within(stream, language.types_first, end=before - 1, slack=0)
+            stream = objects_between(stream, language.types_first, end=before - 1, slack=0)
         is_map = kind in (ContextType.MAP, ContextType.GD)
         out.append(Context(kind, stream, before is None, metadata if is_map else None))
     return out

@@ -17,7 +17,7 @@ from .tokenizer import EOS, SOS, Tokenizer
 __all__ = ['NEVER', 'COLD', 'TIMING_LINES', 'BALL_LINES', 'SLIDER_LINES', 'TAIKO_LINES', 'MANIA_LINES', 'KIAI_LINES', 'SV_LINES',
            'GrammarLine', 'Rule', 'last_times', 'MonotonicTime', 'LookBack', 'LookBackShare', 'TimeBias', 'Temperature',
            'ConditionalTemperature', 'temperature_rules', 'TopK', 'TopP', 'Guidance', 'parse_grammar', 'grammar_lines',
-           'Automaton', 'Grammar', 'still_open', 'Columns']
+           'Automaton', 'Grammar', 'Columns']
 
 # %% ../nbs/70_rules.ipynb #375a1c10
 _E, _C = EventType, ContextType
@@ -527,18 +527,6 @@ def __call__(self: Grammar, scores: Tensor) -> Tensor:
     if self.closing:
         scores[:, self.ends] -= 1e9 * self.resort[self.state][:, None]
     return scores
-
-# %% ../nbs/70_rules.ipynb #21fa5632
-def still_open(lines: list[GrammarLine], types: Sequence[EventType]) -> str:  # types of groups, in order
-    "What is open after a sequence of groups. A part whose beginning is not seen opens what it belongs to."
-    known, at = {}, "free"
-    for before, words, after in lines:
-        for w in words[-1].split("|"):
-            known.setdefault(_E(w), {})[before] = after
-    for t in types:
-        if t in known:
-            at = known[t].get(at, list(known[t].values())[-1])
-    return at
 
 # %% ../nbs/70_rules.ipynb #fcdf56c0
 _NOTE = 1  # what happens in a column

@@ -9,210 +9,31 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Optional, Sequence
 
-import numpy as np
+from fastcore.basics import patch
 
 from .config import LanguageConfig
-from mapperatorinator.events import (
-    GROUP_TYPES,
-    NON_TIMED,
-    SUSTAIN_TYPES,
-    TIMED,
-    Event,
-    EventStream,
-    EventType,
-)
+from .events import NON_TIMED, EventType
+from .groups import Group
 from mapperatorinator.osu.beatmap import (
     COORDINATE_LIMIT,
     MOST_SLIDES,
-    Beatmap,
     Circle,
     HitObject,
     Hold,
     Slider,
     Spinner,
-    TimingPoint,
 )
 from .osu.curves import SliderPath
 from .osu.timing import Timing, TimingBuilder
-from .parse import Parser
 
 # %% auto #0
-__all__ = ['SLACK', 'OPEN_LIMIT', 'PLACED', 'event_times', 'place_of', 'column_place', 'Group', 'hitsound_parts', 'groups',
-           'Unparsed', 'OpenSlider', 'Assembler', 'zigzag', 'curve_of', 'to_hit_objects']
+__all__ = ['SLACK', 'OPEN_LIMIT', 'PLACED', 'Unparsed', 'OpenSlider', 'Assembler', 'zigzag', 'curve_of', 'to_hit_objects']
 
 # %% ../nbs/23_unparse.ipynb #6df43feb
 _E = EventType
 SLACK = 1.03  # a path this much too short is left to the game, which draws on in a straight line
 OPEN_LIMIT = 16  # sliders at once; more are a stutter
 PLACED = NON_TIMED | {_E.CIRCLE, _E.SLIDER_HEAD, _E.LAST_ANCHOR, _E.SLIDER_END}  # types that stand somewhere
-
-# %% ../nbs/23_unparse.ipynb #2e82ec17
-def _running(events: Sequence[Event], known: Sequence[int], types_first: bool) -> list[int]:
-    "The last time said at each event."
-    times = list(known)
-    now = known[-1] if known else 0
-    for i in range(len(times), len(events)):
-        j = i + 1 if types_first else i
-        if j < len(events) and events[j].type is _E.TIME_SHIFT:
-            now = events[j].value
-        times.append(now)
-    return times
-
-
-def event_times(
-    events: Sequence[Event],  # times absolute
-    types_first: bool,
-    known: Sequence[int] = (),  # times of the first events; they stay
-    end: Optional[int] = None,  # ms: what follows after the last event; None: its time
-) -> list[int]:
-    "The time of every event, in ms."
-    times = _running(events, known, types_first)
-    floating = False
-    if types_first:
-        now = known[-1] if known else 0
-    else:
-        now = times[-1] if end is None and events else end
-    step = 1 if types_first else -1
-    for i in range(len(known), len(events))[::step]:
-        kind = events[i].type
-        floating = kind in NON_TIMED or (floating and kind not in TIMED)
-        if not floating:
-            now = times[i]
-            continue
-        if kind in NON_TIMED:
-            now = _between(events, times, i, step, now, end)
-        times[i] = now
-    return times
-
-# %% ../nbs/23_unparse.ipynb #384429aa
-def _between(
-    events, times, i: int, step: int, now: int, end: Optional[int]
-) -> int:  # share of the way to the next time said
-    count, j = 0, i
-    while 0 <= j < len(events) and events[j].type is not _E.TIME_SHIFT:
-        count += events[j].type in NON_TIMED
-        j += step
-    other = 0 if j < 0 else (times[-1] if end is None else end) if j >= len(events) else events[j].value
-    return int((now - other) / (count + 1) * count + other)
-
-# %% ../nbs/23_unparse.ipynb #e6838a5c
-def place_of(
-    language: LanguageConfig, cell: int, refinement: Optional[int] = None
-) -> tuple[float, float]:  # px
-    "The position that a cell stands for."
-    p, (x0, x1, y0, _) = language.position_precision, language.position_range
-    row = x1 // p - x0 // p + 1
-    x = (cell % row + x0 // p) * p
-    y = (cell // row + y0 // p) * p
-    if refinement is None or not language.position_refinement:
-        return x + p // 2, y + p // 2
-    q = language.position_refinement
-    r = p // language.position_refinement
-    return x + refinement % r * q, y + refinement // r * q
-
-
-def column_place(column: int, keys: int) -> tuple[float, float]:
-    return int((column + 0.5) * 512 / keys), 192  # px
-
-# %% ../nbs/23_unparse.ipynb #e75fa8bf
-@dataclass(repr=False)
-class Group:
-    "One part of an object."
-
-    type: Optional[EventType] = None
-    time: float = 0  # ms
-    value: int = 0  # of the type, such as kiai
-    snap: int = 0  # divisor, 0: none
-    x: Optional[float] = None  # px
-    y: Optional[float] = None  # px
-    cell: Optional[int] = None  # as written
-    column: Optional[int] = None  # mania
-    distance: Optional[int] = None  # px from the last place
-    new_combo: bool = False
-    scroll_speed: Optional[float] = None
-    sounds: list = field(default_factory=list)  # (hitsound bits, sample set, addition set)
-    volumes: list = field(default_factory=list)  # percent
-    first: int = 0  # its events in the stream
-    last: int = 0
-
-    def sound(self, i: int = 0) -> tuple[int, int, int]:
-        return self.sounds[i] if i < len(self.sounds) else (0, 0, 0)
-
-    def __repr__(self):  # what is not said is not shown
-        said = {
-            k: v
-            for k, v in vars(self).items()
-            if v not in (None, 0, []) and k not in ("type", "first", "last")
-        }
-        return f"Group({self.type.value if self.type else '-'}, {', '.join(f'{k}={v}' for k, v in said.items())})"
-
-# %% ../nbs/23_unparse.ipynb #f0563a31
-def hitsound_parts(v: int) -> tuple[int, int, int]:
-    return v % 8 * 2, v // 8 % 3 + 1, v // 24 % 3 + 1  # bits, set, addition set
-
-
-def _say(g: Group, e: Event, c: LanguageConfig, keys: int):
-    "Add one event to a group."
-    p = c.position_precision
-    half = 0 if c.compat.trunc_positions else p // 2
-    match e.type:
-        case _E.TIME_SHIFT:
-            g.time = e.value
-        case _E.SNAPPING:
-            g.snap = e.value
-        case _E.DISTANCE:
-            g.distance = e.value
-        case _E.POS:
-            g.cell = e.value
-            g.x, g.y = place_of(c, e.value)
-        case _E.POS_REFINE if g.cell is not None:
-            g.x, g.y = place_of(c, g.cell, e.value)
-        case _E.POS_X:
-            g.x = e.value * p + half
-        case _E.POS_Y:
-            g.y = e.value * p + half
-        case _E.MANIA_COLUMN:
-            g.column = e.value
-            g.x, g.y = column_place(e.value, keys)
-        case _E.NEW_COMBO:
-            g.new_combo = True
-        case _E.SCROLL_SPEED:
-            g.scroll_speed = e.value / 100
-        case _E.HITSOUND:
-            g.sounds.append(hitsound_parts(e.value))
-        case _E.VOLUME:
-            g.volumes.append(e.value)
-
-# %% ../nbs/23_unparse.ipynb #2b48402d
-def groups(
-    stream: EventStream,
-    language: LanguageConfig,
-    keys: int = 4,  # columns (mania)
-) -> list[Group]:
-    "The groups of a stream in its order. Loose attributes and reminders are left out."
-    out = []
-    g = Group()
-    marks = GROUP_TYPES | SUSTAIN_TYPES
-    for i, (e, t) in enumerate(stream):
-        if e.type in marks:
-            if language.types_first:
-                g = Group(e.type, t, e.value, first=i, last=i)
-            else:
-                g.type = e.type
-                g.value = e.value
-                g.last = i
-            if e.type in NON_TIMED:
-                g.time = t
-            if e.type in GROUP_TYPES:
-                out.append(g)
-            if not language.types_first:
-                g = Group(time=t, first=i + 1)
-        else:
-            _say(g, e, language, keys)
-            g.last = i
-            if e.type is not _E.TIME_SHIFT and not g.time:
-                g.time = t
-    return out
 
 # %% ../nbs/23_unparse.ipynb #3baa47c7
 @dataclass
@@ -292,9 +113,6 @@ class Assembler:
         return f"{s}:{a}:0:{g.volumes[0] if volume and g.volumes else 0}:"
 
 # %% ../nbs/23_unparse.ipynb #d8018af0
-from fastcore.basics import patch
-
-
 @patch
 def settle(self: Assembler, g: Group):
     "Give a group its place."

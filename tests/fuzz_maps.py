@@ -34,7 +34,8 @@ from mapperatorinator.postprocess import assemble, clean, ease_jumps, end_with_s
 from mapperatorinator.prompt import Metadata, request_ids
 from mapperatorinator.remap import SOUNDS, splice
 from mapperatorinator.tokenizer import Tokenizer
-from mapperatorinator.unparse import event_times, groups, to_hit_objects
+from mapperatorinator.groups import event_times, read_groups
+from mapperatorinator.unparse import to_hit_objects
 
 SONG = 60_000  # ms, the song that the maps are said to be for
 
@@ -393,7 +394,7 @@ def told(map, data):
         assert request_ids(tokenizer, language, Metadata.of(map, language, SONG))
         back = through_tokens(streams[0], tokenizer, language)
         found = to_hit_objects(
-            groups(back, language, map.keys), Timing.of(map), map.slider_multiplier, language, map.mode
+            read_groups(back, language, map.keys), Timing.of(map), map.slider_multiplier, language, map.mode
         )
         assert all(math.isfinite(o.time) for o in found.objects)
         assert len(contexts_of(map, language, [ContextType.TIMING], SONG)[0].stream) <= 2 * MOST_BEATS

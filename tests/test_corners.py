@@ -23,11 +23,13 @@ from mapperatorinator.osu.files import file_name
 from mapperatorinator.osu.show import show_map
 from mapperatorinator.osu.timing import Timing, TimingBuilder, change, counted
 from mapperatorinator.parse import MOST_BEATS, MOST_MORE, Parser
-from mapperatorinator.postprocess import assemble, clean, fruits, hyperdashes, inside, lead_in, preview_point
+from mapperatorinator.osu.criteria import fruits
+from mapperatorinator.postprocess import assemble, clean, hyperdashes, inside, lead_in, preview_point
 from mapperatorinator.prompt import Metadata
 from mapperatorinator.remap import splice
 from mapperatorinator.tokenizer import Tokenizer
-from mapperatorinator.unparse import groups, to_hit_objects
+from mapperatorinator.groups import read_groups
+from mapperatorinator.unparse import to_hit_objects
 
 OURS = LanguageConfig(add_kiai=True, add_mania_sv=True)
 PUBLISHED = [compose(LanguageConfig, preset=v) for v in ("v28", "v30", "v31", "v32")]
@@ -211,7 +213,7 @@ def test_a_roll_longer_than_any_line_is_rolled_in_turns():
     stream = Parser(LanguageConfig(sustain_interval=0)).map_events(
         read("256,192,0,2,0,L|456:192,50,131072", mode=1, points="0,6\n0,-1000,4,2,0,60,0,0")
     )
-    roll = to_hit_objects(groups(stream, OURS), timing, 3.6, OURS, 1).objects[0]
+    roll = to_hit_objects(read_groups(stream, OURS), timing, 3.6, OURS, 1).objects[0]
     assert roll.slides > 1 and roll.length <= 131_072
     assert Beatmap.parse(Beatmap.new(mode=1, hit_objects=[roll]).to_bytes()).hit_objects == [roll]
 
@@ -410,7 +412,7 @@ def test_keys_are_the_nearest_whole_number(size, keys):
     assert [
         o.x
         for o in to_hit_objects(
-            groups(Parser(OURS).map_events(b), OURS, b.keys), Timing.of(b), 1.4, OURS, 3
+            read_groups(Parser(OURS).map_events(b), OURS, b.keys), Timing.of(b), 1.4, OURS, 3
         ).objects
     ] == [o.x for o in b.hit_objects]
 
@@ -602,7 +604,9 @@ def test_loops_end_where_rosu_ends_them():
 
 def test_a_doubled_end_is_told_and_comes_back():
     b = read("0,0,1000,2,0,B|60:20|100:0|100:0,1,200", "0,0,3000,2,0,P|200:0|100:0,1,250")
-    back = to_hit_objects(groups(Parser(OURS).map_events(b), OURS), Timing.of(b), b.slider_multiplier, OURS)
+    back = to_hit_objects(
+        read_groups(Parser(OURS).map_events(b), OURS), Timing.of(b), b.slider_multiplier, OURS
+    )
     assert [(o.curve, o.points) for o in back.objects] == [
         ("B", [(0, 0), (60, 20), (100, 0), (100, 0)]),
         ("L", [(0, 0), (200, 0), (100, 0)]),
@@ -638,7 +642,7 @@ def test_published_models_are_told_the_snap_they_learnt():
 def test_an_early_note_measures_its_slider_from_the_new_line():
     "Two beats come back as two beats, though the head was a millisecond early."
     b = read("0,0,8209,2,0,L|200:0,1,200", points=SEAM, SliderMultiplier=1)
-    back = to_hit_objects(groups(Parser(OURS).map_events(b), OURS), Timing.of(b), 1.0, OURS)
+    back = to_hit_objects(read_groups(Parser(OURS).map_events(b), OURS), Timing.of(b), 1.0, OURS)
     assert back.objects[0].length == pytest.approx(200, abs=1)
 
 
@@ -652,7 +656,9 @@ def test_scroll_speeds_are_said_once_not_once_for_each_red_line():
     )
     b = read(*[f"64,192,{20 * i},1,0" for i in range(3000)], points=lines, mode=3)
     language = LanguageConfig(add_mania_sv=True, mania_bpm_normalized_scroll_speed=True)
-    found = to_hit_objects(groups(Parser(language).map_events(b), language), Timing.of(b), 1.4, language, 3)
+    found = to_hit_objects(
+        read_groups(Parser(language).map_events(b), language), Timing.of(b), 1.4, language, 3
+    )
     assert len(found.changes) < 20_000
 
 

@@ -9,7 +9,6 @@ from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.engine import Engine, Output
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
 from mapperatorinator.generate import (
-    MARKS,
     MAX_SILENCE,
     Loudness,
     RowRequest,
@@ -19,18 +18,22 @@ from mapperatorinator.generate import (
     decoding_problem,
     encode_song,
     generate,
-    held_columns,
-    keep_until,
     listen,
     loops,
-    whole_groups,
-    within,
 )
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.request import contexts_of, negative_request
-from mapperatorinator.unparse import groups, to_hit_objects
+from mapperatorinator.groups import (
+    MARKS,
+    held_columns,
+    keep_until,
+    objects_between,
+    read_groups,
+    split_groups,
+)
+from mapperatorinator.unparse import to_hit_objects
 from mapperatorinator.windows import plan
 from tiny import tiny_bundle
 
@@ -85,7 +88,7 @@ def wish(mode=0, **k):
 
 def malformed(stream, language, mode):
     "What of a stream could not be made into objects."
-    out = to_hit_objects(groups(stream, language), Timing([TimingPoint(0, 400)]), 1.4, language, mode)
+    out = to_hit_objects(read_groups(stream, language), Timing([TimingPoint(0, 400)]), 1.4, language, mode)
     return {k: v for k, v in out.dropped.items() if k not in HARMLESS}, out.objects
 
 
@@ -102,12 +105,12 @@ def test_grammar_never_yields_a_malformed_group(engine, mode):
     ):
         s = made.streams[C.MAP]
         t = made.streams[C.TIMING]
-        assert sum(map(len, whole_groups(s.events, False))) == len(s) and s.times == sorted(s.times)
+        assert sum(map(len, split_groups(s.events, False))) == len(s) and s.times == sorted(s.times)
         bad, found = malformed(s, engine.language, mode)
         stuck = any(p.startswith("map") and "also" in p for p in made.problems)
         assert not bad or stuck and max(bad.values()) <= len(made.problems), (bad, made.problems)
         assert (
-            all(g[0].type is E.TIME_SHIFT and len(g) == 2 for g in whole_groups(t.events, False))
+            all(g[0].type is E.TIME_SHIFT and len(g) == 2 for g in split_groups(t.events, False))
             and len(set(t.times)) == len(t) // 2
         )
         objects += len(found)
@@ -202,7 +205,7 @@ def test_given_timing_is_kept(engine):
 def test_continue_a_map(engine):
     "An unfinished context is written on; what was there stays."
     begun = write(engine, SAMPLES, [wish()], [1])[0].streams[C.MAP]
-    begun = within(begun, False, end=800)
+    begun = objects_between(begun, False, end=800)
     made = write(engine, SAMPLES, [wish()], [2], given=[Context(C.MAP, begun)])[0].streams[C.MAP]
     assert made.events[: len(begun)] == begun.events and len(made) > len(begun)
 
@@ -238,7 +241,7 @@ def test_beams(engine):
         assert made[1].streams == run([wish(cs=6.0)], [2])[0].streams
         s = made[0].streams[C.MAP]
         assert (
-            len(s) and sum(map(len, whole_groups(s.events, False))) == len(s) and s.times == sorted(s.times)
+            len(s) and sum(map(len, split_groups(s.events, False))) == len(s) and s.times == sorted(s.times)
         )
 
 
@@ -291,7 +294,7 @@ def test_mania_holds_are_whole(preset):
     for made in write(e, SAMPLES[:32000], [wish(3)] * 2, [1, 2], sampling=Sampling(top_p=1.0)):
         held = set()
         first = e.language.types_first
-        for group in whole_groups(made.streams[C.MAP].events, first):
+        for group in split_groups(made.streams[C.MAP].events, first):
             kind = next(x.type for x in group if x.type in MARKS)
             column = next(x.value for x in group if x.type is E.MANIA_COLUMN)
             assert column < 4 and (column in held) == (kind in (E.HOLD_NOTE_END, E.HOLD_NOTE_SUSTAIN))
@@ -369,7 +372,7 @@ def test_windows_side_by_side(batch):
     made = write(e, SAMPLES, [wish(), wish(cs=5.0)], [1, 2], [C.TIMING, C.MAP], parallel=True)
     alone = write(make_engine(), SAMPLES, [wish(cs=5.0)], [2], [C.TIMING, C.MAP], parallel=True)[0]
     assert made[1].streams == alone.streams and len(alone.streams[C.MAP])
-    assert sum(map(len, whole_groups(alone.streams[C.MAP].events, False))) == len(alone.streams[C.MAP])
+    assert sum(map(len, split_groups(alone.streams[C.MAP].events, False))) == len(alone.streams[C.MAP])
 
 
 def test_requests_are_heard_with_the_song():

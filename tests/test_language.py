@@ -17,13 +17,14 @@ from parity import oracles_language as O
 from mapperatorinator.config import CompatConfig, LanguageConfig, compose, preset_names
 from mapperatorinator.core import UserError
 from mapperatorinator.events import ContextType as C, EventStream, EventType as E, read_events
+from mapperatorinator.groups import event_times, read_groups
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.curves import end_point
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.parse import Parser, hold_note_ratio
 from mapperatorinator.prompt import IGNORE, Context, Metadata, Span, build, training_example
 from mapperatorinator.tokenizer import OPEN, SOS, Tokenizer, known_descriptors
-from mapperatorinator.unparse import event_times, groups, to_hit_objects
+from mapperatorinator.unparse import to_hit_objects
 from corpus.toys import toy_corpus
 
 BODY = {"std": (0, O.STD, "4.2", "1.6"), "taiko": (1, O.TAIKO, "5", "1.4"), "mania": (3, O.MANIA, "4", "1.4")}
@@ -48,7 +49,7 @@ def there(m, c):
     timing = Timing.of(m)
     said = Parser(c).map_events(m)
     back = tok.decode_ids(tok.encode_stream(said))
-    gs = groups(EventStream(back, event_times(back, c.types_first)), c, int(m.cs))
+    gs = read_groups(EventStream(back, event_times(back, c.types_first)), c, int(m.cs))
     for g in gs:
         g.time = timing.resnap(g.time, g.snap) if g.snap else g.time
     return said, to_hit_objects(gs, timing, m.slider_multiplier, c, m.mode).objects
@@ -772,7 +773,7 @@ def test_token_salad(version, name, mode, start, ids):
     c = lang(version)
     tok = tokens(version)
     said = tok.decode_ids(legal(ids, tok, c, toy(name)), start)
-    gs = groups(EventStream(said, event_times(said, c.types_first)), c)
+    gs = read_groups(EventStream(said, event_times(said, c.types_first)), c)
     out = to_hit_objects(gs, Timing.of(toy(name)), 1.4, c, mode)
     b = Beatmap.new(mode=mode, cs=4, slider_multiplier=1.4)
     b.timing_points = out.apply(TimingBuilder(list(Timing.of(toy(name)).red))).points()

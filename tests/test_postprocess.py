@@ -5,6 +5,7 @@ from collections import Counter
 import nbformat, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from mapperatorinator.config import GenerateConfig, LanguageConfig
+from mapperatorinator.groups import Group
 from mapperatorinator.osu.difficulty import settings_for
 from mapperatorinator.core import UserError
 from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType as E
@@ -32,7 +33,6 @@ from mapperatorinator.postprocess import (
     snap_overlaps,
 )
 from mapperatorinator.timing.providers import manual
-from mapperatorinator.unparse import Group
 from corpus import assemble_round_trip
 from parity import oracles_postprocess, postprocess as reference
 

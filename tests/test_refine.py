@@ -18,6 +18,7 @@ from mapperatorinator.config import (
 )
 from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.events import Event, EventStream, EventType as E
+from mapperatorinator.groups import read_groups
 from mapperatorinator.model.dit import Classes, new_denoiser, save_denoiser
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.timing import Timing
@@ -27,7 +28,6 @@ from mapperatorinator.pipeline import Song2Map
 from mapperatorinator.postprocess import assemble, clean, hyperdashes
 from mapperatorinator.refine import group_points, map_points, move_map, refine, refine_stage, refined
 from mapperatorinator.train_refine import half_covered, placement, sliders_outside, train_refine, travel
-from mapperatorinator.unparse import groups
 
 HEADER = (
     "osu file format v14\n\n[General]\nAudioFilename: a.mp3\nMode: 0\n\n[Difficulty]\nCircleSize:4\nSliderMultiplier:1.4\n\n"
@@ -76,12 +76,12 @@ def test_zero_is_a_coordinate(map):
     points = map_points(map)
     assert points.places[0].tolist() == [0, 0] and points.places[1].tolist() == [0, 200]
     v31 = compose(LanguageConfig, preset="v31")
-    zero, _ = group_points(groups(Parser(v31).map_events(map), v31))
+    zero, _ = group_points(read_groups(Parser(v31).map_events(map), v31))
     assert zero.places[0].tolist() == [2, 2] or zero.places[0].tolist() == [0, 0], "half a cell at most"
     stream = EventStream(
         [Event(E.CIRCLE), Event(E.TIME_SHIFT, 10), Event(E.POS_X, 0), Event(E.POS_Y, 77)], [10] * 4
     )
-    exact, _ = group_points(groups(stream, replace(v31, position_precision=1)))
+    exact, _ = group_points(read_groups(stream, replace(v31, position_precision=1)))
     assert exact.places.tolist() == [[0, 77]]
 
 
@@ -168,7 +168,7 @@ def test_guidance_asks_twice(map, wild):
 
 def test_groups_come_back_in_other_places(map, wild):
     v31 = compose(LanguageConfig, preset="v31")
-    said = groups(Parser(v31).map_events(map), v31)
+    said = read_groups(Parser(v31).map_events(map), v31)
     out = refine(said, wild, RefineConfig(**FEW), timing=Timing.of(map))
     bare = lambda some: [replace(g, x=0, y=0) for g in some]
     assert (

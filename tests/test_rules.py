@@ -11,7 +11,7 @@ from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.events import ContextType, EventStream, EventType
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.parse import Parser
-from mapperatorinator.generate import MARKS, whole_groups
+from mapperatorinator.groups import MARKS, split_groups, still_open
 from mapperatorinator.rules import (
     Columns,
     ConditionalTemperature,
@@ -27,7 +27,6 @@ from mapperatorinator.rules import (
     TopP,
     temperature_rules,
     grammar_lines,
-    still_open,
 )
 from mapperatorinator.tokenizer import EOS, SOS, Tokenizer
 from corpus.toys import sound_map
@@ -256,7 +255,7 @@ def test_columns_hold_one_thing_at_a_time(preset):
         held = set()
         touched = set()
         notes = 0
-        for group in whole_groups(t.decode_ids([ids[row].item() for ids in out]), c.types_first)[:-1]:
+        for group in split_groups(t.decode_ids([ids[row].item() for ids in out]), c.types_first)[:-1]:
             column, time = (
                 next(e.value for e in group if e.type is k) for k in (E.MANIA_COLUMN, E.TIME_SHIFT)
             )

@@ -18,12 +18,13 @@ import numpy as np
 
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.events import EventStream
+from mapperatorinator.groups import event_times, read_groups
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.parse import MAX_POINTS, Parser, Scribe, end_times
 from mapperatorinator.tokenizer import STEP, Tokenizer
-from mapperatorinator.unparse import event_times, groups, to_hit_objects
+from mapperatorinator.unparse import to_hit_objects
 
 MODES = "standard", "taiko", "catch", "mania"
 NEAR = 30  # ms within which an object is the same one
@@ -139,7 +140,7 @@ def trip(beatmap, language, tokenizer, clock):
     said = Parser(language).map_events(beatmap)
     clock["parse_seconds"] += time.perf_counter() - begin
     stream = through_tokens(said, tokenizer, language, clock)
-    return groups(stream, language, int(beatmap.cs)), Timing.of(beatmap)
+    return read_groups(stream, language, int(beatmap.cs)), Timing.of(beatmap)
 
 
 def written(beatmap, got, timing):

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from mapperatorinator.config import DiffusionConfig, RefineConfig, LanguageConfig, compose
+from mapperatorinator.groups import event_times, read_groups
 from mapperatorinator.model.diffusion import (
     Schedule,
     denoising_loss,
@@ -25,7 +26,6 @@ from mapperatorinator.model.dit import Classes, new_denoiser, out_of_reach, poin
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.refine import Refiner, group_points, guide_ends, spans, to_field, to_pixels
-from mapperatorinator.unparse import event_times, groups
 from parity import guarded, read_json
 from parity.checkpoints import filled
 
@@ -343,7 +343,7 @@ class Case:
 
     def points(self, rules):
         stream = centred(self.stream) if "a zero is a coordinate" in rules else self.stream
-        return group_points(groups(stream, language_of(self.run)), self.timing, self.sm)
+        return group_points(read_groups(stream, language_of(self.run)), self.timing, self.sm)
 
     def refiner(self, rules):
         run = self.run

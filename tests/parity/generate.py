@@ -30,7 +30,7 @@ from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.request import contexts_of
 from mapperatorinator.rules import ConditionalTemperature, Rule, Temperature, temperature_rules
 from mapperatorinator.tokenizer import EOS, PAD, SOS, Tokenizer
-from mapperatorinator.unparse import column_place, event_times, place_of
+from mapperatorinator.groups import column_place, event_times, place_of
 from parity import either, guarded, read_json as read
 from parity.language import types_of
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from mapperatorinator.config import LanguageConfig
 from mapperatorinator.events import Event, EventStream, EventType
+from mapperatorinator.groups import event_times, read_groups
 from mapperatorinator.osu.beatmap import (
     Slider,
     TimingPoint,
@@ -23,7 +24,7 @@ from mapperatorinator.osu.beatmap import (
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.postprocess import lead_in, snap_overlaps
-from mapperatorinator.unparse import SLACK, Assembler, curve_of, event_times, groups, to_hit_objects, zigzag
+from mapperatorinator.unparse import SLACK, Assembler, curve_of, to_hit_objects, zigzag
 from parity import guarded, oracles_of
 
 
@@ -537,7 +538,7 @@ def spoken(case):
 
 def parts_of(case, language, stream, rules):
     "Groups with their columns, stacked."
-    parts = groups(stream, language)
+    parts = read_groups(stream, language)
     for g in parts:
         g.column = None if "holds pair by column" in rules or g.x is None else int(g.x)
     if case["snap_overlaps"] and (case["mode"] in (0, 2) or "stacks only where places matter" in rules):
