@@ -32,14 +32,13 @@ from .config import check_settings
 from .core import Progress, UserError, demo_song, say
 from .engine import Engine, Job, pad_left, merge_jobs
 from .events import ContextType
-from .generate import contexts_of
+from .request import contexts_of, spread
 from .model.hub import Bundle, load_bundle, new_bundle
 from .model.layers import Int8Linear, PackedLinear
 from .model.mapper import Encoded
 from .osu.beatmap import Beatmap
 from .pipeline import Song2Map
 from .prompt import Context, Metadata, build
-from .request import spread
 from .rules import NEVER, Rule
 from .synth.songs import demo_song as compose_demo
 from .tokenizer import EOS, SOS

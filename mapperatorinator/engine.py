@@ -27,7 +27,7 @@ from mapperatorinator.model.layers import (
     has_packing,
     with_linears,
 )
-from .model.mapper import Conditioning, Encoded, Mapper, Ruler
+from .model.mapper import Conditioning, Encoded, Mapper, TimePointer
 from .rules import NEVER, Guidance, Rule
 from .threads import ThreadCount, thread_counts, threads_kept, timed_step
 from .events import EventType
@@ -82,7 +82,7 @@ def resolve_precision(
 
 
 LINEARS = {"fp32": PackedLinear, "bf16": half_linear, "int8": Int8Linear}
-EXACT = (Ruler,)  # it is small, and a time must be right
+EXACT = (TimePointer,)  # it is small, and a time must be right
 
 
 def cast_model(

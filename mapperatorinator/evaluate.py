@@ -202,7 +202,7 @@ def by_model(conf: EvalConfig, provider: str) -> Callable:  # samples -> Timing
     maker = Audio2Events(conf.model, conf.device)
     if provider != "auto":
         return lambda x: find_timing(x, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
-    return lambda x: maker.find_grid(maker.hear(x, GenerateConfig()), GenerateConfig(timing="auto"))
+    return lambda x: maker.find_grid(maker.encode(x, GenerateConfig()), GenerateConfig(timing="auto"))
 
 
 def by_peer(

@@ -7,13 +7,16 @@ from __future__ import annotations
 import hashlib, math
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
-from typing import Callable, Iterator, Optional, Sequence
+from pathlib import Path
+from typing import Callable, ClassVar, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 
 from .config import ContextTemplate, GenerateConfig, LanguageConfig
-from .engine import Engine, Job, Output, merge_jobs
+from .core import UserError, tell
+from .engine import Engine, Job, Output, Speed, merge_jobs
 from .events import ContextType, Event, EventStream, EventType
 from mapperatorinator.groups import (
     MARKS,
@@ -24,11 +27,10 @@ from mapperatorinator.groups import (
     objects_between,
     still_open,
 )
-from .model.hub import Bundle
+from .model.hub import Bundle, load_bundle
+from .model.lora import load_lora, merge
 from .model.mapper import Encoded
-from .core import Cancelled, Progress, UserError, tell
-from .osu.beatmap import Beatmap
-from .parse import Parser
+from .osu.show import PALETTE
 from .prompt import Context, Metadata, build, choose_template
 from mapperatorinator.rules import (
     Columns,
@@ -47,12 +49,189 @@ from .tokenizer import EOS, Tokenizer
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['LULL', 'EMPTY', 'NUDGE', 'ROOM', 'REACH', 'Sampling', 'heat_rule', 'make_rules', 'stop_ids', 'keep_as_reference',
-           'loops', 'trouble', 'Loudness', 'generator', 'Row', 'Place', 'Run', 'trim_events', 'contexts_of', 'opposite',
-           'Generated', 'encode_song', 'generate']
+__all__ = ['MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'RETRY_TEMPERATURE', 'REACH', 'load_engine', 'SongPlan', 'EncodedSong',
+           'encode_song', 'stitch', 'frame_probabilities', 'listen', 'states_for', 'song_mel', 'show_frames',
+           'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'loops', 'decoding_problem', 'Loudness',
+           'generator', 'RowRequest', 'Row', 'RowWindow', 'Generated', 'SongRun', 'retry_sampling', 'generate',
+           'show_generated', 'Seam', 'WatchedRun', 'show_seams']
 
 # %% ../nbs/73_generate.ipynb #6a1e75b7
 _E, _C = EventType, ContextType
+
+# %% ../nbs/73_generate.ipynb #40a48b98
+def load_engine(
+    model: Bundle | str = "embedded",
+    device: str = "auto",
+    precision: str = GenerateConfig.precision,
+    max_batch_size: int = GenerateConfig.max_batch_size,
+    gamemode: int | None = None,  # take the model for it, where a name stands for several
+    lora_path: str = "",
+) -> tuple[Engine, list[int]]:  # and the modes that the model has learnt
+    "The engine for a model."
+    bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
+    if lora_path:
+        load_lora(bundle, lora_path)
+        merge(bundle.model)
+    return Engine(bundle, device, precision, max_batch_size), bundle.gamemodes
+
+# %% ../nbs/73_generate.ipynb #e830dfe3
+@dataclass(frozen=True)
+class SongPlan:
+    "Which windows of a song are encoded, and which part of the song is written."
+
+    windows: list[Window]
+    lookback: float  # ms of a window that the one before has written
+    lookahead: float  # ms of a window that the next one will write
+    start: float  # ms: the range that is written
+    end: float  # ms, no longer in it
+    parallel: bool  # windows are written side by side, without memory
+
+    @classmethod
+    def of(
+        cls,
+        n_samples: int,  # length of the song
+        language: LanguageConfig,  # gives rate and window length
+        lookback: float = 0.5,  # share of a window
+        lookahead: float = 0.125,  # share of a window
+        start_time: float | None = None,  # ms
+        end_time: float | None = None,  # ms; None: to the end of the song
+        parallel: bool = False,  # windows do not overlap then
+    ) -> SongPlan:
+        "The plan for a song, or for a range of it."
+        if parallel:
+            lookback = lookahead = 0.0
+        song_ms = n_samples / language.sample_rate * 1000
+        return cls(
+            windows=plan(n_samples, language, lookback, lookahead, start_time, end_time),
+            lookback=lookback * language.window_ms,
+            lookahead=lookahead * language.window_ms,
+            start=start_time or 0,
+            end=song_ms + 1 if end_time is None else end_time,
+            parallel=parallel,
+        )
+
+    def margins(self, window: Window) -> tuple[float, float]:  # ms of look-back and look-ahead
+        lookback = 0 if window.first else self.lookback
+        lookahead = 0 if window.last else self.lookahead
+        return lookback, lookahead
+
+# %% ../nbs/73_generate.ipynb #b6b9a52f
+@dataclass
+class EncodedSong:
+    "A song as the model hears it."
+
+    samples: np.ndarray  # (samples,) float32
+    rate: int  # samples per second
+    plan: SongPlan
+    states: Encoded | None = None  # of all windows; None for models that hear the request with the song
+    frames: np.ndarray | None = None  # (frames, 3) probability of onset, beat, downbeat in osu! time
+
+    @property
+    def ms(self) -> float:
+        return len(self.samples) / self.rate * 1000  # length of the song
+
+
+def encode_song(
+    engine: Engine,
+    samples: np.ndarray,  # (samples,)
+    windows: list[Window],
+    progress: Callable | None = None,
+    metadata: Optional[Metadata] = None,  # the request, for models that hear it with the song
+) -> Encoded:
+    "Encoder states of all windows: made once, used by every pass."
+    bundle = Bundle(engine.model, engine.tokenizer, engine.language)
+    condition = bundle.condition(metadata or Metadata(), [w.time_ms for w in windows])
+    return engine.encode(cut(samples, windows), progress, condition)
+
+
+def stitch(
+    windows: list[Window],
+    logits: np.ndarray,  # (windows, frames, k)
+    n_frames: int,  # of the song
+) -> np.ndarray:  # (n_frames, k) probabilities
+    "One curve for the song: frames heard in several windows are averaged, the middle of a window counting most."
+    length = logits.shape[1]
+    total = np.zeros((n_frames, logits.shape[2]))
+    weight = np.zeros((n_frames, 1))
+    middle = np.hanning(length + 2)[1:-1, None]
+    for window, x in zip(windows, logits):
+        at = round(window.start_sample / window.n_samples * (length - 1))
+        n = max(min(length, n_frames - at), 0)
+        total[at : at + n] += (x * middle)[:n]
+        weight[at : at + n] += middle[:n]
+    average = total / np.maximum(weight, 1e-9)
+    return (1 / (1 + np.exp(-average))).astype(np.float32)
+
+# %% ../nbs/73_generate.ipynb #38752324
+@torch.inference_mode()
+def frame_probabilities(
+    engine: Engine, states: Encoded, windows: list[Window], n_samples: int
+) -> np.ndarray | None:  # (frames, 3); None for models without such a head
+    "What the model hears in each frame of the song: onset, beat, downbeat."
+    model = engine.model
+    if model.frame_head is None:
+        return None
+    logits = torch.cat([model.frame_logits(some) for some in states.states.split(64)])
+    return stitch(windows, logits.float().cpu().numpy(), n_samples // engine.language.hop_length + 1)
+
+
+def listen(
+    engine: Engine,
+    samples: np.ndarray,  # (samples,) float32 at the rate of the language
+    plan: SongPlan | None = None,  # None: the whole song, as `SongPlan.of` has it
+    progress: Callable | None = None,
+) -> EncodedSong:
+    "A song, encoded once for all that is written to it."
+    rate = engine.language.sample_rate
+    plan = plan or SongPlan.of(len(samples), engine.language)
+    if engine.model.c.conditions:
+        return EncodedSong(samples, rate, plan)  # encoded with every request
+    states = encode_song(engine, samples, plan.windows, progress)
+    frames = frame_probabilities(engine, states, plan.windows, len(samples))
+    return EncodedSong(samples, rate, plan, states, frames)
+
+
+def states_for(
+    engine: Engine, song: EncodedSong, requests: Sequence[Metadata], progress: Callable | None = None
+) -> list[Encoded]:  # one for each request
+    "The song as each request hears it; those that hear the same share their states."
+    if song.states is not None:
+        return [song.states] * len(requests)
+    key = lambda m: (m.difficulty, m.mapper_id) if engine.model.c.conditions else None
+    one_of_each = {key(m): m for m in requests}
+    states = {
+        k: encode_song(engine, song.samples, song.plan.windows, progress, m) for k, m in one_of_each.items()
+    }
+    return [states[key(m)] for m in requests]
+
+# %% ../nbs/73_generate.ipynb #08a51eaf
+@torch.inference_mode()
+def song_mel(engine: Engine, samples: np.ndarray) -> np.ndarray:  # (mels, frames), float16
+    "The mel spectrogram of a whole song, piece by piece, for pictures."
+    piece = 16_000 * 60
+    step = piece - piece % engine.language.hop_length
+    parts = []
+    for i in range(0, len(samples), step):
+        if len(samples) - i <= 1024:
+            continue
+        part = torch.from_numpy(np.ascontiguousarray(samples[i : i + piece]))
+        parts.append(engine.model.mel(part[None].to(engine.device))[0][:-1])
+    return torch.cat(parts).T.cpu().numpy().astype(np.float16)
+
+
+def show_frames(song: EncodedSong, hop_ms: float = 8.0, ax=None):
+    "What the model hears in each frame."
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8, 1.8), dpi=72)
+    colours = ("circle", "slider", "downbeat")
+    for k, (name, colour) in enumerate(zip(("onset", "beat", "downbeat"), colours)):
+        seconds = np.arange(len(song.frames)) * hop_ms / 1000
+        ax.plot(seconds, song.frames[:, k] + k, lw=0.8, label=name, color=PALETTE[colour])
+    ax.legend(loc="upper right", fontsize=7)
+    ax.set(xlabel="s", yticks=[])
+    return ax
 
 # %% ../nbs/73_generate.ipynb #5b0f4a60
 @dataclass(frozen=True)
@@ -70,40 +249,32 @@ class Sampling:
     time_bias: float = 0.0  # added to the scores of times
     guidance: float = 1.0  # classifier-free guidance; 1: none
     grammar: bool = True  # only well-formed groups
-    reference: bool = (
-        False  # for comparisons: stitches, scales and trims as the reference does, and draws nothing twice
-    )
-    inverted_guidance: bool = False  # for comparisons: away from the request, as the reference
 
     @classmethod
     def of(cls, c: GenerateConfig) -> Sampling:  # the dials of a request
         return cls(**{f.name: getattr(c, f.name) for f in fields(cls) if hasattr(c, f.name)})
 
-    def heat(self, context: ContextType) -> float:  # temperature of a context
+    def temperature_of(self, context: ContextType) -> float:
         return self.timing_temperature if context is _C.TIMING else self.temperature
 
-    def greedy(self, context: ContextType) -> bool:
-        return not self.do_sample or self.heat(context) <= 0
-
-    def towards(self) -> float:  # scale of the guidance formula
-        return 1 - self.guidance if self.inverted_guidance else self.guidance
+    def greedy(self, context: ContextType) -> bool:  # whether the likeliest token is always taken
+        return not self.do_sample or self.temperature_of(context) <= 0
 
 # %% ../nbs/73_generate.ipynb #84e356bf
-def heat_rule(
+def temperature_rule(
     s: Sampling, tokenizer: Tokenizer, language: LanguageConfig, context: ContextType, gamemode: int = 0
 ) -> Rule:
     "The temperatures of a context."
-    own = lambda t: s.temperature if t is None else t
+    own = lambda temperature: s.temperature if temperature is None else temperature
     return temperature_rules(
         tokenizer,
         language,
         context,
         gamemode,
-        s.temperature,
-        s.timing_temperature,
-        own(s.mania_column_temperature),
-        own(s.taiko_hit_temperature),
-        s.reference,
+        temperature=s.temperature,
+        timing=s.timing_temperature,
+        column=own(s.mania_column_temperature),
+        drum=own(s.taiko_hit_temperature),
     )
 
 
@@ -118,20 +289,21 @@ def make_rules(
     columns: Columns | None = None,  # in mania
 ) -> list[Rule]:
     "The rules of a window, in order."
-    s = sampling
     greedy = sampling.greedy(context)
     share = lookback_ms > 0 and language.types_first
-    rules = [grammar or MonotonicTime(tokenizer), *([columns] if columns else [])]
-    if s.time_bias:
-        rules.append(TimeBias(tokenizer, s.time_bias))
+    rules = [grammar or MonotonicTime(tokenizer)]
+    if columns:
+        rules.append(columns)
+    if sampling.time_bias:
+        rules.append(TimeBias(tokenizer, sampling.time_bias))
     if not greedy or share:
-        rules.append(heat_rule(s, tokenizer, language, context, gamemode))
+        rules.append(temperature_rule(sampling, tokenizer, language, context, gamemode))
     if lookback_ms:
         rules.append((LookBackShare if share else LookBack)(tokenizer, lookback_ms))
-    if not greedy and s.top_k:
-        rules.append(TopK(s.top_k))
-    if not greedy and s.top_p < 1:
-        rules.append(TopP(s.top_p))
+    if not greedy and sampling.top_k:
+        rules.append(TopK(sampling.top_k))
+    if not greedy and sampling.top_p < 1:
+        rules.append(TopP(sampling.top_p))
     return rules
 
 # %% ../nbs/73_generate.ipynb #3ae3bb71
@@ -147,44 +319,28 @@ def stop_ids(
     zero = tokenizer.id(_E.TIME_SHIFT)
     return ids + [*range(zero, zero + int(lookback_ms / 10))] + [*range(end - int(lookahead_ms / 10), end)]
 
-# %% ../nbs/73_generate.ipynb #4f2ea819
-def keep_as_reference(
-    ids: list[int],
-    tokenizer: Tokenizer,
-    start: float,  # ms: start of the window
-    types_first: bool,
-    back: float = 0,  # ms of look-back, 0 in the first window
-    ahead_from: float = np.inf,  # ms in the window: the look-ahead, none in the last window
-) -> list[Event]:
-    "What the reference keeps of a window."
-    ends = {EOS, *tokenizer.context_eos.values()}
-    while ids and ids[-1] in ends:
-        ids = ids[:-1]
-    zero = tokenizer.id(_E.TIME_SHIFT)
-    stop = tokenizer.range(_E.TIME_SHIFT)[1]
-    if ids and (zero <= ids[-1] < zero + int(back / 10) or zero + ahead_from // 10 <= ids[-1] < stop):
-        ids = ids[: -2 if types_first else -1]
-    return tokenizer.decode_ids(ids, start)
-
 # %% ../nbs/73_generate.ipynb #68d4e370
 def loops(ids: Sequence[int], longest: int = 16, times: int = 5) -> bool:
     "Whether a line ends in a phrase that is repeated. A phrase with a time in it cannot be, since times move on."
     x = np.asarray(ids)
-    return any(
-        len(x) >= p * times and (x[-p * times : -p] == x[-p * (times - 1) :]).all()
-        for p in range(1, longest + 1)
-    )
+    for n in range(1, longest + 1):
+        if len(x) >= n * times and (x[-n * times : -n] == x[-n * (times - 1) :]).all():
+            return True
+    return False
 
 
-def trouble(w: Output) -> str:
-    "What is wrong with what a row wrote; empty if nothing."
-    body = w.ids[:-1] if w.stopped else w.ids
-    return "stuck in a loop" if loops(body) else "" if w.stopped else "did not end"
+def decoding_problem(written: Output) -> str:
+    "What is wrong with the tokens of a row; empty if nothing."
+    body = written.ids[:-1] if written.stopped else written.ids
+    if loops(body):
+        return "stuck in a loop"
+    return "" if written.stopped else "did not end"
 
 # %% ../nbs/73_generate.ipynb #ccd64bb0
-LULL = 3000  # ms of a loud song without an object that are worth a second try
+MAX_SILENCE = 3000  # ms of a loud song without an object that are worth a second try
 EMPTY = "empty though the song is loud"
-NUDGE = 4.0  # added to the scores of times when a window that was empty is drawn again
+RETRY_TIME_BIAS = 4.0  # added to the scores of times when a window that was empty is drawn again
+RETRY_TEMPERATURE = 0.9  # of a second draw where the first one was greedy
 
 
 class Loudness:
@@ -196,8 +352,12 @@ class Loudness:
         seconds = np.diff(self.energy[::rate]) / rate
         self.usual = float(np.median(seconds)) if len(seconds) else 0.0
 
+    def sample_at(self, ms: float) -> int:
+        return int(min(max(ms * self.rate / 1000, 0), len(self.energy) - 1))
+
     def loud(self, start: float, end: float) -> bool:  # ms; whether at least half as strong as usual
-        i, j = (int(min(max(t * self.rate / 1000, 0), len(self.energy) - 1)) for t in (start, end))
+        i = self.sample_at(start)
+        j = self.sample_at(end)
         return j > i and bool((self.energy[j] - self.energy[i]) / (j - i) >= self.usual / 4 > 0)
 
 # %% ../nbs/73_generate.ipynb #9598a5e7
@@ -207,358 +367,37 @@ def generator(seed: int, context: ContextType, window: int, attempt: int = 0) ->
     return torch.Generator().manual_seed(int.from_bytes(name[:7], "little"))
 
 # %% ../nbs/73_generate.ipynb #66824524
+@dataclass(frozen=True)
+class RowRequest:
+    "What one row shall be."
+
+    metadata: Metadata
+    seed: int = 0
+    negative: Optional[Metadata] = None  # request to lead away from, where there is guidance
+
+
 @dataclass
 class Row:
     "One map in the making."
 
-    metadata: Metadata
-    seed: int
+    request: RowRequest
     contexts: list[Context]  # outputs in template order, as far as they are written
-    encoded: Encoded  # all windows, as this row hears them
-    negative: Optional[Metadata] = None  # request to lead away from
+    states: Encoded  # all windows, as this row hears them
     problems: list[str] = field(default_factory=list)  # what went wrong, in words
 
     @property
-    def streams(self) -> dict[ContextType, EventStream]:
-        return {c.type: c.stream for c in self.contexts}
+    def metadata(self) -> Metadata:
+        return self.request.metadata
 
 
 @dataclass(frozen=True)
-class Place:
+class RowWindow:
     "A window of a row."
 
     row: Row
     window: Window
 
 
-@dataclass
-class Run:
-    "A song, its windows, and the rows that are written over them."
-
-    engine: Engine
-    windows: list[Window]
-    inputs: list[Context]  # given
-    rows: list[Row]
-    sampling: Sampling
-    lookback_ms: float
-    lookahead_ms: float
-    progress: Optional[Callable] = None
-    cancel: Optional[Callable] = None  # asked between tokens; true stops
-    loudness: Optional[Loudness] = None
-    parallel: bool = False  # all windows at once, side by side
-    grammars: dict[int, Grammar | None] = field(default_factory=dict)  # of the contexts that are written
-
-    @property
-    def gamemode(self) -> int:
-        return self.rows[0].metadata.gamemode
-
-# %% ../nbs/73_generate.ipynb #86547391
-def _outputs(template: ContextTemplate, given: Sequence[Context]) -> list[Context]:  # the contexts of one row
-    "What is to be written, filled where it is given."
-    have = {c.type: c for c in given}
-    return [replace(have[t], metadata=None) if (t := _C(o)) in have else Context(t) for o in template.outputs]
-
-
-def _inputs(template: ContextTemplate, given: Sequence[Context], tokenizer: Tokenizer) -> list[Context]:
-    "The given contexts of a template, in its order; NONE is an empty one, in languages that have a word for it."
-    have = {c.type: c for c in given} | {_C.NONE: Context(_C.NONE, finished=True)}
-    return [have[_C(i)] for i in template.inputs if _C(i) in tokenizer.context_sos]
-
-# %% ../nbs/73_generate.ipynb #0e7c935c
-from fastcore.basics import patch
-
-ROOM = 0.25  # share of the model's tokens that a prompt leaves free
-
-
-@patch
-def prompts(
-    self: Run, places: Sequence[Place], k: int, negative: bool = False
-) -> list[list[int]]:  # k: which context is written
-    "What each place is told. In dense maps the oldest events give way, so that there is room to write."
-    e = self.engine
-    room = 0 if self.sampling.reference else ROOM
-    language = replace(e.language, tgt_seq_len=int(e.language.tgt_seq_len * (1 - room)))
-    told = lambda r: (r.negative or r.metadata) if negative else r.metadata
-    now = lambda c: Context(c.type) if self.parallel else c  # windows side by side do not see each other
-    return [
-        build(
-            e.tokenizer,
-            language,
-            told(p.row),
-            self.inputs,
-            [*p.row.contexts[:k], now(p.row.contexts[k])],
-            p.window.time_ms,
-        ).ids
-        for p in places
-    ]
-
-
-@patch
-def heard(self: Run, places: Sequence[Place]) -> Encoded:
-    "The song as the places hear it: one window for all, or one each."
-    at = [p.window.index - self.windows[0].index for p in places]
-    first = places[0].row.encoded
-    if any(p.row.encoded is not first for p in places):
-        return Encoded.cat([p.row.encoded.rows([i]) for p, i in zip(places, at)])
-    return first.rows(at[:1] if len(set(at)) == 1 else at)
-
-
-@patch
-def reach(self: Run, w: Window) -> tuple[float, float]:  # ms of look-back and look-ahead
-    return 0 if w.first else self.lookback_ms, 0 if w.last else self.lookahead_ms
-
-# %% ../nbs/73_generate.ipynb #bd52d040
-@patch
-def job(self: Run, places: Sequence[Place], k: int, attempt: int = 0, nudge: float = 0.0) -> Job:
-    "The work for some places: a window of several rows, or windows side by side."
-    e = self.engine
-    s = self.sampling
-    w = places[0].window
-    context = places[0].row.contexts[k].type
-    back, ahead = self.reach(w)
-    if attempt and s.greedy(context):
-        s = replace(s, do_sample=True, temperature=0.9, timing_temperature=0.9)
-    if nudge:
-        s = replace(s, time_bias=s.time_bias + nudge)
-    rules = make_rules(s, e.tokenizer, e.language, context, self.gamemode, back, *self.structure(places, k))
-    guided = s.guidance != 1 and any(p.row.negative for p in places)
-    return Job(
-        self.prompts(places, k),
-        self.heard(places),
-        rules,
-        stop_ids(e.tokenizer, context, back, ahead),
-        None
-        if s.greedy(context)
-        else [generator(p.row.seed, context, p.window.index, attempt) for p in places],
-        negatives=self.prompts(places, k, True) if guided else None,
-        guidance=s.towards(),
-        beams=s.num_beams,
-    )
-
-
-@patch
-def structure(self: Run, places: Sequence[Place], k: int) -> tuple[Grammar | None, Columns | None]:
-    "The grammar and the columns of mania, told what is open at the places. Windows side by side open and close for themselves."
-    if (grammar := self.grammars[k]) is None:
-        return None, None
-    recent = [[] if self.parallel else p.row.contexts[k].stream.events[-REACH:] for p in places]
-    open = [still_open(grammar.lines, [e.type for e in events if e.type in MARKS]) for events in recent]
-    grammar.start(open, self.parallel or places[0].window.last)
-    if self.gamemode != 3 or places[0].row.contexts[k].type not in (_C.MAP, _C.GD):
-        return grammar, None
-    held = [held_columns(events, self.engine.language.types_first) for events in recent]
-    return grammar, Columns(grammar, [p.row.metadata.keycount or 18 for p in places], held)
-
-# %% ../nbs/73_generate.ipynb #193f9490
-REACH = 1000  # events looked back on to see what is open
-
-# %% ../nbs/73_generate.ipynb #e490b53d
-@patch
-def kept(self: Run, p: Place, k: int, written: Output) -> list[Event]:
-    "What a place wrote that is its own to write."
-    e, w = self.engine, p.window
-    first, (back, ahead) = e.language.types_first, self.reach(w)
-    limit = np.inf if w.last else e.language.window_ms - ahead
-    if self.sampling.reference:
-        return keep_as_reference(written.ids, e.tokenizer, w.time_ms, first, back, limit)
-    complete = written.stopped and written.ids[-1] in (
-        EOS,
-        e.tokenizer.context_eos.get(p.row.contexts[k].type),
-    )
-    return keep_until(e.tokenizer.decode_ids(written.ids, w.time_ms), first, w.time_ms + limit, complete)
-
-
-@patch
-def append(self: Run, p: Place, k: int, written: Output):
-    "Add what a place wrote to its context."
-    w = p.window
-    s = p.row.contexts[k].stream
-    first = self.engine.language.types_first
-    limit = np.inf if w.last else w.time_ms + self.engine.language.window_ms - self.reach(w)[1]
-    reference = self.sampling.reference
-    end = w.time_ms + self.engine.language.window_ms
-    s.events += self.kept(p, k, written)
-    if reference:
-        s.times = event_times(
-            s.events, first, s.times, end
-        )  # there a time stays as first reckoned; anchors reach out to what is yet to come
-    else:
-        s.times = event_times(s.events, first)
-    while reference and s.times and s.times[-1] > limit:
-        s.events.pop()
-        s.times.pop()
-
-
-@patch
-def silent(self: Run, p: Place, k: int, written: Output) -> bool:
-    "Whether the map falls silent in this window, though the song does not."
-    w = p.window
-    context = p.row.contexts[k]
-    if context.type is not _C.MAP or self.loudness is None or self.parallel:
-        return False
-    new = self.kept(p, k, written)
-    begun = max(context.stream.times[-1] if context.stream.times else -np.inf, self.windows[0].keep_from)
-    since = max([begun, *(e.value for e in new if e.type is _E.TIME_SHIFT)])
-    lull = w.keep_to - since >= LULL > w.keep_from - since and not is_held(context.stream.events[-50:] + new)
-    return lull and self.loudness.loud(max(since, w.keep_from), w.keep_to)
-
-# %% ../nbs/73_generate.ipynb #6a8faff0
-@patch
-def fault(self: Run, p: Place, k: int, written: Output) -> str:
-    "What is wrong with a window; empty if nothing."
-    if self.sampling.reference:
-        return ""
-    return trouble(written) or (EMPTY if self.silent(p, k, written) else "")
-
-
-@patch
-def mended(self: Run, places: Sequence[Place], k: int, out: list[Output]) -> list[Output]:
-    "What some places wrote; those in trouble write once more."
-    faults = {j: fault for j, (p, x) in enumerate(zip(places, out)) if (fault := self.fault(p, k, x))}
-    for empty in (True, False):
-        some = [j for j, fault in faults.items() if (fault == EMPTY) == empty]
-        if not some:
-            continue
-        again = self.engine.generate(self.job([places[j] for j in some], k, 1, NUDGE * empty), self.cancel)
-        for j, new in zip(some, again):
-            out[j] = self.better(places[j], k, out[j], new, faults[j])
-    return out
-
-
-@patch
-def better(
-    self: Run, p: Place, k: int, old: Output, new: Output, why: str
-) -> Output:  # why: what was wrong with the old
-    "Which of two draws is kept, and a note of it."
-    still = self.fault(p, k, new)
-    p.row.problems.append(
-        f"{p.row.contexts[k].type.value} at {p.window.keep_from / 1000:.1f} s: "
-        + (f"{still}, also when drawn again" if still else f"{why}, drawn again")
-    )
-    return new if not still or why != EMPTY and len(new.ids) < len(old.ids) else old
-
-# %% ../nbs/73_generate.ipynb #b82b8a10
-@patch
-def grammar(self: Run, context: ContextType) -> Grammar | None:
-    "The grammar of a context, when it is wanted."
-    e, s = self.engine, self.sampling
-    if s.reference or not s.grammar:
-        return None
-    return Grammar(
-        e.tokenizer, grammar_lines(e.language, context, self.gamemode), e.language.types_first, context
-    )
-
-
-@patch
-def batches(self: Run) -> list[list[Place]]:
-    "What is written together in one context: a window of all rows, or all windows of all rows in batches."
-    if not self.parallel:
-        return [[Place(r, w) for r in self.rows] for w in self.windows]
-    places = [Place(r, w) for w in self.windows for r in self.rows]
-    size = max(self.engine.max_batch_size // self.sampling.num_beams, 1)
-    return [places[i : i + size] for i in range(0, len(places), size)]
-
-# %% ../nbs/73_generate.ipynb #fa057b75
-@patch
-def behind(self: Run) -> float:  # batches
-    "How far a context stays behind the one before, so that it hears all of it; to the end of the song where they cannot mix."
-    alone = self.parallel or self.sampling.reference or self.sampling.guidance != 1
-    stride = self.engine.language.window_ms - self.lookback_ms - self.lookahead_ms
-    return math.inf if alone else 1 + math.ceil(self.lookahead_ms / stride)
-
-
-@patch
-def steps(self: Run) -> Iterator[list[tuple[int, list[Place]]]]:  # contexts, and the places of each
-    "What is written together, one step after another."
-    batches = self.batches()
-    behind = min(self.behind(), len(batches))
-    for i in range(len(batches) + behind * (len(self.grammars) - 1)):
-        yield [
-            (k, batches[at])
-            for n, k in enumerate(self.grammars)
-            if 0 <= (at := i - n * behind) < len(batches)
-        ]
-
-
-@patch
-def write(self: Run, step: Sequence[tuple[int, list[Place]]]):
-    "Write some places of some contexts side by side, and add what they wrote."
-    jobs = [self.job(places, k) for k, places in step]
-    out = iter(self.engine.generate(merge_jobs(jobs) if len(jobs) > 1 else jobs[0], self.cancel))
-    for k, places in step:
-        for p, written in zip(places, self.mended(places, k, list(islice(out, len(places))))):
-            self.append(p, k, written)
-
-
-@patch
-def song(self: Run):
-    "Write every context that is not given, over the whole song."
-    kinds = {k: c.type for k, c in enumerate(self.rows[0].contexts) if not c.finished}
-    if not kinds:
-        return
-    self.grammars = {k: self.grammar(kind) for k, kind in kinds.items()}
-    steps = list(self.steps())
-    now = self.engine.speed
-    before = replace(self.engine.speed)
-    told = lambda i: tell(
-        self.progress,
-        " and ".join(k.value for k in kinds.values()),
-        i,
-        len(steps),
-        (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9),
-    )
-    for i, step in enumerate(steps):
-        told(i)
-        self.write(step)
-    told(len(steps))
-
-# %% ../nbs/73_generate.ipynb #d606395c
-def trim_events(
-    stream: EventStream, types_first: bool, start: float = -np.inf, end: float = np.inf, slack: float = 10
-) -> EventStream:  # ms
-    "The events in a range as the reference trims them, through the middle of objects."
-    kept = [(e, t) for e, t in stream if t >= start - slack]
-    while kept and kept[-1][1] > end + slack:
-        kept.pop()
-    return EventStream([e for e, _ in kept], [t for _, t in kept])
-
-# %% ../nbs/73_generate.ipynb #ad909cbd
-def contexts_of(
-    beatmap: Beatmap,
-    language: LanguageConfig,
-    types: Sequence[ContextType],
-    song_length: float,  # ms
-    before: float | None = None,  # ms: only what begins earlier, to be continued
-    **known,  # of its metadata: difficulty, mapper_id, year, descriptors …
-) -> list[Context]:
-    "Views of a map, to be given."
-    parser = Parser(language)
-    out = []
-    first = language.types_first
-    said = Metadata.of(beatmap, language, song_length, **known)
-    for t in types:
-        if t is _C.TIMING:
-            out.append(Context(t, parser.timing_events(beatmap.timing_points, song_length), True))
-            continue
-        stream = parser.context(t, beatmap)
-        if before is not None:
-            stream = objects_between(stream, first, end=before - 1, slack=0)
-        out.append(Context(t, stream, before is None, said if t in (_C.MAP, _C.GD) else None))
-    return out
-
-# %% ../nbs/73_generate.ipynb #688bd95d
-def opposite(
-    m: Metadata, descriptors: Optional[Sequence[str]] = None
-) -> Metadata:  # tags that are not wanted
-    "The negative of a request."
-    return replace(
-        m,
-        style=None,
-        descriptors=descriptors,
-        mapper_id=m.mapper_id if m.descriptors or descriptors else None,
-    )
-
-# %% ../nbs/73_generate.ipynb #fff2882d
 @dataclass
 class Generated:
     "What was written for one row."
@@ -568,100 +407,445 @@ class Generated:
     problems: list[str]  # windows that went wrong, in words
     metadata: Metadata
 
+# %% ../nbs/73_generate.ipynb #ca842863
+@dataclass
+class SongRun:
+    "A song, and the rows that are written over its windows."
 
-def encode_song(
-    engine: Engine,
-    samples: np.ndarray,  # (samples,)
-    windows: list[Window],
-    progress: Callable | None = None,
-    metadata: Optional[Metadata] = None,  # the request, for models that hear it with the song
-) -> Encoded:
-    "Hear a song: do it once and use it for every pass."
-    wish = Bundle(engine.model, engine.tokenizer, engine.language).condition(
-        metadata or Metadata(), [w.time_ms for w in windows]
+    engine: Engine
+    song: EncodedSong
+    rows: list[Row]
+    inputs: list[Context]  # given, in the order of the template
+    outputs: Sequence[ContextType]  # wanted
+    sampling: Sampling
+    progress: Optional[Callable] = None
+    cancel: Optional[Callable] = None  # asked between tokens; true stops
+    grammars: dict[int, Grammar | None] = field(default_factory=dict)  # of the contexts that are written
+
+    free_share: ClassVar[float] = 0.25  # of the model's tokens, that a prompt leaves free
+
+    def __post_init__(self):
+        self.loudness = Loudness(self.song.samples, self.song.rate)
+
+    @property
+    def plan(self) -> SongPlan:
+        return self.song.plan
+
+    @property
+    def gamemode(self) -> int:
+        return self.rows[0].metadata.gamemode
+
+    @property
+    def types_first(self) -> bool:
+        return self.engine.language.types_first
+
+# %% ../nbs/73_generate.ipynb #86547391
+def _outputs(template: ContextTemplate, given: Sequence[Context]) -> list[Context]:
+    "The contexts of one row: what is to be written, filled where it is given. Rows do not share their streams."
+    have = {c.type: c for c in given}
+    out = []
+    for kind in map(_C, template.outputs):
+        context = have.get(kind) or Context(kind)
+        stream = EventStream(list(context.stream.events), list(context.stream.times))
+        out.append(replace(context, stream=stream, metadata=None))
+    return out
+
+
+def _inputs(template: ContextTemplate, given: Sequence[Context], tokenizer: Tokenizer) -> list[Context]:
+    "The given contexts of a template, in its order; NONE is an empty one, in languages that have a word for it."
+    have = {c.type: c for c in given} | {_C.NONE: Context(_C.NONE, finished=True)}
+    return [have[_C(i)] for i in template.inputs if _C(i) in tokenizer.context_sos]
+
+# %% ../nbs/73_generate.ipynb #0e7c935c
+@patch
+def prompts(
+    self: SongRun, places: Sequence[RowWindow], k: int, negative: bool = False
+) -> list[list[int]]:  # k: which context is written
+    "What each place is told. In dense maps the oldest events give way, so that there is room to write."
+    e = self.engine
+    most = int(e.language.tgt_seq_len * (1 - self.free_share))
+    language = replace(e.language, tgt_seq_len=most)
+    out = []
+    for p in places:
+        request = p.row.request
+        metadata = (request.negative if negative else None) or request.metadata
+        outputs = [*p.row.contexts[:k], self.continued(p.row.contexts[k])]
+        start = p.window.time_ms
+        prompt = build(e.tokenizer, language, metadata, inputs=self.inputs, outputs=outputs, start=start)
+        out.append(prompt.ids)
+    return out
+
+
+@patch
+def continued(self: SongRun, context: Context) -> Context:
+    "What a context is told of itself; windows side by side do not see each other."
+    return Context(context.type) if self.plan.parallel else context
+
+
+@patch
+def states_at(self: SongRun, places: Sequence[RowWindow]) -> Encoded:
+    "The song as the places hear it: one window for all, or one each."
+    first_window = self.plan.windows[0].index
+    at = [p.window.index - first_window for p in places]
+    states = places[0].row.states
+    if any(p.row.states is not states for p in places):
+        return Encoded.cat([p.row.states.rows([i]) for p, i in zip(places, at)])
+    return states.rows(at[:1] if len(set(at)) == 1 else at)
+
+# %% ../nbs/73_generate.ipynb #bd52d040
+REACH = 1000  # events looked back on to see what is open
+
+
+@patch
+def open_groups(self: SongRun, places: Sequence[RowWindow], k: int) -> tuple[Grammar | None, Columns | None]:
+    "The grammar and the columns of mania, told what is open at the places. Windows side by side open and close for themselves."
+    grammar = self.grammars[k]
+    if grammar is None:
+        return None, None
+    recent = [[] if self.plan.parallel else p.row.contexts[k].stream.events[-REACH:] for p in places]
+    marks = [[e.type for e in events if e.type in MARKS] for events in recent]
+    still = [still_open(grammar.lines, types) for types in marks]
+    grammar.start(still, self.plan.parallel or places[0].window.last)
+    if self.gamemode != 3 or places[0].row.contexts[k].type not in (_C.MAP, _C.GD):
+        return grammar, None
+    held = [held_columns(events, self.types_first) for events in recent]
+    keys = [p.row.metadata.keycount or 18 for p in places]
+    return grammar, Columns(grammar, keys, held)
+
+
+@patch
+def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling) -> list[Rule]:
+    "The rules for some places."
+    grammar, columns = self.open_groups(places, k)
+    lookback, _ = self.plan.margins(places[0].window)
+    return make_rules(
+        sampling,
+        self.engine.tokenizer,
+        self.engine.language,
+        places[0].row.contexts[k].type,
+        gamemode=self.gamemode,
+        lookback_ms=lookback,
+        grammar=grammar,
+        columns=columns,
     )
-    return engine.encode(cut(samples, windows), progress, wish)
+
+# %% ../nbs/73_generate.ipynb #1e63a022
+def retry_sampling(s: Sampling, context: ContextType, time_bias: float) -> Sampling:
+    "The dials of a second draw: never greedy, or it would write the same again; and bolder about times where nothing was written."
+    if s.greedy(context):
+        s = replace(s, do_sample=True, temperature=RETRY_TEMPERATURE, timing_temperature=RETRY_TEMPERATURE)
+    return replace(s, time_bias=s.time_bias + time_bias)
 
 
-def _hearings(engine, samples, windows, metadatas, progress) -> list[Encoded]:  # one for each request
-    "The song as each request hears it; most models hear only the song."
-    own = lambda m: (m.difficulty, m.mapper_id) if engine.model.c.conditions else None
-    heard = {own(m): m for m in metadatas}
-    heard = {key: encode_song(engine, samples, windows, progress, m) for key, m in heard.items()}
-    return [heard[own(m)] for m in metadatas]
+@patch
+def job(self: SongRun, places: Sequence[RowWindow], k: int, attempt: int = 0, time_bias: float = 0.0) -> Job:
+    "The work for some places: a window of several rows, or windows side by side."
+    window = places[0].window
+    context = places[0].row.contexts[k].type
+    sampling = retry_sampling(self.sampling, context, time_bias) if attempt else self.sampling
+    generators = None
+    if not sampling.greedy(context):
+        generators = [generator(p.row.request.seed, context, p.window.index, attempt) for p in places]
+    negatives = None
+    if sampling.guidance != 1 and any(p.row.request.negative for p in places):
+        negatives = self.prompts(places, k, negative=True)
+    return Job(
+        prompts=self.prompts(places, k),
+        encoded=self.states_at(places),
+        rules=self.rules(places, k, sampling),
+        stop=stop_ids(self.engine.tokenizer, context, *self.plan.margins(window)),
+        generators=generators,
+        negatives=negatives,
+        guidance=sampling.guidance,
+        beams=sampling.num_beams,
+    )
+
+# %% ../nbs/73_generate.ipynb #e490b53d
+@patch
+def kept(self: SongRun, p: RowWindow, k: int, written: Output) -> list[Event]:
+    "What a place wrote that is its own to write."
+    e = self.engine
+    window = p.window
+    _, lookahead = self.plan.margins(window)
+    limit = np.inf if window.last else window.time_ms + (e.language.window_ms - lookahead)
+    ends = EOS, e.tokenizer.context_eos.get(p.row.contexts[k].type)
+    complete = written.stopped and written.ids[-1] in ends
+    events = e.tokenizer.decode_ids(written.ids, window.time_ms)
+    return keep_until(events, self.types_first, limit, complete)
 
 
-def _copies(contexts: list[Context]) -> list[Context]:  # so that rows do not share their streams
-    return [replace(c, stream=EventStream(list(c.stream.events), list(c.stream.times))) for c in contexts]
+@patch
+def append(self: SongRun, p: RowWindow, k: int, written: Output):
+    "Add what a place wrote to its context."
+    stream = p.row.contexts[k].stream
+    stream.events += self.kept(p, k, written)
+    stream.times = event_times(stream.events, self.types_first)
+
+
+@patch
+def is_silent(self: SongRun, p: RowWindow, k: int, written: Output) -> bool:
+    "Whether the map falls silent in this window, though the song does not."
+    context = p.row.contexts[k]
+    if context.type is not _C.MAP or self.plan.parallel:
+        return False
+    new = self.kept(p, k, written)
+    last = context.stream.times[-1] if context.stream.times else -np.inf
+    begun = max(last, self.plan.windows[0].keep_from)
+    since = max([begun, *(e.value for e in new if e.type is _E.TIME_SHIFT)])
+    start = p.window.keep_from
+    end = p.window.keep_to
+    is_long = end - since >= MAX_SILENCE > start - since
+    if not is_long or is_held(context.stream.events[-50:] + new):
+        return False
+    return self.loudness.loud(max(since, start), end)
+
+# %% ../nbs/73_generate.ipynb #6a8faff0
+@patch
+def problem(self: SongRun, p: RowWindow, k: int, written: Output) -> str:
+    "What is wrong with a window; empty if nothing."
+    if found := decoding_problem(written):
+        return found
+    return EMPTY if self.is_silent(p, k, written) else ""
+
+
+@patch
+def retry(self: SongRun, places: Sequence[RowWindow], k: int, out: list[Output]) -> list[Output]:
+    "What some places wrote; those with a problem write once more."
+    problems = {j: why for j, p in enumerate(places) if (why := self.problem(p, k, out[j]))}
+    empty = [j for j, why in problems.items() if why == EMPTY]
+    stuck = [j for j, why in problems.items() if why != EMPTY]
+    for some, time_bias in ((empty, RETRY_TIME_BIAS), (stuck, 0.0)):
+        if not some:
+            continue
+        job = self.job([places[j] for j in some], k, attempt=1, time_bias=time_bias)
+        for j, new in zip(some, self.engine.generate(job, self.cancel)):
+            out[j] = self.keep_better(places[j], k, out[j], new, problems[j])
+    return out
+
+
+@patch
+def keep_better(
+    self: SongRun, p: RowWindow, k: int, old: Output, new: Output, why: str
+) -> Output:  # why: what was wrong with the old
+    "Which of two draws is kept, and a note of it."
+    still = self.problem(p, k, new)
+    where = f"{p.row.contexts[k].type.value} at {p.window.keep_from / 1000:.1f} s"
+    what = f"{still}, also when drawn again" if still else f"{why}, drawn again"
+    p.row.problems.append(f"{where}: {what}")
+    shorter = why != EMPTY and len(new.ids) < len(old.ids)
+    return new if not still or shorter else old
+
+# %% ../nbs/73_generate.ipynb #b82b8a10
+@patch
+def grammar(self: SongRun, context: ContextType) -> Grammar | None:
+    "The grammar of a context, when it is wanted."
+    if not self.sampling.grammar:
+        return None
+    lines = grammar_lines(self.engine.language, context, self.gamemode)
+    return Grammar(self.engine.tokenizer, lines, self.types_first, context)
+
+
+@patch
+def batches(self: SongRun) -> list[list[RowWindow]]:
+    "What is written together in one context: a window of all rows, or all windows of all rows in batches."
+    windows = self.plan.windows
+    if not self.plan.parallel:
+        return [[RowWindow(row, w) for row in self.rows] for w in windows]
+    places = [RowWindow(row, w) for w in windows for row in self.rows]
+    size = max(self.engine.max_batch_size // self.sampling.num_beams, 1)
+    return [places[i : i + size] for i in range(0, len(places), size)]
+
+
+@patch
+def lag(self: SongRun) -> float:  # batches
+    "How far a context stays behind the one before, so that it hears all of it; to the end of the song where they cannot mix."
+    if self.plan.parallel or self.sampling.guidance != 1:
+        return math.inf
+    stride = self.engine.language.window_ms - self.plan.lookback - self.plan.lookahead
+    return 1 + math.ceil(self.plan.lookahead / stride)
+
+
+@patch
+def steps(self: SongRun) -> Iterator[list[tuple[int, list[RowWindow]]]]:  # contexts, and the places of each
+    "What is written together, one step after another."
+    batches = self.batches()
+    lag = min(self.lag(), len(batches))
+    for i in range(len(batches) + lag * (len(self.grammars) - 1)):
+        at = {k: i - n * lag for n, k in enumerate(self.grammars)}
+        yield [(k, batches[j]) for k, j in at.items() if 0 <= j < len(batches)]
+
+# %% ../nbs/73_generate.ipynb #fa057b75
+@patch
+def write(self: SongRun, step: Sequence[tuple[int, list[RowWindow]]]):
+    "Write some places of some contexts side by side, and add what they wrote."
+    jobs = [self.job(places, k) for k, places in step]
+    job = merge_jobs(jobs) if len(jobs) > 1 else jobs[0]
+    out = iter(self.engine.generate(job, self.cancel))
+    for k, places in step:
+        own = self.retry(places, k, list(islice(out, len(places))))
+        for p, written in zip(places, own):
+            self.append(p, k, written)
+
+
+def _tokens_per_second(before: Speed, now: Speed) -> float:
+    return (now.tokens - before.tokens) / max(now.seconds - before.seconds, 1e-9)
+
+
+@patch
+def write_song(self: SongRun):
+    "Write every context that is not given, over the whole song."
+    kinds = {k: c.type for k, c in enumerate(self.rows[0].contexts) if not c.finished}
+    if not kinds:
+        return
+    self.grammars = {k: self.grammar(kind) for k, kind in kinds.items()}
+    steps = list(self.steps())
+    stage = " and ".join(kind.value for kind in kinds.values())
+    before = replace(self.engine.speed)
+    for i, step in enumerate(steps):
+        tell(self.progress, stage, i, len(steps), _tokens_per_second(before, self.engine.speed))
+        self.write(step)
+    tell(self.progress, stage, len(steps), len(steps), _tokens_per_second(before, self.engine.speed))
+
+# %% ../nbs/73_generate.ipynb #fff2882d
+@patch(cls_method=True)
+def start(
+    cls: SongRun,
+    engine: Engine,
+    song: EncodedSong,
+    rows: Sequence[RowRequest],
+    outputs: Sequence[ContextType] = (_C.MAP,),
+    inputs: Sequence[Context] = (),
+    sampling: Sampling = Sampling(),
+    progress: Optional[Callable] = None,
+    cancel: Optional[Callable] = None,
+) -> SongRun:
+    "A run, ready to write. Raises `UserError` for what the model cannot write."
+    if song.plan.parallel and not all(c.finished for c in inputs):
+        raise UserError("parallel writes whole maps; to continue one, leave it out.")
+    metadatas = [row.metadata for row in rows]
+    # 1) the template of the language that writes what is wanted from what is given
+    template = choose_template(engine.language, [c.type for c in inputs], outputs, metadatas[0].gamemode)
+    # 2) the song as each row hears it
+    states = states_for(engine, song, metadatas, progress)
+    # 3) a row for each request, filled as far as it is given
+    started = [Row(row, _outputs(template, inputs), encoded) for row, encoded in zip(rows, states)]
+    return cls(
+        engine=engine,
+        song=song,
+        rows=started,
+        inputs=_inputs(template, inputs, engine.tokenizer),
+        outputs=outputs,
+        sampling=sampling,
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+@patch
+def in_range(self: SongRun, context: Context) -> EventStream:
+    "What is handed back of a context: the objects that begin in the range asked for; all of one that was given whole."
+    if context.finished:
+        return context.stream
+    low = self.plan.start or -np.inf
+    return objects_between(context.stream, self.types_first, low, min(self.plan.end, self.song.ms))
+
+
+@patch
+def results(self: SongRun) -> list[Generated]:  # one for each row
+    "What was written."
+    return [self.result(row) for row in self.rows]
+
+
+@patch
+def result(self: SongRun, row: Row) -> Generated:
+    streams = {c.type: self.in_range(c) for c in row.contexts if c.type in self.outputs}
+    return Generated(streams, row.request.seed, row.problems, row.metadata)
 
 # %% ../nbs/73_generate.ipynb #9733c7bd
 def generate(
     engine: Engine,
-    samples: np.ndarray,  # (samples,) float32 at the rate of the language
-    metadatas: Sequence[Metadata],  # one request per row
-    seeds: Sequence[int] = (0,),  # one per row
-    wanted: Sequence[ContextType] = (_C.MAP,),
-    given: Sequence[Context] = (),  # contexts at hand, the same for all rows; an unfinished one is continued
+    song: EncodedSong,  # what `listen` gives
+    rows: Sequence[RowRequest],  # the maps that are written side by side
+    outputs: Sequence[ContextType] = (_C.MAP,),
+    inputs: Sequence[Context] = (),  # at hand, the same for all rows; an unfinished one is continued
     sampling: Sampling = Sampling(),
-    lookback: float = 0.5,  # share of a window
-    lookahead: float = 0.125,  # share of a window
-    start_time: Optional[float] = None,  # ms
-    end_time: Optional[float] = None,  # ms; nothing begins after the song in any case
-    encoded: Optional[
-        Encoded
-    ] = None,  # of the same plan of windows (and the same request, where it is heard with the song)
-    negatives: Optional[
-        Sequence[Metadata]
-    ] = None,  # requests to lead away from, one per row; None with guidance: the `opposite` of each
-    parallel: bool = False,  # windows side by side, all at once: faster, but without memory
     progress: Optional[Callable] = None,  # gets `Progress`; true cancels
     cancel: Optional[Callable] = None,  # asked between tokens; true cancels
 ) -> list[Generated]:
     "Write the wanted contexts of a song, in all rows at once."
-    c = engine.language
-    if parallel:
-        lookback = lookahead = 0.0
-    if parallel and not all(g.finished for g in given):
-        raise UserError("parallel writes whole maps; to continue one, leave it out.")
-    template = choose_template(c, [g.type for g in given], wanted, metadatas[0].gamemode)
-    windows = plan(len(samples), c, lookback, lookahead, start_time, end_time)
-    heard = (
-        _hearings(engine, samples, windows, metadatas, progress)
-        if encoded is None
-        else [encoded] * len(metadatas)
-    )
-    if negatives is None:
-        negatives = [opposite(m) if sampling.guidance != 1 else None for m in metadatas]
-    rows = [
-        Row(m, s, _copies(_outputs(template, given)), e, n)
-        for m, s, e, n in zip(metadatas, seeds, heard, negatives, strict=True)
-    ]
-    run = Run(
+    run = SongRun.start(
         engine,
-        windows,
-        _inputs(template, given, engine.tokenizer),
+        song,
         rows,
-        sampling,
-        lookback * c.window_ms,
-        lookahead * c.window_ms,
-        progress,
-        cancel,
-        Loudness(samples, c.sample_rate),
-        parallel,
+        outputs=outputs,
+        inputs=inputs,
+        sampling=sampling,
+        progress=progress,
+        cancel=cancel,
     )
-    run.song()
-    low = start_time or -np.inf
-    song = np.inf if sampling.reference else len(samples) * 1000 / c.sample_rate
-    high = min(np.inf if end_time is None else end_time, song)
-    done = {g.type for g in given if g.finished}
-    trim = lambda t, s: (
-        s
-        if t in done
-        else (trim_events if sampling.reference else objects_between)(s, c.types_first, low, high)
-    )
-    return [
-        Generated(
-            {t: trim(t, s) for t, s in r.streams.items() if t in wanted}, r.seed, r.problems, r.metadata
-        )
-        for r in rows
-    ]
+    run.write_song()
+    return run.results()
+
+# %% ../nbs/73_generate.ipynb #7e858e5f
+def show_generated(song: EncodedSong, made: Sequence[Generated], ax=None):
+    "The times that were written, a row for each map, over the windows that wrote them: beats red, objects above them."
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 0.5 + 0.65 * len(made)), dpi=72)
+    for i, w in enumerate(song.plan.windows):
+        shade = PALETTE["panel"] if i % 2 else PALETTE["line"]
+        ax.axvspan(w.keep_from, w.keep_to, color=shade, alpha=0.3)
+    for row, m in enumerate(made):
+        for kind, stream in m.streams.items():
+            colour = PALETTE["downbeat" if kind is _C.TIMING else "slider"]
+            height = row + 0.3 * (kind is not _C.TIMING)
+            ax.plot(stream.times, [height] * len(stream), "|", color=colour, ms=14)
+    ticks = [row + 0.15 for row in range(len(made))]
+    ax.set(yticks=ticks, yticklabels=[f"seed {m.seed}" for m in made])
+    ax.set(xlim=(0, song.ms), ylim=(-0.3, len(made) - 0.3), xlabel="ms")
+    return ax
+
+# %% ../nbs/73_generate.ipynb #9faac30f
+@dataclass
+class Seam:
+    "What a window wrote, and what was kept of it."
+
+    window: Window
+    wrote: list[Event]
+    kept: list[Event]
+
+
+@dataclass
+class WatchedRun(SongRun):
+    "A run that remembers its seams."
+
+    seams: list[Seam] = field(default_factory=list)
+
+    def append(self, p: RowWindow, k: int, written: Output):
+        wrote = self.engine.tokenizer.decode_ids(written.ids, p.window.time_ms)
+        self.seams.append(Seam(p.window, wrote, self.kept(p, k, written)))
+        super().append(p, k, written)
+
+
+def _times_of(events: Sequence[Event]) -> list[int]:  # ms
+    return [e.value for e in events if e.type is _E.TIME_SHIFT]
+
+
+def show_seams(seams: Sequence[Seam], window_ms: float, ax=None):
+    "What each window heard (pale), may write (dark), wrote (rings) and kept (full rings)."
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 2.4), dpi=72)
+    for i, seam in enumerate(seams):
+        w = seam.window
+        row = (i - 0.4, 0.8)
+        ax.broken_barh([(w.time_ms, window_ms)], row, color=PALETTE["line"], alpha=0.25)
+        ax.broken_barh([(w.keep_from, w.keep_to - w.keep_from)], row, color=PALETTE["line"], alpha=0.5)
+        for events, fill in ((seam.wrote, "none"), (seam.kept, PALETTE["slider"])):
+            times = _times_of(events)
+            ax.scatter(times, [i] * len(times), facecolors=fill, edgecolors=PALETTE["slider"])
+    ax.set(xlim=(0, seams[-1].window.keep_to), yticks=range(len(seams)), ylabel="window", xlabel="ms")
+    ax.invert_yaxis()
+    return ax

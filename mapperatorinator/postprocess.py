@@ -18,7 +18,6 @@ from .groups import Group, read_groups
 from mapperatorinator.osu.beatmap import (
     LIMIT,
     MOST_SLIDES,
-    NEW_COMBO,
     Beatmap,
     Circle,
     HitObject,
@@ -28,17 +27,16 @@ from mapperatorinator.osu.beatmap import (
     TimingPoint,
     break_line,
 )
-from .osu.criteria import fruits, fruits_of, hyperdashes
-from .osu.difficulty import settings_for
+from .osu.criteria import fruits_of, hyperdashes
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
 from .osu.timing import Timing, TimingBuilder
+from .request import completed
 from .unparse import to_hit_objects
 
 # %% auto #0
-__all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'USUAL', 'resnap', 'snap_overlaps', 'one_at_a_time',
-           'inside', 'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm',
-           'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'clean', 'clean_range', 'completed', 'lead_in',
-           'settings_of', 'assemble']
+__all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
+           'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm', 'ease_jumps',
+           'bar_ms', 'preview_point', 'set_breaks', 'clean', 'clean_range', 'lead_in', 'settings_of', 'assemble']
 
 # %% ../nbs/76_postprocess.ipynb #88e22d35
 def resnap(
@@ -437,21 +435,6 @@ def clean_range(map: Beatmap, start: float, end: float, calm: bool = False) -> C
             map, start, end
         )  # with the catcher where the objects before leave it
     return report
-
-# %% ../nbs/76_postprocess.ipynb #d4589ca5
-USUAL = dict(
-    hp_drain_rate="hp",
-    circle_size="cs",
-    overall_difficulty="od",
-    approach_rate="ar",
-    slider_multiplier="slider_multiplier",
-)  # field of the request -> setting of the map
-
-
-def completed(c: GenerateConfig) -> GenerateConfig:
-    "The request, with what was left open as human maps of these stars have it."
-    usual = settings_for(4.0 if c.difficulty is None else c.difficulty)
-    return replace(c, **{k: usual[v] for k, v in USUAL.items() if getattr(c, k) is None})
 
 # %% ../nbs/76_postprocess.ipynb #c0d48431
 def lead_in(red: list[TimingPoint], first: float) -> list[TimingPoint]:

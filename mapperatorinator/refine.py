@@ -6,30 +6,32 @@
 from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Callable, Optional, Sequence
+from functools import lru_cache, partial
+from typing import Callable, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 
-from .config import RefineConfig
-from .core import UserError, tell
+from .config import GenerateConfig, LanguageConfig, RefineConfig
+from .core import UserError, pick_device, tell
 from .model.diffusion import Schedule, guided, kept_steps, noise_betas, reverse
 from .events import EventType
-from .groups import Group
-from .model.dit import Denoiser, class_vector, out_of_reach, point_features
+from .model.dit import Denoiser, class_vector, load_denoiser, out_of_reach, point_features
 from .osu.beatmap import Beatmap, Slider, Spinner
 from .osu.curves import SliderPath
 from .osu.timing import Timing
 from .parse import curve_kind, interior
+from .groups import Group
 from .unparse import SLACK
 
 # %% auto #0
 __all__ = ['CENTRE', 'FIELD', 'ANCHORS', 'SPINNER_START', 'SPINNER_STOP', 'HEAD', 'LAST', 'END', 'PLAIN', 'end_kind', 'Guide',
-           'Points', 'Sketch', 'is_shape', 'sketch_slider', 'map_points', 'moved_slider', 'move_map', 'slides_of',
-           'GroupSketch', 'group_points', 'move_groups', 'to_field', 'to_pixels', 'spans', 'free_points', 'Piece',
-           'cut', 'stacks', 'guide_ends', 'Refiner', 'gaussian', 'refine']
+           'Points', 'Sketch', 'is_shape', 'sketch_slider', 'sketch_anchors', 'map_points', 'long_enough',
+           'moved_slider', 'move_map', 'slides_of', 'GroupSketch', 'group_points', 'move_groups', 'to_field',
+           'to_pixels', 'spans', 'free_points', 'RefineChunk', 'chunk_guides', 'cut', 'stacks', 'guide_ends',
+           'class_vectors', 'Refiner', 'gaussian', 'refine', 'refine_stage', 'check_denoiser', 'refined']
 
 # %% ../nbs/75_refine.ipynb #2d54dcdd
 CENTRE = (256.0, 192.0)  # px
@@ -82,24 +84,36 @@ class Sketch:
     "Collects points."
 
     def __init__(self):
-        self.rows, self.guides = [], []
+        self.rows = []
+        self.guides = []
 
     def add(
-        self, place, time: float, kind: int, owner: int, control: int = -1, distance: Optional[float] = None
+        self,
+        place,  # (x, y) px; None: the centre
+        time: float,
+        kind: int,
+        owner: int,
+        control: int = -1,
+        distance: Optional[float] = None,  # px; None: from the point before
     ) -> int:  # its index
-        x, y = CENTRE if place is None or None in place else place
+        if place is None or None in place:
+            place = CENTRE
         before = self.rows[-1][0] if self.rows else CENTRE
-        self.rows.append(((x, y), time, distance or math.dist((x, y), before), kind, owner, control))
+        far = distance or math.dist(place, before)
+        self.rows.append((tuple(place), time, far, kind, owner, control))
         return len(self.rows) - 1
 
     def points(self) -> Points:
-        columns = list(zip(*self.rows)) if self.rows else [[]] * 6
-        types = (float, float, float, int, int, int)
-        arrays = [
-            np.array(c, t).reshape(-1, 2) if i == 0 else np.array(c, t)
-            for i, (c, t) in enumerate(zip(columns, types))
-        ]
-        return Points(*arrays, self.guides)
+        places, times, distances, kinds, owners, controls = zip(*self.rows) if self.rows else [[]] * 6
+        return Points(
+            places=np.array(places, float).reshape(-1, 2),
+            times=np.array(times, float),
+            distances=np.array(distances, float),
+            kinds=np.array(kinds, int),
+            owners=np.array(owners, int),
+            controls=np.array(controls, int),
+            guides=self.guides,
+        )
 
 # %% ../nbs/75_refine.ipynb #feed12bd
 def is_shape(s: Slider) -> bool:  # whether its control points are few enough to be points of the sequence
@@ -111,6 +125,15 @@ def sketch_slider(sketch: Sketch, map: Beatmap, s: Slider, owner: int):
     if not is_shape(s):
         sketch.add(s.pos, s.time, int(s.new_combo), owner, 0)
         return
+    control, curve = sketch_anchors(sketch, map, s, owner)
+    end = sketch.add(s.path.end, map.end_time(s), end_kind(s.slides), owner)
+    sketch.guides.append(Guide(control, end, curve, s.length or s.path.natural_length))
+
+
+def sketch_anchors(
+    sketch: Sketch, map: Beatmap, s: Slider, owner: int
+) -> tuple[list[int], str]:  # the points of its curve, corners twice; and its kind
+    "Head, anchors and last anchor of a slider, evenly over the time of a slide."
     points = s.control_points
     slide = map.slide_duration(s)
     curve = curve_kind(s.curve, points)
@@ -118,11 +141,10 @@ def sketch_slider(sketch: Sketch, map: Beatmap, s: Slider, owner: int):
     control = [sketch.add(points[0], s.time, HEAD + s.new_combo, owner, 0)]
     for type, i in interior(curve, points):
         k = sketch.add(points[i], s.time + i / n * slide, ANCHORS[type], owner, i)
-        control += [k, k] if type is _E.RED_ANCHOR and curve != "L" else [k]
+        is_corner = type is _E.RED_ANCHOR and curve != "L"
+        control += [k, k] if is_corner else [k]
     control.append(sketch.add(points[n], s.time + slide, LAST, owner, n))
-    path = s.path
-    end = sketch.add(path.end, map.end_time(s), end_kind(s.slides), owner)
-    sketch.guides.append(Guide(control, end, curve, s.length or path.natural_length))
+    return control, curve
 
 
 def map_points(map: Beatmap) -> Points:
@@ -143,24 +165,41 @@ def map_points(map: Beatmap) -> Points:
     return sketch.points()
 
 # %% ../nbs/75_refine.ipynb #315faf10
+def long_enough(points: list[np.ndarray], s: Slider) -> list[np.ndarray]:
+    "Control points, stretched from the head where their curve is too short for the slider."
+    tuples = [tuple(p) for p in points]
+    natural = SliderPath(curve_kind(s.curve, tuples), tuples).natural_length
+    need = min(s.length, s.path.natural_length)  # one that was drawn on in a straight line may be so again
+    if need <= natural * SLACK or natural <= 1:
+        return points
+    head = points[0]
+    return [head + (p - head) * need / natural for p in points]
+
+
 def moved_slider(
     s: Slider, places: dict
 ) -> list[tuple[int, int]]:  # control point -> (x, y); whole px of all control points
     "The control points of a slider in their new places; doubled ones stay doubled, and the path stays long enough."
     old = s.control_points
-    shift = np.subtract(places[0], s.pos)
-    if not is_shape(s):
-        return [tuple(p) for p in np.round(np.array(old) + np.round(shift)).astype(int).tolist()]
-    new = [np.array(places[0])]
-    for i in range(1, len(old)):
-        new.append(np.array(places[i]) if i in places else new[-1])
-    natural = SliderPath(curve_kind(s.curve, [tuple(p) for p in new]), [tuple(p) for p in new]).natural_length
-    need = min(
-        s.length, s.path.natural_length
-    )  # one that was drawn on in a straight line before may be so again
-    if need > natural * SLACK and natural > 1:
-        new = [new[0] + (p - new[0]) * need / natural for p in new]
+    if is_shape(s):
+        new = [np.array(places[0])]
+        for i in range(1, len(old)):
+            new.append(np.array(places[i]) if i in places else new[-1])
+        new = long_enough(new, s)
+    else:
+        new = np.array(old) + np.round(np.subtract(places[0], s.pos))
     return [tuple(p) for p in np.round(new).astype(int).tolist()]
+
+
+def _moved_places(points: Points, places: np.ndarray) -> dict:  # object -> {control point: (x, y)}
+    moved = (places != points.places).any(1) & (points.controls >= 0)
+    changed = set(points.owners[moved].tolist())
+    out = {owner: {} for owner in changed}
+    for k in np.flatnonzero(points.controls >= 0):
+        owner = int(points.owners[k])
+        if owner in changed:
+            out[owner][int(points.controls[k])] = tuple(places[k].tolist())
+    return out
 
 
 def move_map(
@@ -170,14 +209,7 @@ def move_map(
 ) -> Beatmap:  # a copy
     "The map with its objects in other places; only they change."
     out = map.copy()
-    moved = {}
-    changed = set(points.owners[(places != points.places).any(1) & (points.controls >= 0)].tolist())
-    for k in np.flatnonzero(points.controls >= 0):
-        owner = int(points.owners[k])
-        control = int(points.controls[k])
-        if owner in changed:
-            moved.setdefault(owner, {})[control] = tuple(places[k].tolist())
-    for i, new in moved.items():
+    for i, new in _moved_places(points, places).items():
         o = out.hit_objects[i]
         if isinstance(o, Slider):
             o.points = moved_slider(o, new)
@@ -285,8 +317,8 @@ def to_pixels(x: Tensor) -> np.ndarray:  # (1, 2, points) -> (points, 2) px
 
 def spans(
     n: int, size: int, overlap: int
-) -> list[tuple[int, int]]:  # (start, stop) of overlapping pieces that cover n points
-    "At least one piece, however few points there are."
+) -> list[tuple[int, int]]:  # (start, stop) of overlapping chunks that cover n points
+    "At least one chunk, however few points there are."
     return [(a, min(a + size, n)) for a in range(0, max(n - 2 * overlap, 1), size - 2 * overlap)]
 
 
@@ -300,7 +332,7 @@ def free_points(
 
 # %% ../nbs/75_refine.ipynb #5361f8ca
 @dataclass
-class Piece:
+class RefineChunk:
     "A stretch of the sequence that is refined at once."
 
     start: Tensor  # (1, 2, points) where its points stand
@@ -308,45 +340,47 @@ class Piece:
     context: Tensor  # (1, 272, points)
     rigid: Tensor  # (points,) which of them must stay on the playfield
     stacks: Tensor  # (points,) the first point of the stack each lies on; itself when on none
-    guides: list  # Guide, by index in the piece
+    guides: list  # Guide, by index in the chunk
+
+
+def chunk_guides(points: Points, a: int, b: int) -> list[Guide]:
+    "The sliders that lie wholly in a chunk, by index in it."
+    whole = [g for g in points.guides if a <= min(g.control) and max(*g.control, g.end) < b]
+    return [replace(g, control=[k - a for k in g.control], end=g.end - a) for g in whole]
 
 
 def cut(
     points: Points, a: int, b: int, start: Tensor, free: np.ndarray, conf: RefineConfig
-) -> Piece:  # points a … b - 1
-    "The piece of a sequence, with the sliders that lie wholly in it."
+) -> RefineChunk:  # points a … b - 1
+    "The chunk of a sequence, with the sliders that lie wholly in it."
     number = lambda v: torch.as_tensor(v[a:b], dtype=torch.float32)
+    kinds = points.kinds[a:b]
     far = number(points.distances) if conf.use_distances else None
-    context = point_features(number(points.times), far, torch.as_tensor(points.kinds[a:b]))[None]
-    whole = (
-        [g for g in points.guides if a <= min(g.control) and max(*g.control, g.end) < b]
-        if conf.guide_sliders
-        else []
-    )
-    local = [replace(g, control=[k - a for k in g.control], end=g.end - a) for g in whole]
-    on_field = (points.kinds[a:b] < ANCHORS[_E.BEZIER_ANCHOR]) | (points.kinds[a:b] >= END)
-    return Piece(
-        start,
-        torch.as_tensor(free),
-        context,
-        torch.as_tensor(on_field),
-        torch.as_tensor(stacks(points, a, b)),
-        local,
+    context = point_features(number(points.times), far, torch.as_tensor(kinds))[None]
+    on_field = (kinds < ANCHORS[_E.BEZIER_ANCHOR]) | (kinds >= END)
+    return RefineChunk(
+        start=start,
+        free=torch.as_tensor(free),
+        context=context,
+        rigid=torch.as_tensor(on_field),
+        stacks=torch.as_tensor(stacks(points, a, b)),
+        guides=chunk_guides(points, a, b) if conf.guide_sliders else [],
     )
 
 
 def stacks(
     points: Points, a: int, b: int, window: float = 1000.0
-) -> np.ndarray:  # (b - a,) ms; indices in the piece
+) -> np.ndarray:  # (b - a,) ms; indices in the chunk
     "For each circle and head, the first one at exactly its place, followed from one to the next within the window."
+    kinds = points.kinds[a:b]
     out = np.arange(b - a)
     seen = {}
-    for k in np.flatnonzero(
-        (points.kinds[a:b] < SPINNER_START) | np.isin(points.kinds[a:b], (HEAD, HEAD + 1))
-    ):
-        first, last = seen.get(place := tuple(points.places[a + k]), (k, -math.inf))
-        out[k] = first if points.times[a + k] - last <= window else k
-        seen[place] = out[k], points.times[a + k]
+    for k in np.flatnonzero((kinds < SPINNER_START) | np.isin(kinds, (HEAD, HEAD + 1))):
+        place = tuple(points.places[a + k])
+        time = points.times[a + k]
+        first, last = seen.get(place, (k, -math.inf))
+        out[k] = first if time - last <= window else k
+        seen[place] = out[k], time
     return out
 
 
@@ -360,71 +394,82 @@ def guide_ends(x: Tensor, guides: Sequence[Guide]) -> Tensor:  # (1, 2, points)
         path = SliderPath(g.curve, [tuple(places[k]) for k in g.control])
         if path.natural_length == 0:
             continue
-        x[..., g.end] = to_field(np.array([path.at(min(1.0, g.length / path.natural_length))]))[..., 0].to(x)
+        end = path.at(min(1.0, g.length / path.natural_length))
+        x[..., g.end] = to_field(np.array([end]))[..., 0].to(x)
     return x
 
 # %% ../nbs/75_refine.ipynb #b0bb782f
+def class_vectors(denoiser: Denoiser, conf: RefineConfig) -> Tensor:  # (1 or 2, classes)
+    "What the denoiser is told, and, with guidance, what it is led away from."
+    said = partial(class_vector, denoiser.classes, difficulty=conf.difficulty, circle_size=conf.circle_size)
+    vectors = [said(mapper_id=conf.mapper_id, descriptors=conf.descriptors)]
+    if conf.guidance != 1:
+        vectors.append(said(descriptors=conf.negative_descriptors))
+    return torch.stack(vectors).to(denoiser.device)
+
+
 class Refiner:
     "Leads the points of a map out of the fog."
 
     def __init__(self, denoiser: Denoiser, conf: RefineConfig = RefineConfig()):
-        c = denoiser.config
-        self.denoiser, self.conf = denoiser, conf
-        self.schedule = Schedule(
-            noise_betas(c.noise, c.noise_steps), kept_steps(c.noise_steps, conf.timesteps)
-        )
         if conf.max_length <= 2 * conf.overlap:
             raise UserError(
                 f"max_length={conf.max_length} leaves nothing between two overlaps of {conf.overlap}; "
                 "make it more than twice as long."
             )
-        said = partial(
-            class_vector, denoiser.classes, difficulty=conf.difficulty, circle_size=conf.circle_size
-        )
-        wishes = [
-            said(mapper_id=conf.mapper_id, descriptors=conf.descriptors),
-            said(descriptors=conf.negative_descriptors),
-        ]
-        self.wishes = torch.stack(wishes[: 1 if conf.guidance == 1 else 2]).to(denoiser.device)
+        c = denoiser.config
+        self.denoiser = denoiser
+        self.conf = conf
+        steps = kept_steps(c.noise_steps, conf.timesteps)
+        self.schedule = Schedule(noise_betas(c.noise, c.noise_steps), steps)
+        self.class_vectors = class_vectors(denoiser, conf)
 
     @torch.inference_mode()
     def __call__(self, points: Points, noise: Callable, progress: Callable | None = None) -> np.ndarray:
         "New places of all points, (points, 2) px. `noise`: x -> gaussian of its shape."
         given = to_field(points.places)
-        conf = self.conf
-        n = len(points)
         free = self.free(points)
+        chunks = spans(len(points), self.conf.max_length, self.conf.overlap) if len(points) else []
+        steps = len(self.schedule)
         out = given.clone()
-        parts = spans(n, conf.max_length, conf.overlap) if n else []
-        report = lambda done: tell(progress, "refine", done, len(parts) * len(self.schedule))
-        for k, (a, b) in enumerate(parts):
-            start = out[..., a:b].clone()
-            may = free[a:b].copy()
-            seam = conf.overlap if k else 0
-            start[..., seam : 2 * seam], may[:seam] = given[..., a + seam : a + 2 * seam], False
-            steps = self.walk(cut(points, a, b, start, may, conf), noise) if may.any() else [start]
-            for i, x in enumerate(steps, 1):
+        for k, (a, b) in enumerate(chunks):
+            chunk = self.chunk(points, (a, b), out, free)
+            walk = self.walk(chunk, noise) if chunk.free.any() else [chunk.start]
+            for i, x in enumerate(walk, 1):
                 out[..., a:b] = x
-                report(k * len(self.schedule) + i)
-        places = to_pixels(out)
-        return np.where(free[:, None], places, points.places)
+                tell(progress, "refine", k * steps + i, len(chunks) * steps)
+        return np.where(free[:, None], to_pixels(out), points.places)
 
 # %% ../nbs/75_refine.ipynb #4d810522
-from fastcore.basics import patch
-
-
 @patch
 def free(self: Refiner, points: Points) -> np.ndarray:  # (points,) whether each may move
     return free_points(points, self.conf.start_time, self.conf.end_time)
 
 
 @patch
-def settle(self: Refiner, x0: Tensor, piece: Piece) -> Tensor:  # (1, 2, points), a guess of the clean places
+def chunk(
+    self: Refiner, points: Points, span: tuple[int, int], out: Tensor, free: np.ndarray
+) -> RefineChunk:  # out: (1, 2, all points) as far as they are walked
+    "A chunk; its first points are the last of the chunk before, and stay."
+    a, b = span
+    start = out[..., a:b].clone()
+    may_move = free[a:b].copy()
+    seam = self.conf.overlap if a else 0
+    start[..., seam : 2 * seam] = to_field(points.places)[..., a + seam : a + 2 * seam]
+    may_move[:seam] = False
+    return cut(points, a, b, start=start, free=may_move, conf=self.conf)
+
+
+@patch
+def hold(
+    self: Refiner, x0: Tensor, chunk: RefineChunk
+) -> Tensor:  # (1, 2, points), a guess of the clean places
     "What must hold: objects on the playfield, stacks on stacks, slider ends where the ball gets to, kept points where they are."
     device = x0.device
-    keep = lambda x: torch.where(piece.free.to(device), x, piece.start.to(x))
-    x0 = torch.where(piece.rigid.to(device), x0.clamp(-1, 1), x0)
-    return keep(guide_ends(keep(x0)[..., piece.stacks.to(device)], piece.guides))
+    keep = lambda x: torch.where(chunk.free.to(device), x, chunk.start.to(x))
+    x0 = torch.where(chunk.rigid.to(device), x0.clamp(-1, 1), x0)
+    stacked = keep(x0)[..., chunk.stacks.to(device)]
+    return keep(guide_ends(stacked, chunk.guides))
 
 
 @patch
@@ -432,31 +477,43 @@ def begin(self: Refiner, clean: Tensor, noise: Callable) -> Tensor:  # (1, 2, po
     "Where the walk starts: in as much noise as its first step expects."
     if self.conf.random_start:
         return noise(clean)
-    return self.schedule.noised(clean, len(self.schedule) - 1, noise(clean)) if self.conf.renoise else clean
+    if not self.conf.renoise:
+        return clean
+    return self.schedule.noised(clean, len(self.schedule) - 1, noise(clean))
 
 
 @patch
 def predict(self: Refiner, x: Tensor, step: int, context: Tensor, hidden: Tensor) -> Tensor:  # (1, 4, points)
-    "The denoiser's answer, guided by the wish."
-    n = len(self.wishes)
-    t = torch.full((len(self.wishes),), step, device=x.device)
-    out = self.denoiser.model(x.expand(n, -1, -1), t, context.expand(n, -1, -1), self.wishes, hidden)
-    return (
-        out if n == 1 else torch.cat([guided(out[:1, :2], out[1:, :2], self.conf.guidance), out[:1, 2:]], 1)
-    )
+    "The denoiser's answer, guided by the request."
+    n = len(self.class_vectors)
+    t = torch.full((n,), step, device=x.device)
+    x = x.expand(n, -1, -1)
+    out = self.denoiser.model(x, t, context.expand(n, -1, -1), self.class_vectors, hidden)
+    if n == 1:
+        return out
+    noise = guided(out[:1, :2], out[1:, :2], self.conf.guidance)
+    return torch.cat([noise, out[:1, 2:]], 1)
 
 
 @patch
-def walk(self: Refiner, piece: Piece, noise: Callable):  # yields (1, 2, points) after every step
-    "All steps of a piece."
+def walk(self: Refiner, chunk: RefineChunk, noise: Callable) -> Iterator[Tensor]:  # (1, 2, points)
+    "All steps of a chunk, one after another."
     device = self.denoiser.device
-    hidden = out_of_reach(piece.start.shape[-1], self.denoiser.config.reach).to(device)
-    piece.start = clean = self.settle(piece.start, piece)
-    context = piece.context.to(device)
-    draw = lambda x: noise(x.cpu()).to(device)
-    ask = lambda x, step: self.predict(x, step, context, hidden)
-    settle = lambda x0: self.settle(x0, piece)
-    for _, x, _ in reverse(self.schedule, ask, self.begin(clean.to(device), draw), draw, settle):
+    hidden = out_of_reach(chunk.start.shape[-1], self.denoiser.config.reach).to(device)
+    chunk.start = clean = self.hold(chunk.start, chunk)
+    context = chunk.context.to(device)
+
+    def draw(x):
+        return noise(x.cpu()).to(device)
+
+    def ask(x, step):
+        return self.predict(x, step, context, hidden)
+
+    def hold(x0):
+        return self.hold(x0, chunk)
+
+    start = self.begin(clean.to(device), draw)
+    for _, x, _ in reverse(self.schedule, ask, start, draw, hold):
         yield x.cpu()
 
 # %% ../nbs/75_refine.ipynb #004f1bcc
@@ -481,3 +538,42 @@ def refine(
         return move_map(source, points, run(points, gaussian(seed), progress))
     points, found = group_points(source, timing, slider_multiplier)
     return move_groups(source, found, run(points, gaussian(seed), progress))
+
+# %% ../nbs/75_refine.ipynb #4554c89b
+def refine_stage(
+    c: GenerateConfig, language: LanguageConfig
+) -> str:  # "early", on groups; "late", on the map; "" never
+    "When a request is refined."
+    if not c.refiner or c.gamemode not in (0, 2):
+        return ""
+    return "early" if language.slider_version == 1 and not c.add_to_beatmap else "late"
+
+
+@lru_cache(maxsize=1)
+def _denoiser(name: str, device: str) -> Denoiser:
+    return load_denoiser(name, pick_device(device))
+
+
+def check_denoiser(c: GenerateConfig):
+    "Load the denoiser of a request now. Raises `UserError` when it is none."
+    _denoiser(c.refiner, c.device)
+
+
+def refined(
+    source: Beatmap | Sequence[Group],
+    c: GenerateConfig,
+    timing: Timing | None = None,  # for groups
+    slider_multiplier: float = 1.4,  # for groups
+) -> Beatmap | list[Group]:  # a copy
+    "A map, or what is to become one, with places that the denoiser of a request chose."
+    conf = RefineConfig(
+        difficulty=c.difficulty,
+        mapper_id=c.mapper_id,
+        descriptors=c.descriptors,
+        circle_size=c.circle_size,
+        negative_descriptors=c.negative_descriptors,
+        start_time=c.start_time,
+        end_time=c.end_time,
+    )
+    denoiser = _denoiser(c.refiner, c.device)
+    return refine(source, denoiser, conf, c.seed or 0, timing=timing, slider_multiplier=slider_multiplier)

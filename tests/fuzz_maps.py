@@ -14,8 +14,7 @@ from mapperatorinator.config import GenerateConfig, LanguageConfig, compose
 from mapperatorinator.core import UserError
 from mapperatorinator.data import MapItem, object_times, window_example
 from mapperatorinator.events import ContextType, EventStream
-from mapperatorinator.generate import contexts_of
-from mapperatorinator.groups import event_times, read_groups
+from mapperatorinator.request import contexts_of
 from mapperatorinator.osu.beatmap import (
     BEAT_MS,
     DIFFICULTY,
@@ -35,6 +34,7 @@ from mapperatorinator.postprocess import assemble, clean, ease_jumps, end_with_s
 from mapperatorinator.prompt import Metadata, request_ids
 from mapperatorinator.remap import SOUNDS, splice
 from mapperatorinator.tokenizer import Tokenizer
+from mapperatorinator.groups import event_times, read_groups
 from mapperatorinator.unparse import to_hit_objects
 
 SONG = 60_000  # ms, the song that the maps are said to be for

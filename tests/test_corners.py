@@ -14,8 +14,7 @@ from mapperatorinator.config import GenerateConfig, LanguageConfig, SpectrogramC
 from mapperatorinator.core import UserError
 from mapperatorinator.data import Listing, MapItem, frame_labels, load_songs, object_times
 from mapperatorinator.events import ContextType, EventType
-from mapperatorinator.generate import contexts_of
-from mapperatorinator.groups import read_groups
+from mapperatorinator.request import contexts_of
 from mapperatorinator.osu.beatmap import LIMIT, Beatmap, Circle, Hold, Slider, TimingPoint
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.curves import SliderPath
@@ -24,10 +23,12 @@ from mapperatorinator.osu.files import file_name
 from mapperatorinator.osu.show import show_map
 from mapperatorinator.osu.timing import Timing, TimingBuilder, change, counted
 from mapperatorinator.parse import MOST_BEATS, MOST_MORE, Parser
-from mapperatorinator.postprocess import assemble, clean, fruits, hyperdashes, inside, lead_in, preview_point
+from mapperatorinator.osu.criteria import fruits
+from mapperatorinator.postprocess import assemble, clean, hyperdashes, inside, lead_in, preview_point
 from mapperatorinator.prompt import Metadata
 from mapperatorinator.remap import splice
 from mapperatorinator.tokenizer import Tokenizer
+from mapperatorinator.groups import read_groups
 from mapperatorinator.unparse import to_hit_objects
 
 OURS = LanguageConfig(add_kiai=True, add_mania_sv=True)

@@ -789,7 +789,10 @@ def test_the_song_of_a_reference_is_found_in_any_case_and_its_picture_comes_alon
         "song.wav": tmp_path / "song.wav",
         "BG/Art.png": tmp_path / "bg" / "art.PNG",
     }
-    assert job.place.path.name == "Nobody - Small Steps (The Notebook) [Normal].osz" and not job.place.named
+    assert (
+        job.destination.path.name == "Nobody - Small Steps (The Notebook) [Normal].osz"
+        and not job.destination.named
+    )
 
 
 def test_the_spelling_of_a_reference_is_kept(tmp_path, reference, song):

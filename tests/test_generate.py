@@ -9,17 +9,22 @@ from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.engine import Engine, Output
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
 from mapperatorinator.generate import (
-    LULL,
+    MAX_SILENCE,
     Loudness,
-    Run,
+    RowRequest,
     Sampling,
-    contexts_of,
+    SongPlan,
+    SongRun,
+    decoding_problem,
     encode_song,
     generate,
+    listen,
     loops,
-    opposite,
-    trouble,
 )
+from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
+from mapperatorinator.osu.timing import Timing
+from mapperatorinator.prompt import Context, Metadata
+from mapperatorinator.request import contexts_of, negative_request
 from mapperatorinator.groups import (
     MARKS,
     held_columns,
@@ -28,9 +33,6 @@ from mapperatorinator.groups import (
     read_groups,
     split_groups,
 )
-from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
-from mapperatorinator.osu.timing import Timing
-from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.unparse import to_hit_objects
 from mapperatorinator.windows import plan
 from tiny import tiny_bundle
@@ -52,6 +54,34 @@ def engine():
     return make_engine()
 
 
+def write(
+    engine,
+    samples,
+    requests,
+    seeds=(0,),
+    outputs=(C.MAP,),
+    given=(),
+    sampling=Sampling(),
+    negatives=None,
+    **plan,
+):
+    "Listen and generate: a row for each request; what is left over is for the plan."
+    progress = plan.pop("progress", None)
+    cancel = plan.pop("cancel", None)
+    song = listen(engine, samples, SongPlan.of(len(samples), engine.language, **plan), progress)
+    rows = [RowRequest(*row) for row in zip(requests, seeds, negatives or [None] * len(requests))]
+    return generate(
+        engine,
+        song,
+        rows,
+        outputs=outputs,
+        inputs=given,
+        sampling=sampling,
+        progress=progress,
+        cancel=cancel,
+    )
+
+
 def wish(mode=0, **k):
     return Metadata(mode, song_length=3000, difficulty=4.0, **k)
 
@@ -65,7 +95,7 @@ def malformed(stream, language, mode):
 @pytest.mark.parametrize("mode", [0, 1, 2])
 def test_grammar_never_yields_a_malformed_group(engine, mode):
     objects = 0
-    for made in generate(
+    for made in write(
         engine,
         SAMPLES,
         [wish(mode)] * 4,
@@ -88,7 +118,7 @@ def test_grammar_never_yields_a_malformed_group(engine, mode):
 
 
 def test_without_grammar_there_is_stutter(engine):
-    made = generate(engine, SAMPLES, [wish()] * 2, [0, 1], sampling=Sampling(grammar=False))
+    made = write(engine, SAMPLES, [wish()] * 2, [0, 1], sampling=Sampling(grammar=False))
     assert any(malformed(m.streams[C.MAP], engine.language, 0)[0] for m in made)
 
 
@@ -96,37 +126,34 @@ def test_without_grammar_there_is_stutter(engine):
 def test_published_languages(preset):
     "The loop runs in every language, types first or last, with or without brackets."
     e = make_engine(preset, 5, 72)
-    made = generate(e, SAMPLES[:24000], [wish()], [1])[0].streams[C.MAP]
+    made = write(e, SAMPLES[:24000], [wish()], [1])[0].streams[C.MAP]
     assert made.times == sorted(made.times) or not made.events
 
 
 def test_same_seed_same_map_alone_or_together(engine):
-    together = generate(engine, SAMPLES, [wish(), wish(cs=5.0)], [1, 2], [C.TIMING, C.MAP])
-    again = generate(engine, SAMPLES, [wish(cs=5.0)], [2], [C.TIMING, C.MAP])[0]
+    together = write(engine, SAMPLES, [wish(), wish(cs=5.0)], [1, 2], [C.TIMING, C.MAP])
+    again = write(engine, SAMPLES, [wish(cs=5.0)], [2], [C.TIMING, C.MAP])[0]
     assert again.streams == together[1].streams and again.problems == together[1].problems
     assert together[0].streams != together[1].streams
 
 
 def test_windows_write_their_own_part(engine):
     "Nothing is written in a window's look-back, nor after its look-ahead begins; encoded once is as good as encoded each time."
-    windows = plan(len(SAMPLES), engine.language)
-    heard = encode_song(engine, SAMPLES, windows)
-    lengths, streams = [], []
+    song = listen(engine, SAMPLES)
+    windows = song.plan.windows
+    lengths = []
 
     def note(p):
         lengths.append((p.stage, p.done))
 
-    a = generate(engine, SAMPLES, [wish()], [4], encoded=heard, progress=note)[0]
-    assert a == generate(engine, SAMPLES, [wish()], [4])[0]
+    a = generate(engine, song, [RowRequest(wish(), 4)], progress=note)[0]
+    assert a == write(engine, SAMPLES, [wish()], [4])[0]
     assert lengths == [("timing and map", i) for i in range(len(windows) + 2 + 1)], (
         "the map follows two windows behind"
     )
     starts = [w.keep_from for w in windows]
-    many = [
-        t
-        for m in generate(engine, SAMPLES, [wish()] * 6, range(6), encoded=heard)
-        for t in m.streams[C.MAP].times
-    ]
+    made = generate(engine, song, [RowRequest(wish(), seed) for seed in range(6)])
+    many = [t for m in made for t in m.streams[C.MAP].times]
     assert set(np.searchsorted(starts, many, "right")) == set(range(1, len(windows) + 1)), (
         "a window wrote nothing in any row"
     )
@@ -135,20 +162,20 @@ def test_windows_write_their_own_part(engine):
 @pytest.mark.parametrize("lookahead", [0.0, 0.125, 0.4])
 def test_contexts_side_by_side(engine, monkeypatch, lookahead):
     "A context that follows the one before hears all it would hear afterwards."
-    write = lambda: [
+    streams = lambda: [
         m.streams
-        for m in generate(
+        for m in write(
             engine, SAMPLES, [wish(), wish(cs=5.0)], [1, 2], [C.TIMING, C.MAP, C.SV], lookahead=lookahead
         )
     ]
-    together = write()
-    monkeypatch.setattr(Run, "behind", lambda self: len(self.windows))
-    assert together == write() and all(len(stream) for row in together for stream in row.values())
+    together = streams()
+    monkeypatch.setattr(SongRun, "lag", lambda self: len(self.plan.windows))
+    assert together == streams() and all(len(stream) for row in together for stream in row.values())
 
 
 @pytest.mark.parametrize("start,end", [(1000, 2000), (None, 800), (2000, None)])
 def test_range(engine, start, end):
-    made = generate(engine, SAMPLES, [wish()] * 3, [1, 2, 3], start_time=start, end_time=end)
+    made = write(engine, SAMPLES, [wish()] * 3, [1, 2, 3], start_time=start, end_time=end)
     heads = [t for m in made for e, t in m.streams[C.MAP] if e.type in (E.CIRCLE, E.SLIDER_HEAD, E.SPINNER)]
     assert heads and min(heads) >= (start or 0) - 10 and max(heads) <= (end or 3000) + 10
     for m in made:
@@ -163,7 +190,7 @@ def test_given_timing_is_kept(engine):
         [v for v in range(0, 3000, 500) for _ in "ab"],
     )
     stages = []
-    made = generate(
+    made = write(
         engine,
         SAMPLES,
         [wish()],
@@ -177,37 +204,37 @@ def test_given_timing_is_kept(engine):
 
 def test_continue_a_map(engine):
     "An unfinished context is written on; what was there stays."
-    begun = generate(engine, SAMPLES, [wish()], [1])[0].streams[C.MAP]
+    begun = write(engine, SAMPLES, [wish()], [1])[0].streams[C.MAP]
     begun = objects_between(begun, False, end=800)
-    made = generate(engine, SAMPLES, [wish()], [2], given=[Context(C.MAP, begun)])[0].streams[C.MAP]
+    made = write(engine, SAMPLES, [wish()], [2], given=[Context(C.MAP, begun)])[0].streams[C.MAP]
     assert made.events[: len(begun)] == begun.events and len(made) > len(begun)
 
 
 def test_greedy_and_cold(engine):
-    a = generate(engine, SAMPLES, [wish()] * 2, [1, 2], [C.TIMING], sampling=Sampling(timing_temperature=0))
+    a = write(engine, SAMPLES, [wish()] * 2, [1, 2], [C.TIMING], sampling=Sampling(timing_temperature=0))
     assert a[0].streams == a[1].streams or a[0].problems
 
 
 def test_cancel_between_tokens(engine):
     with pytest.raises(Cancelled):
-        generate(engine, SAMPLES, [wish()], [1], cancel=lambda: True)
+        write(engine, SAMPLES, [wish()], [1], cancel=lambda: True)
     with pytest.raises(KeyboardInterrupt):
-        generate(engine, SAMPLES, [wish()], [1], progress=lambda p: p.stage == "listening")
+        write(engine, SAMPLES, [wish()], [1], progress=lambda p: p.stage == "listening")
 
 
 def test_guided_run(engine):
     "Negative requests run beside the rows."
-    plain = generate(engine, SAMPLES, [wish()], [1])[0]
-    guided = generate(
-        engine, SAMPLES, [wish()], [1], sampling=Sampling(guidance=3.0), negatives=[wish(cs=9.0)]
-    )[0]
+    plain = write(engine, SAMPLES, [wish()], [1])[0]
+    guided = write(engine, SAMPLES, [wish()], [1], sampling=Sampling(guidance=3.0), negatives=[wish(cs=9.0)])[
+        0
+    ]
     assert guided.streams != plain.streams
 
 
 def test_beams(engine):
     "A song can be searched instead of drawn, in every row for itself; windows stay whole, also side by side."
     for parallel in (False, True):
-        run = lambda wishes, seeds: generate(
+        run = lambda wishes, seeds: write(
             engine, SAMPLES[:24000], wishes, seeds, sampling=Sampling(num_beams=2), parallel=parallel
         )
         made = run([wish(), wish(cs=6.0)], [1, 2])
@@ -220,9 +247,9 @@ def test_beams(engine):
 
 def test_trouble_is_seen():
     assert (
-        trouble(Output([7, 8] * 9, False)) == "stuck in a loop"
-        and trouble(Output([1, 5, 2], True)) == ""
-        and trouble(Output([1], False))
+        decoding_problem(Output([7, 8] * 9, False)) == "stuck in a loop"
+        and decoding_problem(Output([1, 5, 2], True)) == ""
+        and decoding_problem(Output([1], False))
     )
     assert not loops([1, 2, 3, 4])
 
@@ -237,7 +264,7 @@ def test_stuck_windows_are_drawn_again(engine, monkeypatch):
         return [Output(w.ids[:-1] + [99] * 80, False) for w in out] if len(calls) == 1 else out
 
     monkeypatch.setattr(Engine, "generate", fake)
-    made = generate(engine, SAMPLES, [wish()], [1], [C.TIMING], sampling=Sampling(timing_temperature=1.0))[0]
+    made = write(engine, SAMPLES, [wish()], [1], [C.TIMING], sampling=Sampling(timing_temperature=1.0))[0]
     assert "timing at 0.0 s: stuck in a loop, drawn again" in made.problems[0]
 
 
@@ -264,7 +291,7 @@ def test_keep_until_drops_split_groups():
 def test_mania_holds_are_whole(preset):
     "Whatever is drawn, every hold has a beginning and an end, in its own column and across windows."
     e = make_engine(preset, 5, 200)
-    for made in generate(e, SAMPLES[:32000], [wish(3)] * 2, [1, 2], sampling=Sampling(top_p=1.0)):
+    for made in write(e, SAMPLES[:32000], [wish(3)] * 2, [1, 2], sampling=Sampling(top_p=1.0)):
         held = set()
         first = e.language.types_first
         for group in split_groups(made.streams[C.MAP].events, first):
@@ -297,7 +324,7 @@ def test_contexts_of_a_map(preset, types, wanted):
     told = []
     real = e.generate
     e.generate = lambda job, cancel=None: told.append(job.prompts[0]) or real(job, cancel)
-    made = generate(e, SAMPLES[:32000], [wish()], [1], wanted, given)[0]
+    made = write(e, SAMPLES[:32000], [wish()], [1], wanted, given)[0]
     assert set(made.streams) == set(wanted)
     for context in given:
         assert any(e.tokenizer.context_sos[context.type] in ids for ids in told), context.type
@@ -317,9 +344,9 @@ def a_map():
 
 def test_what_no_model_can_write_is_told(engine):
     with pytest.raises(UserError, match="cannot write"):
-        generate(engine, SAMPLES, [wish()], [1], [C.KIAI])
+        write(engine, SAMPLES, [wish()], [1], [C.KIAI])
     with pytest.raises(UserError, match="parallel"):
-        generate(engine, SAMPLES, [wish()], [1], given=[Context(C.MAP)], parallel=True)
+        write(engine, SAMPLES, [wish()], [1], given=[Context(C.MAP)], parallel=True)
 
 
 def test_a_part_is_written_into_a_map(engine):
@@ -331,7 +358,7 @@ def test_a_part_is_written_into_a_map(engine):
     assert (
         given[1].stream.times[-1] > 1000 and not given[1].finished
     )  # the slider from 900 ms is over at 1400 ms
-    made = generate(engine, SAMPLES, [wish()], [1], given=given, start_time=1000, end_time=2000)[0].streams[
+    made = write(engine, SAMPLES, [wish()], [1], given=given, start_time=1000, end_time=2000)[0].streams[
         C.MAP
     ]
     assert min(made.times, default=1400) >= 1390
@@ -342,8 +369,8 @@ def test_windows_side_by_side(batch):
     "Parallel windows know nothing of each other: the batch does not matter, and every group is whole."
     e = make_engine()
     e.max_batch_size = batch
-    made = generate(e, SAMPLES, [wish(), wish(cs=5.0)], [1, 2], [C.TIMING, C.MAP], parallel=True)
-    alone = generate(make_engine(), SAMPLES, [wish(cs=5.0)], [2], [C.TIMING, C.MAP], parallel=True)[0]
+    made = write(e, SAMPLES, [wish(), wish(cs=5.0)], [1, 2], [C.TIMING, C.MAP], parallel=True)
+    alone = write(make_engine(), SAMPLES, [wish(cs=5.0)], [2], [C.TIMING, C.MAP], parallel=True)[0]
     assert made[1].streams == alone.streams and len(alone.streams[C.MAP])
     assert sum(map(len, split_groups(alone.streams[C.MAP].events, False))) == len(alone.streams[C.MAP])
 
@@ -356,8 +383,8 @@ def test_requests_are_heard_with_the_song():
     )
     a = wish()
     b = Metadata(0, song_length=3000, difficulty=8.0)
-    together = generate(e, SAMPLES[:24000], [a, b], [1, 1], [C.TIMING])
-    assert together[1].streams == generate(e, SAMPLES[:24000], [b], [1], [C.TIMING])[0].streams
+    together = write(e, SAMPLES[:24000], [a, b], [1, 1], [C.TIMING])
+    assert together[1].streams == write(e, SAMPLES[:24000], [b], [1], [C.TIMING])[0].streams
     states = [encode_song(e, SAMPLES, plan(len(SAMPLES), language), metadata=m).states for m in (a, b)]
     assert not torch.allclose(*states)
 
@@ -375,10 +402,10 @@ def test_a_lull_in_a_loud_song_is_drawn_again(monkeypatch):
 
     monkeypatch.setattr(Engine, "generate", quiet)
     grid = Context(C.TIMING, finished=True)
-    problems = generate(e, loud, [wish()], [1], given=[grid])[0].problems
+    problems = write(e, loud, [wish()], [1], given=[grid])[0].problems
     assert len(problems) == 1 and "empty though the song is loud, also when drawn again" in problems[0]
-    assert not generate(e, loud * 0, [wish()], [1], given=[grid])[0].problems
-    assert Loudness(loud, 16000).loud(0, LULL)
+    assert not write(e, loud * 0, [wish()], [1], given=[grid])[0].problems
+    assert Loudness(loud, 16000).loud(0, MAX_SILENCE)
 
 
 def test_dense_maps_leave_room_to_write():
@@ -400,7 +427,7 @@ def test_dense_maps_leave_room_to_write():
     dense = EventStream(notes, [t for t in range(0, 3000, 20) for _ in range(7)])
     told, real = [], e.generate
     e.generate = lambda job, cancel=None: told.extend(job.prompts) or real(job, cancel)
-    generate(e, SAMPLES, [wish()], [1], given=[Context(C.TIMING, finished=True), Context(C.MAP, dense)])
+    write(e, SAMPLES, [wish()], [1], given=[Context(C.TIMING, finished=True), Context(C.MAP, dense)])
     assert max(map(len, told)) <= 300 < 400 - 90 and min(map(len, told)) > 100
     assert all(ids[-1] == e.tokenizer.id(E.CIRCLE) for ids in told)
 
@@ -408,11 +435,7 @@ def test_dense_maps_leave_room_to_write():
 def test_negatives_differ_where_they_should():
     m = wish(mapper_id=3, descriptors=["a"])
     assert (
-        opposite(m, ["b"]).mapper_id == 3
-        and opposite(m, ["b"]).descriptors == ["b"]
-        and opposite(wish(mapper_id=3)).mapper_id is None
-    )
-    assert (
-        Sampling(guidance=2.0, inverted_guidance=True).towards() == -1
-        and Sampling(guidance=2.0).towards() == 2
+        negative_request(m, ["b"]).mapper_id == 3
+        and negative_request(m, ["b"]).descriptors == ["b"]
+        and negative_request(wish(mapper_id=3)).mapper_id is None
     )

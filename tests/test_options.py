@@ -11,9 +11,9 @@ from mapperatorinator.events import EventType
 from mapperatorinator.generate import Sampling
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.osu.files import read_osz
-from mapperatorinator.pipeline import Wish, generate_map, rows_at_once
+from mapperatorinator.pipeline import generate_map, rows_at_once
 from mapperatorinator.prompt import request_ids
-from mapperatorinator.request import advice, check_request, inherited, unheard
+from mapperatorinator.request import MapRequest, advice, check_request, inherited, unheard
 from mapperatorinator.tokenizer import Tokenizer
 
 BASE = dict(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377, star_tries=0)
@@ -253,7 +253,9 @@ def test_said_to_the_model(settings, word, mode):
     tok = Tokenizer.from_config(LanguageConfig())
     said = lambda **k: [
         tok.decode(i)
-        for i in request_ids(tok, c, Wish.of(GenerateConfig(**dict(gamemode=mode) | k)).metadata(60_000))
+        for i in request_ids(
+            tok, c, MapRequest.of(GenerateConfig(**dict(gamemode=mode) | k)).metadata(60_000)
+        )
     ]
     value = lambda events: [e.value for e in events if e.type is word]
     if word is EventType.MAPPER:

@@ -55,31 +55,31 @@ class Scripted(Song2Map):
         self.told = []
         self.language = LanguageConfig()
 
-    def hear(self, *_):
+    def listen_to(self, *_):
         return None
 
-    find_grid = given = hear
+    def drafts(self, song, requests, progress=None, **metadata):
+        self.told += [r.prompted_stars for r in requests]
+        return [self.result(r, *self.script.pop(0)) for r in requests]
 
-    def drafts(self, song, wishes, progress=None, **metadata):
-        self.told += [w.told for w in wishes]
-        return [self.result(w, *self.script.pop(0)) for w in wishes]
-
-    def result(self, wish, objects, stars):  # side by side in one place before the song: nothing but problems
+    def result(
+        self, request, objects, stars
+    ):  # side by side in one place before the song: nothing but problems
         b = Beatmap.new(timing_points=[TimingPoint(0, 500)], hit_objects=[Circle(-50, 192, 10)] * objects)
         report = dict(
-            requested_stars=wish.config.difficulty,
+            requested_stars=request.config.difficulty,
             achieved_stars=stars,
             objects=objects,
-            seed=wish.config.seed,
+            seed=request.config.seed,
         )
-        return Result(b, report, check_map(b), wish.told)
+        return Result(b, report, check_map(b), request.prompted_stars)
 
 
 def test_a_retry_that_writes_nothing_keeps_the_earlier_map():
     ask = replace(ASK, difficulty=1.0, star_tries=3)
     line = Scripted((40, 6.0), (0, 0.0), (0, 0.0), (0, 0.0))
     kept = line.maps(None, [ask])[0]
-    assert (kept.report["objects"], kept.report["achieved_stars"], kept.told) == (40, 6.0, 1.0)
+    assert (kept.report["objects"], kept.report["achieved_stars"], kept.prompted_stars) == (40, 6.0, 1.0)
     assert line.told[:2] == [1.0, 0.5] and len(line.told) == kept.report["drafts"].count("told") == 4
     with pytest.raises(UserError, match="wrote no objects"):
         Scripted((0, 0.0)).maps(None, [ask])

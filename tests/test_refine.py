@@ -23,9 +23,10 @@ from mapperatorinator.model.dit import Classes, new_denoiser, save_denoiser
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser
-from mapperatorinator.pipeline import Song2Map, settled, settles
+from mapperatorinator.generate import SongPlan
+from mapperatorinator.pipeline import Song2Map
 from mapperatorinator.postprocess import assemble, clean, hyperdashes
-from mapperatorinator.refine import group_points, map_points, move_map, refine
+from mapperatorinator.refine import group_points, map_points, move_map, refine, refine_stage, refined
 from mapperatorinator.train_refine import half_covered, placement, sliders_outside, train_refine, travel
 
 HEADER = (
@@ -237,59 +238,59 @@ def test_a_range_sees_its_neighbours_and_leaves_them(map, wild):
     assert at(a)[:3] + at(a)[5:] == at(map)[:3] + at(map)[5:]
 
 
-def song(reference=None):
-    return SimpleNamespace(
-        heard=SimpleNamespace(samples=None, rate=16000, ms=9000), reference=reference
-    )  # not at hand
+def song(reference, ask):
+    "What the last steps know of a song of nine seconds."
+    plan = SongPlan.of(9 * 16000, LanguageConfig(), start_time=ask.start_time, end_time=ask.end_time)
+    return SimpleNamespace(encoded=SimpleNamespace(plan=plan, ms=9000), reference=reference)
 
 
 @pytest.fixture
-def polished(wild, tmp_path):
+def finished(wild, tmp_path):
     "The last steps of the pipeline for a language and some settings."
     save_denoiser(wild, tmp_path)
 
-    def polished(map, reference=None, language=LanguageConfig(), **settings):
+    def finished(map, reference=None, language=LanguageConfig(), **settings):
         ask = GenerateConfig(refiner=str(tmp_path), device="cpu", seed=1, **settings)
-        return Song2Map.polished(SimpleNamespace(language=language), map, song(reference), ask)
+        return Song2Map.finish_map(SimpleNamespace(language=language), map, song(reference, ask), ask)
 
-    return polished
+    return finished
 
 
-def test_the_pipeline_refines_only_the_range(map, polished):
-    out = polished(map, start_time=int(map.hit_objects[1].time))
+def test_the_pipeline_refines_only_the_range(map, finished):
+    out = finished(map, start_time=int(map.hit_objects[1].time))
     assert [o.time for o in out.hit_objects] == [o.time for o in map.hit_objects] and out.hit_objects[
         0
     ].pos == map.hit_objects[0].pos
     assert any(a.pos != b.pos for a, b in zip(out.hit_objects, map.hit_objects))
 
 
-def test_a_new_range_is_refined_in_the_reference_map(map, polished):
+def test_a_new_range_is_refined_in_the_reference_map(map, finished):
     span = dict(start_time=2000, end_time=4400)
     new = Beatmap.parse(HEADER + "100,100,2250,5,0\n200,200,2750,1,0\n300,300,3250,1,0\n")
     lines = lambda m: m.to_text().splitlines()[-len(m.hit_objects) :]
-    out = polished(new, map, add_to_beatmap=True, **span)
+    out = finished(new, map, add_to_beatmap=True, **span)
     assert lines(out)[:3] == LINES[:3] and lines(out)[-3:] == LINES[-3:] and len(out.hit_objects) == 9
     assert [o.time for o in out.hit_objects[3:6]] == [2250, 2750, 3250] and [
         o.pos for o in out.hit_objects[3:6]
     ] != [(100, 100), (200, 200), (300, 300)]
     other = map.copy()
     other.hit_objects[1].x += 200
-    assert lines(polished(new, other, add_to_beatmap=True, **span))[3:6] != lines(out)[3:6], (
+    assert lines(finished(new, other, add_to_beatmap=True, **span))[3:6] != lines(out)[3:6], (
         "the neighbours are seen"
     )
 
 
-def test_catch_for_beginners_needs_no_hyperdash_after_refining(wild, polished):
+def test_catch_for_beginners_needs_no_hyperdash_after_refining(wild, finished):
     fruit = HEADER.replace("Mode: 0", "Mode: 2") + "".join(
         f"{x},192,{1000 + 125 * i},1,0\n" for i, x in enumerate((100, 200, 300, 200, 100, 0, 100, 200))
     )
     catch = Beatmap.parse(fruit)
     ask = dict(gamemode=2, circle_size=4.0)
-    hard, easy = (polished(catch, difficulty=stars, **ask) for stars in (5.0, 2.0))
+    hard, easy = (finished(catch, difficulty=stars, **ask) for stars in (5.0, 2.0))
     assert hyperdashes(hard) and not hyperdashes(easy), "a wild denoiser tears fruits apart"
     reference = catch.copy()
     reference.hit_objects = catch.hit_objects[:2] + catch.hit_objects[-2:]
-    joined = polished(
+    joined = finished(
         catch, reference, add_to_beatmap=True, start_time=1250, end_time=1750, difficulty=2.0, **ask
     )
     assert [j for _, i, j in hyperdashes(joined) if j < 6] == [] and [
@@ -310,7 +311,7 @@ def test_catch_for_beginners_needs_no_hyperdash_after_refining(wild, polished):
 )
 def test_models_that_say_anchors_are_refined_before_there_are_objects(preset, settings, when):
     assert (
-        settles(GenerateConfig(**dict(refiner="x") | settings), compose(LanguageConfig, preset=preset))
+        refine_stage(GenerateConfig(**dict(refiner="x") | settings), compose(LanguageConfig, preset=preset))
         == when
     )
 
@@ -321,7 +322,7 @@ def test_assembling_takes_the_settled_places(map, wild, tmp_path):
     ask = GenerateConfig(slider_multiplier=1.4, refiner=str(tmp_path), device="cpu", seed=1)
     plain, out = (
         assemble(Parser(v28).map_events(map), Timing.of(map), ask, v28, settle=s)
-        for s in (None, partial(settled, c=ask))
+        for s in (None, partial(refined, c=ask))
     )
     assert [(type(o), o.time) for o in out.hit_objects] == [(type(o), o.time) for o in plain.hit_objects]
     assert (

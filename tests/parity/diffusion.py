@@ -215,12 +215,12 @@ class Ruled(Refiner):
         end = self.conf.end_time or np.inf
         return (points.times >= start) & (points.times <= end)
 
-    def settle(self, x0, piece):
+    def hold(self, x0, piece):
         if "objects stay on the playfield" in self.rules:
             piece = replace(piece, rigid=torch.zeros_like(piece.rigid))
         if "stacks stay stacks" in self.rules:
             piece = replace(piece, stacks=torch.arange(len(piece.stacks)))
-        settled = super().settle(x0, piece)
+        settled = super().hold(x0, piece)
         return (
             guide_ends(settled, piece.guides)
             if "kept points stay, slider ends too" in self.rules
@@ -402,7 +402,7 @@ def parts_of(case):
         "point_of_event": points_of_events(found, len(case.stream)),
         "sliders": [(g.control, g.end, round(g.length, 6)) for g in points.guides],
         "noise_calls": case.places(frozenset(RULES))[1],
-        "class_vector": case.refiner(frozenset(RULES)).wishes[0].nonzero().flatten().tolist(),
+        "class_vector": case.refiner(frozenset(RULES)).class_vectors[0].nonzero().flatten().tolist(),
     }
 
 

@@ -12,17 +12,25 @@ import torch
 
 from mapperatorinator.audio import load_audio
 from mapperatorinator.config import LanguageConfig, compose
-from mapperatorinator.engine import Engine, Speed, Output
-from mapperatorinator.events import ContextType, EventType
-from mapperatorinator.generate import Sampling, contexts_of, generate as write
-from mapperatorinator.groups import column_place, place_of
+from mapperatorinator.engine import Engine, Output, Speed
+from mapperatorinator.events import ContextType, Event, EventStream, EventType
+from mapperatorinator.generate import (
+    Generated,
+    RowRequest,
+    Sampling,
+    SongPlan,
+    SongRun,
+    listen,
+)
 from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.model.mapper import Encoded
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.parse import Parser
 from mapperatorinator.prompt import Context, Metadata
-from mapperatorinator.tokenizer import PAD, SOS, Tokenizer
-from mapperatorinator.windows import plan
+from mapperatorinator.request import contexts_of
+from mapperatorinator.rules import ConditionalTemperature, Rule, Temperature, temperature_rules
+from mapperatorinator.tokenizer import EOS, PAD, SOS, Tokenizer
+from mapperatorinator.groups import column_place, event_times, place_of
 from parity import either, guarded, read_json as read
 from parity.language import types_of
 
@@ -53,7 +61,7 @@ class Script(Witness):
         self.said = iter(calls)
         self.speed = Speed()
         self.max_batch_size = 1000
-        self.model = SimpleNamespace(c=SimpleNamespace(conditions=[]))
+        self.model = SimpleNamespace(c=SimpleNamespace(conditions=[]), frame_head=None)
         self.device = "cpu"
         self.calls = []
 
@@ -67,6 +75,97 @@ class Script(Witness):
         out = [Output([i for i in ids[:n] if i != PAD], n is not None) for ids, n in zip(rows, ends)]
         self.calls.append((job, out))
         return out
+
+
+# --- a run by the reference's rules ---------------------------------------------------------------------------------------
+
+
+def keep_as_reference(
+    ids: list[int],
+    tokenizer: Tokenizer,
+    start: float,  # ms: start of the window
+    types_first: bool,
+    back: float = 0,  # ms of look-back, 0 in the first window
+    ahead_from: float = np.inf,  # ms in the window: the look-ahead, none in the last window
+) -> list[Event]:
+    "What the reference keeps of a window: parts of groups too, without a last time that lies in the look-back or the look-ahead."
+    ends = {EOS, *tokenizer.context_eos.values()}
+    while ids and ids[-1] in ends:
+        ids = ids[:-1]
+    zero = tokenizer.id(E.TIME_SHIFT)
+    stop = tokenizer.range(E.TIME_SHIFT)[1]
+    if ids and (zero <= ids[-1] < zero + int(back / 10) or zero + ahead_from // 10 <= ids[-1] < stop):
+        ids = ids[: -2 if types_first else -1]
+    return tokenizer.decode_ids(ids, start)
+
+
+def trim_events(stream: EventStream, start: float = -np.inf, end: float = np.inf, slack: float = 10):
+    "The events in a range (ms) as the reference trims them, through the middle of objects."
+    kept = [(e, t) for e, t in stream if t >= start - slack]
+    while kept and kept[-1][1] > end + slack:
+        kept.pop()
+    return EventStream([e for e, _ in kept], [t for _, t in kept])
+
+
+class ReferenceRun(SongRun):
+    "Stitches, scales and trims as the reference does, and draws nothing twice."
+
+    free_share = 0.0
+
+    def lag(self) -> float:
+        return np.inf
+
+    def grammar(self, context):
+        return None
+
+    def problem(self, *_) -> str:
+        return ""
+
+    def rules(self, places, k, sampling) -> list[Rule]:
+        "Temperatures in all modes, and only where types come first."
+        mine = super().rules(places, k, sampling)
+        scaled = self.reference_temperature(places[0].row.contexts[k].type, sampling)
+        return [scaled if isinstance(r, (Temperature, ConditionalTemperature)) else r for r in mine]
+
+    def reference_temperature(self, context, s: Sampling) -> Rule:
+        own = lambda t: s.temperature if t is None else t
+        return temperature_rules(
+            self.engine.tokenizer,
+            self.engine.language,
+            context,
+            self.gamemode,
+            temperature=s.temperature,
+            timing=s.timing_temperature,
+            column=own(s.mania_column_temperature),
+            drum=own(s.taiko_hit_temperature),
+            everywhere=True,
+        )
+
+    def window_limit(self, window) -> float:  # ms in the window
+        return np.inf if window.last else self.engine.language.window_ms - self.plan.margins(window)[1]
+
+    def kept(self, p, k, written) -> list[Event]:
+        back, _ = self.plan.margins(p.window)
+        limit = self.window_limit(p.window)
+        tokenizer = self.engine.tokenizer
+        return keep_as_reference(written.ids, tokenizer, p.window.time_ms, self.types_first, back, limit)
+
+    def append(self, p, k, written):
+        "There a time stays as first reckoned; anchors reach out to what is yet to come."
+        stream = p.row.contexts[k].stream
+        stream.events += self.kept(p, k, written)
+        end = p.window.time_ms + self.engine.language.window_ms
+        stream.times = event_times(stream.events, self.types_first, stream.times, end)
+        limit = p.window.time_ms + self.window_limit(p.window)
+        while stream.times and stream.times[-1] > limit:
+            stream.events.pop()
+            stream.times.pop()
+
+    def in_range(self, context: Context) -> EventStream:
+        if context.finished:
+            return context.stream
+        end = np.inf if self.plan.end > self.song.ms else self.plan.end
+        return trim_events(context.stream, self.plan.start or -np.inf, end)
 
 
 # --- our run of a stored request -----------------------------------------------------------------------------------------
@@ -162,6 +261,9 @@ class Case:
 
     def sampling(self):
         s = self.settings
+        guidance = s["cfg_scale"]
+        if guidance > 1 and (self.run["guidance_sign"] or "").startswith("reference"):
+            guidance = 1 - guidance  # away from the request, as the reference
         return Sampling(
             s["temperature"],
             s["timing_temperature"],
@@ -172,44 +274,43 @@ class Case:
             s["do_sample"],
             s["num_beams"],
             s.get("timeshift_bias", 0.0),
-            s["cfg_scale"],
-            reference=True,
-            inverted_guidance=(self.run["guidance_sign"] or "").startswith("reference"),
+            guidance,
+        )
+
+    def plan(self) -> SongPlan:
+        s = self.settings
+        return SongPlan.of(
+            len(self.samples),
+            self.language,
+            lookback=s["lookback"],
+            lookahead=s["lookahead"],
+            start_time=s.get("start_time"),
+            end_time=s.get("end_time"),
+            parallel=s["parallel"],
         )
 
     def windows(self):
         "Our windows of each pass."
-        s = self.settings
-        back = self.settings["lookback"]
-        ahead = self.settings["lookahead"]
-        if s["parallel"]:
-            back = ahead = 0.0
-        ours = plan(len(self.samples), self.language, back, ahead, s.get("start_time"), s.get("end_time"))
-        return [[w.time_ms for w in ours]] * len(self.run["processor_generate"])
+        return [[w.time_ms for w in self.plan().windows]] * len(self.run["processor_generate"])
+
+    def write(self, engine, step) -> Generated:
+        "What we write in a pass."
+        negative = self.metadata(True) if self.settings["cfg_scale"] > 1 else None
+        run = ReferenceRun.start(
+            engine,
+            listen(engine, self.samples, self.plan()),
+            [RowRequest(self.metadata(), 0, negative)],
+            outputs=[C(o) for o in step["out_context"]],
+            inputs=self.given(step),
+            sampling=self.sampling(),
+        )
+        run.write_song()
+        return run.results()[0]
 
     def passes(self, engine):
         "What we write in each pass."
-        s = self.settings
-        negatives = [self.metadata(True)] if s["cfg_scale"] > 1 else None
         for step in self.run["processor_generate"]:
-            yield (
-                step,
-                write(
-                    engine,
-                    self.samples,
-                    [self.metadata()],
-                    [0],
-                    [C(o) for o in step["out_context"]],
-                    self.given(step),
-                    self.sampling(),
-                    s["lookback"],
-                    s["lookahead"],
-                    s.get("start_time"),
-                    s.get("end_time"),
-                    negatives=negatives,
-                    parallel=s["parallel"],
-                )[0],
-            )
+            yield step, self.write(engine, step)
 
 
 # --- comparison ----------------------------------------------------------------------------------------------------------
