@@ -4,13 +4,13 @@
 
 # %% ../nbs/01_bounds.ipynb #baa48ade
 from __future__ import annotations
-import copy, difflib, math, os, re
+import copy, math, os, re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Optional, get_args, get_origin, get_type_hints
 
-from .core import quoted, shortened, shown
+from .core import nearest, quoted, shortened, shown
 
 # %% auto #0
 __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'spell', 'as_number', 'Bounds', 'Number',
@@ -131,8 +131,8 @@ class Choice(Bounds):
     def problem(self, value: Any) -> Optional[str]:
         if type(value) in (int, str) and value in self.choices:
             return None
-        near = difflib.get_close_matches(folded(spell(value)), [*map(str, self.choices), *self.names], n=1)
-        hint = f" (did you mean {quoted(near[0])}?)" if near else ""
+        near = nearest(folded(spell(value)), [*map(str, self.choices), *self.names])
+        hint = f" (did you mean {quoted(near)}?)" if near else ""
         return f"there is no {self.what} {quoted(spell(value))}; expected one of {self}{hint}"
 
 # %% ../nbs/01_bounds.ipynb #039b85ba
