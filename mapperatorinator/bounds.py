@@ -4,13 +4,13 @@
 
 # %% ../nbs/01_bounds.ipynb #baa48ade
 from __future__ import annotations
-import copy, difflib, math, os, re
+import copy, math, os, re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Optional, get_args, get_origin, get_type_hints
 
-from .core import quoted, shortened, shown
+from .core import nearest, quoted, shortened, shown
 
 # %% auto #0
 __all__ = ['SIGNS', 'FLAGS', 'QUOTES', 'OBJECTS', 'CLOCK', 'UNITS', 'HOUR', 'NOTHING', 'spell', 'as_number', 'Bounds', 'Number',
@@ -131,8 +131,8 @@ class Choice(Bounds):
     def problem(self, value: Any) -> Optional[str]:
         if type(value) in (int, str) and value in self.choices:
             return None
-        near = difflib.get_close_matches(folded(spell(value)), [*map(str, self.choices), *self.names], n=1)
-        hint = f" (did you mean {quoted(near[0])}?)" if near else ""
+        near = nearest(folded(spell(value)), [*map(str, self.choices), *self.names])
+        hint = f" (did you mean {quoted(near)}?)" if near else ""
         return f"there is no {self.what} {quoted(spell(value))}; expected one of {self}{hint}"
 
 # %% ../nbs/01_bounds.ipynb #039b85ba
@@ -192,20 +192,28 @@ UNITS = re.compile(
 )
 
 
+def _clock_ms(m: re.Match) -> float:  # of minutes, seconds, and ms or a fraction
+    seconds = int(m[2]) * 60 + int(m[3]) + float(m[5] or 0)
+    return seconds * 1000 + int(m[4] or 0)
+
+
+def _units_ms(m: re.Match) -> float:  # of so many minutes, seconds, ms
+    return float(m[2] or 0) * 60_000 + float(m[3] or 0) * 1000 + float(m[4] or 0)
+
+
 def as_ms(text: str) -> Any:  # ms, or the text when it is no time
-    "A time as the editor, a player or a program has it."
+    "A time as the editor (https://osu.ppy.sh/wiki/en/Modding/Timestamp), a player or a program has it."
     bare = text.strip().translate(SIGNS).removeprefix("osu://edit/")
     bare = re.sub(r"\s+-(\s.*)?$", "", bare)  # what a modder says of it
     if isinstance(number := as_number(bare), Real):
         return number
-    if m := CLOCK.fullmatch(bare):
-        seconds = int(m[2]) * 60 + int(m[3]) + float(m[5] or 0)
-        ms = seconds * 1000 + int(m[4] or 0)
-    elif (m := UNITS.fullmatch(bare.lower())) and any(m.groups()[1:]):
-        ms = float(m[2] or 0) * 60_000 + float(m[3] or 0) * 1000 + float(m[4] or 0)
+    if found := CLOCK.fullmatch(bare):
+        ms = _clock_ms(found)
+    elif (found := UNITS.fullmatch(bare.lower())) and any(found.groups()[1:]):
+        ms = _units_ms(found)
     else:
         return text
-    return round(-ms if m[1] == "-" else ms, 3)
+    return round(-ms if found[1] == "-" else ms, 3)
 
 # %% ../nbs/01_bounds.ipynb #71ae3f10
 HOUR = 3_600_000  # ms: the longest song

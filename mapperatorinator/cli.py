@@ -4,7 +4,7 @@
 
 # %% ../nbs/95_cli.ipynb #cfaf98ed
 from __future__ import annotations
-import contextlib, difflib, errno, os, re, signal, sys, textwrap, threading
+import contextlib, errno, os, re, signal, sys, textwrap, threading
 from dataclasses import asdict
 from typing import Any, Callable, Iterator
 
@@ -21,7 +21,7 @@ from .bounds import FLAGS, Place, Setting
 from .config import Said
 from .bounds import folded, is_list, spell, unquoted
 from .config import compose, group_of, preset_names, settings_table
-from .core import UserError, check_working_folder, duration, note, quoted, say, shown
+from .core import UserError, check_working_folder, duration, nearest, note, quoted, say, shown
 
 # %% auto #0
 __all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
@@ -442,8 +442,8 @@ def run(
 
 def unknown(name: str) -> str:
     "The sentence for a command that does not exist."
-    near = difflib.get_close_matches(name[:40], [*COMMANDS, "config"], n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'?" if near else f"commands: {', '.join(COMMANDS)}, config."
+    near = nearest(name[:40], [*COMMANDS, "config"], cutoff=0.4)
+    hint = f"did you mean '{near}'?" if near else f"commands: {', '.join(COMMANDS)}, config."
     if "=" in name:
         hint = f"name a command first, as in mapperatorinator generate {quoted(name)[1:-1]}"
     return f"Unknown command {quoted(name)}; {hint}"

@@ -4,8 +4,8 @@
 
 # %% ../nbs/02_config.ipynb #e586e4fb
 from __future__ import annotations
-import copy, difflib, json, linecache, math, re, sys
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+import copy, json, linecache, math, re, sys
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache, singledispatch
 from importlib import resources
 from typing import Any, Callable, Iterator, Optional, get_args, get_origin, get_type_hints
@@ -27,18 +27,21 @@ from mapperatorinator.bounds import (
     setting,
 )
 from .bounds import settings_of, spell, unquoted
-from .core import UserError, pick_device, quoted, shown
+from fastcore.basics import patch
+
+from .core import UserError, nearest, pick_device, quoted, shown
 
 # %% auto #0
 __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO',
-           'OFFSET', 'METER', 'PX', 'LENIENCE', 'FACTOR', 'LEVEL', 'PERCENT', 'MODES', 'MODE_WORDS', 'MODE',
-           'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'PRECISION_WORDS',
-           'PRECISION', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'SpectrogramConfig',
-           'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'WantedMap', 'WrittenMap',
-           'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
-           'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'as_said', 'from_dict', 'changed',
-           'settings_table']
+           'OFFSET', 'METER', 'PX', 'LENIENCE', 'FACTOR', 'LEVEL', 'PERCENT', 'GUIDANCE', 'VELOCITY', 'CORNERS',
+           'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
+           'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'PRECISION_WORDS', 'PRECISION',
+           'PRECISIONS', 'TRAIN_PRECISION', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'KINDS',
+           'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
+           'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'EvalConfig', 'CheckConfig',
+           'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems',
+           'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose',
+           'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'settings_table']
 
 # %% ../nbs/02_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -60,6 +63,14 @@ LENIENCE = Number(0, HOUR, "ms")
 FACTOR = Number(0, 10**6)
 LEVEL = Number(-200, 0, "dB")
 PERCENT = Number(0, 100)
+GUIDANCE = Number(0.1, 20)
+VELOCITY = Number(0.4, 3.6)  # of sliders, hundreds of px per beat
+CORNERS = Several(Number(-4096, 4096, "px"), 4, 4)
+PARTS = Several(Number(0, 1000), 1, 1000)  # of the noise, steps in each
+SPREAD = Several(STARS, 1, 20)
+TEMPOS = Several(TEMPO, 1, 1000)
+OFFSETS = Several(OFFSET, 1, 1000)
+METERS = Several(METER, 1, 1000)
 
 MODES = ("standard", "taiko", "catch", "mania")
 MODE_WORDS = {
@@ -86,6 +97,8 @@ _COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
 COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
 PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
+PRECISIONS = Several(PRECISION, 1, 10)
+TRAIN_PRECISION = replace(PRECISION, choices=("bf16", "fp32"))
 
 # %% ../nbs/02_config.ipynb #9a526046
 @dataclass
@@ -99,9 +112,7 @@ class SpectrogramConfig:
     f_min: float = setting(20.0, Number(0, 96000, "Hz"))  # Hz
     f_max: float = setting(8000.0, Number(1, 96000, "Hz"))  # Hz
     mel_scale: str = setting("htk", Choice(("htk", "slaney"), "scale"))  # slaney has area normalisation
-    pad_mode: str = setting(
-        "reflect", Choice(("reflect", "constant"), "padding")
-    )  # how the ends of the sound are padded
+    pad_mode: str = setting("reflect", Choice(("reflect", "constant"), "padding"))  # how the ends are padded
     log: bool = True  # log1p of the power
 
 # %% ../nbs/02_config.ipynb #aea5a5a6
@@ -158,19 +169,13 @@ class LanguageConfig:
     position_precision: int = setting(32, Number(1, 512, "px"))  # px per cell
     position_refinement: Optional[int] = setting(2, Number(1, 512, "px"))  # px per sub-cell, null for none
     position_split_axes: bool = False  # one token per axis
-    position_range: list[int] = setting(
-        [-256, 768, -256, 640], Several(Number(-4096, 4096, "px"), 4, 4)
-    )  # px: x0, x1, y0, y1
+    position_range: list[int] = setting([-256, 768, -256, 640], CORNERS)  # px: x0, x1, y0, y1
     add_kiai: bool = False  # kiai interleaved with the objects
     add_sv: bool = True  # slider velocity on sliders
     add_mania_sv: bool = False  # scroll speeds interleaved with the objects
     mania_bpm_normalized_scroll_speed: bool = True
-    slider_version: int = setting(
-        2, Choice((1, 2), "slider version")
-    )  # 2: the whole shape is said at the head
-    sustain_interval: Optional[int] = setting(
-        8000, Number(1, 600000, "ms")
-    )  # ms between reminders of held objects
+    slider_version: int = setting(2, Choice((1, 2), "slider version"))  # 2: the whole shape at the head
+    sustain_interval: Optional[int] = setting(8000, Number(1, 600000, "ms"))  # ms between reminders of holds
     # the prompt
     add_gamemode_token: bool = True
     add_style_token: bool = False
@@ -215,13 +220,9 @@ class ModelConfig:
     encoder_layers: int = setting(4, Number(1, 200))
     decoder_layers: int = setting(3, Number(1, 200))
     local_attention: int = setting(64, Number(1, 65536))  # encoder positions in a block of local attention
-    global_attn_every_n_layers: int = setting(
-        4, Number(1, 200)
-    )  # every n-th layer sees the whole window; 1: all
+    global_attn_every_n_layers: int = setting(4, Number(1, 200))  # every n-th layer sees the window; 1: all
     norm: str = setting("rms", Choice(("rms", "layer"), "norm"))  # kind of normalisation
-    positions: str = setting(
-        "rope", Choice(("rope", "table"), "way")
-    )  # table: sinusoids for frames, a learned one for tokens
+    positions: str = setting("rope", Choice(("rope", "table"), "way"))  # table: sinusoids and a learned table
     project_input: bool = False  # a linear layer before the convolutions (v28, v29)
     vocab_in: int = setting(0, SIZE)  # tokens the decoder reads; 0: taken from the tokenizer
     vocab_out: int = setting(0, SIZE)  # tokens it can write; 0: taken from the tokenizer
@@ -237,6 +238,9 @@ class ModelConfig:
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
 
 # %% ../nbs/02_config.ipynb #029224a1
+ADAPTED = ["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"]  # matrices of attention
+
+
 @dataclass
 class LoraConfig:
     "Adapters beside frozen matrices (see `model.lora`)."
@@ -244,21 +248,15 @@ class LoraConfig:
     rank: int = setting(64, Number(1, 4096))  # rows of the narrow matrix
     alpha: float = setting(128.0, Number(0, 100000, above=True))  # what is learnt counts alpha/rank times
     dropout: float = setting(0.05, Number(0, 0.95))  # of what the adapter reads
-    init: str = setting(
-        "pissa", Choice(("pissa", "zero"), "start")
-    )  # pissa: from the strongest directions of the matrix
-    targets: list[str] = setting(
-        ["attn.qkv", "attn.out", "cross.q", "cross.kv", "cross.out"], TAGS
-    )  # our module names
+    init: str = setting("pissa", Choice(("pissa", "zero"), "start"))  # pissa: from its strongest directions
+    targets: list[str] = setting(ADAPTED, TAGS)  # our module names
 
 # %% ../nbs/02_config.ipynb #2f87506d
 @dataclass
-class WantedMap(Settings):
-    "What the map shall be: its song, its difficulty, its style."
+class GenerateConfig(Settings):
+    "One request: a song in, a beatmap out."
 
-    audio_path: str = setting(
-        "", Place()
-    )  # song: mp3, ogg, flac, wav, m4a …; empty: that of the reference map
+    audio_path: str = setting("", Place())  # song: mp3, ogg, flac, wav, m4a …; empty: the reference map's
     output_path: str = setting("", Place())  # file or folder to write; empty: beside the song
     model: str = setting("embedded", NAMED)  # embedded, v28 to v32, v32-mini, a folder, or a name on the hub
     gamemode: int = setting(0, MODE)  # 0 osu!, 1 taiko, 2 catch, 3 mania
@@ -268,64 +266,38 @@ class WantedMap(Settings):
     circle_size: Optional[float] = setting(None, Number(0, 18))  # CS of the map; null: by the stars
     overall_difficulty: Optional[float] = setting(None, Number(0, 10))  # OD of the map; null: by the stars
     approach_rate: Optional[float] = setting(None, Number(0, 10))  # AR of the map; null: by the stars
-    slider_multiplier: Optional[float] = setting(
-        None, Number(0.4, 3.6)
-    )  # slider velocity, hundreds of px per beat; null: by the stars
+    slider_multiplier: Optional[float] = setting(None, VELOCITY)  # slider velocity; null: by the stars
     slider_tick_rate: float = setting(1.0, Number(0.5, 8))  # slider ticks per beat
     # style
     mapper_id: Optional[int] = setting(None, USER_ID)  # osu! user id of the mapper whose style is wanted
     year: Optional[int] = setting(None, Number(2007, 2076))  # year of the style
     descriptors: Optional[list[str]] = setting(None, TAGS)  # tags that describe the map
-    negative_descriptors: Optional[list[str]] = setting(
-        None, TAGS
-    )  # tags to lead away from (with guidance above 1)
-    guidance: float = setting(
-        1.0, Number(0.1, 20)
-    )  # classifier-free guidance: above 1 follows the request more closely
+    negative_descriptors: Optional[list[str]] = setting(None, TAGS)  # tags to avoid (with guidance above 1)
+    guidance: float = setting(1.0, GUIDANCE)  # classifier-free guidance: above 1 follows the request more
     lora_path: str = setting("", Place())  # folder of a LoRA adapter laid over the model; empty: none
     # mania and taiko
     keycount: Optional[int] = setting(None, Number(1, 18, "columns"))  # columns (mania); null: 4
     hold_note_ratio: Optional[float] = setting(None, SHARE)  # share of hold notes (mania)
-    scroll_speed_ratio: Optional[float] = setting(
-        None, SHARE
-    )  # share of notes at which the scroll speed changes (mania, taiko)
+    scroll_speed_ratio: Optional[float] = setting(None, SHARE)  # share of notes that change the scroll speed
     # several at once
     difficulties: Optional[list[float]] = setting(
-        None, Several(STARS, 1, 20)
+        None, SPREAD
     )  # a spread: stars of several maps, in one .osz
     candidates: int = setting(1, Number(1, 64, "maps"))  # maps drawn for each difficulty; the best is kept
-    star_tries: int = setting(
-        2, Number(0, 20, "runs")
-    )  # runs more while the stars reached miss those asked for; 0: none
+    star_tries: int = setting(2, Number(0, 20, "runs"))  # runs more while the stars miss the request; 0: none
     star_tolerance: float = setting(0.5, Number(0, 12, "stars", above=True))  # stars that a map may miss by
-
-# %% ../nbs/02_config.ipynb #5e770002
-@dataclass
-class WrittenMap(WantedMap):
-    "How the map is written: what is given, from where to where, how boldly."
-
     # reference map
     beatmap_path: str = setting("", Place())  # an .osu file: what is left at its default is taken from it
     in_context: list[str] = setting([], Several(CONTEXT))  # what of it the model is told
-    output_type: Optional[list[str]] = setting(
-        None, Several(OUTPUT)
-    )  # what is written, or timing alone; null: a whole map
+    output_type: Optional[list[str]] = setting(None, Several(OUTPUT))  # what is written; null: a whole map
     add_to_beatmap: bool = False  # put objects from start_time to end_time into the reference map
     overwrite_reference_beatmap: bool = False  # into the very file (an undo copy stays beside it), not a copy
     # timing
     timing: str = setting("auto", TIMING)  # grid (signal), super (20 votes), manual (bpm, offset) …
-    bpm: Optional[list[float]] = setting(
-        None, Several(TEMPO, 1, 1000)
-    )  # tempo, when you know it: one, or one for each section
-    offset: Optional[list[float]] = setting(
-        None, Several(OFFSET, 1, 1000)
-    )  # ms of the first beat, of each section
-    meter: list[int] = setting(
-        [4], Several(METER, 1, 1000)
-    )  # beats per bar, with bpm: one, or one for each section
-    timing_budget: Optional[float] = setting(
-        None, Number(0, 86400, "s")
-    )  # that the votes of timing=super may take; null: all
+    bpm: Optional[list[float]] = setting(None, TEMPOS)  # tempo, when you know it: one, or one a section
+    offset: Optional[list[float]] = setting(None, OFFSETS)  # ms of the first beat, of each section
+    meter: list[int] = setting([4], METERS)  # beats per bar, with bpm: one, or one for each section
+    timing_budget: Optional[float] = setting(None, Number(0, 86400, "s"))  # for the votes of super; null: all
     # range and sampling
     start_time: Optional[int] = setting(None, Time())  # ms: objects from here
     end_time: Optional[int] = setting(None, Time())  # ms: objects up to here
@@ -334,9 +306,7 @@ class WrittenMap(WantedMap):
     timing_temperature: float = setting(0.1, TEMPERATURE)  # temperature of the beat grid
     mania_column_temperature: float = setting(0.8, TEMPERATURE)  # temperature of the column (mania)
     taiko_hit_temperature: float = setting(0.8, TEMPERATURE)  # temperature of don and kat (taiko)
-    time_bias: float = setting(
-        0.0, Number(-10, 10)
-    )  # added to the scores of times: above 0 makes denser maps
+    time_bias: float = setting(0.0, Number(-10, 10))  # added to the scores of times: above 0, denser maps
     top_p: float = setting(0.9, Number(0, 1, above=True))  # keep the likeliest tokens up to this mass
     top_k: int = setting(0, Number(0, 1000000))  # keep this many likeliest tokens; 0: all
     do_sample: bool = True  # false: always the likeliest token
@@ -344,12 +314,6 @@ class WrittenMap(WantedMap):
     parallel: bool = False  # all windows at once: faster on a GPU, seams may show
     lookback: float = setting(0.5, Number(0, 0.95))  # share of a window given from the one before
     lookahead: float = setting(0.125, Number(0, 0.95))  # share of a window heard but not written
-
-# %% ../nbs/02_config.ipynb #5e770004
-@dataclass
-class GenerateConfig(WrittenMap):
-    "One request: a song in, a beatmap out."
-
     # after the model
     resnap_events: bool = True  # move objects onto the beat grid
     refiner: str = setting("", Place())  # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
@@ -360,9 +324,7 @@ class GenerateConfig(WrittenMap):
     version: Optional[str] = setting(None, Text())  # difficulty name; null: made from the stars
     source: str = setting("", Text())  # where the song is from
     tags: str = setting("", Text(5000))  # your own tags, before the settings
-    preview_time: Optional[int] = setting(
-        None, Time(-1)
-    )  # where the song preview starts; null: chosen, -1: by the game
+    preview_time: Optional[int] = setting(None, Time(-1))  # song preview start; null: chosen, -1: by the game
     background: Optional[str] = setting(None, Place())  # picture to show behind the map
     export_osz: bool = False  # write a .osz archive with the song in it
     plot: bool = False  # also draw the map to a PNG
@@ -391,9 +353,7 @@ class RunConfig(Settings):
     grad_clip: float = setting(1.0, Number(0, 10**6, above=True))  # longest gradient
     eval_every: int = setting(250, STEPS)  # steps between measurements
     save_every: int = setting(100, STEPS)  # steps between checkpoints
-    precision: str = setting(
-        "bf16", Choice(("bf16", "fp32"), "precision", PRECISION_WORDS)
-    )  # of the arithmetic
+    precision: str = setting("bf16", TRAIN_PRECISION)  # of the arithmetic
     device: str = setting("auto", Device())  # what computes
     threads: int = setting(2, THREADS)  # CPU threads
     seed: int = setting(42, SEED)  # of weights, data and noise
@@ -406,9 +366,7 @@ class TrainConfig(RunConfig):
     "One training run."
 
     modes: list[str] = setting(["standard"], Several(MODE_NAME, 1, 4))  # modes to learn from
-    synth_data: str = setting(
-        "", Place()
-    )  # folder of composed songs with exact timing (see `synth`); empty: none
+    synth_data: str = setting("", Place())  # folder of composed songs with exact timing; empty: none
     synth_share: float = setting(0.2, SHARE)  # share of windows drawn from them
     maps_per_window: int = setting(3, Number(1, 64))  # maps of a song that share a window
     length_groups: int = setting(3, Number(1, 1000))  # groups of lines of similar length, to pad little
@@ -428,21 +386,15 @@ class TrainConfig(RunConfig):
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
 
-    task: str = setting(
-        "generate", Choice(("generate", "timing", "refine"), "task")
-    )  # maps, beat grids or places
+    task: str = setting("generate", Choice(("generate", "timing", "refine"), "task"))  # maps, beats or places
     dataset: str = setting("", Place())  # folder with songs/<split>/<song>/; planted, plain: made songs
     split: str = setting("validation", NAMED)  # split measured on
     mode: str = setting("standard", ANY_MODE)  # whose maps are measured
     songs: int = setting(5, Number(0, 1000000))  # how many songs, spread evenly; 0: all
-    stars: list[float] = setting([2.0, 3.5, 5.0], Several(STARS, 1, 20))  # difficulties asked for
-    providers: list[str] = setting(
-        ["grid"], Several(PROVIDER, 1, 10)
-    )  # of timing; librosa and essentia to compare
+    stars: list[float] = setting([2.0, 3.5, 5.0], SPREAD)  # difficulties asked for
+    providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10))  # of timing; also librosa, essentia
     refiner: str = setting("", Place())  # of refine: the denoiser judged, a folder
-    levels: list[int] = setting(
-        [25, 50, 100], Several(Number(1, 1000), 1)
-    )  # of refine: how far places are lifted into noise
+    levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1))  # refine: how far into the noise
     model: str = setting("embedded", NAMED)  # embedded or a folder
     output: str = setting("", Place())  # folder that keeps the maps; empty: thrown away
     seed: int = setting(0, SEED)
@@ -454,14 +406,10 @@ class CheckConfig(Settings):
     "What `check` looks at and says, and where complaints begin: of 100 maps made by people, two get a problem or a warning."
 
     # What to check
-    paths: list[str] = setting(
-        [], Several(Place(), most=10**6)
-    )  # maps, archives, folders; words without key= are paths
+    paths: list[str] = setting([], Several(Place(), most=10**6))  # maps, archives, folders; need no key=
     listen: bool = True  # hear the song, for silence and the end of its sound
     # What to say and do
-    show: str = setting(
-        "note", Choice(("problem", "warning", "note"), "severity")
-    )  # the least grave that is shown
+    show: str = setting("note", Choice(("problem", "warning", "note"), "severity"))  # the least grave to show
     most: int = setting(5, Number(1, 10**6, "findings"))  # findings of one kind that are shown
     json: bool = False  # one JSON document instead of lines
     fix: bool = False  # mend what is safe, with an undo copy beside the file
@@ -473,9 +421,7 @@ class CheckConfig(Settings):
     snap_tolerance: float = setting(2.0, LENIENCE)  # ms a note may lie beside a tick
     kiai_tolerance: float = setting(10.0, LENIENCE)  # ms kiai may begin beside a tick
     off_grid: float = setting(0.15, SHARE)  # share of notes on no tick
-    rare_snap: int = setting(
-        3, Number(0, 10**6, "notes")
-    )  # notes on one of the divisors from 1/5 on that may be slips
+    rare_snap: int = setting(3, Number(0, 10**6, "notes"))  # notes on a divisor from 1/5 on that may be slips
     short_slider: float = setting(20.0, LENIENCE)  # ms a slide should last
     long_object: float = setting(120_000.0, LENIENCE)  # ms an object may last
     nodes: float = setting(10.0, FACTOR)  # anchors of a slider per square root of its px
@@ -491,9 +437,7 @@ class CheckConfig(Settings):
     sound_floor: float = setting(-70.0, LEVEL)  # dB below them: what stays under it is the end of the song
     silent_volume: int = setting(5, PERCENT)  # percent: below it nobody hears a note
     quiet_volume: int = setting(20, PERCENT)  # percent: notes that are hard to hear
-    stars: float = setting(
-        0.15, SHARE
-    )  # share by which the star rating may miss the request; a half star always may
+    stars: float = setting(0.15, SHARE)  # share by which the stars may miss; a half star always may
 
 # %% ../nbs/02_config.ipynb #025b964d
 @dataclass
@@ -503,12 +447,8 @@ class DiffusionConfig:
     width: int = setting(128, Number(4, 16384))  # channels
     depth: int = setting(4, Number(1, 200))  # blocks
     heads: int = setting(4, Number(1, 256))  # attention heads
-    reach: int = setting(
-        128, Number(1, 65536, "points")
-    )  # points seen to either side: the length of its training windows
-    neighbours: int = setting(
-        4, Number(0, 64)
-    )  # points to either side whose places are said; 0: none, as published
+    reach: int = setting(128, Number(1, 65536, "points"))  # points seen to either side, as in training
+    neighbours: int = setting(4, Number(0, 64))  # points to either side whose places are said; 0: none
     noise: str = setting("cosine", Choice(("cosine", "linear"), "noise"))  # noise schedule
     noise_steps: int = setting(1000, Number(1, 100000))  # steps from a map to pure noise
     trained_steps: int = setting(100, Number(1, 100000))  # the first of them, which it was trained on
@@ -518,12 +458,8 @@ class DiffusionConfig:
 class RefineConfig(Settings):
     "How positions are refined."
 
-    timesteps: list[int] = setting(
-        [100] + [0] * 9, Several(Number(0, 1000), 1, 1000)
-    )  # steps in each equal part of the noise
-    guidance: float = setting(
-        1.0, Number(0.1, 20)
-    )  # 1: as trained; more follows difficulty, mapper and tags more closely
+    timesteps: list[int] = setting([100] + [0] * 9, PARTS)  # steps in each equal part of the noise
+    guidance: float = setting(1.0, GUIDANCE)  # 1: as trained; more follows difficulty, mapper, tags closer
     renoise: bool = True  # lift positions to the noise level where the steps begin
     random_start: bool = False  # forget the positions and begin from pure noise
     use_distances: bool = True  # tell the denoiser how far each point was from the last
@@ -535,9 +471,7 @@ class RefineConfig(Settings):
     difficulty: Optional[float] = setting(None, STARS)  # stars; null: unknown
     mapper_id: Optional[int] = setting(None, USER_ID)  # osu! user id whose style is wanted
     descriptors: Optional[list[str]] = setting(None, TAGS)  # tags wanted
-    negative_descriptors: Optional[list[str]] = setting(
-        None, TAGS
-    )  # tags to stay away from, with guidance above 1
+    negative_descriptors: Optional[list[str]] = setting(None, TAGS)  # tags to avoid (with guidance above 1)
     circle_size: Optional[float] = setting(None, Number(0, 18))  # CS; null: unknown
 
 # %% ../nbs/02_config.ipynb #5e770008
@@ -550,9 +484,7 @@ class TrainRefineConfig(RunConfig):
     batch_size: int = setting(16, Number(1, 1024, "windows"))  # windows of `reach` points per step
     lr: float = setting(1e-3, RATE)  # peak learning rate of AdamW
     decay: int = setting(3000, Number(0, 10**9, "steps"))  # steps of linear fall at the end
-    average: float = setting(
-        0.999, Number(0, 0.999999)
-    )  # share of the past in the averaged weights, which are shipped
+    average: float = setting(0.999, Number(0, 0.999999))  # share of the past in the averaged weights shipped
     distance_noise: float = setting(0.1, Number(0, 10))  # octaves by which distances are off
     distance_dropout: float = setting(0.5, SHARE)  # chance that a window is told no distances
     class_dropout: float = setting(0.2, SHARE)  # chance that each wish is hidden
@@ -575,35 +507,25 @@ BENCH_TASKS = {
 class BenchConfig(Settings):
     "One measurement of speed."
 
-    task: str = setting(
-        "speed", Choice(tuple(BENCH_TASKS), "task")
-    )  # speed, ladder, song (whole maps), pipelining, memory, busy
+    task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task"))  # what is measured; song: whole maps
     model: str = setting("embedded", NAMED)  # as for a map; v32-size, v32-mini-size: random weights
-    seconds: float = setting(
-        180, Number(1, 3600, "s")
-    )  # length of the song, the demo song played again and again
+    seconds: float = setting(180, Number(1, 3600, "s"))  # length of the song, the demo song repeated
     windows: int = setting(12, Number(0, 100000))  # windows measured, from the beginning; 0: all
     prompt: int = setting(200, Number(1, 65536, "tokens"))  # tokens told before each window
     tokens: int = setting(30, Number(1, 65536))  # tokens written in each window and context
     batches: list[int] = setting([1, 4, 8], Several(Number(1, 1024, "rows"), 1))  # rows written together
     precisions: Optional[list[str]] = setting(
-        None, Several(PRECISION, 1, 10)
+        None, PRECISIONS
     )  # null: those of the task that this machine has
     plain: bool = False  # speed: also measure a plain loop with the generate of transformers
     difficulty: float = setting(4.0, STARS)  # song: stars of one difficulty, and of the candidates
-    difficulties: list[float] = setting(
-        [1.8, 2.5, 4.0, 5.2], Several(STARS, 1, 20)
-    )  # song: stars of the spread
+    difficulties: list[float] = setting([1.8, 2.5, 4.0, 5.2], SPREAD)  # song: stars of the spread
     candidates: int = setting(8, Number(1, 64, "maps"))  # song: maps drawn of the one difficulty
     star_tries: int = setting(0, Number(0, 20, "runs"))  # song: runs more while the stars miss
-    counts: list[str] = setting(
-        ["20/80", "30/30", "30/60"], Several(COUNTS, 1)
-    )  # pipelining: tokens of beats/objects in a window
+    counts: list[str] = setting(["20/80", "30/30", "30/60"], Several(COUNTS, 1))  # tokens of beats/objects
     repeats: int = setting(2, Number(1, 1000))  # rounds, of which the fastest counts
     threads: int = setting(2, THREADS)  # CPU threads
-    clock: str = setting(
-        "wall", Choice(("wall", "cpu"), "clock")
-    )  # cpu: processor time, steadier beside other programs
+    clock: str = setting("wall", Choice(("wall", "cpu"), "clock"))  # cpu: processor time, which is steadier
     device: str = setting("auto", Device())  # what computes
     seed: int = setting(0, SEED)  # of random weights and prompts
 
@@ -632,16 +554,30 @@ def _wrong(conf, prefix: str = "") -> dict[str, str]:  # dotted name -> sentence
     return out
 
 
+def _touched(conf, wrong: dict[str, str], prefix: str) -> list[Setting]:
+    "The settings of a config in which something is wrong."
+    return [
+        s
+        for s in settings_of(type(conf))
+        if any(f"{name}.".startswith(f"{prefix}{s.name}.") for name in wrong)
+    ]
+
+
+def _naming(settings: list[Setting]) -> re.Pattern:
+    "Finds sentences that name one of some settings."
+    return re.compile("|".join(rf"\b{s.name}\b" for s in settings) or "(?!)")
+
+
 def _together(conf, wrong: dict[str, str], prefix: str = "") -> Iterator[str]:
     "The contradictions of a config and of those in it, but for what is wrong anyway."
-    settings = settings_of(type(conf))
-    touched = [s for s in settings if any(f"{name}.".startswith(f"{prefix}{s.name}.") for name in wrong)]
-    sound = replace(conf, **{s.name: copy.copy(s.default) for s in touched if prefix + s.name in wrong})
-    names = re.compile("|".join(rf"\b{s.name}\b" for s in touched) or "(?!)")
-    yield from (f"{prefix}{sentence}" for sentence in contradictions(sound) if not names.search(sentence))
-    for s in settings:
-        inner = is_dataclass(s.base) and prefix + s.name not in wrong
-        if inner:
+    touched = _touched(conf, wrong, prefix)
+    mended = {s.name: copy.copy(s.default) for s in touched if prefix + s.name in wrong}
+    names = _naming(touched)
+    for sentence in contradictions(replace(conf, **mended)):
+        if not names.search(sentence):
+            yield prefix + sentence
+    for s in settings_of(type(conf)):
+        if is_dataclass(s.base) and prefix + s.name not in wrong:
             yield from _together(getattr(conf, s.name), wrong, f"{prefix}{s.name}.")
 
 # %% ../nbs/02_config.ipynb #4f187305
@@ -681,24 +617,29 @@ def _spread(c: GenerateConfig) -> Iterator[str]:
         yield "negative_descriptors need a guidance above 1, such as guidance=1.5."
 
 
+def _sections(c: GenerateConfig) -> Iterator[str]:
+    "Whether tempo, first beat and meter of each section are given, in order."
+    meters = len(c.meter) in (1, len(c.bpm))
+    in_order = c.offset == sorted(set(c.offset))
+    if len(c.bpm) != len(c.offset) or not meters or not in_order:
+        said = f"bpm={spell(c.bpm)}, offset={spell(c.offset)} and meter={spell(c.meter)} do not match"
+        yield f"{said}; give each section one of each, in order of time."
+
+
 def _beats(c: GenerateConfig) -> Iterator[str]:
     given = c.bpm is not None
-    meter = spell(c.meter)
     if given != (c.offset is not None):
         yield "bpm and offset go together; give both, or neither."
     if given and c.timing not in ("auto", "manual"):
         yield f"bpm is given, but timing={c.timing}; use timing=manual or leave it out."
     if not given and c.meter != [4]:
-        yield f"meter={meter} is given without bpm and offset; give them, or leave it out."
+        yield f"meter={spell(c.meter)} is given without bpm and offset; give them, or leave it out."
     if not given and c.offset is None and c.timing == "manual":
         yield "timing=manual takes your word for it; give bpm and offset, such as bpm=180 offset=377."
     if c.timing == "reference" and not c.beatmap_path:
         yield "timing=reference takes the beats of a map; give beatmap_path=FILE.osu."
-    if not (c.bpm and c.offset):
-        return
-    in_order = c.offset == sorted(set(c.offset))
-    if not (len(c.bpm) == len(c.offset) and len(c.meter) in (1, len(c.bpm)) and in_order):
-        yield f"bpm={spell(c.bpm)}, offset={spell(c.offset)} and meter={meter} do not match; give each section one of each, in order of time."
+    if c.bpm and c.offset:
+        yield from _sections(c)
 
 # %% ../nbs/02_config.ipynb #8626fa0e
 def _places(c: GenerateConfig | RefineConfig) -> Iterator[str]:
@@ -735,7 +676,9 @@ def _too_large(size: float, names: str) -> Iterator[str]:
 
 @contradictions.register
 def _network(c: ModelConfig) -> Iterator[str]:
-    least = math.lcm(c.n_heads * (2 if c.positions == "rope" else 1), 4 if c.time_pointer else 1)
+    halves = 2 if c.positions == "rope" else 1
+    pointer = 4 if c.time_pointer else 1
+    least = math.lcm(c.n_heads * halves, pointer)
     if c.d_model % least:
         near = least * max(c.d_model // least, 1)
         yield f"d_model={c.d_model} does not go with n_heads={c.n_heads}; give a d_model that can be divided by {least}, such as {near}."
@@ -818,14 +761,23 @@ def group_of(cls) -> str:
     return cls.__name__.removesuffix("Config").lower()  # folder of its presets
 
 
+def _preset_folder(group: str):
+    return resources.files("mapperatorinator") / "configs" / group
+
+
 def preset_names(group: str = "generate") -> list[str]:  # folder below configs/
     "Names of the shipped presets."
-    d = resources.files("mapperatorinator") / "configs" / group
-    return (
-        sorted(p.name.removesuffix(".yaml") for p in d.iterdir() if p.name.endswith(".yaml"))
-        if d.is_dir()
-        else []
-    )
+    folder = _preset_folder(group)
+    if not folder.is_dir():
+        return []
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def _unknown_preset(name: str, group: str, known: list[str]) -> UserError:
+    near = nearest(folded(name), known, cutoff=0)
+    hint = f"; nearest: '{near}'." if near else "."
+    listed = ", ".join(known) or "none"
+    return UserError(f"Unknown preset {quoted(name)} for {group}; known presets: {listed}{hint}")
 
 
 def load_preset(name: str, group: str = "generate") -> dict:
@@ -833,25 +785,15 @@ def load_preset(name: str, group: str = "generate") -> dict:
     import yaml
 
     known = preset_names(group)
-    if folded(name) not in map(folded, known):
-        near = difflib.get_close_matches(folded(name), known, n=1, cutoff=0)
-        raise UserError(
-            f"Unknown preset {quoted(name)} for {group}; known presets: {', '.join(known) or 'none'}"
-            + (f"; nearest: '{near[0]}'." if near else ".")
-        )
-    file = next(n for n in known if folded(n) == folded(name))
-    return (
-        yaml.safe_load(
-            (resources.files("mapperatorinator") / "configs" / group / f"{file}.yaml").read_text(
-                encoding="utf-8"
-            )
-        )
-        or {}
-    )
+    found = next((n for n in known if folded(n) == folded(name)), None)
+    if found is None:
+        raise _unknown_preset(name, group, known)
+    file = _preset_folder(group) / f"{found}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
 # %% ../nbs/02_config.ipynb #c958c1ec
 SAME = {  # another word for a setting, by the class that has it
-    "WantedMap": dict(
+    "GenerateConfig": dict(
         cfg_scale="guidance",
         cfg="guidance",
         timeshift_bias="time_bias",
@@ -926,11 +868,12 @@ class Words:
     def __init__(self, cls):
         self.known = known_settings(cls)
         self.same = {word: name for c in cls.__mro__ for word, name in SAME.get(c.__name__, {}).items()}
-        self.foreign = issubclass(cls, WantedMap)
+        self.foreign = issubclass(cls, GenerateConfig)
 
     def name(self, key: str) -> Optional[str]:  # None: nobody knows it
         "Our name for a key."
-        return next((n for n in (key, key.lower(), self.same.get(key.lower())) if n in self.known), None)
+        names = (key, key.lower(), self.same.get(key.lower()))
+        return next((n for n in names if n in self.known), None)
 
     def stray(self, text: str) -> str:
         "The sentence for a word that says nothing of a setting."
@@ -944,11 +887,14 @@ class Words:
 
     def unknown(self, key: str) -> str:
         "The sentence for a key that nobody knows."
-        close = lambda words, cutoff: difflib.get_close_matches(key.lower(), words, n=1, cutoff=cutoff)
-        near = close(self.same, 0.9) or close(self.known, 0.5) or close(self.same, 0.5)
+        word = key.lower()
+        near = (
+            nearest(word, self.same, 0.9) or nearest(word, self.known, 0.5) or nearest(word, self.same, 0.5)
+        )
+        if near:
+            return f"Unknown setting {quoted(key)}; did you mean '{self.name(near)}'?"
         known = ", ".join(self.known) if len(self.known) < 30 else "those that --help lists"
-        hint = f"; did you mean '{self.name(near[0])}'?" if near else f"; known: {known}."
-        return f"Unknown setting {quoted(key)}{hint}"
+        return f"Unknown setting {quoted(key)}; known: {known}."
 
 # %% ../nbs/02_config.ipynb #9c7fa638
 class Said(Words):
@@ -956,6 +902,7 @@ class Said(Words):
 
     def __init__(self, cls):
         super().__init__(cls)
+        self.cls = cls
         self.values = {}
         self.implied = {}
         self.wrong = []
@@ -966,15 +913,16 @@ class Said(Words):
         key, equals, value = text.partition("=")
         key = re.sub(r"[\s-]+", "_", key.strip().lstrip("+-"))
         if not equals or not key:
-            return self.wrong.append(self.stray(text))
-        if self.foreign and self.elsewhere(key.lower(), value):
+            self.wrong.append(self.stray(text))
+        elif self.foreign and self.elsewhere(key.lower(), value):
             return
-        if (name := self.name(key)) is None:
-            return self.wrong.append(self.unknown(key))
-        if not is_dataclass(self.known[name].base):
-            return self.value(name, self.known[name].typed(value))
-        inner = next(n for n in self.known if n.startswith(f"{name}."))
-        self.wrong.append(f"{name} has settings of its own; give them one by one, such as {inner}=….")
+        elif (name := self.name(key)) is None:
+            self.wrong.append(self.unknown(key))
+        elif is_dataclass(self.known[name].base):
+            inner = next(n for n in self.known if n.startswith(f"{name}."))
+            self.wrong.append(f"{name} has settings of its own; give them one by one, such as {inner}=….")
+        else:
+            self.value(name, self.known[name].typed(value))
 
     def elsewhere(self, key: str, value: str) -> bool:  # whether that is all there is to it
         "Hear a word of another program that has no setting here."
@@ -1001,8 +949,10 @@ def _laid(cls, values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         value = values[s.name]
         if is_dataclass(s.base) and isinstance(value, s.base):
             value = vars(value)
-        nested = is_dataclass(s.base) and isinstance(value, dict)
-        out |= _laid(s.base, value, f"{prefix}{s.name}.") if nested else {prefix + s.name: value}
+        if is_dataclass(s.base) and isinstance(value, dict):
+            out |= _laid(s.base, value, f"{prefix}{s.name}.")
+        else:
+            out[prefix + s.name] = value
     return out
 
 
@@ -1017,6 +967,23 @@ def _built(cls, said: dict[str, Any], prefix: str = ""):
             out[s.name] = _built(s.base, said, f"{name}.")
     return cls(**out)
 
+# %% ../nbs/02_config.ipynb #3d2b1941
+@patch
+def preset(self: Said, name: str) -> dict[str, Any]:
+    "Values of a preset by dotted names; none, and a sentence, when nobody knows it."
+    try:
+        return _laid(self.cls, load_preset(name, group_of(self.cls)))
+    except UserError as e:
+        self.wrong += e.args
+        return {}
+
+
+@patch
+def named(self: Said, values: dict[str, Any]) -> dict[str, Any]:
+    "What Python gives by name, by dotted names."
+    self.wrong += [self.unknown(key) for key in values if self.name(key) is None]
+    return _laid(self.cls, {self.name(key): value for key, value in values.items()})
+
 # %% ../nbs/02_config.ipynb #e0d6744f
 def compose(
     cls,  # one of the config dataclasses
@@ -1027,15 +994,10 @@ def compose(
 ):
     "An instance of `cls`: defaults, then preset, then overrides. Raises `UserError` naming all that cannot be."
     said = Said(cls)
-    under = {}
-    try:
-        under = _laid(cls, load_preset(preset, group_of(cls))) if preset else {}
-    except UserError as e:
-        said.wrong += e.args
+    under = said.preset(preset) if preset else {}
     for text in sorted(overrides or [], key=lambda text: "_unicode=" in text):
         said.word(text)  # its own letters count more
-    said.wrong += [said.unknown(key) for key in values if said.name(key) is None]
-    given = _laid(cls, {said.name(key): value for key, value in values.items()})
+    given = said.named(values)
     conf = _built(cls, under | said.implied | said.values | given)
     if said.wrong or _wrong(conf):
         raise UserError(*said.wrong, *problems(conf))
@@ -1043,6 +1005,37 @@ def compose(
         if tell:
             tell(note)
     return conf
+
+# %% ../nbs/02_config.ipynb #f1627f7b
+def layers_of(cls, overrides: list[str], preset: str) -> dict[str, dict]:  # layer -> value by dotted name
+    "What each layer says: all defaults, a shipped preset, what was typed."
+    said = Said(cls)
+    for text in overrides:
+        said.word(text)
+    return {
+        "defaults": {name: s.default for name, s in known_settings(cls).items()},
+        f"preset={preset}": said.preset(preset),
+        " ".join(overrides): said.implied | said.values,
+    }
+
+
+def show_layers(cls, overrides: list[str], preset: str, names: list[str]):  # Figure
+    "A row for each layer, a column for some settings; what counts is bright."
+    from matplotlib.figure import Figure
+
+    layers = layers_of(cls, overrides, preset)
+    figure = Figure(figsize=(1.4 * len(names) + 2.5, 1.7), dpi=72, layout="constrained")
+    ax = figure.add_subplot()
+    for x, name in enumerate(names):
+        heights = [y for y, said in enumerate(layers.values()) if name in said]
+        for y, said in enumerate(layers.values()):
+            if name in said:
+                ax.barh(y, 0.9, 0.7, x - 0.45, color="#7ee787" if y == max(heights) else "#dddddd")
+                ax.text(x, y, spell(said[name]), ha="center", va="center", fontsize=8)
+    ax.set_yticks(range(len(layers)), [label[:40] for label in layers], fontsize=8)
+    ax.set_xticks(range(len(names)), names, fontsize=8)
+    ax.spines[:].set_visible(False)
+    return figure
 
 # %% ../nbs/02_config.ipynb #da477f80
 KINDS = {
@@ -1095,12 +1088,11 @@ def _key(kind: Any, key: Any) -> Any:  # JSON knows no keys but text
 
 def _table(of: tuple, given: dict, name: str) -> dict:  # of: types of keys and values
     key_of, value_of = of
-    return {
-        _filled(key_of, _key(key_of, key), f"{name}'s key"): _filled(
-            value_of, value, f"{name}[{as_said(key)}]"
-        )
-        for key, value in given.items()
-    }
+    out = {}
+    for key, value in given.items():
+        filled = _filled(key_of, _key(key_of, key), f"{name}'s key")
+        out[filled] = _filled(value_of, value, f"{name}[{as_said(key)}]")
+    return out
 
 
 def _filled(hint: Any, value: Any, name: str) -> Any:
@@ -1122,8 +1114,8 @@ def _filled(hint: Any, value: Any, name: str) -> Any:
 
 # %% ../nbs/02_config.ipynb #abc15447
 def _no_field(key: Any, known: list[str], where: str) -> UserError:
-    near = difflib.get_close_matches(str(key)[:60], known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "leave it out."
+    near = nearest(str(key)[:60], known, cutoff=0.5)
+    hint = f"did you mean {near}?" if near else "leave it out."
     return UserError(f"{where}{as_said(key)} is no setting; {hint}")
 
 
@@ -1146,9 +1138,8 @@ def from_dict(
 def changed(conf) -> dict:
     "Settings of `conf` that differ from their defaults."
     base = type(conf)()
-    return {
-        f.name: getattr(conf, f.name) for f in fields(conf) if getattr(conf, f.name) != getattr(base, f.name)
-    }
+    values = {f.name: getattr(conf, f.name) for f in fields(conf)}
+    return {name: value for name, value in values.items() if value != getattr(base, name)}
 
 # %% ../nbs/02_config.ipynb #059d8389
 def _texts(cls) -> Iterator[str]:  # where its definition may be: its file, or a notebook cell
@@ -1164,18 +1155,28 @@ def _source(cls) -> str:  # a frozen build has none: no help, but no failure eit
     return next((found[0] for text in _texts(cls) if (found := pattern.search(text))), "")
 
 
-def _comments(cls) -> dict[str, tuple[str, str]]:  # field -> help, group; of the classes it builds on as well
+FIELD = re.compile(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$")  # name: type = default  # help
+FIELD_END = re.compile(r"\s+\)\s*#\s*(.*)")  # of a field that takes several lines
+HEADING = re.compile(r"\s+#\s*(.*)")
+
+
+def _lines_of(cls) -> Iterator[str]:  # of the classes it builds on as well, the first of them first
+    for part in reversed(cls.__mro__[:-1]):
+        yield from _source(part).splitlines()
+
+
+def _comments(cls) -> dict[str, tuple[str, str]]:  # field -> help, group
     group = ""
     name = ""
     out = {}
-    for line in (line for part in reversed(cls.__mro__[:-1]) for line in _source(part).splitlines()):
-        if field := re.match(r"\s+(\w+)\s*:[^#]*(?:#\s*(.*))?$", line):
-            name = field[1]
-            out[name] = (field[2] or "").strip(), group
-        elif end := re.match(r"\s+\)\s*#\s*(.*)", line):  # of a field that takes several lines
-            out[name] = end[1].strip(), group
-        elif heading := re.match(r"\s+#\s*(.*)", line):
-            group = heading[1].strip()
+    for line in _lines_of(cls):
+        if found := FIELD.match(line):
+            name = found[1]
+            out[name] = (found[2] or "").strip(), group
+        elif found := FIELD_END.match(line):
+            out[name] = found[1].strip(), group
+        elif found := HEADING.match(line):
+            group = found[1].strip()
     return out
 
 # %% ../nbs/02_config.ipynb #6f516adc
@@ -1184,5 +1185,8 @@ def settings_table(
 ) -> list[Setting]:
     "The settings of a dataclass in order, each with type, default, bounds, and the help and group that its source has."
     comments = _comments(cls)
-    found = lambda s: dict(zip(("help", "group"), comments.get(s.name, ("", ""))))
-    return [replace(s, default=copy.deepcopy(s.default), **found(s)) for s in settings_of(cls)]
+    out = []
+    for s in settings_of(cls):
+        help, group = comments.get(s.name, ("", ""))
+        out.append(replace(s, default=copy.deepcopy(s.default), help=help, group=group))
+    return out

@@ -4,17 +4,17 @@
 
 # %% ../nbs/00_core.ipynb #2982616d
 from __future__ import annotations
-import contextlib, glob, os, random, re, secrets, shutil, sys, time, unicodedata
+import contextlib, difflib, glob, os, random, re, secrets, shutil, sys, time, unicodedata
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
 # %% auto #0
-__all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'shown_lines', 'shortened', 'quoted', 'UserError', 'one_line', 'devices',
-           'pick_device', 'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path', 'atomic_path',
-           'write_atomic', 'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note', 'Progress', 'Cancelled',
-           'tell']
+__all__ = ['JOINERS', 'TEMPORARY', 'unseen', 'shown', 'shown_lines', 'shortened', 'quoted', 'nearest', 'UserError', 'one_line',
+           'devices', 'pick_device', 'seed_everything', 'asset', 'demo_song', 'check_working_folder', 'user_path',
+           'atomic_path', 'write_atomic', 'write_new', 'undo_copies', 'rewrite', 'duration', 'say', 'note', 'Progress',
+           'Cancelled', 'tell']
 
 # %% ../nbs/00_core.ipynb #fec72891
 JOINERS = "\u200c\u200d"  # cannot be seen either, but stand inside Persian words and families of emoji
@@ -53,6 +53,16 @@ def quoted(
 ) -> str:
     "A value as it stands in a sentence."
     return f"'{shortened(shown(value), most)}'"
+
+# %% ../nbs/00_core.ipynb #4f41fc9a
+def nearest(
+    word: str,
+    known: Iterable[str],
+    cutoff: float = 0.6,  # how like it must be, 0 to 1
+) -> Optional[str]:
+    "The known word that is most like another (`difflib.get_close_matches`); None when none is."
+    found = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+    return found[0] if found else None
 
 # %% ../nbs/00_core.ipynb #fba97e5c
 class UserError(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json, math, pickle, pickletools, struct, zipfile
 from collections import Counter
 from dataclasses import fields, is_dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Any, Iterable, Iterator
 
@@ -201,38 +202,55 @@ def _inside(value: Any, bounds: tuple) -> bool:
     return value in bounds if isinstance(bounds[0], str) else bounds[0] <= value <= bounds[1]
 
 
+def _is_said_twice(names: list) -> bool:
+    return len(set(names)) < len(names)
+
+
+@singledispatch
 def contradictions(conf: Any) -> Iterator[str]:
     "What a config says that cannot be together."
-    match conf:
-        case SpectrogramConfig():
-            half = conf.sample_rate / 2
-            if not conf.f_min < conf.f_max <= half:
-                yield "f_min, f_max and half of sample_rate do not rise"
-            if conf.n_fft * conf.n_mels > 2**22:
-                yield f"n_fft={conf.n_fft:,} and n_mels={conf.n_mels:,} make too large filters"
-        case ModelConfig():
-            shared = conf.d_model % (2 * conf.n_heads) == 0 and conf.d_model % 4 == 0
-            if not shared:
-                yield f"d_model={conf.d_model:,} cannot be shared by n_heads={conf.n_heads}"
-            if len(set(conf.conditions)) < len(conf.conditions):
-                yield "conditions names one twice"
-        case LanguageConfig():
-            x0, x1, y0, y1 = conf.position_range if len(conf.position_range) == 4 else (0, 0, 0, 0)
-            if not (x0 < x1 and y0 < y1):
-                yield "position_range is no x0, x1, y0, y1"
-            if not 0 < len(set(conf.gamemodes)) == len(conf.gamemodes):
-                yield "gamemodes names none, or one twice"
-            if not conf.context_types:
-                yield "context_types is empty"
-        case ContextTemplate():
-            twice = any(len(set(names)) < len(names) for names in (conf.inputs, conf.outputs))
-            if twice:
-                yield "a context stands twice in inputs or outputs"
-        case DiffusionConfig():
-            if conf.width % conf.heads:
-                yield f"width={conf.width:,} cannot be shared by heads={conf.heads}"
-            if conf.trained_steps > conf.noise_steps:
-                yield f"trained_steps={conf.trained_steps:,} is more than noise_steps"
+    return iter(())
+
+
+@contradictions.register
+def _sound(conf: SpectrogramConfig) -> Iterator[str]:
+    if not conf.f_min < conf.f_max <= conf.sample_rate / 2:
+        yield "f_min, f_max and half of sample_rate do not rise"
+    if conf.n_fft * conf.n_mels > 2**22:
+        yield f"n_fft={conf.n_fft:,} and n_mels={conf.n_mels:,} make too large filters"
+
+
+@contradictions.register
+def _network(conf: ModelConfig) -> Iterator[str]:
+    if conf.d_model % (2 * conf.n_heads) or conf.d_model % 4:
+        yield f"d_model={conf.d_model:,} cannot be shared by n_heads={conf.n_heads}"
+    if _is_said_twice(conf.conditions):
+        yield "conditions names one twice"
+
+
+@contradictions.register
+def _language(conf: LanguageConfig) -> Iterator[str]:
+    x0, x1, y0, y1 = conf.position_range if len(conf.position_range) == 4 else (0, 0, 0, 0)
+    if not (x0 < x1 and y0 < y1):
+        yield "position_range is no x0, x1, y0, y1"
+    if not conf.gamemodes or _is_said_twice(conf.gamemodes):
+        yield "gamemodes names none, or one twice"
+    if not conf.context_types:
+        yield "context_types is empty"
+
+
+@contradictions.register
+def _template(conf: ContextTemplate) -> Iterator[str]:
+    if _is_said_twice(conf.inputs) or _is_said_twice(conf.outputs):
+        yield "a context stands twice in inputs or outputs"
+
+
+@contradictions.register
+def _denoiser(conf: DiffusionConfig) -> Iterator[str]:
+    if conf.width % conf.heads:
+        yield f"width={conf.width:,} cannot be shared by heads={conf.heads}"
+    if conf.trained_steps > conf.noise_steps:
+        yield f"trained_steps={conf.trained_steps:,} is more than noise_steps"
 
 # %% ../nbs/04_foreign.ipynb #a2fc8975
 def problems(conf: Any, where: str = "") -> Iterator[str]:
@@ -296,18 +314,16 @@ def check_tensors(tensors: dict, path: str | Path):
             raise damaged(path, f"{name[:100]} {problem}")
 
 # %% ../nbs/04_foreign.ipynb #31321bc6
-PLAIN = frozenset(
-    {
-        "collections.OrderedDict",
-        "torch._utils._rebuild_tensor_v2",
-        "torch._utils._rebuild_parameter",
-        "torch.DoubleStorage",
-        "torch.FloatStorage",
-        "torch.HalfStorage",
-        "torch.BFloat16Storage",
-    }
-)  # what numbers need
-UNREADABLE = (
+PLAIN = {  # what numbers need
+    "collections.OrderedDict",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+    "torch.DoubleStorage",
+    "torch.FloatStorage",
+    "torch.HalfStorage",
+    "torch.BFloat16Storage",
+}
+UNREADABLE = (  # said of bad files
     OSError,
     EOFError,
     ValueError,
@@ -322,7 +338,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     pickle.UnpicklingError,
     SafetensorError,
-)  # said of bad files
+)
 
 
 def _asked(path: Path) -> set[str]:  # dotted names
@@ -331,15 +347,15 @@ def _asked(path: Path) -> set[str]:  # dotted names
         raise ValueError("it is no file of torch.save, or cut short")
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
-        if any(p.compress_type for p in parts) or sum(p.file_size for p in parts) > path.stat().st_size:
+        unfolded = sum(p.file_size for p in parts)
+        if any(p.compress_type for p in parts) or unfolded > path.stat().st_size:
             raise ValueError("it would unfold to more than its size")
         pickles = [p for p in parts if p.filename.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("it is no file of torch.save")
         steps = pickletools.genops(archive.read(pickles[0]))
-        return {
-            str(argument).replace(" ", ".") for step, argument, _ in steps if step.name in ("GLOBAL", "INST")
-        }
+        asked = [argument for step, argument, _ in steps if step.name in ("GLOBAL", "INST")]
+        return {str(argument).replace(" ", ".") for argument in asked}
 
 
 class _Copy:

@@ -30,7 +30,8 @@ class ThreadCount:
     BETTER = 0.9  # share of the usual time from which another count is taken
     HOPELESS = 1.5  # times the usual time at which a trial ends
     CHANGED = 1.5  # times as slow or as fast as at first: the machine is not what it was
-    SOONEST, LATEST = 16, 2048  # steps between trials
+    SOONEST = 16  # steps between trials, at least
+    LATEST = 2048  # and at most
 
     def __init__(self, counts: Sequence[int]):  # ascending; begins with the last
         self.counts = list(counts)
@@ -71,14 +72,17 @@ class ThreadCount:
         self.left -= 1
         if len(times) < times.maxlen:
             return
-        now = median(times)
+        self.notice(kind, median(times))
+        if self.left <= 0:
+            self.begin()
+
+    def notice(self, kind: Hashable, now: float):  # s that a step takes of late
+        "Try other counts soon when the machine is not what it was."
         before = self.first.setdefault(kind, now)
         if not before / self.CHANGED < now < before * self.CHANGED:
             self.first = {kind: now}
             self.wait = self.SOONEST
             self.left = min(self.left, self.wait)
-        if self.left <= 0:
-            self.begin()
 
 # %% ../nbs/03_threads.ipynb #76f7c249
 @patch
@@ -87,7 +91,8 @@ def begin(self: ThreadCount):
     if not 0 <= self.at + self.step < len(self.counts):
         self.step = -self.step
     self.tried = self.at + self.step
-    self.shares, self.unknown = [], 0
+    self.shares = []
+    self.unknown = 0
 
 
 @patch
@@ -98,7 +103,8 @@ def judge(self: ThreadCount, kind: Hashable, seconds: float):
     else:
         self.unknown += 1
     woken = self.shares[1:]
-    if self.unknown > self.TRIAL or woken and woken[-1] > self.HOPELESS:
+    hopeless = bool(woken) and woken[-1] > self.HOPELESS
+    if self.unknown > self.TRIAL or hopeless:
         self.reject()
     elif len(woken) == self.TRIAL:
         if median(woken) < self.BETTER:

@@ -4,7 +4,7 @@
 
 # %% ../nbs/24_tokenizer.ipynb #a6960771
 from __future__ import annotations
-import difflib, json, math
+import json, math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterable, NamedTuple, Optional
@@ -12,7 +12,7 @@ from typing import Iterable, NamedTuple, Optional
 import numpy as np
 
 from .config import LanguageConfig, load_preset
-from .core import UserError, write_atomic
+from .core import UserError, nearest, write_atomic
 from .events import ContextType, Event, EventStream, EventType
 from .foreign import damaged, only, read_json, typed
 
@@ -438,10 +438,10 @@ def known_descriptors(
 def _nearest(
     name: str, names: Iterable[str], what: str
 ) -> UserError:  # what to say about a name that is not there
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    near = nearest(name.lower(), names, cutoff=0.4)
     return UserError(
         f"This model knows no {what} '{name}'"
-        + (f"; did you mean '{near[0]}'?" if near else f"; it knows {len(list(names))}.")
+        + (f"; did you mean '{near}'?" if near else f"; it knows {len(list(names))}.")
     )
 
 

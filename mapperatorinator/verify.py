@@ -21,20 +21,19 @@ from .decode import open_av, read_errors
 from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, break_line
 from .osu.check import check_set, name_of, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
-from .osu.files import file_name, read_osz, safe_member
+from .osu.files import NAME_LETTERS, file_name, read_osz, safe_member
 from .osu.findings import CLAMP, LENIENCY, SEVERITIES, Facts, Finding, Report, of_set, several
 from .postprocess import lead_in, preview_point, size_hitsounds
 
 # %% auto #0
 __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEXT', 'WHERE', 'HITSOUND', 'SKIN', 'SONGS',
-           'LEAST_KBPS', 'LONGEST_NAME', 'SMALLEST', 'LARGEST', 'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE',
-           'SHORTEST', 'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'BANKS', 'ADDITIONS',
-           'SKIN_SETS', 'ELEMENT_SIZES', 'RATE', 'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset',
-           'read_set', 'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed',
-           'check_missing', 'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files',
-           'check_banks', 'elements_of', 'check_skin', 'check_element_sizes', 'hear_song', 'copy_on_disk',
-           'check_mapset', 'mend', 'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify', 'exit_code', 'as_text',
-           'as_json']
+           'LEAST_KBPS', 'SMALLEST', 'LARGEST', 'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE', 'SHORTEST',
+           'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'BANKS', 'ADDITIONS', 'SKIN_SETS',
+           'ELEMENT_SIZES', 'RATE', 'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset', 'read_set',
+           'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing',
+           'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks',
+           'elements_of', 'check_skin', 'check_element_sizes', 'hear_song', 'copy_on_disk', 'check_mapset', 'mend',
+           'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify', 'exit_code', 'as_text', 'as_json']
 
 # %% ../nbs/79_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -348,9 +347,6 @@ def unused_files(mapset: Mapset) -> list[str]:
     return [name for name in sorted(mapset.files) if not is_used(name)]
 
 # %% ../nbs/79_verify.ipynb #b42177ac
-LONGEST_NAME = 130  # letters
-
-
 def check_folder(mapset: Mapset) -> Iterator[Finding]:
     "Files of 0 bytes, files that nothing uses, names too long or not those of the game."
     for name, file in sorted(mapset.files.items()):
@@ -359,7 +355,7 @@ def check_folder(mapset: Mapset) -> Iterator[Finding]:
             yield of_set(
                 "empty_file", f"{quoted(name)} has 0 bytes; such a file stops a set from being uploaded."
             )
-        if letters > LONGEST_NAME:
+        if letters > NAME_LETTERS:
             yield of_set("long_name", f"{quoted(name)} has {letters} letters; many systems cannot unpack it.")
     if idle := unused_files(mapset):
         yield of_set("unused_file", listed(f"{several(len(idle), 'file')} used by nothing", idle))

@@ -38,13 +38,15 @@ MOST_NESTED = 1_000_000  # ticks, repeats and droplets of a map; a marathon has 
 
 def nested(beatmap: Beatmap) -> float:
     "About how many ticks, repeats and droplets its sliders have."
-    n = 0.0  # px from tick to tick at velocity 1
-    tick = 100 * beatmap.slider_multiplier / beatmap.tick_rate
+    n = 0.0
+    tick = 100 * beatmap.slider_multiplier / beatmap.tick_rate  # px from tick to tick at velocity 1
     for s in beatmap.hit_objects:
         if not isinstance(s, Slider):
             continue
         length = s.length or s.path.natural_length
-        n += s.slides * (1 + length / tick / beatmap.point_at(s.time).velocity) + beatmap.duration(s) / 100
+        ticks = length / tick / beatmap.point_at(s.time).velocity
+        droplets = beatmap.duration(s) / 100
+        n += s.slides * (1 + ticks) + droplets
     return n
 
 
@@ -79,17 +81,17 @@ def star_rating(
     speed: float = 1.0,  # playback speed: 1.5 is double time
     mode: int | None = None,  # play an osu! map in another mode; None: its own
 ) -> float:  # stars; 0 for a map without objects
-    "How hard a map is, by the game's own measure."
+    "How hard a map is, by the game's own measure (https://osu.ppy.sh/wiki/en/Beatmap/Star_rating)."
     map = _load(beatmap, mode)
     return float(_difficulty(speed).calculate(map).stars) if map.n_objects else 0.0
 
 # %% ../../nbs/13_osu.difficulty.ipynb #94fb5986
-SKILLS = {
+SKILLS = {  # by mode
     0: ("aim", "speed"),
     1: ("rhythm", "color", "stamina", "reading"),
     2: ("movement",),
     3: ("strains",),
-}  # by mode
+}
 
 
 @dataclass

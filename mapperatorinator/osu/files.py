@@ -13,16 +13,15 @@ from ..core import UserError, one_line, quoted, unseen, user_path, write_atomic
 from .beatmap import Beatmap, BeatmapError
 
 # %% auto #0
-__all__ = ['NAME_BYTES', 'DEVICES', 'LEFT', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PIECE', 'HOSTILE', 'cut_name', 'safe_name',
-           'map_name', 'file_name', 'romanised', 'name_key', 'distinct', 'find_file', 'safe_member', 'Archive',
-           'read_osz', 'check_members', 'osz_bytes', 'write_osz']
+__all__ = ['NAME_BYTES', 'DEVICES', 'NAME_LETTERS', 'LEFT', 'GROWTH', 'SLACK', 'MAPS_LIMIT', 'PIECE', 'HOSTILE', 'cut_name',
+           'safe_name', 'map_name', 'file_name', 'romanised', 'name_key', 'distinct', 'find_file', 'safe_member',
+           'Archive', 'read_osz', 'check_members', 'osz_bytes', 'write_osz']
 
 # %% ../../nbs/16_osu.files.ipynb #800d3a60
 NAME_BYTES = 240  # of the 255 that a name may have
 
-DEVICES = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
-)  # of Windows
+# of Windows (https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file)
+DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 
 
 def _plain(text: str) -> str:  # without what some system refuses in a name
@@ -49,15 +48,23 @@ def safe_name(
     return f"_{name}" if DEVICES.match(name) else name
 
 # %% ../../nbs/16_osu.files.ipynb #c8da6fa2
-LEFT = 60  # bytes of a name that are kept for artist, title and creator
+NAME_LETTERS = 130  # of the name of a map, where its difficulty leaves so few
+LEFT = 60  # letters and bytes of a name that are kept for artist, title and creator
 
 
-def _fit(parts: Sequence[str], room: int) -> list[str]:  # bytes together
-    "Texts cut so that they fit; the longest gives first."
-    sizes = [min(len(p.encode("utf-8")), room) for p in parts]
+def _shares(sizes: Sequence[int], room: int) -> list[int]:
+    "How much of some room each of several gets; the largest gives first."
+    sizes = [min(size, room) for size in sizes]
     while sum(sizes) > room:
         sizes[sizes.index(max(sizes))] -= 1
-    return [cut_name(p, size) for p, size in zip(parts, sizes)]
+    return sizes
+
+
+def _fit(parts: Sequence[str], letters: int, room: int) -> list[str]:  # letters and bytes together
+    "Texts cut so that they fit; the longest gives first."
+    short = [part[:n] for part, n in zip(parts, _shares([len(part) for part in parts], letters))]
+    sizes = _shares([len(part.encode("utf-8")) for part in short], room)
+    return [cut_name(part, size) for part, size in zip(short, sizes)]
 
 
 def map_name(artist: str, title: str, creator: str, version: str, suffix: str = ".osu") -> str:
@@ -70,7 +77,8 @@ def map_name(artist: str, title: str, creator: str, version: str, suffix: str = 
             f"The difficulty name {quoted(version)} is {LEFT - room} bytes too long for the name of a file; "
             "give a shorter version."
         )
-    artist, title, creator = _fit([_plain(artist), _plain(title), _plain(creator)], room)
+    letters = max(NAME_LETTERS - len(frame), LEFT)
+    artist, title, creator = _fit([_plain(artist), _plain(title), _plain(creator)], letters, room)
     return safe_name(f"{artist} - {title} ({creator}) [{version}]{suffix}")
 
 
@@ -101,10 +109,12 @@ def romanised(text: str) -> str:  # empty when there is too little to say
     if text.isascii():
         return one_line(text)
     pairs = [(c, _latin(c)) for c in one_line(text)]
-    kept = sum(bool(latin) for letter, latin in pairs if letter.isalnum())
-    lost = sum(not latin for letter, latin in pairs if letter.isalnum())
+    spelt = [bool(latin) for letter, latin in pairs if letter.isalnum()]
+    lost = spelt.count(False)
+    if lost and lost >= spelt.count(True):
+        return ""
     said = re.sub(r"\(\s*\)|\[\s*\]", "", "".join(latin for _, latin in pairs))
-    return " ".join(said.split()) if kept > lost or not lost else ""
+    return " ".join(said.split())
 
 # %% ../../nbs/16_osu.files.ipynb #f3de3080
 def name_key(name: str) -> str:
@@ -184,7 +194,7 @@ SLACK = 2**26
 MAPS_LIMIT = 2**25  # bytes of all its maps together
 PIECE = 2**16  # bytes unpacked at a time
 
-HOSTILE = (
+HOSTILE = (  # what a ZIP can raise
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -194,7 +204,7 @@ HOSTILE = (
     ValueError,
     OverflowError,
     MemoryError,
-)  # what a ZIP can raise
+)
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
@@ -236,6 +246,15 @@ class _Opening:  # an archive that is being read, and what may still be unpacked
         except (BeatmapError, *HOSTILE) as e:
             self.out.refused[member.filename] = str(e)
 
+    def take_all(self, members: list[zipfile.ZipInfo]):
+        "Each member under a safe name of its own; what leads out of the archive is refused."
+        inside = [m for m in members if safe_member(m.filename)]
+        names = distinct(safe_member(m.filename) for m in inside)
+        for member, name in zip(inside, names):
+            self.take(member, name)
+        outside = [m.filename for m in members if not safe_member(m.filename)]
+        self.out.refused |= dict.fromkeys(outside, "its name leads out of the archive")
+
 # %% ../../nbs/16_osu.files.ipynb #e9d66b23
 def _whole(source, most: int) -> bytes:  # of a file, or as they are
     if isinstance(source, bytes):
@@ -272,18 +291,12 @@ def read_osz(
     data = _whole(source, max_bytes)
     budget = min(max_bytes, GROWTH * len(data) + SLACK)
     with _members(data, max_files) as archive:
-        members = [
-            m for m in archive.infolist() if not m.filename.endswith("/")
-        ]  # `is_dir` fails on an empty name
-        if (total := sum(m.file_size for m in members)) > budget:
+        members = [m for m in archive.infolist() if not m.filename.endswith("/")]
+        total = sum(m.file_size for m in members)
+        if total > budget:
             raise BeatmapError(f"The archive unpacks to {total} bytes; the limit is {budget}.")
         opening = _Opening(archive, budget)
-        inside = [m for m in members if safe_member(m.filename)]
-        names = distinct(safe_member(m.filename) for m in inside)
-        for member, name in zip(inside, names):
-            opening.take(member, name)
-    outside = [m.filename for m in members if not safe_member(m.filename)]
-    opening.out.refused |= dict.fromkeys(outside, "its name leads out of the archive")
+        opening.take_all(members)
     return opening.out
 
 # %% ../../nbs/16_osu.files.ipynb #6febf41c
@@ -317,6 +330,10 @@ def _content(data) -> bytes:  # bytes, or a path to them
         ) from e
 
 
+def _text_of(beatmap: Beatmap) -> bytes:  # of its .osu file
+    return beatmap.to_text().removeprefix("\ufeff").encode("utf-8", "surrogateescape")
+
+
 def osz_bytes(
     beatmaps: Iterable[Beatmap],  # difficulties of one song
     files: dict,  # member name -> bytes or path: audio, background
@@ -327,8 +344,7 @@ def osz_bytes(
         raise UserError(f"Two difficulties are called {quoted(twice)}; give each its own name.")
     check_members(list(files))
     names = distinct([*files, *map(file_name, maps)])[len(files) :]
-    texts = [b.to_text().removeprefix("\ufeff").encode("utf-8", "surrogateescape") for b in maps]
-    members = dict(zip(names, texts)) | {name: _content(data) for name, data in files.items()}
+    members = dict(zip(names, map(_text_of, maps))) | {name: _content(data) for name, data in files.items()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
