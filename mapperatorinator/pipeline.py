@@ -97,7 +97,7 @@ class Audio2Events:
         )
         self.language = self.engine.language
 
-
+# %% ../nbs/78_pipeline.ipynb #89f0718b
 @patch
 def encode(
     self: Audio2Events, samples: np.ndarray, c: GenerateConfig, progress=None
@@ -157,7 +157,7 @@ def listener(self: Audio2Events, c: GenerateConfig) -> Listener:  # songs to TIM
 
     return lambda songs: [beats(samples) for samples in songs]
 
-
+# %% ../nbs/78_pipeline.ipynb #647a33d3
 @patch
 def timing_hints(self: Audio2Events, song: EncodedSong, c: GenerateConfig, provider: str) -> dict:
     "What the model can say to a provider: beats that it writes, and what it hears in each frame of a whole song."
@@ -336,7 +336,7 @@ def finish_map(self: Song2Map, b: Beatmap, song: SongContext, c: GenerateConfig)
         clean(b, is_calm(c))
     return b
 
-
+# %% ../nbs/78_pipeline.ipynb #98bc963f
 @patch
 def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Generated, **metadata) -> Result:
     "What one row wrote, as a map with its figures."

@@ -142,7 +142,7 @@ def _move(s: Slider, dx: int, dy: int):
     s.y += dy
     s.points = [(x + dx, y + dy) for x, y in points]
 
-
+# %% ../nbs/76_postprocess.ipynb #f7437630
 def _fold(s: Slider):
     "Half the way, twice as often. A slider that says no length is as long as its curve."
     s.length = (s.length or s.path.natural_length) / 2

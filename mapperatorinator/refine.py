@@ -237,7 +237,7 @@ def slides_of(head: Group | None, last: Group | None, end: Group) -> int:
         return 1
     return max(round((end.time - head.time) / (last.time - head.time)), 1)
 
-
+# %% ../nbs/75_refine.ipynb #8459b051
 class GroupSketch(Sketch):
     "Collects the points of groups; remembers the slider that is open."
 
@@ -368,7 +368,7 @@ def cut(
         guides=chunk_guides(points, a, b) if conf.guide_sliders else [],
     )
 
-
+# %% ../nbs/75_refine.ipynb #b3d647f6
 def stacks(
     points: Points, a: int, b: int, window: float = 1000.0
 ) -> np.ndarray:  # (b - a,) ms; indices in the chunk
@@ -482,7 +482,7 @@ def begin(self: Refiner, clean: Tensor, noise: Callable) -> Tensor:  # (1, 2, po
         return clean
     return self.schedule.noised(clean, len(self.schedule) - 1, noise(clean))
 
-
+# %% ../nbs/75_refine.ipynb #5065ecbf
 @patch
 def predict(self: Refiner, x: Tensor, step: int, context: Tensor, hidden: Tensor) -> Tensor:  # (1, 4, points)
     "The denoiser's answer, guided by the request."

@@ -140,7 +140,7 @@ def song_of(reference: Beatmap, folder: Path) -> Path:
         f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE."
     )
 
-
+# %% ../nbs/74_request.ipynb #6a7dfbde
 def within_bounds(name: str, value: Any) -> Any:  # None: no value to work with
     "What a map holds, as near as a setting can be to it."
     bounds = known_settings(GenerateConfig)[name].bounds
@@ -467,7 +467,7 @@ def cost(draft: Draft) -> float:  # 0: perfect
     warnings = affected_share(draft, "warning")
     return draft.miss + PROBLEM_COST * problems + WARNING_COST * warnings
 
-
+# %% ../nbs/74_request.ipynb #f6dbb7ba
 def best_draft(pool: Iterable[Draft]) -> Draft:
     return min(pool, key=cost)
 
