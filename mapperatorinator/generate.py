@@ -49,14 +49,14 @@ from .tokenizer import EOS, Tokenizer
 from .windows import Window, cut, plan
 
 # %% auto #0
-__all__ = ['MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'RETRY_TEMPERATURE', 'REACH', 'load_engine', 'SongPlan', 'EncodedSong',
-           'encode_song', 'stitch', 'frame_probabilities', 'listen', 'states_for', 'song_mel', 'show_frames',
-           'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'loops', 'decoding_problem', 'Loudness',
-           'generator', 'RowRequest', 'Row', 'RowWindow', 'Generated', 'SongRun', 'retry_sampling', 'generate',
-           'show_generated', 'Seam', 'WatchedRun', 'show_seams']
+__all__ = ['MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'load_engine', 'SongPlan', 'EncodedSong', 'encode_song', 'stitch', 'listen',
+           'song_mel', 'show_frames', 'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'loops',
+           'decoding_problem', 'Loudness', 'generator', 'RowRequest', 'Row', 'RowWindow', 'Generated', 'SongRun',
+           'retry_sampling', 'generate', 'show_generated', 'Seam', 'WatchedRun', 'show_seams']
 
 # %% ../nbs/73_generate.ipynb #6a1e75b7
-_E, _C = EventType, ContextType
+_E = EventType
+_C = ContextType
 
 # %% ../nbs/73_generate.ipynb #40a48b98
 def load_engine(
@@ -102,7 +102,7 @@ class SongPlan:
             lookback = lookahead = 0.0
         song_ms = n_samples / language.sample_rate * 1000
         return cls(
-            windows=plan(n_samples, language, lookback, lookahead, start_time, end_time),
+            windows=plan(n_samples, language, lookback, lookahead, start_time=start_time, end_time=end_time),
             lookback=lookback * language.window_ms,
             lookahead=lookahead * language.window_ms,
             start=start_time or 0,
@@ -164,7 +164,7 @@ def stitch(
 
 # %% ../nbs/73_generate.ipynb #38752324
 @torch.inference_mode()
-def frame_probabilities(
+def _frame_probabilities(
     engine: Engine, states: Encoded, windows: list[Window], n_samples: int
 ) -> np.ndarray | None:  # (frames, 3); None for models without such a head
     "What the model hears in each frame of the song: onset, beat, downbeat."
@@ -187,11 +187,11 @@ def listen(
     if engine.model.c.conditions:
         return EncodedSong(samples, rate, plan)  # encoded with every request
     states = encode_song(engine, samples, plan.windows, progress)
-    frames = frame_probabilities(engine, states, plan.windows, len(samples))
+    frames = _frame_probabilities(engine, states, plan.windows, len(samples))
     return EncodedSong(samples, rate, plan, states, frames)
 
 
-def states_for(
+def _states_for(
     engine: Engine, song: EncodedSong, requests: Sequence[Metadata], progress: Callable | None = None
 ) -> list[Encoded]:  # one for each request
     "The song as each request hears it; those that hear the same share their states."
@@ -340,7 +340,7 @@ def decoding_problem(written: Output) -> str:
 MAX_SILENCE = 3000  # ms of a loud song without an object that are worth a second try
 EMPTY = "empty though the song is loud"
 RETRY_TIME_BIAS = 4.0  # added to the scores of times when a window that was empty is drawn again
-RETRY_TEMPERATURE = 0.9  # of a second draw where the first one was greedy
+_RETRY_TEMPERATURE = 0.9  # of a second draw where the first one was greedy
 
 
 class Loudness:
@@ -423,6 +423,7 @@ class SongRun:
     grammars: dict[int, Grammar | None] = field(default_factory=dict)  # of the contexts that are written
 
     free_share: ClassVar[float] = 0.25  # of the model's tokens, that a prompt leaves free
+    reach: ClassVar[int] = 1000  # events looked back on to see what is open
 
     def __post_init__(self):
         self.loudness = Loudness(self.song.samples, self.song.rate)
@@ -493,7 +494,10 @@ def states_at(self: SongRun, places: Sequence[RowWindow]) -> Encoded:
     return states.rows(at[:1] if len(set(at)) == 1 else at)
 
 # %% ../nbs/73_generate.ipynb #bd52d040
-REACH = 1000  # events looked back on to see what is open
+@patch
+def recent_events(self: SongRun, context: Context) -> list[Event]:
+    "What was written just before; nothing for windows side by side."
+    return [] if self.plan.parallel else context.stream.events[-self.reach :]
 
 
 @patch
@@ -502,11 +506,12 @@ def open_groups(self: SongRun, places: Sequence[RowWindow], k: int) -> tuple[Gra
     grammar = self.grammars[k]
     if grammar is None:
         return None, None
-    recent = [[] if self.plan.parallel else p.row.contexts[k].stream.events[-REACH:] for p in places]
+    recent = [self.recent_events(p.row.contexts[k]) for p in places]
     marks = [[e.type for e in events if e.type in MARKS] for events in recent]
     still = [still_open(grammar.lines, types) for types in marks]
     grammar.start(still, self.plan.parallel or places[0].window.last)
-    if self.gamemode != 3 or places[0].row.contexts[k].type not in (_C.MAP, _C.GD):
+    has_columns = self.gamemode == 3 and places[0].row.contexts[k].type in (_C.MAP, _C.GD)
+    if not has_columns:
         return grammar, None
     held = [held_columns(events, self.types_first) for events in recent]
     keys = [p.row.metadata.keycount or 18 for p in places]
@@ -533,29 +538,27 @@ def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling
 def retry_sampling(s: Sampling, context: ContextType, time_bias: float) -> Sampling:
     "The dials of a second draw: never greedy, or it would write the same again; and bolder about times where nothing was written."
     if s.greedy(context):
-        s = replace(s, do_sample=True, temperature=RETRY_TEMPERATURE, timing_temperature=RETRY_TEMPERATURE)
+        s = replace(s, do_sample=True, temperature=_RETRY_TEMPERATURE, timing_temperature=_RETRY_TEMPERATURE)
     return replace(s, time_bias=s.time_bias + time_bias)
 
 
 @patch
 def job(self: SongRun, places: Sequence[RowWindow], k: int, attempt: int = 0, time_bias: float = 0.0) -> Job:
     "The work for some places: a window of several rows, or windows side by side."
-    window = places[0].window
     context = places[0].row.contexts[k].type
+    margins = self.plan.margins(places[0].window)
     sampling = retry_sampling(self.sampling, context, time_bias) if attempt else self.sampling
     generators = None
     if not sampling.greedy(context):
         generators = [generator(p.row.request.seed, context, p.window.index, attempt) for p in places]
-    negatives = None
-    if sampling.guidance != 1 and any(p.row.request.negative for p in places):
-        negatives = self.prompts(places, k, negative=True)
+    is_guided = sampling.guidance != 1 and any(p.row.request.negative for p in places)
     return Job(
         prompts=self.prompts(places, k),
         encoded=self.states_at(places),
         rules=self.rules(places, k, sampling),
-        stop=stop_ids(self.engine.tokenizer, context, *self.plan.margins(window)),
+        stop=stop_ids(self.engine.tokenizer, context, *margins),
         generators=generators,
-        negatives=negatives,
+        negatives=self.prompts(places, k, negative=True) if is_guided else None,
         guidance=sampling.guidance,
         beams=sampling.num_beams,
     )
@@ -726,7 +729,7 @@ def start(
     # 1) the template of the language that writes what is wanted from what is given
     template = choose_template(engine.language, [c.type for c in inputs], outputs, metadatas[0].gamemode)
     # 2) the song as each row hears it
-    states = states_for(engine, song, metadatas, progress)
+    states = _states_for(engine, song, metadatas, progress)
     # 3) a row for each request, filled as far as it is given
     started = [Row(row, _outputs(template, inputs), encoded) for row, encoded in zip(rows, states)]
     return cls(
@@ -797,14 +800,18 @@ def show_generated(song: EncodedSong, made: Sequence[Generated], ax=None):
         shade = PALETTE["panel"] if i % 2 else PALETTE["line"]
         ax.axvspan(w.keep_from, w.keep_to, color=shade, alpha=0.3)
     for row, m in enumerate(made):
-        for kind, stream in m.streams.items():
-            colour = PALETTE["downbeat" if kind is _C.TIMING else "slider"]
-            height = row + 0.3 * (kind is not _C.TIMING)
-            ax.plot(stream.times, [height] * len(stream), "|", color=colour, ms=14)
-    ticks = [row + 0.15 for row in range(len(made))]
-    ax.set(yticks=ticks, yticklabels=[f"seed {m.seed}" for m in made])
+        _plot_streams(ax, row, m.streams)
+    ax.set_yticks([row + 0.15 for row in range(len(made))], [f"seed {m.seed}" for m in made])
     ax.set(xlim=(0, song.ms), ylim=(-0.3, len(made) - 0.3), xlabel="ms")
     return ax
+
+
+def _plot_streams(ax, row: int, streams: dict[ContextType, EventStream]):
+    for kind, stream in streams.items():
+        beats = kind is _C.TIMING
+        colour = PALETTE["downbeat" if beats else "slider"]
+        height = row if beats else row + 0.3
+        ax.plot(stream.times, [height] * len(stream), "|", color=colour, ms=14)
 
 # %% ../nbs/73_generate.ipynb #9faac30f
 @dataclass
@@ -832,6 +839,18 @@ def _times_of(events: Sequence[Event]) -> list[int]:  # ms
     return [e.value for e in events if e.type is _E.TIME_SHIFT]
 
 
+def _plot_seam(ax, row: int, seam: Seam, window_ms: float):
+    w = seam.window
+    height = (row - 0.4, 0.8)
+    heard = (w.time_ms, window_ms)
+    own = (w.keep_from, w.keep_to - w.keep_from)
+    ax.broken_barh([heard], height, color=PALETTE["line"], alpha=0.25)
+    ax.broken_barh([own], height, color=PALETTE["line"], alpha=0.5)
+    for events, fill in ((seam.wrote, "none"), (seam.kept, PALETTE["slider"])):
+        times = _times_of(events)
+        ax.scatter(times, [row] * len(times), facecolors=fill, edgecolors=PALETTE["slider"])
+
+
 def show_seams(seams: Sequence[Seam], window_ms: float, ax=None):
     "What each window heard (pale), may write (dark), wrote (rings) and kept (full rings)."
     import matplotlib.pyplot as plt
@@ -839,13 +858,7 @@ def show_seams(seams: Sequence[Seam], window_ms: float, ax=None):
     if ax is None:
         _, ax = plt.subplots(figsize=(9, 2.4), dpi=72)
     for i, seam in enumerate(seams):
-        w = seam.window
-        row = (i - 0.4, 0.8)
-        ax.broken_barh([(w.time_ms, window_ms)], row, color=PALETTE["line"], alpha=0.25)
-        ax.broken_barh([(w.keep_from, w.keep_to - w.keep_from)], row, color=PALETTE["line"], alpha=0.5)
-        for events, fill in ((seam.wrote, "none"), (seam.kept, PALETTE["slider"])):
-            times = _times_of(events)
-            ax.scatter(times, [i] * len(times), facecolors=fill, edgecolors=PALETTE["slider"])
+        _plot_seam(ax, i, seam, window_ms)
     ax.set(xlim=(0, seams[-1].window.keep_to), yticks=range(len(seams)), ylabel="window", xlabel="ms")
     ax.invert_yaxis()
     return ax

@@ -31,11 +31,9 @@ from mapperatorinator.generate import (
 )
 from .osu.beatmap import Beatmap
 from .osu.check import check_map
-from .osu.difficulty import star_rating
 from .osu.show import save_png, show_map
 from .osu.timing import Timing, counted
 from .postprocess import assemble, clean, clean_range, end_with_song, is_calm
-from .prompt import Context
 from .refine import check_denoiser, refine_stage, refined
 from .remap import asked_for, remap_file, splice
 from mapperatorinator.request import (
@@ -48,6 +46,7 @@ from mapperatorinator.request import (
     check_writable,
     difficulty_name,
     drafts_report,
+    map_figures,
     file_bytes,
     fill_pools,
     inputs_of,
@@ -62,8 +61,8 @@ from mapperatorinator.request import (
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
-__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'longest_gap', 'Song2Map', 'File2File',
-           'generate_map', 'Timeline', 'show_stages']
+__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'File2File', 'generate_map',
+           'Timeline', 'show_stages']
 
 # %% ../nbs/78_pipeline.ipynb #d3796206
 @dataclass
@@ -72,7 +71,7 @@ class SongContext:
 
     encoded: EncodedSong
     timing: Timing
-    inputs: list[Context]  # what the model is told
+    inputs: list  # contexts that the model is told
     reference: Beatmap | None = None  # a map of the song that was given
 
 
@@ -98,7 +97,7 @@ class Audio2Events:
         )
         self.language = self.engine.language
 
-
+# %% ../nbs/78_pipeline.ipynb #89f0718b
 @patch
 def encode(
     self: Audio2Events, samples: np.ndarray, c: GenerateConfig, progress=None
@@ -122,7 +121,7 @@ def write(
     song: EncodedSong,
     requests: Sequence[MapRequest],
     outputs: Sequence[ContextType],
-    inputs: Sequence[Context] = (),
+    inputs: Sequence = (),  # contexts that the model is told
     progress=None,
 ) -> list[Generated]:
     "Write contexts over the windows of a song, a row for each request."
@@ -158,7 +157,7 @@ def listener(self: Audio2Events, c: GenerateConfig) -> Listener:  # songs to TIM
 
     return lambda songs: [beats(samples) for samples in songs]
 
-
+# %% ../nbs/78_pipeline.ipynb #647a33d3
 @patch
 def timing_hints(self: Audio2Events, song: EncodedSong, c: GenerateConfig, provider: str) -> dict:
     "What the model can say to a provider: beats that it writes, and what it hears in each frame of a whole song."
@@ -252,13 +251,6 @@ class Result(Draft):
     def mel(self) -> np.ndarray | None:
         return self.listen and self.listen()  # (mels, frames) of the song, for pictures
 
-
-def longest_gap(b: Beatmap) -> float:  # s between the end of an object and the start of the next
-    "The longest rest inside a map."
-    ends = [b.end_time(o) for o in b.hit_objects]
-    starts = [o.time for o in b.hit_objects]
-    return max((start - end for end, start in zip(ends, starts[1:])), default=0) / 1000
-
 # %% ../nbs/78_pipeline.ipynb #0ab1026c
 class Song2Map(Audio2Events):
     "Samples to a beatmap and a report."
@@ -323,7 +315,7 @@ def assemble_map(
         self.language,
         keys=c.keycount or 4,
         report=changes,
-        settle=partial(refined, c=c) if early else None,
+        refine_groups=partial(refined, c=c) if early else None,
         **names,
     )
 
@@ -344,28 +336,17 @@ def finish_map(self: Song2Map, b: Beatmap, song: SongContext, c: GenerateConfig)
         clean(b, is_calm(c))
     return b
 
-
+# %% ../nbs/78_pipeline.ipynb #98bc963f
 @patch
 def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Generated, **metadata) -> Result:
     "What one row wrote, as a map with its figures."
     c = request.config
-    timing = song.timing
     encoded = song.encoded
     changes = Counter()
     b = self.assemble_map(song, c, written, changes, **metadata)
     b = self.finish_map(b, song, c)
     found = check_map(b, encoded.samples, encoded.rate)
-    report = {
-        "bpm": timing.bpm,
-        "offset": timing.offset,
-        "requested_stars": c.difficulty,
-        "achieved_stars": star_rating(b) if b.hit_objects else 0.0,
-        "objects": len(b.hit_objects),
-        "longest_gap_s": longest_gap(b),
-        "seed": c.seed,
-        "tokens_per_second": self.engine.speed.tokens_per_second,
-        "song_seconds": encoded.ms / 1000,
-        "timing_confidence": timing.confidence,
+    report = self.figures(song, c, b) | {
         "repaired": ", ".join(f"{k} {v}" for k, v in (+changes).items()) or None,
         "problems": "; ".join(written.problems) or None,
         "unheard": ", ".join(unheard(c, self.language)) or None,
@@ -379,6 +360,21 @@ def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Gene
         span=(encoded.plan.start, encoded.plan.end),
         listen=partial(song_mel, self.engine, encoded.samples),
     )
+
+
+@patch
+def figures(self: Song2Map, song: SongContext, c: GenerateConfig, b: Beatmap) -> dict:
+    "The figures of a map's report."
+    return {
+        "bpm": song.timing.bpm,
+        "offset": song.timing.offset,
+        "requested_stars": c.difficulty,
+        **map_figures(b),
+        "seed": c.seed,
+        "tokens_per_second": self.engine.speed.tokens_per_second,
+        "song_seconds": song.encoded.ms / 1000,
+        "timing_confidence": song.timing.confidence,
+    }
 
 # %% ../nbs/78_pipeline.ipynb #931550c0
 class File2File(Song2Map):

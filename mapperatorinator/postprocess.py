@@ -5,7 +5,7 @@
 # %% ../nbs/76_postprocess.ipynb #8f93bd90
 from __future__ import annotations
 import copy, math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import Callable, Iterable, Optional, Sequence
 
@@ -31,7 +31,7 @@ from .osu.criteria import fruits_of, hyperdashes
 from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
 from .osu.timing import Timing, TimingBuilder
 from .request import completed
-from .unparse import to_hit_objects
+from .unparse import Unparsed, to_hit_objects
 
 # %% auto #0
 __all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
@@ -67,15 +67,17 @@ def snap_overlaps(
     window: float = 1000.0,  # ms
 ) -> int:  # groups moved
     "Put near-perfect overlaps exactly on top of each other."
-    seen, moved = [], 0
+    seen = []
+    moved = 0
     for g in groups:
         if g.type not in _STACKED or g.x is None or g.y is None:
             continue
         seen = [s for s in seen[-MOST_SEEN:] if abs(g.time - s.time) <= window]
-        host = next((s for s in seen if math.hypot(g.x - s.x, g.y - s.y) < radius), None)
-        if host:
+        near = (s for s in seen if math.hypot(g.x - s.x, g.y - s.y) < radius)
+        if host := next(near, None):
             moved += (g.x, g.y) != (host.x, host.y)
-            g.x, g.y = host.x, host.y
+            g.x = host.x
+            g.y = host.y
         seen.append(g)
     return moved
 
@@ -95,44 +97,56 @@ def one_at_a_time(
     gap: float = 10.0,  # ms: closer objects count as simultaneous
 ) -> int:  # objects dropped
     "Sort by time, drop what the mode does not have; of objects at the same time (mania: in the same column) keep one."
-    lanes = {}
-    n = len(map.hit_objects)
-    for o in sorted((o for o in map.hit_objects if _sane(o, map.mode)), key=lambda o: o.time):
-        lane = lanes.setdefault(o.column(map.keys) if map.mode == 3 else 0, [])
+    before = len(map.hit_objects)
+    sane = [o for o in map.hit_objects if _sane(o, map.mode)]
+    lanes = defaultdict(list)
+    for o in sorted(sane, key=lambda o: o.time):
+        lane = lanes[o.column(map.keys) if map.mode == 3 else 0]
         if not lane or o.time - lane[-1].time >= gap:
             lane.append(o)
         elif _rank(o) > _rank(lane[-1]):
             lane[-1] = o
-    map.hit_objects = sorted((o for lane in lanes.values() for o in lane), key=lambda o: (o.time, o.x))
-    return n - len(map.hit_objects)
+    kept = [o for lane in lanes.values() for o in lane]
+    map.hit_objects = sorted(kept, key=lambda o: (o.time, o.x))
+    return before - len(kept)
 
 # %% ../nbs/76_postprocess.ipynb #e05137e7
-WIDTH, HEIGHT = 512, 384  # px
+WIDTH = 512  # px
+HEIGHT = 384
 FAR = 10_000  # px from the head: control points beyond are a mistake
 
 
 def _into(
     low: float, high: float, size: int
 ) -> int:  # whole px by which [low, high] must move into [0, size]
-    by = math.ceil(-low) if low < 0 else -math.ceil(high - size) if high > size else 0
-    out = lambda by: max(
-        -low - by, high + by - size
-    )  # px outside; what is nearly as wide as the field may not fit in whole px
-    return by if out(by) < out(0) else 0
+    by = 0
+    if low < 0:
+        by = math.ceil(-low)
+    elif high > size:
+        by = -math.ceil(high - size)
+    outside = lambda by: max(-low - by, high + by - size)  # px
+    return (
+        by if outside(by) < outside(0) else 0
+    )  # what is nearly as wide as the field may not fit in whole px
 
 
 def _circle(s: Slider) -> Circle:  # what a slider becomes that cannot be one
-    return Circle(s.x, s.y, s.time, s.type & ~2 | 1, *(s.edge_sounds[:1] or [s.hitsound]), s.sample)
+    (sound,) = s.edge_sounds[:1] or [s.hitsound]
+    return Circle(s.x, s.y, s.time, type=s.type & ~2 | 1, hitsound=sound, sample=s.sample)
 
 
 def _move(s: Slider, dx: int, dy: int):
     "Shift a slider with all its points."
-    s.x, s.y, s.points = s.x + dx, s.y + dy, [(x + dx, y + dy) for x, y in s.control_points]
+    points = s.control_points
+    s.x += dx
+    s.y += dy
+    s.points = [(x + dx, y + dy) for x, y in points]
 
-
+# %% ../nbs/76_postprocess.ipynb #f7437630
 def _fold(s: Slider):
     "Half the way, twice as often. A slider that says no length is as long as its curve."
-    s.length, s.slides = (s.length or s.path.natural_length) / 2, s.slides * 2
+    s.length = (s.length or s.path.natural_length) / 2
+    s.slides *= 2
 
 
 def _straighten(s: Slider) -> bool:  # whether anything changed
@@ -140,7 +154,9 @@ def _straighten(s: Slider) -> bool:  # whether anything changed
     if max(abs(x - s.x) + abs(y - s.y) for x, y in s.points) <= FAR:
         return False
     x, y = s.path.end
-    s.curve, s.points, s.segments = "L", [s.pos, (round(x), round(y))], []
+    s.curve = "L"
+    s.points = [s.pos, (round(x), round(y))]
+    s.segments = []
     return True
 
 
@@ -148,8 +164,8 @@ def _place(s: Slider) -> bool:  # whether anything changed
     "Bring a slider inside."
     changed = False
     while True:
-        v = s.path.vertices
-        (x0, y0), (x1, y1) = v.min(0), v.max(0)
+        x0, y0 = s.path.vertices.min(0)
+        x1, y1 = s.path.vertices.max(0)
         if x1 - x0 > WIDTH or y1 - y0 > HEIGHT:
             _fold(s)
         elif not _straighten(s):
@@ -211,26 +227,38 @@ def _is_slider(
     )
 
 # %% ../nbs/76_postprocess.ipynb #8768e7c8
+def _extent(o: HitObject) -> tuple:  # how long it lasts, as it is written
+    return type(o), getattr(o, "slides", 0), getattr(o, "length", 0), getattr(o, "end_time", 0)
+
+
+def _ended_before(
+    map: Beatmap, o: HitObject, until: float, gap: float
+) -> HitObject:  # itself, or a circle in its place
+    "A slider or spinner that ends before the next object starts."
+    if isinstance(o, Slider):
+        return _shorten(map, o, until, gap) if _is_slider(map, o) else _circle(o)
+    if isinstance(o, Spinner) and until < math.inf:
+        o.end_time = min(o.end_time, math.floor(until - gap))
+    return o
+
+
 def end_in_time(
     map: Beatmap,  # changed in place; in time order
     gap: float = 20.0,  # ms between an end and the next start
     shortest: float = 100.0,  # ms: shorter spinners are dropped
 ) -> int:  # objects changed or dropped
     "Sliders and spinners end before the next object starts."
-    out, changed = [], 0
-    state = lambda o: (type(o), getattr(o, "slides", 0), getattr(o, "length", 0), getattr(o, "end_time", 0))
-    for o, after in zip(map.hit_objects, [*map.hit_objects[1:], None]):
-        until = after.time if after else math.inf
-        before = state(o)
-        if isinstance(o, Slider):
-            o = _shorten(map, o, until, gap) if _is_slider(map, o) else _circle(o)
-        elif isinstance(o, Spinner) and after:
-            o.end_time = min(o.end_time, math.floor(until - gap))
+    kept = []
+    changed = 0
+    starts = [o.time for o in map.hit_objects[1:]] + [math.inf]
+    for o, until in zip(map.hit_objects, starts):
+        before = _extent(o)
+        o = _ended_before(map, o, until, gap)
         gone = isinstance(o, Spinner) and o.end_time - o.time < shortest
-        changed += before != state(o) or gone
+        changed += before != _extent(o) or gone
         if not gone:
-            out.append(o)
-    map.hit_objects = out
+            kept.append(o)
+    map.hit_objects = kept
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #196915ef
@@ -247,18 +275,20 @@ def end_holds(
     shortest: float = 10.0,  # ms: shorter holds become notes
 ) -> int:  # notes changed
     "Mania holds end before the next note of their column."
-    changed, after = 0, {}
-    for i in range(len(map.hit_objects) - 1, -1, -1):
+    changed = 0
+    following = {}  # column -> ms of the next note
+    for i in reversed(range(len(map.hit_objects))):
         o = map.hit_objects[i]
-        lane = o.column(map.keys)
+        column = o.column(map.keys)
         if isinstance(o, Hold):
-            end = min(o.end_time, after.get(lane, math.inf) - gap)
+            end = min(o.end_time, following.get(column, math.inf) - gap)
             changed += end != o.end_time
             o.end_time = end
             if end - o.time < shortest:
-                map.hit_objects[i] = Circle(o.x, o.y, o.time, 1, o.hitsound, o.sample)
+                note = Circle(o.x, o.y, o.time, type=1, hitsound=o.hitsound, sample=o.sample)
+                map.hit_objects[i] = note
                 changed += 1
-        after[lane] = o.time
+        following[column] = o.time
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #6c97cb33
@@ -273,10 +303,12 @@ def size_hitsounds(map: Beatmap) -> int:  # sliders changed
         o.hitsound &= 15
         if not isinstance(o, Slider):
             continue
-        sounds = [s & 15 for s in _sized(o.edge_sounds, o.slides + 1, 0)]
-        sets = [(a % 4, b % 4) for a, b in _sized(o.edge_additions, o.slides + 1, (0, 0))]
+        ends = o.slides + 1
+        sounds = [s & 15 for s in _sized(o.edge_sounds, ends, 0)]
+        sets = [(a % 4, b % 4) for a, b in _sized(o.edge_additions, ends, (0, 0))]
         changed += (sounds, sets) != (o.edge_sounds, list(o.edge_additions))
-        o.edge_sounds, o.edge_additions = sounds, sets
+        o.edge_sounds = sounds
+        o.edge_additions = sets
     return changed
 
 # %% ../nbs/76_postprocess.ipynb #d9f96c20
@@ -302,25 +334,19 @@ def fix_combos(
     if map.mode in (1, 3):
         return 0
     objects = map.hit_objects
-    timing = Timing.of(map)
-    changed = 0
-    start = 0
-
-    def mark(i):
-        was = objects[i].new_combo
-        objects[i].new_combo = True
-        return not was
-
+    before = [o.new_combo for o in objects]
     for i, o in enumerate(objects):
         if i == 0 or isinstance(o, Spinner) or isinstance(objects[i - 1], Spinner):
-            changed += mark(i)
+            o.new_combo = True
+    timing = Timing.of(map)
+    start = 0
     for i, o in enumerate(objects):
         if o.new_combo:
             start = i
         elif i - start >= longest:
             start += _cut(timing, objects[start : i + 1], longest)
-            changed += mark(start)
-    return changed
+            objects[start].new_combo = True
+    return sum(bool(o.new_combo) != bool(was) for o, was in zip(objects, before))
 
 # %% ../nbs/76_postprocess.ipynb #24ea4440
 CALM = 2.7  # stars: below, a map needs no hyperdash
@@ -350,14 +376,18 @@ def ease_jumps(
     "Catch for beginners: pull fruits and juice streams just as near as the catcher can dash."
     moved = set()
     stuck = {j for j, o in enumerate(map.hit_objects) if not start <= o.time < end}
-    each = [fruits_of(map, i) for i in range(len(map.hit_objects))]
-    caught = lambda: sorted(fruit for some in each for fruit in some)
-    while found := next(
-        ((far, j) for far, i, j in hyperdashes(map, caught()) if i != j and j not in stuck), None
-    ):
+    fruits = [fruits_of(map, i) for i in range(len(map.hit_objects))]
+
+    def too_far():  # px and object of the first jump that needs a hyperdash and can be eased
+        caught = sorted(fruit for some in fruits for fruit in some)
+        jumps = ((far, j) for far, i, j in hyperdashes(map, caught) if i != j and j not in stuck)
+        return next(jumps, None)
+
+    while found := too_far():
         far, j = found
-        (moved if _nearer(map.hit_objects[j], far) else stuck).add(j)
-        each[j] = fruits_of(map, j)
+        all_the_way = _nearer(map.hit_objects[j], far)
+        (moved if all_the_way else stuck).add(j)
+        fruits[j] = fruits_of(map, j)
     return len(moved - stuck)
 
 # %% ../nbs/76_postprocess.ipynb #da62b50d
@@ -368,18 +398,37 @@ def bar_ms(red: TimingPoint) -> float:
     return red.beat_ms * (red.meter if red.meter <= LONGEST_BAR else 1)  # how long its bars are
 
 
+def _densest(times: np.ndarray, length: float) -> float:  # ms
+    "Where the stretch of a length begins that holds most of some times."
+    count = np.searchsorted(times, times + length) - np.arange(len(times))
+    return times[count.argmax()]
+
+
 def preview_point(map: Beatmap, seconds: float = 10.0) -> int:  # ms, -1 for an empty map
     "Where the song select should start to play: the first kiai, else the densest stretch, from a downbeat."
-    if kiai := [p.time for p in sorted(map.timing_points, key=lambda p: p.time) if p.kiai]:
-        return max(round(kiai[0]), 0)
-    times = np.array([o.time for o in map.hit_objects])
-    if not len(times):
+    kiai = [p.time for p in map.timing_points if p.kiai]
+    if kiai:
+        return max(round(min(kiai)), 0)
+    if not map.hit_objects:
         return -1
-    count = np.searchsorted(times, times + seconds * 1000) - np.arange(len(times))
-    start = times[count.argmax()]
+    start = _densest(np.array([o.time for o in map.hit_objects]), seconds * 1000)
     red = map.redline_at(start)
     bar = bar_ms(red)
-    return max(math.floor(red.time + math.floor((start - red.time) / bar + 0.05) * bar), 0)
+    bars = math.floor((start - red.time) / bar + 0.05)
+    return max(math.floor(red.time + bars * bar), 0)
+
+
+def _gaps(map: Beatmap, shortest: float) -> list[str]:  # lines of the file
+    "A break for every long gap, from a little after an object until the next one appears."
+    objects = map.hit_objects
+    ends = np.maximum.accumulate([map.end_time(o) for o in objects]) if objects else []
+    lines = []
+    for end, after in zip(ends, objects[1:]):
+        start = end + AFTER_OBJECT
+        stop = after.time - preempt(map.ar)
+        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK:
+            lines.append(break_line(map, start, stop))
+    return lines
 
 
 def set_breaks(
@@ -387,15 +436,10 @@ def set_breaks(
     shortest: float = 5000.0,  # ms without objects that make a break
 ) -> int:  # breaks written
     "A break in every long gap."
-    objects, lines = map.hit_objects, []
-    ends = np.maximum.accumulate([map.end_time(o) for o in objects]) if objects else []
-    for end, after in zip(ends, objects[1:]):
-        start = end + AFTER_OBJECT
-        stop = after.time - preempt(map.ar)
-        if after.time - end >= shortest and stop - start >= SHORTEST_BREAK:
-            lines.append(break_line(map, start, stop))
-    rest = [l for l in map.events if not l.startswith(("2,", "Break,"))]
-    at = next((i + 1 for i, l in enumerate(rest) if l.startswith("//Break")), len(rest))
+    lines = _gaps(map, shortest)
+    rest = [line for line in map.events if not line.startswith(("2,", "Break,"))]
+    headings = (i + 1 for i, line in enumerate(rest) if line.startswith("//Break"))
+    at = next(headings, len(rest))
     new = [*rest[:at], *lines, *rest[at:]]
     changed = new != map.events
     map.events = new
@@ -407,15 +451,11 @@ def clean(
     calm: bool = False,  # whether the catcher shall not hyperdash
 ) -> Counter:  # changes per step
     "Every step on a map, in order."
-    steps = [
-        one_at_a_time,
-        inside,
-        end_holds if map.mode == 3 else end_in_time,
-        size_hitsounds,
-        fix_combos,
-        set_breaks,
-    ]
-    report = Counter({step.__name__: step(map) for step in [*steps, *[ease_jumps] * calm]})
+    in_time = end_holds if map.mode == 3 else end_in_time
+    steps = [one_at_a_time, inside, in_time, size_hitsounds, fix_combos, set_breaks]
+    if calm:
+        steps.append(ease_jumps)
+    report = Counter({step.__name__: step(map) for step in steps})
     if map.preview_time < 0:
         map.preview_time = preview_point(map)
     return report
@@ -423,28 +463,28 @@ def clean(
 
 def clean_range(map: Beatmap, start: float, end: float, calm: bool = False) -> Counter:  # ms
     "The same for the objects that begin in [start, end), which stand together; nothing else of the map changes."
-    within = [start <= o.time < end for o in map.hit_objects]
-    first = within.index(True) if any(within) else 0
+    is_ours = [start <= o.time < end for o in map.hit_objects]
+    first = is_ours.index(True) if any(is_ours) else 0
     part = copy.copy(map)
-    part.hit_objects = [o for o, w in zip(map.hit_objects, within) if w]
+    part.hit_objects = [o for o, ours in zip(map.hit_objects, is_ours) if ours]
     report = clean(part)
-    kept = [o for o, w in zip(map.hit_objects, within) if not w]
+    kept = [o for o, ours in zip(map.hit_objects, is_ours) if not ours]
     map.hit_objects = [*kept[:first], *part.hit_objects, *kept[first:]]
-    if calm:
-        report["ease_jumps"] = ease_jumps(
-            map, start, end
-        )  # with the catcher where the objects before leave it
+    if calm:  # with the catcher where the objects before leave it
+        report["ease_jumps"] = ease_jumps(map, start, end)
     return report
 
 # %% ../nbs/76_postprocess.ipynb #c0d48431
 def lead_in(red: list[TimingPoint], first: float) -> list[TimingPoint]:
     "The red lines, the first one moved back by whole bars so that nothing comes before it."
-    red = sorted(red, key=lambda p: p.time)
     if not red:
         raise UserError("A map needs at least one red line; give bpm and offset, or another timing.")
-    bar = bar_ms(red[0])
-    bars = math.ceil(max(red[0].time - first, 0) / bar)
-    return [replace(red[0], time=float(round(red[0].time - bars * bar))), *red[1:]] if bars else red
+    opening, *more = sorted(red, key=lambda p: p.time)
+    bar = bar_ms(opening)
+    bars = math.ceil(max(opening.time - first, 0) / bar)
+    if bars:
+        opening = replace(opening, time=float(round(opening.time - bars * bar)))
+    return [opening, *more]
 
 
 def settings_of(config: GenerateConfig, keys: int, **metadata) -> dict:
@@ -469,40 +509,49 @@ def settings_of(config: GenerateConfig, keys: int, **metadata) -> dict:
     return {k: v for k, v in (out | metadata).items() if v is not None}
 
 # %% ../nbs/76_postprocess.ipynb #0ef796b9
+def _merged(streams: EventStream | Iterable[EventStream]) -> EventStream:
+    out = EventStream()
+    for stream in [streams] if isinstance(streams, EventStream) else streams:
+        out = merge(out, stream)
+    return out
+
+
+def _lines_for(found: Unparsed, timing: Timing) -> list[TimingPoint]:
+    "Red lines before all that happens, and green ones where velocity, sounds or kiai change."
+    times = [o.time for o in found.objects] + [time for time, _ in found.changes]
+    red = [replace(p, effects=p.effects & ~1) for p in timing.red]  # kiai is said by the changes
+    builder = TimingBuilder(lead_in(red, min(times, default=0)))
+    return found.apply(builder).points()
+
+
 def assemble(
-    streams: EventStream
-    | Iterable[EventStream],  # what was generated: the map, and kiai and scroll speeds if apart
+    streams: EventStream | Iterable[EventStream],  # the map, and kiai and scroll speeds if apart
     timing: Timing,  # red lines
     config: Optional[GenerateConfig] = None,  # the request
     language: Optional[LanguageConfig] = None,  # what the model speaks
     keys: int = 4,  # columns (mania)
     report: Optional[Counter] = None,  # counts of what was changed and dropped are added to it
-    settle: Optional[
-        Callable
-    ] = None,  # (groups, timing=, slider_multiplier=) -> the groups in better places, once they are in time
+    # (groups, timing=, slider_multiplier=) -> the groups in better places, once they are in time
+    refine_groups: Optional[Callable] = None,
     **metadata,  # of the map: title, artist, audio_filename, background …
 ) -> Beatmap:
     "Events and red lines to a finished map."
     config = config or GenerateConfig()
     language = language or LanguageConfig()
     report = Counter() if report is None else report
-    stream = EventStream()
-    for s in [streams] if isinstance(streams, EventStream) else streams:
-        stream = merge(stream, s)
-    parts = read_groups(stream, language, keys)
+    map = Beatmap.new(**settings_of(config, keys, **metadata))
+    # 1) groups, in time and in place
+    parts = read_groups(_merged(streams), language, keys)
     if config.resnap_events:
         report["resnap"] += resnap(parts, timing)
-    map = Beatmap.new(**settings_of(config, keys, **metadata))
-    if settle:
-        parts = settle(parts, timing=timing, slider_multiplier=map.slider_multiplier)
+    if refine_groups:
+        parts = refine_groups(parts, timing=timing, slider_multiplier=map.slider_multiplier)
     report["snap_overlaps"] += snap_overlaps(parts) if config.gamemode in (0, 2) else 0
+    # 2) objects, and the lines that hold for them
     found = to_hit_objects(parts, timing, map.slider_multiplier, language, map.mode)
-    first = min([o.time for o in found.objects] + [t for t, _ in found.changes], default=0)
-    builder = found.apply(
-        TimingBuilder(lead_in([replace(p, effects=p.effects & ~1) for p in timing.red], first))
-    )
-    map.timing_points = builder.points()
+    map.timing_points = _lines_for(found, timing)
     map.hit_objects = found.objects
+    # 3) what the game would not play as it is meant
     report.update(clean(map, is_calm(config)))
     report.update(found.dropped)
     return map

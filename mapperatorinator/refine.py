@@ -237,7 +237,7 @@ def slides_of(head: Group | None, last: Group | None, end: Group) -> int:
         return 1
     return max(round((end.time - head.time) / (last.time - head.time)), 1)
 
-
+# %% ../nbs/75_refine.ipynb #8459b051
 class GroupSketch(Sketch):
     "Collects the points of groups; remembers the slider that is open."
 
@@ -254,7 +254,7 @@ class GroupSketch(Sketch):
         "Take one group."
         if g.type in _OPENS:
             self.owner += 1
-        k = self.add((g.x, g.y), g.time, self.kind(g), self.owner, 0, g.distance)
+        k = self.add((g.x, g.y), g.time, self.kind(g), self.owner, control=0, distance=g.distance)
         if g.type is _E.SLIDER_HEAD:
             self.head = g
             self.last = None
@@ -273,17 +273,18 @@ class GroupSketch(Sketch):
 
     def guide(self, end: int):
         "Where the end of this slider belongs, when its velocity is said."
-        head, last = self.head, self.last
-        if (
-            None in (self.timing, head, last)
-            or not head.scroll_speed
-            or self.anchors[0][1] is not _E.SLIDER_HEAD
-        ):
+        head = self.head
+        last = self.last
+        if None in (self.timing, head, last) or not head.scroll_speed:
+            return
+        kinds = [kind for _, kind in self.anchors]
+        if kinds[0] is not _E.SLIDER_HEAD:
             return
         beats = (last.time - head.time) / self.timing.beat_length_at(head.time)
-        control = [k for k, t in self.anchors for _ in range(2 if t is _E.RED_ANCHOR else 1)]
-        curve = {_E.PERFECT_ANCHOR: "P", _E.CATMULL_ANCHOR: "C"}.get(self.anchors[1][1], "B")
-        self.guides.append(Guide(control, end, curve, head.scroll_speed * beats * 100 * self.sm))
+        control = [k for k, kind in self.anchors for _ in range(2 if kind is _E.RED_ANCHOR else 1)]
+        curve = {_E.PERFECT_ANCHOR: "P", _E.CATMULL_ANCHOR: "C"}.get(kinds[1], "B")
+        length = head.scroll_speed * beats * 100 * self.sm
+        self.guides.append(Guide(control, end, curve, length))
 
 
 def group_points(
@@ -367,7 +368,7 @@ def cut(
         guides=chunk_guides(points, a, b) if conf.guide_sliders else [],
     )
 
-
+# %% ../nbs/75_refine.ipynb #b3d647f6
 def stacks(
     points: Points, a: int, b: int, window: float = 1000.0
 ) -> np.ndarray:  # (b - a,) ms; indices in the chunk
@@ -481,7 +482,7 @@ def begin(self: Refiner, clean: Tensor, noise: Callable) -> Tensor:  # (1, 2, po
         return clean
     return self.schedule.noised(clean, len(self.schedule) - 1, noise(clean))
 
-
+# %% ../nbs/75_refine.ipynb #5065ecbf
 @patch
 def predict(self: Refiner, x: Tensor, step: int, context: Tensor, hidden: Tensor) -> Tensor:  # (1, 4, points)
     "The denoiser's answer, guided by the request."

@@ -34,7 +34,8 @@ def _busy(
     out = {}
     for o in original.hit_objects:
         if o.time < start:
-            out[_lane(original, o)] = max(out.get(_lane(original, o), 0), original.end_time(o))
+            lane = _lane(original, o)
+            out[lane] = max(out.get(lane, 0), original.end_time(o))
     return out
 
 
@@ -42,8 +43,9 @@ def _newcomers(
     original: Beatmap, made: Beatmap, start: float, end: float
 ) -> list[HitObject]:  # copies, in time order
     busy = _busy(original, start)
-    fits = lambda o: start <= o.time < end and o.time >= busy.get(_lane(original, o), -GAP) + GAP
-    new = [copy.deepcopy(o) for o in sorted(made.hit_objects, key=lambda o: o.time) if fits(o)]
+    inside = sorted((o for o in made.hit_objects if start <= o.time < end), key=lambda o: o.time)
+    free = [o for o in inside if o.time >= busy.get(_lane(original, o), -GAP) + GAP]
+    new = [copy.deepcopy(o) for o in free]
     if new and original.mode in (0, 2):
         new[0].new_combo = True
     return new
@@ -70,27 +72,38 @@ def same_grid(a: Timing, b: Timing, start: float, end: float) -> bool:
     "Whether two timings have the same beats and bars in a range of ms."
     one = a.beats(start + 3, end - 3)
     two = b.beats(start + 3, end - 3)
-    return len(one) == len(two) and all(
-        abs(p.time - q.time) <= 2 and p.downbeat == q.downbeat for p, q in zip(one, two)
-    )
+    if len(one) != len(two):
+        return False
+    return all(abs(p.time - q.time) <= 2 and p.downbeat == q.downbeat for p, q in zip(one, two))
+
+
+def _handover(
+    a: Timing, b: Timing, start: float, end: float
+) -> tuple[float, float]:  # ms; the first not before the second: never
+    "From where to where the grid of the made map holds: from its first downbeat in the range to the mapper's last."
+    beats = b.beats(start, end)
+    first = next((beat.time for beat in beats if beat.downbeat), end)
+    back = next((beat.time for beat in reversed(a.beats(start, end + 1)) if beat.downbeat), start)
+    if a.redline_at(end).is_tempo:
+        return first, back
+    if first == end and beats:  # nothing to keep: the whole range is the other's
+        first = min(first, beats[0].time)
+    return first, end
 
 
 def _red_lines(
     a: Timing, b: Timing, start: float, end: float
 ) -> list[TimingPoint]:  # of the range, in time order
     own = [p for p in a.red if start <= p.time < end]
-    beats = b.beats(start, end)
-    first = next((t for t, _, _, down in beats if down), end)
-    back = next((t for t, _, _, down in reversed(a.beats(start, end + 1)) if down), start)
-    if not a.redline_at(end).is_tempo:  # nothing to keep: the whole range is the other's
-        first = min([first, *(beat.time for beat in beats[:1] if first == end)])
-        back = end
+    first, back = _handover(a, b, start, end)
     if first >= back or same_grid(a, b, start, end):
         return own
     before = [p for p in own if p.time < first]
+    taken = replace(b.redline_at(first), time=round(first))
+    theirs = [p for p in b.red if first < p.time < back]
+    given_back = replace(a.redline_at(back), time=round(back))
     after = [p for p in own if p.time > back]
-    theirs = [replace(b.redline_at(first), time=round(first)), *(p for p in b.red if first < p.time < back)]
-    return [*before, *theirs, replace(a.redline_at(back), time=round(back)), *after]
+    return [*before, taken, *theirs, given_back, *after]
 
 # %% ../nbs/77_remap.ipynb #0493449e
 SOUNDS = "volume", "sample_set", "sample_index"  # what a line says of the sounds
@@ -115,7 +128,9 @@ def _translated(
     scale = 1 if original.mode == 3 else made.slider_multiplier / original.slider_multiplier
     p = made.point_at(time)
     sv = p.velocity * scale * tempo.beat_length_at(time) / made.redline_at(time).beat_ms
-    return _said(original.point_at(time)) | {k: getattr(p, k) for k in new} | {"sv": min(max(sv, 0.1), 10)}
+    theirs = {k: getattr(p, k) for k in new}
+    theirs["sv"] = min(max(sv, 0.1), 10)
+    return _said(original.point_at(time)) | theirs
 
 # %% ../nbs/77_remap.ipynb #7be17aa1
 def _tempo_before(
@@ -135,20 +150,22 @@ def _lines(
     "The lines of the range."
     b = Timing.of(made)
     a, led = _tempo_before(Timing.of(original), b, start)
+    # 1) the tempo: the red line that holds before, and those of the range
     inside = _red_lines(a, b, start, end)
-    reds = [*([p for p in a.red if p.time < start][-1:] or [led or a.red[0]]), *inside]
+    before = [p for p in a.red if p.time < start]
+    reds = [before[-1] if before else led or a.red[0], *inside]
     tempo = Timing(reds)
+    # 2) what the lines say: wherever either map says something new
     builder = TimingBuilder(reds)
     builder.set(reds[0].time, **_said(a.point_at(start - 1)))
-    for t in sorted(
-        {start, *(round(p.time) for p in [*a.points, *b.points, *inside] if start < p.time < end)}
-    ):
+    changes = {round(p.time) for p in [*a.points, *b.points, *inside] if start < p.time < end}
+    for t in sorted({start, *changes}):
         builder.set(t, **_translated(original, made, tempo, t, new))
     builder.set(end, **_said(a.point_at(end)))
-    lines = [
-        p for p in _exact(builder.points(), reds) if start <= p.time <= end or (led and p.time == led.time)
-    ]
-    return _own(lines, a.points)
+    # 3) the lines, as the mapper wrote them where they say the same
+    lines = _exact(builder.points(), reds)
+    kept = [p for p in lines if start <= p.time <= end or (led and p.time == led.time)]
+    return _own(kept, a.points)
 
 
 def _exact(
@@ -158,30 +175,28 @@ def _exact(
     return [replace(p, time=exact.get(p.time, p.time)) for p in lines]
 
 
+def _says(p: TimingPoint) -> tuple:
+    "All that a line says, its beat length as near as a file holds it."
+    sounds = p.volume, p.sample_set, p.sample_index
+    return p.time, p.uninherited, p.meter, *sounds, p.effects, round(p.beat_length, 9)
+
+
 def _own(
     lines: list[TimingPoint], points: list[TimingPoint]
 ) -> list[TimingPoint]:  # as the mapper wrote them, where they say the same
-    key = lambda p: (
-        p.time,
-        p.uninherited,
-        p.meter,
-        p.volume,
-        p.sample_set,
-        p.sample_index,
-        p.effects,
-        round(p.beat_length, 9),
-    )
-    own = {key(p): p for p in points}
-    return [own.get(key(p), p) for p in lines]
+    own = {_says(p): p for p in points}
+    return [own.get(_says(p), p) for p in lines]
 
 # %% ../nbs/77_remap.ipynb #5265d003
 def _without_breaks(map: Beatmap, objects: Sequence[HitObject]) -> list[str]:
     "Event lines, but no breaks in which one of the objects lies."
-    starts, ends = np.array([(o.time, map.end_time(o)) for o in objects], float).reshape(-1, 2).T
-    hit = {i for i, (low, high) in enumerate(map.breaks) if ((starts <= high) & (ends >= low)).any()}
-    gone = [l for l in map.events if l.startswith(("2,", "Break,"))]
-    gone = {id(l) for i, l in enumerate(gone) if i in hit} if len(gone) == len(map.breaks) else set()
-    return [l for l in map.events if id(l) not in gone]
+    starts = np.array([o.time for o in objects], float)
+    ends = np.array([map.end_time(o) for o in objects], float)
+    at = [i for i, line in enumerate(map.events) if line.startswith(("2,", "Break,"))]
+    if len(at) != len(map.breaks):  # lines that are no breaks after all: nobody knows which
+        return list(map.events)
+    hit = {i for i, (low, high) in zip(at, map.breaks) if ((starts <= high) & (ends >= low)).any()}
+    return [line for i, line in enumerate(map.events) if i not in hit]
 
 # %% ../nbs/77_remap.ipynb #b81da294
 def _between(kept: list, new: list, end: float) -> list:
@@ -194,6 +209,13 @@ def _as_loud_as_its_line(o: HitObject):
     "No volume of its own: the mapper's lines decide."
     if (sample := o.hit_sample).volume:
         o.sample = ":".join(map(str, sample._replace(volume=0)))
+
+
+def _before_following(map: Beatmap, new: list[HitObject], after: list[HitObject]) -> list[HitObject]:
+    "New objects that end before the next of the mapper's objects in their lane."
+    latest_first = sorted(after, key=lambda o: -o.time)
+    following = {_lane(map, o): o for o in latest_first}  # the first of each lane
+    return [left for o in new for left in _in_time(map, o, following.get(_lane(map, o)))]
 
 
 def _check(original: Beatmap, made: Beatmap, start: float, end: float):
@@ -215,31 +237,31 @@ def splice(
     made: Beatmap,  # holds the new objects and lines, at their times
     start: float,  # ms, in the range
     end: float,  # ms, no longer in it
-    asked: Sequence[
-        str
-    ] = (),  # what the lines of the range get from the made map besides velocities: kiai, volume, sample_set, sample_index
+    # what the lines of the range get from the made map besides velocities: kiai, volume, sample_set, sample_index
+    asked: Sequence[str] = (),
 ) -> Beatmap:
     "The original with the objects and lines of a range exchanged. Raises `UserError` where modes, keys or times do not fit."
     start = round(start)
     end = round(end)
     _check(original, made, start, end)
     out = original.copy()
-    outside = lambda items: [i for i in items if not start <= i.time < end]
-    points = outside(out.timing_points)
-    objects = outside(out.hit_objects)
+    # 1) lines
+    points = [p for p in out.timing_points if not start <= p.time < end]
     lines = _lines(original, made, start, end, asked)
     if any(p.time == end for p in points):
         lines = [p for p in lines if p.time < end]
     out.timing_points = _between(points, lines, end)
+    # 2) objects, which last as long under the new lines as they did
+    objects = [o for o in out.hit_objects if not start <= o.time < end]
     new = _newcomers(original, made, start, end)
-    after = sorted((o for o in objects if o.time >= end), key=lambda o: -o.time)
-    following = {_lane(out, o): o for o in after}  # the first of each lane
     for o in new:
         _keep_duration(out, o, made.duration(o))
         if "volume" not in asked:
             _as_loud_as_its_line(o)
-    new = [left for o in new for left in _in_time(out, o, following.get(_lane(out, o)))]
-    out.hit_objects, out.events = _between(objects, new, end), _without_breaks(out, new)
+    new = _before_following(out, new, [o for o in objects if o.time >= end])
+    out.hit_objects = _between(objects, new, end)
+    # 3) breaks
+    out.events = _without_breaks(out, new)
     return out
 
 # %% ../nbs/77_remap.ipynb #900bedbc
@@ -248,9 +270,7 @@ def remap_file(
     made: Beatmap,  # holds the new range
     start: float,  # ms, in the range
     end: float,  # ms, no longer in it
-    output: str
-    | Path
-    | None = None,  # where to write; None: in place. What was there stays beside it as an undo copy
+    output: str | Path | None = None,  # None: in place. What was there stays beside it as an undo copy
     asked: Sequence[str] = (),  # as in `splice`
 ) -> Path:  # what was written
     "Exchange a range of a file. Nothing is written unless all of it can be."

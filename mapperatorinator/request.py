@@ -43,9 +43,10 @@ __all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'USUAL', 'SLOPE', 'L
            'WARNING_COST', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'advice', 'unheard', 'read_reference',
            'song_of', 'within_bounds', 'settings_taken', 'inherited', 'contexts_of', 'takes_beats', 'outputs_of',
            'inputs_of', 'setting_tags', 'difficulty_name', 'spread', 'with_seeds', 'completed', 'negative_request',
-           'MapRequest', 'next_stars', 'Draft', 'affected_share', 'cost', 'best_draft', 'next_request', 'fill_pools',
-           'drafts_report', 'show_drafts', 'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'is_packed',
-           'destination_for', 'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes', 'picture_path']
+           'MapRequest', 'settings_on_the_way', 'show_way', 'next_stars', 'Draft', 'longest_gap', 'map_figures',
+           'affected_share', 'cost', 'best_draft', 'next_request', 'fill_pools', 'drafts_report', 'show_drafts',
+           'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'is_packed', 'destination_for',
+           'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes', 'picture_path']
 
 # %% ../nbs/74_request.ipynb #0229562f
 def _need(ok: bool, sentence: str):
@@ -139,7 +140,7 @@ def song_of(reference: Beatmap, folder: Path) -> Path:
         f"The map names the song {name}, which is not in its folder {quoted(folder)}; put it there, or give audio_path=FILE."
     )
 
-
+# %% ../nbs/74_request.ipynb #6a7dfbde
 def within_bounds(name: str, value: Any) -> Any:  # None: no value to work with
     "What a map holds, as near as a setting can be to it."
     bounds = known_settings(GenerateConfig)[name].bounds
@@ -353,6 +354,38 @@ class MapRequest:
             return away
         return replace(away, difficulty=None)
 
+# %% ../nbs/74_request.ipynb #9eb41b52
+def settings_on_the_way(
+    steps: dict[str, GenerateConfig],
+) -> dict[str, list]:  # setting -> value after each step
+    "The settings that somebody has set in the end."
+    last = list(steps.values())[-1]
+    names = [name for name in changed(last) if name not in ("audio_path", "beatmap_path", "version")]
+    return {name: [getattr(c, name) for c in steps.values()] for name in names}
+
+
+def show_way(steps: dict[str, GenerateConfig], ax=None):
+    "A request step by step: the value of each setting, coloured where the step has set it."
+    import matplotlib.pyplot as plt
+
+    rows = settings_on_the_way(steps)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8, 0.4 + 0.22 * len(rows)), dpi=72)
+    defaults = GenerateConfig()
+    for y, (name, values) in enumerate(rows.items()):
+        before = getattr(defaults, name)
+        for x, value in enumerate(values):
+            is_new = value != before
+            ax.text(
+                x, y, spell(value), color=f"C{x}" if is_new else "grey", ha="center", va="center", fontsize=8
+            )
+            before = value
+    ax.set_xticks(range(len(steps)), list(steps))
+    ax.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    ax.set(xlim=(-0.5, len(steps) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.xaxis.tick_top()
+    return ax
+
 # %% ../nbs/74_request.ipynb #ed893a19
 SLOPE = 1.5  # stars reached per star told: before there are two tries
 LOW = 0.5  # and its limits
@@ -407,6 +440,19 @@ class Draft:
         return 0.0 if asked is None else abs(self.report["achieved_stars"] - asked)
 
 
+def longest_gap(b: Beatmap) -> float:  # s between the end of an object and the start of the next
+    "The longest rest inside a map."
+    ends = [b.end_time(o) for o in b.hit_objects]
+    starts = [o.time for o in b.hit_objects]
+    return max((start - end for end, start in zip(ends, starts[1:])), default=0) / 1000
+
+
+def map_figures(b: Beatmap) -> dict:
+    "What a report says of the objects of a map."
+    stars = star_rating(b) if b.hit_objects else 0.0
+    return {"achieved_stars": stars, "objects": len(b.hit_objects), "longest_gap_s": longest_gap(b)}
+
+
 def affected_share(draft: Draft, severity: str) -> float:
     "The share of objects that have a finding of this severity."
     objects = {i for finding in draft.check.of(severity) for i in finding.objects or (0,)}
@@ -421,7 +467,7 @@ def cost(draft: Draft) -> float:  # 0: perfect
     warnings = affected_share(draft, "warning")
     return draft.miss + PROBLEM_COST * problems + WARNING_COST * warnings
 
-
+# %% ../nbs/74_request.ipynb #f6dbb7ba
 def best_draft(pool: Iterable[Draft]) -> Draft:
     return min(pool, key=cost)
 

@@ -321,7 +321,7 @@ def test_assembling_takes_the_settled_places(map, wild, tmp_path):
     v28 = compose(LanguageConfig, preset="v28")
     ask = GenerateConfig(slider_multiplier=1.4, refiner=str(tmp_path), device="cpu", seed=1)
     plain, out = (
-        assemble(Parser(v28).map_events(map), Timing.of(map), ask, v28, settle=s)
+        assemble(Parser(v28).map_events(map), Timing.of(map), ask, v28, refine_groups=s)
         for s in (None, partial(refined, c=ask))
     )
     assert [(type(o), o.time) for o in out.hit_objects] == [(type(o), o.time) for o in plain.hit_objects]
