@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv, json, tempfile, time
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Callable, Iterator, Optional
