@@ -21,7 +21,128 @@ from .timing.providers import red_lines
 from .timing.trust import Trust, signs
 
 # %% auto #0
-__all__ = ['within', 'Trial', 'trial', 'decoy_case', 'exact_cases', 'trust_trials', 'fit_trust', 'reliability']
+__all__ = ['Choice', 'is_true', 'choice_of', 'case_choices', 'octave_choices', 'mask_rows', 'octave_loss', 'fit_octave',
+           'share_chosen', 'within', 'Trial', 'trial', 'decoy_case', 'exact_cases', 'trust_trials', 'fit_trust',
+           'reliability']
+
+# %% ../nbs/87_calibrate.ipynb #e0728580
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from .evaluate import planted_case
+from .timing.octave import FAR, Passage, Scorer
+
+# %% ../nbs/87_calibrate.ipynb #03ba3332
+class Choice(NamedTuple):
+    "What the ear has to choose from in one song."
+
+    features: list[str]
+    x: np.ndarray  # (lines, features)
+    right: np.ndarray  # (lines,) bool: true tempo and on the beat
+    weight: float  # in the fit
+
+
+def is_true(line, beats: np.ndarray) -> bool:  # beats: s
+    "Whether a line has the tempo and the phase of some beats."
+    bpm = 60 / np.median(np.diff(beats)) if len(beats) > 2 else np.nan
+    off = (beats - line.offset) / line.period
+    return bool(abs(line.bpm / bpm - 1) < 0.004 and np.median(np.abs(off - np.round(off))) < 0.15)
+
+
+def choice_of(passage: Passage, case: Case, weight: float) -> Choice:
+    "The lines of a passage, and which of them are true there."
+    lines = passage.lines()
+    beats = (case.truth.beats + OSU_OFFSET_MS) / 1000
+    beats = beats[(beats > passage.start) & (beats < passage.end)]
+    features = [passage.features(line) for line in lines]
+    x = np.array([list(f.values()) for f in features])
+    right = np.array([is_true(line, beats) for line in lines])
+    return Choice(list(features[0]), x, right, weight)
+
+
+def case_choices(
+    case: Case,
+    weight: float = 1.0,
+    parts: int = 0,  # they count as much as the whole, together
+    seed: int = 0,
+) -> Iterator[Choice]:
+    "A song where its tempo is heard best, and random parts of that, 8 to 25 s long."
+    whole = Passage.steadiest(Ear.of(case.samples, 16000))
+    rng = np.random.default_rng(seed)
+    yield choice_of(whole, case, weight)
+    for _ in range(parts):
+        length = rng.uniform(8, 25)
+        start = whole.start + rng.random() * max(whole.end - whole.start - length, 0)
+        part = Passage.of(whole.ear, start, min(start + length, whole.end))
+        yield choice_of(part, case, weight / parts)
+
+
+def octave_choices(
+    folder: str,  # in the layout of the corpus
+    planted: int = 600,  # songs of each sort
+) -> Iterator[Choice]:
+    "Everything that the scorer is fitted on."
+    real = timing_cases(EvalConfig(dataset=folder, split="train", mode="all", songs=0))
+    for i, case in enumerate(real):
+        if case.group.endswith("constant"):
+            yield from case_choices(case, 6.0, 3, i)
+    for plain in (False, True):
+        for i in range(planted):
+            yield from case_choices(planted_case(i, 1, plain), 1.0, 1, i)
+
+# %% ../nbs/87_calibrate.ipynb #c44ffb39
+def mask_rows(masks: list[np.ndarray]) -> torch.Tensor:  # (songs, longest)
+    "0 where a mask holds, hardly any chance elsewhere and after its end."
+    rows = [torch.tensor(np.where(mask, 0.0, -1e9), dtype=torch.float32) for mask in masks]
+    return pad_sequence(rows, batch_first=True, padding_value=-1e9)
+
+
+def octave_loss(
+    scores: torch.Tensor,  # (songs, lines)
+    there: torch.Tensor,  # the same: 0 where there is a line
+    true: torch.Tensor,  # the same: 0 where it is a true one
+    weight: torch.Tensor,  # (songs,)
+) -> torch.Tensor:
+    "Minus the log likelihood of the true lines of a song, a softmax over its lines."
+    likely = torch.logsumexp(torch.log_softmax(scores + there, 1) + true, 1)
+    return -(weight * likely).sum() / weight.sum()
+
+
+def fit_octave(
+    choices: list[Choice],
+    units: int = 16,
+    decay: float = 0.3,
+    steps: int = 300,
+    seed: int = 0,
+) -> Scorer:  # as in assets/octave.json
+    "Weights of the octave scorer by likelihood, with weight decay."
+    choices = [c for c in choices if c.right.any()]
+    every = np.concatenate([c.x for c in choices])
+    weight = torch.tensor([c.weight for c in choices])
+    center = every.mean(0)
+    scale = every.std(0) + 1e-3
+    there = mask_rows([np.ones(len(c.right)) for c in choices])
+    true = mask_rows([c.right for c in choices])
+    x = pad_sequence([torch.tensor(c.x, dtype=torch.float32) for c in choices], batch_first=True)
+    x = ((x - torch.tensor(center)) / torch.tensor(scale)).clamp(-FAR, FAR).float()
+    torch.manual_seed(seed)
+    first = torch.nn.Linear(every.shape[1], units)
+    net = torch.nn.Sequential(first, torch.nn.Tanh(), torch.nn.Linear(units, 1, bias=False))
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, steps)
+    for _ in range(steps):
+        loss = octave_loss(net(x)[..., 0], there, true, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+    hidden, bias, out = (p.detach().double().numpy() for p in net.parameters())
+    return Scorer(choices[0].features, center, scale, hidden.T, bias, out[0])
+
+
+def share_chosen(scorer: Scorer, choices: list[Choice]) -> float:
+    "Share of songs whose true line has the highest score."
+    return float(np.mean([c.right[scorer(c.x).argmax()] for c in choices]))
 
 # %% ../nbs/87_calibrate.ipynb #de40f49b
 def within(

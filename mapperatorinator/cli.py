@@ -44,54 +44,69 @@ def _row(s: Setting) -> tuple[str, str]:  # key=default; help, and what the valu
     return f"{s.name}={spell(s.default)}", f"{about} ({s.range})" if s.range else about
 
 
+def _two_columns(key: str, about: str, left: int, width: int) -> list[str]:
+    "A key and what it means, side by side where the key is short enough."
+    first, *more = textwrap.wrap(about, max(24, width - left)) or [""]
+    indent = " " * left
+    if len(key) + 3 < left:
+        head = [f"  {key}".ljust(left) + first]
+    else:
+        head = [f"  {key}", indent + first]
+    return head + [indent + line for line in more]
+
+
 def settings_help(
     cls,  # a config dataclass
     width: int = 100,  # columns of the terminal
 ) -> str:
     "The settings of a dataclass as a table: `key=default`, then what it means."
     table = settings_table(cls)
-    rows = list(map(_row, table))
-    out = []
+    rows = [_row(setting) for setting in table]
+    left = min(34, max(len(key) for key, _ in rows)) + 4
+    lines = []
     group = None
-    left = min(34, max(len(a) for a, _ in rows)) + 4
-    for s, (a, b) in zip(table, rows):
-        if s.group != group:
-            out += ["", f"  {s.group}:"] if s.group else []
-            group = s.group
-        first, *more = textwrap.wrap(b, max(24, width - left)) or [""]
-        out += [f"  {a}".ljust(left) + first] if len(a) + 3 < left else [f"  {a}", " " * left + first]
-        out += [" " * left + m for m in more]
-    return "\n".join(out)
+    for setting, (key, about) in zip(table, rows):
+        if setting.group != group:
+            group = setting.group
+            lines += ["", f"  {group}:"] if group else []
+        lines += _two_columns(key, about, left, width)
+    return "\n".join(lines)
 
 # %% ../nbs/95_cli.ipynb #ee7b9c9f
 class Command:
     "A sub-command: what it is for, its settings, and what it does with them."
 
     def __init__(
-        self, about: str, config: type, run: Callable[[Any], int | None], example: str, words: str = ""
+        self,
+        about: str,
+        config: type,
+        run: Callable[[Any], int | None],
+        example: str,
+        words: str = "",  # the setting that bare words belong to
     ):
         self.about = about
         self.config = config
         self.run = run
         self.example = example
-        self.words = words  # the setting that bare words belong to
+        self.words = words
 
     def help(self, name: str, width: int = 100) -> str:
+        "What `--help` says."
         presets = preset_names(group_of(self.config))
         call = f"mapperatorinator {name}"
-        return "\n".join(
-            [
-                f"{call}: {self.about}",
-                "",
-                f"Usage: {call} {self.words.upper() + '… ' if self.words else ''}[preset=NAME] [key=value …]",
-                f"   eg. {call} {self.example}",
-                "",
-                "Settings and their defaults:",
-                settings_help(self.config, width),
-                "",
-                f"Presets: {', '.join(presets) or 'none'}",
-            ]
-        )
+        bare = f"{self.words.upper()}… " if self.words else ""
+        lines = [
+            f"{call}: {self.about}",
+            "",
+            f"Usage: {call} {bare}[preset=NAME] [key=value …]",
+            f"   eg. {call} {self.example}",
+            "",
+            "Settings and their defaults:",
+            settings_help(self.config, width),
+            "",
+            f"Presets: {', '.join(presets) or 'none'}",
+        ]
+        return "\n".join(lines)
 
 # %% ../nbs/95_cli.ipynb #1bb6d3e2
 FLAG = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.S)
@@ -102,55 +117,72 @@ def _is_said(word: str) -> bool:  # another setting begins here
     return word.startswith("=") or bool(re.match(r"[\w.+-]*[\w-]=", word) or FLAG.fullmatch(word))
 
 
+def _with_sign(word: str, left: list[str]) -> str:
+    "A word with the `=` and the value that stand apart from it; takes them off the others."
+    if "=" not in word and left and left[0].startswith("="):
+        word += left.pop(0)
+    if word.endswith("=") and word.count("=") == 1 and left and not _is_said(left[0]):
+        word += left.pop(0)
+    return word
+
+
+def _closed(word: str, left: list[str]) -> str:
+    "A word with the rest of its quotes or brackets; takes it off the others."
+    value = word.partition("=")[2]
+    close = CLOSERS.get(value[:1])
+    if not close or len(value) > 1 and value.endswith(close):
+        return word
+    ends = [i for i, more in enumerate(left) if more.endswith(close)]
+    if not ends:
+        return word
+    count = ends[0] + 1
+    word = " ".join([word, *left[:count]])
+    del left[:count]
+    return word
+
+
 def joined(args: list[str]) -> list[str]:
     "Words with what belongs to them: `key = value`, or a value in quotes or brackets that was taken apart."
     words = []
     left = list(args)
     while left:
-        word = left.pop(0)
-        if "=" not in word and left and left[0].startswith("="):
-            word += left.pop(0)
-        if word.endswith("=") and word.count("=") == 1 and left and not _is_said(left[0]):
-            word += left.pop(0)
-        value = word.partition("=")[2]
-        close = CLOSERS.get(value[:1])
-        if close and (len(value) == 1 or not value.endswith(close)):
-            ends = [i for i, more in enumerate(left) if more.endswith(close)]
-            if ends:
-                word = " ".join([word, *left[: ends[0] + 1]])
-                left = left[ends[0] + 1 :]
-        words.append(word)
+        word = _with_sign(left.pop(0), left)
+        words.append(_closed(word, left))
     return words
 
 # %% ../nbs/95_cli.ipynb #99da0d20
+FLAG_NAMES = {"cn": "preset", "config_name": "preset"}  # of the original
+
+
+def _flag_word(flag: re.Match, left: list[str], said: Said) -> str:
+    "A flag as `key=value`; takes its value off the other words."
+    key = folded(flag[1])
+    value = flag[2]
+    positive = key.removeprefix("no_")
+    setting = said.known.get(said.name(key) or said.name(positive))
+    switch = setting is not None and setting.base is bool
+    follows = bool(left) and not _is_said(left[0]) and (not switch or left[0].lower() in FLAGS)
+    if value is None and follows:
+        value = left.pop(0)
+    if value is not None:
+        return f"{FLAG_NAMES.get(key, key)}={value}"
+    if switch:
+        return f"{key}=true" if said.name(key) else f"{positive}=false"
+    return flag[0]
+
+
 def unflagged(
     words: list[str],
     said: Said,  # knows the settings
 ) -> list[str]:  # each a key=value, where it can be
     "`--key value`, `--key=value`, `--flag` and `--no-flag` as `key=value`."
-    out = []
+    found = []
     left = list(words)
     while left:
         word = left.pop(0)
         flag = FLAG.fullmatch(word)
-        if not flag:
-            out.append(word)
-            continue
-        key = folded(flag[1])
-        value = flag[2]
-        positive = key.removeprefix("no_")
-        setting = said.known.get(said.name(key) or said.name(positive))
-        switch = setting is not None and setting.base is bool
-        follows = bool(left) and not _is_said(left[0]) and (not switch or left[0].lower() in FLAGS)
-        if value is None and follows:
-            value = left.pop(0)
-        if value is None and switch:
-            word = f"{key}=true" if said.name(key) else f"{positive}=false"
-        out.append(word if value is None else f"{FLAG_NAMES.get(key, key)}={value}")
-    return out
-
-
-FLAG_NAMES = {"cn": "preset", "config_name": "preset"}  # of the original
+        found.append(_flag_word(flag, left, said) if flag else word)
+    return found
 
 # %% ../nbs/95_cli.ipynb #101d35e4
 def rejoined(word: str, said: Said) -> list[str]:
@@ -160,9 +192,19 @@ def rejoined(word: str, said: Said) -> list[str]:
     if setting is None or not isinstance(setting.bounds, Place) or value.count('"') != 1:
         return [word]
     path, rest = value.split('"')
-    if not path or rest and not _is_said(rest.strip()):
+    rest = rest.strip()
+    if not path or rest and not _is_said(rest):
         return [word]
-    return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest.strip())]
+    return [f"{key}={path}", *re.split(r"\s+(?=[\w.]+=)", rest)]
+
+
+def _bare(words: list[str]) -> list[str]:
+    "Words that are no setting."
+    return [w for w in words if "=" not in w and not w.startswith("-")]
+
+
+def _tell(text: str):
+    note(f"mapperatorinator: {text}")
 
 
 def config_of(command: Command, args: list[str]):  # the command's dataclass
@@ -171,16 +213,13 @@ def config_of(command: Command, args: list[str]):  # the command's dataclass
     files = [a for a in args if os.path.lexists(a)] if command.words else []  # even with a = in the name
     words = unflagged(joined([a for a in args if a not in files]), said)
     words = [w for word in words for w in rejoined(word, said) if w]
-    bare = [*files, *(w for w in words if "=" not in w and not w.startswith("-"))] if command.words else []
-    words = [w for w in words if w not in bare]
+    given = {}
+    if command.words and (bare := [*files, *_bare(words)]):
+        given = {command.words: bare}
+        words = [w for w in words if w not in bare]
     presets = [unquoted(w.partition("=")[2]) for w in words if w.startswith("preset=")]
-    return compose(
-        command.config,
-        [w for w in words if not w.startswith("preset=")],
-        presets[-1] if presets else None,
-        tell=lambda text: note(f"mapperatorinator: {text}"),
-        **({command.words: bare} if bare else {}),
-    )
+    words = [w for w in words if not w.startswith("preset=")]
+    return compose(command.config, words, presets[-1] if presets else None, tell=_tell, **given)
 
 # %% ../nbs/95_cli.ipynb #39b496ff
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
@@ -265,16 +304,23 @@ LABELS = dict(
 
 def report_table(report: dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
-    report = {
-        k: duration(v) if k == "seconds" and not isinstance(v, str) else v
-        for k, v in report.items()
-        if v is not None
-    }
-    order = [k for k in LABELS if k in report and k != "path"]
-    order += [k for k in report if k not in LABELS] + ["path"] * ("path" in report)
-    rows = [(LABELS.get(k, (k.replace("_", " "), "{}")), report[k]) for k in order]
-    wide = max((len(label) for (label, _), _ in rows), default=0)
-    return "\n".join(f"  {label:<{wide}}  {shown(form.format(value))}" for (label, form), value in rows)
+    known = {key: value for key, value in report.items() if value is not None}
+    seconds = known.get("seconds", "")
+    if not isinstance(seconds, str):
+        known["seconds"] = duration(seconds)
+    rows = []
+    for key in sorted(known, key=_place):
+        label, form = LABELS.get(key, (key.replace("_", " "), "{}"))
+        rows.append((label, shown(form.format(known[key]))))
+    wide = max((len(label) for label, _ in rows), default=0)
+    return "\n".join(f"  {label:<{wide}}  {value}" for label, value in rows)
+
+
+def _place(key: str) -> tuple[int, int]:
+    "Where a figure stands: those we know in their order, then the others as they come, the path last."
+    if key == "path":
+        return 2, 0
+    return (0, list(LABELS).index(key)) if key in LABELS else (1, 0)
 
 # %% ../nbs/95_cli.ipynb #3e4ea51a
 def run_generate(config: GenerateConfig) -> None:
@@ -287,12 +333,11 @@ def run_generate(config: GenerateConfig) -> None:
     finally:
         bars.close()
     for made in [*getattr(result, "others", []), result]:
-        heard = made.report.get("heard") if made is result else None  # of a spread, once
-        report = report_table(
-            {**made.report, "heard": heard, "path": made.path, "png": getattr(made, "png", None)}
-        )
+        shown_last = {"path": made.path, "png": getattr(made, "png", None)}
+        if made is not result:
+            shown_last["heard"] = None  # of a spread, once
         try:
-            say(report)
+            say(report_table(made.report | shown_last))
         except UserError as e:
             raise UserError(f"The map is written to {quoted(made.path)}, but its report is lost. {e}") from e
 
@@ -462,20 +507,32 @@ class Stopped(KeyboardInterrupt):
     "A signal asked the program to end."
 
 
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    "While it lasts, such a signal is an exception, so that what is half-written is removed."
-    owner = os.getpid()
+def _free_signals() -> list[int]:
+    "Those of `STOPS` that would kill us on the spot: nohup has set SIGHUP aside, other threads have none."
+    if threading.current_thread() is not threading.main_thread():
+        return []
     numbers = [getattr(signal, name) for name in STOPS if hasattr(signal, name)]
+    return [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+
+
+def _stopper(owner: int) -> Callable:  # owner: the process that is to be told
+    "What a signal does: an exception in the process that is ours, the end of a worker that inherited this from it."
 
     def stop(number, frame):
-        signal.signal(number, signal.SIG_IGN if os.getpid() == owner else signal.SIG_DFL)  # once is enough
         if os.getpid() == owner:
+            signal.signal(number, signal.SIG_IGN)  # once is enough
             raise Stopped(number)
-        os.kill(os.getpid(), number)  # a worker that inherited this from us just ends
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
-    ours = numbers if threading.current_thread() is threading.main_thread() else []
-    ours = [n for n in ours if signal.getsignal(n) is signal.SIG_DFL]  # nohup has set SIGHUP aside
+    return stop
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    "While it lasts, such a signal is an exception, so that what is half-written is removed (https://docs.python.org/3/library/signal.html)."
+    ours = _free_signals()
+    stop = _stopper(os.getpid())
     for n in ours:
         signal.signal(n, stop)
     try:

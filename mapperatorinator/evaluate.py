@@ -7,37 +7,32 @@ from __future__ import annotations
 import csv, json, tempfile, time
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Optional
+from typing import Callable, Iterator, Optional
 
 import numpy as np
 
 from .audio import OSU_OFFSET_MS, load_audio
-from .config import EvalConfig, GenerateConfig, RefineConfig, check_settings
+from .config import EvalConfig, GenerateConfig, check_settings
 from .core import UserError, pick_device, quoted, say
 from .data import MODES, Listing, by_song, none_left, read_maps, song_folders, title_of
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .model.dit import Denoiser, load_denoiser
-from .timing.octave import FAR, Passage, Scorer, octave_scorer
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .osu.timing import Timing
-from .postprocess import clean
-from .refine import map_points, move_map, refine
 from .synth.planted import plant
-from .timing.rhythm import Ear
 from .timing.providers import find_timing
-from .train_refine import placement
+from .train_refine import crumbled, placement, px_apart, refined
 
 # %% auto #0
-__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'CELL', 'SHAKEN', 'TASKS', 'Judged', 'judged_songs', 'songs_in',
-           'human_maps', 'spread', 'Case', 'map_case', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases',
-           'librosa_beats', 'essentia_beats', 'by_model', 'by_peer', 'answerer', 'judge_timing', 'sum_timing', 'Choice',
-           'choice_of', 'case_choices', 'octave_choices', 'padded', 'fit_octave', 'share_chosen', 'faults', 'body',
-           'chance_near', 'judge_map', 'sum_maps', 'crumbled', 'px_apart', 'refined', 'drafts', 'attempt',
-           'eval_timing', 'eval_generate', 'eval_refine', 'evaluate']
+__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'TASKS', 'Judged', 'human_maps', 'songs_in', 'spread', 'judged_songs',
+           'Case', 'map_case', 'read_table', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases', 'by_peer',
+           'by_model', 'answerer', 'judge_timing', 'sum_timing', 'body', 'on_playfield', 'faults', 'chance_near',
+           'judge_map', 'sum_maps', 'attempt', 'some_left', 'eval_timing', 'eval_generate', 'drafts', 'ways_to_refine',
+           'eval_refine', 'evaluate']
 
 # %% ../nbs/86_evaluate.ipynb #3cf115c3
 @dataclass
@@ -58,10 +53,41 @@ class Judged:
 
     @property
     def constant(self) -> bool:  # one tempo throughout
-        return len({round(p.beat_length, 3) for p in self.fullest.timing_points if p.uninherited}) == 1
+        lengths = {round(p.beat_length, 3) for p in self.fullest.timing_points if p.uninherited}
+        return len(lengths) == 1
 
     def nearest(self, stars: float) -> Beatmap:
         return min(self.maps, key=lambda b: abs(star_rating(b) - stars))
+
+
+def _converted(folder: Path) -> set[str]:
+    "Names of charts that `song.json` calls converted from other games."
+    file = folder / "song.json"
+    if not file.is_file():
+        return set()
+    maps = json.loads(file.read_text(encoding="utf-8"))["maps"]
+    return {m["file"] for m in maps if m.get("converted")}
+
+
+def human_maps(folder: Path, mode: str, listing: Listing | None = None) -> list[tuple[Path, Beatmap]]:
+    "Maps of a mode, or of the first mode that has some; converted charts do not count."
+    maps = read_maps(folder, _converted(folder), listing)
+    wanted = min((b.mode for _, b in maps), default=0) if mode == "all" else MODES[mode]
+    return [(file, b) for file, b in maps if b.mode == wanted]
+
+
+def songs_in(folder: Path, mode: str, listing: Listing) -> list[Judged]:
+    "The songs that the maps of a folder name; nearly always one."
+    songs = by_song(folder, human_maps(folder, mode, listing), listing)
+    alone = len(songs) == 1
+    return [Judged(folder.name if alone else title_of(song), song, maps) for song, maps in songs.items()]
+
+# %% ../nbs/86_evaluate.ipynb #473c8396
+def spread(cases: list, count: int) -> list:  # count: 0 for all
+    "Some of many, evenly."
+    wanted = min(count or len(cases), len(cases))
+    places = np.linspace(0, len(cases) - 1, wanted).round().astype(int)
+    return [cases[i] for i in places]
 
 
 def judged_songs(
@@ -72,39 +98,11 @@ def judged_songs(
     if conf.mode not in (*MODES, "all"):
         raise UserError(f"Unknown mode '{conf.mode}'; expected one of {', '.join(MODES)}, all.")
     listing = Listing() if listing is None else listing
-    found = [s for d in song_folders(conf.dataset, conf.split) for s in songs_in(d, conf.mode, listing)]
+    folders = song_folders(conf.dataset, conf.split)
+    found = [song for folder in folders for song in songs_in(folder, conf.mode, listing)]
     if not found:
         raise UserError(f"No {conf.mode} maps in '{conf.dataset}/songs/{conf.split}'.")
     return spread(found, conf.songs)
-
-
-def songs_in(folder: Path, mode: str, listing: Listing) -> list[Judged]:
-    "The songs that the maps of a folder name; nearly always one."
-    songs = by_song(folder, human_maps(folder, mode, listing), listing)
-    return [
-        Judged(folder.name if len(songs) == 1 else title_of(song), song, maps) for song, maps in songs.items()
-    ]
-
-
-def human_maps(folder: Path, mode: str, listing: Listing | None = None) -> list[tuple[Path, Beatmap]]:
-    "Maps of a mode, or of the first mode that has some; charts that `song.json` calls converted from other games do not count."
-    told = folder / "song.json"
-    converted = set()
-    if told.is_file():
-        converted = {
-            m["file"] for m in json.loads(told.read_text(encoding="utf-8"))["maps"] if m.get("converted")
-        }
-    maps = read_maps(folder, converted, listing)
-    wanted = min((b.mode for _, b in maps), default=0) if mode == "all" else MODES[mode]
-    return [(file, b) for file, b in maps if b.mode == wanted]
-
-
-def spread(cases: list, count: int) -> list:  # count: 0 for all
-    "Some of many, evenly."
-    return [
-        cases[i]
-        for i in np.linspace(0, len(cases) - 1, min(count or len(cases), len(cases))).round().astype(int)
-    ]
 
 # %% ../nbs/86_evaluate.ipynb #d6c9ae27
 @dataclass
@@ -132,27 +130,33 @@ def map_case(song: Judged) -> Case:
     return Case(song.name, "constant" if song.constant else "variable", truth, song.audio)
 
 
+def read_table(path: Path) -> list[dict]:
+    "Rows of a file of tab-separated values."
+    with path.open(encoding="utf-8", newline="") as f:
+        return list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
 def tapped_case(
-    folder: Path, steady: float = 0.02
-) -> Case:  # greatest spread of intervals, as a share, that is one tempo
+    folder: Path,
+    steady: float = 0.02,  # greatest spread of intervals, as a share, that is one tempo
+) -> Case:
     "A piece of music with a list of beats."
-    rows = list(csv.DictReader((folder / "beats.tsv").open(encoding="utf-8"), delimiter="\t"))
+    rows = read_table(folder / "beats.tsv")
     times = np.array([float(r["time_s"]) for r in rows]) * 1000 - OSU_OFFSET_MS
+    downbeats = times[[r["is_downbeat"] == "1" for r in rows]]
     gaps = np.diff(times)
     kind = "constant" if gaps.std() / gaps.mean() < steady else "variable"
-    truth = BeatGrid.tapped(times, times[[r["is_downbeat"] == "1" for r in rows]])
-    return Case(f"{folder.parent.name}/{folder.name}", f"beats {kind}", truth, folder / "audio.ogg")
+    name = f"{folder.parent.name}/{folder.name}"
+    return Case(name, f"beats {kind}", BeatGrid.tapped(times, downbeats), folder / "audio.ogg")
 
 
 def tapped_cases(conf: EvalConfig) -> list[Case]:
     "Pieces of a split in `beats/`, where there is one; `songs` limits them too."
-    root = Path(conf.dataset) / "beats"
-    if not (root / "index.tsv").is_file():
+    index = Path(conf.dataset) / "beats" / "index.tsv"
+    if not index.is_file():
         return []
-    rows = csv.DictReader(
-        (root / "index.tsv").open(encoding="utf-8", newline=""), delimiter="\t", quoting=csv.QUOTE_NONE
-    )
-    folders = sorted(Path(conf.dataset) / r["folder"] for r in rows if r["split"] == conf.split)
+    rows = [r for r in read_table(index) if r["split"] == conf.split]
+    folders = sorted(Path(conf.dataset) / r["folder"] for r in rows)
     return [tapped_case(f) for f in spread(folders, conf.songs)]
 
 # %% ../nbs/86_evaluate.ipynb #29a47d68
@@ -165,23 +169,24 @@ def planted_case(number: int, seed: int = 0, plain: bool = False) -> Case:
 
 
 def timing_cases(
-    conf: EvalConfig, listing: Listing | None = None
-) -> list[Case]:  # listing: gets what cannot be used
+    conf: EvalConfig,
+    listing: Listing | None = None,  # gets what cannot be used
+) -> list[Case]:
     "All that is to be judged: planted songs, or what the folder holds."
     if conf.dataset in ("planted", "plain"):
         return [planted_case(i, conf.seed, conf.dataset == "plain") for i in range(conf.songs or 60)]
     return [*map(map_case, judged_songs(conf, listing)), *tapped_cases(conf)]
 
 # %% ../nbs/86_evaluate.ipynb #e9a009a8
-def librosa_beats(samples: np.ndarray) -> np.ndarray:  # s
-    "librosa's dynamic programming tracker."
+def _librosa_beats(samples: np.ndarray) -> np.ndarray:  # s
+    "librosa's dynamic programming tracker (https://librosa.org/doc/latest/generated/librosa.beat.beat_track.html)."
     import librosa
 
     return librosa.beat.beat_track(y=samples, sr=16000, hop_length=160, units="time")[1]
 
 
-def essentia_beats(samples: np.ndarray) -> np.ndarray:  # s
-    "essentia's RhythmExtractor2013 (AGPL; install it yourself, it is no part of this package)."
+def _essentia_beats(samples: np.ndarray) -> np.ndarray:  # s
+    "essentia's RhythmExtractor2013 (AGPL; install it yourself, it is no part of this package; https://essentia.upf.edu/reference/std_RhythmExtractor2013.html)."
     try:
         essentia = import_module("essentia.standard")
     except ImportError as e:
@@ -192,62 +197,50 @@ def essentia_beats(samples: np.ndarray) -> np.ndarray:  # s
     return essentia.RhythmExtractor2013(method="multifeature")(faster)[1]
 
 
-PEERS = {"librosa": librosa_beats, "essentia": essentia_beats}
+PEERS = {"librosa": _librosa_beats, "essentia": _essentia_beats}
 
 
+def by_peer(provider: str, samples: np.ndarray) -> BeatGrid:
+    "What another program hears. Raises `UserError` if there are too few beats for a tempo."
+    taps = np.asarray(PEERS[provider](samples)) * 1000 - OSU_OFFSET_MS
+    if len(taps) < 3:
+        raise UserError(f"{provider} hears {len(taps)} beats, which is too few for a tempo.")
+    return BeatGrid.tapped(taps)
+
+# %% ../nbs/86_evaluate.ipynb #1e32d24a
 def by_model(conf: EvalConfig, provider: str) -> Callable:  # samples -> Timing
     "A provider that the model helps: with its ear alone, or with what it writes."
     from mapperatorinator.pipeline import Audio2Events
 
     maker = Audio2Events(conf.model, conf.device)
     if provider != "auto":
-        return lambda x: find_timing(x, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
+        return partial(find_timing, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
     return lambda x: maker.find_grid(maker.encode(x, GenerateConfig()), GenerateConfig(timing="auto"))
-
-
-def by_peer(
-    provider: str, samples: np.ndarray
-) -> BeatGrid:  # a UserError if there are too few beats for a tempo
-    "What another program hears."
-    taps = np.asarray(PEERS[provider](samples)) * 1000 - OSU_OFFSET_MS
-    if len(taps) < 3:
-        raise UserError(f"{provider} hears {len(taps)} beats, which is too few for a tempo.")
-    return BeatGrid.tapped(taps)
 
 
 def answerer(conf: EvalConfig, provider: str) -> Callable:  # (samples, start, end) -> BeatGrid
     "A provider, ours or another's, ready to be asked."
     if provider in PEERS:
         return lambda x, start, end: by_peer(provider, x).between(start, end)
-    find = (
-        by_model(conf, provider)
-        if provider in ("auto", "model", "super")
-        else lambda x: find_timing(x, provider=provider)
-    )
+    if provider in ("auto", "model", "super"):
+        find = by_model(conf, provider)
+    else:
+        find = partial(find_timing, provider=provider)
     return lambda x, start, end: BeatGrid.of(find(x), start, end)
 
 # %% ../nbs/86_evaluate.ipynb #926a36ce
 NOTHING = Score(False, False, float("nan"), np.zeros(0), 0.0)  # when a provider hears no beats
 
 
-def judge_timing(
-    case: Case, answer: Callable, provider: str = "grid", notes: list | None = None
-) -> tuple[dict, Score]:  # what is said of it
-    "One song by one provider."
-    samples = case.heard([] if notes is None else notes)
-    true = case.truth
-    begun = time.process_time()
-    try:
-        s = score_grid(answer(samples, true.beats[0], true.beats[-1]), true)
-    except UserError:
-        s = NOTHING
-    took = (time.process_time() - begun) * 960_000 / len(samples)
-    row = {
+def _row_of(case: Case, s: Score, provider: str, took: float) -> dict:
+    "What is said of one song."
+    bpm = case.truth.bpm
+    return {
         "provider": provider,
         "song": case.name,
         "group": case.group,
-        "bpm": round(true.bpm * s.ratio, 2),
-        "true_bpm": round(true.bpm, 2),
+        "bpm": round(bpm * s.ratio, 2),
+        "true_bpm": round(bpm, 2),
         "right": s.right,
         "octave": s.octave,
         "median_ms": s.median,
@@ -255,152 +248,78 @@ def judge_timing(
         "downbeats": s.downbeats,
         "s_per_minute": took,
     }
-    return row, s
+
+
+def judge_timing(
+    case: Case,
+    answer: Callable,
+    provider: str = "grid",
+    notes: list | None = None,
+) -> tuple[dict, Score]:  # what is said of it
+    "One song by one provider."
+    samples = case.heard([] if notes is None else notes)
+    beats = case.truth.beats
+    begun = time.process_time()
+    try:
+        score = score_grid(answer(samples, beats[0], beats[-1]), case.truth)
+    except UserError:
+        score = NOTHING
+    took = (time.process_time() - begun) * 960_000 / len(samples)
+    return _row_of(case, score, provider, took), score
+
+
+def _rounded_mean(values, digits: int = 3) -> float:
+    return round(float(np.mean(values)), digits)
 
 
 def sum_timing(judged: list[tuple[dict, Score]]) -> dict:
     "Shares over songs; errors over all beats of the songs with the right tempo."
-    rows = [r for r, _ in judged]
-    good = [s for _, s in judged if s.right]
-    errors = np.abs(np.concatenate([s.errors for s in good])) if good else np.zeros(0)
-    error = lambda q: round(float(np.quantile(errors, q)), 1) if len(errors) else None
-    share = lambda key: round(float(np.mean([r[key] for r in rows])), 3)
+    rows = [row for row, _ in judged]
+    good = [score for _, score in judged if score.right]
+    errors = np.abs(np.concatenate([score.errors for score in good])) if good else np.zeros(0)
+
+    def error(quantile: float) -> float | None:
+        return round(float(np.quantile(errors, quantile)), 1) if len(errors) else None
+
     return {
         "songs": len(rows),
-        "right": share("right"),
-        "octave": share("octave"),
+        "right": _rounded_mean([row["right"] for row in rows]),
+        "octave": _rounded_mean([row["octave"] for row in rows]),
         "median_ms": error(0.5),
         "p95_ms": error(0.95),
-        "downbeats": round(float(np.mean([s.downbeats for s in good])), 3) if good else None,
-        "s_per_minute": round(float(np.median([r["s_per_minute"] for r in rows])), 2),
+        "downbeats": _rounded_mean([score.downbeats for score in good]) if good else None,
+        "s_per_minute": round(float(np.median([row["s_per_minute"] for row in rows])), 2),
     }
 
-# %% ../nbs/86_evaluate.ipynb #3490df01
-class Choice(NamedTuple):
-    "What the ear has to choose from in one song."
-
-    features: list[str]
-    x: np.ndarray  # (lines, features)
-    right: np.ndarray  # (lines,) bool: true tempo and on the beat
-    weight: float  # in the fit
-
-
-def choice_of(passage: Passage, case: Case, weight: float) -> Choice:
-    "The lines of a passage, and which of them are true there."
-    lines = passage.lines()
-    beats = (case.truth.beats + OSU_OFFSET_MS) / 1000
-    beats = beats[(beats > passage.start) & (beats < passage.end)]
-    bpm = 60 / np.median(np.diff(beats)) if len(beats) > 2 else np.nan
-
-    def true(line):
-        off = (beats - line.offset) / line.period
-        return abs(line.bpm / bpm - 1) < 0.004 and np.median(np.abs(off - np.round(off))) < 0.15
-
-    features = [passage.features(l) for l in lines]
-    return Choice(
-        list(features[0]),
-        np.array([list(f.values()) for f in features]),
-        np.array([bool(true(l)) for l in lines]),
-        weight,
-    )
-
-
-def case_choices(
-    case: Case, weight: float = 1.0, parts: int = 0, seed: int = 0
-) -> Iterator[Choice]:  # parts count as much as the whole, together
-    "A song where its tempo is heard best, and random parts of that, 8 to 25 s long."
-    whole = Passage.steadiest(Ear.of(case.samples, 16000))
-    rng = np.random.default_rng(seed)
-    yield choice_of(whole, case, weight)
-    for _ in range(parts):
-        length = rng.uniform(8, 25)
-        start = whole.start + rng.random() * max(whole.end - whole.start - length, 0)
-        yield choice_of(Passage.of(whole.ear, start, min(start + length, whole.end)), case, weight / parts)
-
-
-def octave_choices(
-    folder: str, planted: int = 600
-) -> Iterator[Choice]:  # a folder in the layout of the corpus; of each sort
-    "Everything that the scorer is fitted on."
-    real = timing_cases(EvalConfig(dataset=folder, split="train", mode="all", songs=0))
-    for i, c in enumerate(real):
-        if c.group.endswith("constant"):
-            yield from case_choices(c, 6.0, 3, i)
-    for plain in (False, True):
-        for i in range(planted):
-            yield from case_choices(planted_case(i, 1, plain), 1.0, 1, i)
-
-# %% ../nbs/86_evaluate.ipynb #2daa1411
-def padded(
-    choices: list[Choice],
-) -> tuple:  # tensors (songs, lines, features), (songs, lines) 0 or -inf: a line, a true line
-    "Choices of unlike length side by side."
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    there, true = (
-        [torch.tensor(np.where(m, 0.0, -1e9), dtype=torch.float32) for m in masks]
-        for masks in ([np.ones(len(c.right)) for c in choices], [c.right for c in choices])
-    )
-    x = pad_sequence([torch.tensor(c.x, dtype=torch.float32) for c in choices], batch_first=True)
-    return x, *(pad_sequence(m, batch_first=True, padding_value=-1e9) for m in (there, true))
-
-
-def fit_octave(
-    choices: list[Choice], units: int = 16, decay: float = 0.3, steps: int = 300, seed: int = 0
-) -> Scorer:  # as in assets/octave.json
-    "Weights of the octave scorer by likelihood, with decay."
-    import torch
-
-    choices = [c for c in choices if c.right.any()]
-    every = np.concatenate([c.x for c in choices])
-    weight = torch.tensor([c.weight for c in choices])
-    center, scale, (x, there, true) = every.mean(0), every.std(0) + 1e-3, padded(choices)
-    torch.manual_seed(seed)
-    net = torch.nn.Sequential(
-        torch.nn.Linear(every.shape[1], units), torch.nn.Tanh(), torch.nn.Linear(units, 1, bias=False)
-    )
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, steps)
-    x = ((x - torch.tensor(center)) / torch.tensor(scale)).clamp(-FAR, FAR).float()
-    for _ in range(steps):
-        likely = torch.logsumexp(torch.log_softmax(net(x)[..., 0] + there, 1) + true, 1)
-        loss = -(weight * likely).sum() / weight.sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    hidden, bias, out = (p.detach().double().numpy() for p in net.parameters())
-    return Scorer(choices[0].features, center, scale, hidden.T, bias, out[0])
-
-
-def share_chosen(scorer: Scorer, choices: list[Choice]) -> float:
-    "Share of songs whose true line has the highest score."
-    return float(np.mean([c.right[scorer(c.x).argmax()] for c in choices]))
-
 # %% ../nbs/86_evaluate.ipynb #56405ca2
-def faults(b: Beatmap) -> list[str]:  # empty when all is well
-    "What the game would refuse or a player would notice at once."
-    out = []
-    times = [o.time for o in b.hit_objects]
-    try:
-        star_rating(b)
-    except UserError as e:
-        out.append(str(e))
-    if any(not (0 <= x <= 512 and 0 <= y <= 384) for o in b.hit_objects for x, y in body(o)):
-        out.append("outside the playfield")
-    if any(t2 <= t1 for t1, t2 in zip(times, times[1:])):
-        out.append("times do not increase")
-    sliders = [o for o in b.hit_objects if isinstance(o, Slider)]
-    if any(o.length <= 0 or b.end_time(o) <= o.time for o in sliders):
-        out.append("slider without length")
-    return out
-
-
-def body(o) -> Iterator[tuple[float, float]]:  # px: where an object is drawn
+def body(o) -> Iterator[tuple[float, float]]:  # px
+    "Where an object is drawn."
     if not isinstance(o, Slider):
         return iter([(o.x, o.y)])
     return ((float(x), float(y)) for x, y in np.round(o.path.points_along(20), 3))
+
+
+def on_playfield(o) -> bool:
+    "Whether all of an object lies on the playfield."
+    return all(0 <= x <= 512 and 0 <= y <= 384 for x, y in body(o))
+
+
+def faults(b: Beatmap) -> list[str]:  # empty when all is well
+    "What the game would refuse or a player would notice at once."
+    found = []
+    times = [o.time for o in b.hit_objects]
+    sliders = [o for o in b.hit_objects if isinstance(o, Slider)]
+    try:
+        star_rating(b)
+    except UserError as e:
+        found.append(str(e))
+    if not all(map(on_playfield, b.hit_objects)):
+        found.append("outside the playfield")
+    if any(t2 <= t1 for t1, t2 in zip(times, times[1:])):
+        found.append("times do not increase")
+    if any(o.length <= 0 or b.end_time(o) <= o.time for o in sliders):
+        found.append("slider without length")
+    return found
 
 # %% ../nbs/86_evaluate.ipynb #28df36e6
 def chance_near(found: np.ndarray, truth: np.ndarray, timing: Timing, seed: int = 0) -> float:  # ms
@@ -408,99 +327,46 @@ def chance_near(found: np.ndarray, truth: np.ndarray, timing: Timing, seed: int 
     ticks = np.array([b.time for b in timing.beats(truth[0], truth[-1], 4)])
     if not len(ticks):
         return 0.0
-    return share_near(
-        np.random.default_rng(seed).choice(ticks, min(len(found), len(ticks)), replace=False), truth
-    )
+    count = min(len(found), len(ticks))
+    thrown = np.random.default_rng(seed).choice(ticks, count, replace=False)
+    return share_near(thrown, truth)
 
 
 def judge_map(song: Judged, made, asked: float) -> dict:  # made: a pipeline Result
     "One generated map beside the human ones."
     b = made.beatmap
-    near = song.nearest(asked)
-    human = song.fullest
     times = np.array([o.time for o in b.hit_objects])
-    tempo = Timing.of(human)
-    length = made.report["song_seconds"]
+    human = song.fullest
+    human_beat = Timing.of(human).median_beat_length(human.hit_objects[-1].time)
+    near = np.unique([o.time for o in song.nearest(asked).hit_objects])
+    minutes = made.report["song_seconds"] / 60
     return {
         "song": song.name,
         "asked": asked,
         "stars": round(star_rating(b), 2),
         "bpm": made.report["bpm"],
-        "human_bpm": round(60000 / tempo.median_beat_length(human.hit_objects[-1].time), 2),
+        "human_bpm": round(60000 / human_beat, 2),
         "objects": len(times),
         "near_30ms": round(share_near(times, song.onsets), 3),
         "chance": round(chance_near(times, song.onsets, Timing.of(b)), 3),
-        "f1_30ms": round(rhythm(times, np.unique([o.time for o in near.hit_objects]), 30).f1, 3),
+        "f1_30ms": round(rhythm(times, near, 30).f1, 3),
         "faults": faults(b),
-        "s_per_minute": round(made.report["seconds"] * 60 / length, 1),
+        "s_per_minute": round(made.report["seconds"] / minutes, 1),
     }
 
 
 def sum_maps(rows: list[dict]) -> dict:
     "Means over maps."
-    mean = lambda f: round(float(np.mean([f(r) for r in rows])), 3)
     return {
         "maps": len(rows),
-        "near_30ms": mean(lambda r: r["near_30ms"]),
-        "chance": mean(lambda r: r["chance"]),
-        "f1_30ms": mean(lambda r: r["f1_30ms"]),
-        "stars_off": mean(lambda r: abs(r["stars"] - r["asked"])),
-        "bpm_right": mean(lambda r: abs(r["bpm"] / r["human_bpm"] - 1) < 0.002),
+        "near_30ms": _rounded_mean([r["near_30ms"] for r in rows]),
+        "chance": _rounded_mean([r["chance"] for r in rows]),
+        "f1_30ms": _rounded_mean([r["f1_30ms"] for r in rows]),
+        "stars_off": _rounded_mean([abs(r["stars"] - r["asked"]) for r in rows]),
+        "bpm_right": _rounded_mean([abs(r["bpm"] / r["human_bpm"] - 1) < 0.002 for r in rows]),
         "faulty": sum(bool(r["faults"]) for r in rows),
-        "s_per_minute": mean(lambda r: r["s_per_minute"]),
+        "s_per_minute": _rounded_mean([r["s_per_minute"] for r in rows]),
     }
-
-# %% ../nbs/86_evaluate.ipynb #9d8d6574
-SECONDS = 60  # of each song, for drafts
-HUMAN_STARS = 2.0, 6.5  # human maps beside which drafts are held
-CELL, SHAKEN = 32, 8.0  # px
-
-
-def crumbled(map: Beatmap, seed: int) -> Beatmap:  # a copy
-    "A map whose points were read from coarse cells and shaken."
-    points = map_points(map)
-    rng = np.random.default_rng(seed)
-    return move_map(
-        map, points, points.places // CELL * CELL + CELL / 2 + rng.normal(0, SHAKEN, points.places.shape)
-    )
-
-
-def px_apart(a: Beatmap, b: Beatmap) -> float:  # mean over objects
-    "How far the objects of two versions of a map are from each other."
-    return float(np.mean([np.hypot(o.x - p.x, o.y - p.y) for o, p in zip(a.hit_objects, b.hit_objects)]))
-
-
-def refined(
-    map: Beatmap, denoiser: Denoiser, level: int, told: bool, stars: float, seed: int
-) -> Beatmap:  # level: of 1000; told: distances
-    "A map lifted to a level of noise and led back in a fifth as many steps."
-    said = RefineConfig(
-        [level // 5] + [0] * (1000 // level - 1), use_distances=told, difficulty=stars, circle_size=map.cs
-    )
-    out = refine(map, denoiser, said, seed)
-    clean(out)
-    return out
-
-
-def drafts(
-    conf: EvalConfig, songs: list[Judged], listing: Listing
-) -> list[tuple[Beatmap, float]]:  # maps and the stars asked for
-    "One draft for the first minute of each song at each difficulty."
-    from mapperatorinator.pipeline import Song2Map
-
-    make = Song2Map(conf.model, conf.device)
-    asks = [GenerateConfig(difficulty=s, seed=conf.seed, star_tries=0) for s in conf.stars]
-    rate = make.language.sample_rate
-
-    def some(song, notes):
-        return make.maps(load_audio(song.audio, rate, notes=notes)[: SECONDS * rate], asks)
-
-    made = [
-        results for song in songs if (results := attempt(partial(some, song), title_of(song.audio), listing))
-    ]
-    if not made:
-        raise UserError(none_left(listing, Path(conf.dataset) / "songs" / conf.split))
-    return [(r.beatmap, stars) for results in made for r, stars in zip(results, conf.stars)]
 
 # %% ../nbs/86_evaluate.ipynb #98dad9a8
 def attempt(
@@ -517,11 +383,18 @@ def attempt(
     finally:
         listing.heard[name] = notes
 
+
+def some_left(rows, listing: Listing, place: Path):
+    "The same rows. Raises `UserError` when none are left."
+    if not rows:
+        raise UserError(none_left(listing, place))
+    return rows
+
 # %% ../nbs/86_evaluate.ipynb #eda1d1f5
 def eval_timing(conf: EvalConfig, report, listing: Listing) -> dict:
     "Every song by every provider; sums by provider and kind of song."
     cases = timing_cases(conf, listing)
-    out = {}
+    sums = {}
     for provider in conf.providers:
         answer = answerer(conf, provider)
         groups = defaultdict(list)
@@ -532,10 +405,9 @@ def eval_timing(conf: EvalConfig, report, listing: Listing) -> dict:
             report(judged[0])
             for group in ("all", case.group):
                 groups[group].append(judged)
-        if not groups:
-            raise UserError(none_left(listing, Path(conf.dataset)))
-        out[provider] = {group: sum_timing(judged) for group, judged in sorted(groups.items())}
-    return out
+        some_left(groups, listing, Path(conf.dataset))
+        sums[provider] = {group: sum_timing(judged) for group, judged in sorted(groups.items())}
+    return sums
 
 
 def eval_generate(conf: EvalConfig, report, listing: Listing) -> dict:
@@ -545,12 +417,13 @@ def eval_generate(conf: EvalConfig, report, listing: Listing) -> dict:
     make = File2File(conf.model, conf.device)
     rows = []
 
-    def judged(song, stars, folder, notes):
+    def judged(song: Judged, stars: float, folder: str, notes: list) -> dict:
         ask = GenerateConfig(
             audio_path=str(song.audio), output_path=conf.output or folder, difficulty=stars, seed=conf.seed
         )
         made = make(ask)
-        notes += [made.report["heard"]] if made.report["heard"] else []
+        if heard := made.report["heard"]:
+            notes.append(heard)
         return judge_map(song, made, stars)
 
     with tempfile.TemporaryDirectory() as tmp:
@@ -559,9 +432,41 @@ def eval_generate(conf: EvalConfig, report, listing: Listing) -> dict:
                 row = attempt(partial(judged, song, stars, tmp), title_of(song.audio), listing)
                 if row:
                     rows.append(report(row))
-    if not rows:
-        raise UserError(none_left(listing, Path(conf.dataset) / "songs" / conf.split))
-    return sum_maps(rows)
+    return sum_maps(some_left(rows, listing, Path(conf.dataset) / "songs" / conf.split))
+
+# %% ../nbs/86_evaluate.ipynb #3e997561
+SECONDS = 60  # of each song, for drafts
+HUMAN_STARS = 2.0, 6.5  # human maps beside which drafts are held
+
+
+def drafts(
+    conf: EvalConfig,
+    songs: list[Judged],
+    listing: Listing,
+) -> list[tuple[Beatmap, float]]:  # maps and the stars asked for
+    "One draft for the first minute of each song at each difficulty."
+    from mapperatorinator.pipeline import Song2Map
+
+    make = Song2Map(conf.model, conf.device)
+    asks = [GenerateConfig(difficulty=s, seed=conf.seed, star_tries=0) for s in conf.stars]
+    rate = make.language.sample_rate
+
+    def start_of(song: Judged, notes: list):
+        return make.maps(load_audio(song.audio, rate, notes=notes)[: SECONDS * rate], asks)
+
+    made = [attempt(partial(start_of, song), title_of(song.audio), listing) for song in songs]
+    place = Path(conf.dataset) / "songs" / conf.split
+    kept = some_left([results for results in made if results], listing, place)
+    return [(r.beatmap, stars) for results in kept for r, stars in zip(results, conf.stars)]
+
+
+def ways_to_refine(conf: EvalConfig, denoiser: Denoiser) -> Iterator[tuple[str, Callable]]:
+    "By name what may be done with a map of some stars: nothing, or a walk from each level of noise."
+    yield "as it is", lambda b, stars: b
+    for level in conf.levels:
+        for told in (True, False):
+            way = partial(refined, denoiser=denoiser, level=level, told=told, seed=conf.seed)
+            yield f"level {level}, distances {'told' if told else 'hidden'}", way
 
 
 def eval_refine(conf: EvalConfig, report, listing: Listing) -> dict:
@@ -570,30 +475,18 @@ def eval_refine(conf: EvalConfig, report, listing: Listing) -> dict:
         raise UserError("No denoiser to judge: give refiner=FOLDER, as train_refine ships it.")
     denoiser = load_denoiser(conf.refiner, pick_device(conf.device))
     songs = judged_songs(conf, listing)
-    everyone = [
-        b
-        for s in judged_songs(replace(conf, songs=0))
-        for b in s.maps
-        if HUMAN_STARS[0] <= star_rating(b) <= HUMAN_STARS[1]
-    ]
-    whole = [(b, star_rating(b)) for b in (s.nearest(4.0) for s in songs)]
-    broken = [(crumbled(b, conf.seed), stars) for b, stars in whole]
+    low, high = HUMAN_STARS
+    everyone = [b for song in judged_songs(replace(conf, songs=0)) for b in song.maps]
+    everyone = [b for b in everyone if low <= star_rating(b) <= high]
+    whole = [song.nearest(4.0) for song in songs]
+    broken = [(crumbled(b, conf.seed), star_rating(b)) for b in whole]
     made = drafts(conf, songs, listing)
-
-    def row(way, change):
-        px = np.mean([px_apart(change(b, stars), true) for (b, stars), (true, _) in zip(broken, whole)])
-        figures = placement([change(b, stars) for b, stars in made], everyone, [stars for _, stars in made])
-        return report({"way": way, "px_off": round(float(px), 2), **figures})
-
-    rows = [row("as it is", lambda b, stars: b)]
-    for level in conf.levels:
-        for told in (True, False):
-            rows.append(
-                row(
-                    f"level {level}, distances {'told' if told else 'hidden'}",
-                    lambda b, stars: refined(b, denoiser, level, told, stars, conf.seed),
-                )
-            )
+    asked = [stars for _, stars in made]
+    rows = []
+    for name, change in ways_to_refine(conf, denoiser):
+        px = np.mean([px_apart(change(b, stars=stars), true) for (b, stars), true in zip(broken, whole)])
+        figures = placement([change(b, stars=stars) for b, stars in made], everyone, asked)
+        rows.append(report({"way": name, "px_off": round(float(px), 2), **figures}))
     return {"drafts": len(made), "human": len(everyone), "ways": rows}
 
 
@@ -609,19 +502,25 @@ def _not_there(conf: EvalConfig) -> Iterator[str]:
         yield f"No songs at {quoted(songs)}: expected folders <song>/ with one audio file and .osu files."
 
 
+def _figure(value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
+
+
 def evaluate(conf: EvalConfig, say=say) -> dict:
     "Run a task: a line per case and per file left out, the sums as JSON at the end. `say`: what to do with a line."
     check_settings(conf, *_not_there(conf))
 
-    def report(row):
-        say("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+    def report(row: dict) -> dict:
+        say("  ".join(f"{key}={_figure(value)}" for key, value in row.items()))
         return row
 
     listing = Listing()
-    out = TASKS[conf.task](conf, report, listing)
+    found = TASKS[conf.task](conf, report, listing)
     for sentence in listing.sentences():
         say(sentence)
-    sums = [{"provider": p, **out[p]} for p in conf.providers] if conf.task == "timing" else [out]
-    for s in sums:
-        say(json.dumps({"task": conf.task, **s}))
-    return out
+    sums = [found]
+    if conf.task == "timing":
+        sums = [{"provider": provider, **found[provider]} for provider in conf.providers]
+    for row in sums:
+        say(json.dumps({"task": conf.task, **row}))
+    return found

@@ -13,8 +13,8 @@ from .osu.timing import Timing
 from .timing.rhythm import RATIOS
 
 # %% auto #0
-__all__ = ['count_matches', 'Rhythm', 'rhythm', 'share_near', 'peaks', 'best_f1', 'Stretch', 'stretches', 'BeatGrid', 'Score',
-           'from_nearest', 'score_grid', 'score_timing']
+__all__ = ['count_matches', 'Rhythm', 'rhythm', 'from_nearest', 'share_near', 'peaks', 'best_f1', 'Stretch', 'stretches',
+           'BeatGrid', 'Score', 'is_ratio', 'score_grid', 'score_timing']
 
 # %% ../nbs/82_metrics.ipynb #5a619f42
 def count_matches(
@@ -53,16 +53,20 @@ def rhythm(found: np.ndarray, truth: np.ndarray, tolerance: float = 20.0) -> Rhy
     return Rhythm(p, r, 2 * p * r / (p + r) if hits else 0.0)
 
 # %% ../nbs/82_metrics.ipynb #2bd2b24f
+def from_nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # b sorted
+    "What lies between each time and the nearest of some others, signed."
+    if not len(a) or not len(b):
+        return np.zeros(0)
+    i = np.clip(np.searchsorted(b, a), 1, max(len(b) - 1, 1))
+    low = b[i - 1]
+    high = b[np.minimum(i, len(b) - 1)]
+    return a - np.where(np.abs(a - low) <= np.abs(a - high), low, high)
+
+
 def share_near(found: np.ndarray, truth: np.ndarray, tolerance: float = 30.0) -> float:  # truth sorted, ms
     "Share of found times with a true time within the tolerance."
-    if not len(found) or not len(truth):
-        return 0.0
-    at = np.searchsorted(truth, found)
-    gap = np.minimum(
-        np.abs(found - truth[np.clip(at, 0, len(truth) - 1)]),
-        np.abs(found - truth[np.clip(at - 1, 0, len(truth) - 1)]),
-    )
-    return float((gap <= tolerance).mean())
+    gaps = np.abs(from_nearest(found, truth))
+    return float((gaps <= tolerance).mean()) if len(gaps) else 0.0
 
 # %% ../nbs/82_metrics.ipynb #6e672c9e
 def peaks(x: np.ndarray, threshold: float) -> np.ndarray:  # (n,) -> indices
@@ -79,8 +83,12 @@ def best_f1(
 ) -> float:
     "Mean F1 of peaks at the best threshold."
     truth = [peaks(y, label_threshold) * frame_ms for _, y in pairs]
-    at = lambda h: [rhythm(peaks(p, h) * frame_ms, t).f1 for (p, _), t in zip(pairs, truth) if len(t)]
-    return max(float(np.mean(at(h) or [0])) for h in thresholds)
+    best = 0.0
+    for threshold in thresholds:
+        found = [peaks(p, threshold) * frame_ms for p, _ in pairs]
+        scores = [rhythm(f, t).f1 for f, t in zip(found, truth) if len(t)]
+        best = max(best, float(np.mean(scores or [0])))
+    return best
 
 # %% ../nbs/82_metrics.ipynb #a38d7bd7
 class Stretch(NamedTuple):
@@ -161,25 +169,19 @@ class Score(NamedTuple):
         return float(np.quantile(np.abs(self.errors), 0.95)) if len(self.errors) else np.inf  # ms
 
 
-def from_nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # b sorted
-    "What lies between each time and the nearest of some others, signed."
-    if not len(a) or not len(b):
-        return np.zeros(0)
-    i = np.clip(np.searchsorted(b, a), 1, max(len(b) - 1, 1))
-    low = b[i - 1]
-    high = b[np.minimum(i, len(b) - 1)]
-    return a - np.where(np.abs(a - low) <= np.abs(a - high), low, high)
+def is_ratio(found: float, of: float) -> bool:
+    "Whether a tempo is this many times the true one, to 0.2 %."
+    return bool(abs(found / of - 1) < 0.002)
 
 
 def score_grid(found: BeatGrid, true: BeatGrid) -> Score:
     "Tempo, beats and downbeats."
     main = true.bpm
     ratio = found.tempo([t for t in true.tempos if abs(t.bpm / main - 1) < 0.002]) / main
-    near = lambda r: bool(abs(ratio / r - 1) < 0.002)
     bars = from_nearest(found.downbeats, true.downbeats)
     return Score(
-        near(1),
-        any(map(near, RATIOS)),
+        is_ratio(ratio, 1),
+        any(is_ratio(ratio, of) for of in RATIOS),
         ratio,
         from_nearest(found.beats, true.beats),
         float((np.abs(bars) < 70).mean()) if len(bars) else 0.0,

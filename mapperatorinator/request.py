@@ -542,14 +542,14 @@ def title_and_artist(
 ) -> dict:
     "Title and artist of a map, in Latin letters and as they are written."
     tags = read_tags(audio)
-    artist, _, title = audio.stem.partition(" - ")
+    artist, dash, title = audio.stem.partition(" - ")  # as files are often called
+    guesses = {"title": title or audio.stem, "artist": artist if dash else ""}
     out = {}
-    for name, guess, none in (("title", title or audio.stem, NO_TITLE), ("artist", "", NO_ARTIST)):
+    for name, none in (("title", NO_TITLE), ("artist", NO_ARTIST)):
         text = one_line(getattr(c, name) or "") or one_line(tags.get(name) or "") or none
-        out[name] = romanised(text) or romanised(guess) or none
-        out[f"{name}_unicode"] = text
-        if reference is not None and text == getattr(reference, name):
-            out[f"{name}_unicode"] = getattr(reference, f"{name}_unicode")
+        out[name] = romanised(text) or romanised(guesses[name]) or none
+        from_reference = reference is not None and text == getattr(reference, name)
+        out[f"{name}_unicode"] = getattr(reference, f"{name}_unicode") if from_reference else text
     return out
 
 # %% ../nbs/74_request.ipynb #b2ed108c

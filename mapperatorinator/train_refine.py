@@ -14,7 +14,7 @@ import torch
 from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
-from .config import TrainRefineConfig
+from .config import RefineConfig, TrainRefineConfig
 from .core import UserError, note, pick_device, seed_everything
 from .data import read_maps, song_folders
 from .model.diffusion import Schedule, denoising_loss, noise_betas
@@ -28,7 +28,8 @@ from mapperatorinator.model.dit import (
 )
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
-from .refine import Points, map_points, to_field
+from .postprocess import clean
+from .refine import Points, map_points, move_map, refine, to_field
 from mapperatorinator.train import (
     Resumable,
     check_run,
@@ -41,10 +42,11 @@ from mapperatorinator.train import (
 )
 
 # %% auto #0
-__all__ = ['DOUBLE_TIME', 'FIELD', 'THICK', 'REFINER_CARD', 'Traced', 'trace', 'traced_maps', 'Batch', 'Windows', 'RefineRun',
-           'start_refine_run', 'batch_loss', 'average_weights', 'refine_step', 'fog_px', 'level_error', 'by_level',
-           'measure', 'refine_loop', 'refiner_card', 'ship_refiner', 'train_refine', 'end_of', 'travel', 'half_covered',
-           'leaves_field', 'sliders_outside', 'placement']
+__all__ = ['DOUBLE_TIME', 'FIELD', 'THICK', 'REFINER_CARD', 'CELL', 'SHAKEN', 'Traced', 'trace', 'traced_maps', 'Batch',
+           'Windows', 'RefineRun', 'start_refine_run', 'batch_loss', 'average_weights', 'refine_step', 'fog_px',
+           'level_error', 'by_level', 'measure', 'refine_loop', 'refiner_card', 'ship_refiner', 'train_refine',
+           'end_of', 'travel', 'half_covered', 'leaves_field', 'sliders_outside', 'placement', 'crumbled', 'px_apart',
+           'refined']
 
 # %% ../nbs/85_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
@@ -428,3 +430,37 @@ def placement(
         "sliders_outside": round(float(np.mean([sliders_outside(m) for m in maps])), 4),
         "stars_off": round(float(np.mean(off)), 3),
     }
+
+# %% ../nbs/85_train_refine.ipynb #e68d902d
+CELL = 32  # px
+SHAKEN = 8.0  # px
+
+
+def crumbled(map: Beatmap, seed: int) -> Beatmap:  # a copy
+    "A map whose points were read from coarse cells and shaken."
+    points = map_points(map)
+    middle = points.places // CELL * CELL + CELL / 2
+    shake = np.random.default_rng(seed).normal(0, SHAKEN, points.places.shape)
+    return move_map(map, points, middle + shake)
+
+
+def px_apart(a: Beatmap, b: Beatmap) -> float:  # mean over objects
+    "How far the objects of two versions of a map are from each other."
+    gaps = [np.hypot(o.x - p.x, o.y - p.y) for o, p in zip(a.hit_objects, b.hit_objects)]
+    return float(np.mean(gaps))
+
+
+def refined(
+    map: Beatmap,
+    stars: float,
+    denoiser: Denoiser,
+    level: int,  # of noise, of 1000
+    told: bool,  # whether distances are
+    seed: int,
+) -> Beatmap:
+    "A map lifted to a level of noise and led back in a fifth as many steps."
+    steps = [level // 5] + [0] * (1000 // level - 1)
+    how = RefineConfig(steps, use_distances=told, difficulty=stars, circle_size=map.cs)
+    out = refine(map, denoiser, how, seed)
+    clean(out)
+    return out

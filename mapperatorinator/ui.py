@@ -20,9 +20,9 @@ from .core import UserError, demo_song, one_line, quoted, shown, shown_lines, wr
 from .osu.files import safe_name
 
 # %% auto #0
-__all__ = ['NAMES', 'HINTS', 'AUDIO', 'TURN', 'step_of', 'control', 'Field', 'Form', 'Notice', 'uploaded', 'SongPicker',
-           'picture', 'ticked', 'listen', 'download', 'Meter', 'in_turn', 'pipeline', 'Job', 'App', 'figures_of',
-           'pictures', 'generate_app']
+__all__ = ['NAMES', 'HINTS', 'AUDIO', 'TURN', 'step_of', 'options_of', 'control', 'Field', 'Form', 'Notice', 'uploaded',
+           'SongPicker', 'picture', 'ticked', 'listen', 'download', 'Meter', 'in_turn', 'pipeline', 'Job', 'App',
+           'figures_of', 'pictures', 'generate_app']
 
 # %% ../nbs/91_ui.ipynb #82ef2762
 NAMES = dict(
@@ -36,27 +36,36 @@ HINTS = dict(
 def step_of(setting: Setting) -> float:
     "How far an arrow of a number goes."
     span = (setting.bounds.high or 0) - (setting.bounds.low or 0)
-    return 1 if setting.base is int else 0.05 if span <= 1 else 0.1 if span <= 20 else 1.0
+    if setting.base is int:
+        return 1
+    if span <= 1:
+        return 0.05
+    return 0.1 if span <= 20 else 1.0
+
+
+def options_of(setting: Setting) -> list[tuple[str, Any]]:  # what is read, value
+    "The choices of a setting."
+    names = NAMES.get(setting.name, {})
+    return [(names.get(choice, str(choice)), choice) for choice in setting.bounds.choices]
 
 
 def control(setting: Setting) -> W.Widget:
-    "The input widget for a setting, `Optional` left aside."
-    name = setting.name
-    t = setting.base
+    "The input widget for a setting, `Optional` left aside (https://ipywidgets.readthedocs.io)."
+    kind = setting.base
     first = setting.default
     start = {} if first is None or isinstance(first, (list, dict)) else dict(value=first)
-    if t is bool:
+    if kind is bool:
         return W.Checkbox(indent=False, **start)
-    if setting.bounds.choices and not is_list(t):
-        return W.Dropdown(
-            options=[(NAMES.get(name, {}).get(c, str(c)), c) for c in setting.bounds.choices], **start
-        )
-    if name in HINTS:
-        return W.Combobox(options=HINTS[name], ensure_option=False, **start)
+    if setting.bounds.choices and not is_list(kind):
+        return W.Dropdown(options=options_of(setting), **start)
+    if setting.name in HINTS:
+        return W.Combobox(options=HINTS[setting.name], ensure_option=False, **start)
     if isinstance(setting.bounds, Time):
         return W.Text(placeholder="ms, or a time such as 1:30", value="" if first is None else str(first))
-    if t in (int, float):
-        return (W.IntText if t is int else W.FloatText)(step=step_of(setting), **start)
+    if kind is int:
+        return W.IntText(step=step_of(setting), **start)
+    if kind is float:
+        return W.FloatText(step=step_of(setting), **start)
     return W.Text(placeholder="chosen for you" if setting.optional else "", **start)
 
 # %% ../nbs/91_ui.ipynb #43ad6928
@@ -66,26 +75,28 @@ class Field:
     def __init__(self, setting: Setting):
         self.setting = setting
         self.inner = control(setting)
-        boxed = setting.optional and not isinstance(self.inner, W.Text)
-        self.known = (
-            W.Checkbox(value=setting.default is not None, indent=False, layout=W.Layout(width="24px"))
-            if boxed
-            else None
-        )
-        if boxed:
+        self.inner.layout.width = "200px"
+        self.known = None  # whether there is a value: where a setting may have none
+        narrow = W.Layout(width="24px")
+        if setting.optional and not isinstance(self.inner, W.Text):
+            self.known = W.Checkbox(value=setting.default is not None, indent=False, layout=narrow)
             self.known.observe(lambda change: self._enable(), "value")
             self._enable()
-        self.inner.layout.width = "200px"
-        label = W.HTML(
-            f"<b>{html.escape(setting.name.replace('_', ' '))}</b>", layout=W.Layout(width="150px")
-        )
-        spacer = W.Box(layout=W.Layout(width="24px"))
-        about = f"{setting.help} ({setting.range})" if setting.range else setting.help
-        note = W.HTML(f"<span style='opacity:.7'>{html.escape(about)}</span>")
-        self.box = W.HBox(
-            [label, self.known or spacer, self.inner, note], layout=W.Layout(align_items="center")
-        )
+        parts = [self.label(), self.known or W.Box(layout=narrow), self.inner, self.note()]
+        self.box = W.HBox(parts, layout=W.Layout(align_items="center"))
         self.value = setting.default
+
+    def label(self) -> W.HTML:
+        "The name of the setting."
+        name = html.escape(self.setting.name.replace("_", " "))
+        return W.HTML(f"<b>{name}</b>", layout=W.Layout(width="150px"))
+
+    def note(self) -> W.HTML:
+        "What it means and what it may be."
+        about = self.setting.help
+        if self.setting.range:
+            about = f"{about} ({self.setting.range})"
+        return W.HTML(f"<span style='opacity:.7'>{html.escape(about)}</span>")
 
     def _enable(self):
         self.inner.disabled = not self.known.value
@@ -492,7 +503,8 @@ def begin(self: App) -> Job:
     if not self.busy.acquire(blocking=False):
         raise UserError("A map is being made already; wait for it, or press Cancel.")
     self.job = job
-    self.go.disabled, self.cancel.disabled = True, False
+    self.go.disabled = True
+    self.cancel.disabled = False
     self.notice.say()
     self.view.children = ()
     return job
@@ -500,7 +512,8 @@ def begin(self: App) -> Job:
 
 @patch
 def end(self: App):
-    self.go.disabled, self.cancel.disabled = False, True
+    self.go.disabled = False
+    self.cancel.disabled = True
     self.notice.say()
     self.busy.release()
 
@@ -544,25 +557,32 @@ def show(self: App, result, song: str | Path):
 # %% ../nbs/91_ui.ipynb #65b7416b
 def figures_of(report: dict) -> str:  # HTML
     "The report of a run as a small table."
-    cell = lambda text, style="": f"<td style='padding-right:1em;{style}'>{_safe(text)}</td>"
-    rows = [
-        cell(k.replace("_", " "), "opacity:.7") + cell(f"{v:.4g}" if isinstance(v, float) else str(v))
-        for k, v in report.items()
-        if v is not None
-    ]
-    return f"<table>{''.join(f'<tr>{r}</tr>' for r in rows)}</table>"
+    rows = []
+    for name, value in report.items():
+        if value is not None:
+            figure = f"{value:.4g}" if isinstance(value, float) else str(value)
+            rows.append(f"<tr>{_cell(name.replace('_', ' '), 'opacity:.7')}{_cell(figure)}</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _cell(text: str, style: str = "") -> str:  # HTML
+    return f"<td style='padding-right:1em;{style}'>{_safe(text)}</td>"
 
 
 def pictures(result, audio_path: str | Path) -> Iterator[W.Widget]:
     "What to show of a finished map: figures, the page, a player, the file. What fails is raised at the end, when the rest is there."
     from mapperatorinator.osu.show import busiest, show_map
 
-    start = lambda: max(0, busiest(result.beatmap) / 1000 - 1)
+    b = result.beatmap
+
+    def player() -> W.Audio:
+        return listen(audio_path, b, max(0, busiest(b) / 1000 - 1))
+
     parts = [
         lambda: W.HTML(figures_of(result.report)),
-        lambda: picture(show_map(result.beatmap, result.mel)),
+        lambda: picture(show_map(b, result.mel)),
         lambda: W.HTML("The busiest half minute, with a tick on every object:"),
-        lambda: listen(audio_path, result.beatmap, start()),
+        player,
         lambda: download(result.path),
     ]
     failed = []

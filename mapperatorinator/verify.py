@@ -268,9 +268,8 @@ LEAST_KBPS = 128
 
 def check_song_file(mapset: Mapset) -> Iterator[Finding]:
     "The song: there, playable, neither too large nor too thin."
-    for name in sorted(
-        {b.audio_filename for b in mapset.beatmaps.values()} - {"virtual"}
-    ):  # which plays samples only
+    named = {b.audio_filename for b in mapset.beatmaps.values()}
+    for name in sorted(named - {"virtual"}):  # which plays samples only
         found = mapset.find(name)
         if found is None:
             yield of_set("no_audio", f"The song {quoted(name)} is missing.")
@@ -283,9 +282,8 @@ def check_song_file(mapset: Mapset) -> Iterator[Finding]:
             text = f"The song {quoted(found)} is {media.codec}; the ranking criteria ask for .mp3 or .ogg (Vorbis)."
             yield of_set("audio_format", text)
         elif media.kbps and not LEAST_KBPS - 1 <= media.kbps <= most + 1:
-            text = (
-                f"The song has {media.kbps:.0f} kbit/s; the ranking criteria ask for {LEAST_KBPS} to {most}."
-            )
+            asked = f"the ranking criteria ask for {LEAST_KBPS} to {most}"
+            text = f"The song has {media.kbps:.0f} kbit/s; {asked}."
             yield of_set("bit_rate", text)
 
 # %% ../nbs/79_verify.ipynb #6b2cd31e
@@ -465,7 +463,8 @@ def _sound_faults(
         yield "uneven_sound", f"comes from the {side} only"
 
 # %% ../nbs/79_verify.ipynb #ab78b991
-MOST_SOUNDS, MOST_SECONDS = 300, 10
+MOST_SOUNDS = 300
+MOST_SECONDS = 10
 
 
 def _hear(
@@ -537,25 +536,26 @@ def _common_finish(b: Beatmap, asked: Counter, there: set) -> int:  # how often,
     return sum(own) if b.mode in (0, 2) and 4 * sum(own) > len(b.hit_objects) else 0
 
 
+def _is_keysounded(b: Beatmap) -> bool:  # mania maps whose notes play the song
+    keyed = sum(bool(o.hit_sample.filename) for o in b.hit_objects)
+    return b.mode == 3 and 10 * keyed > len(b.hit_objects)
+
+
 def check_banks(mapset: Mapset) -> Iterator[Finding]:
     "Custom samples that are asked for and not there, and a finish that is heard all the time."
     there = _there(mapset)
+    has_hitnormal = any(sound == "hitnormal" for _, sound, _ in there)
     for b in mapset.beatmaps.values():
         asked = _asked(b)
-        gone = sorted(f"{bank}-{sound}{number}" for bank, sound, number in set(asked) - there if number > 1)
-        if gone:
-            yield of_set(
-                "missing_sound", listed(f"{several(len(gone), 'custom sample')} missing", gone), name_of(b)
-            )
+        missing = {sample for sample in set(asked) - there if sample[2] > 1}
+        if missing:
+            names = sorted(f"{bank}-{sound}{number}" for bank, sound, number in missing)
+            text = listed(f"{several(len(names), 'custom sample')} missing", names)
+            yield of_set("missing_sound", text, name_of(b))
         if n := _common_finish(b, asked, there):
             text = f"{n} of {len(b.hit_objects)} notes have a finish with a sample of its own."
             yield of_set("common_finish", text, name_of(b))
-        keyed = sum(bool(o.hit_sample.filename) for o in b.hit_objects)
-        if (
-            b.mode == 3
-            and 10 * keyed > len(b.hit_objects)
-            and not any(sound == "hitnormal" for _, sound, _ in there)
-        ):
+        if _is_keysounded(b) and not has_hitnormal:
             text = (
                 "The notes play samples of the song, but there is no hitnormal to hear whether they were hit."
             )
@@ -856,24 +856,30 @@ def _repacked(path: Path, changed: dict) -> bytes:  # an archive with some membe
     return out.getvalue()
 
 
-def _told(name: str, done: dict) -> str:  # map.osu: preview point set (1)
+def _mended_line(name: str, done: dict) -> str:  # map.osu: preview point set (1)
     return f"{PurePosixPath(name).name}: {', '.join(f'{what} ({n})' for what, n in done.items())}"
+
+
+def _writes(mapset: Mapset, data: dict[str, bytes]) -> dict[Path, bytes]:
+    "What to write for changed difficulties: files of a folder, a map alone, or the archive with some members exchanged."
+    if mapset.path.is_dir():
+        return {mapset.path / name: content for name, content in data.items()}
+    if mapset.alone:
+        return {mapset.path: data[mapset.path.name]}
+    return {mapset.path: _repacked(mapset.path, data)}
 
 
 def mend_set(mapset: Mapset) -> list[str]:  # sentences
     "Put right what is safe in every difficulty, and write it; what it was stays beside it."
     done = {name: what for name, b in mapset.beatmaps.items() if (what := mend(b))}
-    data = {name: mapset.beatmaps[name].to_bytes() for name in done}
     if not done:
         return []
-    if mapset.path.is_dir():
-        writes = {mapset.path / name: data[name] for name in done}
-    else:
-        writes = {mapset.path: data[mapset.path.name] if mapset.alone else _repacked(mapset.path, data)}
+    writes = _writes(mapset, {name: mapset.beatmaps[name].to_bytes() for name in done})
     for path, content in writes.items():
         rewrite(path, lambda: content)
     was = ", ".join(undo_copies(path)[-1].name for path in writes)
-    return [*(f"{_told(name, what)}." for name, what in done.items()), f"What it was: {was}."]
+    sentences = [f"{_mended_line(name, what)}." for name, what in done.items()]
+    return [*sentences, f"What it was: {was}."]
 
 # %% ../nbs/79_verify.ipynb #424b7047
 MOST_SETS = 10_000

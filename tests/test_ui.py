@@ -460,7 +460,7 @@ def test_faults_of_ours_leave_a_trace():
     )
     assert (
         app.meter.trace.value.startswith("<details>")
-        and "1/0" in app.meter.trace.value
+        and "1 / 0" in app.meter.trace.value
         and app.meter.bar.bar_style == "danger"
         and not app.go.disabled
     )

@@ -44,9 +44,10 @@ from ..spectrogram import MelSpectrogram
 from ..tokenizer import STEP, Tokenizer, output_ranges
 
 # %% auto #0
-__all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'OLD_CLASSES', 'LONGEST', 'Bundle', 'new_bundle', 'default_card',
-           'save_bundle', 'Address', 'snapshot', 'fetch', 'weight_files', 'missing_files', 'local_folder', 'find_model',
-           'read_weights', 'read_pickled_tokenizer', 'build_model', 'OurConfig', 'load_bundle', 'push_bundle']
+__all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'SMALL', 'OLD_CLASSES', 'LONGEST', 'Bundle', 'new_bundle', 'default_card',
+           'our_config', 'save_bundle', 'Address', 'snapshot', 'fetch', 'weight_files', 'missing_files', 'local_folder',
+           'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'OurConfig', 'load_bundle',
+           'push_bundle']
 
 # %% ../../nbs/63_model.hub.ipynb #ee121b74
 @dataclass
@@ -75,15 +76,13 @@ class Bundle:
         if not self.model.c.conditions:
             return None
         n = len(times_ms)
-        length = max(metadata.song_length, 1.0)
         times = torch.tensor(times_ms, dtype=torch.float32)
-        known = self.tokenizer.mapper_idx
-        unknown = self.model.c.num_mappers
+        ends = times + self.language.window_ms
+        place = torch.stack([times, ends], 1) / max(metadata.song_length, 1.0)
         stars = 5.0 if metadata.difficulty is None else metadata.difficulty
-        place = torch.stack([times, times + self.language.window_ms], 1) / length
-        return Conditioning(
-            torch.full((n,), stars), torch.full((n,), known.get(metadata.mapper_id, unknown)), place
-        ).to(self.model.device)
+        mapper = self.tokenizer.mapper_idx.get(metadata.mapper_id, self.model.c.num_mappers)
+        given = Conditioning(torch.full((n,), stars), torch.full((n,), mapper), place)
+        return given.to(self.model.device)
 
 
 def new_bundle(
@@ -134,21 +133,25 @@ def default_card(bundle: Bundle, title: str = "A Mapperatorinator model") -> str
     )
 
 
+def our_config(bundle: Bundle) -> dict:
+    "The config.json of our own layout."
+    return {
+        "model_type": "mapperatorinator",
+        "layout": 1,
+        "gamemodes": bundle.gamemodes,
+        "model": asdict(bundle.model.c),
+        "language": asdict(bundle.language),
+    }
+
+
 def _contents(bundle: Bundle) -> tuple[dict[str, Tensor], dict[str, dict]]:  # weights, JSON files
-    c = bundle.model.c
+    "What the files of a bundle hold, in the layout it came in."
     state = bundle.model.state_dict()
     if bundle.published is None:
-        return state, {
-            "config.json": {
-                "model_type": "mapperatorinator",
-                "layout": 1,
-                "gamemodes": bundle.gamemodes,
-                "model": asdict(c),
-                "language": asdict(bundle.language),
-            }
-        }
-    config, generation = published_config(c, bundle.published)
-    return to_published(state, c, config), {"config.json": config, "generation_config.json": generation}
+        return state, {"config.json": our_config(bundle)}
+    config, generation = published_config(bundle.model.c, bundle.published)
+    weights = to_published(state, bundle.model.c, config)
+    return weights, {"config.json": config, "generation_config.json": generation}
 
 # %% ../../nbs/63_model.hub.ipynb #25bd68b4
 def save_bundle(
@@ -157,15 +160,15 @@ def save_bundle(
     dtype: torch.dtype = torch.float32,  # of the stored weights
     card: str | None = None,  # text of README.md, the model card; None: a plain one
 ):
-    "Write config.json, tokenizer.json, model.safetensors and a card."
+    "Write config.json, tokenizer.json, model.safetensors (https://huggingface.co/docs/safetensors) and a card."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights, files = _contents(bundle)
-    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in weights.items()}
-    write_tensors(folder / "model.safetensors", weights)
+    weights, tables = _contents(bundle)
+    stored = {name: value.detach().to("cpu", dtype).contiguous() for name, value in weights.items()}
+    write_tensors(folder / "model.safetensors", stored)
     bundle.tokenizer.save(folder / "tokenizer.json")
-    for name, content in files.items():
-        write_atomic(folder / name, json.dumps(content, indent=1))
+    for name, table in tables.items():
+        write_atomic(folder / name, json.dumps(table, indent=1))
     write_atomic(folder / "README.md", card or default_card(bundle))
 
 # %% ../../nbs/63_model.hub.ipynb #9167032b
@@ -196,8 +199,7 @@ class Address:
         "Read `owner/name[/gamemode=N][@revision]` or a short name. Raises `UserError` for anything else."
         short, at, revision = name.partition("@")
         m = _ADDRESS.fullmatch(SHORT.get(short, short) + at + revision)
-        odd = not m or ".." in name or "--" in m["repo"] or m["repo"].endswith(".git")  # as the hub has it
-        if not odd:
+        if m and not _is_forbidden(m["repo"]) and ".." not in name:
             return cls(m["repo"], m["revision"], m["subfolder"] or "")
         known = f"embedded, {', '.join(SHORT)}, " if what == "model" else ""
         said = name if len(name) <= 100 else f"{name[:100]}…"
@@ -207,11 +209,14 @@ class Address:
         )
 
     def __str__(self):
-        return (
-            self.repo
-            + f"/{self.subfolder}" * bool(self.subfolder)
-            + (f"@{self.revision}" if self.revision else "")
-        )
+        subfolder = f"/{self.subfolder}" if self.subfolder else ""
+        revision = f"@{self.revision}" if self.revision else ""
+        return self.repo + subfolder + revision
+
+
+def _is_forbidden(repo: str) -> bool:
+    "Whether the hub has no such names of repositories, though they look like one."
+    return "--" in repo or repo.endswith(".git")
 
 # %% ../../nbs/63_model.hub.ipynb #eb74d787
 HUB_SAYS = {
@@ -241,15 +246,13 @@ def _hub_errors(name: str):
     "What the hub refuses, as a sentence."
     from huggingface_hub import errors
 
-    kinds = lambda names: [getattr(errors, n) for n in names if hasattr(errors, n)]
+    known = {kind: getattr(errors, kind) for kind in (*HUB_SAYS, *HUB_FAILS) if hasattr(errors, kind)}
     try:
         yield
-    except (*kinds(HUB_SAYS), *kinds(HUB_FAILS), OSError) as error:
+    except (*known.values(), OSError) as error:
         later = f"could not be fetched: try again later ({type(error).__name__})"
-        said = next(
-            (text for kind, text in HUB_SAYS.items() if isinstance(error, tuple(kinds([kind])))), later
-        )
-        raise UserError(f"The model '{name}' {said}.") from error
+        meant = [HUB_SAYS[kind] for kind in HUB_SAYS if kind in known and isinstance(error, known[kind])]
+        raise UserError(f"The model '{name}' {[*meant, later][0]}.") from error
 
 
 def snapshot(address: Address, patterns: list[str]) -> Path:  # folder in the cache of the hub
@@ -260,31 +263,30 @@ def snapshot(address: Address, patterns: list[str]) -> Path:  # folder in the ca
     with _hub_errors(str(address)):
         try:
             return Path(ask())
-        except (
-            hub.errors.OfflineModeIsEnabled,
-            hub.errors.HTTPError,
-        ) as e:  # some ask about a fixed commit even then
+        except (hub.errors.OfflineModeIsEnabled, hub.errors.HTTPError) as e:
             if isinstance(e, hub.errors.HfHubHTTPError):
                 raise
-            return Path(ask(local_files_only=True))
+            return Path(ask(local_files_only=True))  # some ask about a fixed commit even then
 
 # %% ../../nbs/63_model.hub.ipynb #72f48b22
+SMALL = ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"]  # say what there is
+
+
 def fetch(
     address: Address,
     gamemode: int | None = None,  # take the model for this mode when there is one
 ) -> Path:  # folder in the cache of the hub
-    "Fetch a model. Raises `UserError` when it cannot be had."
-    wanted = address.subfolder or (f"gamemode={gamemode}" if gamemode is not None else "")
-    root = snapshot(
-        address,
-        ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"]
-        + [f"{wanted}/*.json"] * bool(wanted),
-    )
+    "Fetch a model (https://huggingface.co/docs/huggingface_hub/guides/download). Raises `UserError` when it cannot be had."
+    wanted = address.subfolder
+    if not wanted and gamemode is not None:
+        wanted = f"gamemode={gamemode}"
+    root = snapshot(address, [*SMALL, f"{wanted}/*.json"] if wanted else SMALL)
     inside = f"{wanted}/" if wanted and (root / wanted / "tokenizer.json").is_file() else ""
     if address.subfolder and not inside:
         raise UserError(f"The model '{address.repo}' has no {wanted}; leave that out of the name.")
     commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else address.revision
-    return snapshot(replace(address, revision=commit), [f"{inside}model*.safetensors"]) / inside
+    weights = snapshot(replace(address, revision=commit), [f"{inside}model*.safetensors"])
+    return weights / inside
 
 # %% ../../nbs/63_model.hub.ipynb #00baa588
 def weight_files(folder: Path) -> list[str]:
@@ -373,14 +375,14 @@ def read_pickled_tokenizer(path: Path) -> Tokenizer:
 
 # %% ../../nbs/63_model.hub.ipynb #5b307211
 def _narrowed(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    out = {name: value.to(dtype) for name, value in weights.items()}
-    narrower = [
-        name for name, value in weights.items() if torch.finfo(value.dtype).max > torch.finfo(dtype).max
-    ]
-    lost = [name for name in narrower if tensor_problem(out[name])]
+    "Weights in fewer bits. Raises `UserError` when one is too large for them."
+    narrowed = {name: value.to(dtype) for name, value in weights.items()}
+    largest = torch.finfo(dtype).max
+    wider = [name for name, value in weights.items() if torch.finfo(value.dtype).max > largest]
+    lost = [name for name in wider if tensor_problem(narrowed[name])]
     if lost:
         raise UserError(f"{lost[0]} holds numbers too large for {dtype}; load it in more bits.")
-    return out
+    return narrowed
 
 
 def build_model(
@@ -389,9 +391,8 @@ def build_model(
     dtype: torch.dtype = torch.float32,
 ) -> Mapper:
     "A model made of given weights; no memory is spent on others. Raises `UserError` where they do not fit."
-    check_layers(
-        weights, {"encoder.layers": conf.encoder_layers, "decoder.layers": conf.decoder_layers}, "config.json"
-    )
+    layers = {"encoder.layers": conf.encoder_layers, "decoder.layers": conf.decoder_layers}
+    check_layers(weights, layers, "config.json")
     with torch.device("meta"):
         model = Mapper(conf)
     check_shapes(weights, model.state_dict())
@@ -427,17 +428,23 @@ def _window_disagreements(c: ModelConfig, language: LanguageConfig, tok: Tokeniz
         yield f"the mappers: {c.num_mappers:,} and number {highest:,}"
 
 
-def _disagreements(c: ModelConfig, language: LanguageConfig, tok: Tokenizer) -> Iterator[str]:
-    "What config.json and tokenizer.json of our own layout do not agree about."
+def _said_twice(c: ModelConfig, language: LanguageConfig, tok: Tokenizer) -> dict[str, tuple]:
+    "What stands in two places, by name."
     sound = c.spectrogram
-    pairs = {
+    return {
         "vocab_out": (c.vocab_out, tok.vocab_out),
         "vocab_in": (c.vocab_in, tok.vocab_in),
         "the time tokens": ((c.time_start, c.time_end), tok.range(EventType.TIME_SHIFT)),
         "sample_rate": (language.sample_rate, sound.sample_rate),
         "hop_length": (language.hop_length, sound.hop_length),
     }
-    yield from (f"{name}: {a} and {b}" for name, (a, b) in pairs.items() if a != b)
+
+
+def _disagreements(c: ModelConfig, language: LanguageConfig, tok: Tokenizer) -> Iterator[str]:
+    "What config.json and tokenizer.json of our own layout do not agree about."
+    for name, (a, b) in _said_twice(c, language, tok).items():
+        if a != b:
+            yield f"{name}: {a} and {b}"
     if language.src_seq_len > c.max_frames:
         yield f"the window: {language.src_seq_len} and {c.max_frames} frames"
     if language.tgt_seq_len > c.max_tokens:
@@ -455,48 +462,87 @@ def _check_agreement(clauses: Iterator[str], path: Path):
         )
 
 # %% ../../nbs/63_model.hub.ipynb #85d9b75a
+def _are_modes(modes: list[int]) -> bool:
+    return bool(modes) and set(modes) <= {0, 1, 2, 3} and len(set(modes)) == len(modes)
+
+
 def _load_ours(folder: Path, config: dict, dtype) -> Bundle:
+    "A model in our own layout."
     path = folder / "config.json"
     said = typed(OurConfig, only(OurConfig, config), path)
     tok = Tokenizer.load(folder / "tokenizer.json")
-    modes = said.gamemodes
-    if "gamemodes" in config and (not modes or set(modes) - {0, 1, 2, 3} or len(set(modes)) < len(modes)):
-        raise damaged(path, f"gamemodes is {modes}, expected some of 0, 1, 2, 3")
+    if "gamemodes" in config and not _are_modes(said.gamemodes):
+        raise damaged(path, f"gamemodes is {said.gamemodes}, expected some of 0, 1, 2, 3")
     _check_agreement(_disagreements(said.model, said.language, tok), path)
     model = build_model(said.model, read_weights(folder), dtype)
-    return Bundle(model, tok, said.language, folder, modes or None)
+    return Bundle(model, tok, said.language, path=folder, gamemodes=said.gamemodes or None)
 
 # %% ../../nbs/63_model.hub.ipynb #dac69ee1
-def _load_published(
-    folder: Path, name: str, config: dict | None, dtype
-) -> Bundle:  # config: None for a checkpoint of the reference's trainer
-    weights = read_weights(folder)
-    saved = config is not None
-    tok = (
-        Tokenizer.load(folder / "tokenizer.json")
-        if saved
-        else read_pickled_tokenizer(folder / "custom_checkpoint_0.pkl")
-    )
-    config = config or infer_published(weights, tok)
-    conf = published_model(config, tok, folder / "config.json")
-    family = family_of(config)
+def _check_vocabulary(conf: ModelConfig, tok: Tokenizer, folder: Path):
+    "Raise `UserError` where a published model and its vocabulary are of unlike size."
     if tok.vocab_out != conf.vocab_out or tok.vocab_in > conf.vocab_in:
         raise UserError(
             f"The vocabulary in '{folder}' has {tok.vocab_out} and {tok.vocab_in} tokens, its config.json says "
             f"{conf.vocab_out} and {conf.vocab_in}; take both files from the same model."
         )
+
+
+def _published_mapper(
+    conf: ModelConfig, weights: dict[str, Tensor], family: str, path: Path, dtype
+) -> Mapper:
+    "The model of published weights."
     at = "transformer.model."
     layers = {f"{at}encoder.layers": conf.encoder_layers, f"{at}decoder.layers": conf.decoder_layers}
-    check_layers(weights, layers, folder / "config.json")
-    language = published_language(conf, tok, preset_of(family, tok, f"{name} {folder}"))
-    _check_agreement(_window_disagreements(conf, language, tok), folder / "config.json")
+    check_layers(weights, layers, path)
     with torch.device("meta"):
         wanted = Mapper(conf).state_dict()
-    return Bundle(
-        build_model(conf, from_published(weights, wanted, family), dtype), tok, language, folder, None, config
-    )
+    return build_model(conf, from_published(weights, wanted, family), dtype)
+
+
+def _load_published(
+    folder: Path,
+    name: str,
+    config: dict | None,  # None for a checkpoint of the reference's trainer
+    dtype,
+) -> Bundle:
+    "A model in the published layout."
+    path = folder / "config.json"
+    weights = read_weights(folder)
+    if config is None:
+        tok = read_pickled_tokenizer(folder / "custom_checkpoint_0.pkl")
+    else:
+        tok = Tokenizer.load(folder / "tokenizer.json")
+    config = config or infer_published(weights, tok)
+    conf = published_model(config, tok, path)
+    family = family_of(config)
+    _check_vocabulary(conf, tok, folder)
+    language = published_language(conf, tok, preset_of(family, tok, f"{name} {folder}"))
+    _check_agreement(_window_disagreements(conf, language, tok), path)
+    model = _published_mapper(conf, weights, family, path, dtype)
+    return Bundle(model, tok, language, path=folder, published=config)
 
 # %% ../../nbs/63_model.hub.ipynb #b922f97c
+def _is_ours(config: dict | None, name: str | Path) -> bool:
+    "Whether a config.json is of our own layout. Raises `UserError` for a newer one, or a model of something else."
+    if config is None:
+        return False
+    if "layout" not in config:
+        kind = config.get("model_type", "foreign")
+        if kind != "mapperatorinator":
+            raise UserError(f"'{name}' is a {str(kind)[:60]} model; expected one of Mapperatorinator.")
+        return False
+    if config["layout"] != 1:
+        raise UserError(
+            f"'{name}' has layout {as_said(config['layout'])}, which a newer version wrote; update Mapperatorinator."
+        )
+    return True
+
+
+def _root(name: str, folder: Path) -> str:
+    "The model for all modes that a model for one belongs to."
+    return str(folder.parent) if name == str(folder) else re.sub(r"/gamemode=\d", "", name)
+
+
 def load_bundle(
     name: str | Path = "embedded",
     device: str | torch.device = "cpu",
@@ -506,21 +552,13 @@ def load_bundle(
     "A model ready to use. Raises `UserError` when files are missing, foreign or do not fit together."
     folder = find_model(name, gamemode)
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else None
-    ours = config is not None and "layout" in config
-    if ours and config["layout"] != 1:
-        layout = as_said(config["layout"])
-        raise UserError(
-            f"'{name}' has layout {layout}, which a newer version wrote; update Mapperatorinator."
-        )
-    kind = config.get("model_type", "foreign") if config is not None and not ours else "mapperatorinator"
-    if kind != "mapperatorinator":
-        raise UserError(f"'{name}' is a {str(kind)[:60]} model; expected one of Mapperatorinator.")
-    bundle = _load_ours(folder, config, dtype) if ours else _load_published(folder, str(name), config, dtype)
+    if _is_ours(config, name):
+        bundle = _load_ours(folder, config, dtype)
+    else:
+        bundle = _load_published(folder, str(name), config, dtype)
     if m := re.fullmatch(r"gamemode=([0-3])", folder.name):
         bundle.gamemodes = [int(m[1])]
-        bundle.root = (
-            re.sub(r"/gamemode=\d", "", str(name)) if str(name) != str(folder) else str(folder.parent)
-        )
+        bundle.root = _root(str(name), folder)
     bundle.model.to(device)
     bundle.name = str(name)
     return bundle

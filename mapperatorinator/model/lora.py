@@ -22,32 +22,34 @@ from .published import family_of, published_modules
 from ..tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['CARD', 'OTHER_KINDS', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'add_lora', 'merge', 'unmerge',
-           'vocabulary_hash', 'file_names', 'save_lora', 'MadeFor', 'made_for', 'check_lora', 'find_lora', 'PeftConfig',
-           'read_peft', 'read_adapters', 'load_lora']
+__all__ = ['CARD', 'MATRIX', 'OTHER_KINDS', 'Pair', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'new_adapter',
+           'add_lora', 'merge', 'unmerge', 'vocabulary_hash', 'file_names', 'peft_config', 'save_lora', 'MadeFor',
+           'made_for', 'check_lora', 'find_lora', 'PeftConfig', 'unknown_kinds', 'read_peft', 'read_adapters',
+           'load_lora']
 
 # %% ../../nbs/64_model.lora.ipynb #de6e0d2b
 def principal(
-    weight: Tensor, rank: int
+    weight: Tensor,  # (out, in)
+    rank: int,
 ) -> tuple[Tensor, Tensor]:  # (rank, in), (out, rank): their product is the nearest of that rank
-    "The strongest directions of a matrix, by its singular values."
+    "The strongest directions of a matrix, by its singular values (PiSSA, https://arxiv.org/abs/2404.02948)."
     u, s, v = torch.linalg.svd(weight.float(), full_matrices=False)
     root = s[:rank].sqrt()
     return root[:, None] * v[:rank], u[:, :rank] * root
 
 
 class LoraLinear(nn.Module):
-    "A frozen linear layer and a narrow one beside it."
+    "A frozen linear layer and a narrow one beside it (https://arxiv.org/abs/2106.09685)."
 
     def __init__(
         self,
         base: nn.Linear,
-        a: Tensor,
-        b: Tensor,
+        a: Tensor,  # (rank, in)
+        b: Tensor,  # (out, rank)
         scale: float = 1.0,
-        dropout: float = 0.0,  # a: (rank, in), b: (out, rank)
-        minus: tuple[Tensor, Tensor] | None = None,
-    ):  # a and b of what is to be taken away
+        dropout: float = 0.0,
+        minus: tuple[Tensor, Tensor] | None = None,  # a and b of what is to be taken away
+    ):
         super().__init__()
         self.base = base
         self.scale = scale
@@ -60,17 +62,20 @@ class LoraLinear(nn.Module):
         self.train(base.training)
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
-        y = (
-            self.base(x)
-            + F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.a), self.b) * self.scale
-        )
-        return y - F.linear(F.linear(x, self.minus_a), self.minus_b) if self.minus else y
+        dropped = F.dropout(x, self.dropout, self.training)
+        detour = F.linear(F.linear(dropped, self.a), self.b)
+        y = self.base(x) + detour * self.scale
+        if self.minus:
+            y = y - F.linear(F.linear(x, self.minus_a), self.minus_b)
+        return y
 
     def narrow(self) -> tuple[Tensor, Tensor]:  # (ranks, in), (out, ranks)
         "Both detours as one, their scales multiplied in."
         a = self.a.detach()
         b = self.b.detach() * self.scale
-        return (torch.cat([a, self.minus_a]), torch.cat([b, -self.minus_b], 1)) if self.minus else (a, b)
+        if not self.minus:
+            return a, b
+        return torch.cat([a, self.minus_a]), torch.cat([b, -self.minus_b], 1)
 
     def delta(self) -> Tensor:  # (out, in)
         "What is added to the weight."
@@ -85,11 +90,9 @@ def adapters(model: nn.Module) -> dict[str, LoraLinear]:  # by name of the layer
 
 def linears(model: nn.Module, targets: list[str]) -> dict[str, nn.Linear]:
     "Linear layers whose names end in one of the targets. Raises `UserError` when there are none."
-    found = {
-        n: m
-        for n, m in model.named_modules()
-        if isinstance(m, nn.Linear) and any(f".{n}".endswith(f".{t}") for t in targets)
-    }
+    ends = tuple(f".{target}" for target in targets)
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    found = {name: m for name, m in layers.items() if f".{name}".endswith(ends)}
     if not found:
         raise UserError(
             f"No layer of this model is called {', '.join(targets)}; its attention is attn.qkv, attn.out, cross.q, cross.kv and "
@@ -104,17 +107,18 @@ def put(model: nn.Module, name: str, layer: nn.Module):
     setattr(model.get_submodule(parent), leaf, layer)
 
 # %% ../../nbs/64_model.lora.ipynb #cffc12c3
-def _start(layer: nn.Linear, conf: LoraConfig) -> LoraLinear:
-    (out, width), scale = layer.weight.shape, conf.alpha / conf.rank
+def new_adapter(layer: nn.Linear, conf: LoraConfig) -> LoraLinear:
+    "An adapter that has learnt nothing yet. Raises `UserError` for a start that we do not have."
+    out, width = layer.weight.shape
+    scale = conf.alpha / conf.rank
     rank = min(conf.rank, out, width)
     if conf.init == "pissa":
         a, b = principal(layer.weight.detach(), rank)
-        return LoraLinear(layer, a, b / scale, scale, conf.dropout, (a, b))
+        return LoraLinear(layer, a, b / scale, scale=scale, dropout=conf.dropout, minus=(a, b))
     if conf.init != "zero":
         raise UserError(f"init={conf.init} is unknown; give pissa or zero.")
-    return LoraLinear(
-        layer, torch.randn(rank, width) / width**0.5, torch.zeros(out, rank), scale, conf.dropout
-    )
+    a = torch.randn(rank, width) / width**0.5
+    return LoraLinear(layer, a, torch.zeros(out, rank), scale=scale, dropout=conf.dropout)
 
 
 def add_lora(model: Mapper, conf: LoraConfig = LoraConfig()) -> list[str]:  # names of the adapted layers
@@ -122,7 +126,7 @@ def add_lora(model: Mapper, conf: LoraConfig = LoraConfig()) -> list[str]:  # na
     model.requires_grad_(False)
     found = linears(model, conf.targets)
     for name, layer in found.items():
-        put(model, name, _start(layer, conf))
+        put(model, name, new_adapter(layer, conf))
     return list(found)
 
 # %% ../../nbs/64_model.lora.ipynb #100b934a
@@ -146,10 +150,8 @@ def unmerge(model: Mapper, before: dict[str, Tensor]):  # what `merge` returned
 # %% ../../nbs/64_model.lora.ipynb #dc0316b5
 def vocabulary_hash(tokenizer: Tokenizer) -> str:
     "A short name of a vocabulary: adapters learn ids, which mean something else in another one."
-    said = [
-        tokenizer.offset,
-        *((r.type.value, r.low, r.high) for r in tokenizer.out_ranges + tokenizer.in_ranges),
-    ]
+    ranges = tokenizer.out_ranges + tokenizer.in_ranges
+    said = [tokenizer.offset, *((r.type.value, r.low, r.high) for r in ranges)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
@@ -158,26 +160,25 @@ def file_names(bundle: Bundle, layer: str) -> list[str]:  # one, or the parts of
     return [layer] if bundle.published is None else published_modules(layer, family_of(bundle.published))
 
 
-def _padded(
-    a: Tensor, b: Tensor, rank: int
-) -> tuple[Tensor, Tensor]:  # without columns that say nothing, filled to the rank
+def _padded(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    "Two matrices without the columns that say nothing, filled up to a rank."
     used = b.any(0)
     a = a[used]
     b = b[:, used]
     return F.pad(a, (0, 0, 0, rank - len(a))), F.pad(b, (0, rank - b.shape[1]))
 
 
-def _parts(
-    bundle: Bundle,
-) -> dict[str, tuple[Tensor, Tensor]]:  # a and b by name in the files, all of one rank
-    out = {}
+def _parts(bundle: Bundle) -> dict[str, tuple[Tensor, Tensor]]:
+    "The a and b of a model's adapters by their names in the files, all of one rank."
+    parts = {}
     for layer, adapter in adapters(bundle.model).items():
-        (a, b), names = adapter.narrow(), file_names(bundle, layer)
-        out |= {name: (a, rows) for name, rows in zip(names, b.chunk(len(names)))}
-    if not out:
+        a, b = adapter.narrow()
+        names = file_names(bundle, layer)
+        parts |= {name: (a, rows) for name, rows in zip(names, b.chunk(len(names)))}
+    if not parts:
         raise UserError("This model has no adapters to save; add them with add_lora.")
-    rank = max(int(b.any(0).sum()) for _, b in out.values()) or 1
-    return {name: _padded(a, b, rank) for name, (a, b) in out.items()}
+    rank = max(int(b.any(0).sum()) for _, b in parts.values()) or 1
+    return {name: _padded(a, b, rank) for name, (a, b) in parts.items()}
 
 # %% ../../nbs/64_model.lora.ipynb #f003a027
 CARD = """---
@@ -188,6 +189,22 @@ tags: [osu, beatmap, lora]
 
 A LoRA adapter of rank {rank}. Give its name or folder as `lora_path`.
 """
+MATRIX = "base_model.model.{layer}.lora_{which}.weight"  # PEFT's name of one
+
+
+def peft_config(parts: dict, base: str, rank: int) -> dict:
+    "What adapter_config.json says of plain adapters."
+    return {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted({".".join(name.split(".")[-2:]) for name in parts}),
+        "init_lora_weights": True,
+        "inference_mode": True,
+    }
 
 
 def save_lora(
@@ -196,42 +213,29 @@ def save_lora(
     subfolders: list[str] | None = None,  # models of a repository it is for, such as gamemode=0; None: any
     card: str | None = None,  # text of README.md
 ):
-    "Write the adapters of a model in PEFT's layout."
+    "Write the adapters of a model in PEFT's layout (https://huggingface.co/docs/peft/developer_guides/checkpoint)."
     folder = Path(folder)
     parts = _parts(bundle)
     folder.mkdir(parents=True, exist_ok=True)
     rank = len(next(iter(parts.values()))[0])
-    tensors = {
-        f"base_model.model.{n}.lora_{k}.weight": t.float().contiguous().cpu()
-        for n, (a, b) in parts.items()
-        for k, t in (("A", a), ("B", b))
-    }
+    tensors = {}
+    for layer, (a, b) in parts.items():
+        for which, matrix in (("A", a), ("B", b)):
+            tensors[MATRIX.format(layer=layer, which=which)] = matrix.float().contiguous().cpu()
     write_tensors(folder / "adapter_model.safetensors", tensors)
-    config = {
-        "peft_type": "LORA",
-        "base_model_name_or_path": bundle.name,
-        "r": rank,
-        "lora_alpha": rank,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "target_modules": sorted({".".join(n.split(".")[-2:]) for n in parts}),
-        "init_lora_weights": True,
-        "inference_mode": True,
+    only_for = sorted({s.strip().strip("/") for s in subfolders}) if subfolders else None
+    tables = {
+        "adapter_config": peft_config(parts, bundle.name, rank),
+        "mapperatorinator_lora_base": {
+            "base_model": bundle.name,
+            "vocabulary": vocabulary_hash(bundle.tokenizer),
+        },
+        "mapperatorinator_lora_metadata": {"ckpt_subfolders": only_for, "format_version": 1},
     }
-    made_for = {"base_model": bundle.name, "vocabulary": vocabulary_hash(bundle.tokenizer)}
-    restricted = {
-        "ckpt_subfolders": sorted({s.strip().strip("/") for s in subfolders}) if subfolders else None,
-        "format_version": 1,
-    }
-    for name, content in [
-        ("adapter_config", config),
-        ("mapperatorinator_lora_base", made_for),
-        ("mapperatorinator_lora_metadata", restricted),
-    ]:
-        write_atomic(folder / f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
-    write_atomic(
-        folder / "README.md", card or CARD.format(base=bundle.name or "a model of its own", rank=rank)
-    )
+    for name, table in tables.items():
+        write_atomic(folder / f"{name}.json", json.dumps(table, indent=2, sort_keys=True) + "\n")
+    text = card or CARD.format(base=bundle.name or "a model of its own", rank=rank)
+    write_atomic(folder / "README.md", text)
 
 # %% ../../nbs/64_model.lora.ipynb #a2a5481f
 @dataclass
@@ -252,33 +256,35 @@ def made_for(folder: Path) -> MadeFor:
     return MadeFor(**{key: value for _, table in said for key, value in table.items()})
 
 # %% ../../nbs/64_model.lora.ipynb #9df2e14b
+def _repository(name: str) -> str:
+    "A base model's name without version and game mode."
+    return SHORT.get(name, name).partition("@")[0].split("/gamemode=")[0]
+
+
 def _same_base(a: str, b: str) -> bool:  # names that are not on the hub prove nothing
-    repo = lambda n: SHORT.get(n, n).partition("@")[0].split("/gamemode=")[0]
-    hub = [n for n in map(repo, (a, b)) if n.count("/") == 1 and not local_folder(n)]
-    return len(hub) < 2 or hub[0] == hub[1]
+    names = [_repository(a), _repository(b)]
+    on_hub = [name for name in names if name.count("/") == 1 and not local_folder(name)]
+    return len(on_hub) < 2 or on_hub[0] == on_hub[1]
+
+
+def _misfit(bundle: Bundle, its: MadeFor) -> str:  # "": none
+    "What an adapter was made for, and what to do, where this is not it."
+    everywhere = "the one for all modes"
+    here = bundle.path.name if bundle.path and bundle.path.name.startswith("gamemode=") else ""
+    if its.vocabulary not in (None, vocabulary_hash(bundle.tokenizer)):
+        return f"was made for another vocabulary (that of {as_said(its.base_model)}); use that model."
+    if not _same_base(its.base_model, bundle.name):
+        return f"was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model."
+    if its.ckpt_subfolders is not None and here not in its.ckpt_subfolders:
+        modes = ", ".join(name[:60] or everywhere for name in its.ckpt_subfolders[:4]) or "no part"
+        return f"is for {modes} of its model and this is {here or everywhere}; choose that game mode."
+    return ""
 
 
 def check_lora(bundle: Bundle, folder: Path):
     "Raise `UserError` when an adapter was made for something else."
-    its = made_for(folder)
-    here = bundle.path.name if bundle.path and bundle.path.name.startswith("gamemode=") else ""
-    if its.vocabulary not in (None, vocabulary_hash(bundle.tokenizer)):
-        raise UserError(
-            f"The LoRA '{folder}' was made for another vocabulary (that of {as_said(its.base_model)}); "
-            "use that model."
-        )
-    if not _same_base(its.base_model, bundle.name):
-        raise UserError(
-            f"The LoRA '{folder}' was made for {as_said(its.base_model)}, not for '{bundle.name}'; use that model."
-        )
-    if its.ckpt_subfolders is not None and here not in its.ckpt_subfolders:
-        modes = (
-            ", ".join(name[:60] or "the one for all modes" for name in its.ckpt_subfolders[:4]) or "no part"
-        )
-        raise UserError(
-            f"The LoRA '{folder}' is for {modes} of its model and this is {here or 'the one for all modes'}; "
-            "choose that game mode."
-        )
+    if misfit := _misfit(bundle, made_for(folder)):
+        raise UserError(f"The LoRA '{folder}' {misfit}")
 
 # %% ../../nbs/64_model.lora.ipynb #11e9bc11
 def find_lora(name: str | Path) -> Path:
@@ -297,11 +303,11 @@ def find_lora(name: str | Path) -> Path:
 # %% ../../nbs/64_model.lora.ipynb #9532463d
 @dataclass
 class PeftConfig:
-    "What an adapter_config.json says, of the kinds of adapters that we have."
+    "What an adapter_config.json says, of the kinds of adapters that we have (https://huggingface.co/docs/peft/package_reference/lora)."
 
     r: int  # rows of the narrow matrix
     lora_alpha: float  # B·A counts alpha/r times
-    use_rslora: bool = False  # alpha/√r times
+    use_rslora: bool = False  # alpha/√r times (https://arxiv.org/abs/2312.03732)
     rank_pattern: Optional[dict[str, int]] = None  # r of some layers, by the end of their names
     alpha_pattern: Optional[dict[str, float]] = None
     init_lora_weights: Any = True  # true, false, or the name of a start
@@ -323,7 +329,7 @@ def _pattern(patterns: dict, layer: str, otherwise):  # PEFT: the first pattern 
     return next((v for k, v in patterns.items() if layer == k or layer.endswith(f".{k}")), otherwise)
 
 # %% ../../nbs/64_model.lora.ipynb #5ba13a7f
-OTHER_KINDS = (
+OTHER_KINDS = (  # settings of PEFT that we do not have
     "use_dora",
     "modules_to_save",
     "lora_bias",
@@ -335,57 +341,65 @@ OTHER_KINDS = (
     "target_parameters",
     "alora_invocation_tokens",
     "arrow_config",
-)  # settings of PEFT
+)
 
 
-def _refuse(config: dict, folder: Path):
-    "Kinds of adapters we do not have."
+def unknown_kinds(config: dict) -> list[str]:
+    "What an adapter_config.json asks for that we do not have."
     odd = [key for key in OTHER_KINDS if config.get(key)]
     if config.get("bias", "none") != "none":
         odd.append("bias")
     if config.get("peft_type") != "LORA":
         odd.append(as_said(config.get("peft_type", "?")).strip('"'))
     init = config.get("init_lora_weights", True)
-    known = isinstance(init, bool) or str(init).startswith(("pissa", "gaussian"))
-    if not known:
+    if not (isinstance(init, bool) or str(init).startswith(("pissa", "gaussian"))):
         odd.append(f"init_lora_weights={as_said(init)}")
-    if odd:
-        raise UserError(
-            f"The LoRA '{folder}' uses {', '.join(odd)}, which this program does not; give a plain LoRA."
-        )
+    return odd
+
+
+def _check_numbers(peft: PeftConfig, path: Path):
+    "Raise `UserError` where ranks, scales and names make no sense."
+    rank_pattern = peft.rank_pattern or {}
+    alpha_pattern = peft.alpha_pattern or {}
+    for rank in (peft.r, *rank_pattern.values()):
+        if not 1 <= rank <= 2**16:
+            raise damaged(path, f"a rank is {rank}, expected 1 to 65,536")
+    for name in (*rank_pattern, *alpha_pattern):
+        if not re.fullmatch(r"[\w.]+", name):
+            raise damaged(path, f"{as_said(name)} is no end of a layer's name", "write the names out")
+    if max(map(abs, (peft.lora_alpha, *alpha_pattern.values()))) > 1e6:
+        raise damaged(path, "lora_alpha is out of all proportion")
 
 
 def read_peft(folder: Path) -> PeftConfig:
     "The settings of an adapter. Raises `UserError` when it is damaged, or of a kind that we do not have."
     path = folder / "adapter_config.json"
     config = read_json(path)
-    _refuse(config, folder)
+    if odd := unknown_kinds(config):
+        raise UserError(
+            f"The LoRA '{folder}' uses {', '.join(odd)}, which this program does not; give a plain LoRA."
+        )
     peft = typed(PeftConfig, only(PeftConfig, config), path)
-    ranks = [peft.r, *(peft.rank_pattern or {}).values()]
-    alphas = [peft.lora_alpha, *(peft.alpha_pattern or {}).values()]
-    odd = [rank for rank in ranks if not 1 <= rank <= 2**16]
-    if odd:
-        raise damaged(path, f"a rank is {odd[0]}, expected 1 to 65,536")
-    names = [*(peft.rank_pattern or {}), *(peft.alpha_pattern or {})]
-    wild = [name for name in names if not re.fullmatch(r"[\w.]+", name)]
-    if wild:
-        raise damaged(path, f"{as_said(wild[0])} is no end of a layer's name", "write the names out")
-    if max(map(abs, alphas)) > 1e6:
-        raise damaged(path, "lora_alpha is out of all proportion")
+    _check_numbers(peft, path)
     return peft
 
 # %% ../../nbs/64_model.lora.ipynb #69fd6c40
 _MATRIX = re.compile(r"(?:base_model\.model\.)?(?:mapper\.)?(?P<layer>.+)\.lora_(?P<which>[AB])\.weight")
 
 
-def _pair(a: Tensor | None, b: Tensor | None, rank: int, scale: float) -> tuple[Tensor, Tensor]:  # b scaled
-    "Two matrices that go together. Raises `ValueError` when they do not."
+def _check_pair(a: Tensor | None, b: Tensor | None, rank: int):
+    "Raise `ValueError` where two matrices do not go together."
     if a is None or b is None:
         raise ValueError("has only one of its two matrices")
     if a.dim() != 2 or b.dim() != 2 or not a.numel() or not b.numel():
         raise ValueError("has something else than two matrices")
     if (len(a), b.shape[1]) != (rank, rank):
         raise ValueError(f"has the ranks {len(a)} and {b.shape[1]} where adapter_config.json says {rank}")
+
+
+def _pair(a: Tensor | None, b: Tensor | None, rank: int, scale: float) -> tuple[Tensor, Tensor]:  # b scaled
+    "Two matrices that go together. Raises `ValueError` when they do not."
+    _check_pair(a, b, rank)
     a = a.float()
     b = b.float() * scale
     largest = a.abs().amax() * b.abs().amax() * rank
@@ -394,13 +408,10 @@ def _pair(a: Tensor | None, b: Tensor | None, rank: int, scale: float) -> tuple[
     return a, b
 
 
-def read_adapters(
-    folder: Path, peft: PeftConfig
-) -> dict[str, tuple[Tensor, Tensor]]:  # a and b by layer, scaled
-    "The matrices of an adapter. Raises `UserError` when they are damaged or do not go together."
-    path = folder / "adapter_model.safetensors"
+def _by_layer(tensors: dict[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
+    "The matrices of a file by layer and letter. Raises `UserError` when some are none, or stand twice."
     found = {}
-    for name, tensor in read_tensors(path).items():
+    for name, tensor in tensors.items():
         m = _MATRIX.fullmatch(name)
         if not m:
             raise damaged(path, f"{name[:100]} is no matrix of a LoRA")
@@ -408,28 +419,45 @@ def read_adapters(
         if m["which"] in pair:
             raise damaged(path, f"{m['layer'][:100]} stands twice")
         pair[m["which"]] = tensor
-    out = {}
-    for layer, pair in sorted(found.items()):
+    return found
+
+
+def read_adapters(folder: Path, peft: PeftConfig) -> dict[str, tuple[Tensor, Tensor]]:  # b scaled
+    "The matrices a and b of an adapter by layer. Raises `UserError` when they are damaged or do not go together."
+    path = folder / "adapter_model.safetensors"
+    pairs = {}
+    for layer, pair in sorted(_by_layer(read_tensors(path), path).items()):
         try:
-            out[layer] = _pair(pair.get("A"), pair.get("B"), peft.rank(layer), peft.scale(layer))
+            pairs[layer] = _pair(pair.get("A"), pair.get("B"), peft.rank(layer), peft.scale(layer))
         except ValueError as e:
             raise damaged(path, f"{layer[:100]} {e}") from e
-    return out
+    return pairs
 
 # %% ../../nbs/64_model.lora.ipynb #27910e5b
-def _join(
-    layer: nn.Linear, given: list[tuple[Tensor, Tensor] | None], pissa: bool
-) -> LoraLinear:  # a and b of each part, scaled; None: not adapted
-    "One adapter for a fused matrix."
-    (out, width), weights = layer.weight.shape, layer.weight.detach().chunk(len(given))
-    if any(p and (p[0].shape[1], p[1].shape[0]) != (width, out // len(given)) for p in given):
+Pair = Optional[tuple[Tensor, Tensor]]  # a and b, scaled; None: not adapted
+
+
+def _stack(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    "The adapters of some rows each as one of all rows."
+    return torch.cat([a for a, _ in pairs]), torch.block_diag(*[b for _, b in pairs])
+
+
+def _join(layer: nn.Linear, given: list[Pair], pissa: bool) -> LoraLinear:
+    "One adapter for a fused matrix of several parts."
+    out, width = layer.weight.shape
+    rows = out // len(given)
+    if any(pair and (pair[0].shape[1], pair[1].shape[0]) != (width, rows) for pair in given):
         raise UserError(
             f"This LoRA has layers of another size than the model's ({tuple(layer.weight.shape)}); it was made for another one."
         )
-    stack = lambda pairs: (torch.cat([a for a, _ in pairs]), torch.block_diag(*[b for _, b in pairs]))
-    none = (torch.zeros(0, width), torch.zeros(out // len(given), 0))
-    minus = stack([principal(w, len(p[0])) if p else none for w, p in zip(weights, given)]) if pissa else None
-    return LoraLinear(layer, *stack([p or none for p in given]), minus=minus)
+    none = (torch.zeros(0, width), torch.zeros(rows, 0))
+    a, b = _stack([pair or none for pair in given])
+    minus = None
+    if pissa:
+        weights = layer.weight.detach().chunk(len(given))
+        starts = [principal(w, len(pair[0])) if pair else none for w, pair in zip(weights, given)]
+        minus = _stack(starts)
+    return LoraLinear(layer, a, b, minus=minus)
 
 
 def load_lora(
@@ -441,11 +469,11 @@ def load_lora(
     peft = read_peft(folder)
     check_lora(bundle, folder)
     pairs = read_adapters(folder, peft)
+    layers = {layer: m for layer, m in bundle.model.named_modules() if isinstance(m, nn.Linear)}
     made = {}
-    for layer, module in bundle.model.named_modules():
-        if not isinstance(module, nn.Linear):
-            continue
-        given = [pairs.pop(n, None) for n in ([layer] if layer in pairs else file_names(bundle, layer))]
+    for layer, module in layers.items():
+        names = [layer] if layer in pairs else file_names(bundle, layer)
+        given = [pairs.pop(n, None) for n in names]
         if any(given):
             made[layer] = _join(module, given, peft.pissa)
     if pairs or not made:

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/61_model.mapper.ipynb #c48c1c8b
 from __future__ import annotations
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Sequence
 import torch
 from fastcore.basics import patch

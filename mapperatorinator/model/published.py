@@ -20,9 +20,9 @@ from ..tokenizer import Tokenizer
 
 # %% auto #0
 __all__ = ['FAMILIES', 'CONDITIONS', 'UNUSED', 'BESIDE', 'SOUND', 'family_of', 'PublishedBackbone', 'PublishedConfig',
-           'read_published', 'published_spectrogram', 'published_model', 'published_modules', 'published_names',
-           'cut_up', 'from_published', 'to_published', 'published_config', 'infer_published', 'preset_of',
-           'published_language']
+           'read_published', 'published_spectrogram', 'published_sizes', 'published_model', 'published_modules',
+           'published_names', 'cut_up', 'from_published', 'to_published', 'published_config', 'infer_published',
+           'preset_of', 'published_language']
 
 # %% ../../nbs/62_model.published.ipynb #31df8a7d
 FAMILIES = {
@@ -148,6 +148,22 @@ def _refuse_foreign(d: PublishedConfig):
         )
 
 # %% ../../nbs/62_model.published.ipynb #40db05c6
+def published_sizes(d: PublishedConfig) -> dict:
+    "The sizes of a published model under our names."
+    b = d.backbone_config
+    return dict(
+        d_model=b.d_model,
+        n_heads=b.encoder_attention_heads,
+        d_ff=b.encoder_ffn_dim,
+        encoder_layers=b.encoder_layers,
+        decoder_layers=b.decoder_layers,
+        vocab_in=d.vocab_size_in,
+        vocab_out=d.vocab_size,
+        max_frames=2 * b.max_source_positions,
+        max_tokens=b.max_target_positions,
+    )
+
+
 def published_model(
     published: dict,  # a published config.json
     tokenizer: Tokenizer | None = None,  # where the time tokens are; None: as config.json says
@@ -157,28 +173,19 @@ def published_model(
     whisper = family_of(published) == "whisper"
     d = read_published(published, path)
     _refuse_foreign(d)
-    b = d.backbone_config
-    start, end = (
-        tokenizer.range(EventType.TIME_SHIFT) if tokenizer else (d.rhythm_token_start, d.rhythm_token_end)
-    )
+    times = (d.rhythm_token_start, d.rhythm_token_end)
+    if tokenizer:
+        times = tokenizer.range(EventType.TIME_SHIFT)
     conf = ModelConfig(
-        d_model=b.d_model,
-        n_heads=b.encoder_attention_heads,
-        d_ff=b.encoder_ffn_dim,
-        encoder_layers=b.encoder_layers,
-        decoder_layers=b.decoder_layers,
+        **published_sizes(d),
         global_attn_every_n_layers=1,
         norm="layer" if whisper else "rms",
         positions="table" if whisper else "rope",
         project_input=d.project_encoder_input,
-        vocab_in=d.vocab_size_in,
-        vocab_out=d.vocab_size,
-        max_frames=2 * b.max_source_positions,
-        max_tokens=b.max_target_positions,
         time_pointer=False,
         frame_heads=0,
-        time_start=start,
-        time_end=end,
+        time_start=times[0],
+        time_end=times[1],
         conditions=[name for name, key in CONDITIONS.items() if getattr(d, key)],
         condition_width=d.cond_dim,
         num_mappers=d.num_mappers,
@@ -228,17 +235,28 @@ _PACKED = _BLOCK | {
 _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(.+)")
 
 # %% ../../nbs/62_model.published.ipynb #39ad5be5
-def published_modules(
-    ours: str, family: str
-) -> list[str]:  # one name, or the parts of a fused matrix from top to bottom
-    "Published names of one of our modules, such as `decoder.layers.0.attn.qkv`."
+def _outer_name(ours: str) -> list[str]:
+    "Published name of a module outside the layers."
+    for start, theirs in _OUTER.items():
+        if ours == start or ours.startswith(start + "."):
+            return [theirs + ours[len(start) :]]
+    return []
+
+
+def _part_names(stack: str, part: str, family: str) -> list[str]:
+    "Published names of a part of a layer."
+    if part == ("norm2" if stack == "encoder" else "norm3"):
+        return ["final_layer_norm"]
+    table = _PACKED if family == "varwhisper" else _SPLIT
+    return table.get(part, [])
+
+
+def published_modules(ours: str, family: str) -> list[str]:
+    "Published names of one of our modules, such as `decoder.layers.0.attn.qkv`: one, or the parts of a fused matrix from top to bottom."
     if not (m := _LAYER.fullmatch(ours)):
-        head = next((k for k in _OUTER if ours == k or ours.startswith(k + ".")), None)
-        return [_OUTER[head] + ours[len(head) :]] if head else []
+        return _outer_name(ours)
     stack, n, part = m.groups()
-    last = part == ("norm2" if stack == "encoder" else "norm3")
-    names = ["final_layer_norm"] if last else (_PACKED if family == "varwhisper" else _SPLIT).get(part, [])
-    return [f"transformer.model.{stack}.layers.{n}.{name}" for name in names]
+    return [f"transformer.model.{stack}.layers.{n}.{name}" for name in _part_names(stack, part, family)]
 
 
 def published_names(ours: str, family: str) -> list[str]:
@@ -249,11 +267,11 @@ def published_names(ours: str, family: str) -> list[str]:
     return [f"{name}.{leaf}" for name in published_modules(module, family)]
 
 # %% ../../nbs/62_model.published.ipynb #1d4815a2
-UNUSED = (
+UNUSED = (  # stored, but made anew or never read
     "spectrogram.",
     "loss_fn.",
     "transformer.model.decoder.embed_tokens.",
-)  # stored, but made anew or never read
+)
 
 
 def cut_up(
@@ -278,16 +296,15 @@ def from_published(
     "Published weights under our names. Raises `UserError` naming what is missing, surplus or of another size."
     held = {name: value for name, value in weights.items() if not name.startswith(UNUSED)}
     parts = cut_up(wanted, family)
-    silent = {
-        name: torch.zeros(like.shape)
-        for name, like in parts.items()
-        if name.endswith(".k_proj.bias") and name not in held
-    }
-    check_shapes(held | silent, parts)
-    joined = lambda names: (
-        torch.cat([(held | silent)[name] for name in names]) if len(names) > 1 else held[names[0]]
-    )
-    return {name: joined(published_names(name, family)) for name in wanted}
+    for name, like in parts.items():
+        if name.endswith(".k_proj.bias") and name not in held:
+            held[name] = torch.zeros(like.shape)
+    check_shapes(held, parts)
+    found = {}
+    for name in wanted:
+        pieces = [held[part] for part in published_names(name, family)]
+        found[name] = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+    return found
 
 # %% ../../nbs/62_model.published.ipynb #d50f375b
 def _extras(c: ModelConfig, rhythm_weight: float) -> dict[str, Tensor]:
@@ -391,47 +408,59 @@ def _windows(
     return -(-(end - first - 1) * 5 // 8), language.tgt_seq_len  # a pair of frames lasts 16 ms
 
 # %% ../../nbs/62_model.published.ipynb #a4752518
+def _family(weights: dict[str, Tensor]) -> str:
+    "The family of published weights, by what only one of them has."
+    if "transformer.model.encoder.embed_positions.weight" in weights:
+        return "whisper"
+    return "varwhisper" if any("Wqkv" in name for name in weights) else "ropewhisper"
+
+
+def _stack_sizes(weights: dict[str, Tensor], stack: str, width: int) -> dict[str, int]:
+    "Sizes of the encoder or the decoder."
+    at = f"transformer.model.{stack}.layers"
+    return {
+        f"{stack}_attention_heads": max(width // 64, 1),
+        f"{stack}_layers": layers_of(weights, at),
+        f"{stack}_ffn_dim": _size(weights, f"{at}.0.fc1.weight", 2)[0],
+    }
+
+
+def _channels(weights: dict[str, Tensor], family: str) -> int:
+    "How many channels the encoder reads: mels, and 128 of each condition."
+    if family == "whisper":
+        return _size(weights, "encoder_embedder.weight", 2)[1]
+    return _size(weights, "transformer.model.encoder.conv1.weight", 3)[1]
+
+
 def infer_published(weights: dict[str, Tensor], tokenizer: Tokenizer) -> dict:  # as a published config.json
     "The configuration of published weights that came without one."
-    at = "transformer.model."
-    whisper = f"{at}encoder.embed_positions.weight" in weights
-    family = (
-        "whisper" if whisper else "varwhisper" if any("Wqkv" in name for name in weights) else "ropewhisper"
-    )
+    family = _family(weights)
+    whisper = family == "whisper"
     vocab, width = _size(weights, "transformer.proj_out.weight", 2)
     beside = {key: any(name.startswith(start) for name in weights) for key, start in BESIDE.items()}
-    first = ("encoder_embedder.weight", 2) if whisper else (f"{at}encoder.conv1.weight", 3)
-    heard = _size(weights, *first)[1]
+    channels = _channels(weights, family)
     positions, tokens = _windows(weights, tokenizer, family)
     backbone = {
         "d_model": width,
         "max_source_positions": positions,
         "max_target_positions": tokens,
         "vocab_size": vocab,
+        **_stack_sizes(weights, "encoder", width),
+        **_stack_sizes(weights, "decoder", width),
     }
-    for stack in ("encoder", "decoder"):
-        backbone |= {
-            f"{stack}_attention_heads": max(width // 64, 1),
-            f"{stack}_layers": layers_of(weights, f"{at}{stack}.layers"),
-            f"{stack}_ffn_dim": _size(weights, f"{at}{stack}.layers.0.fc1.weight", 2)[0],
-        }
     mappers = _size(weights, "mapper_embedder.embedding.weight", 2)[0] - 1 if beside["do_mapper_embed"] else 0
-    start = next(name for name, f in FAMILIES.items() if f == family)
-    return (
-        {
-            "backbone_model_name": f"{start}-unnamed",
-            "backbone_config": backbone,
-            "n_mels": heard - 128 * sum(beside.values()),
-            "project_encoder_input": whisper,
-            "vocab_size": vocab,
-            "vocab_size_in": _size(weights, "decoder_embedder.weight", 2)[0],
-            "num_mappers": mappers,
-            "rhythm_weight": 3.0 if whisper else 1.0,
-            "model_type": "mapperatorinator",
-        }
-        | beside
-        | ({} if whisper else SOUND)
-    )
+    config = {
+        "backbone_model_name": next(name for name, of in FAMILIES.items() if of == family) + "-unnamed",
+        "backbone_config": backbone,
+        "n_mels": channels - 128 * sum(beside.values()),
+        "project_encoder_input": whisper,
+        "vocab_size": vocab,
+        "vocab_size_in": _size(weights, "decoder_embedder.weight", 2)[0],
+        "num_mappers": mappers,
+        "rhythm_weight": 3.0 if whisper else 1.0,
+        "model_type": "mapperatorinator",
+    }
+    return config | beside | ({} if whisper else SOUND)
 
 # %% ../../nbs/62_model.published.ipynb #f28913cb
 def preset_of(family: str, tokenizer: Tokenizer, name: str = "") -> str:
