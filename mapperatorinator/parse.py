@@ -11,8 +11,6 @@ from functools import lru_cache
 from itertools import accumulate, count, islice
 from typing import Iterable, NamedTuple, Optional, Sequence
 
-import numpy as np
-
 from fastcore.basics import patch
 
 from .config import CompatConfig, LanguageConfig
@@ -30,18 +28,20 @@ from mapperatorinator.osu.beatmap import (
     TimingPoint,
     parse_sample,
 )
-from .osu.curves import SliderPath, circle_through, end_point, split_doubled
+from .osu.curves import SliderPath, circle_through, end_point
 from .osu.timing import median_beat_length as longest_beat_length, snap_divisor
 
 # %% auto #0
-__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'MOST_MORE', 'MOST_BEATS', 'clip', 'in_play', 'TempoTable',
-           'SnapTable', 'hitsound_value', 'Sound', 'PlaceWriter', 'Scribe', 'interior', 'curve_kind', 'one_bezier',
-           'faster', 'Parser', 'end_times', 'median_beat_length', 'hitsounded', 'hold_note_ratio']
+__all__ = ['MAX_POINTS', 'STROKES', 'STROKE', 'SAMPLE_SETS', 'US', 'MOST_MORE', 'ANCHORS', 'MOST_BEATS', 'clip', 'in_play',
+           'TempoTable', 'SnapTable', 'hitsound_value', 'Sound', 'PlaceWriter', 'Scribe', 'interior', 'curve_kind',
+           'one_bezier', 'LongTypes', 'faster', 'Parser', 'end_time', 'median_beat_length', 'hitsounded',
+           'hold_note_ratio']
 
 # %% ../nbs/22_parse.ipynb #093f0412
 _E = EventType
 MAX_POINTS = 100  # a slider with as many points is drawn in straight strokes (or left out, see CompatConfig)
-STROKES, STROKE = 64, 12  # at most this many, at least this long (px), or the grid of places would bend them
+STROKES = 64  # at most this many
+STROKE = 12  # px, at least this long, or the grid of places would bend them
 SAMPLE_SETS = {
     "Normal": 1,
     "Soft": 2,
@@ -79,7 +79,7 @@ class TempoTable:
 
     def __init__(
         self, points: Sequence[TimingPoint], compat: CompatConfig, sample_set: int = 2
-    ):  # sample set of the map
+    ):  # of the map
         points = list(points) or [TimingPoint(0, 1000)]
         if not compat.unsorted_lookup:
             points.sort(key=lambda p: p.time)
@@ -87,33 +87,36 @@ class TempoTable:
         self.tempo = [p.is_tempo for p in points]
         self.beats = [_beat(p, compat) for p in self.points]
         self.offsets = [round(p.time * US) for p in self.points]
-        order = sorted(range(len(self.points)), key=self.offsets.__getitem__)
-        self.keys = [self.offsets[i] for i in order]
-        self.index = list(accumulate(order, max))  # of those that have begun, the last in the file holds
+        self._order()
         self._parents(compat)
         self._sounds(compat, sample_set)
 
+    def _order(self):
+        "Offsets by time, and for each the point that holds: of those that have begun, the last in the file."
+        order = sorted(range(len(self.points)), key=self.offsets.__getitem__)
+        self.keys = [self.offsets[i] for i in order]
+        self.index = list(accumulate(order, max))
+
     def _parents(self, compat: CompatConfig):
         "Index of the red line that governs each point."
-        reds = [i for i, p in enumerate(self.points) if p.uninherited]
+        governing = None
+        if not compat.unsorted_lookup:
+            governing = next((i for i, p in enumerate(self.points) if p.uninherited), None)
         self.red = []
         self.green = []
-        last = None
         for i, p in enumerate(self.points):
             if p.uninherited:
-                last = i
-            found = i if p.uninherited else last
-            if found is None and not compat.unsorted_lookup and reds:
-                found = reds[0]
-            self.red.append(i if found is None else found)
-            self.green.append(not p.uninherited and found is not None)
+                governing = i
+            self.red.append(i if governing is None else governing)
+            self.green.append(not p.uninherited and governing is not None)
 
     def _sounds(self, compat: CompatConfig, sample_set: int):
         "Sample set and volume of each point; what a point leaves open the map says."
         default = 2 if compat.ignore_sample_set else sample_set
-        short = lambda p: compat.short_line_volume and p.given < 6
         self.sets = [p.sample_set or default for p in self.points]
-        self.volumes = [1 if short(p) else int(clip(p.volume, 0, 100)) for p in self.points]
+        self.volumes = [int(clip(p.volume, 0, 100)) for p in self.points]
+        if compat.short_line_volume:
+            self.volumes = [v if p.given >= 6 else 1 for p, v in zip(self.points, self.volumes)]
 
 # %% ../nbs/22_parse.ipynb #d0d4baea
 @patch
@@ -157,17 +160,15 @@ class SnapTable(dict):
 # %% ../nbs/22_parse.ipynb #29becec0
 def hitsound_value(bits: int, normal_set: int, addition_set: int) -> int:
     "Whistle, finish, clap and both sample sets in one number, 0..71."
-    s, a = (v if 1 <= v <= 3 else 1 for v in (normal_set, addition_set))
-    return (bits & 14) // 2 + 8 * (s - 1) + 24 * (a - 1)
+    normal, addition = (number if 1 <= number <= 3 else 1 for number in (normal_set, addition_set))
+    return (bits & 14) // 2 + 8 * (normal - 1) + 24 * (addition - 1)
 
 
 @lru_cache(maxsize=1 << 14)
-def _heard(
-    bits: int, normal_set: int, addition_set: int, volume: int
-) -> tuple[Event, Event]:  # hitsound and volume
-    return _event(_E.HITSOUND, hitsound_value(bits, normal_set, addition_set)), _event(
-        _E.VOLUME, int(clip(volume, 0, 100))
-    )
+def _heard(bits: int, normal_set: int, addition_set: int, volume: int) -> tuple[Event, Event]:
+    "Events of hitsound and volume."
+    hitsound = _event(_E.HITSOUND, hitsound_value(bits, normal_set, addition_set))
+    return hitsound, _event(_E.VOLUME, int(clip(volume, 0, 100)))
 
 
 class Sound(NamedTuple):
@@ -184,30 +185,31 @@ class PlaceWriter:
     def __init__(
         self, language: LanguageConfig, mode: int, keys: int, flip: tuple[bool, bool] = (False, False)
     ):
-        self.c = language
+        self.language = language
         self.mode = mode
         self.keys = max(keys, 1)
         self.flip = flip
-        p, (x0, x1, y0, y1) = language.position_precision, language.position_range
-        self.low = (x0 // p, y0 // p)
-        self.row = x1 // p - x0 // p + 1
+        size = language.position_precision
+        left, right, top, _ = (edge // size for edge in language.position_range)
+        self.low = (left, top)
+        self.row = right - left + 1
         self.last = (256, 192)
         self.cell = self.truncated if language.compat.trunc_positions else self.floored
         self.cells = {}  # events of places seen
 
     def truncated(self, v: float, low: int, high: int) -> int:  # cell as published models count it
-        p = self.c.position_precision
-        return int(clip(v / p, low / p, high / p))
+        size = self.language.position_precision
+        return int(clip(v / size, low / size, high / size))
 
     def floored(self, v: float, low: int, high: int) -> int:
-        return int(clip(v, low, high) // self.c.position_precision)
+        return int(clip(v, low, high) // self.language.position_precision)
 
     def refinement(self, x: float, y: float) -> int:  # sub-cell, row by row
-        p = self.c.position_precision
-        q = self.c.position_refinement
-        r = p // q
-        fx, fy = (int(clip(v % p // q, 0, r - 1)) for v in (x, y))
-        return fx + r * fy
+        size = self.language.position_precision
+        step = self.language.position_refinement
+        across = size // step
+        column, row = (int(clip(v % size // step, 0, across - 1)) for v in (x, y))
+        return column + across * row
 
 # %% ../nbs/22_parse.ipynb #3ba543ca
 @patch
@@ -215,31 +217,46 @@ def __call__(self: PlaceWriter, pos: tuple[float, float]) -> list[Event]:
     "Events of a position: distance, cell and refinement, or a column."
     if self.mode == 1:
         return []
+    x, y = self.flipped(pos)
     if self.mode == 3:
-        return [_event(_E.MANIA_COLUMN, self.column(pos[0], 512 - pos[0] if self.flip[0] else pos[0]))]
-    at = x, y = (512 - pos[0] if self.flip[0] else pos[0]), (384 - pos[1] if self.flip[1] else pos[1])
-    (lx, ly), self.last = self.last, at
-    if (cells := self.cells.get(at)) is None:
-        cells = self.cells[at] = self.cell_events(x, y) if self.c.add_positions else []
-    if not self.c.add_distances:
+        return [_event(_E.MANIA_COLUMN, self.column(pos[0], x))]
+    before = self.last
+    self.last = (x, y)
+    if (x, y) not in self.cells:
+        self.cells[x, y] = self.cell_events(x, y) if self.language.add_positions else []
+    cells = self.cells[x, y]
+    if not self.language.add_distances:
         return cells
-    return [_event(_E.DISTANCE, int(min(math.sqrt((x - lx) ** 2 + (y - ly) ** 2), 640))), *cells]
+    distance = math.sqrt((x - before[0]) ** 2 + (y - before[1]) ** 2)
+    return [_event(_E.DISTANCE, int(min(distance, 640))), *cells]
+
+
+@patch
+def flipped(self: PlaceWriter, pos: tuple[float, float]) -> tuple[float, float]:
+    "A position in the mirror, left-right and top-bottom."
+    x, y = pos
+    if self.flip[0]:
+        x = 512 - x
+    if self.flip[1]:
+        y = 384 - y
+    return x, y
 
 
 @patch
 def cell_events(self: PlaceWriter, x: float, y: float) -> list[Event]:
     "Events of a position without its distance."
-    c, (x0, x1, y0, y1) = self.c, self.c.position_range
-    cx = self.cell(x, x0, x1)
-    cy = self.cell(y, y0, y1)
+    c = self.language
+    left, right, top, bottom = c.position_range
+    column = self.cell(x, left, right)
+    row = self.cell(y, top, bottom)
     if c.position_split_axes:
-        return [_event(_E.POS_X, cx), _event(_E.POS_Y, cy)]
-    joint = _event(_E.POS, cx - self.low[0] + (cy - self.low[1]) * self.row)
+        return [_event(_E.POS_X, column), _event(_E.POS_Y, row)]
+    joint = _event(_E.POS, column - self.low[0] + (row - self.low[1]) * self.row)
     if not c.position_refinement:
         return [joint]
     if not c.compat.trunc_positions:
-        x = clip(x, x0, x1)
-        y = clip(y, y0, y1)
+        x = clip(x, left, right)
+        y = clip(y, top, bottom)
     return [joint, _event(_E.POS_REFINE, self.refinement(x, y))]
 
 
@@ -247,9 +264,11 @@ def cell_events(self: PlaceWriter, x: float, y: float) -> list[Event]:
 def column(self: PlaceWriter, x: float, flipped: float) -> int:
     "Mania column of a place. Published models flip the place, which moves notes on a column's edge; we flip the column."
     keys = self.keys
-    places = self.c.compat.flip_places
-    cell = int(clip((flipped if places else x) / 512 * keys, 0, keys - 1))
-    return keys - 1 - cell if self.flip[0] and not places else cell
+    flip_places = self.language.compat.flip_places
+    column = int(clip((flipped if flip_places else x) / 512 * keys, 0, keys - 1))
+    if self.flip[0] and not flip_places:
+        return keys - 1 - column
+    return column
 
 # %% ../nbs/22_parse.ipynb #e5bf69ac
 MOST_MORE = (
@@ -261,18 +280,18 @@ class Scribe:
     "Writes the objects of a beatmap as groups of events."
 
     def __init__(self, language: LanguageConfig, beatmap: Beatmap, flip: tuple[bool, bool] = (False, False)):
-        self.c = language
+        self.language = language
         self.map = beatmap
         self.mode = beatmap.mode
-        default = SAMPLE_SETS.get(beatmap.general.get("SampleSet"), 1)
-        self.table = TempoTable(beatmap.timing_points, language.compat, default)
+        sample_set = SAMPLE_SETS.get(beatmap.general.get("SampleSet"), 1)
+        self.table = TempoTable(beatmap.timing_points, language.compat, sample_set)
         self.snaps = SnapTable(self.table, 0 if language.compat.unsorted_lookup else 2)
         self.place = PlaceWriter(language, beatmap.mode, beatmap.keys, flip)
-        self.groups: list[tuple[int, list[Event]]] = []
+        self.groups: list[tuple[int, list[Event]]] = []  # ms, events
         self.left = MOST_MORE
 
     def ms(self, us: float) -> int:  # whole ms of a time in microseconds
-        return int(us / 1e6 * 1000 + 1e-5) if self.c.compat.trunc_negative_ms else int(us // US)
+        return int(us / 1e6 * 1000 + 1e-5) if self.language.compat.trunc_negative_ms else int(us // US)
 
     def sounds(self, s: Sound) -> tuple[Event, Event]:  # hitsound and volume
         i = self.table.at(s.us + 5 * US)
@@ -294,27 +313,26 @@ class Scribe:
         value: int = 0,
     ):
         "One group. `us`: its time; `pos`: place; `speed`: scroll speed; `value`: of the type event."
-        c = self.c
-        at = self.ms(us)
-        out = []
-        if timed:
-            out.append(Event(_E.TIME_SHIFT, at))
-            if snap and c.add_snapping:
-                out.append(_event(_E.SNAPPING, self.snaps[us]))
+        out = self.when(us, snap) if timed else []
         if pos is not None:
             out += self.place(pos)
         if combo and self.mode in (0, 2):
             out.append(_FLAG[_E.NEW_COMBO])
         if speed is not None:
             out.append(_event(_E.SCROLL_SPEED, round(clip(speed, 0.01, 10) * 100)))
-        if c.add_hitsounds:
-            for s in sounds:
-                out += self.sounds(s)
-        kind = _event(type, value)
-        self.groups.append((at, [kind, *out] if c.types_first else [*out, kind]))
+        if self.language.add_hitsounds:
+            out += [event for sound in sounds for event in self.sounds(sound)]
+        mark = _event(type, value)
+        self.groups.append((self.ms(us), [mark, *out] if self.language.types_first else [*out, mark]))
+
+    def when(self, us: int, snap: bool) -> list[Event]:  # time, and the snap that it has
+        time = Event(_E.TIME_SHIFT, self.ms(us))
+        if snap and self.language.add_snapping:
+            return [time, _event(_E.SNAPPING, self.snaps[us])]
+        return [time]
 
     def sustain(self, type: EventType, start: int, end: int, pos=None):  # reminders that something is held
-        step = (self.c.sustain_interval or 0) * US
+        step = (self.language.sustain_interval or 0) * US
         times = range(start + step, end - 10 * US, step) if step else range(0)
         for us in self.some(times):
             self.group(type, us, snap=False, pos=pos)
@@ -325,29 +343,38 @@ class Scribe:
         return allowed
 
     def stream(self) -> EventStream:  # everything written, by time; equal times keep their order
-        self.groups.sort(key=lambda g: g[0])
-        return EventStream([e for _, g in self.groups for e in g], [t for t, g in self.groups for _ in g])
+        self.groups.sort(key=lambda group: group[0])
+        return self.as_written()
+
+    def as_written(self) -> EventStream:  # in the order written
+        out = EventStream()
+        for time, events in self.groups:
+            out.events += events
+            out.times += [time] * len(events)
+        return out
 
 # %% ../nbs/22_parse.ipynb #797e1262
+ANCHORS = {"L": _E.RED_ANCHOR, "C": _E.CATMULL_ANCHOR, "P": _E.PERFECT_ANCHOR}  # of curves that have one kind
+
+
 def interior(
     kind: str,  # B, L, C or P
     points: Sequence[tuple],  # (x, y), the head first
     corner_at_end: bool = False,  # whether the last point, given twice, is a corner too
 ) -> list[tuple[EventType, int]]:  # (type, index of the point)
     "Anchors between the head and the last point."
-    n = range(1, len(points) - 1)
+    inner = range(1, len(points) - 1)
+    if kind in ANCHORS:
+        return [(ANCHORS[kind], i) for i in inner]
     last = len(points) - 2 + corner_at_end
-    if kind == "L":
-        return [(_E.RED_ANCHOR, i) for i in n]
-    if kind == "C":
-        return [(_E.CATMULL_ANCHOR, i) for i in n]
-    if kind == "P":
-        return [(_E.PERFECT_ANCHOR, i) for i in n]
-    return [
-        (_E.RED_ANCHOR if points[i] == points[i + 1] and i < last else _E.BEZIER_ANCHOR, i)
-        for i in n
-        if points[i] == points[i + 1] or points[i] != points[i - 1]
-    ]
+    anchors = []
+    for i in inner:
+        doubled = points[i] == points[i + 1]
+        if doubled and i < last:
+            anchors.append((_E.RED_ANCHOR, i))
+        elif doubled or points[i] != points[i - 1]:
+            anchors.append((_E.BEZIER_ANCHOR, i))
+    return anchors
 
 
 @lru_cache(maxsize=1 << 14)
@@ -363,30 +390,30 @@ def curve_kind(kind: str, points: Sequence[tuple]) -> str:
     return kind if kind in "BLCP" else "B"
 
 # %% ../nbs/22_parse.ipynb #b6d9db3a
-def _arc_knots(
-    points: Sequence[tuple],
-) -> list[tuple]:  # three points on an arc -> control points of cubics, joints doubled
+def _arc_knots(points: Sequence[tuple]) -> list[tuple]:  # three points on an arc
+    "Control points of the cubics that draw an arc, joints doubled."
     centre, radius, start, sweep = circle_through(*(complex(*p) for p in points))
-    n = max(1, math.ceil(abs(sweep) / (math.pi / 2)))
-    turns = [cmath.exp(1j * (start + sweep * k / n)) * radius for k in range(n + 1)]
-    lean = 1j * 4 / 3 * math.tan(sweep / n / 4)
-    cubics = [(a, a + lean * a, b - lean * b, b) for a, b in zip(turns, turns[1:])]
-    return [((centre + z).real, (centre + z).imag) for cubic in cubics for z in cubic]
+    pieces = max(1, math.ceil(abs(sweep) / (math.pi / 2)))
+    turns = [cmath.exp(1j * (start + sweep * k / pieces)) * radius for k in range(pieces + 1)]
+    lean = 1j * 4 / 3 * math.tan(sweep / pieces / 4)
+    knots = []
+    for a, b in zip(turns, turns[1:]):
+        knots += [centre + z for z in (a, a + lean * a, b - lean * b, b)]
+    return [(z.real, z.imag) for z in knots]
 
 
-def _piece(
-    kind: str, points: Sequence[tuple]
-) -> list[tuple]:  # a piece of one kind -> control points of Béziers, joints doubled
-    kind = curve_kind(kind, points) if kind[1:] == "" else kind
+def _piece(kind: str, points: Sequence[tuple]) -> list[tuple]:
+    "Control points of the Béziers that draw a piece of one kind, joints doubled."
+    if len(kind) <= 1:
+        kind = curve_kind(kind, points)
     if kind == "B" or len(points) < 2:
         return list(points)
     if kind == "P":
         return _arc_knots(points)
-    if kind != "L":
-        points = [
-            tuple(p) for p in SliderPath(kind, points).points_along(12)
-        ]  # splines are rare: straight strokes
-    return [p for a, b in zip(points, points[1:]) if a != b for p in (a, b)]
+    if kind != "L":  # splines are rare: straight strokes
+        points = [tuple(p) for p in SliderPath(kind, points).points_along(12)]
+    strokes = [(a, b) for a, b in zip(points, points[1:]) if a != b]
+    return [point for stroke in strokes for point in stroke]
 
 
 def one_bezier(
@@ -396,56 +423,71 @@ def one_bezier(
 ) -> list[tuple]:
     "Control points of a path of several kinds as a single Bézier. Where two pieces meet the point is doubled: a corner."
     starts = [(0, kind), *segments]
-    ends = [i for i, _ in segments] + [len(points)]
-    return [p for (i, k), j in zip(starts, ends) for p in _piece(k, points[i : j + 1])]
+    ends = [*(first for first, _ in segments), len(points)]
+    pieces = [_piece(kind, points[first : last + 1]) for (first, kind), last in zip(starts, ends)]
+    return [point for piece in pieces for point in piece]
 
 # %% ../nbs/22_parse.ipynb #c7b31a40
 @patch
-def shape(self: Scribe, s: Slider) -> tuple[str, list[tuple]]:
+def shape(self: Scribe, slider: Slider) -> tuple[str, list[tuple]]:
     "Letter and points of a slider as events can say them."
-    points = s.control_points
-    kind = curve_kind(s.curve, points)
-    if not self.c.compat.approximate_paths and s.curve[:1] == "P" and kind == "B" and len(points) == 3:
-        kind = "L"  # an arc that is a line
-    if s.segments or s.curve[1:]:
-        kind = "B"
-        points = one_bezier(s.curve, points, s.segments)
+    letter, points = self.one_curve(slider)
     if len(points) < MAX_POINTS:
-        return kind, points
-    path = s.path
-    n = min(max(int(path.total // STROKE), 1), STROKES)
-    return "L", [s.pos, *(tuple(p) for p in path.points_along(n + 1)[1:])]
+        return letter, points
+    strokes = min(max(int(slider.path.total // STROKE), 1), STROKES)
+    drawn = slider.path.points_along(strokes + 1)
+    return "L", [slider.pos, *(tuple(p) for p in drawn[1:])]
+
+
+@patch
+def one_curve(self: Scribe, slider: Slider) -> tuple[str, list[tuple]]:
+    "Letter and points of a slider as one curve."
+    points = slider.control_points
+    if slider.segments or slider.curve[1:]:
+        return "B", one_bezier(slider.curve, points, slider.segments)
+    letter = curve_kind(slider.curve, points)
+    is_line = slider.curve == "P" and letter == "B" and len(points) == 3
+    if is_line and not self.language.compat.approximate_paths:
+        return "L", points  # an arc that is a line
+    return letter, points
 
 # %% ../nbs/22_parse.ipynb #4ad64e20
 @patch
 def slider_span(
-    self: Scribe, s: Slider
-) -> tuple[int, int]:  # microseconds of the whole slider and of one slide
+    self: Scribe, slider: Slider
+) -> tuple[int, int]:  # microseconds of the whole and of one slide
     "How long a slider lasts: its length over its velocity, in whole ms."
-    us = round(s.time * US)
-    i = self.table.at(us)
-    beats = self.length(s) * s.slides / (self.map.slider_multiplier * 100 * self.table.speed(i, 0.1))
+    i = self.table.at(round(slider.time * US))
+    speed = self.map.slider_multiplier * 100 * self.table.speed(i, 0.1)  # px a beat
+    beats = self.length(slider) * slider.slides / speed
     whole = int(min(beats * self.table.beat_length(i), LIMIT)) * US
-    return whole, round(whole / s.slides)
+    return whole, round(whole / slider.slides)
 
 
 @patch
-def length(self: Scribe, s: Slider) -> float:  # px of one slide
-    return s.length or (0 if self.c.compat.approximate_paths else s.path.natural_length)
+def length(self: Scribe, slider: Slider) -> float:  # px of one slide
+    return slider.length or (0 if self.language.compat.approximate_paths else slider.path.natural_length)
 
 
 @patch
-def slider_end(self: Scribe, s: Slider, kind: str, points: Sequence[tuple]) -> tuple[float, float]:  # px
+def slider_end(self: Scribe, slider: Slider, kind: str, points: Sequence[tuple]) -> tuple[float, float]:  # px
     "Where the ball is when the slider of this shape ends."
-    if s.slides % 2 == 0 and not self.c.compat.even_slider_end:
-        return s.x, s.y
-    if self.c.compat.approximate_paths:
-        return end_point(kind, tuple(points), s.length)
-    if len(s.control_points) != 2 or not s.length:
-        return s.path.at(1.0)
-    (ax, ay), (bx, by) = s.control_points
-    d = math.hypot(bx - ax, by - ay)
-    return (ax + (bx - ax) * s.length / d, ay + (by - ay) * s.length / d) if d else (ax, ay)
+    if slider.slides % 2 == 0 and not self.language.compat.even_slider_end:
+        return slider.x, slider.y
+    if self.language.compat.approximate_paths:
+        return end_point(kind, tuple(points), slider.length)
+    if len(slider.control_points) != 2 or not slider.length:
+        return slider.path.at(1.0)
+    return _along(*slider.control_points, slider.length)
+
+
+def _along(start: tuple, towards: tuple, length: float) -> tuple[float, float]:  # px
+    "The point of a straight line so far from its start."
+    (ax, ay), (bx, by) = start, towards
+    distance = math.hypot(bx - ax, by - ay)
+    if not distance:
+        return start
+    return ax + (bx - ax) * length / distance, ay + (by - ay) * length / distance
 
 # %% ../nbs/22_parse.ipynb #d36cabda
 def _at(values: Sequence, k: int, otherwise):
@@ -453,16 +495,16 @@ def _at(values: Sequence, k: int, otherwise):
 
 
 @patch
-def edge_sound(self: Scribe, s: Slider, k: int, us: int) -> Sound:
+def edge_sound(self: Scribe, slider: Slider, k: int, us: int) -> Sound:
     "What is heard at an edge of a slider: 0 the head, 1 the first repeat …, -1 the tail."
-    return Sound(us, _at(s.edge_sounds, k, 0), _at(s.edge_additions, k, (0, 0)))
+    return Sound(us, _at(slider.edge_sounds, k, 0), _at(slider.edge_additions, k, (0, 0)))
 
 
 @patch
 def anchors(self: Scribe, us: int, kind: str, points: Sequence[tuple], slide: int):
     "The anchors between the head and the last point: all at the head, or (version 1) spread over the first slide."
-    spread = self.c.slider_version == 1
-    for type, i in interior(kind, points, self.c.compat.approximate_paths):
+    spread = self.language.slider_version == 1
+    for type, i in interior(kind, points, self.language.compat.approximate_paths):
         later = i / (len(points) - 1) * slide if spread else 0
         self.group(type, round(us + later), timed=False, pos=points[i])
     if not spread:
@@ -470,31 +512,43 @@ def anchors(self: Scribe, us: int, kind: str, points: Sequence[tuple], slide: in
 
 
 @patch
-def slider(self: Scribe, s: Slider):
+def slider(self: Scribe, slider: Slider):
     "A slider outside taiko."
-    if self.c.compat.drop_long_sliders and len(s.control_points) >= MAX_POINTS:
+    if self.language.compat.drop_long_sliders and len(slider.control_points) >= MAX_POINTS:
         return
-    us, (kind, points), (whole, slide) = round(s.time * US), self.shape(s), self.slider_span(s)
+    start = round(slider.time * US)
+    letter, points = self.shape(slider)
+    whole, slide = self.slider_span(slider)
     self.group(
         _E.SLIDER_HEAD,
-        us,
+        start,
         pos=points[0],
-        combo=s.new_combo,
-        sounds=[self.edge_sound(s, 0, us)],
-        speed=self.table.speed(self.table.at(us)) if self.c.add_sv else None,
+        combo=slider.new_combo,
+        sounds=[self.edge_sound(slider, 0, start)],
+        speed=self.table.speed(self.table.at(start)) if self.language.add_sv else None,
     )
-    self.anchors(us, kind, points, slide)
-    self.sustain(_E.SLIDER_SUSTAIN, us, us + slide)
-    body = Sound(us + US, s.hitsound, parse_sample(s.sample))
-    repeats = [self.edge_sound(s, k, us + k * slide) for k in self.some(range(1, s.slides))]
-    place = points[-1] if self.c.slider_version == 1 else None
-    self.group(_E.LAST_ANCHOR, us + slide, pos=place, sounds=[body, *repeats])
-    self.sustain(_E.SLIDER_REPEAT_SUSTAIN, us + slide, us + whole)
+    self.anchors(start, letter, points, slide)
+    self.sustain(_E.SLIDER_SUSTAIN, start, start + slide)
+    self.first_slide(slider, start, slide, points[-1])
+    self.sustain(_E.SLIDER_REPEAT_SUSTAIN, start + slide, start + whole)
     self.group(
         _E.SLIDER_END,
-        us + whole,
-        pos=self.slider_end(s, kind, points),
-        sounds=[self.edge_sound(s, -1, us + whole)],
+        start + whole,
+        pos=self.slider_end(slider, letter, points),
+        sounds=[self.edge_sound(slider, -1, start + whole)],
+    )
+
+
+@patch
+def first_slide(self: Scribe, slider: Slider, start: int, slide: int, end: tuple):
+    "When the first slide is over, with the sounds of the body and of the repeats."
+    body = Sound(start + US, slider.hitsound, parse_sample(slider.sample))
+    repeats = self.some(range(1, slider.slides))
+    self.group(
+        _E.LAST_ANCHOR,
+        start + slide,
+        pos=end if self.language.slider_version == 1 else None,
+        sounds=[body, *(self.edge_sound(slider, k, start + k * slide) for k in repeats)],
     )
 
 # %% ../nbs/22_parse.ipynb #ba9815f1
@@ -512,28 +566,36 @@ def circle(self: Scribe, o: Circle):
     )
 
 
+class LongTypes(NamedTuple):
+    "What an object with an end is spelled with."
+
+    start: EventType
+    reminder: EventType
+    end: EventType
+
+
+_SPINNER = LongTypes(_E.SPINNER, _E.SPINNER_SUSTAIN, _E.SPINNER_END)
+_DENDEN = LongTypes(_E.DENDEN, _E.DENDEN_SUSTAIN, _E.DENDEN_END)
+_DRUMROLL = LongTypes(_E.DRUMROLL, _E.DRUMROLL_SUSTAIN, _E.DRUMROLL_END)
+_HOLD = LongTypes(_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END)
+
+
 @patch
 def held(
     self: Scribe,
     o: HitObject,
-    types: tuple[EventType, EventType, EventType],
-    end: int,
-    speed=None,
-    pos=None,
-    end_sound=False,
+    types: LongTypes,
+    end: int,  # microseconds
+    speed: Optional[float] = None,
+    pos: Optional[tuple] = None,
+    end_sound: bool = False,  # whether it sounds at its end
 ):
-    "An object with an end: start, reminders, end. `types`: of these three; `end`: microseconds."
-    us = round(o.time * US)
-    sound = [Sound(end if end_sound else us, o.hitsound, parse_sample(o.sample))]
-    self.group(types[0], us, pos=pos, speed=speed, sounds=[] if end_sound else sound)
-    self.sustain(types[1], us, end, pos)
-    self.group(types[2], end, pos=pos, sounds=sound if end_sound else [])
-
-
-_SPINNER = (_E.SPINNER, _E.SPINNER_SUSTAIN, _E.SPINNER_END)  # start, reminder, end
-_DENDEN = (_E.DENDEN, _E.DENDEN_SUSTAIN, _E.DENDEN_END)
-_DRUMROLL = (_E.DRUMROLL, _E.DRUMROLL_SUSTAIN, _E.DRUMROLL_END)
-_HOLD = (_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END)
+    "An object with an end: start, reminders, end."
+    start = round(o.time * US)
+    sounds = [Sound(end if end_sound else start, o.hitsound, parse_sample(o.sample))]
+    self.group(types.start, start, pos=pos, speed=speed, sounds=[] if end_sound else sounds)
+    self.sustain(types.reminder, start, end, pos)
+    self.group(types.end, end, pos=pos, sounds=sounds if end_sound else [])
 
 
 @patch
@@ -555,11 +617,9 @@ def write(self: Scribe, o: HitObject):
 
 
 @patch
-def roll(
-    self: Scribe, o: HitObject, types: tuple[EventType, EventType, EventType], end: int
-):  # end: microseconds
+def roll(self: Scribe, o: HitObject, types: LongTypes, end: int):  # end: microseconds
     "A drum roll or denden of taiko, with the scroll speed at its start."
-    self.held(o, types, end, self.table.speed(self.table.at(round(o.time * US))))
+    self.held(o, types, end, speed=self.table.speed(self.table.at(round(o.time * US))))
 
 
 @patch
@@ -573,10 +633,11 @@ def faster(stream: EventStream, speed: float) -> EventStream:
     "The same events at another playing speed."
     if speed == 1:
         return stream
-    return EventStream(
-        [Event(e.type, int(e.value / speed)) if e.type is _E.TIME_SHIFT else e for e in stream.events],
-        [int(t / speed) for t in stream.times],
-    )
+    out = EventStream()
+    for event, time in stream:
+        is_time = event.type is _E.TIME_SHIFT
+        out.append(Event(event.type, int(event.value / speed)) if is_time else event, int(time / speed))
+    return out
 
 
 class Parser:
@@ -609,29 +670,24 @@ class Parser:
 MOST_BEATS = 24_000  # of a song: an hour at 400 a minute
 
 
-def end_times(scribe: Scribe, objects: Iterable[HitObject]) -> list[int]:  # microseconds
-    "When each object ends."
-    return [
-        round(o.time * US) + scribe.slider_span(o)[0]
-        if isinstance(o, Slider)
-        else round(getattr(o, "end_time", o.time) * US)
-        for o in objects
-    ]
+def end_time(scribe: Scribe, o: HitObject) -> int:  # microseconds
+    "When an object ends."
+    if isinstance(o, Slider):
+        return round(o.time * US) + scribe.slider_span(o)[0]
+    return round(getattr(o, "end_time", o.time) * US)
 
 
 @patch
-def _grid_points(
-    self: Parser, points: Sequence[TimingPoint]
-) -> list[TimingPoint]:  # the red lines that make beats
+def _grid_points(self: Parser, points: Sequence[TimingPoint]) -> list[TimingPoint]:
+    "The red lines that make beats."
     if self.language.compat.unsorted_lookup:
         return [p for p in points if 0 < p.beat_length < 120_000]
     return sorted((p for p in points if p.uninherited), key=lambda p: p.time)
 
 
 @patch
-def _counts(
-    self: Parser, p: TimingPoint
-) -> float:  # ms from beat to beat; of a tempo that no one can count, 0
+def _counts(self: Parser, p: TimingPoint) -> float:
+    "Ms from beat to beat; 0 of a tempo that no one can count."
     if self.language.compat.unsorted_lookup:
         return p.beat_length
     return p.beat_ms if p.beat_length >= BEAT_MS[0] else 0
@@ -641,13 +697,15 @@ def _counts(
 def _grid_end(
     self: Parser, source, points: Sequence[TimingPoint], song_length: Optional[float]
 ) -> float:  # ms
+    "When the last beat may be."
     objects = getattr(source, "hit_objects", None)
     if not objects:
         return points[-1].time + 10 if song_length is None else song_length
-    ends = end_times(
-        Scribe(self.language, source), objects[-1:] if self.language.compat.unsorted_lookup else objects
-    )
-    return min(max(ends) / US + 0.999, math.inf if song_length is None else song_length)
+    if self.language.compat.unsorted_lookup:
+        objects = objects[-1:]
+    scribe = Scribe(self.language, source)
+    end = max(end_time(scribe, o) for o in objects) / US + 0.999
+    return end if song_length is None else min(end, song_length)
 
 
 @patch
@@ -655,7 +713,8 @@ def _stops(
     self: Parser, grid: Sequence[TimingPoint], end: float, song_length: Optional[float]
 ) -> list[float]:
     "Ms up to which the beats of each red line go. Published models count on to the next one when the objects are over."
-    over = end if song_length is not None or not self.language.compat.unsorted_lookup else math.inf
+    count_on = song_length is None and self.language.compat.unsorted_lookup
+    over = math.inf if count_on else end
     return [*(min(p.time - 10, over) for p in grid[1:]), end]
 
 # %% ../nbs/22_parse.ipynb #ed8d107c
@@ -686,18 +745,17 @@ def timing_events(
 @patch
 def _write_beats(self: Parser, out: EventStream, beats: list[int], meter: int):  # ms
     "The beats of a section: the red line itself, the firsts of the bars, and the others."
-    kinds = [_FLAG[_E.BEAT if number % meter else _E.MEASURE] for number in range(len(beats))]
-    if self.language.add_timing_points:
-        kinds[:1] = [_FLAG[_E.TIMING_POINT]] * bool(beats)
-    times = [Event(_E.TIME_SHIFT, time) for time in beats]
-    pairs = zip(kinds, times) if self.language.types_first else zip(times, kinds)
-    out.events += [event for pair in pairs for event in pair]
-    out.times += [time for time in beats for _ in range(2)]
+    for number, time in enumerate(beats):
+        kind = _E.BEAT if number % meter else _E.MEASURE
+        if number == 0 and self.language.add_timing_points:
+            kind = _E.TIMING_POINT
+        said = [Event(_E.TIME_SHIFT, time), _FLAG[kind]]
+        out.events += said[::-1] if self.language.types_first else said
+        out.times += [time, time]
 
 
-def _beats(
-    offset: float, beat_length: float, stop: float
-) -> Iterable[int]:  # ms; a tempo no one can count gives its first beat only
+def _beats(offset: float, beat_length: float, stop: float) -> Iterable[int]:  # ms
+    "Times of beats; a tempo that no one can count gives its first beat only."
     if offset <= stop:
         yield int(offset + 1e-5)
     if beat_length < 5:
@@ -712,60 +770,58 @@ def _beats(
 @patch
 def kiai_events(self: Parser, beatmap: Beatmap, speed: float = 1.0) -> EventStream:
     "Where kiai goes on and off."
+    if not beatmap.timing_points:
+        return EventStream()
     scribe = Scribe(self.language, beatmap)
     on = False
-    for p, us in zip(scribe.table.points, scribe.table.offsets) if beatmap.timing_points else ():
-        kiai = bool(p.effects) if self.language.compat.kiai_any_effect else p.kiai
+    for point, us in zip(scribe.table.points, scribe.table.offsets):
+        kiai = bool(point.effects) if self.language.compat.kiai_any_effect else point.kiai
         if kiai != on:
             on = kiai
             scribe.group(_E.KIAI, us, value=int(on))
-    return faster(_unsorted(scribe), speed)
-
-
-def _unsorted(scribe: Scribe) -> EventStream:  # in the order written
-    return EventStream([e for _, g in scribe.groups for e in g], [t for t, g in scribe.groups for _ in g])
+    return faster(scribe.as_written(), speed)
 
 # %% ../nbs/22_parse.ipynb #244247d6
 def median_beat_length(scribe: Scribe) -> float:  # ms; 0 without any
     "The beat length that fills most of the map, by the points as this room sees them (in file order where that is asked for)."
     table = scribe.table
-    whole = scribe.c.compat.whole_second_median
-    points = [
-        replace(p, time=us / US, uninherited=not green)
-        for p, us, green in zip(table.points, table.offsets, table.green)
-    ]
-    last = max((o.end_time if isinstance(o, Hold) else o.time for o in scribe.map.hit_objects), default=0)
-    return longest_beat_length(points, last, whole)
+    seen = zip(table.points, table.offsets, table.green)
+    points = [replace(p, time=us / US, uninherited=not green) for p, us, green in seen]
+    ends = [o.end_time if isinstance(o, Hold) else o.time for o in scribe.map.hit_objects]
+    return longest_beat_length(points, max(ends, default=0), scribe.language.compat.whole_second_median)
 
 # %% ../nbs/22_parse.ipynb #8dde3b16
 @patch
-def _speeds(
-    self: Parser, scribe: Scribe, normal: bool
-) -> Iterable[tuple[int, float]]:  # (index of the point, speed) once per time
+def _speeds(self: Parser, scribe: Scribe, normal: bool) -> Iterable[tuple[int, float]]:
+    "The index of a point and the speed from there on, once per time. `normal`: relative to the main tempo."
     table = scribe.table
     median = median_beat_length(scribe) if normal else 0
-    mpb = median
+    beat_ms = median
     for i, p in enumerate(table.points):
+        speed = 1.0
         if not table.green[i]:
-            mpb, v = p.beat_length, 1.0
-        else:
-            v = -100 / p.beat_length if p.beat_length < 0 else 1.0
-        if i + 1 == len(table.points) or table.offsets[i + 1] > table.offsets[i]:
-            yield i, v * median / mpb if normal and mpb else v
+            beat_ms = p.beat_length
+        elif p.beat_length < 0:
+            speed = -100 / p.beat_length
+        if normal and beat_ms:
+            speed = speed * median / beat_ms
+        last = i + 1 == len(table.points)
+        if last or table.offsets[i + 1] > table.offsets[i]:
+            yield i, speed
 
 
 @patch
 def scroll_speed_events(self: Parser, beatmap: Beatmap, speed: float = 1.0) -> EventStream:
     "Changes of scroll speed."
-    scribe = Scribe(self.language, beatmap)
-    previous = -1.0
     if not beatmap.timing_points:
         return EventStream()
-    for i, v in self._speeds(scribe, self.language.mania_bpm_normalized_scroll_speed):
-        if previous == -1 or abs(v - previous) > 1e-3:
-            scribe.group(_E.SCROLL_SPEED_CHANGE, scribe.table.offsets[i], speed=v)
-        previous = v
-    return faster(_unsorted(scribe), speed)
+    scribe = Scribe(self.language, beatmap)
+    previous = -1.0  # none yet
+    for i, now in self._speeds(scribe, self.language.mania_bpm_normalized_scroll_speed):
+        if previous == -1 or abs(now - previous) > 1e-3:
+            scribe.group(_E.SCROLL_SPEED_CHANGE, scribe.table.offsets[i], speed=now)
+        previous = now
+    return faster(scribe.as_written(), speed)
 
 # %% ../nbs/22_parse.ipynb #7a5f9eb7
 @patch
@@ -792,24 +848,24 @@ def context(
 
 # %% ../nbs/22_parse.ipynb #8b55a449
 def hitsounded(beatmap: Beatmap) -> bool:
+    "Whether any object has an addition."
     return any(o.hitsound for o in beatmap.hit_objects)
 
 
 def hold_note_ratio(beatmap: Beatmap) -> Optional[float]:  # None for an empty map
-    n = len(beatmap.hit_objects)
-    return sum(isinstance(o, Hold) for o in beatmap.hit_objects) / n if n else None
+    "The share of objects that are holds."
+    holds = [isinstance(o, Hold) for o in beatmap.hit_objects]
+    return sum(holds) / len(holds) if holds else None
 
 
 @patch
 def scroll_speed_ratio(self: Parser, beatmap: Beatmap) -> Optional[float]:
     "Changes of scroll speed per moment with objects; None for a map without."
     times = [o.time for o in beatmap.hit_objects]
-    moments = sum(a != b for a, b in zip(times[1:], times)) + bool(times)
-    scribe = Scribe(self.language, beatmap)
-    if not moments:
+    if not times:
         return None
-    changes, previous = 0, 1.0
-    for _, v in self._speeds(scribe, beatmap.mode == 3 and self.language.mania_bpm_normalized_scroll_speed):
-        changes += abs(v - previous) > 1e-3
-        previous = v
+    moments = 1 + sum(a != b for a, b in zip(times, times[1:]))
+    normal = beatmap.mode == 3 and self.language.mania_bpm_normalized_scroll_speed
+    speeds = [1.0, *(speed for _, speed in self._speeds(Scribe(self.language, beatmap), normal))]
+    changes = sum(abs(b - a) > 1e-3 for a, b in zip(speeds, speeds[1:]))
     return changes / moments

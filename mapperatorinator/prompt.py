@@ -12,18 +12,19 @@ import numpy as np
 
 from .config import ContextTemplate, LanguageConfig
 from .core import UserError
-from .events import ContextType, Event, EventStream, EventType
+from .events import ContextType, EventStream, EventType
 from .osu.beatmap import Beatmap
 from .parse import Parser, hitsounded, hold_note_ratio
 from .tokenizer import EOS, SOS, Tokenizer
 
 # %% auto #0
-__all__ = ['IGNORE', 'DROPPABLE', 'COLOURS', 'Metadata', 'request_ids', 'drop', 'Context', 'choose_template', 'last_value',
-           'carriers', 'state_ids', 'Part', 'Span', 'parts', 'Prompt', 'build', 'Example', 'training_example',
-           'add_noise']
+__all__ = ['IGNORE', 'DROPPABLE', 'COLOURS', 'Metadata', 'requests', 'request_ids', 'drop', 'Context', 'choose_template',
+           'last_value', 'carriers', 'Moment', 'state_ids', 'promised', 'current_value', 'Part', 'Span', 'parts',
+           'Prompt', 'build', 'Example', 'training_example', 'add_noise']
 
 # %% ../nbs/25_prompt.ipynb #87794964
-_E, _C = EventType, ContextType
+_E = EventType
+_C = ContextType
 IGNORE = -100  # label of a position that is not learnt
 
 # %% ../nbs/25_prompt.ipynb #2a745e67
@@ -48,29 +49,24 @@ class Metadata:
     @classmethod
     def of(cls, beatmap: Beatmap, language: LanguageConfig, song_length: float, **known) -> Metadata:
         "What can be read off a beatmap; the rest (stars, mapper, year, tags) is given by name."
-        b = beatmap
-        mania = beatmap.mode == 3
+        mode = beatmap.mode
         read = dict(
-            gamemode=b.mode,
+            gamemode=mode,
             song_length=song_length,
-            hitsounded=hitsounded(b),
-            global_sv=b.slider_multiplier,
-            cs=b.cs,
-            keycount=b.keys if mania else None,
-            hold_note_ratio=hold_note_ratio(b) if mania else None,
-            scroll_speed_ratio=Parser(language).scroll_speed_ratio(b) if b.mode in (1, 3) else None,
+            hitsounded=hitsounded(beatmap),
+            global_sv=beatmap.slider_multiplier,
+            cs=beatmap.cs,
+            keycount=beatmap.keys if mode == 3 else None,
+            hold_note_ratio=hold_note_ratio(beatmap) if mode == 3 else None,
+            scroll_speed_ratio=Parser(language).scroll_speed_ratio(beatmap) if mode in (1, 3) else None,
         )
         return cls(**read | known)
 
 # %% ../nbs/25_prompt.ipynb #2204bfa0
-def request_ids(
-    tokenizer: Tokenizer,
-    language: LanguageConfig,  # says which wishes are part of the prompt
-    m: Metadata,
-) -> list[int]:
-    "Tokens of the wishes, in prompt order."
+def requests(language: LanguageConfig, m: Metadata) -> list[tuple[EventType, float | None]]:
+    "The wishes that are part of the prompt of a language and exist in the mode, in prompt order, without tags."
     c = language
-    ball = m.gamemode in (0, 2)
+    catch_or_standard = m.gamemode in (0, 2)
     mania = m.gamemode == 3
     scroll = m.gamemode in (1, 3)
     wishes = [
@@ -81,14 +77,29 @@ def request_ids(
         (c.add_year_token, _E.YEAR, m.year),
         (c.add_hitsounded_token, _E.HITSOUNDED, m.hitsounded is not False),
         (c.add_song_length_token, _E.SONG_LENGTH, m.song_length),
-        (c.add_global_sv_token and ball, _E.GLOBAL_SV, 1.4 if m.global_sv is None else m.global_sv),
-        (c.add_cs_token and ball, _E.CS, m.cs),
+        (
+            c.add_global_sv_token and catch_or_standard,
+            _E.GLOBAL_SV,
+            1.4 if m.global_sv is None else m.global_sv,
+        ),
+        (c.add_cs_token and catch_or_standard, _E.CS, m.cs),
         (c.add_keycount_token and mania, _E.MANIA_KEYCOUNT, m.keycount or 4),
         (c.add_hold_note_ratio_token and mania, _E.HOLD_NOTE_RATIO, m.hold_note_ratio),
         (c.add_scroll_speed_ratio_token and scroll, _E.SCROLL_SPEED_RATIO, m.scroll_speed_ratio),
     ]
-    ids = [tokenizer.metadata_id(t, v) for on, t, v in wishes if on]
-    return ids + (tokenizer.descriptor_ids(m.descriptors) if c.add_descriptors else [])
+    return [(type, value) for on, type, value in wishes if on]
+
+
+def request_ids(
+    tokenizer: Tokenizer,
+    language: LanguageConfig,  # says which wishes are part of the prompt
+    m: Metadata,
+) -> list[int]:
+    "Tokens of the wishes, in prompt order."
+    ids = [tokenizer.metadata_id(type, value) for type, value in requests(language, m)]
+    if language.add_descriptors:
+        ids += tokenizer.descriptor_ids(m.descriptors)
+    return ids
 
 # %% ../nbs/25_prompt.ipynb #a5d38396
 DROPPABLE = (
@@ -109,7 +120,8 @@ def drop(
     rng: np.random.Generator,
 ) -> Metadata:
     "The same request with some wishes unsaid."
-    hidden = [n for n in DROPPABLE if rng.random() < (p.get(n, 0) if isinstance(p, dict) else p)]
+    chances = p if isinstance(p, dict) else dict.fromkeys(DROPPABLE, p)
+    hidden = [name for name in DROPPABLE if rng.random() < chances.get(name, 0)]
     return replace(m, **dict.fromkeys(hidden)) if hidden else m
 
 # %% ../nbs/25_prompt.ipynb #e90b9384
@@ -138,14 +150,17 @@ def choose_template(
         raise UserError("Scroll speeds are only written for mania; ask for the map instead.")
     fits = [t for t in language.context_types if set(asked) <= set(t.outputs) and set(t.inputs) <= have]
     if not fits:
+        known = "; ".join(f"{t.inputs} to {t.outputs}" for t in language.context_types)
         raise UserError(
-            f"This model cannot write {', '.join(asked)} from {', '.join(sorted(have))}; it knows "
-            + "; ".join(f"{t.inputs} to {t.outputs}" for t in language.context_types)
-            + "."
+            f"This model cannot write {', '.join(asked)} from {', '.join(sorted(have))}; it knows {known}."
         )
-    best = max(fits, key=lambda t: len([i for i in t.inputs if i != "none"]))
-    last = max((best.outputs.index(a) for a in asked), default=len(best.outputs) - 1)
+    best = max(fits, key=_inputs_used)
+    last = max((best.outputs.index(name) for name in asked), default=len(best.outputs) - 1)
     return ContextTemplate(best.inputs, best.outputs[: last + 1])
+
+
+def _inputs_used(template: ContextTemplate) -> int:
+    return sum(name != "none" for name in template.inputs)
 
 # %% ../nbs/25_prompt.ipynb #0a149686
 def last_value(
@@ -174,36 +189,52 @@ def carriers(language: LanguageConfig) -> dict[EventType, set[ContextType]]:
 _NEUTRAL = {_E.KIAI: 0, _E.SCROLL_SPEED: 100}
 
 
+@dataclass(frozen=True)
+class Moment:
+    "The window that is asked about, and how."
+
+    start: float  # ms: start of the window
+    song_length: float  # ms
+    since: float = -np.inf  # ms: nothing earlier counts
+    training: bool = False  # as the training sequences of the reference had it (see CompatConfig)
+
+
 def state_ids(
     tokenizer: Tokenizer,
     language: LanguageConfig,
     contexts: Sequence[Context],  # where to look; later ones win
-    start: float,  # ms: start of the window
-    song_length: float,  # ms
+    moment: Moment,
     main: bool = True,  # the request itself, or that of a given context
-    training: bool = False,  # as the training sequences of the reference had it (see CompatConfig)
-    since: float = -np.inf,  # ms: nothing earlier counts
 ) -> list[int]:
     "Tokens for kiai, scroll speed and place in the song at the start of a window."
-    compat = language.compat
-    where = carriers(language)
     ids = []
-    for type, on in [
-        (_E.KIAI, language.add_kiai_special_token),
-        (_E.SCROLL_SPEED, language.add_sv_special_token),
-    ]:
-        able = [c for c in contexts if c.type in where[type]]
-        promised = any(_C(o) in where[type] for t in language.context_types for o in t.outputs)
-        forced = type is _E.KIAI and compat.required_kiai and main and promised
-        if not (on and (able or main and promised) or forced):
-            continue
-        found = [last_value(c.stream, type, start, since) for c in able] if on else []
-        if training and compat.neutral_last_sv:
-            found = [_NEUTRAL[type] if v is None else v for v in found]
-        ids.append(tokenizer.id(type, next((v for v in reversed(found) if v is not None), _NEUTRAL[type])))
+    for type in (_E.KIAI, _E.SCROLL_SPEED):
+        able = [c for c in contexts if c.type in carriers(language)[type]]
+        said = language.add_kiai_special_token if type is _E.KIAI else language.add_sv_special_token
+        asked = main and promised(language, type)
+        if said and (able or asked):
+            ids.append(tokenizer.id(type, current_value(language, able, type, moment)))
+        elif asked and type is _E.KIAI and language.compat.required_kiai:
+            ids.append(tokenizer.id(type, _NEUTRAL[type]))
     if language.add_song_position_token:
-        ids.append(tokenizer.metadata_id(_E.SONG_POSITION, start, song_length))
+        ids.append(tokenizer.metadata_id(_E.SONG_POSITION, moment.start, moment.song_length))
     return ids
+
+
+def promised(language: LanguageConfig, type: EventType) -> bool:
+    "Whether a language can write what says kiai or scroll speed."
+    outputs = {_C(name) for template in language.context_types for name in template.outputs}
+    return bool(outputs & carriers(language)[type])
+
+
+def current_value(
+    language: LanguageConfig, contexts: Sequence[Context], type: EventType, moment: Moment
+) -> int:
+    "The last value before a window, in the last context that has one."
+    found = [last_value(c.stream, type, moment.start, moment.since) for c in contexts]
+    if moment.training and language.compat.neutral_last_sv:  # then the last context decides
+        found = found[-1:]
+    return next((value for value in reversed(found) if value is not None), _NEUTRAL[type])
 
 # %% ../nbs/25_prompt.ipynb #0b0eed03
 @dataclass
@@ -247,53 +278,41 @@ class Span:
         **k,
     ) -> Span:
         "A training window from a frame of a song of `n_frames`. Look-back and look-ahead: shares of the window."
-        ms = lambda f: f * language.hop_length * 1000 / language.sample_rate
+        frame_ms = lambda f: f * language.hop_length * 1000 / language.sample_rate
         size = language.src_seq_len - 1
         back = round(lookback * size)
         ahead = round((1 - lookahead) * size)
         return cls(
-            ms(frame),
-            ms(min(frame + size, n_frames)),
-            ms(min(frame + back, n_frames - 1)) if back else -np.inf,
-            ms(frame + ahead) if lookahead else np.inf,
+            start=frame_ms(frame),
+            end=frame_ms(min(frame + size, n_frames)),
+            learn_from=frame_ms(min(frame + back, n_frames - 1)) if back else -np.inf,
+            write_to=frame_ms(frame + ahead) if lookahead else np.inf,
             **k,
         )
 
 # %% ../nbs/25_prompt.ipynb #10fe1e4f
-def _input(
-    tok: Tokenizer, language: LanguageConfig, c: Context, span: Span, m: Metadata, training: bool
-) -> Part:
+def _input(tok: Tokenizer, language: LanguageConfig, c: Context, span: Span, moment: Moment) -> Part:
     "A given context, with its own request when it has metadata."
-    own = (
-        []
-        if c.metadata is None
-        else request_ids(tok, language, replace(c.metadata, song_length=m.song_length))
-        + state_ids(tok, language, [c], span.start, m.song_length, False, training, span.since)
-    )
-    head = [tok.context_sos[c.type]] + own
-    tail = [tok.context_eos[c.type]]
-    return Part(
-        "input",
-        c.type.value,
-        head,
-        tok.encode_stream(c.stream.between(span.start, span.end), span.start),
-        tail,
-    )
+    head = [tok.context_sos[c.type]]
+    if c.metadata is not None:
+        head += request_ids(tok, language, replace(c.metadata, song_length=moment.song_length))
+        head += state_ids(tok, language, [c], moment, main=False)
+    events = c.stream.between(span.start, span.end)
+    body = tok.encode_stream(events, span.start)
+    return Part("input", c.type.value, head, body, [tok.context_eos[c.type]])
 
 
 def _output(tok: Tokenizer, language: LanguageConfig, c: Context, span: Span) -> Part:
     "A context to be written."
     seen = c.stream.between(span.start, min(span.end, span.write_to))
-    head, tail = (
-        ([tok.context_sos[c.type]], [tok.context_eos[c.type]]) if language.add_out_context_types else ([], [])
-    )
+    bracketed = language.add_out_context_types
     return Part(
-        "output",
-        c.type.value,
-        head,
-        tok.encode_stream(seen, span.start),
-        tail,
-        bisect_left(seen.times, span.learn_from),
+        kind="output",
+        name=c.type.value,
+        head=[tok.context_sos[c.type]] if bracketed else [],
+        body=tok.encode_stream(seen, span.start),
+        tail=[tok.context_eos[c.type]] if bracketed else [],
+        given=bisect_left(seen.times, span.learn_from),
     )
 
 # %% ../nbs/25_prompt.ipynb #949d9158
@@ -304,20 +323,19 @@ def parts(
     inputs: Sequence[Context],  # given, in template order
     outputs: Sequence[Context],  # to be written, in template order
     span: Span,
-    training: bool = False,  # see `state_ids`
+    training: bool = False,  # see `Moment`
     before: Sequence[int] = (),  # tokens of the window before (add_pre_tokens)
 ) -> list[Part]:
     "The whole line of a window, in parts."
-    request = request_ids(tokenizer, language, metadata) + state_ids(
-        tokenizer, language, outputs, span.start, metadata.song_length, True, training, span.since
-    )
-    return [
-        *(_input(tokenizer, language, c, span, metadata, training) for c in inputs),
-        Part("request", "request", request),
-        *([Part("before", "before", body=list(before))] if before else []),
-        Part("start", "start", [SOS]),
-        *(_output(tokenizer, language, c, span) for c in outputs),
-    ]
+    moment = Moment(span.start, metadata.song_length, span.since, training)
+    request = request_ids(tokenizer, language, metadata)
+    request += state_ids(tokenizer, language, outputs, moment)
+    out = [_input(tokenizer, language, c, span, moment) for c in inputs]
+    out.append(Part("request", "request", request))
+    if before:
+        out.append(Part("before", "before", body=list(before)))
+    out.append(Part("start", "start", [SOS]))
+    return out + [_output(tokenizer, language, c, span) for c in outputs]
 
 # %% ../nbs/25_prompt.ipynb #e2515595
 @dataclass
@@ -352,7 +370,8 @@ def build(
     closed: bool = False,  # close the last context too
 ) -> Prompt:
     "The prompt of a window. Raises `UserError` when even a short one does not fit."
-    ps = parts(tokenizer, language, metadata, inputs, outputs, Span.of(language, start))
+    span = Span.of(language, start)
+    ps = parts(tokenizer, language, metadata, inputs, outputs, span=span)
     if outputs and not closed:
         ps[-1] = replace(ps[-1], tail=[])
     for k in range(11):
@@ -427,29 +446,38 @@ def _fit(ps: list[Part], room: int) -> int:  # events dropped
     if room < 0:
         raise UserError("The request alone does not fit the model; raise tgt_seq_len or give fewer tags.")
     reserve = sum(min(4, len(p.body)) for p in ps if p.kind == "before")
-    cut = 0
+    whole = sum(len(p.body) for p in ps)
     for kind in ("output", "before", "input"):
-        left = room - (reserve if kind == "output" else 0)
-        for p in (p for p in ps if p.kind == kind):
-            n = max(min(left, len(p.body)), 0)
-            cut = cut + len(p.body) - n
-            left = left - n
-            room = room - n
-            p.body = p.body[len(p.body) - n :] if kind == "before" else p.body[:n]
-    return cut
+        kept_free = reserve if kind == "output" else 0
+        served = [p for p in ps if p.kind == kind]
+        room = kept_free + _serve(served, room - kept_free, latest=kind == "before")
+    return whole - sum(len(p.body) for p in ps)
+
+
+def _serve(ps: list[Part], room: int, latest: bool) -> int:  # what is left of the room
+    "Cut the bodies of parts, the first ones first served: to their latest events or to their first."
+    for p in ps:
+        n = max(min(room, len(p.body)), 0)
+        p.body = p.body[len(p.body) - n :] if latest else p.body[:n]
+        room -= n
+    return room
 
 # %% ../nbs/25_prompt.ipynb #e827a4f0
 def _labels(ps: list[Part], whole: list[int], learn_cuts: bool) -> np.ndarray:
     "The next token wherever it is learnt. `whole`: length of each body before it was cut."
     target = []  # what each position is, if it is learnt
-    for p, n in zip(ps, whole):
-        out = p.kind == "output"
-        closes = learn_cuts or len(p.body) == n
-        given = min(p.given, len(p.body)) if out else len(p.body)
-        target += (p.head if out else [IGNORE] * len(p.head)) + [IGNORE] * given + p.body[given:]
-        target += p.tail if out and closes else [IGNORE] * len(p.tail)
-    last = EOS if learn_cuts or len(ps[-1].body) == whole[-1] or ps[-1].tail else IGNORE
-    return np.array(target[1:] + [last])
+    for part, size in zip(ps, whole):
+        complete = learn_cuts or len(part.body) == size
+        target += _learnt(part, complete) if part.kind == "output" else [IGNORE] * len(part.ids)
+    ends = learn_cuts or len(ps[-1].body) == whole[-1] or ps[-1].tail
+    return np.array(target[1:] + [EOS if ends else IGNORE])
+
+
+def _learnt(part: Part, complete: bool) -> list[int]:
+    "The tokens of an output, except what is given and an end that was made by the knife."
+    given = min(part.given, len(part.body))
+    tail = part.tail if complete else [IGNORE] * len(part.tail)
+    return part.head + [IGNORE] * given + part.body[given:] + tail
 
 
 def training_example(
@@ -461,13 +489,14 @@ def training_example(
     span: Span,
     before: Sequence[int] = (),  # tokens of the window before (add_pre_tokens)
     learn_cuts: bool = False,  # learn the end of contexts that were cut too, as the reference does
-    scoring: bool = False,  # an existing map is judged: the request is that of generation (see `state_ids`)
+    scoring: bool = False,  # an existing map is judged: the request is that of generation (see `Moment`)
 ) -> Example:
     "Tokens and labels of a window."
-    ps = parts(tokenizer, language, metadata, inputs, outputs, span, not scoring, before)
+    ps = parts(tokenizer, language, metadata, inputs, outputs, span=span, training=not scoring, before=before)
     whole = [len(p.body) for p in ps]
     cut = _fit(ps, language.tgt_seq_len)
-    return Example(np.array([i for p in ps for i in p.ids]), _labels(ps, whole, learn_cuts), ps, cut)
+    ids = np.array([i for p in ps for i in p.ids])
+    return Example(ids, _labels(ps, whole, learn_cuts), ps, cut)
 
 # %% ../nbs/25_prompt.ipynb #2bd55015
 def add_noise(
@@ -479,10 +508,14 @@ def add_noise(
     snap: float = 0,  # chance that a snap divisor is replaced
 ) -> np.ndarray:
     "A copy with noise on the times after the start token, and on snaps anywhere."
-    out, (t0, t1), (s0, s1) = ids.copy(), tokenizer.range(_E.TIME_SHIFT), tokenizer.range(_E.SNAPPING)
-    is_time = (out >= t0) & (out < t1) & (np.arange(len(out)) >= np.argmax(out == SOS))
-    shift = rng.integers(-time, time, len(out), endpoint=True) + rng.integers(-shared, shared, endpoint=True)
-    out[is_time] = np.clip(out + shift, t0, t1 - 1)[is_time]
-    swap = (out >= s0) & (out < s1) & (rng.random(len(out)) < snap)
-    out[swap] = rng.integers(s0, s1, len(out))[swap]
+    out = ids.copy()
+    first, end = tokenizer.range(_E.TIME_SHIFT)
+    written = np.arange(len(out)) >= np.argmax(out == SOS)
+    is_time = (out >= first) & (out < end) & written
+    shift = rng.integers(-time, time, len(out), endpoint=True)
+    shift += rng.integers(-shared, shared, endpoint=True)
+    out[is_time] = np.clip(out + shift, first, end - 1)[is_time]
+    first, end = tokenizer.range(_E.SNAPPING)
+    swap = (out >= first) & (out < end) & (rng.random(len(out)) < snap)
+    out[swap] = rng.integers(first, end, len(out))[swap]
     return out

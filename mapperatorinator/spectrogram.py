@@ -17,13 +17,14 @@ __all__ = ['htk_edges', 'slaney_edges', 'triangles', 'mel_filters', 'MelSpectrog
 
 # %% ../nbs/33_spectrogram.ipynb #e88f0ea0
 def htk_edges(f_min: float, f_max: float, n: int) -> Tensor:  # (n,) Hz, float32
-    "Frequencies equally spaced in HTK mel: 2595 log10(1 + f/700)."
+    "Frequencies equally spaced in HTK mel, 2595 log10(1 + f/700): https://en.wikipedia.org/wiki/Mel_scale."
     low, high = (2595 * log10(1 + f / 700) for f in (f_min, f_max))
     return 700 * (10 ** (torch.linspace(low, high, n) / 2595) - 1)
 
 
 def slaney_edges(f_min: float, f_max: float, n: int) -> Tensor:  # (n,) Hz, float64
-    "Frequencies equally spaced in Slaney mel: straight up to 1000 Hz (15 mel), logarithmic above."
+    """Frequencies equally spaced in Slaney mel: straight up to 1000 Hz (15 mel), logarithmic above:
+    https://librosa.org/doc/latest/generated/librosa.mel_frequencies.html."""
     step = log(6.4) / 27
     low, high = (f * 3 / 200 if f < 1000 else 15 + log(f / 1000) / step for f in (f_min, f_max))
     mel = torch.linspace(low, high, n, dtype=torch.float64)
@@ -42,15 +43,25 @@ def triangles(edges: Tensor, n_fft: int, sample_rate: int) -> Tensor:  # (bins, 
 
 @lru_cache(maxsize=8)
 def _filters(scale: str, f_min: float, f_max: float, n_mels: int, n_fft: int, sample_rate: int) -> Tensor:
+    edges_of = {"htk": htk_edges, "slaney": slaney_edges}[scale]
     with torch.device("cpu"):  # kept for later, so never where `torch.device("meta")` would put it
-        edges = {"htk": htk_edges, "slaney": slaney_edges}[scale](f_min, f_max, n_mels + 2)
+        edges = edges_of(f_min, f_max, n_mels + 2)
         bank = triangles(edges, n_fft, sample_rate)
-    return bank if scale == "htk" else (bank * (2 / (edges[2:] - edges[:-2]))).float()
+    if scale == "htk":
+        return bank
+    return (bank * (2 / (edges[2:] - edges[:-2]))).float()
 
 
 def mel_filters(conf: SpectrogramConfig) -> Tensor:  # (bins, mels) float32
     "The filterbank: plain HTK triangles, or Slaney triangles of equal area."
-    return _filters(conf.mel_scale, conf.f_min, conf.f_max, conf.n_mels, conf.n_fft, conf.sample_rate)
+    return _filters(
+        scale=conf.mel_scale,
+        f_min=conf.f_min,
+        f_max=conf.f_max,
+        n_mels=conf.n_mels,
+        n_fft=conf.n_fft,
+        sample_rate=conf.sample_rate,
+    )
 
 # %% ../nbs/33_spectrogram.ipynb #f5234520
 class MelSpectrogram(nn.Module):

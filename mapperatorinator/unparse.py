@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 from fastcore.basics import patch
 
@@ -15,8 +15,12 @@ from .config import LanguageConfig
 from .events import NON_TIMED, EventType
 from .groups import Group
 from mapperatorinator.osu.beatmap import (
+    CIRCLE,
     COORDINATE_LIMIT,
     MOST_SLIDES,
+    NEW_COMBO,
+    SLIDER,
+    SPINNER,
     Circle,
     HitObject,
     Hold,
@@ -27,10 +31,12 @@ from .osu.curves import SliderPath
 from .osu.timing import Timing, TimingBuilder
 
 # %% auto #0
-__all__ = ['SLACK', 'OPEN_LIMIT', 'PLACED', 'Unparsed', 'OpenSlider', 'Assembler', 'zigzag', 'curve_of', 'to_hit_objects']
+__all__ = ['MIDDLE', 'SLACK', 'OPEN_LIMIT', 'PLACED', 'Unparsed', 'OpenSlider', 'Assembler', 'type_bits', 'zigzag',
+           'clamp_velocity', 'curve_of', 'Shape', 'stretched', 'to_hit_objects']
 
 # %% ../nbs/23_unparse.ipynb #6df43feb
 _E = EventType
+MIDDLE = (256, 192)  # px, of the playfield
 SLACK = 1.03  # a path this much too short is left to the game, which draws on in a straight line
 OPEN_LIMIT = 16  # sliders at once; more are a stutter
 PLACED = NON_TIMED | {_E.CIRCLE, _E.SLIDER_HEAD, _E.LAST_ANCHOR, _E.SLIDER_END}  # types that stand somewhere
@@ -71,11 +77,11 @@ class Assembler:
 
     def __init__(self, timing: Timing, slider_multiplier: float, language: LanguageConfig, mode: int):
         self.timing = timing
-        self.sm = slider_multiplier
-        self.c = language
+        self.slider_multiplier = slider_multiplier
+        self.language = language
         self.mode = mode
         self.out = Unparsed()
-        self.place = (256, 192)
+        self.place = MIDDLE
         self.sv = 1.0
         self.open = {}  # spinners, holds, rolls: key -> the group that started it
         self.sliders: list[OpenSlider] = []  # oldest first
@@ -114,70 +120,104 @@ class Assembler:
 
 # %% ../nbs/23_unparse.ipynb #d8018af0
 @patch
-def settle(self: Assembler, g: Group):
+def settle(self: Assembler, group: Group):
     "Give a group its place."
-    if g.x is None or g.y is None:
-        drawn = g.type is _E.LAST_ANCHOR and any(
-            s.drawn for s in self.sliders
-        )  # its place was said with the shape
-        if g.type in PLACED and self.mode != 1 and not drawn:
+    placed = group.type in PLACED
+    if group.x is None or group.y is None:
+        if placed and self.mode != 1 and not self.said_with_shape(group):
             self.drop("place missing")
-        g.x, g.y = self.place
-    if g.type in PLACED:
-        self.place = g.x, g.y
+        group.x, group.y = self.place
+    if placed:
+        self.place = group.x, group.y
     if self.mode == 1:
-        g.x, g.y = 256, 192
+        group.x, group.y = MIDDLE
     if self.mode == 3:
-        g.y = 192
+        group.y = MIDDLE[1]
+
+
+@patch
+def said_with_shape(self: Assembler, group: Group) -> bool:
+    "Whether a last anchor needs no place, because a slider has it from its shape."
+    return group.type is _E.LAST_ANCHOR and any(slider.drawn for slider in self.sliders)
 
 # %% ../nbs/23_unparse.ipynb #86631ac4
+def type_bits(kind: int, new_combo: bool) -> int:
+    "The type field of an object."
+    return kind | NEW_COMBO if new_combo else kind
+
+
 @patch
-def circle(self: Assembler, g: Group):
+def circle(self: Assembler, group: Group):
     "A circle, a taiko hit or a mania note."
-    t = round(g.time)
+    time = round(group.time)
     mania = self.mode == 3
-    self.add(Circle(round(g.x), round(g.y), t, 5 if g.new_combo else 1, g.sound()[0], self.sample(g, mania)))
-    if g.volumes and not mania:
-        self.change(t, volume=g.volumes[0])
-    if self.mode == 1 and g.scroll_speed:
-        self.change(t, sv=g.scroll_speed)
+    circle = Circle(
+        x=round(group.x),
+        y=round(group.y),
+        time=time,
+        type=type_bits(CIRCLE, group.new_combo),
+        hitsound=group.sound()[0],
+        sample=self.sample(group, volume=mania),
+    )
+    self.add(circle)
+    if group.volumes and not mania:
+        self.change(time, volume=group.volumes[0])
+    if self.mode == 1 and group.scroll_speed:
+        self.change(time, sv=group.scroll_speed)
 
 
 @patch
-def spinner(self: Assembler, g: Group):
+def add_spinner(self: Assembler, start: Group, end: Group, heard: Group):
+    "A spinner or denden, with the sound of one of its groups."
+    x, y = MIDDLE
+    spinner = Spinner(
+        x=x,
+        y=y,
+        time=round(start.time),
+        type=type_bits(SPINNER, new_combo=True),
+        hitsound=heard.sound()[0],
+        sample=self.sample(heard),
+        end_time=round(end.time),
+    )
+    self.add(spinner)
+
+
+@patch
+def spinner(self: Assembler, end: Group):
     "The end of a spinner: its sound is heard there."
-    if start := self.end(g, "spinner"):
-        self.add(
-            Spinner(256, 192, round(start.time), 12, g.sound()[0], self.sample(g), end_time=round(g.time))
-        )
-        if g.volumes:
-            self.change(g.time, volume=g.volumes[0])
-        self.place = (256, 192)
+    start = self.end(end, "spinner")
+    if start is None:
+        return
+    self.add_spinner(start, end, heard=end)
+    if end.volumes:
+        self.change(end.time, volume=end.volumes[0])
+    self.place = MIDDLE
 
 
 @patch
-def hold(self: Assembler, g: Group):
+def hold(self: Assembler, end: Group):
     "The end of a hold: each column has its own."
-    if s := self.end(g, f"hold {g.column}"):
-        self.add(
-            Hold(
-                round(s.x),
-                192,
-                round(s.time),
-                128,
-                s.sound()[0],
-                self.sample(s, True),
-                end_time=round(g.time),
-            )
-        )
+    start = self.end(end, f"hold {end.column}")
+    if start is None:
+        return
+    hold = Hold(
+        x=round(start.x),
+        y=MIDDLE[1],
+        time=round(start.time),
+        hitsound=start.sound()[0],
+        sample=self.sample(start, volume=True),
+        end_time=round(end.time),
+    )
+    self.add(hold)
 
 
 @patch
-def denden(self: Assembler, g: Group):
+def denden(self: Assembler, end: Group):
     "The end of a denden."
-    if s := self.end(g, "denden"):
-        self.start_of(s)
-        self.add(Spinner(256, 192, round(s.time), 12, s.sound()[0], self.sample(s), end_time=round(g.time)))
+    start = self.end(end, "denden")
+    if start is not None:
+        self.start_of(start)
+        self.add_spinner(start, end, heard=start)
 
 
 @patch
@@ -197,49 +237,50 @@ def zigzag(length: float) -> list[tuple[int, int]]:  # px -> points after the he
 @patch
 def velocity(self: Assembler, time: float) -> float:
     "Slider pixels per ms at velocity 1."
-    return 100 * self.sm / self.timing.beat_length_at(time)
+    return 100 * self.slider_multiplier / self.timing.beat_length_at(time)
 
 
 @patch
-def exact_time(self: Assembler, g: Group) -> float:  # ms
+def exact_time(self: Assembler, group: Group) -> float:  # ms
     "When a group happens, without the rounding to whole ms if it lies on a tick: what lasts two beats shall last two beats."
-    red = self.timing.grid_of(g.time)
-    step = red.beat_ms / max(g.snap, 1)
-    if not g.snap or not red.is_tempo or self.c.compat.approximate_paths:
-        return g.time
-    tick = red.time + round((g.time - red.time) / step) * step
-    return tick if abs(tick - g.time) <= 1 else g.time
+    red = self.timing.grid_of(group.time)
+    step = red.beat_ms / max(group.snap, 1)
+    if not group.snap or not red.is_tempo or self.language.compat.approximate_paths:
+        return group.time
+    tick = red.time + round((group.time - red.time) / step) * step
+    return tick if abs(tick - group.time) <= 1 else group.time
+
+
+def clamp_velocity(sv: float) -> float:
+    "A slider velocity that the game takes."
+    return min(max(sv, 0.1), 10)
 
 
 @patch
-def drumroll(self: Assembler, g: Group):
+def drumroll(self: Assembler, end: Group):
     "The end of a drum roll: a slider whose length is its duration."
-    if s := self.end(g, "drumroll"):
-        self.start_of(s)
-        t = round(s.time)
-        length = min(max(self.sv, 0.1), 10) * (self.exact_time(g) - self.exact_time(s)) * self.velocity(t)
-        slides = min(
-            max(math.ceil(length / COORDINATE_LIMIT), 1), MOST_SLIDES
-        )  # no file holds a longer slide
-        length = min(length / slides, COORDINATE_LIMIT)
-        edges = slides + 1
-        points = [(0, 192), *zigzag(length)]
-        self.add(
-            Slider(
-                0,
-                192,
-                t,
-                2,
-                s.sound()[0],
-                self.sample(s),
-                "L",
-                points,
-                slides,
-                length,
-                [0] * edges,
-                [(0, 0)] * edges,
-            )
-        )
+    start = self.end(end, "drumroll")
+    if start is None:
+        return
+    self.start_of(start)
+    time = round(start.time)
+    length = clamp_velocity(self.sv) * (self.exact_time(end) - self.exact_time(start)) * self.velocity(time)
+    slides = min(max(math.ceil(length / COORDINATE_LIMIT), 1), MOST_SLIDES)  # no file holds a longer slide
+    length = min(length / slides, COORDINATE_LIMIT)
+    roll = Slider(
+        x=0,
+        y=MIDDLE[1],
+        time=time,
+        hitsound=start.sound()[0],
+        sample=self.sample(start),
+        curve="L",
+        points=[(0, MIDDLE[1]), *zigzag(length)],
+        slides=slides,
+        length=length,
+        edge_sounds=[0] * (slides + 1),
+        edge_additions=[(0, 0)] * (slides + 1),
+    )
+    self.add(roll)
 
 # %% ../nbs/23_unparse.ipynb #a9c9c6ff
 @patch
@@ -252,25 +293,30 @@ def slider_head(self: Assembler, g: Group):
 
 
 @patch
-def anchor(self: Assembler, g: Group):
+def anchor(self: Assembler, group: Group):
     "An anchor of the slider that is being drawn, or the last anchor that says when a first slide ends (version 1: both in one)."
-    drawing = self.sliders[-1] if self.sliders and not self.sliders[-1].drawn else None
+    newest = self.sliders[-1] if self.sliders else None
+    drawing = newest is not None and not newest.drawn
+    is_last = group.type is _E.LAST_ANCHOR
     if drawing:
-        drawing.anchors.append((g.type, g.x, g.y))
-    if not self.sliders or not (drawing or g.type is _E.LAST_ANCHOR):
+        newest.anchors.append((group.type, group.x, group.y))
+    if newest is None or not (drawing or is_last):
         self.drop("anchor without a slider")
-    elif g.type is _E.LAST_ANCHOR and (drawing is None or self.c.slider_version == 1):
-        self.lasts = [*self.lasts, g][-OPEN_LIMIT:]
+    elif is_last and (not drawing or self.language.slider_version == 1):
+        self.lasts = [*self.lasts, group][-OPEN_LIMIT:]
 
 
 @patch
-def take_slider(self: Assembler, g: Group) -> Optional[OpenSlider]:
+def take_slider(self: Assembler, end: Group) -> Optional[OpenSlider]:
     "The slider that ends here: of those begun before, the one whose shape ends (or begins) nearest; of equals, the oldest."
     if not self.sliders:
         return None
-    begun = [s for s in self.sliders if round(s.head.time) < round(g.time)] or self.sliders
-    away = lambda s: min(math.dist((g.x, g.y), p) for p in s.tips)
-    found = min(begun if self.c.add_positions else reversed(begun), key=away)
+
+    def away(slider: OpenSlider) -> float:
+        return min(math.dist((end.x, end.y), tip) for tip in slider.tips)
+
+    begun = [s for s in self.sliders if round(s.head.time) < round(end.time)] or self.sliders
+    found = min(begun if self.language.add_positions else reversed(begun), key=away)
     self.sliders.remove(found)
     return found
 
@@ -278,8 +324,13 @@ def take_slider(self: Assembler, g: Group) -> Optional[OpenSlider]:
 @patch
 def take_last(self: Assembler, head: Group, end: Group) -> Optional[Group]:
     "The last anchor that cuts a slider into whole slides; of equals, the latest."
-    uneven = lambda g: abs((n := (end.time - head.time) / (g.time - head.time)) - round(n))
-    found = min((g for g in reversed(self.lasts) if g.time > head.time), key=uneven, default=None)
+
+    def unevenness(last: Group) -> float:
+        slides = (end.time - head.time) / (last.time - head.time)
+        return abs(slides - round(slides))
+
+    later = (last for last in reversed(self.lasts) if last.time > head.time)
+    found = min(later, key=unevenness, default=None)
     if found:
         self.lasts.remove(found)
     return found
@@ -287,120 +338,162 @@ def take_last(self: Assembler, head: Group, end: Group) -> Optional[Group]:
 # %% ../nbs/23_unparse.ipynb #13600094
 def curve_of(head: Group, anchors: list) -> tuple[str, list[tuple[float, float]]]:
     "Letter and points of a curve: head, then anchors, corners doubled where the letter asks for it."
-    kinds = [a[0] for a in anchors[:-1]]
-    n = [(x, y) for _, x, y in anchors]
-    if all(k is _E.RED_ANCHOR for k in kinds):
-        return "L", [(head.x, head.y), *n]
+    kinds = [kind for kind, *_ in anchors[:-1]]
+    places = [(x, y) for _, x, y in anchors]
+    start = (head.x, head.y)
+    if all(kind is _E.RED_ANCHOR for kind in kinds):
+        return "L", [start, *places]
     if kinds == [_E.PERFECT_ANCHOR]:
-        return "P", [(head.x, head.y), *n]
+        return "P", [start, *places]
     letter = "C" if kinds[0] is _E.CATMULL_ANCHOR else "B"
-    return letter, [
-        (head.x, head.y),
-        *(p for p, k in zip(n, [*kinds, None]) for _ in range(2 if k is _E.RED_ANCHOR else 1)),
-    ]
+    points = [start]
+    for place, kind in zip(places, [*kinds, None]):
+        points += [place] * (2 if kind is _E.RED_ANCHOR else 1)
+    return letter, points
 
 # %% ../nbs/23_unparse.ipynb #c2849f62
+class Shape(NamedTuple):
+    "The path of one slide, and how fast the ball runs along it."
+
+    letter: str  # kind of curve
+    points: list  # px, the head first
+    length: float  # px
+    sv: float  # velocity, a factor
+
+
 @patch
 def shape(
-    self: Assembler, head: Group, letter: str, pts: list, span: float, end: Group
-) -> tuple[list, float, float]:
-    "Points, length and velocity of a slide of `span` ms."
-    natural = SliderPath(letter, pts).natural_length
-    unit = self.velocity(round(head.time)) * span
-    sv = (
-        head.scroll_speed
-        if self.c.add_sv and head.scroll_speed
-        else self.human_velocity(letter, pts, natural, unit, head, end)
-    )
-    sv = min(max(sv, 0.1), 10)
+    self: Assembler,
+    letter: str,
+    points: list,
+    head: Group,
+    end: Group,
+    span: float,  # ms of one slide
+) -> Shape:
+    "The path of a slide, long enough for its duration."
+    natural = SliderPath(letter, points).natural_length
+    unit = self.velocity(round(head.time)) * span  # px at velocity 1
+    if self.language.add_sv and head.scroll_speed:
+        sv = clamp_velocity(head.scroll_speed)
+    else:
+        sv = clamp_velocity(
+            self.human_velocity(self.drawn_length(letter, points, end) / unit, head.new_combo)
+        )
     unit = min(unit, COORDINATE_LIMIT / sv)
     if sv * unit > 1.5 * natural:
-        sv = min(max(round(20 * natural / unit) / 20, 0.1), 10)
+        sv = clamp_velocity(round(20 * natural / unit) / 20)
     length = sv * unit
-    if length > natural * (1 if self.c.compat.approximate_paths else SLACK) + 1e-4:
-        k, (hx, hy) = length / natural, pts[0]
-        pts = [(hx + (x - hx) * k, hy + (y - hy) * k) for x, y in pts]
-    return pts, length, sv
+    slack = 1 if self.language.compat.approximate_paths else SLACK
+    if length > natural * slack + 1e-4:
+        points = stretched(points, length / natural)
+    return Shape(letter, points, length, sv)
+
+
+def stretched(points: list, factor: float) -> list:
+    "A path made longer, as seen from its head."
+    x0, y0 = points[0]
+    return [(x0 + (x - x0) * factor, y0 + (y - y0) * factor) for x, y in points]
 
 
 @patch
-def human_velocity(
-    self: Assembler, letter: str, pts: list, natural: float, unit: float, head: Group, end: Group
-) -> float:
-    "The velocity for a slider that does not say it: by the place of its end, rounded as people do."
-    share = SliderPath(letter, pts).progress_of((end.x, end.y)) if self.c.add_positions else 1
-    sv = natural * (share or 1) / unit
-    if abs(sv - self.sv) / self.sv <= (0.05 if head.new_combo else 0.15):
+def drawn_length(self: Assembler, letter: str, points: list, end: Group) -> float:  # px
+    "How much of a path is played: up to the place where the slider is said to end."
+    path = SliderPath(letter, points)
+    share = path.progress_of((end.x, end.y)) if self.language.add_positions else 1
+    return path.natural_length * (share or 1)
+
+
+@patch
+def human_velocity(self: Assembler, sv: float, new_combo: bool) -> float:
+    "A velocity that nobody said, as people choose it: the one before if that is near enough, else a round number."
+    near = 0.05 if new_combo else 0.15
+    if abs(sv - self.sv) / self.sv <= near:
         return self.sv
-    return r if (r := round(20 * sv) / 20) >= 0.1 else round(100 * sv) / 100
+    twentieths = round(20 * sv) / 20
+    return twentieths if twentieths >= 0.1 else round(100 * sv) / 100
 
 # %% ../nbs/23_unparse.ipynb #e326fc35
 @patch
-def slider(self: Assembler, g: Group):
+def slider(self: Assembler, end: Group):
     "The end of a slider."
-    if (found := self.take_slider(g)) is None:
+    found = self.take_slider(end)
+    if found is None:
         return self.drop("slider without a start")
     head = found.head
-    anchors = found.anchors
-    last = self.take_last(found.head, g)
+    last = self.take_last(head, end)
     if not self.sliders:
         self.lasts = []
-    if round(g.time) <= round(head.time):
+    if round(end.time) <= round(head.time):
         return self.drop("slider of no duration")
-    if last is None or not anchors:
+    if last is None or not found.anchors:
         return self.drop("slider without an anchor")
-    slides = min(max(round((g.time - head.time) / (last.time - head.time)), 1), MOST_SLIDES)
-    letter, pts = curve_of(head, anchors)
-    if SliderPath(letter, pts).natural_length < 1e-3:
+    letter, points = curve_of(head, found.anchors)
+    if SliderPath(letter, points).natural_length < 1e-3:
         self.drop("slider of no length, made a circle")
         return self.circle(head)
-    pts, length, sv = self.shape(head, letter, pts, (self.exact_time(g) - self.exact_time(head)) / slides, g)
-    if sv != self.sv:
-        self.change(head.time, sv=sv)
-    edges = self.edges(head, last, g, slides)
-    points = [(round(x), round(y)) for x, y in pts]
-    self.add(
-        Slider(
-            *points[0],
-            round(head.time),
-            6 if head.new_combo else 2,
-            last.sound()[0],
-            self.sample(last),
-            letter,
-            points,
-            slides,
-            length,
-            [s[0] for s in edges],
-            [s[1:] for s in edges],
-        )
-    )
+    slides = round((end.time - head.time) / (last.time - head.time))
+    slides = min(max(slides, 1), MOST_SLIDES)
+    span = (self.exact_time(end) - self.exact_time(head)) / slides
+    self.add_slider(self.shape(letter, points, head, end, span), head, last, end, slides)
 
 
 @patch
-def edges(
-    self: Assembler, head: Group, last: Group, end: Group, slides: int
-) -> list[tuple]:  # sounds of slides + 1 ends
-    "Sounds of head, repeats and tail, sized to the slides; their volumes go to the timing."
-    inner = [last.sound(i) for i in range(1, slides)]
+def add_slider(self: Assembler, shape: Shape, head: Group, last: Group, end: Group, slides: int):
+    "A slider of which all is known."
+    if shape.sv != self.sv:
+        self.change(head.time, sv=shape.sv)
+    self.edge_volumes(head, last, end, slides)
+    sounds = self.edge_sounds(head, last, end, slides)
+    points = [(round(x), round(y)) for x, y in shape.points]
+    x, y = points[0]
+    slider = Slider(
+        x=x,
+        y=y,
+        time=round(head.time),
+        type=type_bits(SLIDER, head.new_combo),
+        hitsound=last.sound()[0],
+        sample=self.sample(last),
+        curve=shape.letter,
+        points=points,
+        slides=slides,
+        length=shape.length,
+        edge_sounds=[bits for bits, *_ in sounds],
+        edge_additions=[(normal, addition) for _, normal, addition in sounds],
+    )
+    self.add(slider)
+
+
+@patch
+def edge_sounds(self: Assembler, head: Group, last: Group, end: Group, slides: int) -> list[tuple]:
+    "Sounds of head, repeats and tail: one more than there are slides."
+    repeats = [last.sound(i) for i in range(1, slides)]
+    return [head.sound(), *repeats, end.sound()]
+
+
+@patch
+def edge_volumes(self: Assembler, head: Group, last: Group, end: Group, slides: int):
+    "Asks for the volumes of head, repeats and tail, and for that of the body between them."
     volumes = [*head.volumes[:1], *last.volumes[1:slides], *end.volumes[:1]]
+    if len(volumes) != slides + 1:
+        volumes = volumes[:1]
     body = last.volumes[0] if last.volumes else None
     span = (end.time - head.time) / slides
-    for i, v in enumerate(volumes if len(volumes) == slides + 1 else volumes[:1]):
-        self.change(head.time + i * span, volume=v)
-        if body is not None and body != v and i < slides and span > 6:
+    for i, volume in enumerate(volumes):
+        self.change(head.time + i * span, volume=volume)
+        if body is not None and body != volume and i < slides and span > 6:
             self.change(head.time + i * span + 6, volume=body)
-    return [head.sound(), *inner, end.sound()]
 
 # %% ../nbs/23_unparse.ipynb #997a7186
 @patch
-def scroll(self: Assembler, g: Group, median: float):
+def scroll(self: Assembler, group: Group, median: float):  # ms: the beat length that fills most of the map
     "A change of scroll speed; relative to the tempo, it must be said again wherever the tempo changes."
-    if not g.scroll_speed:
+    speed = group.scroll_speed
+    if not speed:
         return self.drop("scroll speed missing")
-    if not (self.c.mania_bpm_normalized_scroll_speed and median):
-        return self.change(g.time, sv=g.scroll_speed)
-    self.change(g.time, sv=g.scroll_speed * self.timing.beat_length_at(g.time) / median)
-    self.scrolls.append(g)
+    if not (self.language.mania_bpm_normalized_scroll_speed and median):
+        return self.change(group.time, sv=speed)
+    self.change(group.time, sv=speed * self.timing.beat_length_at(group.time) / median)
+    self.scrolls.append(group)
 
 
 @patch
@@ -414,38 +507,34 @@ def say_again(self: Assembler, median: float):
 
 
 @patch
-def read(self: Assembler, g: Group, median: float = 0):
+def read(self: Assembler, group: Group, median: float = 0):
     "Take one group."
-    self.settle(g)
-    match g.type:
+    self.settle(group)
+    match group.type:
         case _E.CIRCLE:
-            self.circle(g)
-        case _E.SPINNER:
-            self.begin(g, "spinner")
-        case _E.SPINNER_END:
-            self.spinner(g)
+            self.circle(group)
         case _E.SLIDER_HEAD:
-            self.slider_head(g)
+            self.slider_head(group)
         case _E.SLIDER_END:
-            self.slider(g)
+            self.slider(group)
         case _E.HOLD_NOTE:
-            self.begin(g, f"hold {g.column}")
+            self.begin(group, f"hold {group.column}")
+        case _E.SPINNER | _E.DRUMROLL | _E.DENDEN:
+            self.begin(group, group.type.value)
+        case _E.SPINNER_END:
+            self.spinner(group)
         case _E.HOLD_NOTE_END:
-            self.hold(g)
-        case _E.DRUMROLL:
-            self.begin(g, "drumroll")
+            self.hold(group)
         case _E.DRUMROLL_END:
-            self.drumroll(g)
-        case _E.DENDEN:
-            self.begin(g, "denden")
+            self.drumroll(group)
         case _E.DENDEN_END:
-            self.denden(g)
+            self.denden(group)
         case _E.KIAI:
-            self.change(g.time, kiai=bool(g.value))
+            self.change(group.time, kiai=bool(group.value))
         case _E.SCROLL_SPEED_CHANGE:
-            self.scroll(g, median)
-        case t if t in NON_TIMED or t is _E.LAST_ANCHOR:
-            self.anchor(g)
+            self.scroll(group, median)
+        case kind if kind in NON_TIMED or kind is _E.LAST_ANCHOR:
+            self.anchor(group)
 
 # %% ../nbs/23_unparse.ipynb #7e47efc8
 def to_hit_objects(
@@ -456,13 +545,15 @@ def to_hit_objects(
     mode: int = 0,
 ) -> Unparsed:
     "Objects and wishes to the timing of a list of groups."
-    a = Assembler(timing, slider_multiplier, language, mode)
-    end = max((g.time for g in groups), default=0)
-    median = timing.median_beat_length(end, language.compat.whole_second_median) if mode == 3 else 0
-    for g in groups:
-        a.read(g, median)
-    a.say_again(median)
-    for key in [*a.open, *(["slider"] * len(a.sliders))]:
-        a.drop(f"{key.split(' ')[0]} without an end")
-    a.out.objects.sort(key=lambda o: o.time)
-    return a.out
+    assembler = Assembler(timing, slider_multiplier, language, mode)
+    median = 0
+    if mode == 3:
+        end = max((group.time for group in groups), default=0)
+        median = timing.median_beat_length(end, language.compat.whole_second_median)
+    for group in groups:
+        assembler.read(group, median)
+    assembler.say_again(median)
+    for key in [*assembler.open, *["slider"] * len(assembler.sliders)]:
+        assembler.drop(f"{key.split(' ')[0]} without an end")
+    assembler.out.objects.sort(key=lambda o: o.time)
+    return assembler.out

@@ -12,7 +12,7 @@ from .config import LanguageConfig
 from .core import UserError
 
 # %% auto #0
-__all__ = ['Window', 'stride_of', 'plan', 'cut']
+__all__ = ['Window', 'stride_of', 'Shares', 'plan', 'cut']
 
 # %% ../nbs/34_windows.ipynb #5c1f30ac
 @dataclass(frozen=True)
@@ -45,16 +45,37 @@ def _starts(n_samples: int, size: int, stride: int) -> np.ndarray:  # (windows,)
     return np.arange(1 + max(0, -(-(n_samples - size) // stride))) * stride
 
 # %% ../nbs/34_windows.ipynb #5471a0b9
-def _in_range(times, window_ms, lookback, lookahead, start_time, end_time) -> range:
-    "Indices of the windows needed to write `start_time` to `end_time` (ms)."
+@dataclass(frozen=True)
+class Shares:
+    "What of a window is not its own to write."
+
+    lookback: float  # share that the window before has written
+    lookahead: float  # share that the next one will write
+
+
+def _in_range(
+    times: list[int],  # ms: where the windows begin
+    window_ms: float,
+    shares: Shares,
+    start_time: float | None,  # ms
+    end_time: float | None,  # ms
+) -> range:
+    "Indices of the windows needed to write `start_time` to `end_time`."
     ids = range(len(times))
     if start_time is not None:
-        ids = [i for i in ids if times[i] > start_time - (1 - lookahead) * window_ms] or ids[-1:]
+        before = start_time - (1 - shares.lookahead) * window_ms
+        ids = [i for i in ids if times[i] > before] or ids[-1:]
     if end_time is not None:
-        ids = [i for i in ids if times[i] < end_time - lookback * window_ms] or ids[:1]
+        after = end_time - shares.lookback * window_ms
+        ids = [i for i in ids if times[i] < after] or ids[:1]
     return range(ids[0], ids[-1] + 1)
 
 # %% ../nbs/34_windows.ipynb #2ee18a9e
+def _whole_ms(n: int, step_ms: float) -> list[int]:
+    "Where windows begin, truncated from single precision as published models have it."
+    return (np.arange(n, dtype=np.float32) * np.float32(step_ms)).astype(np.int32).tolist()
+
+
 def plan(
     n_samples: int,  # length of the song
     language: LanguageConfig,  # gives the window length
@@ -68,29 +89,34 @@ def plan(
         raise UserError(
             f"end_time={end_time:g} is not after start_time={start_time:g}; give a range that lasts."
         )
-    size, rate = language.window_samples, language.sample_rate
+    size = language.window_samples
+    rate = language.sample_rate
     stride = stride_of(size, lookback, lookahead)
     starts = _starts(n_samples, size, stride).tolist()
-    times = (
-        (np.arange(len(starts), dtype=np.float32) * np.float32(stride * 1000 / rate))
-        .astype(np.int32)
-        .tolist()
-    )
-    ids = _in_range(times, language.window_ms, lookback, lookahead, start_time, end_time)
-    ms = lambda i, share: (starts[i] + share * size) * 1000 / rate
-    return [
-        Window(
-            i,
-            starts[i],
-            size,
-            times[i],
-            ms(i, 0) if i == ids[0] else ms(i, lookback),
-            ms(i, 1) if i == ids[-1] else ms(i + 1, lookback),
-            i == ids[0],
-            i == ids[-1],
+    times = _whole_ms(len(starts), stride * 1000 / rate)
+    shares = Shares(lookback, lookahead)
+    ids = _in_range(times, language.window_ms, shares, start_time, end_time)
+
+    def ms(i: int, share: float) -> float:
+        "The time at a share of a window."
+        return (starts[i] + share * size) * 1000 / rate
+
+    windows = []
+    for i in ids:
+        first = i == ids[0]
+        last = i == ids[-1]
+        window = Window(
+            index=i,
+            start_sample=starts[i],
+            n_samples=size,
+            time_ms=times[i],
+            keep_from=ms(i, 0 if first else lookback),
+            keep_to=ms(i, 1) if last else ms(i + 1, lookback),
+            first=first,
+            last=last,
         )
-        for i in ids
-    ]
+        windows.append(window)
+    return windows
 
 # %% ../nbs/34_windows.ipynb #00ceda27
 def cut(

@@ -10,15 +10,28 @@ from typing import NamedTuple
 import numpy as np
 
 from ..audio import OSU_OFFSET_MS
-from ..osu.beatmap import Beatmap, Circle, HitObject, Slider, Spinner, TimingPoint
+from mapperatorinator.osu.beatmap import (
+    CIRCLE,
+    NEW_COMBO,
+    SLIDER,
+    SPINNER,
+    Beatmap,
+    Circle,
+    HitObject,
+    Slider,
+    Spinner,
+    TimingPoint,
+)
 from ..osu.curves import SliderPath
 from ..osu.difficulty import star_rating
 
 # %% auto #0
-__all__ = ['HUMAN', 'FOLLOW', 'BOX', 'TURNS', 'Onset', 'Section', 'Recipe', 'Slot', 'find_slots', 'salience', 'thin', 'choose',
-           'Step', 'duration', 'plan_objects', 'inside', 'toward', 'homeward', 'walk', 'arc', 'bent', 'shape', 'sound',
-           'draw_scheme', 'Pen', 'next_place', 'slider_of', 'make_object', 'red_lines', 'velocities', 'timing_points',
-           'settings', 'write_map', 'choreograph']
+__all__ = ['HUMAN', 'FOLLOW', 'LENGTHS', 'BOX', 'TURNS', 'ANGLES', 'ANGLE_CHANCES', 'NAMES', 'Onset', 'Section', 'Recipe', 'Slot',
+           'find_slots', 'salience', 'thin', 'scores', 'choose', 'Step', 'rest_after', 'duration', 'kind_of_step',
+           'plan_objects', 'inside', 'toward', 'homeward', 'on_field', 'walk', 'arc', 'bent', 'corner', 's_curve',
+           'shape', 'sound', 'draw_scheme', 'Pen', 'next_place', 'slider_of', 'Plan', 'make_object', 'make_slider',
+           'red_lines', 'velocities', 'green_line', 'timing_points', 'settings', 'Wanted', 'write_objects', 'write_map',
+           'choreograph']
 
 # %% ../../nbs/41_synth.choreography.ipynb #43305191
 class Onset(NamedTuple):
@@ -75,20 +88,21 @@ HUMAN = np.array(
 class Recipe:
     "What a map of some star rating looks like."
 
-    density: float
-    sliders: float
-    speed: float
-    multiplier: float  # objects per s, share, px per ms, hundreds of px per beat
-    cs: float
-    ar: float
-    od: float
-    hp: float
-    gap: float
-    fine: float  # gap in ms; chance of quarter beats
+    density: float  # objects per s
+    sliders: float  # share of sliders
+    speed: float  # px per ms between circles
+    multiplier: float  # base slider velocity, hundreds of px per beat
+    cs: float  # circle size
+    ar: float  # approach rate
+    od: float  # overall difficulty
+    hp: float  # HP drain
+    gap: float  # ms, the shortest
+    fine: float  # chance of quarter beats
 
     @classmethod
     def of(cls, stars: float) -> Recipe:  # interpolated between the measured rows
-        return cls(*(float(np.interp(stars, HUMAN[:, 0], HUMAN[:, i])) for i in range(1, HUMAN.shape[1])))
+        rows, *columns = HUMAN.T
+        return cls(*(float(np.interp(stars, rows, column)) for column in columns))
 
 # %% ../../nbs/41_synth.choreography.ipynb #651037d2
 @dataclass
@@ -103,22 +117,27 @@ class Slot:
 
     @property
     def level(self) -> int:  # 0 on a beat, 1 half way, 2 finer
-        return 0 if abs(self.beat - round(self.beat)) < 0.01 else 1 if abs(2 * self.beat % 1) < 0.01 else 2
+        if abs(self.beat - round(self.beat)) < 0.01:
+            return 0
+        return 1 if abs(2 * self.beat % 1) < 0.01 else 2
 
 
 def find_slots(onsets: list[Onset], sections: list[Section]) -> list[Slot]:
     "Onsets gathered by the grid line they are written on."
     starts = np.array([s.start_ms for s in sections])
     slots = {}
-    for o in onsets:
-        i = max(int(np.searchsorted(starts, o.tick + 0.5, "right")) - 1, 0)
-        s = sections[i]
-        time = round(o.tick - OSU_OFFSET_MS)
-        slot = slots.setdefault(time, Slot(time, i, round((o.tick - s.start_ms) / s.beat_ms, 4), {}))
-        slot.kinds[o.kind] = max(o.strength, slot.kinds.get(o.kind, 0))
-        if o.pitch:
-            slot.held = max(slot.held, o.length / s.beat_ms)
-    return [slots[t] for t in sorted(slots) if t >= 0]
+    for onset in onsets:
+        i = max(int(np.searchsorted(starts, onset.tick + 0.5, "right")) - 1, 0)
+        section = sections[i]
+        time = round(onset.tick - OSU_OFFSET_MS)
+        if time not in slots:
+            beat = (onset.tick - section.start_ms) / section.beat_ms
+            slots[time] = Slot(time, i, round(beat, 4), {})
+        slot = slots[time]
+        slot.kinds[onset.kind] = max(onset.strength, slot.kinds.get(onset.kind, 0))
+        if onset.pitch:
+            slot.held = max(slot.held, onset.length / section.beat_ms)
+    return [slots[time] for time in sorted(slots) if time >= 0]
 
 # %% ../../nbs/41_synth.choreography.ipynb #668f42c2
 FOLLOW = {
@@ -166,14 +185,12 @@ FOLLOW = {
 
 def salience(slot: Slot, weights: dict, recipe: Recipe, meter: int) -> float:
     "How much a slot asks for an object: what sounds there, and how strong the place in the bar is."
-    heard = sum(weights[k] * v for k, v in slot.kinds.items())
-    place = (0.35 + 0.25 * (slot.beat % meter < 0.01), 0.1, -0.1)[slot.level] * (1.8 - recipe.fine)
-    return (
-        heard
-        + place
-        - (slot.level == 2) * 1.5 * (1 - recipe.fine)
-        - (slot.level == 1) * 0.4 * (recipe.gap > 250)
-    )
+    heard = sum(weights[kind] * strength for kind, strength in slot.kinds.items())
+    on_beat = 0.35 + 0.25 * (slot.beat % meter < 0.01)
+    place = (on_beat, 0.1, -0.1)[slot.level] * (1.8 - recipe.fine)
+    too_fine = (slot.level == 2) * 1.5 * (1 - recipe.fine)
+    too_soon = (slot.level == 1) * 0.4 * (recipe.gap > 250)
+    return heard + place - too_fine - too_soon
 
 # %% ../../nbs/41_synth.choreography.ipynb #f069eb64
 def thin(slots: list[Slot], score: np.ndarray, count: int, gap: float, least: float) -> list[Slot]:
@@ -187,19 +204,27 @@ def thin(slots: list[Slot], score: np.ndarray, count: int, gap: float, least: fl
     return [slots[i] for i in sorted(taken)]
 
 
+def scores(rng, slots: list[Slot], weights: dict, recipe: Recipe, meter: int) -> np.ndarray:  # (slots,)
+    "What each slot of a section asks for, with a habit: bars repeat, so do the choices in them."
+    habit = rng.normal(0, 0.15, 2 * meter * 12)
+    places = [round(slot.beat * 12) % len(habit) for slot in slots]
+    asked = [salience(slot, weights, recipe, meter) for slot in slots]
+    return np.array([score + habit[place] for score, place in zip(asked, places)])
+
+
 def choose(rng, slots: list[Slot], sections: list[Section], recipe: Recipe) -> list[Slot]:
     "Slots that get an object: section by section, denser where the music is."
-    out, follow = [], {}
-    for i, s in enumerate(sections):
-        weights = FOLLOW[follow.setdefault(s.name, str(rng.choice(["drums", "lead", "all"])))]
-        mine = [x for x in slots if x.section == i]
-        habit = rng.normal(0, 0.15, 2 * s.meter * 12)  # bars repeat, so do the choices in them
-        score = np.array(
-            [salience(x, weights, recipe, s.meter) + habit[round(x.beat * 12) % len(habit)] for x in mine]
-        )
-        count = round(recipe.density * (s.end_ms - s.start_ms) / 1000 * (0.55 + 0.75 * s.energy))
-        out += thin(mine, score, count, recipe.gap, 0.32 - 0.08 * recipe.density)
-    return [x for i, x in enumerate(out) if not i or x.time - out[i - 1].time >= recipe.gap]
+    chosen = []
+    followed = {}  # name of a section -> what is followed in it
+    for i, section in enumerate(sections):
+        drawn = str(rng.choice(["drums", "lead", "all"]))
+        weights = FOLLOW[followed.setdefault(section.name, drawn)]
+        mine = [slot for slot in slots if slot.section == i]
+        score = scores(rng, mine, weights, recipe, section.meter)
+        seconds = (section.end_ms - section.start_ms) / 1000
+        count = round(recipe.density * seconds * (0.55 + 0.75 * section.energy))
+        chosen += thin(mine, score, count, gap=recipe.gap, least=0.32 - 0.08 * recipe.density)
+    return chosen[:1] + [b for a, b in zip(chosen, chosen[1:]) if b.time - a.time >= recipe.gap]
 
 # %% ../../nbs/41_synth.choreography.ipynb #5b2c5c5d
 class Step(NamedTuple):
@@ -212,48 +237,57 @@ class Step(NamedTuple):
     combo: bool = False  # starts a new combo
 
 
+LENGTHS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)  # beats of a slider
+
+
+def rest_after(gap: float, recipe: Recipe) -> float:  # beats
+    "How long a slider must be over before the next object."
+    if recipe.fine > 0.5:
+        return 0.25
+    if 130 < recipe.gap < 250:
+        return 0.5
+    return 1 if gap >= 2 else 0.5
+
+
 def duration(rng, slot: Slot, gap: float, recipe: Recipe) -> float:  # beats; 0: a circle
     "How long a slider from here may last when the next object comes `gap` beats later."
-    rest = (
-        0.25
-        if recipe.fine > 0.5
-        else 0.5
-        if recipe.gap > 130 and recipe.gap < 250
-        else 1
-        if gap >= 2
-        else 0.5
-    )
-    if slot.level == 2 and recipe.fine > 0.5:
-        rest = 0.25
-    want = max(slot.held, 0.5)
-    longest = min(gap - rest + 0.01, want + 0.26)
-    fits = [
-        d
-        for d in (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
-        if d <= longest and (d * 2 % 1 == 0 or recipe.fine > 0.5)
-    ]
-    return float(fits[-1] if rng.random() < 0.7 else rng.choice(fits)) if fits else 0.0
+    wanted = max(slot.held, 0.5) + 0.26
+    longest = min(gap - rest_after(gap, recipe) + 0.01, wanted)
+    fits = [n for n in LENGTHS if n <= longest and (n * 2 % 1 == 0 or recipe.fine > 0.5)]
+    if not fits:
+        return 0.0
+    return float(fits[-1] if rng.random() < 0.7 else rng.choice(fits))
 
 # %% ../../nbs/41_synth.choreography.ipynb #707a2eb6
+def kind_of_step(rng, step: Step, gap: float, left: float, beat_ms: float, recipe: Recipe) -> Step:
+    "Circle, slider or spinner, when the next object comes `gap` beats later and the section has `left` beats."
+    held = step.slot.held
+    beats = duration(rng, step.slot, min(gap, left), recipe)
+    long_rest = gap >= 4.5 and held >= 2 and (gap - 1) * beat_ms > 1000
+    if long_rest and rng.random() < 0.3:
+        return step._replace(kind="spinner", beats=float(int(min(gap - 1, 8))), combo=True)
+    chance = recipe.sliders * (1.8 if held >= 0.75 else 1.1)
+    if beats and rng.random() < chance:
+        foldable = beats >= 0.5 and beats % 0.5 == 0
+        slides = 2 if foldable and rng.random() < 0.1 + 0.3 * (beats > 2) else 1
+        return step._replace(kind="slider", beats=beats, slides=slides)
+    return step
+
+
 def plan_objects(rng, chosen: list[Slot], sections: list[Section], recipe: Recipe) -> list[Step]:
     "Circle, slider or spinner for each chosen slot."
-    out = []
-    bars = 1 if recipe.density > 2 else 2
+    steps = []
+    bars = 1 if recipe.density > 2 else 2  # in a combo
     last = None
-    for x, after in zip(chosen, chosen[1:] + [None]):
-        s = sections[x.section]
-        gap = (after.time - x.time) / s.beat_ms if after else 4.0
-        bar = (x.section, int((x.beat + 0.01) // (s.meter * bars)))
-        step = Step(x, combo=bar != last)
-        last = bar
-        d = duration(rng, x, min(gap, s.bars * s.meter - x.beat), recipe)
-        if gap >= 4.5 and x.held >= 2 and (gap - 1) * s.beat_ms > 1000 and rng.random() < 0.3:
-            step = step._replace(kind="spinner", beats=float(int(min(gap - 1, 8))), combo=True)
-        elif d and rng.random() < recipe.sliders * (1.8 if x.held >= 0.75 else 1.1):
-            slides = 2 if d >= 0.5 and d % 0.5 == 0 and rng.random() < 0.1 + 0.3 * (d > 2) else 1
-            step = step._replace(kind="slider", beats=d, slides=slides)
-        out.append(step)
-    return out
+    for slot, after in zip(chosen, [*chosen[1:], None]):
+        section = sections[slot.section]
+        gap = (after.time - slot.time) / section.beat_ms if after else 4.0
+        left = section.bars * section.meter - slot.beat
+        combo = (slot.section, int((slot.beat + 0.01) // (section.meter * bars)))
+        step = Step(slot, combo=combo != last)
+        steps.append(kind_of_step(rng, step, gap, left, beat_ms=section.beat_ms, recipe=recipe))
+        last = combo
+    return steps
 
 # %% ../../nbs/41_synth.choreography.ipynb #0ecd7427
 BOX = (16, 496, 24, 360)  # x and y that are not too near the playfield's edge
@@ -264,8 +298,7 @@ TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * np.tile(
 
 def inside(points: np.ndarray) -> bool:  # (n, 2)
     "Whether all points are on the playfield."
-    (x0, y0), (x1, y1) = points.min(0), points.max(0)
-    return bool(x0 >= BOX[0] and x1 <= BOX[1] and y0 >= BOX[2] and y1 <= BOX[3])
+    return bool(on_field(*points.T).all())
 
 
 def toward(p, angle: float, distance: float) -> np.ndarray:  # the point that far from `p` in that direction
@@ -279,62 +312,71 @@ def homeward(p, heading: float) -> float:  # radians
     return heading + ((home + np.pi) % (2 * np.pi) - np.pi) * float(np.clip((away - 0.5) * 1.6, 0, 0.8))
 
 
+def on_field(x, y):
+    "Whether places are not too near the playfield's edge."
+    left, right, top, bottom = BOX
+    return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+
+
 def walk(rng, p, heading: float, distance: float) -> tuple[np.ndarray, float]:  # position, heading
     "A step from `p`, turned as little as needed to stay on the playfield."
     angles = homeward(p, heading) + TURNS * rng.choice([-1, 1])
     x = p[0] + distance * np.cos(angles)
     y = p[1] + distance * np.sin(angles)
-    fits = np.flatnonzero((x >= BOX[0]) & (x <= BOX[1]) & (y >= BOX[2]) & (y <= BOX[3]))
-    if len(fits):
-        return np.array([x[fits[0]], y[fits[0]]]), float(angles[fits[0]])
-    return np.array([rng.uniform(*BOX[:2]), rng.uniform(*BOX[2:])]), heading
+    fits = np.flatnonzero(on_field(x, y))
+    if not len(fits):
+        return np.array([rng.uniform(*BOX[:2]), rng.uniform(*BOX[2:])]), heading
+    least = fits[0]
+    return np.array([x[least], y[least]]), float(angles[least])
 
 # %% ../../nbs/41_synth.choreography.ipynb #b49a8f20
-def arc(
-    p, angle: float, length: float, bend: float
-) -> np.ndarray:  # (9, 2) points on an arc whose chord points to `angle`
-    t = np.linspace(0, 1, 9)
+def arc(p, angle: float, length: float, bend: float) -> np.ndarray:  # (9, 2)
+    "Points on an arc whose chord points to `angle`."
+    share = np.linspace(0, 1, 9)
     if abs(bend) < 0.05:
-        return np.array([toward(p, angle, length * u) for u in t])
+        return np.array([toward(p, angle, length * u) for u in share])
     radius = length / bend
     start = angle - bend / 2
-    return np.stack(
-        [
-            p[0] + radius * (np.sin(start + bend * t) - np.sin(start)),
-            p[1] - radius * (np.cos(start + bend * t) - np.cos(start)),
-        ],
-        1,
-    )
+    x = p[0] + radius * (np.sin(start + bend * share) - np.sin(start))
+    y = p[1] - radius * (np.cos(start + bend * share) - np.cos(start))
+    return np.stack([x, y], 1)
 
 # %% ../../nbs/41_synth.choreography.ipynb #2d18cd46
-def bent(kind: str, p, a: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
+def bent(kind: str, p, angle: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
     "A line (L), an arc (P), an S (B) or a corner (K): curve, control points, heading at the end."
-    pts = arc(p, a, length, 0 if kind == "L" else bend)
     if kind == "L":
-        return "L", pts[[0, -1]], a
+        return "L", arc(p, angle, length, 0)[[0, -1]], angle
     if kind == "P":
-        return "P", pts[[0, 4, 8]], a + bend / 2
-    half = toward(p, a, length / 2)
+        return "P", arc(p, angle, length, bend)[[0, 4, 8]], angle + bend / 2
     if kind == "K":
-        return "B", np.array([p, half, half, toward(half, a - bend / 2, length / 2)]), a - bend / 2
-    side = bend * length / 6
-    one, two = (
-        toward(toward(p, a, length * u), a + v, side) for u, v in ((1 / 3, np.pi / 2), (2 / 3, -np.pi / 2))
-    )
-    return "B", np.array([p, one, two, toward(p, a, length)]), a
+        return corner(p, angle, length, bend)
+    return s_curve(p, angle, length, bend)
+
+
+def corner(p, angle: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
+    "Two lines that meet half way."
+    half = toward(p, angle, length / 2)
+    after = angle - bend / 2
+    return "B", np.array([p, half, half, toward(half, after, length / 2)]), after
+
+
+def s_curve(p, angle: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
+    "A Bézier with a control point on each side of its chord."
+    aside = bend * length / 6
+    left = toward(toward(p, angle, length * (1 / 3)), angle + np.pi / 2, aside)
+    right = toward(toward(p, angle, length * (2 / 3)), angle - np.pi / 2, aside)
+    return "B", np.array([p, left, right, toward(p, angle, length)]), angle
 
 # %% ../../nbs/41_synth.choreography.ipynb #139403cc
-def shape(
-    rng, p, heading: float, length: float
-) -> tuple[str, list, float] | None:  # curve, whole control points, heading at the end
-    "A slider path of a length that stays on the playfield; None if nothing fits."
+def shape(rng, p, heading: float, length: float) -> tuple[str, list, float] | None:
+    "A slider path that stays on the playfield: curve, whole control points, heading at the end. None if nothing fits."
     for turn in rng.permutation(np.arange(-8, 8) * np.pi / 8) * np.linspace(0.2, 1, 16):
         kind = str(rng.choice(["L", "P", "P", "B", "K"]))
         bend = rng.uniform(0.5, 2.4) * rng.choice([-1, 1])
         curve, points, end = bent(kind, p, heading + turn, length, bend)
         if not inside(points):
             continue
-        points = [tuple(int(v) for v in q) for q in np.rint(points)]
+        points = [tuple(int(v) for v in point) for point in np.rint(points)]
         if inside(SliderPath(curve, points, length).points_along(9)):
             return curve, points, end
     return None
@@ -363,6 +405,10 @@ class Pen:
     turn: float
 
 # %% ../../nbs/41_synth.choreography.ipynb #dcff9f2f
+ANGLES = [0.3, 0.6, 1.1, 2.0, 2.6]  # radians from one object to the next: from flow to jumps back and forth
+ANGLE_CHANCES = [0.25, 0.25, 0.2, 0.15, 0.15]
+
+
 def next_place(rng, pen: Pen, step: Step, beat_ms: float, recipe: Recipe) -> np.ndarray:
     "Position of the next object: as far as the time allows, flowing on or jumping back."
     gap = step.slot.time - pen.time
@@ -371,12 +417,11 @@ def next_place(rng, pen: Pen, step: Step, beat_ms: float, recipe: Recipe) -> np.
     if gap > 3 * beat_ms:
         distance = rng.uniform(60, 250)
     if step.combo and rng.random() < 0.4:
-        pen.turn = rng.choice([-1, 1]) * rng.choice(
-            [0.3, 0.6, 1.1, 2.0, 2.6], p=[0.25, 0.25, 0.2, 0.15, 0.15]
-        )
+        side = rng.choice([-1, 1])
+        pen.turn = side * rng.choice(ANGLES, p=ANGLE_CHANCES)
     turn = pen.turn * (0.35 if stream else 1) + rng.normal(0, 0.15)
-    q, pen.heading = walk(rng, pen.p, pen.heading + turn, distance)
-    return q
+    place, pen.heading = walk(rng, pen.p, pen.heading + turn, distance)
+    return place
 
 
 def slider_of(
@@ -391,83 +436,99 @@ def slider_of(
     return kind, points, length
 
 # %% ../../nbs/41_synth.choreography.ipynb #7e8b5d8b
-def make_object(
-    rng, pen: Pen, step: Step, beat_ms: float, px_per_beat: float, recipe: Recipe, at: dict, scheme: dict
-) -> HitObject:
+@dataclass(frozen=True)
+class Plan:
+    "What objects are made by, all through a map."
+
+    recipe: Recipe
+    slots: dict[int, Slot]  # by time
+    scheme: dict  # kind -> hitsound bit
+
+
+def make_object(rng, pen: Pen, step: Step, beat_ms: float, px_per_beat: float, plan: Plan) -> HitObject:
     "A step as a hit object; the pen moves on."
-    x = step.slot
-    combo = 4 * step.combo
+    slot = step.slot
     if step.kind == "spinner":
-        pen.time = x.time + step.beats * beat_ms
+        pen.time = slot.time + step.beats * beat_ms
         pen.p = np.array([256.0, 192.0])
-        return Spinner(256, 192, x.time, 8 | 4, sound(x, scheme), "0:0:0:0:", end_time=round(pen.time))
-    p = np.rint(next_place(rng, pen, step, beat_ms, recipe))
-    made = slider_of(rng, p, pen, step, px_per_beat) if step.kind == "slider" else None
-    pen.p, pen.time, (px, py) = p, x.time, (int(v) for v in p)
-    if made is None:
-        return Circle(px, py, x.time, 1 | combo, sound(x, scheme))
+        heard = sound(slot, plan.scheme)
+        return Spinner(256, 192, slot.time, SPINNER | NEW_COMBO, heard, end_time=round(pen.time))
+    place = np.rint(next_place(rng, pen, step, beat_ms, plan.recipe))
+    made = slider_of(rng, place, pen, step, px_per_beat) if step.kind == "slider" else None
+    pen.p = place
+    pen.time = slot.time
+    if made is not None:
+        return make_slider(pen, step, made, beat_ms, plan)
+    x, y = (int(v) for v in place)
+    return Circle(x, y, slot.time, CIRCLE | NEW_COMBO * step.combo, sound(slot, plan.scheme))
+
+
+def make_slider(pen: Pen, step: Step, made: tuple[str, list, float], beat_ms: float, plan: Plan) -> Slider:
+    "A slider from where the pen is; the pen moves to where it ends."
     curve, points, length = made
-    pen.p = np.array(points[-1] if step.slides % 2 else p, float)
-    pen.time = x.time + step.beats * beat_ms
-    edges = [
-        sound(at.get(round(x.time + i * step.beats / step.slides * beat_ms)), scheme)
-        for i in range(step.slides + 1)
-    ]
+    x, y = (int(v) for v in pen.p)
+    start = step.slot.time
+    times = [round(start + i * step.beats / step.slides * beat_ms) for i in range(step.slides + 1)]
+    edges = [sound(plan.slots.get(time), plan.scheme) for time in times]
+    if step.slides % 2:
+        pen.p = np.array(points[-1], float)
+    pen.time = start + step.beats * beat_ms
     return Slider(
-        px,
-        py,
-        x.time,
-        2 | combo,
-        edges[0],
-        "0:0:0:0:",
-        curve,
-        [(px, py), *points[1:]],
-        step.slides,
-        round(length, 6),
-        edges,
-        [(0, 0)] * len(edges),
+        x=x,
+        y=y,
+        time=start,
+        type=SLIDER | NEW_COMBO * step.combo,
+        hitsound=edges[0],
+        curve=curve,
+        points=[(x, y), *points[1:]],
+        slides=step.slides,
+        length=round(length, 6),
+        edge_sounds=edges,
+        edge_additions=[(0, 0)] * len(edges),
     )
 
 # %% ../../nbs/41_synth.choreography.ipynb #8d38f2c3
 def red_lines(sections: list[Section]) -> list[TimingPoint]:
     "A red line wherever the grid changes."
-    out = []
-    for a, s in zip([None] + sections, sections):
-        same = a and (a.bpm, a.meter) == (s.bpm, s.meter) and abs(a.end_ms - s.start_ms) < 1
-        if not same:
-            out.append(TimingPoint(s.start_ms - OSU_OFFSET_MS, s.beat_ms, s.meter, 2, 0, 70))
-    return out
+    lines = []
+    for before, section in zip([None, *sections], sections):
+        same_tempo = before and (before.bpm, before.meter) == (section.bpm, section.meter)
+        if same_tempo and abs(before.end_ms - section.start_ms) < 1:
+            continue
+        time = section.start_ms - OSU_OFFSET_MS
+        lines.append(TimingPoint(time, section.beat_ms, section.meter, volume=70))
+    return lines
+
+
+NAMES = ("intro", "verse", "chorus", "break", "outro", "silence")  # of sections
 
 
 def velocities(rng, sections: list[Section]) -> list[float]:
     "Slider velocity of each section: one for all, or faster where the music is."
     if rng.random() < 0.4:
         return [1.0] * len(sections)
-    of = {
-        name: round(
-            float(rng.choice([0.75, 0.8, 0.9, 1, 1, 1.1, 1.2])) * (0.8 if name in ("break", "intro") else 1),
-            2,
-        )
-        for name in ("intro", "verse", "chorus", "break", "outro", "silence")
-    }
-    return [of[s.name] for s in sections]
+    of = {}
+    for name in NAMES:
+        quiet = 0.8 if name in ("break", "intro") else 1
+        of[name] = round(float(rng.choice([0.75, 0.8, 0.9, 1, 1, 1.1, 1.2])) * quiet, 2)
+    return [of[section.name] for section in sections]
+
+
+def green_line(section: Section, velocity: float) -> TimingPoint:
+    "Velocity, volume and kiai of a section."
+    return TimingPoint(
+        time=round(section.start_ms - OSU_OFFSET_MS),
+        beat_length=-100 / velocity,
+        meter=section.meter,
+        volume=int(40 + 50 * section.energy) // 5 * 5,
+        uninherited=False,
+        effects=int(section.name == "chorus"),
+    )
 
 
 def timing_points(sections: list[Section], velocity: list[float]) -> list[TimingPoint]:
     "Red lines, and a green one at each section for velocity, volume and kiai."
-    green = [
-        TimingPoint(
-            round(s.start_ms - OSU_OFFSET_MS),
-            -100 / v,
-            s.meter,
-            2,
-            0,
-            int(40 + 50 * s.energy) // 5 * 5,
-            False,
-            int(s.name == "chorus"),
-        )
-        for s, v in zip(sections, velocity)
-    ]
+    green = [green_line(section, v) for section, v in zip(sections, velocity)]
     return sorted(red_lines(sections) + green, key=lambda p: (p.time, not p.uninherited))
 
 # %% ../../nbs/41_synth.choreography.ipynb #e7eeffd3
@@ -509,37 +570,42 @@ def settings(recipe: Recipe, title: str, version: str) -> dict[str, dict]:
     )
 
 # %% ../../nbs/41_synth.choreography.ipynb #72a7f724
-def write_map(
-    onsets: list[Onset], sections: list[Section], effort: float, look: float, seed: int, title: str
-) -> Beatmap:
+@dataclass(frozen=True)
+class Wanted:
+    "What a map shall be like."
+
+    effort: float  # stars of its rhythm and spacing
+    look: float  # stars of its settings
+    seed: int
+    title: str
+
+
+def write_objects(
+    rng, steps: list[Step], sections: list[Section], px_per_beat: list[float], plan: Plan
+) -> list[HitObject]:
+    "The steps as hit objects, from a pen that starts somewhere. `px_per_beat`: of sliders in each section."
+    pen = Pen(np.array([rng.uniform(100, 412), rng.uniform(80, 304)]), rng.uniform(0, 6.28), -9999, 0.5)
+    return [
+        make_object(rng, pen, s, sections[s.slot.section].beat_ms, px_per_beat[s.slot.section], plan=plan)
+        for s in steps
+    ]
+
+
+def write_map(onsets: list[Onset], sections: list[Section], wanted: Wanted) -> Beatmap:
     "One map: the rhythm and spacing of `effort` stars, the settings of `look` stars."
-    rng = np.random.default_rng(seed)
-    recipe = Recipe.of(effort)
-    face = Recipe.of(look)
+    rng = np.random.default_rng(wanted.seed)
+    recipe = Recipe.of(wanted.effort)
+    face = Recipe.of(wanted.look)
     face.multiplier = round(face.multiplier, 1)
     slots = find_slots(onsets, sections)
     velocity = velocities(rng, sections)
-    scheme = draw_scheme(rng)
+    plan = Plan(recipe, {slot.time: slot for slot in slots}, draw_scheme(rng))
     steps = plan_objects(rng, choose(rng, slots, sections, recipe), sections, recipe)
-    at = {s.time: s for s in slots}
-    pen = Pen(np.array([rng.uniform(100, 412), rng.uniform(80, 304)]), rng.uniform(0, 6.28), -9999, 0.5)
-    objects = [
-        make_object(
-            rng,
-            pen,
-            s,
-            sections[s.slot.section].beat_ms,
-            100 * face.multiplier * velocity[s.slot.section],
-            recipe,
-            at,
-            scheme,
-        )
-        for s in steps
-    ]
+    px_per_beat = [100 * face.multiplier * v for v in velocity]
     return Beatmap(
         timing_points=timing_points(sections, velocity),
-        hit_objects=objects,
-        **settings(face, title, f"{look:.1f} stars"),
+        hit_objects=write_objects(rng, steps, sections, px_per_beat, plan),
+        **settings(face, wanted.title, f"{wanted.look:.1f} stars"),
     )
 
 # %% ../../nbs/41_synth.choreography.ipynb #0b498913
@@ -556,7 +622,7 @@ def choreograph(
     best = None
     miss = np.inf
     for _ in range(tries):
-        beatmap = write_map(onsets, sections, effort, stars, seed, title)
+        beatmap = write_map(onsets, sections, Wanted(effort, stars, seed, title))
         got = star_rating(beatmap) if beatmap.hit_objects else 0.0
         if abs(got - stars) < miss:
             best = beatmap

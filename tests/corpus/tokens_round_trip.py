@@ -22,7 +22,7 @@ from mapperatorinator.groups import event_times, read_groups
 from mapperatorinator.osu.beatmap import Beatmap, BeatmapError, Circle, Hold, Slider, Spinner
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
-from mapperatorinator.parse import MAX_POINTS, Parser, Scribe, end_times
+from mapperatorinator.parse import MAX_POINTS, Parser, Scribe, end_time
 from mapperatorinator.tokenizer import STEP, Tokenizer
 from mapperatorinator.unparse import to_hit_objects
 
@@ -69,7 +69,8 @@ def through_tokens(stream, tokenizer, language, clock):
 
 def ends(beatmap, objects, language):
     "End of each object, in ms."
-    return [us / 1000 for us in end_times(Scribe(language, beatmap), objects)]
+    scribe = Scribe(language, beatmap)
+    return [end_time(scribe, o) / 1000 for o in objects]
 
 
 def lane(o, mode, keys):

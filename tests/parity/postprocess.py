@@ -24,7 +24,7 @@ from mapperatorinator.osu.beatmap import (
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.timing import Timing, TimingBuilder
 from mapperatorinator.postprocess import lead_in, snap_overlaps
-from mapperatorinator.unparse import SLACK, Assembler, curve_of, to_hit_objects, zigzag
+from mapperatorinator.unparse import SLACK, Assembler, Shape, curve_of, stretched, to_hit_objects, zigzag
 from parity import guarded, oracles_of
 
 
@@ -409,7 +409,18 @@ class Reference(Assembler):
         length = self.allowed(self.sv) * (round(g.time) - t) * self.velocity(t)
         points = [(0, 192), *zigzag(length)]
         self.add(
-            Slider(0, 192, t, 2, s.sound()[0], self.sample(s), "L", points, 1, length, [0, 0], [(0, 0)] * 2)
+            Slider(
+                0,
+                192,
+                t,
+                hitsound=s.sound()[0],
+                sample=self.sample(s),
+                curve="L",
+                points=points,
+                length=length,
+                edge_sounds=[0, 0],
+                edge_additions=[(0, 0)] * 2,
+            )
         )
 
     def curve(self, head, anchors):
@@ -446,36 +457,17 @@ class Reference(Assembler):
         letter, pts = self.curve(head, found.anchors)
         if SliderPath(letter, pts).natural_length < 1e-3 and "no slider without a length" not in self.rules:
             return self.circle(head)
-        before = self.sv
-        shaped = self.shape(head, letter, pts, (g.time - head.time) / slides, g)
-        if shaped is None:
-            return
-        pts, length, sv = shaped
-        if sv != before:
-            self.change(head.time, sv=sv)
-        edges = self.edges(head, last, g, slides)
-        points = [(round(x), round(y)) for x, y in pts]
-        self.add(
-            Slider(
-                *points[0],
-                round(head.time),
-                6 if head.new_combo else 2,
-                last.sound()[0],
-                self.sample(last),
-                letter,
-                points,
-                slides,
-                length,
-                [s[0] for s in edges],
-                [s[1:] for s in edges],
-            )
-        )
+        shape = self.shape(letter, pts, head, g, (g.time - head.time) / slides)
+        if shape is not None:
+            self.add_slider(shape, head, last, g, slides)
 
-    def shape(self, head, letter, pts, span, end):
-        natural = SliderPath(letter, pts).natural_length
+    def shape(self, letter, points, head, end, span):
+        natural = SliderPath(letter, points).natural_length
         unit = self.velocity(round(head.time)) * span
-        said = self.c.add_sv and head.scroll_speed
-        if (sv := head.scroll_speed if said else self.human(letter, pts, natural, unit, head, end)) is None:
+        sv = head.scroll_speed if self.language.add_sv else None
+        if not sv:
+            sv = self.human(SliderPath(letter, points), unit, head, end)
+        if sv is None:
             return None
         sv = self.allowed(sv)
         if sv * unit > 1.5 * natural:
@@ -483,29 +475,29 @@ class Reference(Assembler):
         length = sv * unit
         slack = 1 if "a path a little short is drawn on" in self.rules else SLACK
         if length > natural * slack + 1e-4:
-            k, (hx, hy) = length / natural, pts[0]
-            pts = [(hx + (x - hx) * k, hy + (y - hy) * k) for x, y in pts]
-        return pts, length, sv
+            points = stretched(points, length / natural)
+        return Shape(letter, points, length, sv)
 
-    def human(self, letter, pts, natural, unit, head, end):
+    def human(self, path, unit, head, end):
         "The velocity of a slider that does not say it; None for one that the reference skips."
-        path = SliderPath(letter, pts)
         share = (
             walked(path, (end.x, end.y))
             if "nearest point of the path" in self.rules
             else path.progress_of((end.x, end.y))
         )
+        natural = path.natural_length
         if "no slider without a length" in self.rules and natural * share < 1e-4:
             return None
-        sv = natural * (share or 1) / unit
-        if abs(sv - self.sv) / self.sv <= (0.05 if head.new_combo else 0.15):
-            return self.sv
-        rounded = round(20 * sv) / 20
-        return rounded if rounded >= 0.1 else round(100 * sv) / 100
+        return self.human_velocity(natural * (share or 1) / unit, head.new_combo)
 
-    def edges(self, head, last, end, slides):
+    def edge_sounds(self, head, last, end, slides):
         if "sounds sized to the slides" not in self.rules:
-            return super().edges(head, last, end, slides)
+            return super().edge_sounds(head, last, end, slides)
+        return [*head.sounds, *last.sounds[1:], *end.sounds]
+
+    def edge_volumes(self, head, last, end, slides):
+        if "sounds sized to the slides" not in self.rules:
+            return super().edge_volumes(head, last, end, slides)
         volumes = [*head.volumes, *last.volumes[1:], *end.volumes]
         body = last.volumes[0] if last.volumes else None
         span = (end.time - head.time) / slides
@@ -514,7 +506,6 @@ class Reference(Assembler):
             self.change(at, volume=v)
             if body is not None and body != v and i < slides and span > 6:
                 self.change(at + 6, volume=body)
-        return [*head.sounds, *last.sounds[1:], *end.sounds]
 
 
 def spoken(case):
