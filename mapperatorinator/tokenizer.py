@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Iterable, NamedTuple, Optional
 
 import numpy as np
+from fastcore.basics import patch
 
 from .config import LanguageConfig, load_preset
 from .core import UserError, nearest, write_atomic
@@ -17,9 +18,9 @@ from .events import ContextType, Event, EventStream, EventType
 from .foreign import damaged, only, read_json, typed
 
 # %% auto #0
-__all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'OPEN', 'MOST_IDS', 'TOKENIZER_LIMIT', 'Range', 'context_ids', 'cells', 'position_ranges',
-           'output_ranges', 'input_ranges', 'Tokenizer', 'ratio_value', 'Descriptor', 'known_descriptors',
-           'StoredRange', 'StoredTokenizer']
+__all__ = ['PAD', 'SOS', 'EOS', 'STEP', 'OPEN', 'MOST_IDS', 'TOKENIZER_LIMIT', 'Range', 'context_names', 'context_ids', 'cells',
+           'position_ranges', 'attribute_ranges', 'mode_flags', 'output_ranges', 'input_ranges', 'Tokenizer',
+           'ratio_value', 'Descriptor', 'known_descriptors', 'StoredRange', 'StoredTokenizer']
 
 # %% ../nbs/24_tokenizer.ipynb #786a0c94
 PAD = 0  # the same in every version
@@ -37,16 +38,26 @@ class Range(NamedTuple):
     high: int  # largest value
 
 # %% ../nbs/24_tokenizer.ipynb #02d5c454
+def _clip(value: float, low: int, high: int) -> int:
+    return min(max(int(value), low), high)
+
+
+def context_names(language: LanguageConfig) -> list[str]:
+    "The contexts that templates name, each once."
+    names = []
+    for template in language.context_types:
+        names += template.inputs
+        if language.add_out_context_types:
+            names += template.outputs
+    return list(dict.fromkeys(names))
+
+
 def context_ids(language: LanguageConfig) -> tuple[dict[ContextType, int], dict[ContextType, int]]:
     "Opening and closing token of every context of a language."
-    types = []
-    for template in language.context_types:
-        for name in template.inputs + (template.outputs if language.add_out_context_types else []):
-            if (t := ContextType(name)) not in types:
-                types.append(t)
-    return {t: EOS + 1 + 2 * i for i, t in enumerate(types)}, {
-        t: EOS + 2 + 2 * i for i, t in enumerate(types)
-    }
+    types = [ContextType(name) for name in context_names(language)]
+    opening = {t: EOS + 1 + 2 * i for i, t in enumerate(types)}
+    closing = {t: EOS + 2 + 2 * i for i, t in enumerate(types)}
+    return opening, closing
 
 # %% ../nbs/24_tokenizer.ipynb #cfc12e93
 def cells(language: LanguageConfig) -> tuple[int, int, int, int]:
@@ -56,14 +67,14 @@ def cells(language: LanguageConfig) -> tuple[int, int, int, int]:
 
 def position_ranges(language: LanguageConfig) -> list[Range]:
     "Ranges of the position tokens."
-    x0, x1, y0, y1 = cells(language)
+    left, right, top, bottom = cells(language)
     if language.position_split_axes:
-        return [Range(_E.POS_X, x0, x1), Range(_E.POS_Y, y0, y1)]
-    joint = [Range(_E.POS, 0, (x1 - x0 + 1) * (y1 - y0 + 1) - 1)]
+        return [Range(_E.POS_X, left, right), Range(_E.POS_Y, top, bottom)]
+    count = (right - left + 1) * (bottom - top + 1)
+    joint = [Range(_E.POS, 0, count - 1)]
     if language.position_refinement:
-        joint.append(
-            Range(_E.POS_REFINE, 0, (language.position_precision // language.position_refinement) ** 2 - 1)
-        )
+        across = language.position_precision // language.position_refinement
+        joint.append(Range(_E.POS_REFINE, 0, across**2 - 1))
     return joint
 
 # %% ../nbs/24_tokenizer.ipynb #087f9f98
@@ -90,14 +101,11 @@ def _flags(*types: EventType) -> list[Range]:
     return [Range(t, 0, 0) for t in types]
 
 
-def output_ranges(language: LanguageConfig) -> list[Range]:
-    "Everything the model can write, in vocabulary order."
+def attribute_ranges(language: LanguageConfig) -> list[Range]:
+    "When, where and how fast, in vocabulary order."
     c = language
     steps = int(language.window_ms / STEP)
-    kiai = [o for t in language.context_types for o in t.outputs]
-    taiko = 1 in c.gamemodes
     mania = 3 in c.gamemodes
-    sustain = bool(c.sustain_interval)
     out = [Range(_E.TIME_SHIFT, -steps if c.add_pre_tokens else 0, steps), Range(_E.SNAPPING, 0, 16)]
     if c.add_distances:
         out.append(Range(_E.DISTANCE, 0, 640))
@@ -105,28 +113,36 @@ def output_ranges(language: LanguageConfig) -> list[Range]:
         out += position_ranges(c)
     if mania:
         out.append(Range(_E.MANIA_COLUMN, 0, 17))
-    if taiko or mania or c.add_sv:
+    if mania or 1 in c.gamemodes or c.add_sv:
         out.append(Range(_E.SCROLL_SPEED, 0, 1000))
-    out += _COMMON
+    return out
+
+
+def mode_flags(language: LanguageConfig) -> list[Range]:
+    "Objects of mania and taiko, and what is held, in vocabulary order."
+    sustain = bool(language.sustain_interval)
+    types = []
+    if sustain:
+        types += [_E.SLIDER_SUSTAIN, _E.SLIDER_REPEAT_SUSTAIN, _E.SPINNER_SUSTAIN]
+    if 3 in language.gamemodes:
+        types += [_E.HOLD_NOTE, _E.HOLD_NOTE_END, _E.SCROLL_SPEED_CHANGE]
+        types += [_E.HOLD_NOTE_SUSTAIN] * sustain
+    if 1 in language.gamemodes:
+        types += [_E.DRUMROLL, _E.DRUMROLL_END, _E.DENDEN, _E.DENDEN_END]
+        types += [_E.DRUMROLL_SUSTAIN, _E.DENDEN_SUSTAIN] * sustain
+    return _flags(*types)
+
+
+def output_ranges(language: LanguageConfig) -> list[Range]:
+    "Everything the model can write, in vocabulary order."
+    c = language
+    out = attribute_ranges(c) + _COMMON
     if c.add_timing_points:
         out += _flags(_E.TIMING_POINT)
-    if c.add_kiai_special_token or c.add_kiai or "kiai" in kiai:
+    written = [name for template in c.context_types for name in template.outputs]
+    if c.add_kiai_special_token or c.add_kiai or "kiai" in written:
         out.append(Range(_E.KIAI, 0, 1))
-    if sustain:
-        out += _flags(_E.SLIDER_SUSTAIN, _E.SLIDER_REPEAT_SUSTAIN, _E.SPINNER_SUSTAIN)
-    if mania:
-        out += _flags(
-            _E.HOLD_NOTE, _E.HOLD_NOTE_END, _E.SCROLL_SPEED_CHANGE, *[_E.HOLD_NOTE_SUSTAIN] * sustain
-        )
-    if taiko:
-        out += _flags(
-            _E.DRUMROLL,
-            _E.DRUMROLL_END,
-            _E.DENDEN,
-            _E.DENDEN_END,
-            *[_E.DRUMROLL_SUSTAIN, _E.DENDEN_SUSTAIN] * sustain,
-        )
-    return out
+    return out + mode_flags(c)
 
 # %% ../nbs/24_tokenizer.ipynb #615d15cb
 def input_ranges(
@@ -136,28 +152,25 @@ def input_ranges(
 ) -> list[Range]:
     "Everything that can be asked of the model, in vocabulary order."
     c = language
-    taiko = 1 in language.gamemodes
-    mania = 3 in language.gamemodes
-    return [
-        Range(t, low, high)
-        for on, t, low, high in [
-            (c.add_gamemode_token, _E.GAMEMODE, 0, 3),
-            (c.add_style_token, _E.STYLE, 0, c.num_classes),
-            (c.add_diff_token, _E.DIFFICULTY, 0, c.num_diff_classes),
-            (c.add_mapper_token, _E.MAPPER, 0, n_mappers),
-            (c.add_cs_token, _E.CS, 0, c.num_cs_classes),
-            (c.add_year_token, _E.YEAR, 2007, 2077),
-            (c.add_hitsounded_token, _E.HITSOUNDED, 0, 1),
-            (c.add_song_length_token, _E.SONG_LENGTH, 0, 60),
-            (c.add_song_position_token, _E.SONG_POSITION, -1, 101),
-            (c.add_descriptors, _E.DESCRIPTOR, 0, n_descriptors),
-            (c.add_keycount_token and mania, _E.MANIA_KEYCOUNT, 1, 18),
-            (c.add_hold_note_ratio_token and mania, _E.HOLD_NOTE_RATIO, -1, 12),
-            (c.add_scroll_speed_ratio_token and (taiko or mania or c.add_sv), _E.SCROLL_SPEED_RATIO, -1, 12),
-            (c.add_global_sv_token, _E.GLOBAL_SV, 40, 360),
-        ]
-        if on
+    mania = 3 in c.gamemodes
+    scroll = mania or 1 in c.gamemodes or c.add_sv
+    requests = [
+        (c.add_gamemode_token, Range(_E.GAMEMODE, 0, 3)),
+        (c.add_style_token, Range(_E.STYLE, 0, c.num_classes)),
+        (c.add_diff_token, Range(_E.DIFFICULTY, 0, c.num_diff_classes)),
+        (c.add_mapper_token, Range(_E.MAPPER, 0, n_mappers)),
+        (c.add_cs_token, Range(_E.CS, 0, c.num_cs_classes)),
+        (c.add_year_token, Range(_E.YEAR, 2007, 2077)),
+        (c.add_hitsounded_token, Range(_E.HITSOUNDED, 0, 1)),
+        (c.add_song_length_token, Range(_E.SONG_LENGTH, 0, 60)),
+        (c.add_song_position_token, Range(_E.SONG_POSITION, -1, 101)),
+        (c.add_descriptors, Range(_E.DESCRIPTOR, 0, n_descriptors)),
+        (c.add_keycount_token and mania, Range(_E.MANIA_KEYCOUNT, 1, 18)),
+        (c.add_hold_note_ratio_token and mania, Range(_E.HOLD_NOTE_RATIO, -1, 12)),
+        (c.add_scroll_speed_ratio_token and scroll, Range(_E.SCROLL_SPEED_RATIO, -1, 12)),
+        (c.add_global_sv_token, Range(_E.GLOBAL_SV, 40, 360)),
     ]
+    return [values for on, values in requests if on]
 
 # %% ../nbs/24_tokenizer.ipynb #3751d34a
 @dataclass
@@ -190,7 +203,8 @@ class Tokenizer:
     beatmap_descriptors: dict[int, list[int]] = field(default_factory=dict)  # beatmap id -> classes
 
     def __post_init__(self):
-        self.spans, self._events = {}, [None] * self.offset
+        self.spans = {}
+        self._events = [None] * self.offset
         for r in self.out_ranges + self.in_ranges:
             self.spans[r.type] = (len(self._events), r.low, r.high)
             self._events += [Event(r.type, v) for v in range(r.low, r.high + 1)]
@@ -207,9 +221,6 @@ class Tokenizer:
         )
 
 # %% ../nbs/24_tokenizer.ipynb #7de1d0f5
-from fastcore.basics import patch
-
-
 @patch
 def id(self: Tokenizer, type: EventType, value: int = 0) -> int:
     "The id of a type and value; `ValueError` when the vocabulary does not hold it."
@@ -262,24 +273,26 @@ def from_config(
     **tables,  # any other field, such as beatmap_mapper
 ) -> Tokenizer:
     "The vocabulary of a language."
-    names = mappers if isinstance(mappers, dict) else {}
-    (mapper_idx, m), (tag_idx, d) = _table(list(names) if names else mappers), _table(descriptors)
-    (sos, eos), c = context_ids(language), language
-    stars = (c.num_diff_classes, c.max_difficulty) if c.add_diff_token else (0, 0)
+    c = language
+    mapper_names = mappers if isinstance(mappers, dict) else {}
+    mapper_idx, n_mappers = _table(list(mapper_names) if mapper_names else mappers)
+    descriptor_idx, n_descriptors = _table(descriptors)
+    opening, closing = context_ids(c)
     return cls(
-        sos,
-        eos,
-        EOS + 1 + 2 * len(sos),
-        output_ranges(c),
-        input_ranges(c, m, d),
-        c.num_classes,
-        *stars,
-        c.num_cs_classes if c.add_cs_token else 0,
-        m,
-        mapper_idx,
-        names,
-        num_descriptor_classes=d,
-        descriptor_idx=tag_idx,
+        context_sos=opening,
+        context_eos=closing,
+        offset=EOS + 1 + 2 * len(opening),
+        out_ranges=output_ranges(c),
+        in_ranges=input_ranges(c, n_mappers, n_descriptors),
+        num_classes=c.num_classes,
+        num_diff_classes=c.num_diff_classes if c.add_diff_token else 0,
+        max_difficulty=c.max_difficulty if c.add_diff_token else 0,
+        num_cs_classes=c.num_cs_classes if c.add_cs_token else 0,
+        num_mapper_classes=n_mappers,
+        mapper_idx=mapper_idx,
+        mapper_names=mapper_names,
+        num_descriptor_classes=n_descriptors,
+        descriptor_idx=descriptor_idx,
         **tables,
     )
 
@@ -291,16 +304,12 @@ def encode_stream(
     start: float = 0,  # ms: start of the window
 ) -> list[int]:
     "Ids of a stream; times become steps from `start`, kept inside the range."
-    spans, out = self.spans, []
-    t0, low, high = spans[_E.TIME_SHIFT]
+    _, low, high = self.spans[_E.TIME_SHIFT]
+    out = []
     for type, value in stream.events:
         if type is _E.TIME_SHIFT:
-            out.append(t0 + min(max(int((value - start) / STEP), low), high) - low)
-        else:
-            first, lo, hi = spans[type] if type in spans else (0, 0, -1)
-            if not lo <= value <= hi:
-                self.id(type, value)  # raises
-            out.append(first + value - lo)
+            value = _clip((value - start) / STEP, low, high)
+        out.append(self.id(type, value))
     return out
 
 
@@ -317,12 +326,11 @@ def decode_ids(
             break
         if not self.offset <= i < self.vocab_in:
             continue
-        e = self._events[i]
-        out.append(
-            Event(e.type, start + STEP * e.value + (STEP // 2 if e.value >= 0 else 0))
-            if e.type is _E.TIME_SHIFT
-            else e
-        )
+        event = self._events[i]
+        if event.type is _E.TIME_SHIFT:
+            half = STEP // 2 if event.value >= 0 else 0
+            event = Event(event.type, start + STEP * event.value + half)
+        out.append(event)
     return out
 
 
@@ -357,9 +365,13 @@ OPEN = frozenset(
 )  # requests that have a token for "not said"
 
 
-def ratio_value(r: float, n: int) -> int:
+def ratio_value(ratio: float, n: int) -> int:
     "0..n in steps of 1/n, with -1 for none at all and n+1 for everything."
-    return -1 if r <= 0 else n + 1 if r >= 1 else min(max(round(r * n), 0), n)
+    if ratio <= 0:
+        return -1
+    if ratio >= 1:
+        return n + 1
+    return min(max(round(ratio * n), 0), n)
 
 
 @patch
@@ -383,31 +395,35 @@ def metadata_id(
     if value is None or not math.isfinite(value):
         raise UserError(f"{type.value} is {value}; give it a number.")
     start, low, high = self.spans[type]
-    clip = lambda v, lo, hi: min(max(int(v), lo), hi)
+    step = self._request_value(type, value, song_length)
+    if low <= step <= high:
+        return start + step - low
+    most = high - (type is _E.YEAR)
+    raise UserError(f"{type.value} {value} is unknown to this model: give a value from {low} to {most}.")
+
+
+@patch
+def _request_value(self: Tokenizer, type: EventType, value: float, song_length: float | None) -> int:
+    "A wish on the scale of its type."
+    _, low, high = self.spans[type]
     match type:
         case _E.DIFFICULTY:
-            v = clip(value * self.num_diff_classes / self.max_difficulty, 0, self.num_diff_classes - 1)
+            return _clip(value * self.num_diff_classes / self.max_difficulty, 0, self.num_diff_classes - 1)
         case _E.CS:
-            v = clip(value * (self.num_cs_classes - 1) / 10, 0, self.num_cs_classes - 1)
+            return _clip(value * (self.num_cs_classes - 1) / 10, 0, self.num_cs_classes - 1)
         case _E.SONG_LENGTH:
-            v = clip(value // 10000, low, high)
+            return _clip(value // 10000, low, high)
         case _E.SONG_POSITION:
-            v = ratio_value(value / max(song_length, 1e-9), 100)
+            return ratio_value(value / max(song_length, 1e-9), 100)
         case _E.HOLD_NOTE_RATIO | _E.SCROLL_SPEED_RATIO:
-            v = ratio_value(value, 10)
+            return ratio_value(value, 10)
         case _E.GLOBAL_SV:
-            v = round(min(max(value, 0.4), 3.6) * 100)
+            return round(min(max(value, 0.4), 3.6) * 100)
         case _E.MAPPER:
-            v = self.mapper_idx.get(value, high)
+            return self.mapper_idx.get(value, high)
         case _E.STYLE:
-            v = self.beatmap_idx.get(value, high)
-        case _:
-            v = int(value)
-    if low <= v <= high:
-        return start + v - low
-    raise UserError(
-        f"{type.value} {value} is unknown to this model: give a value from {low} to {high - (type is _E.YEAR)}."
-    )
+            return self.beatmap_idx.get(value, high)
+    return int(value)
 
 # %% ../nbs/24_tokenizer.ipynb #2d7594b2
 class Descriptor(NamedTuple):
@@ -427,22 +443,18 @@ def known_descriptors(
 ) -> list[Descriptor]:
     "The tags there are, by group."
     table = load_preset(vocabulary, "descriptors")
-    return [
-        Descriptor(f"{group}/{label}", m)
-        for m in dict.fromkeys(["any", mode])
-        for group, labels in table.get(m, {}).items()
-        for label in labels
-    ]
+    found = []
+    for name in dict.fromkeys(["any", mode]):
+        for group, labels in table.get(name, {}).items():
+            found += [Descriptor(f"{group}/{label}", name) for label in labels]
+    return found
 
 # %% ../nbs/24_tokenizer.ipynb #73f8c451
-def _nearest(
-    name: str, names: Iterable[str], what: str
-) -> UserError:  # what to say about a name that is not there
+def _nearest(name: str, names: Iterable[str], what: str) -> UserError:
+    "What to say about a name that is not there."
     near = nearest(name.lower(), names, cutoff=0.4)
-    return UserError(
-        f"This model knows no {what} '{name}'"
-        + (f"; did you mean '{near}'?" if near else f"; it knows {len(list(names))}.")
-    )
+    hint = f"; did you mean '{near}'?" if near else f"; it knows {len(list(names))}."
+    return UserError(f"This model knows no {what} '{name}'{hint}")
 
 
 @patch
@@ -452,19 +464,21 @@ def find_descriptor(
 ) -> int:  # class
     "The class of a tag. `UserError` when there is none or several."
     wanted = name.strip().lower()
-    table = {k.strip().lower(): v for k, v in self.descriptor_idx.items()}
+    table = {known.strip().lower(): number for known, number in self.descriptor_idx.items()}
     if wanted in table:
         return table[wanted]
-    same = [
-        k
-        for k in table
-        if k.rpartition("/")[2] == wanted.rpartition("/")[2] and "/" not in (k if "/" in wanted else wanted)
-    ]
+    same = [known for known in table if _same_label(known, wanted)]
     if len(same) == 1:
         return table[same[0]]
     if same:
         raise UserError(f"The tag '{name}' could be {' or '.join(same)}; give its full name.")
     raise _nearest(name, table, "tag")
+
+
+def _same_label(known: str, wanted: str) -> bool:
+    "Whether two tags have the same label, and one of them no group."
+    one_is_bare = "/" not in (known if "/" in wanted else wanted)
+    return one_is_bare and known.rpartition("/")[2] == wanted.rpartition("/")[2]
 
 
 @patch
@@ -473,13 +487,13 @@ def find_mapper(
     who: int | str,  # user id, or name, any case
 ) -> int:  # user id
     "The user id of a mapper in the table. `UserError` when there is none."
-    names = {n.lower(): u for u, n in self.mapper_names.items() if u in self.mapper_idx}
+    ids = {name.lower(): user for user, name in self.mapper_names.items() if user in self.mapper_idx}
     text = str(who).strip()
     if text.isdecimal() and int(text) in self.mapper_idx:
         return int(text)
-    if text.lower() in names:
-        return names[text.lower()]
-    raise _nearest(text, [*names, *map(str, self.mapper_idx)], "mapper")
+    if text.lower() in ids:
+        return ids[text.lower()]
+    raise _nearest(text, [*ids, *map(str, self.mapper_idx)], "mapper")
 
 # %% ../nbs/24_tokenizer.ipynb #47188d48
 @patch
@@ -500,12 +514,11 @@ def search(
     what: str = "descriptors",  # descriptors or mappers
 ) -> dict:
     "Known tags (name -> class) or mappers (user id -> name or id) that contain the text."
-    table = (
-        self.descriptor_idx
-        if what == "descriptors"
-        else {u: self.mapper_names.get(u, str(u)) for u in self.mapper_idx}
-    )
-    return {k: v for k, v in table.items() if text.lower() in str(k if what == "descriptors" else v).lower()}
+    text = text.lower()
+    if what == "descriptors":
+        return {name: number for name, number in self.descriptor_idx.items() if text in name.lower()}
+    names = {user: self.mapper_names.get(user, str(user)) for user in self.mapper_idx}
+    return {user: name for user, name in names.items() if text in name.lower()}
 
 # %% ../nbs/24_tokenizer.ipynb #e2bd8f80
 _TABLES = [
@@ -531,19 +544,21 @@ def _as_dict(r: Range) -> dict:
 @patch
 def to_dict(self: Tokenizer) -> dict:
     "The contents of `tokenizer.json`."
-    both = self.out_ranges + self.in_ranges
-    return {
+    both = {r.type.value: r for r in self.out_ranges + self.in_ranges}
+    spans = {name: self.range(r.type) for name, r in both.items()}
+    layout = {
         "offset": self.offset,
         "context_sos": {t.value: i for t, i in self.context_sos.items()},
         "context_eos": {t.value: i for t, i in self.context_eos.items()},
         "event_ranges": [_as_dict(r) for r in self.out_ranges],
         "input_event_ranges": [_as_dict(r) for r in self.in_ranges],
-        "event_range": {r.type.value: _as_dict(r) for r in both},
-        "event_start": {r.type.value: self.range(r.type)[0] for r in both},
-        "event_end": {r.type.value: self.range(r.type)[1] for r in both},
+        "event_range": {name: _as_dict(r) for name, r in both.items()},
+        "event_start": {name: first for name, (first, _) in spans.items()},
+        "event_end": {name: end for name, (_, end) in spans.items()},
         "vocab_size_out": self.vocab_out,
         "vocab_size_in": self.vocab_in,
-    } | {k: getattr(self, k) for k in _TABLES}
+    }
+    return layout | {name: getattr(self, name) for name in _TABLES}
 
 
 @patch
@@ -597,49 +612,67 @@ def _as_range(r: StoredRange) -> Range:  # ValueError for an unknown type
     return Range(EventType(r.type), r.min_value, r.max_value)
 
 
-def _check_ids(d: StoredTokenizer, ranges: list[Range]):
-    "`ValueError` where the ids of a file are too many, or stand for two things."
-    ids = [*d.context_sos.values(), *d.context_eos.values()]
-    if not EOS < d.offset <= MOST_IDS:
-        raise ValueError(f"offset is {d.offset}, expected 3 to {MOST_IDS}")
-    values = sum(r.high - r.low + 1 for r in ranges)
-    if values > MOST_IDS:
+def _check_ranges(ranges: list[Range]):
+    "`ValueError` where the ranges of a file are too many, or none that a map can do without."
+    if sum(r.high - r.low + 1 for r in ranges) > MOST_IDS:
         raise ValueError(f"its ranges hold more than {MOST_IDS:,} values")
-    if len({r.type for r in ranges}) < len(ranges):
+    types = {r.type for r in ranges}
+    if len(types) < len(ranges):
         raise ValueError("a type has two ranges")
-    if all(r.type is not _E.TIME_SHIFT for r in ranges):
+    if _E.TIME_SHIFT not in types:
         raise ValueError("it has no times")
-    paired = d.context_sos.keys() == d.context_eos.keys() and len(set(ids)) == len(ids)
-    if not paired:
+
+
+def _check_contexts(d: StoredTokenizer):
+    "`ValueError` where the ids of contexts stand for two things."
+    ids = [*d.context_sos.values(), *d.context_eos.values()]
+    if d.context_sos.keys() != d.context_eos.keys() or len(set(ids)) < len(ids):
         raise ValueError("its contexts do not have two ids each")
     if any(not EOS < i < d.offset for i in ids):
         raise ValueError("a context has an id among the events")
-    classes = (
+
+
+def _check_tables(d: StoredTokenizer):
+    "`ValueError` where a class lies outside its table."
+    tables = (
         (d.mapper_idx, d.num_mapper_classes),
         (d.descriptor_idx, d.num_descriptor_classes),
         (d.beatmap_idx, d.num_classes + 1),
     )
-    if not all(0 <= i < count for table, count in classes for i in table.values()):
+    if not all(0 <= i < count for table, count in tables for i in table.values()):
         raise ValueError("a class lies outside its table")
+
+
+def _check_ids(d: StoredTokenizer, ranges: list[Range]):
+    "`ValueError` where the ids of a file are too many, or stand for two things."
+    if not EOS < d.offset <= MOST_IDS:
+        raise ValueError(f"offset is {d.offset}, expected 3 to {MOST_IDS}")
+    _check_ranges(ranges)
+    _check_contexts(d)
+    _check_tables(d)
     starred = any(r.type is _E.DIFFICULTY for r in ranges)
     scaled = 1 <= d.num_diff_classes <= 1000 and 0.1 <= d.max_difficulty <= 100
     if starred and not scaled:
         raise ValueError("its stars have no scale")
 
 # %% ../nbs/24_tokenizer.ipynb #a901bc25
-def _unfolded(cls, d: StoredTokenizer) -> Tokenizer:  # ValueError when its tables contradict each other
-    out = cls().out_ranges if d.event_ranges is None else [_as_range(r) for r in d.event_ranges]
+def _unfolded(cls, d: StoredTokenizer) -> Tokenizer:
+    "The tokenizer that a file describes. `ValueError` when its tables contradict each other."
+    written = cls().out_ranges if d.event_ranges is None else [_as_range(r) for r in d.event_ranges]
     read = [_as_range(r) for r in d.input_event_ranges or []]
-    _check_ids(d, out + read)
-    contexts = [
-        {ContextType(name): i for name, i in table.items()} for table in (d.context_sos, d.context_eos)
-    ]
-    tok = cls(*contexts, d.offset, out, read, **{name: getattr(d, name) for name in _TABLES})
+    _check_ids(d, written + read)
+    tok = cls(
+        context_sos={ContextType(name): i for name, i in d.context_sos.items()},
+        context_eos={ContextType(name): i for name, i in d.context_eos.items()},
+        offset=d.offset,
+        out_ranges=written,
+        in_ranges=read,
+        **{name: getattr(d, name) for name in _TABLES},
+    )
     wrong = [name for name, start in d.event_start.items() if tok.range(EventType(name))[0] != start]
     if wrong:
         raise ValueError(f"its tables disagree about {', '.join(wrong[:3])}")
-    same = (tok.vocab_out, tok.vocab_in) == (d.vocab_size_out, d.vocab_size_in)
-    if not same:
+    if (tok.vocab_out, tok.vocab_in) != (d.vocab_size_out, d.vocab_size_in):
         raise ValueError("its tables disagree about the size of the vocabulary")
     return tok
 

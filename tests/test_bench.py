@@ -7,34 +7,25 @@ import numpy as np
 import pytest
 
 from mapperatorinator.bench import (
-    CLOCKS,
-    SIZES,
     TASKS,
     Stages,
     bench,
     both_counts,
-    clock,
     compiled,
     engines,
-    fastest,
-    in_turns,
-    map_text,
     plain_loop,
     report_lines,
     requests,
     run_bench,
     rungs,
-    sized,
-    song,
-    song_windows,
-    table,
-    the_clock,
-    told,
+    write_song,
 )
 from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, compose, settings_table
 from mapperatorinator.core import Progress, UserError
 from mapperatorinator.engine import Engine, Job
 from mapperatorinator.events import ContextType
+from mapperatorinator.measure import CLOCKS, clock_in_use, fastest, interleave, seconds_of, table_lines
+from mapperatorinator.workload import SIZES, map_text, random_prompts, sized_model, song_windows
 from tiny import tiny_bundle
 
 small = dict(seconds=20, windows=2, prompt=30, tokens=4, batches=[1, 2], threads=1, repeats=1)
@@ -63,26 +54,26 @@ def test_last_line_is_json(capsys):
 
 def test_both_ways_write_as_much():
     "Token counts are forced to be equal: two contexts a window."
-    bundle = sized("embedded")
+    bundle = sized_model("embedded")
     windows = song_windows(bundle, 30, 7)
-    written, seconds = song(Engine(bundle, "cpu", speculate=0), windows, 30, 3)
+    written, seconds = write_song(Engine(bundle, "cpu", speculate=0), windows, 30, 3)
     assert len(written) == 14 and all(len(ids) == 3 for ids in written) and seconds > 0
     assert plain_loop(bundle, windows[:1], 30, 3) > 0
 
 
 def test_prompts_repeat_with_the_seed():
-    bundle = sized("embedded")
-    assert told(bundle, 2, 9, 1) == told(bundle, 2, 9, 1) != told(bundle, 2, 9, 2) and {
-        len(p) for p in told(bundle, 2, 9)
-    } == {9}
+    bundle = sized_model("embedded")
+    assert random_prompts(bundle, 2, 9, 1) == random_prompts(bundle, 2, 9, 1) != random_prompts(
+        bundle, 2, 9, 2
+    ) and {len(p) for p in random_prompts(bundle, 2, 9)} == {9}
 
 
 def test_sizes(monkeypatch):
     "The mini size has the 54 M parameters of its namesake, up to the mappers in the vocabulary."
-    n = sized("v32-mini-size").model.n_params()
+    n = sized_model("v32-mini-size").model.n_params()
     assert 48e6 < n < 56e6 and set(SIZES) == {"v32-size", "v32-mini-size"}
     with pytest.raises(UserError):
-        sized("v99-size")
+        sized_model("v99-size")
 
 
 # the task, and the settings that belong to one
@@ -110,15 +101,15 @@ def test_clocks():
     "The clock is known by name, and that of the processor stands still while this process sleeps."
     with pytest.raises(UserError, match="one of wall, cpu"):
         bench(BenchConfig(clock="moon"))
-    token = the_clock.set(CLOCKS["cpu"])
-    assert clock(lambda: time.sleep(0.2)) < 0.1
-    the_clock.reset(token)
-    assert clock(lambda: time.sleep(0.2)) >= 0.2
+    token = clock_in_use.set(CLOCKS["cpu"])
+    assert seconds_of(lambda: time.sleep(0.2)) < 0.1
+    clock_in_use.reset(token)
+    assert seconds_of(lambda: time.sleep(0.2)) >= 0.2
 
 
 def test_precisions_asked_for_must_exist():
     "What was named is measured or refused; what a task would compare is left out where the machine lacks it."
-    bundle = sized("embedded")
+    bundle = sized_model("embedded")
     with pytest.raises(UserError, match="fp99"):
         list(engines(bundle, BenchConfig(precisions=["fp99"])))
     assert "fp32" in dict(engines(bundle, BenchConfig(task="pipelining", device="cpu")))
@@ -145,7 +136,8 @@ def test_ladder(capsys, monkeypatch):
     report = printed(capsys, task="ladder", precisions=["bf16"])
     rungs = {r["rung"]: r for r in report["rungs"]}
     assert (
-        list(rungs) == ["naive", "cached", "static", "batched", "packed", "bf16", "packed alone", "guessing"]
+        list(rungs)
+        == ["naive", "cached", "static", "batched", "packed", "bf16", "packed alone", "speculative"]
         and "C++ compiler" in report["missing"][0]
     )
     assert (
@@ -177,25 +169,25 @@ def test_compiled_writes_the_same(tiny):
     heard = plain.encode(
         np.random.default_rng(0).standard_normal((1, tiny.language.window_samples)).astype(np.float32) / 10
     )
-    for prompts in (told(tiny, 2, 9), told(tiny, 2, 20, 1), told(tiny, 1, 9)):
+    for prompts in (random_prompts(tiny, 2, 9), random_prompts(tiny, 2, 20, 1), random_prompts(tiny, 1, 9)):
         job = lambda: Job(prompts, heard, stop=(), max_new=20)
         assert engine.generate(job()) == plain.generate(job())
     assert engine.model.static_step is not plain.model.static_step and "static_step" not in vars(tiny.model)
 
 
-def test_guessing_rung_writes_the_given_text():
-    bundle = sized("embedded")
+def test_speculative_rung_writes_the_given_text():
+    bundle = sized_model("embedded")
     found, _ = rungs(bundle, BenchConfig(task="ladder", **small | dict(tokens=12)), quick=True)
-    assert found["guessing"].write() == map_text(bundle, ContextType.MAP, 12)[0][1]
+    assert found["speculative"].write() == map_text(bundle, ContextType.MAP, 12)[0][1]
 
 
 # clocks
 
 
-def test_in_turns():
+def test_rounds_are_interleaved():
     "Every other round goes backwards, and the fastest counts."
     order = []
-    given = in_turns({name: lambda name=name: order.append(name) or len(order) for name in "ab"}, 2)
+    given = interleave({name: lambda name=name: order.append(name) or len(order) for name in "ab"}, 2)
     assert order == ["a", "b", "b", "a"] and given == {"a": [1, 4], "b": [2, 3]}
     assert set(fastest({"a": lambda: None})) == {"a"}
 
@@ -222,7 +214,7 @@ def test_stages():
 
 
 def test_table():
-    lines = table([{"a": 1, "bee": "x"}, {"a": 200, "bee": ""}])
+    lines = table_lines([{"a": 1, "bee": "x"}, {"a": 200, "bee": ""}])
     assert lines == ["| a   | bee |", "|-----|-----|", "| 1   | x   |", "| 200 |     |"]
 
 
@@ -244,9 +236,9 @@ def test_song(capsys):
 
 
 def test_pipelining(capsys):
-    "Without guesses a pass writes a token in each row that is at work."
+    "Without drafts a pass writes a token in each row that is at work."
     report = printed(capsys, task="pipelining", counts=["5/9", "6/6"], precisions=["fp32"])
-    pairs = {(r["guesses"], r["beats"], r["objects"]): r for r in report["pairs"]}
+    pairs = {(r["drafts"], r["beats"], r["objects"]): r for r in report["pairs"]}
     assert set(pairs) == {(g, *n) for g in ("off", "on") for n in ((5, 9), (6, 6))}
     assert (pairs["off", 5, 9]["apart_passes"], pairs["off", 5, 9]["beside_passes"]) == (12, 8)
     assert all(pairs["on", *n]["apart_passes"] <= pairs["off", *n]["apart_passes"] for n in ((5, 9), (6, 6)))
@@ -254,7 +246,7 @@ def test_pipelining(capsys):
 
 def test_dictated_texts_are_in_the_language():
     "A prompt that fits the model, and as many tokens as were asked for, the end last."
-    bundle = sized("embedded")
+    bundle = sized_model("embedded")
     for kind in (ContextType.TIMING, ContextType.MAP):
         for prompt, text in map_text(bundle, kind, 70, 3):
             assert (

@@ -10,12 +10,14 @@ from mapperatorinator.audio import load_audio
 from mapperatorinator.bench import agreement
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError, demo_song
-from mapperatorinator.engine import PromptLookup, Engine, Job, sample, resolve_precision, merge_jobs
+from mapperatorinator.engine import Engine, Job, merge_jobs, sample
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.model.hub import Bundle, load_bundle
 from mapperatorinator.model.layers import Int8Linear, has_int8
+from mapperatorinator.model.precision import resolve_precision
 from mapperatorinator.prompt import Context, Metadata, build
 from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, grammar_lines
+from mapperatorinator.speculate import PromptLookup
 from mapperatorinator.tokenizer import SOS
 from mapperatorinator.windows import cut, plan
 from tiny import tiny_bundle
@@ -154,7 +156,7 @@ def test_bf16_runs(heard):
 
 
 @pytest.mark.parametrize("sampled", [False, True], ids=["greedy", "sampled"])
-def test_guesses_change_nothing(engine, heard, sampled):
+def test_drafts_change_nothing(engine, heard, sampled):
     "Token for token, alone and in a batch, with rules and with guidance."
     tok = engine.tokenizer
     ps = prompts(engine.tokenizer)
@@ -182,8 +184,8 @@ def test_steps_of_one_shape_write_the_same(engine, heard):
         assert static.generate(job()) == engine.generate(job())
 
 
-def test_guesses_leave_the_distribution_as_it_is():
-    "A toy whose next token depends on the last: tokens drawn with guesses follow its table (chi-square, fixed seeds)."
+def test_drafts_leave_the_distribution_as_it_is():
+    "A toy whose next token depends on the last: tokens drawn with drafts follow its table (chi-square, fixed seeds)."
     table = torch.tensor(
         [[0.0, 0.7, 0.2, 0.1], [0.0, 0.1, 0.6, 0.3], [0.0, 0.5, 0.1, 0.4], [0.0, 0.3, 0.3, 0.4]]
     )
@@ -193,20 +195,20 @@ def test_guesses_leave_the_distribution_as_it_is():
     held = 0
     for seed in range(rows):
         u = torch.rand(length, generator=torch.Generator().manual_seed(seed))
-        echo = PromptLookup(Words(), [1])
+        lookup = PromptLookup(Words(), [1])
         ids = [1]
         while len(ids) <= length:
-            guess = echo.draft_tokens(3)
+            draft = lookup.draft_tokens(3)
             for j in range(
-                len(guess) + 1
-            ):  # scores after the last token and after each guess, as long as it holds
+                len(draft) + 1
+            ):  # scores after the last token and after each of the draft, as long as it holds
                 if len(ids) > length:
                     break
                 ids.append(int(sample(table[ids[-1]].log()[None], u[len(ids) - 1 : len(ids)])))
-                echo.hear(ids[-1])
-                if j < len(guess) and ids[-1] != guess[j]:
+                lookup.update(ids[-1])
+                if j < len(draft) and ids[-1] != draft[j]:
                     break
-                held += j < len(guess)
+                held += j < len(draft)
         for a, b in zip(ids, ids[1:]):
             counts[a, b] += 1
     expected = counts.sum(1, keepdim=True) * table
@@ -293,10 +295,10 @@ def test_precisions(engine):
         resolve_precision("int8", bundle.model, torch.device("mps"))
 
 
-def test_guesses_come_true():
+def test_drafts_come_true():
     "Trained weights repeat themselves: fewer passes than tokens, and the tokens are the same."
     bundle = load_bundle("embedded")
-    guessing = Engine(bundle, "cpu")
+    drafting = Engine(bundle, "cpu")
     plain = Engine(bundle, "cpu", speculate=0)
     samples = load_audio(demo_song(), bundle.language.sample_rate)
     heard = plain.encode(cut(samples, plan(len(samples), bundle.language)[:1]))
@@ -307,8 +309,8 @@ def test_guesses_come_true():
     job = lambda: Job(
         [told], heard, [Grammar(bundle.tokenizer, lines), Temperature(0.9), TopP(0.9)], (), generators(3), 200
     )
-    assert guessing.generate(job()) == plain.generate(job())
-    assert guessing.speed.passes < 0.9 * plain.speed.passes
+    assert drafting.generate(job()) == plain.generate(job())
+    assert drafting.speed.passes < 0.9 * plain.speed.passes
 
 
 class Bigram(Rule):

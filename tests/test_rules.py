@@ -223,7 +223,7 @@ def test_grammar_never_runs_dry(seed, closing, which):
         assert torch.isfinite(p).any(), "no token is legal"
         ids = torch.multinomial(p.softmax(-1), 1, generator=g)[:, 0]
         if ids.item() in rule.ends:
-            open = rule.machine.open[rule.state.item()]
+            open = rule.automaton.open[rule.state.item()]
             assert open and (not closing or open == "free" and not held() or rule.time.last.item() >= 100)
             break
         for r in rules:

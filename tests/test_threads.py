@@ -9,33 +9,25 @@ import pytest
 import torch
 
 from mapperatorinator import bench
-from mapperatorinator.bench import (
-    BENCH_TASKS,
-    busy_lines,
-    busy_programs,
-    measure_busy,
-    plain_loop,
-    sized,
-    song_windows,
-    told,
-)
+from mapperatorinator.bench import BENCH_TASKS, busy_lines, busy_programs, measure_busy, plain_loop
 from mapperatorinator.config import BenchConfig
 from mapperatorinator.engine import Engine, Job
 from mapperatorinator.model.layers import has_packing
 from mapperatorinator.rules import TopP
 from mapperatorinator.threads import ThreadCount, threads_kept, timed_step
+from mapperatorinator.workload import random_prompts, sized_model, song_windows
 
 
 @pytest.fixture(scope="module")
 def embedded():
-    return sized("embedded")
+    return sized_model("embedded")
 
 
 def written(bundle, threads: int, speculate: int) -> list[list[int]]:
     "Greedy and drawn rows of one window, with so many threads in a step."
     engine = Engine(bundle, "cpu", speculate=speculate, threads=threads)
     heard = engine.encode(song_windows(bundle, 20, 1))
-    prompts = told(bundle, 3, 150)
+    prompts = random_prompts(bundle, 3, 150)
     draws = [None, torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)]
     return [
         w.ids
@@ -55,7 +47,7 @@ def test_scores_are_equal_to_the_last_bit(embedded):
     "Reading a prompt, one step, and a step of several tokens."
     engine = Engine(embedded, "cpu")
     heard = engine.encode(song_windows(embedded, 20, 1))
-    prompts = torch.tensor(told(embedded, 2, 200))
+    prompts = torch.tensor(random_prompts(embedded, 2, 200))
 
     def scores(threads):
         with threads_kept(), torch.inference_mode():
@@ -167,7 +159,7 @@ def test_the_plain_loop_goes_where_the_model_is(embedded, monkeypatch):
         return torch.zeros(1)
 
     monkeypatch.setattr(transformers.GenerationMixin, "generate", generate)
-    away = sized("embedded")
+    away = sized_model("embedded")
     away.model.to("meta")
     mel = lambda samples: (
         devices.append(samples.device.type)
