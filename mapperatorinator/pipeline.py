@@ -247,8 +247,8 @@ def find_grid(
     if provider in ("model", "super") or heard.frames is None:
         hints["listen"] = self.listener(c)
     if heard.frames is not None and c.start_time is None and c.end_time is None:
-        onsets, _, downbeats = heard.frames.T  # its beats decide the octave no better than the ear does
-        hints |= dict(onsets=onsets, downbeats=downbeats, hop_ms=1000 * self.language.hop_length / heard.rate)
+        downbeats = heard.frames[:, 2]  # the beats are those of the sound
+        hints |= dict(downbeats=downbeats, hop_ms=1000 * self.language.hop_length / heard.rate)
     if provider == "reference":
         hints["beatmap"] = counted(reference, heard.ms)
     found = find_timing(

@@ -240,8 +240,8 @@ def line_through(o: np.ndarray, beats: np.ndarray) -> Line:
 
 
 def find_pieces(ear: Ear, whole: Line) -> list[Piece]:
-    "Constant stretches of a song whose main line is known; beats are followed along the guide, lines measured on the onsets."
-    beats = track_beats(ear.guide, whole.period)
+    "Constant stretches of a song whose main line is known; beats are followed, lines measured on the onsets."
+    beats = track_beats(ear.strength, whole.period)
     if len(beats) < 8:
         return [Piece(0, ear.seconds, whole)]
     pieces, line = [], whole

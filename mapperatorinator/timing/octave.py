@@ -34,7 +34,7 @@ from mapperatorinator.timing.rhythm import (
 # %% auto #0
 __all__ = ['CURVES', 'PLACES', 'METERS', 'LAGS', 'OCTAVE_RATES', 'RELATIVES', 'FAR', 'TRUST', 'steady_stretch', 'pulse_curves',
            'read_pattern', 'contrast', 'named', 'fullness', 'contrasts', 'repetition', 'best_of_bar', 'bar_signs',
-           'speed', 'Passage', 'Fitted', 'Scorer', 'octave_scorer', 'score_lines', 'MainLine', 'main_line',
+           'speed', 'Passage', 'Fitted', 'Scorer', 'octave_scorer', 'score_lines', 'Ranking', 'MainLine', 'main_line',
            'choose_phase']
 
 # %% ../../nbs/53_timing.octave.ipynb #2127c06c
@@ -286,6 +286,29 @@ def score_lines(
 TRUST = 2.0  # score of full agreement with a network's beats
 
 
+@dataclass
+class Ranking:
+    "The lines that a passage may have, and the chance of each to be the beat."
+
+    lines: list[Line]
+    chance: np.ndarray  # (lines,) together 1
+
+    @classmethod
+    def of(cls, passage: Passage) -> Ranking:
+        "By ear and, when there is one, by the network's beats."
+        lines = passage.lines()
+        score = score_lines(passage, lines, TRUST)
+        return cls(lines, np.exp(score - np.logaddexp.reduce(score)))
+
+    @property
+    def best(self) -> Line:
+        return self.lines[int(self.chance.argmax())]
+
+    def octave(self, period: float, within: float = 0.004) -> float:  # s
+        "The chance that the beat has a period, whatever its phase."
+        return float(self.chance[[abs(line.period / period - 1) < within for line in self.lines]].sum())
+
+
 class MainLine(NamedTuple):
     "The line that explains a song best, and how sure that is."
 
@@ -297,12 +320,10 @@ class MainLine(NamedTuple):
 def main_line(ear: Ear, enough: float = 0.8) -> MainLine:  # share of a song that speaks for all of it
     "The one line that explains a song best, by ear and, when there is one, by the network's beats."
     passage = Passage.steadiest(ear)
-    lines = passage.lines()
-    score = score_lines(passage, lines, TRUST)
-    chance = np.exp(score - np.logaddexp.reduce(score))
-    best = lines[int(score.argmax())]
-    octave = float(chance[[l.period == best.period for l in lines]].sum())
-    phase = float(chance.max() / octave)
+    ranking = Ranking.of(passage)
+    best = ranking.best
+    octave = ranking.octave(best.period)
+    phase = float(ranking.chance.max() / octave)
     if passage.end - passage.start > enough * ear.seconds:
         best = refine(ear.strength, best.bpm).nearest(best, passage.start)
     return MainLine(best, octave, phase)

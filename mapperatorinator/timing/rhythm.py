@@ -340,7 +340,6 @@ class Ear:
     "What is heard of the rhythm of a song; times are when things sound."
 
     strength: np.ndarray  # (frames,) onset strength at 200 frames per second
-    guide: np.ndarray  # (frames,) the same, with the network's onsets added: for following, not for measuring
     sound: np.ndarray  # (frames, 17) harmony at 20 frames per second
     bands: np.ndarray  # (frames, 6) growth of each band, at 200 frames per second
     beats: Optional[np.ndarray] = None  # (frames,) beat probability at 200 frames per second
@@ -353,19 +352,23 @@ class Ear:
     @classmethod
     def of(
         cls,
-        samples: np.ndarray,
-        sample_rate: int,
-        onsets=None,
-        beats=None,
+        samples: np.ndarray,  # (samples,) mono
+        sample_rate: int,  # Hz
+        beats=None,  # probabilities per frame from a network, osu! time
         downbeats=None,
-        hop_ms: float = 16.0,
+        hop_ms: float = 16.0,  # ms per frame of these
     ) -> Ear:
+        "Listen to a song."
         bands = onset_bands(samples, sample_rate)
-        o = onset_strength(bands)
-        onsets, beats, downbeats = (_retime(v, hop_ms, len(o)) for v in (onsets, beats, downbeats))
-        seen = onsets is not None and onsets.std() > 1e-3
-        guide = (o + 0.5 * (onsets - _smooth(onsets, 1)) / onsets.std()) / 1.1 if seen else o
-        return cls(o, guide, harmony(samples, sample_rate), bands, beats, downbeats)
+        strength = onset_strength(bands)
+        n = len(strength)
+        return cls(
+            strength,
+            harmony(samples, sample_rate),
+            bands,
+            beats=_retime(beats, hop_ms, n),
+            downbeats=_retime(downbeats, hop_ms, n),
+        )
 
 
 def _retime(
