@@ -11,7 +11,7 @@ import numpy as np
 from .audio import OSU_OFFSET_MS
 from .config import EvalConfig
 from .evaluate import Case, timing_cases
-from .timing.follow import all_pieces
+from .timing.follow import all_segments
 from .metrics import BeatGrid, from_nearest
 from .timing.octave import main_line
 from .osu.timing import Timing
@@ -48,10 +48,10 @@ class Trial(NamedTuple):
 def trial(ear: Ear, truth: BeatGrid, weight: float = 1.0) -> Trial:
     "A song by ear."
     main = main_line(ear)
-    pieces = all_pieces(ear, main.line)
+    segments = all_segments(ear, main.line)
     first, last = truth.beats[[0, -1]]
-    found = BeatGrid.of(Timing(red_lines(ear, pieces)), first - 20, last + 20)
-    return Trial(signs(ear, pieces, main), within(found.beats, truth.beats), weight)
+    found = BeatGrid.of(Timing(red_lines(ear, segments)), first - 20, last + 20)
+    return Trial(signs(ear, segments, main), within(found.beats, truth.beats), weight)
 
 
 def decoy_case(number: int, seed: int = 0) -> Case:

@@ -320,8 +320,8 @@ def test_auto_has_the_beats_of_grid(seed, bpm, meter):
 def test_a_doubtful_ear_gives_way_to_beats_that_it_trusts_more():
     song = song_of(12, (150, 4, 16))
     own = HeardGrid.of(Ear.of(song.samples, 16000))
-    late = [replace(p, line=p.line.later(0.3)) for p in own.pieces]
-    wrong = replace(own, pieces=late, main=own.main._replace(octave=0.3))
+    late = [replace(p, line=p.line.later(0.3)) for p in own.segments]
+    wrong = replace(own, segments=late, main=own.main._replace(octave=0.3))
     assert wrong.confidence < SURE
     written = Beats.of(events(song.beats - 23))
     found, agreed = reconcile(wrong, written, "model")

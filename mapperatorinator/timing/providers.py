@@ -16,7 +16,7 @@ from ..audio import OSU_OFFSET_MS
 from .beats import Beats, distances, fit_beats, red_line
 from ..core import UserError, tell
 from ..events import EventStream
-from .follow import Piece, all_pieces, bars
+from .follow import Segment, all_segments, bars
 from .octave import MainLine, Passage, Ranking, choose_phase, main_line
 from ..osu.beatmap import Beatmap, TimingPoint
 from ..osu.timing import Timing
@@ -26,9 +26,9 @@ from .votes import agree, count_votes, vote_peaks
 
 # %% auto #0
 __all__ = ['Listener', 'SURE', 'PROVIDERS', 'OPTIONS', 'Estimate', 'red_lines', 'HeardGrid', 'grid', 'checked_tempo',
-           'checked_offset', 'listed', 'line_at', 'manual', 'reference', 'of_beats', 'heard_beats', 'from_model',
-           'shifted', 'Voting', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'led_by', 'pieces_along',
-           'judged', 'most_trusted', 'reconcile', 'by_ear_and_model', 'auto', 'options_of', 'find_timing']
+           'checked_offset', 'listed', 'manual', 'reference', 'of_beats', 'heard_beats', 'from_model', 'shifted',
+           'Voting', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'led_by', 'segments_along', 'judged',
+           'most_trusted', 'reconcile', 'by_ear_and_model', 'auto', 'options_of', 'find_timing']
 
 # %% ../../nbs/56_timing.providers.ipynb #23e36326
 class Estimate(Timing):
@@ -55,10 +55,10 @@ class Estimate(Timing):
         )
 
 # %% ../../nbs/56_timing.providers.ipynb #041e4227
-def red_lines(ear: Ear, pieces: list[Piece]) -> list[TimingPoint]:
-    "Red lines for the pieces, each on a downbeat."
+def red_lines(ear: Ear, segments: list[Segment]) -> list[TimingPoint]:
+    "Red lines for the segments, each on a downbeat."
     out = []
-    for i, p in enumerate(pieces):
+    for i, p in enumerate(segments):
         beats = p.beats()
         period = p.line.period
         beats = beats[beats >= OSU_OFFSET_MS / 1000]
@@ -72,33 +72,33 @@ def red_lines(ear: Ear, pieces: list[Piece]) -> list[TimingPoint]:
 # %% ../../nbs/56_timing.providers.ipynb #899f8f9e
 @dataclass
 class HeardGrid:
-    "What the ear makes of a song: its main line, and pieces of one tempo."
+    "What the ear makes of a song: its main line, and segments of one tempo."
 
     ear: Ear
     main: MainLine
-    pieces: list[Piece]
+    segments: list[Segment]
 
     @classmethod
     def of(cls, ear: Ear) -> HeardGrid:
         "Beats by the sound, whatever a network says of the bars."
         alone = replace(ear, downbeats=None)
         main = main_line(alone)
-        return cls(ear, main, all_pieces(alone, main.line))
+        return cls(ear, main, all_segments(alone, main.line))
 
     @classmethod
     def at(cls, ear: Ear, bpm: float) -> HeardGrid:
         "A tempo that is known; only its phase is heard."
         phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
         line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
-        return cls(ear, MainLine(line, octave=1.0, phase=1.0), [Piece(0, ear.seconds, line)])
+        return cls(ear, MainLine(line, octave=1.0, phase=1.0), [Segment(0, ear.seconds, line)])
 
     @property
     def confidence(self) -> float:
-        return confidence(self.ear, self.pieces, self.main)
+        return confidence(self.ear, self.segments, self.main)
 
     def estimate(self, provider: str = "grid") -> Estimate:
         "Red lines, whose bars the network's downbeats tell too, when there are some."
-        points = red_lines(self.ear, self.pieces)
+        points = red_lines(self.ear, self.segments)
         return Estimate(points, provider, self.confidence, self.ear.seconds * 1000)
 
 
@@ -138,11 +138,6 @@ def listed(value) -> list:
     return list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
 
 
-def line_at(offset: float, bpm: float, meter: int) -> TimingPoint:  # ms
-    "A red line exactly where it was asked for."
-    return replace(red_line(0.0, 60 / bpm, meter), time=offset, beat_length=60000 / bpm)
-
-
 def manual(
     samples=None,
     sample_rate: int = 16000,
@@ -162,7 +157,8 @@ def manual(
         )
     if not all(1 <= m <= 32 for m in meters):
         raise UserError(f"meter is {meters}, but a bar has 1 to 32 beats; give 4, 3, 7 …")
-    return Estimate([line_at(o, b, int(m)) for o, b, m in zip(offsets, bpms, meters)])
+    points = [TimingPoint(o, 60000 / b, int(m)) for o, b, m in zip(offsets, bpms, meters)]
+    return Estimate(points)
 
 
 def reference(samples=None, sample_rate: int = 16000, beatmap: Optional[Beatmap] = None) -> Estimate:
@@ -292,21 +288,21 @@ def led_by(ear: Ear, beats: Beats) -> Ear:
     return replace(ear, beats=pulses(at, ear.seconds), downbeats=pulses(at[beats.bars], ear.seconds))
 
 
-def pieces_along(points: list[TimingPoint], seconds: float) -> list[Piece]:  # of song
-    "The pieces that red lines make, on the sound's own clock."
+def segments_along(points: list[TimingPoint], seconds: float) -> list[Segment]:  # of song
+    "The segments that red lines make, on the sound's own clock."
     lines = [Line((p.time + OSU_OFFSET_MS) / 1000, p.beat_length / 1000) for p in points]
     starts = [0.0, *(line.offset for line in lines[1:])]
     ends = [*starts[1:], seconds]
-    pieces = [Piece(a, b, line, p.meter) for a, b, line, p in zip(starts, ends, lines, points)]
-    return [p for p in pieces if len(p.beats())]
+    segments = [Segment(a, b, line, p.meter) for a, b, line, p in zip(starts, ends, lines, points)]
+    return [p for p in segments if len(p.beats())]
 
 # %% ../../nbs/56_timing.providers.ipynb #e20edb61
 def judged(ear: Ear, fitted: Estimate) -> Estimate:
     "Red lines of whatever origin, as sure as the ear would be of them."
-    pieces = pieces_along(fitted.red, ear.seconds)
-    longest = max(pieces, key=lambda p: p.end - p.start).line
+    segments = segments_along(fitted.red, ear.seconds)
+    longest = max(segments, key=lambda p: p.end - p.start).line
     octave = Ranking.of(Passage.steadiest(ear)).octave(longest.period)
-    sure = HeardGrid(ear, MainLine(longest, octave, phase=1.0), pieces).confidence
+    sure = HeardGrid(ear, MainLine(longest, octave, phase=1.0), segments).confidence
     return Estimate(fitted.points, fitted.provider, sure, ear.seconds * 1000)
 
 
