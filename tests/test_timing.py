@@ -317,6 +317,12 @@ def test_auto_has_the_beats_of_grid(seed, bpm, meter):
         assert abs(beats - round(beats)) < 0.01
 
 
+def test_auto_changes_tempo_where_grid_does():
+    song = song_of(8, (160, 4, 12), (172, 4, 14))
+    noise = np.random.default_rng(0).random(len(song.samples) // 256)
+    assert beats_of(auto(song.samples, downbeats=noise))[1:] == beats_of(grid(song.samples))[1:] != []
+
+
 def test_a_doubtful_ear_gives_way_to_beats_that_it_trusts_more():
     song = song_of(12, (150, 4, 16))
     own = HeardGrid.of(Ear.of(song.samples, 16000))

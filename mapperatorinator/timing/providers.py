@@ -56,17 +56,19 @@ class Estimate(Timing):
 
 # %% ../../nbs/56_timing.providers.ipynb #041e4227
 def red_lines(ear: Ear, segments: list[Segment]) -> list[TimingPoint]:
-    "Red lines for the segments, each on a downbeat."
+    "Red lines for the segments, each on a downbeat; a network tells only that of the first, so that it moves no beat."
     out = []
-    for i, p in enumerate(segments):
-        beats = p.beats()
-        period = p.line.period
+    for i, s in enumerate(segments):
+        beats = s.beats()
         beats = beats[beats >= OSU_OFFSET_MS / 1000]
         if not len(beats):
             continue  # all before time 0
-        meter, lead = (p.meter, 0) if p.meter else bars(ear, beats)
-        lead -= meter * bool(i and lead > meter / 2)  # a seam moves to the nearest downbeat
-        out.append(red_line(beats[0] + lead * period - OSU_OFFSET_MS / 1000, period, meter))
+        listening = replace(ear, downbeats=None) if out else ear
+        meter, lead = (s.meter, 0) if s.meter else bars(listening, beats)
+        if i and lead > meter / 2:
+            lead -= meter  # a seam moves to the nearest downbeat
+        first = beats[0] + lead * s.line.period - OSU_OFFSET_MS / 1000
+        out.append(red_line(first, s.line.period, meter))
     return out
 
 # %% ../../nbs/56_timing.providers.ipynb #899f8f9e
