@@ -22,7 +22,7 @@ from ..osu.beatmap import Beatmap, TimingPoint
 from ..osu.timing import Timing
 from .rhythm import FPS, Ear, Line, Phasors
 from .trust import confidence
-from .votes import agree, count_votes, vote_peaks
+from .votes import agree
 
 # %% auto #0
 __all__ = ['Listener', 'SURE', 'PROVIDERS', 'OPTIONS', 'Estimate', 'red_lines', 'HeardGrid', 'grid', 'checked_tempo',
