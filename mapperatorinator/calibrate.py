@@ -11,7 +11,7 @@ import numpy as np
 from .audio import OSU_OFFSET_MS
 from .config import EvalConfig
 from .evaluate import Case, timing_cases
-from .timing.follow import all_pieces
+from .timing.follow import all_segments
 from .metrics import BeatGrid, from_nearest
 from .timing.octave import main_line
 from .osu.timing import Timing
@@ -21,9 +21,9 @@ from .timing.providers import red_lines
 from .timing.trust import Trust, signs
 
 # %% auto #0
-__all__ = ['Choice', 'is_true', 'choice_of', 'case_choices', 'octave_choices', 'mask_rows', 'octave_loss', 'fit_octave',
-           'share_chosen', 'within', 'Trial', 'trial', 'decoy_case', 'exact_cases', 'trust_trials', 'fit_trust',
-           'reliability']
+__all__ = ['Group', 'Choice', 'is_true', 'choice_of', 'case_choices', 'octave_choices', 'mask_rows', 'octave_loss', 'fit_octave',
+           'share_chosen', 'share_close', 'within', 'Trial', 'trial', 'decoy_case', 'exact_cases', 'trust_trials',
+           'newton_step', 'fit_trust', 'reliability', 'show_reliability']
 
 # %% ../nbs/87_calibrate.ipynb #e0728580
 import torch
@@ -145,17 +145,21 @@ def share_chosen(scorer: Scorer, choices: list[Choice]) -> float:
     return float(np.mean([c.right[scorer(c.x).argmax()] for c in choices]))
 
 # %% ../nbs/87_calibrate.ipynb #de40f49b
+def share_close(a: np.ndarray, b: np.ndarray, ms: float) -> float:  # sorted ms
+    "How many times of one list have one of the other close by."
+    return (np.abs(from_nearest(a, b)) <= ms).mean()
+
+
 def within(
-    found: np.ndarray,
-    true: np.ndarray,  # (n,), (m,) sorted ms: beats
+    found: np.ndarray,  # (n,) sorted ms: beats
+    true: np.ndarray,  # (m,)
     ms: float = 20.0,
     share: float = 0.95,
 ) -> bool:
     "Whether nearly all beats of either have one of the other close by."
     if len(found) < 2 or len(true) < 2:
         return False
-    near = lambda a, b: (np.abs(from_nearest(a, b)) <= ms).mean()
-    return bool(min(near(found, true), near(true, found)) >= share)
+    return bool(min(share_close(found, true, ms), share_close(true, found, ms)) >= share)
 
 # %% ../nbs/87_calibrate.ipynb #51c4c85d
 class Trial(NamedTuple):
@@ -169,10 +173,10 @@ class Trial(NamedTuple):
 def trial(ear: Ear, truth: BeatGrid, weight: float = 1.0) -> Trial:
     "A song by ear."
     main = main_line(ear)
-    pieces = all_pieces(ear, main.line)
+    segments = all_segments(ear, main.line)
     first, last = truth.beats[[0, -1]]
-    found = BeatGrid.of(Timing(red_lines(ear, pieces)), first - 20, last + 20)
-    return Trial(signs(ear, pieces, main), within(found.beats, truth.beats), weight)
+    found = BeatGrid.of(Timing(red_lines(ear, segments)), first - 20, last + 20)
+    return Trial(signs(ear, segments, main), within(found.beats, truth.beats), weight)
 
 
 def decoy_case(number: int, seed: int = 0) -> Case:
@@ -200,37 +204,66 @@ def trust_trials(
         yield trial(Ear.of(c.samples, 16000), c.truth)
 
 # %% ../nbs/87_calibrate.ipynb #195f6192
+def newton_step(
+    level: np.ndarray,  # (songs, signs + 1) the last is 1
+    right: np.ndarray,  # (songs,) 0 or 1
+    weight: np.ndarray,  # (songs,) together 1
+    penalty: np.ndarray,  # (signs + 1, signs + 1)
+    solution: np.ndarray,  # (signs + 1,)
+) -> np.ndarray:  # (signs + 1,)
+    "The likeliest logistic function, a step nearer."
+    chance = 1 / (1 + np.exp(-level @ solution))
+    slope = level.T @ (weight * (chance - right)) + penalty @ solution
+    spread = weight * chance * (1 - chance)
+    bend = level.T @ (level * spread[:, None]) + penalty
+    return solution - np.linalg.solve(bend + 1e-9 * np.eye(len(bend)), slope)
+
+
 def fit_trust(trials: list[Trial], decay: float = 0.01, steps: int = 20) -> Trust:
-    "Weights of the likeliest logistic function."
+    "Weights of the likeliest logistic function (Newton's method)."
     names = list(trials[0].signs)
     x = np.array([[t.signs[k] for k in names] for t in trials])
     right = np.array([t.right for t in trials], float)
     weight = np.array([t.weight for t in trials])
     weight = weight / weight.sum()
-    trust = Trust(names, x.mean(0), x.std(0) + 1e-3, np.zeros(len(names)), 0.0)
+    trust = Trust(names, x.mean(0), x.std(0) + 1e-3, weight=np.zeros(len(names)), bias=0.0)
     level = np.column_stack([trust.level(x), np.ones(len(x))])
     penalty = np.diag([decay] * len(names) + [0.0])
     solution = np.zeros(len(names) + 1)
     for _ in range(steps):
-        chance = 1 / (1 + np.exp(-level @ solution))
-        slope = level.T @ (weight * (chance - right)) + penalty @ solution
-        bend = level.T @ (level * (weight * chance * (1 - chance))[:, None]) + penalty
-        solution = solution - np.linalg.solve(bend + 1e-9 * np.eye(len(bend)), slope)
+        solution = newton_step(level, right, weight, penalty, solution)
     trust.weight = solution[:-1]
     trust.bias = float(solution[-1])
     return trust
 
 # %% ../nbs/87_calibrate.ipynb #00928be4
+Group = tuple[int, float, float]  # songs, what was said of them, what is true
+
+
 def reliability(
     said: np.ndarray,  # (songs,) 0 to 1
     right: np.ndarray,  # (songs,) bool
     edges: tuple = (0.5, 0.75, 0.9),
-) -> list[
-    tuple[int, float, float]
-]:  # songs, what was said of them, what is true, of each group that is not empty
-    "What is said against what is true."
+) -> list[Group]:
+    "What is said against what is true, in each group that is not empty."
     group = np.digitize(said, edges)
-    return [
-        (int((group == g).sum()), float(said[group == g].mean()), float(right[group == g].mean()))
-        for g in np.unique(group)
-    ]
+    members = [group == g for g in np.unique(group)]
+    return [(int(m.sum()), float(said[m].mean()), float(right[m].mean())) for m in members]
+
+
+def show_reliability(groups: dict[str, list[Group]], ax=None):
+    "The reliability diagram: on the diagonal a word is worth what it says; bars are a standard error."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(4, 3.2).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    ax.plot([0, 1], [0, 1], color=PALETTE["faint"], lw=0.8)
+    colors = (PALETTE["circle"], PALETTE["downbeat"], PALETTE["kat"])
+    for (name, rows), color in zip(groups.items(), colors):
+        n, said, true = np.array(rows).T
+        error = np.sqrt(true * (1 - true) / n)
+        ax.errorbar(said, true, error, fmt="o-", color=color, ms=4, lw=1, label=name)
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.05))
+    ax.legend(fontsize=8, frameon=False, labelcolor=PALETTE["text"])
+    return ax.figure

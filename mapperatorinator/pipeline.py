@@ -165,9 +165,9 @@ def timing_hints(self: Audio2Events, song: EncodedSong, c: GenerateConfig, provi
     if provider in ("model", "super") or song.frames is None:
         hints["listen"] = self.listener(c)
     if song.frames is not None and c.start_time is None and c.end_time is None:
-        onsets, _, downbeats = song.frames.T  # its beats decide the octave no better than the ear does
+        downbeats = song.frames[:, 2]  # onsets and beats are those of the sound
         hop_ms = 1000 * self.language.hop_length / song.rate
-        hints |= dict(onsets=onsets, downbeats=downbeats, hop_ms=hop_ms)
+        hints |= dict(downbeats=downbeats, hop_ms=hop_ms)
     return hints
 
 

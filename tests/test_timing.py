@@ -1,5 +1,7 @@
 """Timing: planted tempos come back, by ear and from beats; bad input is refused in a sentence."""
 
+from dataclasses import replace
+
 import numpy as np, pytest
 from mapperatorinator.core import UserError
 from mapperatorinator.synth.choreography import Section
@@ -14,12 +16,16 @@ from mapperatorinator.timing.beats import Beats, count_beats, fit_beats, straigh
 from mapperatorinator.metrics import score_timing
 from mapperatorinator.timing.providers import (
     FPS,
+    SURE,
+    HeardGrid,
+    Voting,
     auto,
     find_timing,
+    from_model,
     grid,
     manual,
-    model,
     pulses,
+    reconcile,
     shifted,
     shifted_passes,
     super_timing,
@@ -109,7 +115,7 @@ def events(times, downbeats=None):
 @pytest.mark.parametrize("bpm", [60, 128, 174, 187.5, 240])
 def test_beats_on_a_raster(bpm):
     t = 1234 + np.arange(90) * 60000 / bpm
-    found = model(events=events(t // 10 * 10 + 5))
+    found = from_model(events=events(t // 10 * 10 + 5))
     assert (
         len(found.red) == 1 and found.red[0].bpm == pytest.approx(bpm, rel=1e-3) and found.red[0].meter == 4
     )
@@ -121,13 +127,13 @@ def test_beats_missing_extra_and_far():
     t = 500 + np.arange(120) * 400.0
     t = np.delete(t + rng.normal(0, 6, 120), rng.choice(np.arange(1, 119), 12, replace=False))
     t = np.sort(np.concatenate([t, rng.choice(t, 6, replace=False) + 130]))
-    found = model(events=events(t, downbeats=False))
+    found = from_model(events=events(t, downbeats=False))
     assert len(found.red) <= 2 and found.bpm == pytest.approx(150, rel=1e-3)
 
 
 def test_beats_with_a_change():
     t = np.concatenate([1000 + np.arange(64) * 500.0, 33000 + np.arange(64) * 400.0])
-    found = model(events=events(t))
+    found = from_model(events=events(t))
     assert [round(p.bpm, 2) for p in found.red] == [120, 150] and abs(found.red[-1].time - 33000) <= 500
 
 
@@ -254,9 +260,8 @@ def test_a_budget_stops_the_passes():
     song = song_of(13, (150, 4, 8))
     listen, heard = listener(song)
     seen = []
-    shifted_passes(
-        song.samples, 16000, listen, budget=0.0, progress=lambda p: seen.append((p.stage, p.done, p.total))
-    )
+    voting = Voting(budget=0.0, progress=lambda p: seen.append((p.stage, p.done, p.total)))
+    shifted_passes(song.samples, 16000, listen, voting)
     assert len(heard) == 5 and seen[0] == ("super timing", 0, 20) and seen[-1] == ("super timing", 20, 20)
 
 
@@ -272,11 +277,66 @@ def test_auto_asks_the_vote_only_in_doubt():
     found = auto(song.samples, listen=listen)
     assert len(heard) == 1 and found.provider == "auto" and score(song, found).right
 
+    auto(song.samples, listen=half_as_fast(listen))
+    assert len(heard) == 1 + 1  # a sure ear does not ask
+    dull = song.samples + 3 * np.random.default_rng(0).standard_normal(len(song.samples)).astype(np.float32)
+    assert auto(dull, listen=half_as_fast(listen)).confidence < SURE
+    assert len(heard) == 2 + 21
+
+
+def half_as_fast(listen):
+    "Every other beat, 140 ms late."
+
     def confused(songs):
         return [EventStream(s.events[::2], [t + 140 for t in s.times[::2]]) for s in listen(songs)]
 
-    auto(song.samples, listen=confused)
-    assert len(heard) == 1 + 21
+    return confused
+
+
+def beats_of(found):
+    return [(p.time, p.beat_length) for p in found.red]
+
+
+@pytest.mark.parametrize("seed,bpm,meter", [(12, 150, 4), (3, 145.5, 4), (5, 96, 3)])
+def test_auto_has_the_beats_of_grid(seed, bpm, meter):
+    "Whatever a network says of beats and bars: where the ear is sure, it can move a seam to a bar and no more."
+    song = song_of(seed, (bpm, meter, 14))
+    own = grid(song.samples)
+    assert own.confidence >= SURE
+    rng = np.random.default_rng(seed)
+    noise = rng.random(len(song.samples) // 256)
+    listen = half_as_fast(listener(song)[0])
+    for said in (
+        dict(downbeats=noise),
+        dict(listen=listen),
+        dict(events=events(np.arange(300, 20_000, 333))),
+    ):
+        found = auto(song.samples, **said)
+        assert [b for _, b in beats_of(found)] == [b for _, b in beats_of(own)]
+        beats = (beats_of(found)[0][0] - beats_of(own)[0][0]) / beats_of(own)[0][1]
+        assert abs(beats - round(beats)) < 0.01
+
+
+def test_auto_changes_tempo_where_grid_does():
+    song = song_of(8, (160, 4, 12), (172, 4, 14))
+    noise = np.random.default_rng(0).random(len(song.samples) // 256)
+    assert beats_of(auto(song.samples, downbeats=noise))[1:] == beats_of(grid(song.samples))[1:] != []
+
+
+def test_a_doubtful_ear_gives_way_to_beats_that_it_trusts_more():
+    song = song_of(12, (150, 4, 16))
+    own = HeardGrid.of(Ear.of(song.samples, 16000))
+    late = [replace(p, line=p.line.later(0.3)) for p in own.segments]
+    wrong = replace(own, segments=late, main=own.main._replace(octave=0.3))
+    assert wrong.confidence < SURE
+    written = Beats.of(events(song.beats - 23))
+    found, agreed = reconcile(wrong, written, "model")
+    assert not agreed and found.confidence > wrong.confidence and score(song, found).right
+
+
+def test_an_option_that_nobody_knows():
+    with pytest.raises(UserError, match="No option of timing is 'tempo'"):
+        find_timing(np.zeros(64000), 16000, "manual", tempo=120)
 
 
 def test_sections_by_hand():

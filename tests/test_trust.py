@@ -3,7 +3,7 @@
 import numpy as np, pytest
 from mapperatorinator.audio import OSU_OFFSET_MS
 from mapperatorinator.calibrate import reliability, within
-from mapperatorinator.timing.follow import Piece, all_pieces
+from mapperatorinator.timing.follow import Segment, all_segments
 from mapperatorinator.timing.octave import main_line
 from mapperatorinator.synth.planted import COURSES, Decoy
 from mapperatorinator.timing.rhythm import Ear
@@ -69,16 +69,16 @@ def test_a_grid_that_is_late_is_trusted_less(beats):
     song = band(120, seed=3)
     ear = Ear.of(song.render(), 16000)
     main = main_line(ear)
-    pieces = all_pieces(ear, main.line)
-    late = [Piece(p.start, p.end, p.line.later(beats)) for p in pieces]
-    assert confidence(ear, late, main) < confidence(ear, pieces, main) - 0.1
+    segments = all_segments(ear, main.line)
+    late = [Segment(p.start, p.end, p.line.later(beats)) for p in segments]
+    assert confidence(ear, late, main) < confidence(ear, segments, main) - 0.1
 
 
 def test_an_octave_in_doubt_is_doubt():
     ear = Ear.of(band(120, seed=3).render(), 16000)
     main = main_line(ear)
-    pieces = all_pieces(ear, main.line)
-    chances = [confidence(ear, pieces, main._replace(octave=p)) for p in (0.3, 0.6, 0.9, 0.99)]
+    segments = all_segments(ear, main.line)
+    chances = [confidence(ear, segments, main._replace(octave=p)) for p in (0.3, 0.6, 0.9, 0.99)]
     assert chances == sorted(chances) and chances[0] < chances[-1] - 0.03
 
 

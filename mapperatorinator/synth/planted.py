@@ -16,31 +16,38 @@ from ..osu.timing import Timing
 from .songs import Style, compose_song
 
 # %% auto #0
-__all__ = ['SHAPES', 'FASTER', 'Strokes', 'PLAIN', 'COURSES', 'EACH', 'BACK', 'OFF', 'HALVES', 'QUARTERS', 'THIRDS', 'GROOVES',
-           'BASSES', 'CHORDS', 'TUNING', 'SCALE', 'INTROS', 'tempo_plan', 'plan_song', 'ping', 'burst', 'thump',
-           'a_click', 'clicks', 'accents', 'back_beat', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant',
-           'fade_out', 'planted_style', 'steady', 'slowing', 'drifting', 'in_bars', 'tone', 'drum_sounds', 'drum_part',
-           'tonal_part', 'hiss_intro', 'chord_intro', 'drop_intro', 'tune_intro', 'hat_intro', 'off_beat_intro',
-           'Decoy', 'decoy']
+__all__ = ['SHAPES', 'FASTER', 'Plan', 'Strokes', 'PLAIN', 'COURSES', 'EACH', 'BACK', 'OFF', 'HALVES', 'QUARTERS', 'THIRDS',
+           'GROOVES', 'BASSES', 'CHORDS', 'TUNING', 'SCALE', 'TRIAD', 'Placed', 'INTROS', 'changing_plan', 'tempo_plan',
+           'plan_song', 'show_courses', 'ping', 'burst', 'thump', 'a_click', 'clicks', 'accents', 'back_beat',
+           'DrumLoop', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant', 'fade_out', 'planted_style',
+           'steady', 'slowing', 'drifting', 'in_bars', 'tone', 'drum_sounds', 'drum_part', 'tonal_part', 'tune_part',
+           'hiss_intro', 'chord_intro', 'drop_intro', 'tune_intro', 'hat_intro', 'off_beat_intro', 'Decoy', 'decoy']
 
 # %% ../../nbs/43_synth.planted.ipynb #7f11e7b9
 SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade")  # kinds of course, in turn
 FASTER = (0.8, 0.85, 0.9, 1.1, 1.15, 1.2)  # tempos a song changes to, as shares of its first
 
+Plan = list[tuple[str, float, float]]  # name of a section, BPM, s
 
-def tempo_plan(
-    rng, shape: str, bpm: float, seconds: float
-) -> list[tuple[str, float, float]]:  # name of a section, BPM, s
+
+def changing_plan(rng, bpm: float, seconds: float) -> Plan:
+    "One to six changes of tempo; the first section is the longest."
+    shares = rng.choice(FASTER, rng.integers(1, 7))
+    tempos = [bpm, *(round(bpm * share) for share in shares)]
+    part = seconds / (len(tempos) + 1)
+    lengths = [seconds * 2 / (len(tempos) + 1)] + [part] * len(shares)
+    return [("chorus", tempo, length) for tempo, length in zip(tempos, lengths)]
+
+
+def tempo_plan(rng, shape: str, bpm: float, seconds: float) -> Plan:
     "The course of a planted song."
     if shape == "changes":
-        tempos = [bpm, *(round(bpm * f) for f in rng.choice(FASTER, rng.integers(1, 7)))]
-        return [
-            ("chorus", t, seconds * (1 + (i == 0)) / (len(tempos) + 1)) for i, t in enumerate(tempos)
-        ]  # one is the longest
+        return changing_plan(rng, bpm, seconds)
     if shape == "ritardando":
         return [("chorus", bpm, 0.7 * seconds), *(("chorus", bpm * 0.97**k, 0.0) for k in range(1, 9))]
     if shape == "silence":
-        return [("verse", bpm, seconds / 2 - 5), ("silence", bpm, 10.0), ("chorus", bpm, seconds / 2 - 5)]
+        half = seconds / 2 - 5
+        return [("verse", bpm, half), ("silence", bpm, 10.0), ("chorus", bpm, half)]
     return [("chorus", bpm, seconds)]
 
 
@@ -51,19 +58,28 @@ def plan_song(rng, shape: str, bpm: float, meter: int, seconds: float = 40.0) ->
     before = None
     for name, tempo, length in tempo_plan(rng, shape, bpm, seconds):
         bars = max(round(length * tempo / 60 / meter), 1)
-        out.append(
-            Section(
-                name,
-                at if tempo == before else round(at),
-                tempo,
-                meter,
-                bars,
-                0.0 if name == "silence" else 0.8,
-            )
-        )
+        start = at if tempo == before else round(at)
+        energy = 0.0 if name == "silence" else 0.8
+        out.append(Section(name, start, tempo, meter, bars=bars, energy=energy))
         at = out[-1].end_ms
         before = tempo
     return out
+
+
+def show_courses(courses: dict[str, list[Section]]):
+    "Bars (red) and beats of some courses over time, in seconds."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = canvas(10, 0.3 * len(courses) + 0.4).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    for row, sections in enumerate(courses.values()):
+        for s in sections:
+            beats = s.beats() / 1000
+            ax.vlines(beats[:: s.meter], row - 0.4, row + 0.4, color=PALETTE["downbeat"], lw=0.8)
+            ax.vlines(beats, row - 0.15, row + 0.15, color=PALETTE["beat"], lw=0.5)
+    ax.tick_params(colors=PALETTE["text"], labelsize=8)
+    ax.set(yticks=range(len(courses)), yticklabels=list(courses))
+    return ax.figure
 
 # %% ../../nbs/43_synth.planted.ipynb #77020b80
 def ping(
@@ -123,23 +139,46 @@ def back_beat(i: int, meter: int, half: bool) -> bool:  # half: the feel of half
     return i > 0 if meter == 3 else i % 2 == 1
 
 
+@dataclass
+class DrumLoop:
+    "The sounds and habits of a loop."
+
+    kick: np.ndarray
+    snare: np.ndarray
+    hat: np.ndarray
+    hats: int  # to a beat
+    every: bool  # a bass drum on each beat
+    half: bool  # the feel of half the tempo
+
+    @classmethod
+    def of(cls, rng) -> DrumLoop:
+        "Drawn at random."
+        snare = 0.5 * burst(rng, rng.uniform(0.03, 0.08))
+        hat = 0.3 * np.diff(burst(rng, rng.uniform(0.01, 0.03)))
+        hats = int(rng.choice([0, 1, 2, 2, 2, 4]))
+        every = rng.random() < 0.3
+        half = rng.random() < 0.1
+        return cls(thump(), snare, hat, hats=hats, every=every, half=half)
+
+    def beat(self, rng, i: int, s: Section) -> Iterator[tuple[float, np.ndarray]]:  # share of the beat, sound
+        "What sounds on and after the i-th beat of a section."
+        back = back_beat(i % s.meter, s.meter, self.half)
+        if self.every or i % s.meter == 0 or not (back or self.half) and rng.random() < 0.8:
+            yield 0.0, self.kick
+        if back:
+            yield 0.0, self.snare
+        n = min(self.hats, 2) if s.beat_ms < 300 else self.hats
+        for k in range(n):
+            yield k / n, self.hat * (0.7 if k else 1)
+
+
 def loop(rng, sections: list[Section]) -> Strokes:
     "Bass drum, snare and hi-hat."
-    kick = thump()
-    snare = 0.5 * burst(rng, rng.uniform(0.03, 0.08))
-    hat = 0.3 * np.diff(burst(rng, rng.uniform(0.01, 0.03)))
-    hats = int(rng.choice([0, 1, 2, 2, 2, 4]))
-    every = rng.random() < 0.3
-    half = rng.random() < 0.1
+    drums = DrumLoop.of(rng)
     for s in sections:
-        n = min(hats, 2) if s.beat_ms < 300 else hats
         for i, t in enumerate(s.beats()):
-            back = back_beat(i % s.meter, s.meter, half)
-            if every or i % s.meter == 0 or not (back or half) and rng.random() < 0.8:
-                yield t, kick
-            if back:
-                yield t, snare
-            yield from ((t + s.beat_ms * k / n, hat * (0.7 if k else 1)) for k in range(n))
+            for share, sound in drums.beat(rng, i, s):
+                yield t + s.beat_ms * share, sound
 
 
 def chords(rng, sections: list[Section]) -> Strokes:
@@ -149,9 +188,10 @@ def chords(rng, sections: list[Section]) -> Strokes:
     halves = rng.random() < 0.3
     for s in sections:
         n = s.meter // 2 if halves and s.meter == 4 else s.meter
+        length = n * s.beat_ms / 1000
         for i, t in enumerate(s.beats()[::n]):
             notes = root + (0, 5, 7, 3)[i % 4] + np.array([0, 4, 7])
-            yield t, 0.25 * ping(440 * 2 ** ((notes - 69) / 12), n * s.beat_ms / 1000, 1.0, 0.005)
+            yield t, 0.25 * ping(440 * 2 ** ((notes - 69) / 12), length, 1.0, 0.005)
 
 # %% ../../nbs/43_synth.planted.ipynb #43079545
 def tune(rng, sections: list[Section]) -> Strokes:
@@ -212,19 +252,18 @@ def plant(number: int, seed: int = 0, plain: bool = False) -> Planted:
     bpm = float(np.round(60 * 5 ** rng.random()))
     meter = int(rng.choice([4, 4, 4, 3, 7]))
     kind = list(PLAIN)[number % len(PLAIN)] if plain else "composed"
-    shape = SHAPES[number // (len(PLAIN) if plain else 1) % len(SHAPES)]
+    turn = number // len(PLAIN) if plain else number
+    shape = SHAPES[turn % len(SHAPES)]
     sections = plan_song(rng, shape, bpm, meter)
     style = planted_style(rng)
 
-    def render():
+    def sound():
         if plain:
-            x = render_plain(np.random.default_rng([seed, number]), kind, sections)
-        else:
-            x = compose_song(
-                number + 1000 * seed, sections[-1].end_ms / 1000 + 0.5, sections=sections, style=style
-            ).samples
-        return fade_out(x) if shape == "fade" else x
+            return render_plain(np.random.default_rng([seed, number]), kind, sections)
+        seconds = sections[-1].end_ms / 1000 + 0.5
+        return compose_song(number + 1000 * seed, seconds, sections=sections, style=style).samples
 
+    render = (lambda: fade_out(sound())) if shape == "fade" else sound
     return Planted(kind, shape, sections, render)
 
 
@@ -303,6 +342,8 @@ def in_bars(places: tuple, meter: int, beats: int) -> list[float]:  # beats from
 # %% ../../nbs/43_synth.planted.ipynb #2f216870
 TUNING = (0, 5, 7, 3)  # semitones of the chords, in turn
 SCALE = (0, 2, 4, 5, 7, 9, 11)
+TRIAD = np.array([12, 16, 19])  # semitones of a major chord, an octave up
+Placed = Iterator[tuple[float, np.ndarray]]  # place in beats, sound
 
 
 def tone(
@@ -321,9 +362,7 @@ def drum_sounds(rng) -> dict[str, np.ndarray]:
     }
 
 
-def drum_part(
-    rng, groove: dict, meter: int, beats: int, stab: np.ndarray
-) -> Iterator[tuple[float, np.ndarray]]:  # place in beats, sound
+def drum_part(rng, groove: dict, meter: int, beats: int, stab: np.ndarray) -> Placed:
     "Drums from the first beat or a later one, with or without a break."
     sounds = drum_sounds(rng) | {"stab": stab}
     late = rng.integers(4, beats // 2) if rng.random() < 0.25 else 0
@@ -335,32 +374,27 @@ def drum_part(
                 yield max(place + rng.normal(0, loose), 0), sounds[who] * rng.uniform(0.85, 1)
 
 
-def tonal_part(
-    rng, root: float, meter: int, beats: int, beat: float
-) -> Iterator[tuple[float, np.ndarray]]:  # beat in s
+def tonal_part(rng, root: float, meter: int, beats: int, beat: float) -> Placed:  # MIDI note; s
     "Bass, chords and a tune."
     bass = BASSES[rng.choice(list(BASSES))]
     chords = CHORDS[rng.choice(list(CHORDS))]
-    soft = rng.random() < 0.5
+    attack = 0.1 if rng.random() < 0.5 else 0.005
     under = lambda place: root + TUNING[int(place // meter) % 4]
     for place in in_bars(bass, meter, beats):
-        yield place, tone(under(place), 0.9 * beat * meter / max(len(bass), 1), 0.35)
+        length = 0.9 * beat * meter / max(len(bass), 1)
+        yield place, tone(under(place), length, 0.35)
     for place in in_bars(chords, meter, beats):
-        yield (
-            place,
-            tone(
-                under(place) + np.array([12, 16, 19]),
-                beat * meter / len(chords),
-                0.12,
-                2.0,
-                0.1 if soft else 0.005,
-            ),
-        )
-    if rng.random() < 0.5:
-        return
+        notes = under(place) + TRIAD
+        yield place, tone(notes, beat * meter / len(chords), 0.12, fade=2.0, attack=attack)
+    if rng.random() >= 0.5:
+        yield from tune_part(rng, root + 24, meter, beats, beat)
+
+
+def tune_part(rng, root: float, meter: int, beats: int, beat: float) -> Placed:
+    "A note on the first of each bar and on most beats."
     for place in range(beats):
         if place % meter == 0 or rng.random() < 0.6:
-            yield place, tone(root + 24 + rng.choice(SCALE), 0.9 * beat, 0.2)
+            yield place, tone(root + rng.choice(SCALE), 0.9 * beat, 0.2)
 
 # %% ../../nbs/43_synth.planted.ipynb #a3d5b3f1
 def hiss_intro(rng, length: float, beat: float, gain: float) -> Strokes:  # s
@@ -422,22 +456,24 @@ class Decoy:
     def name(self) -> str:
         return f"{self.groove} {self.course} after {self.intro} {60000 / np.diff(self.beats)[0]:.0f} BPM {self.meter}/4"
 
-    def strokes(self, rng) -> Strokes:
-        "Everybody, in ms."
+    def band(self, rng, root: float) -> Placed:  # MIDI note
+        "Drums, bass, chords and a tune."
         beat = (self.beats[1] - self.beats[0]) / 1000
         n = len(self.beats) - 1
+        stab = tone(root + TRIAD, 0.4 * beat, 0.2, 0.2)
+        yield from drum_part(rng, GROOVES[self.groove], self.meter, n, stab)
+        yield from tonal_part(rng, root, self.meter, n, beat)
+
+    def strokes(self, rng) -> Strokes:
+        "Everybody, in ms."
         root = rng.uniform(40, 55)
         intro = INTROS[self.intro]
         gain = 10 ** rng.uniform(-2.2, -0.7)
         if intro:
-            yield from intro(rng, self.beats[0] / 1000, beat, gain)
-        stab = tone(root + np.array([12, 16, 19]), 0.4 * beat, 0.2, 0.2)
-        parts = (
-            drum_part(rng, GROOVES[self.groove], self.meter, n, stab),
-            tonal_part(rng, root, self.meter, n, beat),
-        )
-        for place, sound in (stroke for part in parts for stroke in part):
-            yield np.interp(place, np.arange(n + 1), self.beats), sound
+            first = self.beats[0] / 1000
+            yield from intro(rng, first, (self.beats[1] - self.beats[0]) / 1000, gain)
+        for place, sound in self.band(rng, root):
+            yield np.interp(place, np.arange(len(self.beats)), self.beats), sound
 
     def render(self) -> np.ndarray:  # (n,) float32
         "The sound, under some noise."
@@ -460,13 +496,7 @@ def decoy(number: int, seed: int = 0) -> Decoy:
     count = max(int(rng.uniform(14, 40) * bpm / 60), 24)
     gaps = COURSES[course](rng, np.full(count, 60000 / bpm))
     start = rng.uniform(200, 1000) + 1000 * length * (intro != "fade in")
+    groove = str(rng.choice(list(GROOVES)))
+    meter = int(rng.choice([4, 4, 4, 4, 3]))
     beats = start + np.concatenate([[0], np.cumsum(gaps)])
-    return Decoy(
-        str(rng.choice(list(GROOVES))),
-        course,
-        intro,
-        int(rng.choice([4, 4, 4, 4, 3])),
-        beats,
-        length,
-        [seed, number],
-    )
+    return Decoy(groove, course, intro, meter, beats=beats, length=length, seed=[seed, number])

@@ -5,7 +5,7 @@
 # %% ../../nbs/51_timing.beats.ipynb #d5921dfc
 from __future__ import annotations
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Iterable, Iterator, Optional, Sequence
 
 import numpy as np
 
@@ -15,11 +15,30 @@ from ..osu.beatmap import TimingPoint
 from .rhythm import Line
 
 # %% auto #0
-__all__ = ['APART', 'HUMAN_STEPS', 'Beats', 'count_beats', 'straight_pieces', 'fit_line', 'human_line', 'red_line', 'bars_of',
-           'sections', 'goes_on', 'fit_beats', 'distances']
+__all__ = ['APART', 'HUMAN_STEPS', 'kinds_by_time', 'spaced', 'Beats', 'count_beats', 'running_sums', 'squares_left',
+           'straight_pieces', 'fit_line', 'line_spread', 'human_line', 'red_line', 'bars_of', 'sections', 'goes_on',
+           'section_line', 'bar_lines', 'fit_beats', 'distances', 'show_distances']
 
 # %% ../../nbs/51_timing.beats.ipynb #1ff0cb38
 APART = 0.06  # s: two beats nearer than this are one
+
+
+def kinds_by_time(events: EventStream) -> dict[int, set[EventType]]:  # ms
+    "The kinds of beat at each time."
+    kinds = {}
+    for e, t in events:
+        if e.type in BEAT_TYPES:
+            kinds.setdefault(t, set()).add(e.type)
+    return kinds
+
+
+def spaced(times: Iterable[int], apart: float) -> list[int]:  # ms
+    "Times in order, those left out that follow another too closely."
+    kept = []
+    for t in sorted(times):
+        if not kept or t - kept[-1] >= apart:
+            kept.append(t)
+    return kept
 
 
 @dataclass
@@ -37,15 +56,10 @@ class Beats:
         return Beats(self.times[part], self.bars[part], self.starts[part])
 
     @classmethod
-    def of(cls, events: EventStream) -> Beats:  # from the beat events of a stream
-        kinds = {}
-        for e, t in events:
-            if e.type in BEAT_TYPES:
-                kinds.setdefault(t, set()).add(e.type)
-        kept = []
-        for t in sorted(kinds):
-            if not kept or t - kept[-1] >= APART * 1000:
-                kept.append(t)
+    def of(cls, events: EventStream) -> Beats:
+        "From the beat events of a stream."
+        kinds = kinds_by_time(events)
+        kept = spaced(kinds, APART * 1000)
         said = lambda kind: np.array([kind in kinds[t] for t in kept], bool)
         starts = said(EventType.TIMING_POINT)
         return cls(np.array(kept, float) / 1000, starts | said(EventType.MEASURE), starts)
@@ -57,50 +71,54 @@ def count_beats(
 ) -> tuple[np.ndarray, np.ndarray]:  # (n,) number of each beat; (n,) whether it counts
     "Number beats by the local interval: a missing beat leaves a gap, one too many is not counted."
     gaps = np.diff(times)
-    n = len(times)
-    index = np.zeros(n)
-    keep = np.ones(n, bool)
+    index = np.zeros(len(times))
+    keep = np.ones(len(times), bool)
     last = 0
-    for i in range(1, n):
-        steps = (times[i] - times[last]) / np.median(gaps[max(i - around, 0) : i + around])
+    for i in range(1, len(times)):
+        usual = np.median(gaps[max(i - around, 0) : i + around])
+        steps = (times[i] - times[last]) / usual
         keep[i] = steps > 0.6
-        index[i] = index[last] + max(round(steps), 1) if keep[i] else index[last]
-        last = i if keep[i] else last
+        index[i] = index[last]
+        if keep[i]:
+            index[i] += max(round(steps), 1)
+            last = i
     return index, keep
 
 # %% ../../nbs/51_timing.beats.ipynb #939af578
+def running_sums(x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:  # (n + 1,) each
+    "Of 1, x, y, x², xy and y²: all that least squares needs."
+    terms = (np.ones(len(x)), x, y, x * x, x * y, y * y)
+    return [np.concatenate([[0.0], np.cumsum(v)]) for v in terms]
+
+
+def squares_left(sums: list[np.ndarray], i: np.ndarray, j: int) -> np.ndarray:  # (len(i),)
+    "The squared error of the best line through the points from each i up to j."
+    n, x, y, xx, xy, yy = (c[j] - c[i] for c in sums)
+    varied = xx - x**2 / n
+    together = xy - x * y / n
+    return np.maximum(yy - y**2 / n - together**2 / np.maximum(varied, 1e-9), 0)
+
+
 def straight_pieces(
     times: np.ndarray,  # (n,) s
     index: np.ndarray,  # (n,) number of each beat
     sigma: float = 0.01,  # s, expected deviation of a beat
     price: float = 20.0,  # of one more piece, in squared deviations
 ) -> list[tuple[int, int]]:  # (first, after last)
-    "Split beats where one straight line no longer fits (least squares, optimal)."
+    "Split beats where one straight line no longer fits (segmented least squares, optimal)."
     n = len(times)
-    x = index - index[0]
-    y = times - times[0]
-    c1, cx, cy, cxx, cxy, cyy = (
-        np.concatenate([[0.0], np.cumsum(v)]) for v in (np.ones(n), x, y, x * x, x * y, y * y)
-    )
-    best = np.zeros(n + 1)
-    back = np.zeros(n + 1, int)
+    sums = running_sums(index - index[0], times - times[0])
+    best = np.zeros(n + 1)  # cost of the first so many beats
+    back = np.zeros(n + 1, int)  # where their last piece begins
     for j in range(1, n + 1):
         i = np.arange(j)
-        m = c1[j] - c1[i]
-        sx = cx[j] - cx[i]
-        sy = cy[j] - cy[i]
-        vx = cxx[j] - cxx[i] - sx**2 / m
-        vy = cyy[j] - cyy[i] - sy**2 / m
-        vxy = cxy[j] - cxy[i] - sx * sy / m
-        rest = np.maximum(vy - vxy**2 / np.maximum(vx, 1e-9), 0)
-        cost = best[i] + rest / sigma**2 + price
+        cost = best[i] + squares_left(sums, i, j) / sigma**2 + price
         back[j] = cost.argmin()
         best[j] = cost[back[j]]
-    out, j = [], n
-    while j:
-        out.append((int(back[j]), j))
-        j = back[j]
-    return out[::-1]
+    cuts = [n]
+    while cuts[-1]:
+        cuts.append(int(back[cuts[-1]]))
+    return list(zip(cuts[:0:-1], cuts[-2::-1]))
 
 # %% ../../nbs/51_timing.beats.ipynb #54af2306
 def fit_line(
@@ -120,46 +138,46 @@ def fit_line(
 HUMAN_STEPS = (1, 2, 10, 100)  # parts of a BPM that people write, coarse first
 
 
+def line_spread(index: np.ndarray, times: np.ndarray, period: float, far: float = 0.05) -> float:  # s
+    "How far beats lie from the line of a period, far beats counting little."
+    rest = times - index * period
+    return np.sqrt(np.mean(np.minimum(np.abs(rest - np.median(rest)), far) ** 2))
+
+
 def human_line(line: Line, index: np.ndarray, times: np.ndarray) -> Line:
     "The same at a BPM that a person would write, when the beats allow it."
-
-    def spread(period):  # s, far beats counting little
-        rest = times - index * period
-        return np.sqrt(np.mean(np.minimum(np.abs(rest - np.median(rest)), 0.05) ** 2))
-
-    limit = spread(line.period) * 1.08 + 0.0007
+    limit = line_spread(index, times, line.period) * 1.08 + 0.0007
     for step in HUMAN_STEPS:
         period = 60 / max(round(line.bpm * step) / step, 0.01)
-        if spread(period) <= limit:
+        if line_spread(index, times, period) <= limit:
             return Line(float(np.median(times - index * period)), period)
     return line
 
 # %% ../../nbs/51_timing.beats.ipynb #f9a9a3de
 def red_line(seconds: float, period: float, meter: int = 4) -> TimingPoint:  # both in s
     "A red line on a whole millisecond."
-    return TimingPoint(float(round(seconds * 1000)), period * 1000, max(meter, 1), 2, 0, 100, True, 0)
+    return TimingPoint(float(round(seconds * 1000)), period * 1000, max(meter, 1))
 
 
-def bars_of(
-    index: np.ndarray,
-) -> tuple[int, int]:  # beats per bar, and which beat (from 0) is the first downbeat
-    "The usual distance of downbeats, given their numbers."
+def bars_of(index: np.ndarray) -> tuple[int, int]:
+    "Beats per bar and which beat (from 0) is the first downbeat: the usual distance of downbeats, given their numbers."
     gaps = np.diff(index).astype(int)
     gaps = gaps[(gaps > 0) & (gaps < 13)]
     meter = int(np.bincount(gaps).argmax()) if len(gaps) else 4
-    return meter, int(np.bincount(index.astype(int) % meter).argmax()) if len(index) else 0
+    if not len(index):
+        return meter, 0
+    return meter, int(np.bincount(index.astype(int) % meter).argmax())
 
 # %% ../../nbs/51_timing.beats.ipynb #800c8f9e
-def sections(
-    beats: Beats,
-) -> Iterator[tuple[Beats, np.ndarray]]:  # the beats of one tempo, and their numbers from 0
-    "Beats cut where a new tempo is said to begin, and where they bend."
-    cuts = [0, *(i for i in np.flatnonzero(beats.starts) if i), len(beats)]
+def sections(beats: Beats) -> Iterator[tuple[Beats, np.ndarray]]:
+    "Beats cut where a new tempo is said to begin and where they bend: the beats of one tempo, and their numbers from 0."
+    said = [i for i in np.flatnonzero(beats.starts) if i]
+    cuts = [0, *said, len(beats)]
     for a, b in zip(cuts, cuts[1:]):
         index, keep = count_beats(beats.times[a:b])
         part = beats[a:b][keep]
         index = index[keep]
-        for i, j in straight_pieces(part.times, index, 0.012, 30.0):
+        for i, j in straight_pieces(part.times, index, sigma=0.012, price=30.0):
             yield part[i:j], index[i:j] - index[i]
 
 
@@ -169,40 +187,71 @@ def goes_on(last: Line, line: Line, time: float) -> bool:
     return abs(line.period / last.period - 1) < 2e-3 and abs(beats - round(beats)) * last.period < 0.015
 
 
+def section_line(times: np.ndarray, index: np.ndarray, last: Optional[Line]) -> Line:
+    "The line of a section; one beat goes on at the tempo before it."
+    if len(times) > 1:
+        return human_line(fit_line(index, times), index, times)
+    return Line(times[0], last.period if last else 0.5)
+
+
+def bar_lines(line: Line, meter: int, lead: int, first: bool, before: bool) -> list[TimingPoint]:
+    "The red lines of a section; a short bar before its first downbeat unless it is the first one."
+    if not first and before and lead == meter - 1:
+        lead = -1  # its downbeat is the beat before, which lies on both lines
+    short = [red_line(line.offset, line.period, lead)] if not first and lead > 0 else []
+    return [*short, red_line(line.offset + lead * line.period, line.period, meter)]
+
+
 def fit_beats(
-    beats: Beats, fewest: int = 4
-) -> list[TimingPoint]:  # beats that make a tempo where none was said to begin
+    beats: Beats,
+    fewest: int = 4,  # beats that make a tempo where none was said to begin
+) -> list[TimingPoint]:
     "Few red lines through many beats."
-    out, last = [], None
-    for part, n in sections(beats) if len(beats) else ():
-        t = part.times
-        if last and len(t) < fewest and not part.starts[0]:
+    out = []
+    last = None
+    for part, index in sections(beats) if len(beats) else ():
+        if last and len(part) < fewest and not part.starts[0]:
             continue
-        line = human_line(fit_line(n, t), n, t) if len(t) > 1 else Line(t[0], last.period if last else 0.5)
-        if last and goes_on(last, line, t[0]):
+        line = section_line(part.times, index, last)
+        if last and goes_on(last, line, part.times[0]):
             continue
-        meter, lead = bars_of(n[part.bars])
-        shared = (
-            np.abs(beats.times - line.offset + line.period).min() < 0.02
-        )  # the beat before lies on both lines
-        if out and shared and lead == meter - 1:
-            lead = -1
-        if out and lead > 0:
-            out.append(red_line(line.offset, line.period, lead))
-        out.append(red_line(line.offset + lead * line.period, line.period, meter))
+        meter, lead = bars_of(index[part.bars])
+        before = np.abs(beats.times - line.offset + line.period).min() < 0.02
+        out += bar_lines(line, meter, lead, first=not out, before=before)
         last = line
     return out
 
 # %% ../../nbs/51_timing.beats.ipynb #ee48d32d
-def distances(lines: Sequence[TimingPoint], times: np.ndarray, seam: float = 0.03) -> np.ndarray:  # (n,) s
-    "How far each time lies from a beat of red lines; within `seam` s before a line it may belong to it already."
+def distances(
+    lines: Sequence[TimingPoint],
+    times: np.ndarray,  # (n,) s
+    seam: float = 0.03,  # s: so long before a line a time may belong to it already
+) -> np.ndarray:  # (n,) s
+    "How far each time lies from a beat of red lines."
     if not lines:
         raise UserError("There is no red line to measure against; give one at least.")
-    at, period = (np.array([getattr(p, k) for p in lines]) / 1000 for k in ("time", "beat_length"))
+    at = np.array([p.time for p in lines]) / 1000
+    period = np.array([p.beat_length for p in lines]) / 1000
 
-    def from_line(i):
-        i = np.maximum(i, 0)
+    def from_line_at(later):
+        i = np.maximum(np.searchsorted(at, times + later, "right") - 1, 0)
         beats = (times - at[i]) / period[i]
         return np.abs(beats - np.round(beats)) * period[i]
 
-    return np.minimum(*(from_line(np.searchsorted(at, times + s, "right") - 1) for s in (1e-6, seam)))
+    return np.minimum(from_line_at(1e-6), from_line_at(seam))
+
+
+def show_distances(
+    lines: Sequence[TimingPoint],
+    times: np.ndarray,  # s
+    ax=None,
+):
+    "How far each time lies from a beat of red lines, in ms."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(10, 1.7).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    ax.plot(times, distances(lines, times) * 1000, ".", color=PALETTE["circle"], ms=4)
+    ax.set(yscale="symlog")
+    return ax.figure

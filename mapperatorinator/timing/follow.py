@@ -5,7 +5,7 @@
 # %% ../../nbs/54_timing.follow.ipynb #bcca11e8
 from __future__ import annotations
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -24,10 +24,31 @@ from mapperatorinator.timing.rhythm import (
 )
 
 # %% auto #0
-__all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'beat_reward', 'Changes', 'best_before', 'Paths', 'best_paths', 'track_beats',
-           'Piece', 'same_grid', 'own_or_whole', 'loss_of_joining', 'merge_pieces', 'line_along', 'line_through',
-           'find_pieces', 'place_seams', 'smooth_shifts', 'bend_piece', 'follow_beats', 'leave_line', 'bars',
-           'bent_lines', 'bar_pieces', 'slow_end', 'all_pieces']
+__all__ = ['NEVER', 'PRICE', 'RATE', 'SHIFTS', 'show_drift', 'beat_reward', 'show_scores', 'Changes', 'best_before', 'Paths',
+           'come_from', 'best_paths', 'allowed_intervals', 'track_beats', 'Segment', 'same_grid', 'own_or_whole',
+           'loss_of_joining', 'merge_segments', 'line_along', 'line_through', 'cut_segments', 'find_segments', 'Seam',
+           'place_seams', 'smooth_shifts', 'segments_through', 'bend_segment', 'follow_beats', 'last_onset',
+           'last_on_line', 'leaves_for_good', 'leave_line', 'bars', 'bent_lines', 'bar_lines', 'bar_segments',
+           'slow_end', 'all_segments']
+
+# %% ../../nbs/54_timing.follow.ipynb #95237a71
+def show_drift(
+    lines: Sequence[Line],
+    beats: np.ndarray,  # s, the true ones
+    ax=None,
+):
+    "How far beats lie from the nearest beat of some lines, in ms."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(10, 1.7).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    for line, color in zip(lines, (PALETTE["circle"], PALETTE["downbeat"], PALETTE["kat"])):
+        off = (beats - line.offset) / line.period
+        off = (off - np.round(off)) * line.period * 1000
+        ax.plot(beats, off, ".", ms=4, color=color, label=f"{line.bpm:g} BPM")
+    ax.legend(loc="upper right", fontsize=8, frameon=False, labelcolor=PALETTE["text"])
+    return ax.figure
 
 # %% ../../nbs/54_timing.follow.ipynb #c7253d8a
 def beat_reward(
@@ -40,9 +61,28 @@ def beat_reward(
     part = o[max(first, 0) : int(frames[-1]) + 1].astype(np.float32)
     heard = np.pad(part, (max(-first, 0), 0))
     at = (frames - first)[:, None]
-    return sum(
-        np.float32(weight) * heard[at - (intervals * place).astype(int)] for place, weight in BEAT_PARTS
-    )
+    earned = lambda place: heard[at - (intervals * place).astype(int)]
+    return sum(np.float32(weight) * earned(place) for place, weight in BEAT_PARTS)
+
+
+def show_scores(
+    scores: np.ndarray,  # (frames, m)
+    intervals: np.ndarray,  # (m,) frames
+    path: Sequence[tuple[int, int]] = (),  # frame of each beat, and its interval in frames
+    ax=None,
+):
+    "A value for every frame (s) and interval (ms), and a path of beats through them."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(10, 2).add_subplot()
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    low, high = intervals[[0, -1]] * 1000 / FPS
+    extent = (0, len(scores) / FPS, low, high)
+    ax.imshow(scores.T, aspect="auto", origin="lower", extent=extent, cmap="magma", interpolation="nearest")
+    at = np.array(path, float).reshape(-1, 2) / FPS
+    ax.plot(at[:, 0], 1000 * at[:, 1], "o-", color=PALETTE["downbeat"], ms=4, lw=1)
+    ax.set(xlim=extent[:2], ylim=extent[2:])
+    return ax.figure
 
 # %% ../../nbs/54_timing.follow.ipynb #293ec651
 @dataclass
@@ -94,6 +134,12 @@ class Paths:
     top: np.ndarray  # (frames,) score of the best path to a frame
     which: np.ndarray  # (frames,) index of its interval
 
+    @classmethod
+    def none(cls, n: int, intervals: np.ndarray) -> Paths:
+        "Before any is known."
+        back = np.full((n, len(intervals)), -1, np.int16)
+        return cls(intervals, back, np.zeros(n, np.float32), np.zeros(n, np.int16))
+
     def last(self) -> int:  # frame
         "Where the best path ends: no more than the longest interval before the end."
         first = max(len(self.top) - int(self.intervals[-1]) - 1, 0)
@@ -110,67 +156,91 @@ class Paths:
         return np.array(out[::-1])
 
 # %% ../../nbs/54_timing.follow.ipynb #b2546b73
+def come_from(
+    paths: Paths,
+    recent: np.ndarray,  # (depth, m) scores of the frames before
+    frames: np.ndarray,  # (n,) no longer than the shortest interval
+    changes: Changes,
+    jump: float,  # cost of any interval after any other
+) -> tuple[np.ndarray, np.ndarray]:  # (n, m) both
+    "The best path that each frame and interval may go on with, and the interval it has; -1 where there is none."
+    before = frames[:, None] - paths.intervals
+    best, source = best_before(recent, before - int(frames[0]) + len(recent), changes)
+    past = np.maximum(before, 0)
+    leap = paths.top[past] - np.float32(jump)
+    source = np.where(leap > best, paths.which[past], source)
+    best = np.maximum(leap, best)
+    goes_on = (before >= 0) & (best > NEVER / 2)
+    return best, np.where(goes_on, source, -1)
+
+
 def best_paths(
     o: np.ndarray,  # (frames,) onset strength
     intervals: np.ndarray,  # (m,) frames
     changes: Changes,
     unusual: np.ndarray | float = 0.0,  # (m,) cost of an interval, at each beat
     jump: float = np.inf,  # cost of any interval after any other
-    begin: Optional[
-        np.ndarray
-    ] = None,  # (m,) scores of a beat on the first frame, where all paths must begin; None: anywhere
+    begin: Optional[np.ndarray] = None,  # (m,) scores of a beat on the first frame; None: begin anywhere
 ) -> Paths:
-    "The best path to every frame, in blocks as long as the shortest interval."
-    n = len(o)
-    m = len(intervals)
+    "The best path to every frame, in blocks as long as the shortest interval (Viterbi; Ellis 2007, Krebs et al. 2015)."
     shortest = int(intervals[0])
-    paths = Paths(intervals, np.full((n, m), -1, np.int16), np.zeros(n, np.float32), np.zeros(n, np.int16))
-    recent = np.full((int(intervals[-1]) + shortest, m), NEVER)
-    for first in range(0, n, shortest):
-        frames = np.arange(first, min(first + shortest, n))
-        before = frames[:, None] - intervals
-        best, source = best_before(recent, before - first + len(recent), changes)
-        leap = paths.top[np.maximum(before, 0)] - np.float32(jump)
-        source = np.where(leap > best, paths.which[np.maximum(before, 0)], source)
-        best = np.maximum(leap, best)
-        goes_on = (before >= 0) & (best > NEVER / 2)
-        paths.back[frames] = np.where(goes_on, source, -1)
-        alone = 0 if begin is None else NEVER
-        score = beat_reward(o, frames, intervals) - unusual + np.where(goes_on, best, alone)
+    alone = 0 if begin is None else NEVER  # what a path is worth that begins here
+    paths = Paths.none(len(o), intervals)
+    recent = np.full((int(intervals[-1]) + shortest, len(intervals)), NEVER)
+    for first in range(0, len(o), shortest):
+        frames = np.arange(first, min(first + shortest, len(o)))
+        best, source = come_from(paths, recent, frames, changes, jump)
+        score = beat_reward(o, frames, intervals) - unusual + np.where(source >= 0, best, alone)
         if begin is not None and first == 0:
             score[0] = begin
-        paths.which[frames], paths.top[frames] = score.argmax(1), score.max(1)
+        paths.back[frames] = source
+        paths.which[frames] = score.argmax(1)
+        paths.top[frames] = score.max(1)
         recent = np.concatenate([recent[len(frames) :], score.astype(np.float32)])
     return paths
 
 # %% ../../nbs/54_timing.follow.ipynb #6a3877cd
+def allowed_intervals(period: float, low: float, high: float) -> np.ndarray:  # s; shares of it -> frames
+    "Every interval between two shares of a period."
+    return np.arange(int(period * low * FPS), int(np.ceil(period * high * FPS)) + 1)
+
+
 def track_beats(
     o: np.ndarray,  # (frames,) onset strength
     period: float,  # s, about
-    low: float = 0.7,
-    high: float = 1.45,  # allowed intervals as shares of it
+    low: float = 0.7,  # shortest interval, as a share of it
+    high: float = 1.45,  # longest
     stiff: float = 600.0,  # cost of a changing interval
     jump: float = 15.0,  # cost of any interval after any other
 ) -> np.ndarray:  # s
     "The beats of a song that may change its tempo."
-    intervals = np.arange(int(period * low * FPS), int(np.ceil(period * high * FPS)) + 1)
+    intervals = allowed_intervals(period, low, high)
     unusual = (0.15 * np.abs(np.log(intervals / (period * FPS)))).astype(np.float32)
-    return best_paths(o, intervals, Changes.of(intervals, stiff, 4), unusual, jump).beats() / FPS
+    changes = Changes.of(intervals, stiff, reach=4)
+    return best_paths(o, intervals, changes, unusual, jump).beats() / FPS
 
 # %% ../../nbs/54_timing.follow.ipynb #d32c8f26
 @dataclass
-class Piece:
+class Segment:
     "A stretch of song with its line."
 
     start: float  # s
     end: float  # s
     line: Line
-    meter: int = 0  # beats per bar, of a piece that begins a bar; 0: to be heard
+    meter: int = 0  # beats per bar, of a segment that begins a bar; 0: to be heard
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
 
     def beats(self) -> np.ndarray:  # s
         "Its beats; one that is a hair early belongs to it too."
         early = 0.1 * self.line.period
         return np.arange(self.line.from_(self.start - early), self.end - early, self.line.period)
+
+    def evidence(self, o: np.ndarray) -> float:
+        "What its line explains."
+        return evidence(o, self.line, self.start, self.end)
 
 
 def same_grid(a: Line, b: Line, time: float, within: float = 0.015) -> bool:
@@ -181,44 +251,41 @@ def same_grid(a: Line, b: Line, time: float, within: float = 0.015) -> bool:
     return min(abs(beats - round(beats * d) / d) for d in (2, 3, 4)) * b.period < within
 
 # %% ../../nbs/54_timing.follow.ipynb #816d8957
-PRICE, RATE = 25.0, 0.25  # evidence that a change of line must bring, and at least this much per beat
+PRICE = 25.0  # evidence that a change of line must bring
+RATE = 0.25  # and at least this much per beat
 
 
-def own_or_whole(o: np.ndarray, piece: Piece, whole: Line) -> Piece:
-    "A piece with its own line if it needs one, else with the line of the whole song."
-    if not all(same_grid(piece.line, whole, t) for t in (piece.start, piece.end)):
-        beats = (piece.end - piece.start) / whole.period
-        gain = evidence(o, piece.line, piece.start, piece.end) - evidence(o, whole, piece.start, piece.end)
-        if gain > RATE * beats:
-            return piece
-    return replace(piece, line=whole)
+def own_or_whole(o: np.ndarray, segment: Segment, whole: Line) -> Segment:
+    "A segment with its own line if it needs one, else with the line of the whole song."
+    held = replace(segment, line=whole)
+    if all(same_grid(segment.line, whole, t) for t in (segment.start, segment.end)):
+        return held
+    beats = segment.seconds / whole.period
+    return segment if segment.evidence(o) - held.evidence(o) > RATE * beats else held
 
 
-def loss_of_joining(
-    o: np.ndarray, a: Piece, b: Piece, whole: Line
-) -> tuple[float, Line]:  # evidence lost beyond the price; and the line kept
-    "What is lost when two neighbours become one."
+def loss_of_joining(o: np.ndarray, a: Segment, b: Segment, whole: Line) -> tuple[float, Line]:
+    "The evidence lost beyond the price when two neighbours become one, and the line kept."
     if a.line == b.line or same_grid(a.line, b.line, b.start):
-        longer = max(b, a, key=lambda p: p.end - p.start)
+        longer = max(b, a, key=lambda s: s.seconds)
         return -np.inf, whole if whole in (a.line, b.line) else longer.line
     kept = lambda line: evidence(o, line, a.start, b.end)
     line = max(dict.fromkeys([a.line, b.line, whole]), key=kept)
-    apart = evidence(o, a.line, a.start, a.end) + evidence(o, b.line, b.start, b.end)
-    beats = min(a.end - a.start, b.end - b.start) / whole.period
+    apart = a.evidence(o) + b.evidence(o)
+    beats = min(a.seconds, b.seconds) / whole.period
     return apart - kept(line) - max(PRICE, RATE * beats), line
 
 
-def merge_pieces(
-    o: np.ndarray, pieces: list[Piece], whole: Line
-) -> list[Piece]:  # whole: the best single line
+def merge_segments(o: np.ndarray, segments: list[Segment], whole: Line) -> list[Segment]:
     "Give up changes of line that do not explain enough onsets, the least useful first."
-    out = [own_or_whole(o, p, whole) for p in pieces]
+    out = [own_or_whole(o, s, whole) for s in segments]
     while len(out) > 1:
         losses = [loss_of_joining(o, a, b, whole) for a, b in zip(out, out[1:])]
         i = min(range(len(losses)), key=lambda i: losses[i][0])
-        if losses[i][0] >= 0:
+        loss, line = losses[i]
+        if loss >= 0:
             break
-        out[i : i + 2] = [Piece(out[i].start, out[i + 1].end, losses[i][1])]
+        out[i : i + 2] = [Segment(out[i].start, out[i + 1].end, line)]
     return out
 
 # %% ../../nbs/54_timing.follow.ipynb #942656cc
@@ -231,54 +298,77 @@ def line_along(beats: np.ndarray, period: float) -> Line:  # s; period where one
 
 
 def line_through(o: np.ndarray, beats: np.ndarray) -> Line:
-    "The line of some beats that were followed; exact where they last longer than four seconds."
+    "The line of some beats that were tracked; exact where they last longer than four seconds."
     line = line_along(beats, 0.0)
     half = line.period / 2
     if beats[-1] - beats[0] + line.period <= 4:
         return line
-    return refine(o, 60 / line.period, min(0.01, 0.25 / len(beats)), beats[0] - half, beats[-1] + half)
+    span = min(0.01, 0.25 / len(beats))
+    return refine(o, 60 / line.period, span, start=beats[0] - half, end=beats[-1] + half)
 
 
-def find_pieces(ear: Ear, whole: Line) -> list[Piece]:
-    "Constant stretches of a song whose main line is known; beats are followed along the guide, lines measured on the onsets."
-    beats = track_beats(ear.guide, whole.period)
-    if len(beats) < 8:
-        return [Piece(0, ear.seconds, whole)]
-    pieces, line = [], whole
+def cut_segments(o: np.ndarray, beats: np.ndarray, whole: Line) -> list[Segment]:  # s
+    "Tracked beats cut where they bend; three beats at least make a line."
+    out = []
+    line = whole
     for i, j in straight_pieces(beats, np.arange(len(beats))):
         if j - i >= 3:
-            line = line_through(ear.strength, beats[i:j])
+            line = line_through(o, beats[i:j])
         end = beats[j] if j < len(beats) else beats[-1] + line.period
-        pieces.append(Piece(beats[i] - line.period / 4, end - line.period / 4, line))
-    merged = merge_pieces(ear.strength, pieces, whole)
-    for p in merged:
-        if p.line != whole and p.end - p.start > 4:
-            p.line = choose_phase(ear, p.line, p.start, p.end)
+        early = line.period / 4
+        out.append(Segment(beats[i] - early, end - early, line))
+    return out
+
+
+def find_segments(ear: Ear, whole: Line) -> list[Segment]:
+    "Constant stretches of a song whose main line is known: beats are tracked, lines measured on the onsets."
+    beats = track_beats(ear.strength, whole.period)
+    if len(beats) < 8:
+        return [Segment(0, ear.seconds, whole)]
+    segments = cut_segments(ear.strength, beats, whole)
+    merged = merge_segments(ear.strength, segments, whole)
+    for s in merged:
+        if s.line != whole and s.seconds > 4:
+            s.line = choose_phase(ear, s.line, s.start, s.end)
     return merged
 
 # %% ../../nbs/54_timing.follow.ipynb #07c7e494
-def place_seams(o: np.ndarray, pieces: list[Piece], reach: int = 6, bar: float = 4.0) -> list[Piece]:
+@dataclass(frozen=True)
+class Seam:
+    "Where a change of line between two neighbours is looked for."
+
+    a: Segment
+    b: Segment
+    tries: np.ndarray  # (n,) s
+    bar: float  # what a downbeat of the old line counts
+
+    @classmethod
+    def of(cls, a: Segment, b: Segment, reach: int, bar: float) -> Seam:  # reach: beats either way
+        "Beats of the new line near the change, at least a beat inside both."
+        period = b.line.period
+        beats = b.line.from_(b.start - reach * period) + np.arange(2 * reach + 1) * period
+        inside = (beats > a.start + a.line.period) & (beats < b.end - period)
+        return cls(a, b, beats[inside], bar)
+
+    def worth(self, o: np.ndarray, t: float) -> float:
+        "What both sides explain if the line changes at a time."
+        old, new = self.a.line, self.b.line
+        left = max(self.a.start, self.tries[0] - 1)
+        right = min(self.b.end, self.tries[-1] + 1)
+        beats = (t - old.offset) / old.period
+        near = abs(beats - round(beats)) * old.period < 0.03
+        before = evidence(o, old, left, t - 0.25 * old.period)
+        after = evidence(o, new, t - 0.25 * old.period, right)
+        return self.bar * near + before + after
+
+
+def place_seams(o: np.ndarray, segments: list[Segment], reach: int = 6, bar: float = 4.0) -> list[Segment]:
     "Each change of line at the beat where both sides are explained best, downbeats of the old line preferred."
-    for a, b in zip(pieces, pieces[1:]):
-        first = b.line.from_(b.start - reach * b.line.period)
-        tries = first + np.arange(2 * reach + 1) * b.line.period
-        tries = tries[(tries > a.start + a.line.period) & (tries < b.end - b.line.period)]
-        if not len(tries):
-            continue
-        left = max(a.start, tries[0] - 1)
-        right = min(b.end, tries[-1] + 1)
-
-        def worth(t):
-            beats = (t - a.line.offset) / a.line.period
-            near = abs(beats - round(beats)) * a.line.period < 0.03
-            return (
-                bar * near
-                + evidence(o, a.line, left, t - 0.25 * a.line.period)
-                + evidence(o, b.line, t - 0.25 * b.line.period, right)
-            )
-
-        a.end = b.start = max(tries, key=worth)
-    return pieces
+    for a, b in zip(segments, segments[1:]):
+        seam = Seam.of(a, b, reach, bar)
+        if len(seam.tries):
+            a.end = b.start = max(seam.tries, key=lambda t: seam.worth(o, t))
+    return segments
 
 # %% ../../nbs/54_timing.follow.ipynb #46dff4cd
 SHIFTS = np.arange(-60, 61, 4) / 1000  # s
@@ -302,139 +392,171 @@ def smooth_shifts(
     return SHIFTS[path[::-1]]
 
 # %% ../../nbs/54_timing.follow.ipynb #c8f56e89
-def bend_piece(
+def segments_through(segment: Segment, beats: np.ndarray) -> list[Segment]:  # s
+    "A segment cut where its moved beats bend."
+    period = segment.line.period
+    cuts = straight_pieces(beats, np.arange(len(beats)), sigma=0.006, price=10.0)
+    lines = [line_along(beats[i:j], period) for i, j in cuts]
+    ends = [beats[j] - 0.1 * period for _, j in cuts[:-1]] + [segment.end]
+    starts = [segment.start, *ends]
+    return [Segment(start, end, line) for start, end, line in zip(starts, ends, lines)]
+
+
+def bend_segment(
     o: np.ndarray,
-    piece: Piece,
+    segment: Segment,
     least: float = 0.015,  # s: smaller drifts stay
     clear: float = 1.5,  # evidence that each beat must gain
     share: float = 0.4,  # of the evidence it had, likewise
     fewest: int = 12,  # beats
-) -> list[Piece]:
-    "A piece that drifts becomes some that do not."
-    beats = piece.beats()
+) -> list[Segment]:
+    "A segment that drifts becomes some that do not."
+    beats = segment.beats()
     if len(beats) < fewest:
-        return [piece]
-    moved = np.stack([beat_evidence(o, beats + s, piece.line.period) for s in SHIFTS], 1)
-    shifts = smooth_shifts(moved)
+        return [segment]
+    worth = np.stack([beat_evidence(o, beats + s, segment.line.period) for s in SHIFTS], 1)
+    shifts = smooth_shifts(worth)
     if np.abs(shifts).max() < least:
-        return [piece]
-    cuts = straight_pieces(beats + shifts, np.arange(len(beats)), 0.006, 10.0)
-    lines = [line_along(beats[i:j] + shifts[i:j], piece.line.period) for i, j in cuts]
-    ends = [beats[j] + shifts[j] - 0.1 * piece.line.period for _, j in cuts[:-1]] + [piece.end]
-    bent = [Piece(start, end, line) for start, end, line in zip([piece.start, *ends], ends, lines)]
-    had, has = (sum(evidence(o, p.line, p.start, p.end) for p in some) for some in ([piece], bent))
-    return bent if has - had > max(share * abs(had), clear * len(beats)) else [piece]
+        return [segment]
+    bent = segments_through(segment, beats + shifts)
+    had = segment.evidence(o)
+    gain = sum(s.evidence(o) for s in bent) - had
+    return bent if gain > max(share * abs(had), clear * len(beats)) else [segment]
 
 # %% ../../nbs/54_timing.follow.ipynb #c1f6019d
 def follow_beats(
     o: np.ndarray,  # (frames,) onset strength
     period: float,  # s, at the start
     start: float,  # s: a beat that is known
-    low: float = 0.6,
-    high: float = 2.2,  # allowed intervals as shares of the period
-    stiff: float = 300.0,
+    low: float = 0.6,  # shortest interval, as a share of the period
+    high: float = 2.2,  # longest
+    stiff: float = 300.0,  # cost of a changing interval
 ) -> np.ndarray:  # s
     "Beats from a known one to the end, whose tempo changes smoothly."
-    intervals = np.arange(int(period * low * FPS), int(np.ceil(period * high * FPS)) + 1)
+    intervals = allowed_intervals(period, low, high)
     begin = (-stiff * np.log(intervals / (period * FPS)) ** 2).astype(np.float32)
-    changes = Changes.of(intervals, stiff, max(int(0.08 * intervals[-1]), 4))
+    changes = Changes.of(intervals, stiff, reach=max(int(0.08 * intervals[-1]), 4))
     first = round(start * FPS)
     return (first + best_paths(o[first:], intervals, changes, begin=begin).beats()) / FPS
 
 # %% ../../nbs/54_timing.follow.ipynb #e29ef705
+def last_onset(o: np.ndarray, end: float) -> float:  # s
+    "A little after the last onset before a time."
+    loud = np.flatnonzero(o[: int(end * FPS)] > 1)
+    return (loud[-1] + 10) / FPS if len(loud) else 0.0
+
+
+def last_on_line(path: np.ndarray, line: Line, within: float) -> int:  # s
+    "The last beat of a path that lies on the line through its first."
+    drift = path - line.offset - np.arange(len(path)) * line.period
+    return int(np.flatnonzero(np.abs(drift) <= within)[-1])
+
+
+def leaves_for_good(
+    o: np.ndarray,
+    path: np.ndarray,  # s, from a beat on the line
+    leave: int,  # the last beat on the line
+    line: Line,  # through the first beat
+    clear: float,  # evidence that each beat after it must bring
+) -> bool:
+    "Whether the beats that leave a line explain far more than it would, and about as much as those before."
+    tail = path[leave:]
+    held = np.arange(line.offset + (leave + 1) * line.period, tail[-1], line.period)
+    new = beat_evidence(o, tail[:-1], np.diff(tail))[1:]
+    old = beat_evidence(o, held, line.period)
+    usual = beat_evidence(o, path[:leave], line.period).mean() if leave >= 4 else new.mean()
+    gain = new.sum() - old.sum()
+    return bool(gain > clear * len(new) and new.mean() > 0.5 * usual and old.mean() < 0.5 * usual)
+
+
 def leave_line(
     o: np.ndarray,
-    piece: Piece,
+    segment: Segment,
     seconds: float = 25.0,  # of the end that are looked at
     within: float = 0.015,  # s: nearer than this a beat is on the line
     fewest: int = 4,  # beats off the line
     clear: float = 3.0,  # evidence that each of them must bring
 ) -> Optional[np.ndarray]:  # s: beats from the last one on the line
     "The beats with which a song leaves its last line, or None."
-    loud = np.flatnonzero(o[: int(piece.end * FPS)] > 1)
-    end = (loud[-1] + 10) / FPS if len(loud) else 0.0
-    start = piece.line.from_(max(piece.start, end - seconds))
-    if end - start < 6 * piece.line.period:
+    period = segment.line.period
+    end = last_onset(o, segment.end)
+    start = segment.line.from_(max(segment.start, end - seconds))
+    if end - start < 6 * period:
         return None
-    path = follow_beats(o[: int(end * FPS)], piece.line.period, start)
-    drift = path - start - np.arange(len(path)) * piece.line.period
-    leave = int(np.flatnonzero(np.abs(drift) <= within)[-1])
-    tail = path[leave:]
-    if len(tail) <= fewest:
+    path = follow_beats(o[: int(end * FPS)], period, start)
+    held = Line(start, period)
+    leave = last_on_line(path, held, within)
+    if len(path) - leave <= fewest:
         return None
-    new = beat_evidence(o, tail[:-1], np.diff(tail))[1:]
-    held = np.arange(start + (leave + 1) * piece.line.period, tail[-1], piece.line.period)
-    old = beat_evidence(o, held, piece.line.period)
-    usual = beat_evidence(o, path[:leave], piece.line.period).mean() if leave >= 4 else new.mean()
-    believed = (
-        new.sum() - old.sum() > clear * len(new) and new.mean() > 0.5 * usual and old.mean() < 0.5 * usual
-    )
-    return tail if believed else None
+    found = leaves_for_good(o, path, leave, held, clear)
+    return path[leave:] if found else None
 
 # %% ../../nbs/54_timing.follow.ipynb #84479bbf
-def bars(
-    ear: Ear, beats: np.ndarray
-) -> tuple[int, int]:  # s; beats per bar, and which of the beats is the first downbeat
-    "The bars of some beats, by harmony and, when there is one, by the network's downbeats."
+def bars(ear: Ear, beats: np.ndarray) -> tuple[int, int]:  # s
+    "Beats per bar and the first downbeat, by harmony and, when there is one, by the network's downbeats."
     change = change_at(ear.sound, beats) if len(beats) > 8 else np.zeros(len(beats))
     if ear.downbeats is not None:
         change = change + 4 * np.interp(beats * FPS, np.arange(len(ear.downbeats)), ear.downbeats)
     return find_bars(change)[:2]
 
 
-def bent_lines(
-    beats: np.ndarray, within: float = 0.01
-) -> list[tuple[int, Line]]:  # s, one more than the piece has -> beats of each line
-    "One line if it goes through the beats, else two for its halves."
+def bent_lines(beats: np.ndarray, within: float = 0.01) -> list[tuple[int, Line]]:  # s
+    "One line and its beats if it goes through all (one more than it has), else two for the halves."
     n = len(beats) - 1
-    line = line_along(beats, 0.0)
     if n == 1:
         return [(1, Line(float(beats[0]), float(beats[1] - beats[0])))]
-    if np.abs(line.offset + np.arange(n + 1) * line.period - beats).max() <= within:
+    line = line_along(beats, 0.0)
+    off = line.offset + np.arange(n + 1) * line.period - beats
+    if np.abs(off).max() <= within:
         return [(n, line)]
-    return bent_lines(beats[: n // 2 + 1], within) + bent_lines(beats[n // 2 :], within)
+    middle = n // 2
+    return bent_lines(beats[: middle + 1], within) + bent_lines(beats[middle:], within)
 
 # %% ../../nbs/54_timing.follow.ipynb #37403444
-def bar_pieces(
-    ear: Ear, last: Piece, tail: np.ndarray
-) -> list[Piece]:  # s: beats from the last one on the line
-    "A piece and the beats that leave it, bar by bar."
+def bar_lines(tail: np.ndarray, passed: int, meter: int) -> list[tuple[int, Line]]:
+    "Lines for each bar of some beats, of which `passed` more than whole bars came before."
+    first = -passed % meter or meter
+    seams = [0, *range(first, len(tail) - 1, meter), len(tail) - 1]
+    return [part for a, b in zip(seams, seams[1:]) for part in bent_lines(tail[a : b + 1])]
+
+
+def bar_segments(ear: Ear, last: Segment, tail: np.ndarray) -> list[Segment]:
+    "A segment and the beats that leave it (from the last one on the line), bar by bar."
     beats = last.beats()
     meter, lead = bars(ear, beats)
     passed = round((tail[0] - beats[0]) / last.line.period) - lead
-    seams = [0, *range(-passed % meter or meter, len(tail) - 1, meter), len(tail) - 1]
-    lines = [part for a, b in zip(seams, seams[1:]) for part in bent_lines(tail[a : b + 1])]
     out = [replace(last, end=tail[0] - 0.1 * last.line.period)]
     at = 0
-    for count, line in lines:
+    for count, line in bar_lines(tail, passed, meter):
         at += count
         end = tail[at] - 0.1 * line.period if at < len(tail) - 1 else last.end
-        out.append(Piece(out[-1].end, end, line, count))
+        out.append(Segment(out[-1].end, end, line, count))
     return out
 
 # %% ../../nbs/54_timing.follow.ipynb #95b2d4f5
 def slow_end(
     ear: Ear,
-    pieces: list[Piece],
+    segments: list[Segment],
     clearer: float = 1.5,  # than what was found after the line that is left
-) -> list[Piece]:
-    "Pieces whose longest or last one is left for good by beats that explain far more than what was found after it."
-    longest = max(range(len(pieces)), key=lambda i: pieces[i].end - pieces[i].start)
-    for i in dict.fromkeys((longest, len(pieces) - 1)):
-        last = replace(pieces[i], end=pieces[-1].end)
-        after = pieces[i + 1 :]
-        tail = leave_line(ear.strength, last)
-        if tail is None or tail[0] > pieces[i].end + 4 * last.line.period:
+) -> list[Segment]:
+    "Segments whose longest or last one is left for good by beats that explain far more than what was found after it."
+    o = ear.strength
+    longest = max(range(len(segments)), key=lambda i: segments[i].seconds)
+    for i in dict.fromkeys((longest, len(segments) - 1)):
+        last = replace(segments[i], end=segments[-1].end)
+        tail = leave_line(o, last)
+        if tail is None or tail[0] > segments[i].end + 4 * last.line.period:
             continue
-        had = sum(evidence(ear.strength, p.line, tail[0], p.end) for p in after)
-        if beat_evidence(ear.strength, tail[:-1], np.diff(tail)).sum() > clearer * had:
-            return [*pieces[:i], *bar_pieces(ear, last, tail)]
-    return pieces
+        had = sum(evidence(o, s.line, tail[0], s.end) for s in segments[i + 1 :])
+        if beat_evidence(o, tail[:-1], np.diff(tail)).sum() > clearer * had:
+            return [*segments[:i], *bar_segments(ear, last, tail)]
+    return segments
 
 # %% ../../nbs/54_timing.follow.ipynb #3a6263e5
-def all_pieces(ear: Ear, whole: Line) -> list[Piece]:  # the best single line
-    "Pieces of one tempo; shorter ones where the song drifts or slows down."
-    pieces = place_seams(ear.strength, find_pieces(ear, whole))
-    pieces[0].start = 0.0
-    bent = [part for p in pieces for part in bend_piece(ear.strength, p)]
-    return [p for p in slow_end(ear, bent) if len(p.beats())]
+def all_segments(ear: Ear, whole: Line) -> list[Segment]:  # the best single line
+    "Segments of one tempo; shorter ones where the song drifts or slows down."
+    o = ear.strength
+    segments = place_seams(o, find_segments(ear, whole))
+    segments[0].start = 0.0
+    bent = [part for s in segments for part in bend_segment(o, s)]
+    return [s for s in slow_end(ear, bent) if len(s.beats())]

@@ -32,38 +32,71 @@ from mapperatorinator.timing.rhythm import (
 )
 
 # %% auto #0
-__all__ = ['CURVES', 'PLACES', 'METERS', 'LAGS', 'OCTAVE_RATES', 'RELATIVES', 'FAR', 'TRUST', 'steady_stretch', 'pulse_curves',
-           'read_pattern', 'contrast', 'named', 'fullness', 'contrasts', 'repetition', 'best_of_bar', 'bar_signs',
-           'speed', 'Passage', 'Fitted', 'Scorer', 'octave_scorer', 'score_lines', 'MainLine', 'main_line',
-           'choose_phase']
+__all__ = ['CURVES', 'PLACES', 'PARTS', 'LAGS', 'METERS', 'OCTAVE_RATES', 'NEAR_RATE', 'RELATIVES', 'FAR', 'TRUST', 'answers',
+           'steady_stretch', 'band_groups', 'pulse_curves', 'show_curves', 'read_pattern', 'contrast', 'named',
+           'fullness', 'even_and_odd', 'halves_apart', 'odd_apart', 'contrasts', 'half_beats', 'correlation',
+           'repetition', 'best_of_bar', 'chord_novelty', 'bar_signs', 'speed', 'Passage', 'is_names', 'Fitted',
+           'Scorer', 'octave_scorer', 'score_lines', 'Ranking', 'MainLine', 'main_line', 'choose_phase']
 
 # %% ../../nbs/53_timing.octave.ipynb #2127c06c
-def steady_stretch(o: np.ndarray, bpm: float, share: float = 0.35) -> tuple[float, float]:  # s
+def answers(o: np.ndarray, bpm: float) -> np.ndarray:  # (seconds,)
+    "How each second goes along with the strongest line of a tempo, over five seconds."
+    phasors = Phasors.of(o, bpm)
+    _, phase = phasors.best(bpm)
+    turn = np.exp(2j * np.pi * HARMONICS * phase)[:, None]
+    return np.convolve((phasors.sums * turn).real.sum(0), np.ones(5) / 5, "same")
+
+
+def steady_stretch(
+    o: np.ndarray, bpm: float, share: float = 0.35, shortest: int = 6
+) -> tuple[float, float]:  # s
     "The stretch whose seconds answer to a tempo more than a share of the usual."
-    p = Phasors.of(o, bpm)
-    _, phase = p.best(bpm)
-    answer = (p.sums * np.exp(2j * np.pi * HARMONICS * phase)[:, None]).real.sum(0)
-    answer = np.convolve(answer, np.ones(5) / 5, "same")
+    answer = answers(o, bpm)
     gain = np.concatenate([[0], np.cumsum(answer - share * np.quantile(answer, 0.8))])
     end = int((gain - np.minimum.accumulate(gain)).argmax())
     start = int(gain[: end + 1].argmin())
-    return (float(start), min(float(end), len(o) / FPS)) if end - start >= 6 else (0.0, len(o) / FPS)
+    whole = len(o) / FPS
+    if end - start < shortest:
+        return 0.0, whole
+    return float(start), min(float(end), whole)
 
 # %% ../../nbs/53_timing.octave.ipynb #c1dbdbfe
 CURVES = ("all", "low", "middle", "high", "raw")
 
 
+def band_groups(bands: np.ndarray) -> np.ndarray:  # (frames, 6) -> (frames, 5)
+    "All bands together, low, middle and high ones, and the growth as it is."
+    e = levelled(bands)
+    groups = (e.mean(1), e[:, 0], e[:, 1:4].mean(1), e[:, 4:].mean(1), bands.mean(1))
+    return np.stack([centred(x) for x in groups], 1)
+
+
 def pulse_curves(
-    bands: np.ndarray, start: float = 0.0, end: float = np.inf
-) -> np.ndarray:  # s: where peaks are measured -> (frames, 5), 0 to 2
+    bands: np.ndarray,  # (frames, 6)
+    start: float = 0.0,  # s: from where peaks are measured
+    end: float = np.inf,  # s
+) -> np.ndarray:  # (frames, 5), 0 to 2
     "Onsets by their frequency, loudest within 20 ms, in units of a usual peak."
     from scipy.ndimage import maximum_filter1d
 
-    e = levelled(bands)
-    parts = (e.mean(1), e[:, 0], e[:, 1:4].mean(1), e[:, 4:].mean(1), bands.mean(1))
-    curves = np.maximum(maximum_filter1d(np.stack([centred(x) for x in parts], 1), 9, axis=0), 0)
+    curves = np.maximum(maximum_filter1d(band_groups(bands), 9, axis=0), 0)
     part = curves[int(start * FPS) : int(min(end * FPS, len(curves)))]
     return np.minimum(curves / (usual_peak(part) + 1e-9), 2)
+
+
+def show_curves(curves: np.ndarray, beats: np.ndarray, start: float, end: float):  # (frames, 5); s
+    "The five curves under each other, beats in red."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    axes = canvas(10, 3.6).subplots(len(CURVES), 1, sharex=True)
+    t = np.arange(len(curves)) / FPS
+    for ax, name, x in zip(axes, CURVES, curves.T):
+        ax.plot(t, x, color=PALETTE["circle"], lw=0.8)
+        ax.vlines(beats, 0, 2, color=PALETTE["downbeat"], lw=0.8)
+        ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+        ax.set(xlim=(start, end), yticks=[])
+        ax.set_ylabel(name, color=PALETTE["text"])
+    return axes[0].figure
 
 # %% ../../nbs/53_timing.octave.ipynb #9ffeb9d4
 PLACES = (0, 1 / 2, 1 / 4, 3 / 4, 1 / 3, 2 / 3)  # of a beat
@@ -73,8 +106,9 @@ def read_pattern(
     curves: np.ndarray, beats: np.ndarray, period: float
 ) -> dict[float, np.ndarray]:  # place in the beat -> (beats, 5)
     "What sounds on each beat and on its parts."
-    frame = lambda t: np.clip(np.rint(t * FPS).astype(int), 0, len(curves) - 1)
-    return {p: curves[frame(beats + p * period)] for p in PLACES}
+    last = len(curves) - 1
+    frame = lambda t: np.clip(np.rint(t * FPS).astype(int), 0, last)
+    return {place: curves[frame(beats + place * period)] for place in PLACES}
 
 
 def contrast(a, b):  # -1 to 1
@@ -82,58 +116,88 @@ def contrast(a, b):  # -1 to 1
     return (a - b) / (a + b + 0.2)
 
 # %% ../../nbs/53_timing.octave.ipynb #16afc26c
-METERS = (2, 3, 4, 6, 7, 8)  # beats after which drums and chords may come round
-LAGS = (1, 2, 3, 4, 6, 8, 14, 16)  # half beats after which the pattern may come round
-
-
 def named(name: str, values) -> dict[str, float]:  # of CURVES
     "One number per curve."
     return {f"{name} {c}": float(v) for c, v in zip(CURVES, values)}
 
 
+PARTS = {"beat": (0,), "half": (1 / 2,), "quarter": (1 / 4, 3 / 4), "third": (1 / 3, 2 / 3)}
+
+
 def fullness(pattern: dict) -> dict[str, float]:
     "How loud and how often the parts of a beat sound."
-    places = {"beat": (0,), "half": (1 / 2,), "quarter": (1 / 4, 3 / 4), "third": (1 / 3, 2 / 3)}
-    loud = {k: np.mean([pattern[p][:, 0] for p in v]) for k, v in places.items()}
-    often = {k: np.mean([pattern[p][:, 0] > 0.3 for p in v]) for k, v in places.items() if k != "third"}
-    return {f"loud {k}": float(np.log(0.1 + v)) for k, v in loud.items()} | {
-        f"often {k}": float(v) for k, v in often.items()
+    level = lambda places: [pattern[p][:, 0] for p in places]
+    loud = {part: np.mean(level(places)) for part, places in PARTS.items()}
+    often = {part: np.mean([x > 0.3 for x in level(places)]) for part, places in PARTS.items()}
+    out = {f"loud {part}": float(np.log(0.1 + v)) for part, v in loud.items()}
+    return out | {f"often {part}": float(v) for part, v in often.items() if part != "third"}
+
+
+def even_and_odd(x: np.ndarray) -> np.ndarray:  # (beats, 5) -> (5,)
+    "The contrast of even beats with odd ones."
+    return contrast(x[::2].mean(0), x[1::2].mean(0))
+
+
+def halves_apart(half: np.ndarray) -> dict[str, float]:  # (5,) contrast of beats with halves
+    "Whether halves are other than beats, in any drum, and whether bass drum and snare take turns."
+    return {
+        "half squared": float(max(half[0], 0) ** 2),
+        "half any": float(np.abs(half[1:4]).mean()),
+        "half opposed": float(max(-half[1] * half[2:4].mean(), 0)),
+    }
+
+
+def odd_apart(odd: np.ndarray) -> dict[str, float]:  # (5,) contrast of even with odd beats
+    "Whether every other beat is weak in all drums, or in one while another is strong."
+    together = abs(odd[1:4].sum()) / 3
+    return {
+        "odd together": float(together),
+        "odd opposed": float(np.abs(odd[1:4]).sum() / 3 - together),
     }
 
 
 def contrasts(pattern: dict) -> dict[str, float]:
     "Beats against halves, halves against quarters, even beats against odd ones; bass drum against snare in each."
-    mean = {p: x.mean(0) for p, x in pattern.items()}
+    mean = {place: x.mean(0) for place, x in pattern.items()}
     quarters = (mean[1 / 4] + mean[3 / 4]) / 2
-    beats = pattern[0]
+    thirds = (mean[1 / 3] + mean[2 / 3]) / 2
     half = contrast(mean[0], mean[1 / 2])
-    quarter = contrast(mean[1 / 2], quarters)
-    odd = contrast(beats[::2].mean(0), beats[1::2].mean(0))
-    odd_half = contrast(pattern[1 / 2][::2].mean(0), pattern[1 / 2][1::2].mean(0))
-    same = abs(odd[1:4].sum()) / 3
+    odd = even_and_odd(pattern[0])
     return (
         named("half", half)
-        | named("quarter", quarter)
+        | named("quarter", contrast(mean[1 / 2], quarters))
         | named("odd", np.abs(odd))
-        | {
-            "third": float(contrast(mean[1 / 2], (mean[1 / 3] + mean[2 / 3]) / 2)[0]),
-            "half squared": float(max(half[0], 0) ** 2),
-            "half any": float(np.abs(half[1:4]).mean()),
-            "half opposed": float(max(-half[1] * half[2:4].mean(), 0)),
-            "odd together": float(same),
-            "odd opposed": float(np.abs(odd[1:4]).sum() / 3 - same),
-            "odd half": float(np.abs(odd_half[0])),
-        }
+        | {"third": float(contrast(mean[1 / 2], thirds)[0])}
+        | halves_apart(half)
+        | odd_apart(odd)
+        | {"odd half": float(np.abs(even_and_odd(pattern[1 / 2])[0]))}
     )
+
+# %% ../../nbs/53_timing.octave.ipynb #3de3f122
+LAGS = (1, 2, 3, 4, 6, 8, 14, 16)  # half beats after which the pattern may come round
+METERS = (2, 3, 4, 6, 7, 8)  # beats after which drums and chords may come round
+
+
+def half_beats(pattern: dict) -> np.ndarray:  # (half beats, 5)
+    "The pattern at every half beat, in deviations."
+    x = np.stack([pattern[0], pattern[1 / 2]], 1).reshape(-1, len(CURVES))
+    return (x - x.mean(0)) / np.sqrt(x.var(0) + 0.02)
+
+
+def correlation(x: np.ndarray, lag: int, a: int, b: int) -> float:
+    "Of one curve some half beats later with another."
+    if len(x) <= lag + 4:
+        return 0.0
+    return float((x[lag:, a] * x[:-lag, b]).mean())
 
 
 def repetition(pattern: dict) -> dict[str, float]:
     "Correlation of the pattern with itself some half beats later, and of the bass drum with the snare."
-    x = np.stack([pattern[0], pattern[1 / 2]], 1).reshape(-1, 5)
-    x = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.02)
-    later = lambda lag, a, b: float((x[lag:, a] * x[:-lag, b]).mean()) if len(x) > lag + 4 else 0.0
-    out = {f"again {n} {c}": later(n, i, i) for n in LAGS for i, c in enumerate(CURVES)}
-    return out | {f"low middle {n}": later(n, 1, 2) + later(n, 2, 1) for n in (1, 2, 4)}
+    x = half_beats(pattern)
+    out = {f"again {lag} {c}": correlation(x, lag, i, i) for lag in LAGS for i, c in enumerate(CURVES)}
+    for lag in (1, 2, 4):
+        out[f"low middle {lag}"] = correlation(x, lag, 1, 2) + correlation(x, lag, 2, 1)
+    return out
 
 
 def best_of_bar(x: np.ndarray, meter: int) -> float:  # x: (beats,)
@@ -141,34 +205,37 @@ def best_of_bar(x: np.ndarray, meter: int) -> float:  # x: (beats,)
     return float(max(x[i::meter].mean() for i in range(min(meter, len(x)))) - x.mean())
 
 
+def chord_novelty(sound: np.ndarray, beats: np.ndarray, period: float) -> np.ndarray:  # s -> (beats,)
+    "How new the chord on each beat is."
+    reach = max(0.6 * period, 0.1)
+    before = sound_between(sound, beats - reach, beats - 0.02)
+    after = sound_between(sound, beats + 0.02, beats + reach)
+    return tonal_distance(before, after)
+
+
 def bar_signs(pattern: dict, sound: np.ndarray, beats: np.ndarray, period: float) -> dict[str, float]:
     "How far bass drum and harmony mark bars of each length."
     kick = pattern[0][:, 1]
-    reach = max(0.6 * period, 0.1)
     change = change_at(sound, beats) if len(beats) > 8 else np.zeros(len(beats))
-    novelty = tonal_distance(
-        sound_between(sound, beats - reach, beats - 0.02), sound_between(sound, beats + 0.02, beats + reach)
-    )
+    novelty = chord_novelty(sound, beats, period)
     out = {"novelty": float(novelty.mean())}
-    for m in METERS:
-        out |= {
-            f"kick {m}": best_of_bar(kick, m) / (kick.mean() + 0.3),
-            f"chord {m}": best_of_bar(change, m),
-            f"novelty {m}": best_of_bar(novelty, m),
-        }
+    for meter in METERS:
+        out[f"kick {meter}"] = best_of_bar(kick, meter) / (kick.mean() + 0.3)
+        out[f"chord {meter}"] = best_of_bar(change, meter)
+        out[f"novelty {meter}"] = best_of_bar(novelty, meter)
     return out
 
 
 OCTAVE_RATES = np.array([1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4, 6, 8])
+NEAR_RATE = np.array([-0.004, -0.002, 0, 0.002, 0.004])  # Hz
 
 
 def speed(spectrum: Spectrum, bpm: float) -> dict[str, float]:
     "Tempo relative to 150, squared too, and the log magnitude at multiples of the beat rate."
     x = np.log2(bpm / 150)
-    near = np.array([-0.004, -0.002, 0, 0.002, 0.004])
-    return {"tempo": x, "tempo squared": x * x} | {
-        f"rate {r:.2g}": float(np.log(0.5 + spectrum(r * bpm / 60 + near).max())) for r in OCTAVE_RATES
-    }
+    heard = {r: spectrum(r * bpm / 60 + NEAR_RATE).max() for r in OCTAVE_RATES}
+    rates = {f"rate {r:.2g}": float(np.log(0.5 + m)) for r, m in heard.items()}
+    return {"tempo": x, "tempo squared": x * x} | rates
 
 # %% ../../nbs/53_timing.octave.ipynb #2d367165
 RELATIVES = (*RATIOS, 1 / 5, 1 / 6)  # a metronome answers to six times its tempo
@@ -186,31 +253,35 @@ class Passage:
 
     @classmethod
     def of(cls, ear: Ear, start: float = 0.0, end: float = np.inf) -> Passage:
+        "The song between two times."
         start = max(start, 0.0)
         end = min(end, ear.seconds)
         part = ear.strength[int(start * FPS) : int(end * FPS)]
         return cls(ear, start, end, Spectrum(part), pulse_curves(ear.bands, start, end))
 
     @classmethod
-    def steadiest(cls, ear: Ear) -> Passage:  # where the strongest tempo holds
+    def steadiest(cls, ear: Ear) -> Passage:
+        "Where the strongest tempo holds."
         start, end = steady_stretch(ear.strength, strongest(Spectrum(ear.strength)))
         return cls.of(ear, start, end) if end - start < 0.9 * ear.seconds else cls.of(ear)
 
     def lines(self, slowest: float = 50.0, fastest: float = 380.0) -> list[Line]:  # BPM
         "The relatives of the strongest tempo, each on the beat and half a beat later."
         top = strongest(self.spectrum)
-        found = [
-            refine(self.ear.strength, top * r, start=self.start, end=self.end)
-            for r in RELATIVES
-            if slowest <= top * r <= fastest
-        ]
+        tempos = [top * r for r in RELATIVES if slowest <= top * r <= fastest]
+        found = [refine(self.ear.strength, bpm, start=self.start, end=self.end) for bpm in tempos]
         return [l for line in found for l in (line, line.later(0.5))]
 
-    def features(self, line: Line, fewest: int = 6) -> dict[str, float]:
-        "What speaks for a line and against it."
+    def beats(self, line: Line, fewest: int = 6) -> np.ndarray:  # s
+        "Those of a line that lie here, a few at least."
         beats = np.arange(line.from_(self.start), self.end - line.period, line.period)
         if len(beats) < fewest:
-            beats = line.from_(self.start) + np.arange(fewest) * line.period
+            return line.from_(self.start) + np.arange(fewest) * line.period
+        return beats
+
+    def features(self, line: Line) -> dict[str, float]:
+        "What speaks for a line and against it."
+        beats = self.beats(line)
         pattern = read_pattern(self.curves, beats, line.period)
         return (
             speed(self.spectrum, line.bpm)
@@ -231,22 +302,24 @@ class Passage:
 FAR = 5.0  # deviations beyond which a feature counts no more
 
 
+def is_names(value) -> bool:
+    "Whether something is a list of words."
+    return isinstance(value, list) and isinstance(value[0], str)
+
+
 class Fitted:
     "What was fitted, as JSON: numbers, and the names that they belong to. For dataclasses."
 
     @classmethod
     def of(cls, text: str):
-        named = lambda value: isinstance(value, list) and isinstance(value[0], str)
-        return cls(
-            **{key: value if named(value) else np.array(value) for key, value in json.loads(text).items()}
-        )
+        "Read it."
+        table = json.loads(text)
+        return cls(**{key: value if is_names(value) else np.array(value) for key, value in table.items()})
 
     def to_text(self) -> str:
-        table = {
-            key: value if isinstance(value, list) else np.round(value, 3).tolist()
-            for key, value in vars(self).items()
-        }
-        return json.dumps(table, indent=0) + "\n"
+        "Write it, numbers to three digits after the point."
+        plain = lambda value: value if isinstance(value, list) else np.round(value, 3).tolist()
+        return json.dumps({key: plain(value) for key, value in vars(self).items()}, indent=0) + "\n"
 
 
 @dataclass
@@ -261,9 +334,8 @@ class Scorer(Fitted):
     out: np.ndarray  # (units,)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:  # (lines, features) -> (lines,)
-        return (
-            np.tanh(np.clip((x - self.center) / self.scale, -FAR, FAR) @ self.hidden + self.bias) @ self.out
-        )
+        x = np.clip((x - self.center) / self.scale, -FAR, FAR)
+        return np.tanh(x @ self.hidden + self.bias) @ self.out
 
 
 @lru_cache(maxsize=1)
@@ -273,17 +345,41 @@ def octave_scorer() -> Scorer:
 
 
 def score_lines(
-    passage: Passage, lines: list[Line], trust: float = 0.0
-) -> np.ndarray:  # (lines,) trust: in a network's beats
+    passage: Passage,
+    lines: list[Line],
+    trust: float = 0.0,  # in a network's beats
+) -> np.ndarray:  # (lines,)
     "How much speaks for each line as the beat."
     scorer = octave_scorer()
     features = [passage.features(l) for l in lines]
-    return scorer(np.array([[f[k] for k in scorer.features] for f in features])) + trust * np.array(
-        [passage.agreement(l) for l in lines]
-    )
+    score = scorer(np.array([[f[k] for k in scorer.features] for f in features]))
+    return score + trust * np.array([passage.agreement(l) for l in lines])
 
 # %% ../../nbs/53_timing.octave.ipynb #d711e15e
 TRUST = 2.0  # score of full agreement with a network's beats
+
+
+@dataclass
+class Ranking:
+    "The lines that a passage may have, and the chance of each to be the beat."
+
+    lines: list[Line]
+    chance: np.ndarray  # (lines,) together 1
+
+    @classmethod
+    def of(cls, passage: Passage) -> Ranking:
+        "By ear and, when there is one, by the network's beats."
+        lines = passage.lines()
+        score = score_lines(passage, lines, TRUST)
+        return cls(lines, np.exp(score - np.logaddexp.reduce(score)))
+
+    @property
+    def best(self) -> Line:
+        return self.lines[int(self.chance.argmax())]
+
+    def octave(self, period: float, within: float = 0.004) -> float:  # s
+        "The chance that the beat has a period, whatever its phase."
+        return float(self.chance[[abs(line.period / period - 1) < within for line in self.lines]].sum())
 
 
 class MainLine(NamedTuple):
@@ -297,12 +393,10 @@ class MainLine(NamedTuple):
 def main_line(ear: Ear, enough: float = 0.8) -> MainLine:  # share of a song that speaks for all of it
     "The one line that explains a song best, by ear and, when there is one, by the network's beats."
     passage = Passage.steadiest(ear)
-    lines = passage.lines()
-    score = score_lines(passage, lines, TRUST)
-    chance = np.exp(score - np.logaddexp.reduce(score))
-    best = lines[int(score.argmax())]
-    octave = float(chance[[l.period == best.period for l in lines]].sum())
-    phase = float(chance.max() / octave)
+    ranking = Ranking.of(passage)
+    best = ranking.best
+    octave = ranking.octave(best.period)
+    phase = float(ranking.chance.max() / octave)
     if passage.end - passage.start > enough * ear.seconds:
         best = refine(ear.strength, best.bpm).nearest(best, passage.start)
     return MainLine(best, octave, phase)

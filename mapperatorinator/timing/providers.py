@@ -4,8 +4,9 @@
 
 # %% ../../nbs/56_timing.providers.ipynb #393f73f1
 from __future__ import annotations
+import inspect
 import time
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Callable, Optional, Sequence
 
@@ -15,18 +16,19 @@ from ..audio import OSU_OFFSET_MS
 from .beats import Beats, distances, fit_beats, red_line
 from ..core import UserError, tell
 from ..events import EventStream
-from .follow import Piece, all_pieces, bars
-from .octave import MainLine, choose_phase, main_line
+from .follow import Segment, all_segments, bars
+from .octave import MainLine, Passage, Ranking, choose_phase, main_line
 from ..osu.beatmap import Beatmap, TimingPoint
 from ..osu.timing import Timing
 from .rhythm import FPS, Ear, Line, Phasors
 from .trust import confidence
-from .votes import agree, count_votes, vote_peaks
+from .votes import agree
 
 # %% auto #0
-__all__ = ['Listener', 'PROVIDERS', 'Estimate', 'red_lines', 'grid_of', 'grid_at', 'grid', 'manual', 'reference', 'of_beats',
-           'heard_beats', 'model', 'shifted', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'settle',
-           'by_ear_and_model', 'auto', 'find_timing']
+__all__ = ['Listener', 'SURE', 'PROVIDERS', 'OPTIONS', 'Estimate', 'red_lines', 'HeardGrid', 'grid', 'checked_tempo',
+           'checked_offset', 'listed', 'manual', 'reference', 'of_beats', 'heard_beats', 'from_model', 'shifted',
+           'Voting', 'shifted_passes', 'voted_beats', 'super_timing', 'pulses', 'led_by', 'segments_along', 'judged',
+           'most_trusted', 'reconcile', 'by_ear_and_model', 'auto', 'options_of', 'find_timing']
 
 # %% ../../nbs/56_timing.providers.ipynb #23e36326
 class Estimate(Timing):
@@ -53,54 +55,70 @@ class Estimate(Timing):
         )
 
 # %% ../../nbs/56_timing.providers.ipynb #041e4227
-def red_lines(ear: Ear, pieces: list[Piece]) -> list[TimingPoint]:
-    "Red lines for the pieces, each on a downbeat."
+def red_lines(ear: Ear, segments: list[Segment]) -> list[TimingPoint]:
+    "Red lines for the segments, each on a downbeat; a network tells only that of the first, so that it moves no beat."
     out = []
-    for i, p in enumerate(pieces):
-        beats = p.beats()
-        period = p.line.period
+    for i, s in enumerate(segments):
+        beats = s.beats()
         beats = beats[beats >= OSU_OFFSET_MS / 1000]
         if not len(beats):
             continue  # all before time 0
-        meter, lead = (p.meter, 0) if p.meter else bars(ear, beats)
-        lead -= meter * bool(i and lead > meter / 2)  # a seam moves to the nearest downbeat
-        out.append(red_line(beats[0] + lead * period - OSU_OFFSET_MS / 1000, period, meter))
+        listening = replace(ear, downbeats=None) if out else ear
+        meter, lead = (s.meter, 0) if s.meter else bars(listening, beats)
+        if i and lead > meter / 2:
+            lead -= meter  # a seam moves to the nearest downbeat
+        first = beats[0] + lead * s.line.period - OSU_OFFSET_MS / 1000
+        out.append(red_line(first, s.line.period, meter))
     return out
 
 # %% ../../nbs/56_timing.providers.ipynb #899f8f9e
-def grid_of(ear: Ear) -> Estimate:
-    "Tempo, phase, changes and bars from what was heard."
-    main = main_line(ear)
-    pieces = all_pieces(ear, main.line)
-    return Estimate(red_lines(ear, pieces), "grid", confidence(ear, pieces, main), ear.seconds * 1000)
+@dataclass
+class HeardGrid:
+    "What the ear makes of a song: its main line, and segments of one tempo."
 
+    ear: Ear
+    main: MainLine
+    segments: list[Segment]
 
-def grid_at(ear: Ear, bpm: float) -> Estimate:
-    "Phase and bars for a tempo that is known."
-    phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
-    line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
-    pieces = [Piece(0, ear.seconds, line)]
-    return Estimate(
-        red_lines(ear, pieces), "grid", confidence(ear, pieces, MainLine(line, 1.0, 1.0)), ear.seconds * 1000
-    )
+    @classmethod
+    def of(cls, ear: Ear) -> HeardGrid:
+        "Beats by the sound, whatever a network says of the bars."
+        alone = replace(ear, downbeats=None)
+        main = main_line(alone)
+        return cls(ear, main, all_segments(alone, main.line))
+
+    @classmethod
+    def at(cls, ear: Ear, bpm: float) -> HeardGrid:
+        "A tempo that is known; only its phase is heard."
+        phase = Phasors.of(ear.strength, bpm).best(bpm)[1]
+        line = choose_phase(ear, Line(phase * 60 / bpm, 60 / bpm), 0, ear.seconds)
+        return cls(ear, MainLine(line, octave=1.0, phase=1.0), [Segment(0, ear.seconds, line)])
+
+    @property
+    def confidence(self) -> float:
+        return confidence(self.ear, self.segments, self.main)
+
+    def estimate(self, provider: str = "grid") -> Estimate:
+        "Red lines, whose bars the network's downbeats tell too, when there are some."
+        points = red_lines(self.ear, self.segments)
+        return Estimate(points, provider, self.confidence, self.ear.seconds * 1000)
 
 
 def grid(
     samples: np.ndarray,  # (samples,) mono
     sample_rate: int = 16000,  # Hz
     bpm: Optional[float] = None,  # the tempo, when it is known
-    onsets=None,
-    beats=None,
     downbeats=None,  # probabilities per frame from a network, osu! time
     hop_ms: float = 16.0,  # ms per frame of these
-    **_,
 ) -> Estimate:
     "Listen: tempo, phase, changes and bars from the signal."
-    ear = Ear.of(samples, sample_rate, onsets, beats, downbeats, hop_ms)
-    return grid_of(ear) if bpm is None else grid_at(ear, _tempo(bpm))
+    ear = Ear.of(samples, sample_rate, downbeats=downbeats, hop_ms=hop_ms)
+    heard = HeardGrid.of(ear) if bpm is None else HeardGrid.at(ear, checked_tempo(bpm))
+    return heard.estimate()
 
 # %% ../../nbs/56_timing.providers.ipynb #29ec8b1f
-def _tempo(bpm) -> float:  # checked
+def checked_tempo(bpm) -> float:
+    "A tempo, if it is one."
     if not isinstance(bpm, Real) or not 10 <= bpm <= 1000:
         raise UserError(
             f"bpm is {bpm}, but a tempo must be a number from 10 to 1000; give it, or choose timing=auto."
@@ -108,7 +126,8 @@ def _tempo(bpm) -> float:  # checked
     return float(bpm)
 
 
-def _offset(ms) -> float:  # checked
+def checked_offset(ms) -> float:
+    "The time of a first beat, if it is one."
     if not isinstance(ms, Real) or not np.isfinite(ms):
         raise UserError(
             f"offset is {ms}, but manual timing needs the ms of the first beat; give it, or choose timing=auto."
@@ -116,42 +135,43 @@ def _offset(ms) -> float:  # checked
     return float(ms)
 
 
-def _listed(x) -> list:
-    return list(x) if isinstance(x, (list, tuple, np.ndarray)) else [x]
+def listed(value) -> list:
+    "One value or several, as a list."
+    return list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
 
 
 def manual(
     samples=None,
-    sample_rate=16000,
+    sample_rate: int = 16000,
     bpm: float | Sequence[float] | None = None,  # one, or one per section
     offset: float | Sequence[float] | None = None,  # ms of the first beat, one per section
     meter: int | Sequence[int] = 4,  # beats per bar, one or one per section
-    **_,
 ) -> Estimate:
     "Your own tempo, or several in turn."
-    bpms = [_tempo(b) for b in _listed(bpm)]
-    offsets = [_offset(o) for o in _listed(offset)]
-    meters = _listed(meter)
-    meters = meters * len(bpms) if len(meters) == 1 else meters
+    bpms = [checked_tempo(b) for b in listed(bpm)]
+    offsets = [checked_offset(o) for o in listed(offset)]
+    meters = listed(meter)
+    if len(meters) == 1:
+        meters = meters * len(bpms)
     if not len(bpms) == len(offsets) == len(meters) or sorted(set(offsets)) != offsets:
         raise UserError(
             f"bpm={bpms}, offset={offsets} and meter={meters} do not match; give each section one of each, in order of time."
         )
     if not all(1 <= m <= 32 for m in meters):
         raise UserError(f"meter is {meters}, but a bar has 1 to 32 beats; give 4, 3, 7 …")
-    return Estimate(
-        [TimingPoint(o, 60000 / b, int(m), 2, 0, 100, True, 0) for b, o, m in zip(bpms, offsets, meters)]
-    )
+    points = [TimingPoint(o, 60000 / b, int(m)) for o, b, m in zip(offsets, bpms, meters)]
+    return Estimate(points)
 
 
-def reference(samples=None, sample_rate: int = 16000, beatmap: Optional[Beatmap] = None, **_) -> Estimate:
+def reference(samples=None, sample_rate: int = 16000, beatmap: Optional[Beatmap] = None) -> Estimate:
     "The red lines of a map."
     red = [p for p in getattr(beatmap, "timing_points", []) if p.uninherited and p.beat_length > 0]
     if not red:
         raise UserError(
             "Reference timing needs a beatmap with a red line; give another, or choose timing=auto."
         )
-    return Estimate(red, "reference", 1.0, max((o.time for o in beatmap.hit_objects), default=1e6))
+    last = max((o.time for o in beatmap.hit_objects), default=1e6)
+    return Estimate(red, "reference", confidence=1.0, end=last)
 
 # %% ../../nbs/56_timing.providers.ipynb #9d91c7a9
 Listener = Callable[[list[np.ndarray]], list[EventStream]]  # songs to their TIMING events, in osu! ms of each
@@ -173,12 +193,11 @@ def heard_beats(samples, events: Optional[EventStream], listen: Optional[Listene
     return Beats.of(events or EventStream())
 
 
-def model(
+def from_model(
     samples=None,
     sample_rate: int = 16000,
     events: Optional[EventStream] = None,
     listen: Optional[Listener] = None,
-    **_,
 ) -> Estimate:
     "Red lines through the beats of one pass."
     return of_beats(heard_beats(samples, events, listen), "model")
@@ -190,56 +209,69 @@ def shifted(samples: np.ndarray, sample_rate: int, ms: int) -> np.ndarray:
     return np.pad(samples, (n, 0)) if n >= 0 else samples[-n:]
 
 
+@dataclass(frozen=True)
+class Voting:
+    "How many passes are asked, and how."
+
+    passes: int = 20  # at most
+    at_once: int = 5  # songs the listener gets together
+    budget: Optional[float] = None  # s; the first batch is always done
+    seed: int = 0
+    progress: Optional[Callable] = None  # gets `core.Progress`; true cancels
+
+    def too_long(self, done: int, seconds: float) -> bool:  # passes, s since they began
+        "Whether another batch would not fit the budget."
+        if not done or self.budget is None:
+            return False
+        return seconds * (done + self.at_once) / done > self.budget
+
+
 def shifted_passes(
     samples: np.ndarray,
     sample_rate: int,
     listen: Listener,
-    passes: int = 20,  # at most
-    at_once: int = 5,  # songs the listener gets together
-    budget: Optional[float] = None,  # s; the first batch is always done
-    seed: int = 0,
-    progress: Optional[Callable] = None,  # gets `engine.Progress`; true cancels
+    voting: Voting = Voting(),
     reach: int = 4092,  # ms, of the shift either way
 ) -> list[EventStream]:  # shifted back
     "What the listener writes for the song, shifted at random again and again."
     reach = min(reach, len(samples) * 250 // sample_rate)
-    shifts = np.random.default_rng(seed).integers(-reach, reach, passes)
+    shifts = np.random.default_rng(voting.seed).integers(-reach, reach, voting.passes)
     out = []
     begun = time.monotonic()
-    for i in range(0, passes, at_once):
-        if i and budget is not None and (time.monotonic() - begun) * (i + at_once) / i > budget:
+    for i in range(0, voting.passes, voting.at_once):
+        if voting.too_long(i, time.monotonic() - begun):
             break
-        tell(progress, "super timing", i, passes)
-        some = shifts[i : i + at_once].tolist()
-        for s, late in zip(listen([shifted(samples, sample_rate, ms) for ms in some]), some):
-            out.append(EventStream(s.events, [t - late for t in s.times]))
-    tell(progress, "super timing", passes, passes)
+        tell(voting.progress, "super timing", i, voting.passes)
+        late = shifts[i : i + voting.at_once].tolist()
+        heard = listen([shifted(samples, sample_rate, ms) for ms in late])
+        out += [EventStream(s.events, [t - ms for t in s.times]) for s, ms in zip(heard, late)]
+    tell(voting.progress, "super timing", voting.passes, voting.passes)
     return out
 
 # %% ../../nbs/56_timing.providers.ipynb #4143d448
-def voted_beats(samples: np.ndarray, sample_rate: int, listen: Optional[Listener], **options) -> Beats:
+def voted_beats(
+    samples: np.ndarray, sample_rate: int, listen: Optional[Listener], voting: Voting = Voting()
+) -> Beats:
     "Beats that the shifted passes agree on."
     if listen is None:
         raise UserError("timing=super needs a model that listens; generate with one, or choose timing=grid.")
-    return agree(shifted_passes(samples, sample_rate, listen, **options), len(samples) * 1000 // sample_rate)
+    passes = shifted_passes(samples, sample_rate, listen, voting)
+    return agree(passes, length=len(samples) * 1000 // sample_rate)
 
 
 def super_timing(
     samples: np.ndarray,
     sample_rate: int = 16000,
     listen: Optional[Listener] = None,
-    passes: int = 20,
-    at_once: int = 5,
-    budget: Optional[float] = None,
-    seed: int = 0,
-    progress: Optional[Callable] = None,
-    **_,
+    **voting,  # of `Voting`
 ) -> Estimate:
     "Red lines through the beats that many shifted passes agree on."
-    options = dict(passes=passes, at_once=at_once, budget=budget, seed=seed, progress=progress)
-    return of_beats(voted_beats(samples, sample_rate, listen, **options), "super")
+    return of_beats(voted_beats(samples, sample_rate, listen, Voting(**voting)), "super")
 
 # %% ../../nbs/56_timing.providers.ipynb #ea87e9cc
+SURE = 0.5  # confidence below which a grid may be replaced
+
+
 def pulses(
     times: np.ndarray, seconds: float, width: float = 0.015
 ) -> np.ndarray:  # (frames,) at 200 frames per second
@@ -252,41 +284,72 @@ def pulses(
     return out
 
 
-def settle(
-    ear: Ear, beats: Beats, provider: str, enough: float = 0.6
-) -> tuple[Estimate, bool]:  # whether the two agree
-    "The ear led by written beats; the surer of both where fewer than `enough` of the beats lie on its grid."
+def led_by(ear: Ear, beats: Beats) -> Ear:
+    "An ear that was told beats and bars."
     at = beats.times + OSU_OFFSET_MS / 1000
-    heard = grid_of(
-        replace(ear, beats=pulses(at, ear.seconds), downbeats=pulses(at[beats.bars], ear.seconds))
-    )
-    fitted = of_beats(beats, provider)
-    share = float((distances(heard.red, beats.times) < 0.035).mean())
-    if share >= enough:
-        return Estimate(heard.points, "auto", max(heard.confidence, share), heard.end), True
-    return max(heard, fitted, key=lambda e: e.confidence), False
+    return replace(ear, beats=pulses(at, ear.seconds), downbeats=pulses(at[beats.bars], ear.seconds))
+
+
+def segments_along(points: list[TimingPoint], seconds: float) -> list[Segment]:  # of song
+    "The segments that red lines make, on the sound's own clock."
+    lines = [Line((p.time + OSU_OFFSET_MS) / 1000, p.beat_length / 1000) for p in points]
+    starts = [0.0, *(line.offset for line in lines[1:])]
+    ends = [*starts[1:], seconds]
+    segments = [Segment(a, b, line, p.meter) for a, b, line, p in zip(starts, ends, lines, points)]
+    return [p for p in segments if len(p.beats())]
+
+# %% ../../nbs/56_timing.providers.ipynb #e20edb61
+def judged(ear: Ear, fitted: Estimate) -> Estimate:
+    "Red lines of whatever origin, as sure as the ear would be of them."
+    segments = segments_along(fitted.red, ear.seconds)
+    longest = max(segments, key=lambda p: p.end - p.start).line
+    octave = Ranking.of(Passage.steadiest(ear)).octave(longest.period)
+    sure = HeardGrid(ear, MainLine(longest, octave, phase=1.0), segments).confidence
+    return Estimate(fitted.points, fitted.provider, sure, ear.seconds * 1000)
+
+
+def most_trusted(own: HeardGrid, beats: Beats, provider: str) -> Estimate:
+    "The ear's own grid, the one it finds when told some beats, or the one fitted to these."
+    told = led_by(own.ear, beats)
+    suggested = [HeardGrid.of(told).estimate(), judged(own.ear, of_beats(beats, provider))]
+    return max([own.estimate(), *suggested], key=lambda e: e.confidence)
+
+
+def reconcile(
+    own: HeardGrid,
+    beats: Beats,
+    provider: str,  # of these beats
+    enough: float = 0.6,  # share of them that must lie on the grid
+) -> tuple[Estimate, bool]:  # whether both agree
+    "The ear's beats with the bars that were written; others only where those are more likely wrong than right."
+    found = own.estimate()
+    if (distances(found.red, beats.times) < 0.035).mean() >= enough:
+        return replace(own, ear=led_by(own.ear, beats)).estimate("auto"), True
+    if found.confidence >= SURE:
+        return found, False
+    return most_trusted(own, beats, provider), False
 
 # %% ../../nbs/56_timing.providers.ipynb #9935c8f6
 def by_ear_and_model(
     samples: np.ndarray,
     sample_rate: int,
-    events: Optional[EventStream],
-    listen: Optional[Listener],
-    hints: dict,
-    options: dict,
+    ear: Ear,
+    written: Beats,  # by the model, in one pass
+    listen: Optional[Listener] = None,
+    voting: Voting = Voting(),
 ) -> Estimate:
-    "What ear and model agree on; the vote decides when they do not."
-    ear = Ear.of(samples, sample_rate, **hints)
-    beats = heard_beats(samples, events, listen)
-    if len(beats) < 8:
-        return grid_of(ear)
-    found, agreed = settle(ear, beats, "model")
-    if agreed or listen is None:
+    "What ear and model agree on; the vote is asked where they do not and the ear is in doubt."
+    own = HeardGrid.of(ear)
+    if len(written) < 8:
+        return own.estimate()
+    found, agreed = reconcile(own, written, "model")
+    if agreed or listen is None or own.confidence >= SURE:
         return found
     try:
-        return settle(ear, voted_beats(samples, sample_rate, listen, **options), "super")[0]
+        voted = voted_beats(samples, sample_rate, listen, voting)
     except UserError:
         return found  # the passes agree on nothing
+    return reconcile(own, voted, "super")[0]
 
 
 def auto(
@@ -298,25 +361,24 @@ def auto(
     beatmap: Optional[Beatmap] = None,
     events: Optional[EventStream] = None,
     listen: Optional[Listener] = None,
-    onsets=None,
-    beats=None,
-    downbeats=None,
-    hop_ms: float = 16.0,
-    **options,
+    downbeats=None,  # probabilities per frame from a network, osu! time
+    hop_ms: float = 16.0,  # ms per frame of these
+    **voting,  # of `Voting`
 ) -> Estimate:
     "Your word if you gave it, else a map's, else the signal together with what the network heard."
-    hints = dict(onsets=onsets, beats=beats, downbeats=downbeats, hop_ms=hop_ms)
     if bpm is not None and offset is not None:
         return manual(bpm=bpm, offset=offset, meter=meter)
     if beatmap is not None:
         return reference(beatmap=beatmap)
     if bpm is not None:
-        found = grid(samples, sample_rate, bpm, **hints)
+        found = grid(samples, sample_rate, bpm, downbeats, hop_ms)
     else:
-        found = by_ear_and_model(samples, sample_rate, events, listen, hints, options)
-    if offset is not None:
-        found = Estimate([replace(found.red[0], time=float(offset))], "auto", found.confidence, found.end)
-    return found
+        ear = Ear.of(samples, sample_rate, downbeats=downbeats, hop_ms=hop_ms)
+        written = heard_beats(samples, events, listen)
+        found = by_ear_and_model(samples, sample_rate, ear, written, listen, Voting(**voting))
+    if offset is None:
+        return found
+    return Estimate([replace(found.red[0], time=float(offset))], "auto", found.confidence, found.end)
 
 # %% ../../nbs/56_timing.providers.ipynb #47ea0843
 PROVIDERS = {
@@ -324,26 +386,42 @@ PROVIDERS = {
     "grid": grid,
     "manual": manual,
     "reference": reference,
-    "model": model,
+    "model": from_model,
     "super": super_timing,
 }
+
+
+def options_of(provider: Callable) -> list[str]:
+    "The names of what a provider can be told beside the sound."
+    names = [
+        name for name in inspect.signature(provider).parameters if name not in ("samples", "sample_rate")
+    ]
+    if "voting" not in names:
+        return names
+    return [name for name in names if name != "voting"] + [f.name for f in fields(Voting)]
+
+
+OPTIONS = sorted({name for provider in PROVIDERS.values() for name in options_of(provider)})
 
 
 def find_timing(
     samples: Optional[np.ndarray],  # (samples,) mono float; manual, reference and model can do without
     sample_rate: int = 16000,  # Hz
     provider: str = "auto",  # a key of PROVIDERS
-    **options,  # bpm, offset, meter, beatmap, events, listen, passes, budget, progress; onsets, beats, …
+    **options,  # of OPTIONS; each provider is told those that it can use
 ) -> Estimate:
     "Red lines of a song by the named provider."
     if provider not in PROVIDERS:
         raise UserError(f"No timing provider is '{provider}'; choose one of {', '.join(PROVIDERS)}.")
-    if provider in ("auto", "grid", "super") and (
-        samples is None or np.ndim(samples) != 1 or len(samples) < 2 * sample_rate
-    ):
+    unknown = sorted(set(options) - set(OPTIONS))
+    if unknown:
+        raise UserError(f"No option of timing is '{unknown[0]}'; it knows {', '.join(OPTIONS)}.")
+    by_ear = provider in ("auto", "grid", "super")
+    if by_ear and (samples is None or np.ndim(samples) != 1 or len(samples) < 2 * sample_rate):
         raise UserError(
             "Timing by ear needs at least two seconds of mono audio; give a longer song, or bpm and offset."
         )
     if samples is not None and not np.isfinite(samples).all():
         raise UserError("The audio holds samples that are not numbers; export it again.")
-    return PROVIDERS[provider](samples, sample_rate, **options)
+    find = PROVIDERS[provider]
+    return find(samples, sample_rate, **{k: v for k, v in options.items() if k in options_of(find)})

@@ -5,7 +5,7 @@
 # %% ../../nbs/50_timing.rhythm.ipynb #5a0bd6e4
 from __future__ import annotations
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional
 
 import numpy as np
 
@@ -13,73 +13,103 @@ from ..audio import OSU_OFFSET_MS
 from ..core import UserError
 
 # %% auto #0
-__all__ = ['FPS', 'BANDS', 'PEAK_LIMIT', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'RATIOS', 'BEAT_PARTS', 'SNAPS', 'HARMONY_FPS',
-           'onset_bands', 'levelled', 'usual_peak', 'centred', 'onset_strength', 'Spectrum', 'strongest', 'Line',
-           'Phasors', 'beat_evidence', 'evidence', 'on_the_beat', 'refine', 'harmony', 'sound_between',
-           'tonal_distance', 'change_at', 'find_bars', 'Ear', 'agreement']
+__all__ = ['FPS', 'BANDS', 'PEAK_LIMIT', 'BPM_RANGE', 'HARMONICS', 'WEIGHTS', 'LOUDEST', 'RATIOS', 'STEPS', 'TURNS', 'BEAT_PARTS',
+           'SNAPS', 'HARMONY_FPS', 'WIDE_BANDS', 'mel_of', 'mel_filters', 'middle_window', 'spectra', 'log_mel',
+           'or_neighbour', 'onset_bands', 'moving_mean', 'levelled', 'usual_peak', 'centred', 'onset_strength',
+           'show_onsets', 'Spectrum', 'strongest', 'Line', 'Phasors', 'beat_evidence', 'evidence', 'on_the_beat',
+           'peak_tempo', 'human_tempo', 'refine', 'chroma_filters', 'wide_filters', 'harmony', 'standard',
+           'sound_between', 'tonal_distance', 'change_over', 'change_at', 'bar_evidence', 'find_bars', 'Ear',
+           'on_its_clock', 'frames_near', 'agreement']
 
 # %% ../../nbs/50_timing.rhythm.ipynb #41c9a75f
 FPS = 200  # onset frames per second
 BANDS = (0, 4, 9, 16, 24, 32, 40)  # edges of the six bands, in mel filters
 
 
-def _mel_filters(
+def mel_of(hz):
+    "The mel scale, on which equal steps sound equally wide."
+    return 2595 * np.log10(1 + hz / 700)
+
+
+def mel_filters(
     sample_rate: int, n_fft: int, n: int = 40, low: float = 30.0, high: float = 8000.0
 ) -> np.ndarray:  # (n_fft/2+1, n)
     "Triangles of equal area, evenly spaced on the mel scale."
-    mel = np.linspace(*(2595 * np.log10(1 + f / 700) for f in (low, min(high, sample_rate / 2))), n + 2)
+    mel = np.linspace(mel_of(low), mel_of(min(high, sample_rate / 2)), n + 2)
     edges = 700 * (10 ** (mel / 2595) - 1)
-    f = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    rise = (f[:, None] - edges[:-2]) / np.diff(edges)[:-1]
-    fall = (edges[2:] - f[:, None]) / np.diff(edges)[1:]
-    w = np.clip(np.minimum(rise, fall), 0, None)
-    w[np.abs(f[:, None] - edges[1:-1]).argmin(0), np.arange(n)] += 1e-6
-    return (w / w.sum(0)).astype(np.float32)
+    hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    rising = (hz[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - hz[:, None]) / np.diff(edges)[1:]
+    weights = np.clip(np.minimum(rising, falling), 0, None)
+    nearest = np.abs(hz[:, None] - edges[1:-1]).argmin(0)
+    weights[nearest, np.arange(n)] += 1e-6  # no filter is empty
+    return (weights / weights.sum(0)).astype(np.float32)
 
 
-def _spectra(samples: np.ndarray, sample_rate: int, fps: int, n_fft: int, window: int):
-    "Blocks of magnitude spectra; frame k is centred on the sample at k / fps seconds."
-    x = np.pad(np.asarray(samples, np.float32), n_fft // 2)
+def middle_window(n_fft: int, window: int) -> np.ndarray:  # (n_fft,)
+    "A Hann window in the middle of a frame, zeros around it."
     left = (n_fft - window) // 2
-    shape = np.pad(np.hanning(window + 1)[:-1], (left, n_fft - window - left)).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(x, n_fft)
-    at = np.rint(np.arange(int((len(frames) - 1) * fps / sample_rate) + 1) * sample_rate / fps).astype(int)
-    for i in range(0, len(at), 4000):
-        yield np.abs(np.fft.rfft(frames[at[i : i + 4000]] * shape, axis=1)).astype(np.float32)
+    hann = np.hanning(window + 1)[:-1]
+    return np.pad(hann, (left, n_fft - window - left)).astype(np.float32)
+
+
+def spectra(
+    samples: np.ndarray, sample_rate: int, fps: int, n_fft: int, window: int, block: int = 4000
+) -> Iterator[np.ndarray]:  # (frames of a block, n_fft/2+1)
+    "Blocks of magnitude spectra; frame k is centred on the sample at k / fps seconds."
+    padded = np.pad(np.asarray(samples, np.float32), n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)
+    count = int((len(frames) - 1) * fps / sample_rate) + 1
+    starts = np.rint(np.arange(count) * sample_rate / fps).astype(int)
+    shape = middle_window(n_fft, window)
+    for i in range(0, count, block):
+        part = frames[starts[i : i + block]] * shape
+        yield np.abs(np.fft.rfft(part, axis=1)).astype(np.float32)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #0d5baad8
+def log_mel(samples: np.ndarray, sample_rate: int) -> np.ndarray:  # (frames, 40)
+    "Log magnitude in mel bands, over 25 ms at a time."
+    window = sample_rate // 40
+    n_fft = 1 << (window - 1).bit_length()
+    filters = mel_filters(sample_rate, n_fft)
+    blocks = [m @ filters for m in spectra(samples, sample_rate, FPS, n_fft, window)]
+    return np.log1p(10 * np.concatenate(blocks))
+
+
+def or_neighbour(s: np.ndarray) -> np.ndarray:  # (frames, bands) both
+    "Each band or the one above it, whichever is louder; the last has the one below."
+    wide = s.copy()
+    wide[:, -1] = np.maximum(s[:, -1], s[:, -2])
+    wide[:, :-1] = np.maximum(s[:, :-1], s[:, 1:])
+    return wide
+
+
 def onset_bands(
     samples: np.ndarray,  # (samples,) mono, loudest at 1
     sample_rate: int,  # Hz
 ) -> np.ndarray:  # (frames, 6) growth of each band, 200 frames per second
-    "How much each frequency band grows, frame by frame (SuperFlux)."
-    window = sample_rate // 40
-    n_fft = 1 << (window - 1).bit_length()
-    filters = _mel_filters(sample_rate, n_fft)
-    s = np.log1p(
-        10 * np.concatenate([m @ filters for m in _spectra(samples, sample_rate, FPS, n_fft, window)])
-    )
-    wide = s.copy()
-    wide[:, 1:], wide[:, :-1] = np.maximum(wide[:, 1:], s[:, :-1]), np.maximum(wide[:, :-1], s[:, 1:])
+    "How much each frequency band grows, frame by frame (SuperFlux, Böck and Widmer 2013)."
+    s = log_mel(samples, sample_rate)
     grown = np.zeros_like(s)
-    grown[2:] = np.maximum(0, s[2:] - wide[:-2])
+    grown[2:] = np.maximum(0, s[2:] - or_neighbour(s)[:-2])
     return np.stack([grown[:, a:b].mean(1) for a, b in zip(BANDS, BANDS[1:])], 1)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #0407b531
-def _smooth(x: np.ndarray, seconds: float) -> np.ndarray:
-    "Moving mean, shrinking at the ends."
-    n = max(int(seconds * FPS) // 2, 1)
-    c = np.concatenate([[0.0], np.cumsum(x, dtype=np.float64)])
+def moving_mean(x: np.ndarray, seconds: float) -> np.ndarray:
+    "Mean of the surrounding seconds; fewer at the ends."
+    reach = max(int(seconds * FPS) // 2, 1)
+    sums = np.concatenate([[0.0], np.cumsum(x, dtype=np.float64)])
     i = np.arange(len(x))
-    a = np.maximum(i - n, 0)
-    b = np.minimum(i + n + 1, len(x))
-    return (c[b] - c[a]) / (b - a)
+    first = np.maximum(i - reach, 0)
+    last = np.minimum(i + reach + 1, len(x))
+    return (sums[last] - sums[first]) / (last - first)
 
 
 def levelled(bands: np.ndarray) -> np.ndarray:  # (frames, 6) both
     "Bands weighed alike, loud and quiet passages too."
     e = bands / (bands.std(0) + 1e-9)
-    return e / np.sqrt(_smooth((e**2).mean(1), 8) + 0.05)[:, None]
+    loudness = moving_mean((e**2).mean(1), 8)
+    return e / np.sqrt(loudness + 0.05)[:, None]
 
 
 PEAK_LIMIT = 1.2  # usual peaks
@@ -92,56 +122,65 @@ def usual_peak(x: np.ndarray) -> np.ndarray:  # (frames, …) 0 or more -> (…)
 
 def centred(x: np.ndarray) -> np.ndarray:  # (frames,) mean 0, deviation 1
     "A curve without its far peaks and without the mean of the surrounding second."
-    x = np.minimum(
-        x, max(6 * x.std(), PEAK_LIMIT * usual_peak(x))
-    )  # in a song that is mostly still, deviations are small
-    x = x - _smooth(x, 1)
+    limit = max(6 * x.std(), PEAK_LIMIT * usual_peak(x))  # in a mostly still song deviations are small
+    x = np.minimum(x, limit)
+    x = x - moving_mean(x, 1)
     return x / (x.std() + 1e-9)
 
 
-def onset_strength(
-    bands: np.ndarray,  # (frames, 6)
-) -> np.ndarray:  # (frames,) mean 0, deviation 1
+def onset_strength(bands: np.ndarray) -> np.ndarray:  # (frames, 6) -> (frames,) mean 0, deviation 1
     "One curve of onsets."
     o = levelled(bands).mean(1)
     if not o.std() > 1e-6:
         raise UserError("No onsets can be heard in this audio; give bpm and offset yourself.")
     return centred(o)
 
+
+def show_onsets(
+    strength: np.ndarray,  # (frames,)
+    notes=(),  # s, thin lines
+    downbeats=(),  # s, red lines
+    seconds: float = 4.0,
+    ax=None,
+):
+    "Onset strength over time."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(10, 1.7).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    n = int(seconds * FPS)
+    for times, color in ((notes, PALETTE["beat"]), (downbeats, PALETTE["downbeat"])):
+        ax.vlines(np.asarray(times, float), strength[:n].min(), strength[:n].max(), color=color, lw=1)
+    ax.plot(np.arange(n) / FPS, strength[:n], color=PALETTE["circle"], lw=0.8)
+    ax.set(xlim=(0, seconds))
+    return ax.figure
+
 # %% ../../nbs/50_timing.rhythm.ipynb #936ca875
 BPM_RANGE = (40.0, 330.0)
 HARMONICS = np.array([1, 2, 3, 4, 6, 8])
 WEIGHTS = np.array([1, 1, 0.5, 1, 0.5, 0.7])  # of the harmonics, in the search
+LOUDEST = 12  # magnitude beyond which a harmonic counts no more
 
 
 class Spectrum:
     "Fourier magnitudes of an onset curve, finely interpolated."
 
-    def __init__(self, o: np.ndarray):
+    def __init__(self, o: np.ndarray):  # (frames,)
         n = 1 << (len(o) - 1).bit_length() + 3
         self.magnitude = np.abs(np.fft.rfft(o, n)).astype(np.float32) / np.sqrt(len(o))
-        self.step = FPS / n
+        self.step = FPS / n  # Hz
 
     def __call__(self, hz):
+        "The magnitude at some rates."
         return np.interp(hz, np.arange(len(self.magnitude)) * self.step, self.magnitude)
 
-    def comb(self, bpm: np.ndarray) -> np.ndarray:  # how well each tempo explains the rhythm
-        return sum(w * np.minimum(self(h * bpm / 60), 12) for h, w in zip(HARMONICS, WEIGHTS))
+    def comb(self, bpm: np.ndarray) -> np.ndarray:
+        "How well each tempo explains the rhythm."
+        return sum(w * np.minimum(self(h * bpm / 60), LOUDEST) for h, w in zip(HARMONICS, WEIGHTS))
 
 # %% ../../nbs/50_timing.rhythm.ipynb #92f78986
-RATIOS = (
-    1,
-    2,
-    1 / 2,
-    3,
-    1 / 3,
-    3 / 2,
-    2 / 3,
-    4,
-    1 / 4,
-    4 / 3,
-    3 / 4,
-)  # of tempos that explain the same onsets
+RATIOS = (1, 2, 1 / 2, 3, 1 / 3, 3 / 2, 2 / 3, 4, 1 / 4, 4 / 3, 3 / 4)  # tempos that explain the same onsets
 
 
 def strongest(spectrum: Spectrum) -> float:  # BPM
@@ -150,7 +189,8 @@ def strongest(spectrum: Spectrum) -> float:  # BPM
     return float(grid[spectrum.comb(grid).argmax()])
 
 # %% ../../nbs/50_timing.rhythm.ipynb #14fbe816
-_TURNS = np.exp(2j * np.pi * HARMONICS * (np.arange(480) / 480)[:, None])  # (phases, harmonics)
+STEPS = 480  # phases of a beat that are tried
+TURNS = np.exp(2j * np.pi * HARMONICS * (np.arange(STEPS) / STEPS)[:, None])  # (phases, harmonics)
 
 
 class Line(NamedTuple):
@@ -163,15 +203,16 @@ class Line(NamedTuple):
     def bpm(self) -> float:
         return 60 / self.period
 
-    def from_(self, time: float) -> float:  # first beat at or after a time, s
+    def from_(self, time: float) -> float:  # s
+        "The first beat at or after a time."
         return self.offset + np.ceil((time - self.offset) / self.period - 1e-6) * self.period
 
     def later(self, beats: float) -> Line:
+        "The same some beats later."
         return Line(self.offset + beats * self.period, self.period)
 
-    def nearest(
-        self, other: Line, time: float
-    ) -> Line:  # this line or the one half a beat later, whichever is nearer to another there
+    def nearest(self, other: Line, time: float) -> Line:
+        "This line or the one half a beat later, whichever is nearer to another at a time."
         beats = (self.from_(time) - other.from_(time)) / self.period
         return self.later(0.5 * (abs(beats - round(beats)) > 0.25))
 
@@ -185,22 +226,23 @@ class Phasors:
     times: np.ndarray  # s, middle of each second
 
     @classmethod
-    def of(cls, o: np.ndarray, bpm: float, start: float = 0.0, end: float = np.inf):
-        n = -(-len(o) // FPS)
-        x = np.pad(o, (0, n * FPS - len(o))).reshape(n, FPS)
-        t = np.arange(FPS) / FPS
-        s = np.arange(n)
-        keep = (s + 0.5 >= start) & (s + 0.5 < end)
-        f = HARMONICS[:, None] * bpm / 60
-        sums = np.array([x @ np.exp(-2j * np.pi * h * t) for h in f[:, 0]])[
-            :, keep
-        ]  # one turn of phase per beat
-        return cls(bpm, sums * np.exp(-2j * np.pi * f * s[keep]), s[keep] + 0.5)
+    def of(cls, o: np.ndarray, bpm: float, start: float = 0.0, end: float = np.inf) -> Phasors:
+        "One turn of phase per beat; the seconds between two times."
+        count = -(-len(o) // FPS)
+        rows = np.pad(o, (0, count * FPS - len(o))).reshape(count, FPS)
+        within = np.arange(FPS) / FPS
+        second = np.arange(count)
+        keep = (second + 0.5 >= start) & (second + 0.5 < end)
+        hz = HARMONICS[:, None] * bpm / 60
+        sums = np.array([rows @ np.exp(-2j * np.pi * f * within) for f in hz[:, 0]])
+        turned = sums[:, keep] * np.exp(-2j * np.pi * hz * second[keep])
+        return cls(bpm, turned, second[keep] + 0.5)
 
-    def best(self, bpm: float) -> tuple[float, float]:  # response, phase in beats
-        z = (self.sums * np.exp(-2j * np.pi * HARMONICS[:, None] * (bpm - self.bpm) / 60 * self.times)).sum(1)
-        r = (_TURNS * z).real.sum(1)
-        return r.max(), r.argmax() / 480
+    def best(self, bpm: float) -> tuple[float, float]:
+        "The strongest response at a tempo near by, and its phase in beats."
+        turn = np.exp(-2j * np.pi * HARMONICS[:, None] * (bpm - self.bpm) / 60 * self.times)
+        response = (TURNS * (self.sums * turn).sum(1)).real.sum(1)
+        return response.max(), response.argmax() / STEPS
 
 # %% ../../nbs/50_timing.rhythm.ipynb #d9529641
 BEAT_PARTS = (
@@ -208,7 +250,7 @@ BEAT_PARTS = (
     (1 / 2, 0.6),
     (1 / 4, 0.35),
     (3 / 4, 0.35),
-)  # places in a beat, and what an onset there counts
+)  # places in a beat, and what onsets there count
 
 
 def beat_evidence(
@@ -217,7 +259,8 @@ def beat_evidence(
     period: np.ndarray | float,  # s until the next beat
 ) -> np.ndarray:  # (…)
     "Onset strength on each beat, its half and its quarters."
-    heard = lambda t: np.interp(t * FPS, np.arange(len(o)), o, 0, 0)
+    frames = np.arange(len(o))
+    heard = lambda t: np.interp(t * FPS, frames, o, 0, 0)
     return sum(weight * heard(beats + place * period) for place, weight in BEAT_PARTS)
 
 
@@ -225,14 +268,17 @@ def evidence(o: np.ndarray, line: Line, start: float, end: float) -> float:  # s
     "The same, of all beats of a line between two times."
     if end <= start:
         return 0.0
-    beats = np.arange(line.from_(start - 0.25 * line.period), end - 0.25 * line.period, line.period)
+    early = 0.25 * line.period
+    beats = np.arange(line.from_(start - early), end - early, line.period)
     return float(beat_evidence(o, beats, line.period).sum())
 
 
 def on_the_beat(o: np.ndarray, line: Line, start: float, end: float) -> Line:
     "The line or the one half a beat later, whichever has more onsets on its beats."
     later = Line(line.offset + line.period / 2, line.period)
-    return max(line, later, key=lambda l: evidence(o, l, max(start, 0), min(end, len(o) / FPS)))
+    start = max(start, 0)
+    end = min(end, len(o) / FPS)
+    return max(line, later, key=lambda l: evidence(o, l, start, end))
 
 # %% ../../nbs/50_timing.rhythm.ipynb #d442e51a
 SNAPS = (
@@ -243,96 +289,133 @@ SNAPS = (
 )  # steps per BPM, share of the response that must remain
 
 
+def peak_tempo(phasors: Phasors, bpm: float, span: float) -> float:  # BPM; span: a share of it
+    "The tempo of strongest response, to a few thousandths of a BPM."
+    tries = np.linspace(bpm * (1 - span), bpm * (1 + span), 121)
+    for _ in range(3):
+        best = tries[np.argmax([phasors.best(b)[0] for b in tries])]
+        tries = np.linspace(-1.5, 1.5, 11) * (tries[1] - tries[0]) + best
+    return best
+
+
+def human_tempo(phasors: Phasors, bpm: float) -> float:
+    "The roundest tempo near by that explains the onsets as well."
+    response = phasors.best(bpm)[0]
+    for step, share in SNAPS:
+        human = round(bpm * step) / step
+        if human <= 0:
+            continue
+        needed = max(share, 0.97 * (abs(human - bpm) > 0.05))
+        if phasors.best(human)[0] >= needed * response:
+            return human
+    return bpm
+
+
 def refine(
     o: np.ndarray,  # (frames,) onset strength
     bpm: float,  # near the answer
     span: float = 0.003,  # how near, as a share
-    start: float = 0.0,
+    start: float = 0.0,  # s
     end: float = np.inf,  # s
 ) -> Line:
     "The line of strongest response near a tempo, at a human BPM when that explains the onsets as well."
-    p = Phasors.of(o, bpm, start, end)
-    tries = np.linspace(bpm * (1 - span), bpm * (1 + span), 121)
-    for _ in range(3):
-        best = tries[np.argmax([p.best(b)[0] for b in tries])]
-        tries = np.linspace(-1.5, 1.5, 11) * (tries[1] - tries[0]) + best
-    response = p.best(best)[0]
-    for step, share in SNAPS:
-        human = round(best * step) / step
-        if human > 0 and p.best(human)[0] >= max(share, 0.97 * (abs(human - best) > 0.05)) * response:
-            best = human
-            break
-    return on_the_beat(o, Line(p.best(best)[1] * 60 / best, 60 / best), start, end)
+    phasors = Phasors.of(o, bpm, start, end)
+    tempo = human_tempo(phasors, peak_tempo(phasors, bpm, span))
+    phase = phasors.best(tempo)[1]
+    return on_the_beat(o, Line(phase * 60 / tempo, 60 / tempo), start, end)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #bc13891d
 HARMONY_FPS = 20
+WIDE_BANDS = np.array([8, 80, 235, 780, 2350, 8000])  # Hz, edges
+
+
+def chroma_filters(hz: np.ndarray) -> np.ndarray:  # (bins,) -> (bins, 12)
+    "How much each bin belongs to each pitch class, from 100 to 2000 Hz."
+    semitones = 12 * np.log2(np.maximum(hz, 1) / 440)
+    away = np.abs((semitones[:, None] - np.arange(12) + 6) % 12 - 6)
+    heard = ((hz > 100) & (hz < 2000))[:, None]
+    return np.clip(1 - away, 0, None) * heard / max(heard.sum(), 1) * 12
+
+
+def wide_filters(hz: np.ndarray) -> np.ndarray:  # (bins,) -> (bins, 5)
+    "Five wide bands, for the timbre."
+    inside = (hz[:, None] >= WIDE_BANDS[:-1]) & (hz[:, None] < WIDE_BANDS[1:])
+    wide = inside.astype(float)
+    return wide / np.maximum(wide.sum(0), 1)
 
 
 def harmony(samples: np.ndarray, sample_rate: int) -> np.ndarray:  # (frames, 17), 20 frames per second
-    "Log magnitude in 12 pitch classes (100 to 2000 Hz) and 5 wide bands."
+    "Log magnitude in 12 pitch classes and 5 wide bands."
     n_fft = 1 << (sample_rate // 5).bit_length()
-    f = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    tone = (12 * np.log2(np.maximum(f, 1) / 440))[:, None] - np.arange(12)
-    heard = ((f > 100) & (f < 2000))[:, None]
-    classes = np.clip(1 - np.abs((tone + 6) % 12 - 6), 0, None) * heard / max(heard.sum(), 1) * 12
-    edges = np.array([8, 80, 235, 780, 2350, 8000])
-    wide = ((f[:, None] >= edges[:-1]) & (f[:, None] < edges[1:])).astype(float)
-    basis = np.concatenate([classes, wide / np.maximum(wide.sum(0), 1)], 1).astype(np.float32)
-    return np.concatenate(
-        [np.log1p(m) @ basis for m in _spectra(samples, sample_rate, HARMONY_FPS, n_fft, n_fft)]
-    )
+    hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    basis = np.concatenate([chroma_filters(hz), wide_filters(hz)], 1).astype(np.float32)
+    blocks = spectra(samples, sample_rate, HARMONY_FPS, n_fft, n_fft)
+    return np.concatenate([np.log1p(m) @ basis for m in blocks])
 
 # %% ../../nbs/50_timing.rhythm.ipynb #b3cc8b2b
-def _standard(z: np.ndarray) -> np.ndarray:
+def standard(z: np.ndarray) -> np.ndarray:
+    "In deviations from the mean, three at most."
     return np.minimum((z - z.mean()) / (z.std() + 1e-9), 3)
 
 
 def sound_between(sound: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:  # (n,) s -> (n, 17)
     "The mean sound of stretches of time."
     sums = np.concatenate([np.zeros((1, sound.shape[1])), np.cumsum(sound, 0, dtype=np.float64)])
-    i, j = (np.clip(np.rint(v * HARMONY_FPS).astype(int), 0, len(sound)) for v in (start, end))
-    i = np.minimum(i, len(sound) - 1)
-    j = np.maximum(j, i + 1)
-    return (sums[j] - sums[i]) / (j - i)[:, None]
+    frame = lambda t: np.clip(np.rint(t * HARMONY_FPS).astype(int), 0, len(sound))
+    first = np.minimum(frame(start), len(sound) - 1)
+    last = np.maximum(frame(end), first + 1)
+    return (sums[last] - sums[first]) / (last - first)[:, None]
 
 
 def tonal_distance(before: np.ndarray, after: np.ndarray) -> np.ndarray:  # (n, 17) -> (n,)
     "0 for the same chord, 1 for one that shares nothing with it."
-    a, b = (v[:, :12] - v[:, :12].mean(1, keepdims=True) for v in (before, after))
+    a = before[:, :12] - before[:, :12].mean(1, keepdims=True)
+    b = after[:, :12] - after[:, :12].mean(1, keepdims=True)
     return 1 - (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1) + 1e-9)
+
+
+def change_over(sound: np.ndarray, beats: np.ndarray, reach: float) -> np.ndarray:  # s -> (beats,)
+    "How much harmony and timbre differ before and after each beat."
+    before = sound_between(sound, np.maximum(beats - reach, 0), beats)
+    after = sound_between(sound, beats, beats + reach)
+    timbre = np.abs(before[:, 12:] - after[:, 12:]).mean(1)
+    return standard(tonal_distance(before, after)) + standard(timbre)
 
 
 def change_at(sound: np.ndarray, beats: np.ndarray) -> np.ndarray:  # (beats,)
     "How much harmony and timbre change at each beat, in standard deviations."
     period = np.median(np.diff(beats))
     out = np.zeros(len(beats))
-    for w, weight in ((1, 1), (2, 1), (4, 1), (16, 0.3)):
-        before = sound_between(sound, np.maximum(beats - w * period, 0), beats)
-        after = sound_between(sound, beats, beats + w * period)
-        timbre = np.abs(before[:, 12:] - after[:, 12:]).mean(1)
-        out += weight * (_standard(tonal_distance(before, after)) + _standard(timbre))
+    for count, weight in ((1, 1), (2, 1), (4, 1), (16, 0.3)):
+        out += weight * change_over(sound, beats, count * period)
     return out / (out.std() + 1e-9)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #2517f213
+def bar_evidence(change: np.ndarray, meter: int) -> tuple[float, int]:
+    "How far the best beat of a bar stands out, in standard errors, and which it is."
+    first = int(np.argmax([change[i::meter].mean() for i in range(meter)]))
+    on = change[first::meter]
+    return (on.mean() - change.mean()) * np.sqrt(len(on) / (1 - 1 / meter)), first
+
+
 def find_bars(
     change: np.ndarray,  # (beats,) how much changes at each beat
     meters=(4, 3, 5, 7),  # the first is believed unless another is clearly better
+    margin: float = 1.2,  # standard errors
 ) -> tuple[int, int, float]:
     "Beats per bar, which of the first beats is a downbeat, and the evidence in standard errors."
-    best = {}
-    for m in meters:
-        if len(change) < 2 * m:
-            continue
-        first = int(np.argmax([change[i::m].mean() for i in range(m)]))
-        n = len(change[first::m])
-        best[m] = (change[first::m].mean() - change.mean()) * np.sqrt(n / (1 - 1 / m)), first
-    if not best:
-        return meters[0], 0, 0.0
-    usual = best[next(iter(best))][0]
-    meter = max(best, key=lambda m: best[m][0] - (1.2 if m != meters[0] else 0))
-    if meter != meters[0] and best[meter][0] < max(1.8, usual + 1.2):
-        meter = meters[0]
-    return (meter, best[meter][1], best[meter][0]) if meter in best else (meters[0], 0, 0.0)
+    usual = meters[0]
+    found = {m: bar_evidence(change, m) for m in meters if len(change) >= 2 * m}
+    if not found:
+        return usual, 0, 0.0
+    meter = max(found, key=lambda m: found[m][0] - (margin if m != usual else 0))
+    first_tried = found[next(iter(found))][0]
+    if meter != usual and found[meter][0] < max(1.8, first_tried + margin):
+        meter = usual
+    if meter not in found:
+        return usual, 0, 0.0
+    strength, first = found[meter]
+    return meter, first, strength
 
 # %% ../../nbs/50_timing.rhythm.ipynb #96ef10d8
 @dataclass
@@ -340,7 +423,6 @@ class Ear:
     "What is heard of the rhythm of a song; times are when things sound."
 
     strength: np.ndarray  # (frames,) onset strength at 200 frames per second
-    guide: np.ndarray  # (frames,) the same, with the network's onsets added: for following, not for measuring
     sound: np.ndarray  # (frames, 17) harmony at 20 frames per second
     bands: np.ndarray  # (frames, 6) growth of each band, at 200 frames per second
     beats: Optional[np.ndarray] = None  # (frames,) beat probability at 200 frames per second
@@ -353,22 +435,26 @@ class Ear:
     @classmethod
     def of(
         cls,
-        samples: np.ndarray,
-        sample_rate: int,
-        onsets=None,
-        beats=None,
+        samples: np.ndarray,  # (samples,) mono
+        sample_rate: int,  # Hz
+        beats=None,  # probabilities per frame from a network, osu! time
         downbeats=None,
-        hop_ms: float = 16.0,
+        hop_ms: float = 16.0,  # ms per frame of these
     ) -> Ear:
+        "Listen to a song."
         bands = onset_bands(samples, sample_rate)
-        o = onset_strength(bands)
-        onsets, beats, downbeats = (_retime(v, hop_ms, len(o)) for v in (onsets, beats, downbeats))
-        seen = onsets is not None and onsets.std() > 1e-3
-        guide = (o + 0.5 * (onsets - _smooth(onsets, 1)) / onsets.std()) / 1.1 if seen else o
-        return cls(o, guide, harmony(samples, sample_rate), bands, beats, downbeats)
+        strength = onset_strength(bands)
+        n = len(strength)
+        return cls(
+            strength,
+            harmony(samples, sample_rate),
+            bands,
+            beats=on_its_clock(beats, hop_ms, n),
+            downbeats=on_its_clock(downbeats, hop_ms, n),
+        )
 
 
-def _retime(
+def on_its_clock(
     p, hop_ms: float, n: int
 ) -> Optional[np.ndarray]:  # probabilities in osu! time -> (n,) on the sound's clock
     if p is None:
@@ -377,16 +463,24 @@ def _retime(
     return np.interp(at, np.arange(len(p)), np.asarray(p, float), 0, 0)
 
 # %% ../../nbs/50_timing.rhythm.ipynb #4251a2a1
+def frames_near(beats: np.ndarray, n: int, reach: int) -> np.ndarray:  # s -> (beats, 2 reach + 1)
+    "The frames around each beat, within a curve of n."
+    middle = np.rint(beats * FPS).astype(int)[:, None]
+    return np.clip(middle + np.arange(-reach, reach + 1), 0, n - 1)
+
+
 def agreement(p: np.ndarray, line: Line, seconds: float, within: float = 0.03) -> float:
     "F-measure between beat probabilities and the beats of a line: 1 when they say the same, 0 for chance."
     beats = np.arange(line.from_(0), seconds, line.period)
     p = np.clip(p - 1.5 * p.mean(), 0, None)
     if not len(beats) or p.sum() < 1e-6:
         return 0.0
-    reach = int(within * FPS)
-    at = np.clip(np.rint(beats * FPS).astype(int)[:, None] + np.arange(-reach, reach + 1), 0, len(p) - 1)
-    peak = max(float(np.quantile(p[at].max(1), 0.9)), 1e-3)
+    at = frames_near(beats, len(p), int(within * FPS))
+    said = p[at].max(1)
+    peak = max(float(np.quantile(said, 0.9)), 1e-3)
     chance = min(at.size / len(p), 0.9)
-    precision = np.minimum(p[at].max(1) / peak, 1).mean()
+    precision = np.minimum(said / peak, 1).mean()
     recall = (min(p[at].sum() / p.sum(), 1) - chance) / (1 - chance)
-    return float(2 * precision * recall / (precision + recall)) if recall > 0 else 0.0
+    if recall <= 0:
+        return 0.0
+    return float(2 * precision * recall / (precision + recall))

@@ -11,24 +11,23 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core import asset
-from .follow import Piece
+from .follow import Segment
 from .octave import Fitted, MainLine
 from .rhythm import Ear, beat_evidence
 
 # %% auto #0
-__all__ = ['SHIFTS', 'grid_beats', 'shifted_evidence', 'Stretches', 'stretches_of', 'log_odds', 'signs', 'Trust', 'grid_trust',
-           'confidence']
+__all__ = ['SHIFTS', 'HERE', 'STRETCH', 'grid_beats', 'shifted_evidence', 'show_shifts', 'Stretches', 'stretch_means',
+           'stretches_of', 'log_odds', 'usual_error', 'signs', 'Trust', 'grid_trust', 'confidence']
 
 # %% ../../nbs/55_timing.trust.ipynb #ada53667
 SHIFTS = np.arange(-20, 21) / 40  # of a beat
+HERE = len(SHIFTS) // 2  # the shift that is none
 
 
-def grid_beats(
-    pieces: list[Piece], seconds: float
-) -> tuple[np.ndarray, np.ndarray]:  # s: beats in the sound, and their periods
-    "The beats of some pieces."
-    every = [p.beats() for p in pieces]
-    periods = np.concatenate([np.full(len(b), p.line.period) for b, p in zip(every, pieces)])
+def grid_beats(segments: list[Segment], seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    "The beats of some segments within the sound, and their periods; s."
+    every = [s.beats() for s in segments]
+    periods = np.concatenate([np.full(len(b), s.line.period) for b, s in zip(every, segments)])
     beats = np.concatenate(every)
     inside = (beats >= 0) & (beats < seconds)
     return beats[inside], periods[inside]
@@ -39,7 +38,22 @@ def shifted_evidence(o: np.ndarray, beats: np.ndarray, periods: np.ndarray) -> n
     moved = beats[:, None] + SHIFTS * periods[:, None]
     return beat_evidence(o, moved, periods[:, None])
 
+
+def show_shifts(worth: np.ndarray, ax=None):  # (beats, shifts)
+    "What each beat explains (bright) when it is moved by up to half a beat."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(10, 2).add_subplot()
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    extent = (0, len(worth), SHIFTS[0], SHIFTS[-1])
+    ax.imshow(worth.T, aspect="auto", origin="lower", extent=extent, cmap="magma", interpolation="nearest")
+    ax.axhline(0, color=PALETTE["downbeat"], lw=0.6)
+    return ax.figure
+
 # %% ../../nbs/55_timing.trust.ipynb #731e0645
+STRETCH = 8  # beats
+
+
 class Stretches(NamedTuple):
     "How stretches of eight beats lie on their grid."
 
@@ -48,42 +62,55 @@ class Stretches(NamedTuple):
     on: np.ndarray  # (n,) 0 or 1: best where it is, or silent and not worse there
 
 
+def stretch_means(worth: np.ndarray, length: int, step: int) -> np.ndarray:  # (beats, shifts) -> (n, shifts)
+    "Means over so many beats, a step apart."
+    sums = np.concatenate([np.zeros((1, len(SHIFTS))), np.cumsum(worth, 0)])
+    return (sums[length:] - sums[:-length])[::step] / length
+
+
 def stretches_of(
     worth: np.ndarray,  # (beats, shifts)
     periods: np.ndarray,  # (beats,) s
     near: float = 0.02,  # s
 ) -> Stretches:
     "Stretches of eight beats that overlap by half."
-    length = min(8, max(len(worth) // 3, 1))
-    total = np.concatenate([np.zeros((1, len(SHIFTS))), np.cumsum(worth, 0)])
-    mean = (total[length:] - total[:-length])[:: max(length // 2, 1)] / length
-    period = periods[:: max(length // 2, 1)][: len(mean), None]
-    best = SHIFTS[mean.argmax(1)] * period[:, 0]
+    length = min(STRETCH, max(len(worth) // 3, 1))
+    step = max(length // 2, 1)
+    mean = stretch_means(worth, length, step)
+    shifts = SHIFTS * periods[::step][: len(mean), None]  # s
+    best = shifts[np.arange(len(mean)), mean.argmax(1)]
     top = mean.max(1)
-    here = np.where(np.abs(SHIFTS * period) <= near, mean, -np.inf).max(1)
+    here = np.where(np.abs(shifts) <= near, mean, -np.inf).max(1)
     heard = top > 0.35 * np.median(top)
     return Stretches(best, heard, np.where(heard, np.abs(best) < near, here > 0.5 * top))
 
 # %% ../../nbs/55_timing.trust.ipynb #dc1f0e34
 def log_odds(p: float, limit: float = 6.0) -> float:  # within ± limit
     "A chance on the scale from never to always."
-    return float(np.clip(np.log(max(p, 1e-4) / max(1 - p, 1e-4)), -limit / 2, limit))
+    odds = max(p, 1e-4) / max(1 - p, 1e-4)
+    return float(np.clip(np.log(odds), -limit / 2, limit))
 
 
-def signs(ear: Ear, pieces: list[Piece], main: MainLine) -> dict[str, float]:
+def usual_error(found: Stretches, far: float = 0.06) -> float:  # s -> ms
+    "How far stretches near the grid are off."
+    off = np.abs(found.best[found.heard])
+    off = off[off < far]
+    return float(off.mean() * 1000) if len(off) else 1000 * far
+
+
+def signs(ear: Ear, segments: list[Segment], main: MainLine) -> dict[str, float]:
     "What speaks for and against a grid."
-    beats, periods = grid_beats(pieces, ear.seconds)
+    beats, periods = grid_beats(segments, ear.seconds)
     worth = shifted_evidence(ear.strength, beats, periods)
     found = stretches_of(worth, periods)
-    off = np.abs(found.best[found.heard])
-    off = off[off < 0.06]
+    slow = np.log2(140 * np.median(periods) / 60)
     return {
         "octave": log_odds(main.octave),  # that the beat is not half or twice as long
         "on": float(found.on.mean()),  # share of stretches that lie on the grid
-        "off": float(off.mean() * 1000) if len(off) else 60.0,  # ms, of those near the grid
-        "strength": float(np.log(max(worth[:, len(SHIFTS) // 2].mean(), 0.3))),  # of the usual beat
-        "pieces": float(np.log(len(pieces))),
-        "slow": max(float(np.log2(140 * np.median(periods) / 60)), 0.0),  # octaves below 140 BPM
+        "off": usual_error(found),  # ms, of those near the grid
+        "strength": float(np.log(max(worth[:, HERE].mean(), 0.3))),  # of the usual beat
+        "pieces": float(np.log(len(segments))),
+        "slow": max(float(slow), 0.0),  # octaves below 140 BPM
     }
 
 # %% ../../nbs/55_timing.trust.ipynb #74893469
@@ -104,7 +131,8 @@ class Trust(Fitted):
     def __call__(self, signs: dict[str, float]) -> float:  # 0 to 1
         "The chance that the grid is right."
         x = self.level(np.array([signs[k] for k in self.names]))
-        return float(1 / (1 + np.exp(-(x @ self.weight + self.bias))))
+        odds = x @ self.weight + self.bias
+        return float(1 / (1 + np.exp(-odds)))
 
 
 @lru_cache(maxsize=1)
@@ -113,6 +141,6 @@ def grid_trust() -> Trust:
     return Trust.of(asset("trust.json").read_text(encoding="utf-8"))
 
 
-def confidence(ear: Ear, pieces: list[Piece], main: MainLine) -> float:
+def confidence(ear: Ear, segments: list[Segment], main: MainLine) -> float:
     "The chance that 95 % of the beats lie within 20 ms."
-    return grid_trust()(signs(ear, pieces, main))
+    return grid_trust()(signs(ear, segments, main))

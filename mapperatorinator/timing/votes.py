@@ -16,43 +16,55 @@ from ..core import UserError
 from ..events import BEAT_TYPES, EventStream, EventType
 
 # %% auto #0
-__all__ = ['Said', 'read_pass', 'Votes', 'count_votes', 'Peak', 'period_at', 'within_octave', 'vote_peaks', 'Walk', 'walk',
-           'walk_all', 'first_downbeat', 'place_bars', 'agree']
+__all__ = ['Kinds', 'PassBeats', 'gaps_of', 'meters_of', 'read_pass', 'Votes', 'vote_curve', 'count_votes', 'show_votes', 'Peak',
+           'period_at', 'within_octave', 'tempos_at', 'vote_peaks', 'Walk', 'Landscape', 'walk_all', 'bar_support',
+           'first_downbeat', 'place_bars', 'votes_around', 'agree']
 
 # %% ../../nbs/52_timing.votes.ipynb #9c9dd26e
 _BEAT = EventType.BEAT
 _MEASURE = EventType.MEASURE
 _POINT = EventType.TIMING_POINT
 
+Kinds = list[tuple[EventType, int]]  # beats: kind, ms
 
-class Said(NamedTuple):
+
+class PassBeats(NamedTuple):
     "What one pass says."
 
-    beats: list[tuple[EventType, int]]  # kind, ms
+    beats: Kinds
     gaps: list[tuple[int, int]]  # ms at which a gap begins, tens of ms it lasts
     meters: list[int]  # beats of each whole bar
 
 
-def read_pass(stream: EventStream, length: int) -> Said:  # ms of song
-    "The beats of a stream, the gaps of 210 to 999 ms between them, the bars."
-    beats = [(e.type, t) for e, t in stream if e.type in BEAT_TYPES and 0 <= t < length]
-    gaps = []
-    meters = []
-    count = None
-    for (kind, t), (kind_before, before) in zip(beats, [(None, None), *beats]):
-        if (
-            before not in (None, t)
-            and (kind is not _POINT or kind_before is _POINT)
-            and 20 < (t - before) // 10 < 100
-        ):
-            gaps.append((before, (t - before) // 10))
+def gaps_of(beats: Kinds) -> list[tuple[int, int]]:
+    "Gaps of 210 to 999 ms between neighbours; one into a new tempo says nothing."
+    out = []
+    for (kind_before, before), (kind, t) in zip(beats, beats[1:]):
+        tens = (t - before) // 10
+        same_tempo = kind is not _POINT or kind_before is _POINT
+        if same_tempo and 20 < tens < 100:
+            out.append((before, tens))
+    return out
+
+
+def meters_of(beats: Kinds) -> list[int]:
+    "Beats of each whole bar."
+    out = []
+    count = None  # beats since the bar began; None before the first
+    for kind, _ in beats:
         if kind is _MEASURE and count is not None:
-            meters.append(count)
+            out.append(count)
         if kind is not _BEAT:
             count = 1
         elif count is not None:
             count += 1
-    return Said(beats, gaps, meters)
+    return out
+
+
+def read_pass(stream: EventStream, length: int) -> PassBeats:  # ms of song
+    "The beats of a stream, the gaps between them, the bars."
+    beats = [(e.type, t) for e, t in stream if e.type in BEAT_TYPES and 0 <= t < length]
+    return PassBeats(beats, gaps_of(beats), meters_of(beats))
 
 # %% ../../nbs/52_timing.votes.ipynb #d13aa4e7
 @dataclass
@@ -66,8 +78,9 @@ class Votes:
     meters: list[int]  # beats of each whole bar
 
     @property
-    def signal(self) -> np.ndarray:
-        return self.beat + self.measure + 2 * self.point  # (ms,)
+    def signal(self) -> np.ndarray:  # (ms,)
+        "All votes; those for a new tempo count twice."
+        return self.beat + self.measure + 2 * self.point
 
     @property
     def usual_bpm(self) -> float:
@@ -75,29 +88,44 @@ class Votes:
 
     @property
     def meter(self) -> int:
-        return max(int(np.median(self.meters)), 1) if self.meters else 4  # beats of the usual bar
+        "Beats of the usual bar."
+        return max(int(np.median(self.meters)), 1) if self.meters else 4
+
+
+def vote_curve(said: Sequence[PassBeats], kind: EventType, length: int, sigma: float) -> np.ndarray:  # (ms,)
+    "Votes for one kind of beat, spread by a bell."
+    times = [t for s in said for k, t in s.beats if k is kind]
+    raw = np.bincount(times, minlength=length).astype(float)
+    return gaussian_filter1d(raw, sigma) / len(said) * 50
 
 
 def count_votes(
-    passes: Sequence[EventStream], length: int, sigma: float = 10.0
-) -> Votes:  # length in ms; sigma of the bell, ms
+    passes: Sequence[EventStream],
+    length: int,  # ms of song
+    sigma: float = 10.0,  # ms, of the bell
+) -> Votes:
     "All passes together."
     said = [read_pass(p, length) for p in passes]
-
-    def curve(kind):
-        raw = np.bincount([t for s in said for k, t in s.beats if k is kind], minlength=length).astype(float)
-        return gaussian_filter1d(raw, sigma) / len(passes) * 50
-
     gaps = sorted((g for s in said for g in s.gaps), key=lambda g: g[0])
     if not gaps:
         raise UserError("The passes agree on no tempo; choose timing=grid, or give bpm and offset.")
-    return Votes(
-        curve(_BEAT),
-        curve(_MEASURE),
-        curve(_POINT),
-        np.array(gaps, float),
-        [m for s in said for m in s.meters],
-    )
+    beat, measure, point = (vote_curve(said, kind, length, sigma) for kind in (_BEAT, _MEASURE, _POINT))
+    return Votes(beat, measure, point, np.array(gaps, float), [m for s in said for m in s.meters])
+
+
+def show_votes(votes: Votes, start: float, end: float, ax=None):  # ms
+    "Votes for beats, bars and new tempos over time."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = ax or canvas(10, 1.8).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    colors = {"beat": PALETTE["circle"], "measure": PALETTE["downbeat"], "point": PALETTE["kat"]}
+    for name, color in colors.items():
+        ax.plot(getattr(votes, name), color=color, lw=1, label=name)
+    ax.legend(fontsize=8, frameon=False, labelcolor=PALETTE["text"])
+    ax.set(xlim=(start, end))
+    return ax.figure
 
 # %% ../../nbs/52_timing.votes.ipynb #8ba28605
 class Peak(NamedTuple):
@@ -122,23 +150,23 @@ def within_octave(bpm: float, usual: float) -> float:
     return float(bpm * np.ceil(usual / 1.5 / bpm))
 
 
-def vote_peaks(
-    votes: Votes, share: float = 0.1
-) -> list[Peak]:  # share of the gaps that must agree on a tempo
+def tempos_at(votes: Votes, times: np.ndarray, periods: list[Optional[float]]) -> list[float]:  # BPM
+    "The tempo at each peak: its own, or that of the nearest where the passes agree."
+    sure = np.flatnonzero([p is not None for p in periods])
+    if not len(sure):
+        return [votes.usual_bpm] * len(times)
+    nearest = [sure[np.abs(times[sure] - t).argmin()] for t in times]
+    return [within_octave(60000 / periods[i], votes.usual_bpm) for i in nearest]
+
+
+def vote_peaks(votes: Votes, share: float = 0.1) -> list[Peak]:  # of the gaps that must agree on a tempo
     "Peaks of the vote, in order of time."
     times, shape = find_peaks(votes.signal, distance=50, prominence=0.1, width=2, rel_height=1, wlen=50)
     periods = [period_at(votes, t, share) for t in times]
-    sure = np.array([p is not None for p in periods], bool)
-
-    def tempo(i):
-        if not sure.any():
-            return votes.usual_bpm
-        nearest = np.flatnonzero(sure)[np.abs(times[sure] - times[i]).argmin()]
-        return within_octave(60000 / periods[nearest], votes.usual_bpm)
-
+    tempos = tempos_at(votes, times, periods)
     return [
-        Peak(int(t), float(h), 60000 / tempo(i), bool(sure[i]))
-        for i, (t, h) in enumerate(zip(times, shape["prominences"]))
+        Peak(int(t), float(height), 60000 / bpm, period is not None)
+        for t, height, bpm, period in zip(times, shape["prominences"], tempos, periods)
     ]
 
 # %% ../../nbs/52_timing.votes.ipynb #7ee32752
@@ -149,34 +177,43 @@ class Walk(NamedTuple):
     end: float  # ms: where it stopped
 
 
-def walk(
-    peaks: list[Peak], start: Peak, way: int, length: int, seen: list[tuple[float, float]]
-) -> Walk:  # way: 1 or -1
-    "Beats from a peak on, until the song, a place already seen, or the tempo ends."
-    times = np.array([p.time for p in peaks])
-    heights = np.array([p.height for p in peaks])
-    beats = []
-    time = float(start.time)
-    period = start.period
-    while True:
-        before = time
-        time = time + way * period
-        if not 0 <= time < length:
-            return Walk(beats, time)
-        cost = np.abs(times - time) / heights
-        nearest = peaks[int(cost.argmin())]
-        if cost.min() < 60:
-            time = float(nearest.time)
-            period = nearest.period
-        elif cost.min() < 300 and nearest.sure:
-            return Walk(beats, before)
-        if any(a <= time <= b for a, b in seen):
-            return Walk(beats, time)
-        beats.append(int(time))
+@dataclass(frozen=True)
+class Landscape:
+    "Peaks, and where they end."
+
+    peaks: list[Peak]
+    length: int  # ms of song
+
+    def nearest(self, time: float) -> tuple[Peak, float]:
+        "The peak that lies nearest for its height, and its distance in ms by height."
+        far = np.array([abs(p.time - time) / p.height for p in self.peaks])
+        i = int(far.argmin())
+        return self.peaks[i], far[i]
+
+    def walk(self, start: Peak, way: int, seen: list[tuple[float, float]]) -> Walk:  # way: 1 or -1
+        "Beats from a peak on, until the song, a place already seen, or the tempo ends."
+        beats = []
+        time = float(start.time)
+        period = start.period
+        while True:
+            before = time
+            time = time + way * period
+            if not 0 <= time < self.length:
+                return Walk(beats, time)
+            peak, far = self.nearest(time)
+            if far < 60:
+                time = float(peak.time)
+                period = peak.period
+            elif far < 300 and peak.sure:
+                return Walk(beats, before)
+            if any(a <= time <= b for a, b in seen):
+                return Walk(beats, time)
+            beats.append(int(time))
 
 
 def walk_all(peaks: list[Peak], length: int) -> list[int]:  # ms, in order
     "Beats of the whole song, from the surest peaks outwards."
+    land = Landscape(peaks, length)
     left = sorted(peaks, key=lambda p: -p.height)
     seen = []
     beats = []
@@ -184,31 +221,32 @@ def walk_all(peaks: list[Peak], length: int) -> list[int]:  # ms, in order
         start = left.pop(0)
         beats.append(start.time)
         for way in (1, -1):
-            w = walk(peaks, start, way, length, seen)
-            beats += w.beats
-            a, b = sorted((start.time - way * 200, w.end + way * 200))
+            walked = land.walk(start, way, seen)
+            beats += walked.beats
+            a, b = sorted((start.time - way * 200, walked.end + way * 200))
             seen.append((a, b))
             left = [p for p in left if not a <= p.time <= b]
     return sorted(beats)
 
 # %% ../../nbs/52_timing.votes.ipynb #ae8a9a08
+def bar_support(strong: np.ndarray, starts: np.ndarray, i: int, phase: int, meter: int) -> float:
+    "The mean vote for a phase of the bar, three bars around a beat, on this side of tempo changes."
+    first = i - 3 * meter + phase
+    last = i + 3 * meter + phase
+    near = [j for j in range(first, last + 1, meter) if 0 <= j < len(strong)]
+    near = [j for j in near if not starts[min(i, j) + 1 : max(i, j)].any()]
+    return np.mean(strong[near]) if near else 0.0
+
+
 def first_downbeat(strong: np.ndarray, starts: np.ndarray, i: int, meter: int) -> int:  # beats from i
-    "The phase of the bar with most votes three bars around, on this side of tempo changes."
-
-    def support(phase):
-        near = [
-            j for j in range(i - 3 * meter + phase, i + 3 * meter + phase + 1, meter) if 0 <= j < len(strong)
-        ]
-        near = [j for j in near if not starts[min(i, j) + 1 : max(i, j)].any()]
-        return np.mean(strong[near]) if near else 0.0
-
-    return int(np.argmax([support(phase) for phase in range(meter)]))
+    "The phase of the bar with most votes."
+    return int(np.argmax([bar_support(strong, starts, i, phase, meter) for phase in range(meter)]))
 
 
 def place_bars(strong: np.ndarray, starts: np.ndarray, meter: int) -> np.ndarray:  # (beats,) bool
     "Beats that begin a bar, counted off; a new tempo does not restart the count."
-    bars = np.zeros(len(strong), bool)  # due: the next beat at which to look, or to place a downbeat
-    due = 0
+    bars = np.zeros(len(strong), bool)
+    due = 0  # the next beat at which to look, or to place a downbeat
     waiting = False
     for i in range(len(strong)):
         if i < due or (starts[i] and not waiting):
@@ -220,6 +258,11 @@ def place_bars(strong: np.ndarray, starts: np.ndarray, meter: int) -> np.ndarray
     return bars
 
 # %% ../../nbs/52_timing.votes.ipynb #7cd4aa96
+def votes_around(curve: np.ndarray, times: list[int], reach: int = 10) -> np.ndarray:  # ms
+    "The votes within so many ms of each time."
+    return np.array([curve[max(t - reach, 0) : t + reach].sum() for t in times])
+
+
 def agree(
     passes: Sequence[EventStream],  # TIMING events of each pass, shifted back
     length: int,  # ms of song
@@ -228,7 +271,7 @@ def agree(
     "The beats that many passes agree on, filled up to both ends of the song."
     votes = count_votes(passes, length)
     times = walk_all(vote_peaks(votes, share), length)
-    around = lambda curve: np.array([curve[max(t - 10, 0) : t + 10].sum() for t in times])
-    beat, measure, point = map(around, (votes.beat, votes.measure, votes.point))
+    beat, measure, point = (votes_around(c, times) for c in (votes.beat, votes.measure, votes.point))
     starts = (point > beat) & (point > measure) & (beat + measure + point > 1)
-    return Beats(np.array(times) / 1000, starts | place_bars(measure + point, starts, votes.meter), starts)
+    bars = starts | place_bars(measure + point, starts, votes.meter)
+    return Beats(np.array(times) / 1000, bars, starts)
