@@ -779,7 +779,7 @@ class Mark(NamedTuple):
 
 TEXT = Mark("text")
 
-
+# %% ../../nbs/11_osu.beatmap.ipynb #154d5d30
 class _Reader:  # fills a beatmap line by line
     def __init__(self, beatmap: Beatmap):
         self.map = beatmap
