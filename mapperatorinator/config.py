@@ -1021,11 +1021,12 @@ def layers_of(cls, overrides: list[str], preset: str) -> dict[str, dict]:  # lay
 
 def show_layers(cls, overrides: list[str], preset: str, names: list[str]):  # Figure
     "A row for each layer, a column for some settings; what counts is bright."
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
     layers = layers_of(cls, overrides, preset)
-    figure = Figure(figsize=(1.4 * len(names) + 2.5, 1.7), dpi=72, layout="constrained")
-    ax = figure.add_subplot()
+    size = (1.4 * len(names) + 2.5, 1.7)
+    figure, ax = plt.subplots(figsize=size, dpi=72, layout="constrained")
+    plt.close(figure)
     for x, name in enumerate(names):
         heights = [y for y, said in enumerate(layers.values()) if name in said]
         for y, said in enumerate(layers.values()):

@@ -340,7 +340,7 @@ UNREADABLE = (  # said of bad files
     SafetensorError,
 )
 
-
+# %% ../nbs/04_foreign.ipynb #1ef56cfb
 def _asked(path: Path) -> set[str]:  # dotted names
     "What the pickle in a file of `torch.save` asks for. Raises `ValueError` for any other file."
     if not zipfile.is_zipfile(path):

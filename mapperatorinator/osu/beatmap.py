@@ -779,7 +779,7 @@ class Mark(NamedTuple):
 
 TEXT = Mark("text")
 
-
+# %% ../../nbs/11_osu.beatmap.ipynb #154d5d30
 class _Reader:  # fills a beatmap line by line
     def __init__(self, beatmap: Beatmap):
         self.map = beatmap
@@ -866,7 +866,7 @@ def _encode(text: str, encoding: str = "utf-8") -> bytes:
     except UnicodeEncodeError:
         return text.encode(encoding, "replace")
 
-
+# %% ../../nbs/11_osu.beatmap.ipynb #bfe8458a
 def _first_line(lines: list[str]) -> int:  # its place; 0 when all are blank
     return next((i for i, line in enumerate(lines) if line.strip("\ufeff \t\r\n")), 0)
 
