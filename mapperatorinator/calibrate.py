@@ -4,7 +4,7 @@
 
 # %% ../nbs/87_calibrate.ipynb #1d2c5b2b
 from __future__ import annotations
-from typing import Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from .timing.providers import red_lines
 from .timing.trust import Trust, signs
 
 # %% auto #0
-__all__ = ['Group', 'Choice', 'is_true', 'choice_of', 'case_choices', 'octave_choices', 'mask_rows', 'octave_loss', 'fit_octave',
-           'share_chosen', 'share_close', 'within', 'Trial', 'trial', 'decoy_case', 'exact_cases', 'trust_trials',
-           'newton_step', 'fit_trust', 'reliability', 'show_reliability']
+__all__ = ['Group', 'Choice', 'is_true', 'choice_of', 'case_choices', 'octave_choices', 'mask_rows', 'octave_loss', 'descend',
+           'fit_octave', 'share_chosen', 'share_close', 'within', 'Trial', 'trial', 'decoy_case', 'exact_cases',
+           'trust_trials', 'newton_step', 'fit_trust', 'reliability', 'show_reliability']
 
 # %% ../nbs/87_calibrate.ipynb #e0728580
 import torch
@@ -108,6 +108,18 @@ def octave_loss(
     return -(weight * likely).sum() / weight.sum()
 
 
+def descend(net: torch.nn.Module, loss_of: Callable, decay: float, steps: int):  # loss_of: () -> loss
+    "Some steps of AdamW down a loss, the rate rising and falling once."
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, steps)
+    for _ in range(steps):
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+
+
 def fit_octave(
     choices: list[Choice],
     units: int = 16,
@@ -128,14 +140,7 @@ def fit_octave(
     torch.manual_seed(seed)
     first = torch.nn.Linear(every.shape[1], units)
     net = torch.nn.Sequential(first, torch.nn.Tanh(), torch.nn.Linear(units, 1, bias=False))
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, steps)
-    for _ in range(steps):
-        loss = octave_loss(net(x)[..., 0], there, true, weight)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rate.step()
+    descend(net, lambda: octave_loss(net(x)[..., 0], there, true, weight), decay, steps)
     hidden, bias, out = (p.detach().double().numpy() for p in net.parameters())
     return Scorer(choices[0].features, center, scale, hidden.T, bias, out[0])
 

@@ -424,7 +424,7 @@ COMMANDS = {
     ),
 }
 
-
+# %% ../nbs/95_cli.ipynb #e79a9cae
 def dump(args: list[str]) -> str:  # YAML
     "The composed settings of a command: defaults, preset and overrides."
     import yaml

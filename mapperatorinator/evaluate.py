@@ -186,7 +186,9 @@ def _librosa_beats(samples: np.ndarray) -> np.ndarray:  # s
 
 
 def _essentia_beats(samples: np.ndarray) -> np.ndarray:  # s
-    "essentia's RhythmExtractor2013 (AGPL; install it yourself, it is no part of this package; https://essentia.upf.edu/reference/std_RhythmExtractor2013.html)."
+    """essentia's RhythmExtractor2013 (https://essentia.upf.edu/reference/std_RhythmExtractor2013.html).
+
+    It is under the AGPL and no part of this package; install it yourself."""
     try:
         essentia = import_module("essentia.standard")
     except ImportError as e:

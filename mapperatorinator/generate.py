@@ -48,15 +48,15 @@ from mapperatorinator.rules import (
 from .tokenizer import EOS, Tokenizer
 from .windows import Window, cut, plan
 
+
+_E = EventType
+_C = ContextType
+
 # %% auto #0
 __all__ = ['MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'load_engine', 'SongPlan', 'EncodedSong', 'encode_song', 'stitch', 'listen',
            'song_mel', 'show_frames', 'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'loops',
            'decoding_problem', 'Loudness', 'generator', 'RowRequest', 'Row', 'RowWindow', 'Generated', 'SongRun',
            'retry_sampling', 'generate', 'show_generated', 'Seam', 'WatchedRun', 'show_seams']
-
-# %% ../nbs/73_generate.ipynb #6a1e75b7
-_E = EventType
-_C = ContextType
 
 # %% ../nbs/73_generate.ipynb #40a48b98
 def load_engine(
@@ -440,7 +440,7 @@ class SongRun:
     def types_first(self) -> bool:
         return self.engine.language.types_first
 
-# %% ../nbs/73_generate.ipynb #86547391
+
 def _outputs(template: ContextTemplate, given: Sequence[Context]) -> list[Context]:
     "The contexts of one row: what is to be written, filled where it is given. Rows do not share their streams."
     have = {c.type: c for c in given}
@@ -534,7 +534,7 @@ def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling
         columns=columns,
     )
 
-# %% ../nbs/73_generate.ipynb #1e63a022
+
 def retry_sampling(s: Sampling, context: ContextType, time_bias: float) -> Sampling:
     "The dials of a second draw: never greedy, or it would write the same again; and bolder about times where nothing was written."
     if s.greedy(context):

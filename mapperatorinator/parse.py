@@ -275,7 +275,7 @@ MOST_MORE = (
     5000  # reminders and repeats in a map; human maps have at most 500 repeats, and an hour has 450 reminders
 )
 
-
+# %% ../nbs/22_parse.ipynb #622f89a0
 class Scribe:
     "Writes the objects of a beatmap as groups of events."
 
@@ -342,16 +342,22 @@ class Scribe:
         self.left -= len(allowed)
         return allowed
 
-    def stream(self) -> EventStream:  # everything written, by time; equal times keep their order
-        self.groups.sort(key=lambda group: group[0])
-        return self.as_written()
+# %% ../nbs/22_parse.ipynb #5c81be01
+@patch
+def stream(self: Scribe) -> EventStream:
+    "Everything written, by time; equal times keep their order."
+    self.groups.sort(key=lambda group: group[0])
+    return self.as_written()
 
-    def as_written(self) -> EventStream:  # in the order written
-        out = EventStream()
-        for time, events in self.groups:
-            out.events += events
-            out.times += [time] * len(events)
-        return out
+
+@patch
+def as_written(self: Scribe) -> EventStream:
+    "Everything, in the order written."
+    out = EventStream()
+    for time, events in self.groups:
+        out.events += events
+        out.times += [time] * len(events)
+    return out
 
 # %% ../nbs/22_parse.ipynb #797e1262
 ANCHORS = {"L": _E.RED_ANCHOR, "C": _E.CATMULL_ANCHOR, "P": _E.PERFECT_ANCHOR}  # of curves that have one kind
@@ -579,7 +585,7 @@ _DENDEN = LongTypes(_E.DENDEN, _E.DENDEN_SUSTAIN, _E.DENDEN_END)
 _DRUMROLL = LongTypes(_E.DRUMROLL, _E.DRUMROLL_SUSTAIN, _E.DRUMROLL_END)
 _HOLD = LongTypes(_E.HOLD_NOTE, _E.HOLD_NOTE_SUSTAIN, _E.HOLD_NOTE_END)
 
-
+# %% ../nbs/22_parse.ipynb #e88c7a74
 @patch
 def held(
     self: Scribe,

@@ -379,7 +379,7 @@ def unknown(self: Tokenizer, type: EventType) -> int:
     "The id that means 'not said' (of the types in `OPEN`): the last of its range."
     return self.range(type)[1] - 1
 
-
+# %% ../nbs/24_tokenizer.ipynb #046bb740
 @patch
 def metadata_id(
     self: Tokenizer,

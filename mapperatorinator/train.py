@@ -404,7 +404,7 @@ class Run(Resumable):
     def modules(self) -> dict[str, nn.Module]:
         return {"model": self.bundle.model}  # whose weights are kept
 
-# %% ../nbs/83_train.ipynb #8944cea3
+
 def start_run(conf: TrainConfig) -> Run:
     "A new run, or the one its folder holds."
     seed_everything(conf.seed)

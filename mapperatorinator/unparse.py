@@ -181,7 +181,7 @@ def add_spinner(self: Assembler, start: Group, end: Group, heard: Group):
     )
     self.add(spinner)
 
-
+# %% ../nbs/23_unparse.ipynb #a92a4cd8
 @patch
 def spinner(self: Assembler, end: Group):
     "The end of a spinner: its sound is heard there."
@@ -436,7 +436,7 @@ def slider(self: Assembler, end: Group):
     span = (self.exact_time(end) - self.exact_time(head)) / slides
     self.add_slider(self.shape(letter, points, head, end, span), head, last, end, slides)
 
-
+# %% ../nbs/23_unparse.ipynb #990b6314
 @patch
 def add_slider(self: Assembler, shape: Shape, head: Group, last: Group, end: Group, slides: int):
     "A slider of which all is known."

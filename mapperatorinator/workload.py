@@ -108,7 +108,7 @@ def map_text(
     for start in np.linspace(0, ms - 2 * half, windows + 2)[1:-1]:
         middle = start + half
         known = Context(kind, stream.between(start, middle))
-        prompt = build(bundle.tokenizer, language, request, [], [known], start)
+        prompt = build(bundle.tokenizer, language, metadata=request, inputs=[], outputs=[known], start=start)
         text = bundle.tokenizer.encode_stream(stream.between(middle, middle + half), start)
         out.append((prompt.ids[-most:], [*islice(cycle(text), tokens - 1), EOS]))
     return out

@@ -337,7 +337,7 @@ def _extras(c: ModelConfig, rhythm_weight: float) -> dict[str, Tensor]:
         | {f"{at}stft.{k}": v for k, v in waves.items()}
     )
 
-
+# %% ../../nbs/62_model.published.ipynb #f021bdd5
 def to_published(
     ours: dict[str, Tensor],  # our state dict
     c: ModelConfig,

@@ -29,9 +29,9 @@ from ..osu.beatmap import Beatmap
 # %% auto #0
 __all__ = ['DRUMS', 'SCALES', 'PROGRESSIONS', 'FORMS', 'ARRANGEMENT', 'PARTS', 'DEMO_SEED', 'DEMO_SECTIONS', 'Style',
            'draw_style', 'draw_bpm', 'draw_meter', 'draw_sections', 'kick_steps', 'snare_steps', 'hat_steps',
-           'drum_bar', 'fill', 'drum_part', 'pitch', 'held', 'bass_part', 'chord_part', 'chord_tone', 'phrase',
-           'lead_part', 'score', 'render_drums', 'render_notes', 'tone', 'render', 'fades', 'worn', 'master', 'Song',
-           'compose_song', 'demo_song', 'write_song', 'write_demo']
+           'drum_bar', 'fill', 'drum_part', 'pitch', 'held', 'bass_part', 'chord_rhythm', 'broken_chord', 'chord_part',
+           'chord_tone', 'phrase', 'lead_part', 'score', 'render_drums', 'render_notes', 'tone', 'render', 'fades',
+           'worn', 'master', 'Song', 'compose_song', 'demo_song', 'write_song', 'write_demo']
 
 # %% ../../nbs/42_synth.songs.ipynb #fd687b94
 DRUMS = ("kick", "snare", "hat", "open", "crash", "tom", "shaker", "clap")
@@ -111,17 +111,17 @@ def draw_style(rng) -> Style:
     return Style(
         int(rng.integers(50, 66)),
         pick(*SCALES),
-        pick(*PROGRESSIONS),
-        3 if rng.random() < 0.14 else 4,
-        pick("four", "four", "rock", "rock", "rock", "break", "half", "double"),
-        pick("pad", "pad", "stab", "arp", "chug"),
-        pick("eighths", "roots", "kick", "off", "long"),
-        rng.uniform(0.15, 1),
-        rng.uniform(0, 0.3) * (rng.random() < 0.15),
-        pick(0.0, 2.0, 5.0),
-        rng.uniform(2, 15) * (rng.random() < 0.35),
-        parts,
-        0.5 * (rng.random() < 0.3),
+        progression=pick(*PROGRESSIONS),
+        sub=3 if rng.random() < 0.14 else 4,
+        groove=pick("four", "four", "rock", "rock", "rock", "break", "half", "double"),
+        chords=pick("pad", "pad", "stab", "arp", "chug"),
+        bass=pick("eighths", "roots", "kick", "off", "long"),
+        busy=rng.uniform(0.15, 1),
+        swing=rng.uniform(0, 0.3) * (rng.random() < 0.15),
+        jitter=pick(0.0, 2.0, 5.0),
+        drive=rng.uniform(2, 15) * (rng.random() < 0.35),
+        parts=parts,
+        changes=0.5 * (rng.random() < 0.3),
     )
 
 # %% ../../nbs/42_synth.songs.ipynb #141cfee0
@@ -194,7 +194,7 @@ def kick_steps(rng, groove: str, meter: int, sub: int, energy: float) -> np.ndar
         return (on % 2 == 0) if sub == 4 else np.ones(steps, bool)
     main = (on == 0) if groove in ("half", "break") else (on == 0) | (on == meter // 2 * sub)
     extra = 0.5 if groove == "break" else 0.3
-    return main | _hits(rng, steps, sub, 0.15 * energy, extra * energy, 0.12 * energy)
+    return main | _hits(rng, steps, sub=sub, beat=0.15 * energy, mid=extra * energy, odd=0.12 * energy)
 
 
 def snare_steps(rng, groove: str, meter: int, sub: int) -> np.ndarray:
@@ -231,7 +231,9 @@ def drum_bar(
         * noise(),
     }
     if rng.random() < 0.5:
-        bar["snare"] = np.maximum(bar["snare"], _hits(rng, steps, sub, 0, 0.08, 0.12) * 0.3 * energy)
+        bar["snare"] = np.maximum(
+            bar["snare"], _hits(rng, steps, sub=sub, beat=0, mid=0.08, odd=0.12) * 0.3 * energy
+        )
     if rng.random() < 0.3:
         bar["open"] = (on == 2) * 0.6
     if rng.random() < 0.2:
@@ -247,7 +249,7 @@ def fill(rng, bar: dict, sub: int) -> dict:
     out = {k: v.copy() for k, v in bar.items()}
     for k in out:
         out[k][-n:] = 0
-    rolls = _hits(rng, n, sub, 0.95, 0.9, 0.6)
+    rolls = _hits(rng, n, sub=sub, beat=0.95, mid=0.9, odd=0.6)
     who = rng.choice(["snare", "tom"], n)
     for name in ("snare", "tom"):
         out.setdefault(name, np.zeros(len(bar["kick"])))[-n:] = rolls * (who == name) * np.linspace(0.6, 1, n)
@@ -309,35 +311,44 @@ def bass_part(rng, style: Style, s: Section) -> list[tuple]:
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #f2c1310b
+def chord_rhythm(rng, style: Style, s: Section) -> np.ndarray:  # (steps of a bar,) bool
+    "Where the chords of a bar are struck; chugged fifths keep to the eighths."
+    sub = style.sub
+    steps = s.meter * sub
+    struck = _hits(rng, steps, sub=sub, beat=0.5, mid=0.4, odd=0.1)
+    if style.chords != "chug":
+        return struck | (np.arange(steps) == 0)
+    between = _hits(rng, steps, sub=sub, beat=0, mid=0, odd=0.3 * style.busy * s.energy)
+    return (np.arange(steps) % sub % 2 == 0) | between
+
+
+def broken_chord(style: Style, root: int, steps: int, pace: int, order) -> list[tuple]:  # step, MIDI pitch
+    "A chord of one bar, a tone after the other."
+    degrees = [(0, 2, 4, 7)[order[i // pace % 4]] for i in range(0, steps, pace)]
+    return [(i, pitch(style, root + d, 57)) for i, d in zip(range(0, steps, pace), degrees)]
+
+
 def chord_part(rng, style: Style, s: Section) -> list[tuple]:
     "The chords of a section: held, struck in a rhythm, broken, or chugged as bare fifths."
-    sub = style.sub
     steps = s.meter * style.sub
     out = []
-    rhythm = _hits(rng, steps, sub, 0.5, 0.4, 0.1) | (np.arange(steps) == 0)
-    if style.chords == "chug":
-        rhythm = (np.arange(steps) % sub % 2 == 0) | _hits(rng, steps, sub, 0, 0, 0.3 * style.busy * s.energy)
+    rhythm = chord_rhythm(rng, style, s)
     pace = int(rng.choice([1, 2, 2]))
     order = rng.permutation(4)
     strum = rng.choice([0, 0.12])
     tones, low = ((0, 4), 40) if style.chords == "chug" else ((0, 2, 4), 52)
+    hits = [(0, steps)] if style.chords == "pad" else held(rhythm, 0.7)
     for b in range(s.bars):
         root = style.progression[b % len(style.progression)]
+        start = b * steps
         if style.chords == "arp":
             out += [
-                (
-                    "chord",
-                    b * steps + i,
-                    pace,
-                    pitch(style, root + (0, 2, 4, 7)[order[i // pace % 4]], 57),
-                    0.6,
-                )
-                for i in range(0, steps, pace)
+                ("chord", start + i, pace, tone, 0.6)
+                for i, tone in broken_chord(style, root, steps, pace, order)
             ]
             continue
-        hits = [(0, steps)] if style.chords == "pad" else held(rhythm, 0.7)
         out += [
-            ("chord", b * steps + i + strum * k, n, pitch(style, root + d, low), 0.5)
+            ("chord", start + i + strum * k, n, pitch(style, root + d, low), 0.5)
             for i, n in hits
             for k, d in enumerate(tones)
         ]
@@ -357,7 +368,7 @@ def phrase(
 ) -> list[tuple]:  # (step, steps held, degree)
     "A tune of two bars: a rhythm and a walk on the scale that likes small steps."
     d = style.busy * (0.5 + 0.5 * energy)
-    on = _hits(rng, steps, sub, 0.35 + 0.5 * d, 0.15 + 0.55 * d, 0.25 * d**2)
+    on = _hits(rng, steps, sub=sub, beat=0.35 + 0.5 * d, mid=0.15 + 0.55 * d, odd=0.25 * d**2)
     on[0] |= not on.any()
     degree = int(rng.integers(0, 8))
     out = []

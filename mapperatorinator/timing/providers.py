@@ -375,7 +375,9 @@ def auto(
     else:
         ear = Ear.of(samples, sample_rate, downbeats=downbeats, hop_ms=hop_ms)
         written = heard_beats(samples, events, listen)
-        found = by_ear_and_model(samples, sample_rate, ear, written, listen, Voting(**voting))
+        found = by_ear_and_model(
+            samples, sample_rate, ear=ear, written=written, listen=listen, voting=Voting(**voting)
+        )
     if offset is None:
         return found
     return Estimate([replace(found.red[0], time=float(offset))], "auto", found.confidence, found.end)
