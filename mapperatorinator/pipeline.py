@@ -384,13 +384,14 @@ class File2File(Song2Map):
         self, c: GenerateConfig | Prepared, progress=None
     ) -> Result:  # the hardest map of a spread, with the others
         job = c if isinstance(c, Prepared) else prepare(c)
+        audio = job.audio.absolute()  # now: the folder may be left while maps are written
         notes = []
         samples = self.read_song(job, notes)
         made = super().__call__(samples, job.config, progress, job.reference, **job.metadata)
         tell(progress, "saving", 1, 1)  # the last moment to stop
         everything = [*made.others, made]
         for r in everything:
-            r.audio = job.audio.absolute()
+            r.audio = audio
             r.report["heard"] = " ".join(notes) or None
         self.save(everything, job)
         return made
