@@ -22,6 +22,7 @@ from .engine import Engine, Job, decode_naively, merge_jobs, pad_left
 from .events import ContextType
 from mapperatorinator.measure import (
     CLOCKS,
+    Timeline,
     clock_in_use,
     fastest,
     fastest_of,
@@ -353,8 +354,8 @@ def agreement(
     return same.float().mean().item()
 
 # %% ../nbs/94_bench.ipynb #d3008c67
-class Stages:
-    "Listens to progress and keeps the time of each stage; what comes after the last token is finishing."
+class Stages(Timeline):
+    "The stages that are compared: all time belongs to one of them, and what comes after the last token is finishing."
 
     names = ("hearing", "timing", "writing", "finishing")
     of = {
@@ -365,20 +366,24 @@ class Stages:
     }  # what progress says; the others are writing
 
     def __init__(self):
-        self.seconds = Counter()
-        self.stage = "hearing"
-        self.since = now()
-
-    def turn(self, stage: str):
-        "Another stage begins."
-        at = now()
-        self.seconds[self.stage] += at - self.since
-        self.stage = stage
-        self.since = at
+        super().__init__()
+        self.turn("hearing")
 
     def __call__(self, p: Progress):
         otherwise = "finishing" if p.done == p.total else "writing"
         self.turn(self.of.get(p.stage, otherwise))
+
+    @property
+    def stage(self) -> str:
+        return self.turns[-1][1]  # now
+
+    @property
+    def seconds(self) -> Counter:
+        "The time of each stage that is over."
+        total = Counter()
+        for stage, _, lasted in self.spans()[:-1]:
+            total[stage] += lasted
+        return total
 
 
 def requests(conf: BenchConfig) -> dict[str, list[GenerateConfig]]:
@@ -400,9 +405,10 @@ def write_maps(song2map: Song2Map, samples: np.ndarray, asked: list[GenerateConf
     before = speed.tokens
     song2map.maps(samples, asked, stages)
     stages.turn("")
+    seconds = stages.seconds
     return {
-        "wall_s": stages.seconds.total(),
-        "stages_s": dict(stages.seconds),
+        "wall_s": seconds.total(),
+        "stages_s": dict(seconds),
         "maps": sum(c.candidates for c in asked),
         "tokens": speed.tokens - before,
         "peak_mb": peak_mb(),

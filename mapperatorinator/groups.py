@@ -335,9 +335,7 @@ def is_held(events: list[Event]) -> bool:
 
 # %% ../nbs/21_groups.ipynb #2fc1b2aa
 def still_open(
-    lines: Sequence[
-        tuple[str, list[str], str]
-    ],  # of a grammar: what is open before, words, what is open after
+    lines: Sequence[tuple[str, list[str], str]],  # of a grammar: open before, words, open after
     types: Sequence[EventType],  # of groups, in order
 ) -> str:
     "What is open after a sequence of groups. A part whose beginning is not seen opens what it belongs to."

@@ -5,7 +5,7 @@
 # %% ../nbs/78_pipeline.ipynb #7354b676
 from __future__ import annotations
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -61,8 +61,7 @@ from mapperatorinator.request import (
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
-__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'File2File', 'generate_map',
-           'Timeline', 'show_stages']
+__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'File2File', 'generate_map']
 
 # %% ../nbs/78_pipeline.ipynb #d3796206
 @dataclass
@@ -465,37 +464,3 @@ def generate_map(
         lora_path=c.lora_path,
     )
     return make(job, progress)
-
-# %% ../nbs/78_pipeline.ipynb #5e55c1f6
-class Timeline:
-    "Remembers when each stage of a run was heard of; a `progress` callable."
-
-    def __init__(self):
-        self.begun = time.perf_counter()
-        self.turns = []  # (s, stage), where the stage changed
-
-    def __call__(self, p):
-        if not self.turns or self.turns[-1][1] != p.stage:
-            self.turns.append((time.perf_counter() - self.begun, p.stage))
-
-    def spans(self) -> list[tuple[str, float, float]]:  # (stage, start, seconds)
-        "What lasted how long; the last stage until now."
-        now = time.perf_counter() - self.begun
-        ends = [at for at, _ in self.turns[1:]] + [now]
-        return [(stage, at, end - at) for (at, stage), end in zip(self.turns, ends)]
-
-
-def show_stages(spans: Sequence[tuple[str, float, float]], ax=None):  # (stage, start, seconds)
-    "A run by stage: a bar for each, over seconds."
-    import matplotlib.pyplot as plt
-
-    by_stage = defaultdict(list)
-    for stage, start, seconds in spans:
-        by_stage[stage].append((start, seconds))
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8, 0.5 + 0.3 * len(by_stage)), dpi=72)
-    for row, (stage, bars) in enumerate(by_stage.items()):
-        ax.broken_barh(bars, (row - 0.35, 0.7), color=f"C{row}")
-    ax.set(yticks=range(len(by_stage)), yticklabels=list(by_stage), xlabel="s")
-    ax.invert_yaxis()
-    return ax

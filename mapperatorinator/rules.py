@@ -20,7 +20,7 @@ __all__ = ['NEVER', 'COLD', 'TIMING_LINES', 'BALL_LINES', 'SLIDER_LINES', 'TAIKO
            'Temperature', 'TemperatureCase', 'ConditionalTemperature', 'before_column', 'temperature_rules', 'TopK',
            'TopP', 'Guidance', 'ForcedTokens', 'GrammarLine', 'place_words', 'absent_words', 'parse_grammar',
            'mixed_lines', 'grammar_text', 'grammar_lines', 'Places', 'Automaton', 'open_at', 'token_kinds',
-           'next_states', 'illegal_tokens', 'Grammar', 'still_open', 'column_mask', 'Columns']
+           'next_states', 'illegal_tokens', 'Grammar', 'column_mask', 'Columns']
 
 # %% ../nbs/70_rules.ipynb #375a1c10
 _E = EventType
@@ -645,20 +645,6 @@ def __call__(self: Grammar, scores: Tensor) -> Tensor:
     if self.closing:
         scores[:, self.ends] -= 1e9 * self.last_resort[self.state][:, None]
     return scores
-
-# %% ../nbs/70_rules.ipynb #21fa5632
-def still_open(lines: list[GrammarLine], types: Sequence[EventType]) -> str:  # types of groups, in order
-    "What is open after a sequence of groups. A part whose beginning is not seen opens what it belongs to."
-    known = {}  # type that ends a line -> what was open -> what is open then
-    for line in lines:
-        for word in line.words[-1].split("|"):
-            known.setdefault(_E(word), {})[line.before] = line.after
-    open = "free"
-    for type in types:
-        if type in known:
-            usual = list(known[type].values())[-1]
-            open = known[type].get(open, usual)
-    return open
 
 # %% ../nbs/70_rules.ipynb #fcdf56c0
 _NOTE = 1  # what happens in a column

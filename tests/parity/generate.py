@@ -26,13 +26,13 @@ from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.model.mapper import Encoded
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.parse import Parser
-from mapperatorinator.prompt import Context, Metadata
+from mapperatorinator.prompt import Context
 from mapperatorinator.request import contexts_of
 from mapperatorinator.rules import ConditionalTemperature, Rule, Temperature, temperature_rules
 from mapperatorinator.tokenizer import EOS, PAD, SOS, Tokenizer
 from mapperatorinator.groups import column_place, event_times, place_of
 from parity import either, guarded, read_json as read
-from parity.language import types_of
+from parity.language import request_of, types_of
 
 C, E = ContextType, EventType
 TIE = 1e-4  # two best scores so near may change places
@@ -218,20 +218,8 @@ class Case:
     def metadata(self, negative=False):
         g = self.run["generation_config"]
         keep = not negative or g["descriptors"] or g["negative_descriptors"]
-        return Metadata(
-            g["gamemode"],
-            self.length,
-            g["difficulty"],
-            g["mapper_id"] if keep else None,
-            g["year"],
-            g["hitsounded"],
-            g["slider_multiplier"],
-            g["circle_size"],
-            g["keycount"],
-            g["hold_note_ratio"],
-            g["scroll_speed_ratio"],
-            g["negative_descriptors" if negative else "descriptors"],
-        )
+        request = request_of(g, self.length, negative)
+        return request if keep else replace(request, mapper_id=None)
 
     def given(self, step):
         "Contexts at hand in a pass: views of the reference map, the timing that was written before, the beginning of a map to be continued."

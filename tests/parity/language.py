@@ -325,16 +325,11 @@ def training_ids(folder, d, x):
     return e.ids.tolist(), e.labels.tolist()
 
 
-def inference_ids(folder, d, x, negative):
-    "The generation prompt."
-    version = x["version"]
-    g = d["generation_config"]
-    c = language(version)
-    p = Parser(language(version))
-    b = beatmap(folder, d["map"])
-    m = Metadata(
+def request_of(g, song_length, negative=False):
+    "What a recorded generation config asks of a model, or what it leads away from."
+    return Metadata(
         g["gamemode"],
-        x["song_length_ms"],
+        song_length,
         g["difficulty"],
         g["mapper_id"],
         g["year"],
@@ -346,6 +341,16 @@ def inference_ids(folder, d, x, negative):
         g["scroll_speed_ratio"],
         g["negative_descriptors" if negative else "descriptors"],
     )
+
+
+def inference_ids(folder, d, x, negative):
+    "The generation prompt."
+    version = x["version"]
+    g = d["generation_config"]
+    c = language(version)
+    p = Parser(language(version))
+    b = beatmap(folder, d["map"])
+    m = request_of(g, x["song_length_ms"], negative)
     outs = contexts(folder, version, d, x["out"], None)
     for o in outs:
         if o.type is ContextType.SV:
