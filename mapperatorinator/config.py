@@ -507,7 +507,9 @@ BENCH_TASKS = {
 class BenchConfig(Settings):
     "One measurement of speed."
 
-    task: str = setting("speed", Choice(tuple(BENCH_TASKS), "task"))  # what is measured; song: whole maps
+    task: str = setting(
+        "speed", Choice(tuple(BENCH_TASKS), "task")
+    )  # speed, ladder, song (whole maps), pipelining, memory, busy
     model: str = setting("embedded", NAMED)  # as for a map; v32-size, v32-mini-size: random weights
     seconds: float = setting(180, Number(1, 3600, "s"))  # length of the song, the demo song repeated
     windows: int = setting(12, Number(0, 100000))  # windows measured, from the beginning; 0: all
