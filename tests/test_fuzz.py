@@ -49,6 +49,7 @@ FOUND = {  # what luck has found so far; each input was small enough to keep
     "an old red line at the end of time": "osu file format v4\n[TimingPoints]\n1245,5.999\n2147483647,500,2147483647\n[HitObjects]\n45,256,60000,2,0,B|64:256,1,9\n",
     "a slider whose head is far away": "[HitObjects]\n131072,131072,5,2,0,L|-1:0|0:31072,9000\n",
     "a straightened slider that moves": "[HitObjects]\n5,5,1,2,0,L|-1:0|0:31072,1",
+    "a spinner of catch to the end of time": "osu file format v14\n[General]\nMode: 2\n[HitObjects]\n256,192,329,12,0,2147483647\n",
     "a bar of two thousand million beats": "[TimingPoints]\n900,500,2147483647\n[HitObjects]\n9,9,5,1,0\n",
 }
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import UserError
-from .beatmap import Beatmap, Slider
+from .beatmap import Beatmap, Slider, Spinner
 
 # %% auto #0
-__all__ = ['MOST_NESTED', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
+__all__ = ['MOST_NESTED', 'BANANA_MS', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
 def _convert(map, mode: int):  # rosu's map, turned into another mode where that is possible
@@ -33,20 +33,22 @@ def _bytes(beatmap: Beatmap | str | bytes) -> bytes:  # of its file
     return beatmap.encode("utf-8", "replace") if isinstance(beatmap, str) else beatmap
 
 
-MOST_NESTED = 1_000_000  # ticks, repeats and droplets of a map; a marathon has some ten thousand
+MOST_NESTED = 1_000_000  # ticks, repeats, droplets and bananas of a map; a marathon has some ten thousand
+BANANA_MS = 50  # at least, between two bananas of a spinner in catch
 
 
 def nested(beatmap: Beatmap) -> float:
-    "About how many ticks, repeats and droplets its sliders have."
+    "About how many ticks, repeats and droplets its sliders have, and how many bananas its spinners."
     n = 0.0
     tick = 100 * beatmap.slider_multiplier / beatmap.tick_rate  # px from tick to tick at velocity 1
-    for s in beatmap.hit_objects:
-        if not isinstance(s, Slider):
-            continue
-        length = s.length or s.path.natural_length
-        ticks = length / tick / beatmap.point_at(s.time).velocity
-        droplets = beatmap.duration(s) / 100
-        n += s.slides * (1 + ticks) + droplets
+    for o in beatmap.hit_objects:
+        if isinstance(o, Spinner):
+            n += beatmap.duration(o) / BANANA_MS
+        if isinstance(o, Slider):
+            length = o.length or o.path.natural_length
+            ticks = length / tick / beatmap.point_at(o.time).velocity
+            droplets = beatmap.duration(o) / 100
+            n += o.slides * (1 + ticks) + droplets
     return n
 
 
