@@ -1,6 +1,7 @@
 """What people, scripts and accidents do to files, over and over with new luck.
 
     python tests/fuzz.py --minutes 20 [--door maps] [--seed 7]     made-up input, new seeds until the time is over (make fuzz minutes=20)
+    python tests/fuzz.py --inputs 200 [--door maps] --seed 7       so many made-up inputs of one seed: the same ones every time
     python tests/fuzz.py --mutations 5000 FOLDER [--seed 7]        real maps below a folder, with lines swapped, numbers gone wild, bytes flipped …
 
 An input goes through a *door* (an entry of `DOORS`): everything the package does with a file of that kind. Only `UserError` may leave, within two
@@ -195,6 +196,12 @@ def for_minutes(minutes, doors, first, tally):
         number += 1
 
 
+def so_many(count, doors, number, tally):
+    "Inputs of one seed, for each door."
+    for door in doors:
+        explore(door, number, tally, count)
+
+
 def over_maps(folder, count, first, tally):
     "So many mutations of the maps below a folder."
     files = sorted(Path(folder).rglob("*.osu"))
@@ -214,6 +221,7 @@ def main(argv=None):
     )
     wanted.add_argument("folder", nargs="?", type=Path, help="maps to mutate")
     wanted.add_argument("--minutes", type=float, default=1.0)
+    wanted.add_argument("--inputs", type=int, default=0)
     wanted.add_argument("--mutations", type=int, default=0)
     wanted.add_argument("--door", choices=[d.name for d in DOORS], help="only this one")
     wanted.add_argument(
@@ -226,15 +234,17 @@ def main(argv=None):
         "--keep", type=Path, default=ROOT / "runs" / "fuzz", help="folder for inputs that show a fault"
     )
     c = wanted.parse_args(argv)
-    tally = None
+    doors = [d for d in DOORS if c.door in (None, d.name)]
     warnings.simplefilter("ignore")
     tally = Tally(c.keep)
     print(f"seed {c.seed}", flush=True)
     try:
         if c.mutations:
             over_maps(c.folder or ROOT / "tests" / "maps", c.mutations, c.seed, tally)
+        elif c.inputs:
+            so_many(c.inputs, doors, c.seed, tally)
         else:
-            for_minutes(c.minutes, [d for d in DOORS if c.door in (None, d.name)], c.seed, tally)
+            for_minutes(c.minutes, doors, c.seed, tally)
     finally:
         print(json.dumps(tally.summary()))
     return int(bool(tally.faults))

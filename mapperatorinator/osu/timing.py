@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Iterable, Iterator, NamedTuple, Optional
 
 from ..core import UserError
-from .beatmap import BEAT_MS, Beatmap, TimingPoint
+from .beatmap import BEAT_MS, LIMIT, Beatmap, TimingPoint, clamp
 
 # %% auto #0
 __all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'LIMITS', 'Beat', 'Timing', 'Stretch', 'snap_divisor', 'median_beat_length',
@@ -304,9 +304,14 @@ def _checked(what: dict) -> dict:  # wishes within the game's limits
     return what | limited
 
 # %% ../../nbs/12_osu.timing.ipynb #5117c494
+def _held(time: int) -> int:
+    "A time that a file can hold: lines beyond the game's numbers are never reached, and its readers refuse them."
+    return clamp(time, (-LIMIT, LIMIT))
+
+
 def _whole_ms(p: TimingPoint) -> TimingPoint:
     "The line on the millisecond that a file can hold."
-    whole = math.floor(p.time)
+    whole = _held(math.floor(p.time))
     return p if p.time == whole else replace(p, time=whole)
 
 
@@ -319,7 +324,7 @@ class TimingBuilder:
 
     def set(self, time: float, **what):
         "From this time on: sv, volume (percent), kiai, sample_set, sample_index."
-        self.changes.setdefault(round(time), {}).update(_checked(what))
+        self.changes.setdefault(_held(round(time)), {}).update(_checked(what))
 
     def points(self) -> list[TimingPoint]:  # red lines, and green lines where something changes
         if not self.redlines:
