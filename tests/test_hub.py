@@ -247,13 +247,18 @@ def test_the_mel_stays_exact(model):
 # --- folders -------------------------------------------------------------------------------------------------------------
 
 
-def test_embedded_is_unchanged():
-    "The shipped weights load to the last bit."
+def test_embedded_is_as_stored():
+    "The shipped weights: every matrix its integers times their scales, to the last bit, the rest as it is; all four modes; no heavier than promised."
     b = load_bundle()
-    stored = load_file(b.path / "model.safetensors")
-    assert all(
-        torch.equal(b.model.state_dict()[k], v.float()) for k, v in stored.items()
-    ) and b.gamemodes == [0]
+    stored = load_file(b.path / "model.int8.safetensors")
+    scales = {name: value for name, value in stored.items() if name.endswith(".scale")}
+    assert len(scales) == 59 and b.gamemodes == [0, 1, 2, 3]
+    for name, value in b.model.state_dict().items():
+        exact = stored[name].float()
+        if (scale := scales.get(f"{name}.scale")) is not None:
+            exact = exact * scale.view(-1, *[1] * (exact.dim() - 1))
+        assert torch.equal(value, exact), name
+    assert sum(f.stat().st_size for f in b.path.iterdir()) < 24e6
 
 
 @pytest.fixture
@@ -347,6 +352,20 @@ def test_the_published_layout_knows_no_eight_bits(tmp_path):
     save_file(weights | {name: weights[name].to(torch.int8)}, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="holds int8"):
         load_bundle(tmp_path)
+
+
+def test_stars_that_are_told_above_those_wanted(model, tmp_path):
+    "A model may say by how many stars it misses; it travels with it, and nonsense is refused."
+    b = load_bundle(model)
+    assert b.star_shift == [0, 0, 0, 0] and load_bundle().star_shift == [0.5, 0, 0, 0]
+    b.star_shift = [0.5, 0, -1.0, 0]
+    save_bundle(b, tmp_path / "shifted")
+    assert load_bundle(tmp_path / "shifted").star_shift == [0.5, 0, -1.0, 0]
+    config = json.loads((model / "config.json").read_text())
+    for bad in ([0.5], [0, 0, 0, 99], [0, 0, 0, float("nan")], "high"):
+        (model / "config.json").write_text(json.dumps(config | {"star_shift": bad}))
+        with pytest.raises(UserError, match="star_shift|NaN|damaged"):
+            load_bundle(model)
 
 
 def test_shards(model):

@@ -64,6 +64,9 @@ class Bundle:
     published: dict | None = None  # its config.json, when it came in the published layout
     root: str | None = None  # of a model for one game mode: the model for all, which writes the timing
     name: str = ""  # under which it was loaded
+    star_shift: list[float] = field(
+        default_factory=lambda: [0.0] * 4
+    )  # by mode: stars told above those wanted
 
     def __post_init__(self):
         if self.gamemodes is None:
@@ -141,6 +144,7 @@ def our_config(bundle: Bundle) -> dict:
         "model_type": "mapperatorinator",
         "layout": 1,
         "gamemodes": bundle.gamemodes,
+        "star_shift": bundle.star_shift,
         "model": asdict(bundle.model.c),
         "language": asdict(bundle.language),
     }
@@ -489,6 +493,7 @@ class OurConfig:
     language: LanguageConfig
     layout: int
     gamemodes: list[int] = field(default_factory=list)  # learnt
+    star_shift: list[float] = field(default_factory=lambda: [0.0] * 4)  # by mode, of the stars told
 
 
 LONGEST = 600_000  # ms of a window; the longest published one has 33 s
@@ -546,6 +551,10 @@ def _are_modes(modes: list[int]) -> bool:
     return bool(modes) and set(modes) <= {0, 1, 2, 3} and len(set(modes)) == len(modes)
 
 
+def _are_shifts(shifts: list[float]) -> bool:
+    return len(shifts) == 4 and all(abs(shift) <= 5 for shift in shifts)
+
+
 def _load_ours(folder: Path, config: dict, dtype) -> Bundle:
     "A model in our own layout."
     path = folder / "config.json"
@@ -553,9 +562,18 @@ def _load_ours(folder: Path, config: dict, dtype) -> Bundle:
     tok = Tokenizer.load(folder / "tokenizer.json")
     if "gamemodes" in config and not _are_modes(said.gamemodes):
         raise damaged(path, f"gamemodes is {said.gamemodes}, expected some of 0, 1, 2, 3")
+    if not _are_shifts(said.star_shift):
+        raise damaged(path, f"star_shift is {said.star_shift}, expected four numbers from -5 to 5")
     _check_agreement(_disagreements(said.model, said.language, tok), path)
     model = build_model(said.model, read_weights(folder, (*REAL, "int8")), dtype)
-    return Bundle(model, tok, said.language, path=folder, gamemodes=said.gamemodes or None)
+    return Bundle(
+        model,
+        tok,
+        said.language,
+        path=folder,
+        gamemodes=said.gamemodes or None,
+        star_shift=said.star_shift,
+    )
 
 # %% ../../nbs/63_model.hub.ipynb #dac69ee1
 def _check_vocabulary(conf: ModelConfig, tok: Tokenizer, folder: Path):
