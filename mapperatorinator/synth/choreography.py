@@ -415,11 +415,10 @@ def shape(rng, p, heading: float, length: float) -> Path | None:
     return None
 
 # %% ../../nbs/41_synth.choreography.ipynb #39f3d429
-WHISTLE, FINISH, CLAP = (
-    2,
-    4,
-    8,
-)  # https://osu.ppy.sh/wiki/en/Client/File_formats/osu_%28file_format%29#hitsounds
+# bits: https://osu.ppy.sh/wiki/en/Client/File_formats/osu_%28file_format%29#hitsounds
+WHISTLE = 2
+FINISH = 4
+CLAP = 8
 
 
 def sound(slot: Slot | None, scheme: dict) -> int:

@@ -13,11 +13,11 @@ from fastcore.basics import patch
 SR = 16000  # Hz, of everything made here
 
 # %% auto #0
-__all__ = ['SR', 'TIMBRES', 'KINDS', 'band', 'sample_times', 'axis', 'sweep', 'hiss', 'show_sounds', 'click', 'kick', 'rattle',
-           'snare', 'clap', 'metal', 'hat', 'shaker', 'tom', 'unit', 'draw_kit', 'saw_harmonics', 'square_harmonics',
-           'triangle_harmonics', 'organ_harmonics', 'voice_harmonics', 'random_harmonics', 'spectrum', 'wavetable',
-           'Voice', 'draw_envelope', 'draw_color', 'draw_voice', 'lay', 'reverb', 'echo', 'squash', 'duck', 'swell',
-           'wobble', 'texture']
+__all__ = ['SR', 'TIMBRES', 'KINDS', 'band', 'sample_times', 'axis', 'note_hz', 'sweep', 'hiss', 'show_sounds', 'click', 'kick',
+           'rattle', 'snare', 'clap', 'metal', 'hat', 'shaker', 'tom', 'unit', 'draw_kit', 'saw_harmonics',
+           'square_harmonics', 'triangle_harmonics', 'organ_harmonics', 'voice_harmonics', 'random_harmonics',
+           'spectrum', 'wavetable', 'Voice', 'draw_envelope', 'draw_color', 'draw_voice', 'lay', 'reverb', 'echo',
+           'squash', 'duck', 'swell', 'wobble', 'texture']
 
 # %% ../../nbs/40_synth.instruments.ipynb #1f7265d9
 @lru_cache(maxsize=256)
@@ -59,6 +59,11 @@ def sample_times(n: int) -> np.ndarray:  # (n,) float32
 def axis(length: float) -> np.ndarray:  # s
     "The time of each sample of a sound that lasts `length` seconds."
     return sample_times(int(length * SR))
+
+
+def note_hz(pitch):
+    "Frequency of MIDI notes (a number or an array): https://en.wikipedia.org/wiki/Equal_temperament."
+    return 440 * 2 ** ((pitch - 69) / 12)
 
 
 def sweep(length: float, low: float, high: float, fall: float, decay: float) -> np.ndarray:
