@@ -277,9 +277,9 @@ def difficulty_name(
     "What players call a map of so many stars."
     columns = f"{keys or 4}K " if mode == 3 else ""
     if stars is None:
-        return f"{columns}Mapperatorinator"
+        return f"Mapperatorinator {columns}".strip()
     level = bisect_right(LIMITS, stars)
-    return f"{columns}Mapperatorinator's {NAMES[mode][level]}"
+    return f"Mapperatorinator's {columns}{NAMES[mode][level]}"
 
 # %% ../nbs/74_request.ipynb #e10cc363
 def spread(
