@@ -17,6 +17,16 @@ from torch import Tensor
 from .audio import load_audio
 from .config import LanguageConfig, SpectrogramConfig, TrainConfig
 from .core import UserError, atomic_path
+from mapperatorinator.corpus import (
+    Listing,
+    Sample,
+    known_of,
+    layout,
+    map_files,
+    problem,
+    read_corpus,
+    title_of,
+)
 from .events import ContextType, EventStream
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
@@ -28,11 +38,10 @@ from .spectrogram import MelSpectrogram
 from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'map_files', 'counted', 'Listing', 'title_of', 'MapItem',
-           'object_times', 'mark_frames', 'frame_labels', 'SongItem', 'cache_key', 'song_mel', 'by_song', 'problem',
-           'read_map', 'read_maps', 'song_item', 'load_songs', 'frames_at', 'cut_frames', 'window_contexts',
-           'window_example', 'Batch', 'pad_rows', 'group_rows', 'length_shares', 'Sampler', 'augment_mel',
-           'load_corpus', 'none_left']
+__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'MapItem', 'object_times', 'mark_frames', 'frame_labels', 'SongItem',
+           'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs', 'frames_at',
+           'cut_frames', 'window_contexts', 'window_example', 'Batch', 'pad_rows', 'group_rows', 'length_shares',
+           'Sampler', 'augment_mel', 'sample_item', 'load_samples', 'load_corpus', 'load_folders', 'none_left']
 
 # %% ../nbs/81_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
@@ -48,39 +57,6 @@ def song_folders(
         raise UserError(f"No songs at '{base}': expected folders <song>/ with one audio file and .osu files.")
     return sorted(d for d in base.iterdir() if d.is_dir() and map_files(d))
 
-
-def map_files(folder: Path) -> list[Path]:  # sorted
-    "The .osu files of a folder."
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() == ".osu" and f.is_file())
-
-# %% ../nbs/81_data.ipynb #974930c9
-def counted(n: int, thing: str) -> str:
-    "A number of things, in words."
-    return f"{n} {thing}{'s' * (n != 1)}"
-
-
-@dataclass
-class Listing:
-    "What is to be told of a corpus."
-
-    left_out: dict = field(default_factory=dict)  # reason by file
-    heard: dict = field(default_factory=dict)  # sentences of `load_audio` by file
-
-    def sentences(self) -> list[str]:
-        "One for each file that is left out or was not as it should be, and how many they are."
-        out = [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
-        out += [f"{name}: {' '.join(notes)}" for name, notes in self.heard.items() if notes]
-        maps = sum(name.lower().endswith(".osu") for name in self.left_out)
-        songs = len(self.left_out) - maps
-        if self.left_out:
-            out.append(f"Left out: {counted(songs, 'song')}, {counted(maps, 'map')}.")
-        return out
-
-
-def title_of(path: Path) -> str:  # of a file of a song
-    "Folder and name, by which a file is told."
-    return f"{path.parent.name}/{path.name}"
-
 # %% ../nbs/81_data.ipynb #63349463
 SPEEDS = np.round(np.arange(0.75, 1.51, 0.05), 2)  # playing speeds that are drawn
 
@@ -93,6 +69,9 @@ class MapItem:
     parser: Parser
     streams: dict = field(default_factory=dict, repr=False)
     stars: dict = field(default_factory=dict, repr=False)
+    known: dict = field(
+        default_factory=dict, repr=False
+    )  # wishes that the file does not say: mapper_id, year …
 
     def stream(self, kind: ContextType, flip=(False, False)) -> EventStream:  # at normal speed
         "The events of one kind of context, mirrored or not."
@@ -110,7 +89,7 @@ class MapItem:
     @cached_property
     def traits(self) -> Metadata:
         "What does not depend on the song or the speed: mode, keys, shares of holds and of scroll speeds …"
-        return Metadata.of(self.beatmap, self.parser.language, 0)
+        return Metadata.of(self.beatmap, self.parser.language, 0, **self.known)
 
     def metadata(self, song_length: float, speed: float = 1.0) -> Metadata:  # song_length: ms, as played
         "The request that this map would be the answer to."
@@ -179,9 +158,10 @@ def song_mel(
     conf: SpectrogramConfig,
     cache: Path | None = None,  # folder for .npy files
     notes: list | None = None,  # gets a sentence for whatever was not as it should be
+    key: str = "",  # its name in the cache; empty: from path, size and settings
 ) -> np.ndarray:  # (frames, mels) float16
     "Mel frames of a whole song."
-    kept = cache and cache / f"{cache_key(path, conf)}.npy"
+    kept = cache and cache / f"{key or cache_key(path, conf)}.npy"
     if kept and kept.exists():
         return np.load(kept, mmap_mode="r")
     samples = torch.from_numpy(load_audio(path, conf.sample_rate, notes=notes))
@@ -209,19 +189,6 @@ def by_song(
     return out
 
 # %% ../nbs/81_data.ipynb #2184319b
-def problem(b: Beatmap) -> str:  # "": none
-    "Why a map that can be read is of no use."
-    if not b.hit_objects:
-        return "it has no objects."
-    if not any(p.uninherited and p.beat_length > 0 for p in b.timing_points):
-        return "it has no tempo."
-    try:
-        star_rating(b)
-    except UserError as e:
-        return str(e)
-    return ""
-
-
 def read_map(file: Path, listing: Listing) -> Beatmap | None:
     "A map that can be used; None: the listing says why not."
     try:
@@ -255,6 +222,7 @@ def song_item(
     parser: Parser,
     conf: SpectrogramConfig,
     modes: list[int],
+    known: dict | None = None,  # wishes that a map's file does not say, by its place among the maps
 ) -> SongItem:
     "A song with the labels that its maps give it."
     frame_ms = 1000 * conf.hop_length / conf.sample_rate
@@ -262,7 +230,8 @@ def song_item(
     times = [b.time for b in beats]
     downbeats = [b.time for b in beats if b.downbeat]
     labels = frame_labels(maps, len(mel), times, downbeats, frame_ms)
-    learnt = [MapItem(b, parser) for b in maps if b.mode in modes]
+    known = known or {}
+    learnt = [MapItem(b, parser, known=known.get(i, {})) for i, b in enumerate(maps) if b.mode in modes]
     return SongItem(name, mel, learnt, labels, frame_ms)
 
 
@@ -494,9 +463,55 @@ def augment_mel(rng, mel: np.ndarray) -> np.ndarray:  # (frames, bands) both
         mel[:, low : low + width] = 0
     return mel
 
+# %% ../nbs/81_data.ipynb #ef4cf939
+def sample_item(
+    sample: Sample,
+    parser: Parser,
+    conf: SpectrogramConfig,
+    modes: list[int],
+    cache: Path | None,
+    listing: Listing,  # gets what cannot be used
+) -> SongItem | None:  # None: the listing says why not
+    "A song of a corpus, ready for training."
+    maps = sample.maps(listing)
+    if not maps:
+        return None
+    key = hashlib.sha1(f"{sample.hash}{len(sample.audio)}{conf}".encode()).hexdigest()[:16]
+    notes = listing.heard.setdefault(sample.name, [])
+    try:
+        with sample.file() as path:
+            mel = song_mel(path, conf, cache, notes, key)
+    except UserError as e:
+        listing.left_out[sample.name] = str(e)
+        return None
+    known = {i: known_of(said) for i, (said, _) in enumerate(maps)}
+    beatmaps = [b for _, b in maps]
+    return song_item(sample.name, mel, beatmaps, parser=parser, conf=conf, modes=modes, known=known)
+
+
+def load_samples(
+    place: str | Path,  # anything that `read_corpus` reads
+    split: str,
+    conf: TrainConfig,
+    cache: Path | None,
+    listing: Listing,
+) -> list[SongItem]:
+    "The songs of a split, up to the hours that are wanted."
+    parser = Parser(conf.language)
+    modes = [MODES[m] for m in conf.modes]
+    songs = []
+    left = conf.max_hours * 3.6e6 or float("inf")  # ms
+    for sample in read_corpus(place, split, listing):
+        song = sample_item(sample, parser, conf.model.spectrogram, modes, cache=cache, listing=listing)
+        songs += [song] if song else []
+        left -= song.ms if song else 0
+        if left <= 0:
+            break
+    return songs
+
 # %% ../nbs/81_data.ipynb #5da957b3
 def load_corpus(
-    root: str | Path,
+    root: str | Path,  # folder that holds songs/, or anything else that `read_corpus` reads
     split: str,
     conf: TrainConfig,
     cache: Path | None = None,
@@ -507,14 +522,30 @@ def load_corpus(
     if unknown:
         raise UserError(f"Unknown mode '{unknown[0]}'; expected some of {', '.join(MODES)}.")
     listing = Listing() if listing is None else listing
+    if layout(str(root)) != "songs":
+        songs = load_samples(root, split, conf, cache, listing)
+        place = Path(root)
+    else:
+        songs = load_folders(root, split, conf, cache, listing)
+        place = Path(root) / "songs" / split
+    if listing.left_out and not songs:
+        raise UserError(none_left(listing, place))
+    return songs
+
+
+def load_folders(
+    root: str | Path,  # folder that holds songs/
+    split: str,
+    conf: TrainConfig,
+    cache: Path | None,
+    listing: Listing,
+) -> list[SongItem]:
+    "The songs of a split that lie in folders."
     parser = Parser(conf.language)
     modes = [MODES[m] for m in conf.modes]
-    folders = song_folders(root, split)
     songs = []
-    for folder in folders:
+    for folder in song_folders(root, split):
         songs += load_songs(folder, parser, conf.model.spectrogram, modes, cache=cache, listing=listing)
-    if folders and not songs:
-        raise UserError(none_left(listing, Path(root) / "songs" / split))
     return songs
 
 
