@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .bounds import spell
 from .config import RunConfig, TrainConfig, as_said, check_settings
 from .core import UserError, note, pick_device, quoted, say, seed_everything, write_atomic
+from .corpus import is_corpus
 from .data import MODES, Batch, Listing, Sampler, load_corpus
 from .foreign import check_shapes, check_tensors, damaged, read_pickle, write_tensors
 from .metrics import best_f1
@@ -142,6 +143,8 @@ def _missing(c: RunConfig) -> Iterator[str]:
     if not c.data:
         yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it."
         return
+    if is_corpus(c.data) and not (Path(c.data) / "songs").is_dir():
+        return  # tars, MMRS, archives, the hub
     splits = [c.train_split, c.val_split] if Path(c.data).is_dir() else [c.train_split]
     for base in {Path(c.data) / "songs" / split: None for split in splits if split}:
         if not base.is_dir():

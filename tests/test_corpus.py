@@ -30,6 +30,7 @@ from mapperatorinator.events import ContextType
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.files import osz_bytes
 from mapperatorinator.parse import Parser
+from mapperatorinator.train import check_run
 from sounds import bursts, encoded
 from tiny import tiny_model
 
@@ -304,8 +305,25 @@ def test_the_command_builds_and_tells(library, capsys):
     assert "did you mean 'data build'" in capsys.readouterr().err
 
 
-def test_opus_keeps_time():
+def test_opus_keeps_time(tmp_path):
     x = np.zeros(48_000, np.float32)
     x[24_000:24_100] = 0.9
     data = opus_bytes(x)
     assert data == opus_bytes(x) and data[:4] == b"OggS"
+    (tmp_path / "x.opus").write_bytes(data)
+    y = load_audio(tmp_path / "x.opus", 48_000)
+    loud = np.flatnonzero(np.abs(y) > 0.5)
+    assert len(y) == len(x) and abs(loud.mean() - 24_050) < 24  # half a ms
+
+
+def test_a_run_may_learn_from_any_corpus(library):
+    c = wanted(library)
+    build(c)
+    check_run(TrainConfig(model=tiny_model(), data=c.output, run=str(library.parent / "run")))
+    check_run(
+        TrainConfig(model=tiny_model(), data="project-riz/osu-beatmaps", run=str(library.parent / "run"))
+    )
+    with pytest.raises(UserError, match="No songs at"):
+        check_run(
+            TrainConfig(model=tiny_model(), data=str(library / "gone"), run=str(library.parent / "run"))
+        )
