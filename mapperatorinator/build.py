@@ -101,7 +101,7 @@ class Job:
     def song(self, digest: str) -> Path:
         return self.work / "songs" / f"{digest}-{self.kbits}.opus"
 
-
+# %% ../nbs/88_build.ipynb #b5f2c490
 def packed_song(
     sample: Sample, job: Job, listing: Listing
 ) -> float | None:  # s; None: the listing says why not
@@ -467,7 +467,7 @@ def write_corpus(plan: Plan, c: DataConfig, job: Job, progress: Callable | None)
         made[split] = summary(songs) | {"tars": tars}
     return made
 
-
+# %% ../nbs/88_build.ipynb #cc15df87
 def build(
     c: DataConfig,
     progress: Callable | None = None,  # hears `Progress`; True stops the build

@@ -370,6 +370,11 @@ class TrainConfig(RunConfig):
     synth_share: float = setting(0.2, SHARE)  # share of windows drawn from them
     maps_per_window: int = setting(3, Number(1, 64))  # maps of a song that share a window
     length_groups: int = setting(3, Number(1, 1000))  # groups of lines of similar length, to pad little
+    group_tokens: int = setting(0, SIZE)  # tokens a group of lines may hold, for few shapes; 0: length_groups
+    length_step: int = setting(
+        64, Number(1, 4096, "tokens")
+    )  # of group_tokens: lines are padded to multiples
+    loaders: int = setting(0, Number(0, 64, "processes"))  # that write lines ahead; 0: none
     rhythm_weight: float = setting(2.0, Number(0, 1000))  # weight of time tokens in the loss
     frame_loss: float = setting(1.0, Number(0, 1000))  # weight of the onset, beat and downbeat loss on frames
     time_noise: int = setting(2, Number(0, 100))  # 10-ms steps of noise on the times that are read

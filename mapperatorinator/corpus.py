@@ -397,7 +397,7 @@ def _optional(module: str, extra: str, what: str):
             f"{what} needs the package '{extra}', which is not installed here; pip install {extra}, or give a folder of songs or tars."
         ) from e
 
-
+# %% ../nbs/80_corpus.ipynb #23b2f492
 def mmrs_rows(root: Path) -> list[dict]:
     "The rows of an MMRS corpus. Raises `UserError` when they cannot be read."
     file = root / "metadata.parquet"
@@ -547,7 +547,7 @@ def is_corpus(place: str) -> bool:
     except UserError:
         return False
 
-
+# %% ../nbs/80_corpus.ipynb #c9b5706f
 def shards(place: Path, split: str) -> tuple[list[Path], bool]:  # sorted; whether all are of the split
     "The tars of a corpus."
     own = sorted((place / split).glob("*.tar"))
