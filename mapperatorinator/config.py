@@ -525,6 +525,7 @@ BENCH_TASKS = {
     "pipelining": ["fp32", "int8"],
     "memory": ["auto"],
     "busy": ["fp32"],
+    "training": ["fp32"],
 }  # and the precisions that each compares
 
 
@@ -534,7 +535,7 @@ class BenchConfig(Settings):
 
     task: str = setting(
         "speed", Choice(tuple(BENCH_TASKS), "task")
-    )  # speed, ladder, song (whole maps), pipelining, memory, busy
+    )  # speed, ladder, song (whole maps), pipelining, memory, busy, training
     model: str = setting("embedded", NAMED)  # as for a map; v32-size, v32-mini-size: random weights
     seconds: float = setting(180, Number(1, 3600, "s"))  # length of the song, the demo song repeated
     windows: int = setting(12, Number(0, 100000))  # windows measured, from the beginning; 0: all
@@ -550,6 +551,7 @@ class BenchConfig(Settings):
     candidates: int = setting(8, Number(1, 64, "maps"))  # song: maps drawn of the one difficulty
     star_tries: int = setting(0, Number(0, 20, "runs"))  # song: runs more while the stars miss
     counts: list[str] = setting(["20/80", "30/30", "30/60"], Several(COUNTS, 1))  # tokens of beats/objects
+    group_tokens: int = setting(4096, Number(64, 10**7))  # training: tokens in a group of lines
     repeats: int = setting(2, Number(1, 1000))  # rounds, of which the fastest counts
     threads: int = setting(2, THREADS)  # CPU threads
     clock: str = setting("wall", Choice(("wall", "cpu"), "clock"))  # cpu: processor time, which is steadier

@@ -45,7 +45,8 @@ __all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'MapItem', 'object_tim
            'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs', 'frames_at',
            'cut_frames', 'window_contexts', 'window_example', 'window_line', 'Mix', 'Cut', 'Draft', 'Batch', 'pad_rows',
            'by_length', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler', 'draw_mix', 'remix', 'Bank',
-           'remix_all', 'Drafts', 'Batches', 'sample_item', 'load_samples', 'load_corpus', 'load_folders', 'none_left']
+           'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples', 'load_corpus', 'load_folders',
+           'none_left']
 
 # %% ../nbs/81_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
@@ -388,6 +389,10 @@ class Batch:
     frame_labels: Tensor  # (windows, frames, 3)
     groups: list[tuple[Tensor, Tensor, Tensor]]  # ids (rows, length), labels, window of each row (rows,)
 
+    def to(self, device) -> Batch:
+        groups = [tuple(t.to(device) for t in group) for group in self.groups]
+        return Batch(self.mel.to(device), self.frame_labels.to(device), groups)
+
     @property
     def n_labels(self) -> int:
         return sum(int((y >= 0).sum()) for _, y, _ in self.groups)
@@ -684,6 +689,14 @@ class Batches:
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # the random numbers of training are left alone
         )
+
+# %% ../nbs/81_data.ipynb #20543cca
+def batches_of(
+    sampler: Sampler, device: torch.device
+) -> Sampler | Batches:  # called with the number of a step
+    "What draws the batches of a run: ahead and on the device, where there is one or processes are asked for."
+    loaders = sampler.conf.loaders
+    return Batches(sampler, device, loaders) if loaders or device.type != "cpu" else sampler
 
 # %% ../nbs/81_data.ipynb #ef4cf939
 def sample_item(
