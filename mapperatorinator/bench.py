@@ -682,7 +682,7 @@ def busy_lines(report: dict) -> list[str]:
         rows.append(row)
     return table_lines(rows)
 
-# %% ../nbs/94_bench.ipynb #6e9b2757
+# %% ../nbs/94_bench.ipynb #fbcdefd1
 class EventSampler(Sampler):
     "Draws as before there were arrays: every line from events."
 
@@ -700,7 +700,7 @@ def toy_songs(bundle: Bundle, seconds: float, seed: int) -> list[SongItem]:
     song = compose_song(seed, seconds)
     mel = bundle.model.mel(torch.from_numpy(song.samples)[None]).detach()[0].numpy().astype(np.float16)
     maps = [song.map(stars) for stars in (1, 3, 5, 7)]
-    spectrogram = bundle.spectrogram
+    spectrogram = bundle.model.mel.conf
     return [song_item("composed", mel, maps, parser=Parser(bundle.language), conf=spectrogram, modes=[0])]
 
 
@@ -710,7 +710,7 @@ def steps_of(bundle: Bundle, draw: Callable, steps: int) -> Callable[[], float]:
 
     def run() -> float:
         nonlocal done
-        begun = clock_in_use.get()()
+        begun = now()
         labels = 0
         for _ in range(steps):
             batch = draw(done)
@@ -718,7 +718,7 @@ def steps_of(bundle: Bundle, draw: Callable, steps: int) -> Callable[[], float]:
             labels += batch.n_labels
             bundle.model(batch.mel, batch.groups, batch.frame_labels).loss.backward()
             bundle.model.zero_grad(set_to_none=True)
-        return labels / (clock_in_use.get()() - begun)
+        return labels / (now() - begun)
 
     return run
 
@@ -727,20 +727,20 @@ def lines_of(sampler: Sampler, steps: int) -> Callable[[], float]:  # () -> line
     "Some drafts, without sound and model."
 
     def run() -> float:
-        begun = clock_in_use.get()()
+        begun = now()
         lines = sum(int((y >= 0).any(1).sum()) for k in range(steps) for _, y, _ in sampler.draw(k).groups)
-        return lines / (clock_in_use.get()() - begun)
+        return lines / (now() - begun)
 
     return run
 
-# %% ../nbs/94_bench.ipynb #413fc8fb
+# %% ../nbs/94_bench.ipynb #6705f6ef
 def measure_training(bundle: Bundle, conf: BenchConfig) -> dict:
     "Lines and label tokens a second, today's loop and ours in turns."
     songs = toy_songs(bundle, conf.seconds, conf.seed)
     device = pick_device(conf.device)
     bundle.model.to(device).train()
     asked = TrainConfig(language=bundle.language, batch_size=max(conf.batches), speed_prob=0.0, loaders=0)
-    asked = replace(asked, model=replace(asked.model, spectrogram=bundle.spectrogram))
+    asked = replace(asked, model=replace(asked.model, spectrogram=bundle.model.mel.conf))
     ours = Sampler(songs, bundle.tokenizer, replace(asked, group_tokens=conf.group_tokens, length_step=16))
     today = EventSampler(songs, bundle.tokenizer, asked)
     batches = Batches(ours, device)

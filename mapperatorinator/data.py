@@ -41,12 +41,12 @@ from .spectrogram import MelSpectrogram
 from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'MapItem', 'object_times', 'mark_frames', 'frame_labels', 'SongItem',
-           'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs', 'frames_at',
-           'cut_frames', 'window_contexts', 'window_example', 'window_line', 'Mix', 'Cut', 'Draft', 'Batch', 'pad_rows',
-           'by_length', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler', 'draw_mix', 'remix', 'Bank',
-           'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples', 'load_corpus', 'load_folders',
-           'none_left']
+__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'FILLED', 'song_folders', 'MapItem', 'object_times', 'mark_frames', 'frame_labels',
+           'SongItem', 'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs',
+           'frames_at', 'cut_frames', 'window_contexts', 'window_example', 'window_line', 'Mix', 'Cut', 'Draft',
+           'Batch', 'pad_rows', 'by_length', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler', 'draw_mix',
+           'remix', 'Bank', 'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples',
+           'load_corpus', 'load_folders', 'none_left']
 
 # %% ../nbs/81_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
@@ -427,6 +427,9 @@ def group_rows(
     return found
 
 # %% ../nbs/81_data.ipynb #8d225741
+FILLED = 8  # the last group has a multiple of so many rows
+
+
 def balanced_rows(
     examples: list[list],  # of every window
     tokens: int,  # in a group, about
@@ -440,9 +443,10 @@ def balanced_rows(
         size = max(1, tokens // length)
         part = rows[-size:]
         rows = rows[:-size]
-        ids = torch.zeros(size, length, dtype=torch.long)
-        labels = torch.full((size, length), -100)
-        windows = torch.zeros(size, dtype=torch.long)
+        count = min(size, -(-len(part) // FILLED) * FILLED)
+        ids = torch.zeros(count, length, dtype=torch.long)
+        labels = torch.full((count, length), -100)
+        windows = torch.zeros(count, dtype=torch.long)
         for row, (n, i, k) in enumerate(part):
             ids[row, :n] = torch.from_numpy(examples[i][k].ids)
             labels[row, :n] = torch.from_numpy(examples[i][k].labels)
@@ -690,7 +694,7 @@ class Batches:
             generator=torch.Generator(),  # the random numbers of training are left alone
         )
 
-# %% ../nbs/81_data.ipynb #20543cca
+# %% ../nbs/81_data.ipynb #a9143893
 def batches_of(
     sampler: Sampler, device: torch.device
 ) -> Sampler | Batches:  # called with the number of a step
