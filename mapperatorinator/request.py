@@ -16,6 +16,7 @@ import numpy as np
 from .audio import read_tags, song_path
 from .bounds import Number, Text, spell
 from .config import GenerateConfig, LanguageConfig, changed, check_settings, known_settings
+from .consent import objections
 from .core import UserError, one_line, quoted, user_path
 from .events import ContextType
 from .groups import objects_between
@@ -63,6 +64,8 @@ def check_request(
     more = []
     if gamemodes is not None and c.gamemode in (0, 1, 2, 3) and c.gamemode not in gamemodes:
         more.append(f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, gamemodes))} only.")
+    if isinstance(c.mapper_id, int):
+        more += objections(mapper=c.mapper_id)
     check_settings(c, *more)
 
 # %% ../nbs/74_request.ipynb #d3ffadde
@@ -122,13 +125,16 @@ TAKEN = dict(
 
 
 def read_reference(path: str) -> Beatmap:
-    "The map at a path. Raises `UserError` when there is none."
+    "The map at a path. Raises `UserError` when there is none, or none that may be used ([consent](26_consent.ipynb))."
     file = user_path(path)
     _need(
         file.suffix.lower() == ".osu",
         f"beatmap_path={quoted(path)} is no .osu file; give one difficulty of a map.",
     )
-    return Beatmap.read(file)
+    beatmap = Beatmap.read(file)
+    for why in objections(beatmap):
+        raise UserError(why)
+    return beatmap
 
 
 def song_of(reference: Beatmap, folder: Path) -> Path:
