@@ -4,10 +4,10 @@
 
 # %% ../nbs/88_evaluate.ipynb #3098a672
 from __future__ import annotations
-import csv, json, tempfile, time
+import csv, json, tempfile, time, zlib
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Callable, Iterator, Optional
@@ -16,23 +16,31 @@ import numpy as np
 
 from .audio import OSU_OFFSET_MS, load_audio
 from .config import EvalConfig, GenerateConfig, check_settings
-from .core import UserError, pick_device, quoted, say
+from .core import UserError, asset, pick_device, quoted, rewrite, say, write_atomic
 from .data import MODES, Listing, by_song, none_left, read_maps, song_folders, title_of
+from .judge import TOLERANCES, Ask, Tried, Verdicts, as_record, asks_of, bits_of, detector
+from .judge import measure, metronome, middle, noticed_table, system_table
 from .metrics import BeatGrid, Score, rhythm, score_grid, share_near
 from .model.dit import Denoiser, load_denoiser
+from .model.hub import load_bundle
 from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
+from .osu.files import find_file
 from .osu.timing import Timing
+from .statistics import Chart, Seen, clip, learn_ranges
+from .synth.damage import PROBES, Probe, disordered
 from .synth.planted import plant
 from .timing.providers import find_timing
 from .train_refine import crumbled, placement, px_apart, refined
 
 # %% auto #0
-__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'TASKS', 'Judged', 'human_maps', 'songs_in', 'spread', 'judged_songs',
-           'Case', 'map_case', 'read_table', 'tapped_case', 'tapped_cases', 'planted_case', 'timing_cases', 'by_peer',
-           'by_model', 'answerer', 'judge_timing', 'sum_timing', 'body', 'on_playfield', 'faults', 'chance_near',
-           'judge_map', 'sum_maps', 'attempt', 'some_left', 'eval_timing', 'eval_generate', 'drafts', 'ways_to_refine',
-           'eval_refine', 'evaluate']
+__all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'NO_MAP', 'PROBED', 'TASKS', 'Judged', 'human_maps', 'songs_in',
+           'spread', 'judged_songs', 'Case', 'map_case', 'read_table', 'tapped_case', 'tapped_cases', 'planted_case',
+           'timing_cases', 'by_peer', 'by_model', 'answerer', 'judge_timing', 'sum_timing', 'body', 'on_playfield',
+           'faults', 'chance_near', 'judge_map', 'sum_maps', 'attempt', 'some_left', 'eval_timing', 'eval_generate',
+           'drafts', 'ways_to_refine', 'eval_refine', 'AskedSong', 'maps_by_song', 'asked_song', 'asked_songs',
+           'rivals', 'truth_for', 'MapWriter', 'map_place', 'write_missing', 'Ledger', 'Judging', 'answers',
+           'judge_song', 'Found', 'eval_maps', 'seen_maps', 'eval_statistics', 'evaluate']
 
 # %% ../nbs/88_evaluate.ipynb #3cf115c3
 @dataclass
@@ -491,8 +499,318 @@ def eval_refine(conf: EvalConfig, report, listing: Listing) -> dict:
         rows.append(report({"way": name, "px_off": round(float(px), 2), **figures}))
     return {"drafts": len(made), "human": len(everyone), "ways": rows}
 
+# %% ../nbs/88_evaluate.ipynb #906435e2
+@dataclass
+class AskedSong:
+    "A song with what its human maps ask for."
 
-TASKS = {"timing": eval_timing, "generate": eval_generate, "refine": eval_refine}
+    name: str  # of its folder
+    audio: Path
+    files: dict[str, Path]  # human maps by name
+    samples: np.ndarray  # (n,) 16 kHz, as much as is looked at
+    asks: list[Ask]
+
+
+def maps_by_song(folder: Path, mode: str, listing: Listing) -> dict[Path, dict[str, Path]]:
+    "Human maps of one mode with their songs: song -> name -> file."
+    found = defaultdict(dict)
+    for file, b in human_maps(folder, mode, listing):
+        song = find_file(folder, b.audio_filename) if b.audio_filename else None
+        if song:
+            found[song][file.name] = file
+    return found
+
+
+def asked_song(song: Path, files: dict[str, Path], conf: EvalConfig, notes: list) -> AskedSong:
+    "A song and its asks, cut to the first seconds."
+    samples = load_audio(song, notes=notes)
+    if conf.seconds:
+        samples = samples[: round(16000 * conf.seconds)]
+    maps = {name: Beatmap.read(file) for name, file in files.items()}
+    asks = asks_of(song.parent.name, maps, len(samples) / 16)
+    return AskedSong(song.parent.name, song, files, samples, middle(asks, conf.each))
+
+
+def asked_songs(conf: EvalConfig, mode: str, listing: Listing) -> Iterator[AskedSong]:
+    "The songs of a split with human maps of a mode; `songs` limits them to some, spread evenly."
+    folders = song_folders(conf.dataset, conf.split)
+    songs = [one for d in folders for one in maps_by_song(d, mode, listing).items()]
+    for song, files in spread(songs, conf.songs):
+        asked = attempt(partial(asked_song, song, files, conf), title_of(song), listing)
+        if asked and asked.asks:
+            yield asked
+
+# %% ../nbs/88_evaluate.ipynb #b218acf2
+def rivals(
+    song: AskedSong, ask: Ask, seed: int
+) -> Iterator[tuple[str, Callable]]:  # name, what makes its map
+    "Who answers without a model; the human map itself first."
+    human = ask.human.beatmap
+    yield "human", lambda: human
+    yield "metronome", lambda: metronome(ask)
+    yield "onsets", lambda: detector(ask, song.samples, ask.timing)
+    yield "onsets, own timing", lambda: detector(ask, song.samples, find_timing(song.samples))
+    yield "human, bars in disorder", lambda: disordered(human, 1.0, np.random.default_rng(seed))
+
+
+def truth_for(system: str, ask: Ask) -> Chart | None:
+    "Whose rhythm is right: the human map, and for itself the other difficulty, which is the ceiling."
+    return ask.other if system == "human" else ask.human
+
+
+class MapWriter:
+    "The model, loaded when it is first asked."
+
+    def __init__(self, conf: EvalConfig):
+        self.conf = conf
+
+    @cached_property
+    def make(self):
+        from mapperatorinator.pipeline import Song2Map
+
+        return Song2Map(self.conf.model, self.conf.device)
+
+    @cached_property
+    def bundle(self):
+        return load_bundle(self.conf.model)  # to read maps to
+
+    def request(self, song: AskedSong, ask: Ask, timing: str) -> GenerateConfig:
+        "What a human map asks for, in the words of the model."
+        human = ask.human.beatmap
+        given = dict(beatmap_path=str(song.files[ask.name])) if timing == "reference" else {}
+        if human.mode == 3:
+            given["keycount"] = human.keys
+        return GenerateConfig(
+            difficulty=min(ask.stars, 12.0),
+            gamemode=human.mode,
+            timing=timing,
+            seed=self.conf.seed,
+            star_tries=self.conf.star_tries,
+            **given,
+        )
+
+    def __call__(self, song: AskedSong, ask: Ask, timing: str, notes: list) -> tuple[Beatmap, dict]:
+        "A map, and what it does not say of itself."
+        from mapperatorinator.request import best_draft, fill_pools
+
+        c = self.request(song, ask, timing)
+        reference = ask.human.beatmap if timing == "reference" else None
+        begun = time.perf_counter()
+        heard = self.make.listen_to(song.samples, c, None, reference)
+        (pool,) = fill_pools([c], partial(self.make.drafts, heard))
+        facts = {
+            "asked": ask.stars,
+            "first_stars": pool[0].report["achieved_stars"],
+            "drafts": len(pool),
+            "seconds": round(time.perf_counter() - begun, 2),
+        }
+        return best_draft(pool).beatmap, facts
+
+
+def map_place(folder: Path, system: str, ask: Ask) -> Path:
+    return folder / system / ask.song / ask.name  # where the answer of a system lies
+
+
+def write_missing(conf: EvalConfig, folder: Path, song: AskedSong, writer: MapWriter, listing: Listing):
+    "Let the model write what it has not written yet."
+    for ask in song.asks:
+        for timing in conf.timings:
+            place = map_place(folder, timing, ask)
+            if place.exists():
+                continue
+            name = f"{timing}/{title_of(place)}"
+            made = attempt(partial(writer, song, ask, timing), name, listing)
+            if made:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(place.with_suffix(".json"), json.dumps(made[1]).encode())
+                made[0].write(place)
+
+# %% ../nbs/88_evaluate.ipynb #7a0157dc
+def _basis(conf: EvalConfig) -> dict:  # on which measures rest
+    figures = zlib.crc32(asset("statistics.json").read_bytes())
+    return {"seconds": conf.seconds, "bits": conf.bits and conf.model, "statistics": figures}
+
+
+class Ledger:
+    "What was measured, by a key; kept in `judged.jsonl` of a folder, if there is one."
+
+    def __init__(self, conf: EvalConfig):
+        self.path = Path(conf.output) / "judged.jsonl" if conf.output else None
+        self.rows = {}
+        basis = _basis(conf)
+        if self.path and self.path.exists():
+            self.read(basis)
+        elif self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.add(basis)
+
+    def read(self, basis: dict):
+        "Rows of an earlier run; a line that was being written when it stopped does not count."
+        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
+        kept = [json.loads(line) for line in lines]
+        if not kept or kept[0] != basis:
+            raise UserError(
+                f"{quoted(self.path)} was measured otherwise ({kept[0] if kept else 'nothing'}; now {basis}); "
+                "give another output=FOLDER."
+            )
+        self.rows = {tuple(line["key"]): line["row"] for line in kept[1:]}
+        self.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def add(self, line: dict):
+        with self.path.open("a", encoding="utf-8") as f:
+            f.write(f"{json.dumps(line)}\n")
+
+    def take(self, key: tuple, make: Callable) -> dict:
+        "A row that is there, or is made now."
+        if key not in self.rows:
+            self.rows[key] = make()
+            if self.path:
+                self.add({"key": key, "row": self.rows[key]})
+        return self.rows[key]
+
+# %% ../nbs/88_evaluate.ipynb #88b78d1a
+NO_MAP = {"collapsed": 1.0, "stars_within": 0.0} | {
+    f"{name}_{t}": 0.0 for t in TOLERANCES for name in ("f1", "precision", "recall")
+}  # what is said of a map with nothing in it
+
+
+@dataclass
+class Judging:
+    "One pass over a mode."
+
+    conf: EvalConfig
+    ledger: Ledger
+    writer: MapWriter
+    report: Callable
+    verdicts: Verdicts
+
+    def measured(self, b: Beatmap, song: AskedSong, ask: Ask, truth: Chart | None) -> dict:
+        "All measures of a map, from the ledger when it holds them."
+        held = "itself" if truth is ask.human else "other"
+        key = (ask.song, ask.name, held, zlib.crc32(b.to_bytes()))
+        return self.ledger.take(key, lambda: self.measure(b, song, ask, truth))
+
+    def measure(self, b: Beatmap, song: AskedSong, ask: Ask, truth: Chart | None) -> dict:
+        if len(clip(b, ask.end / 1000).hit_objects) < 2:
+            return NO_MAP if truth else {"collapsed": 1.0}
+        row = measure(b, ask, truth)
+        if self.conf.bits:
+            row["bits"] = bits_of(self.writer.bundle, song.samples, clip(b, ask.end / 1000))
+        return row
+
+    def judge(self, system: str, song: AskedSong, ask: Ask, b: Beatmap, facts: dict):
+        "A map of a system."
+        row = self.measured(b, song, ask, truth_for(system, ask)) | facts
+        self.verdicts.add(system, ask.song, row)
+        short = {name: row[name] for name in ("f1_20", "on_grid", "stars_above", "collapsed") if name in row}
+        self.report({"system": system, "song": ask.song, "map": ask.name, "asked": ask.stars, **short})
+
+    def probe(self, song: AskedSong, ask: Ask, probe: Probe):
+        "A human map at all levels of a damage."
+        levels = (-1, *range(len(probe.strengths)))
+        maps = [probe(ask.human.beatmap, level, self.conf.seed) for level in levels]
+        rows = [self.measured(b, song, ask, ask.human) for b in maps]
+        self.verdicts.tried.append(Tried(ask.song, probe.name, rows))
+
+# %% ../nbs/88_evaluate.ipynb #ae12b8f1
+PROBED = 2  # human maps of a song on which measures are tried
+
+
+def answers(folder: Path, ask: Ask) -> Iterator[tuple[str, Beatmap, dict]]:
+    "The maps that lie there for an ask: system, map, facts."
+    for system in sorted(d.name for d in folder.iterdir() if d.is_dir()):
+        place = map_place(folder, system, ask)
+        if not place.is_file():
+            continue
+        beside = place.with_suffix(".json")
+        facts = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        off = {"open_off": abs(facts["first_stars"] - ask.stars)} if "first_stars" in facts else {}
+        yield system, Beatmap.read(place), off
+
+
+def judge_song(run: Judging, song: AskedSong, folder: Path, listing: Listing):
+    "Everything about one song."
+    conf = run.conf
+    write_missing(conf, folder, song, run.writer, listing)
+    for ask in song.asks:
+        for system, make in rivals(song, ask, conf.seed):
+            b = attempt(lambda notes: make(), f"{system}/{ask.song}/{ask.name}", listing)
+            if b is not None:
+                run.judge(system, song, ask, b, {})
+        for system, b, facts in answers(folder, ask):
+            run.judge(system, song, ask, b, facts)
+    for ask in middle(song.asks, PROBED) if conf.probes else []:
+        for probe in PROBES:
+            run.probe(song, ask, probe)
+
+
+class Found(dict):
+    "Sums for JSON, with lines for people."
+
+    lines: list[str] = []
+
+
+def eval_maps(conf: EvalConfig, report, listing: Listing) -> Found:
+    "Maps of every system in every mode asked for: sums by mode, and tables."
+    modes = list(MODES) if conf.mode == "all" else [conf.mode]
+    found = Found()
+    found.lines = []
+    ledger = Ledger(conf)
+    writer = MapWriter(conf)
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = Path(conf.maps or tmp)
+        folder.mkdir(parents=True, exist_ok=True)
+        for mode in modes:
+            run = Judging(conf, ledger, writer, report, Verdicts(MODES[mode]))
+            for song in asked_songs(conf, mode, listing):
+                judge_song(run, song, folder, listing)
+            if run.verdicts.rows:
+                found[mode] = as_record(run.verdicts)
+                found.lines += [f"{mode}:", *system_table(run.verdicts), "", *noticed_table(run.verdicts), ""]
+    if not found:
+        raise UserError(
+            f"No human map of {conf.mode} in {quoted(Path(conf.dataset) / 'songs' / conf.split)}."
+        )
+    return found
+
+# %% ../nbs/88_evaluate.ipynb #0b5ea237
+def seen_maps(conf: EvalConfig, mode: str, listing: Listing) -> Iterator[Seen]:
+    "The human maps of a split."
+    for folder in song_folders(conf.dataset, conf.split):
+        for _, b in human_maps(folder, mode, listing):
+            yield Seen(folder.name, star_rating(b), Chart.of(b))
+
+
+def eval_statistics(conf: EvalConfig, report, listing: Listing) -> dict:
+    "Learn the ranges of human maps; `output` gets them."
+    modes = list(MODES) if conf.mode == "all" else [conf.mode]
+    learnt = {}
+    for mode in modes:
+        if seen := list(seen_maps(conf, mode, listing)):
+            learnt[str(MODES[mode])] = found = learn_ranges(seen)
+            report(
+                {
+                    "mode": mode,
+                    "maps": found["maps"],
+                    "songs": found["songs"],
+                    "patterns": len(found["patterns"]),
+                }
+            )
+    some_left(learnt, listing, Path(conf.dataset))
+    if conf.output:
+        lines = [f'"{mode}":{json.dumps(found, separators=(",", ":"))}' for mode, found in learnt.items()]
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+        rewrite(Path(conf.output), lambda: text.encode())
+    return {mode: found["maps"] for mode, found in zip(modes, learnt.values())}
+
+# %% ../nbs/88_evaluate.ipynb #ae7d7ec2
+TASKS = {
+    "timing": eval_timing,
+    "generate": eval_generate,
+    "refine": eval_refine,
+    "maps": eval_maps,
+    "statistics": eval_statistics,
+}
 
 # %% ../nbs/88_evaluate.ipynb #8c296e14
 def _not_there(conf: EvalConfig) -> Iterator[str]:
@@ -518,7 +836,7 @@ def evaluate(conf: EvalConfig, say=say) -> dict:
 
     listing = Listing()
     found = TASKS[conf.task](conf, report, listing)
-    for sentence in listing.sentences():
+    for sentence in [*listing.sentences(), *getattr(found, "lines", [])]:
         say(sentence)
     sums = [found]
     if conf.task == "timing":
