@@ -33,7 +33,7 @@ from .osu.beatmap import Beatmap
 from .osu.check import check_map
 from .osu.show import save_png, show_map
 from .osu.timing import Timing, counted
-from .postprocess import assemble, clean, clean_range, end_with_song, is_calm
+from .postprocess import as_one_set, assemble, clean, clean_range, end_with_song, is_calm
 from .refine import check_denoiser, refine_stage, refined
 from .remap import asked_for, remap_file, splice
 from mapperatorinator.request import (
@@ -262,8 +262,13 @@ class Song2Map(Audio2Events):
         reference: Beatmap | None = None,
         **metadata,
     ) -> Result:  # the hardest map of a spread, with the others
-        requests = spread(replace(c, seed=seed_everything(c.seed)))
+        c = replace(c, seed=seed_everything(c.seed))
+        requests = spread(c)
+        if len(requests) > 1:  # a set says one thing of itself
+            metadata = {"tags": setting_tags(c)} | metadata
         made = self.maps(samples, requests, progress, reference, **metadata)
+        if len(made) > 1:
+            as_one_set([result.beatmap for result in made])
         made[-1].others = made[:-1]
         return made[-1]
 

@@ -36,7 +36,8 @@ from .unparse import Unparsed, to_hit_objects
 # %% auto #0
 __all__ = ['MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'resnap', 'snap_overlaps', 'one_at_a_time', 'inside',
            'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm', 'ease_jumps',
-           'bar_ms', 'preview_point', 'set_breaks', 'clean', 'clean_range', 'lead_in', 'settings_of', 'assemble']
+           'bar_ms', 'preview_point', 'set_breaks', 'clean', 'clean_range', 'lead_in', 'settings_of', 'assemble',
+           'as_one_set']
 
 # %% ../nbs/76_postprocess.ipynb #88e22d35
 def resnap(
@@ -555,3 +556,19 @@ def assemble(
     report.update(clean(map, is_calm(config)))
     report.update(found.dropped)
     return map
+
+# %% ../nbs/76_postprocess.ipynb #03bb4d00
+def _opened_at(points: list[TimingPoint], time: float) -> list[TimingPoint]:
+    "The lines with the first red one at a time."
+    opening = min((p for p in points if p.uninherited), key=lambda p: p.time)
+    return [replace(p, time=time) if p is opening else p for p in points]
+
+
+def as_one_set(
+    maps: Sequence[Beatmap],  # difficulties of one song, of one timing; changed in place
+):
+    "Gives all maps the earliest first red line and the preview point of the last, which leads the set."
+    first = min(p.time for map in maps for p in map.timing_points if p.uninherited)
+    for map in maps:
+        map.timing_points = _opened_at(map.timing_points, first)
+        map.preview_time = maps[-1].preview_time

@@ -25,7 +25,11 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed as seeded, settings, strategies as st
 
+import fuzz_archives
+import fuzz_foreign
 import fuzz_maps
+import fuzz_sounds
+import fuzz_words
 from mapperatorinator.core import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +50,13 @@ class Door:
     walk: Callable[[bytes], object]  # all that is done with it; may raise UserError
 
 
-DOORS = [Door("maps", ".osu", fuzz_maps.inputs, fuzz_maps.walk)]
+DOORS = [
+    Door("maps", ".osu", fuzz_maps.inputs, fuzz_maps.walk),
+    Door("sounds", ".sound", fuzz_sounds.inputs, fuzz_sounds.walk),
+    Door("archives", ".osz", fuzz_archives.inputs, fuzz_archives.walk),
+    Door("models", ".model", fuzz_foreign.inputs, fuzz_foreign.walk),
+    Door("words", ".txt", fuzz_words.inputs, fuzz_words.walk),
+]
 
 # --- one input
 

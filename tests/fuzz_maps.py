@@ -22,7 +22,6 @@ from mapperatorinator.osu.beatmap import (
     LIMIT,
     VELOCITY,
     Beatmap,
-    BeatmapError,
     Slider,
 )
 from mapperatorinator.osu.check import check_map

@@ -10,6 +10,7 @@ from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.events import EventType
 from mapperatorinator.generate import Sampling
 from mapperatorinator.osu.beatmap import Beatmap
+from mapperatorinator.osu.check import compare_maps
 from mapperatorinator.osu.files import read_osz
 from mapperatorinator.pipeline import generate_map, rows_at_once
 from mapperatorinator.prompt import request_ids
@@ -140,6 +141,14 @@ def test_spread_and_candidates(run):
     assert [r.report["requested_stars"] for r in [*made.others, made]] == [1.5, 4.0] and len(
         {b.version for b in maps}
     ) == 2
+    among_them = {finding.kind for finding in compare_maps(list(maps))}
+    assert not among_them & {
+        "metadata_differs",
+        "timing_differs",
+        "preview_differs",
+        "settings_differ",
+        "several_songs",
+    }
     assert all(
         "seed 1" in r.report["drafts"] and "seed 2" in r.report["drafts"] for r in [*made.others, made]
     )

@@ -12,7 +12,8 @@ from ..core import UserError
 from .beatmap import Beatmap, Slider, Spinner
 
 # %% auto #0
-__all__ = ['MOST_NESTED', 'BANANA_MS', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
+__all__ = ['MOST_NESTED', 'BANANA_MS', 'HAIR', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains',
+           'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
 def _convert(map, mode: int):  # rosu's map, turned into another mode where that is possible
@@ -37,18 +38,27 @@ MOST_NESTED = 1_000_000  # ticks, repeats, droplets and bananas of a map; a mara
 BANANA_MS = 50  # at least, between two bananas of a spinner in catch
 
 
+HAIR = 1e-6  # px; the end of a shorter slide is looked for along the whole of its path, at every repeat
+
+
+def _within(slider: Slider, beatmap: Beatmap) -> float:
+    "About how many ticks, repeats and droplets a slider has, or costs as much as."
+    length = slider.length or slider.path.natural_length
+    tick = 100 * beatmap.slider_multiplier / beatmap.tick_rate  # px from tick to tick at velocity 1
+    ticks = length / tick / beatmap.point_at(slider.time).velocity
+    searched = slider.path.natural_length if length < HAIR else 0
+    droplets = beatmap.duration(slider) / 100
+    return slider.slides * (1 + ticks + searched) + droplets
+
+
 def nested(beatmap: Beatmap) -> float:
     "About how many ticks, repeats and droplets its sliders have, and how many bananas its spinners."
     n = 0.0
-    tick = 100 * beatmap.slider_multiplier / beatmap.tick_rate  # px from tick to tick at velocity 1
     for o in beatmap.hit_objects:
         if isinstance(o, Spinner):
             n += beatmap.duration(o) / BANANA_MS
         if isinstance(o, Slider):
-            length = o.length or o.path.natural_length
-            ticks = length / tick / beatmap.point_at(o.time).velocity
-            droplets = beatmap.duration(o) / 100
-            n += o.slides * (1 + ticks) + droplets
+            n += _within(o, beatmap)
     return n
 
 

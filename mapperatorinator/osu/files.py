@@ -122,18 +122,25 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", one_line(name)).casefold())
 
 
+def _numbered(name: str, n: int) -> str:
+    "A name with a number, cut where it would become too long for a file."
+    path = PurePosixPath(name)
+    tail = f" ({n}){path.suffix}"
+    stem = cut_name(path.stem, NAME_BYTES - len(tail.encode("utf-8")))
+    return str(path.with_name(stem + tail))
+
+
 def distinct(names: Iterable[str]) -> list[str]:  # as many, in their order
     "Names, with numbers where a file system would take two for one."
     out = []
     taken = set()
     numbers = {}
     for name in names:
-        path = PurePosixPath(name)
         n = numbers.get(name_key(name), 1)
         free = name
         while name_key(free) in taken:
             n += 1
-            free = str(path.with_name(f"{path.stem} ({n}){path.suffix}"))
+            free = _numbered(name, n)
         numbers[name_key(name)] = n
         taken.add(name_key(free))
         out.append(free)
