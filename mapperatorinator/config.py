@@ -581,12 +581,25 @@ def _naming(settings: list[Setting]) -> re.Pattern:
     return re.compile("|".join(rf"\b{s.name}\b" for s in settings) or "(?!)")
 
 
+def _mended(conf, wrong: dict[str, str], prefix: str = ""):
+    "A copy in which everything that is wrong stands at its default, so that the rest can be looked at."
+    right = {}
+    for s in settings_of(type(conf)):
+        name = prefix + s.name
+        value = getattr(conf, s.name)
+        if name in wrong:
+            right[s.name] = copy.copy(s.default)
+        elif is_dataclass(s.base):
+            right[s.name] = _mended(value, wrong, f"{name}.")
+        elif is_dataclass(s.item):
+            right[s.name] = [_mended(one, wrong, f"{name}.{i}.") for i, one in enumerate(value)]
+    return replace(conf, **right)
+
+
 def _together(conf, wrong: dict[str, str], prefix: str = "") -> Iterator[str]:
     "The contradictions of a config and of those in it, but for what is wrong anyway."
-    touched = _touched(conf, wrong, prefix)
-    mended = {s.name: copy.copy(s.default) for s in touched if prefix + s.name in wrong}
-    names = _naming(touched)
-    for sentence in contradictions(replace(conf, **mended)):
+    names = _naming(_touched(conf, wrong, prefix))
+    for sentence in contradictions(_mended(conf, wrong, prefix)):
         if not names.search(sentence):
             yield prefix + sentence
     for s in settings_of(type(conf)):

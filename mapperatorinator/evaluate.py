@@ -40,7 +40,7 @@ __all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'NO_MAP', 'PROBED', 'TA
            'faults', 'chance_near', 'judge_map', 'sum_maps', 'attempt', 'some_left', 'eval_timing', 'eval_generate',
            'drafts', 'ways_to_refine', 'eval_refine', 'AskedSong', 'maps_by_song', 'asked_song', 'asked_songs',
            'rivals', 'truth_for', 'MapWriter', 'map_place', 'write_missing', 'Ledger', 'Judging', 'answers',
-           'judge_song', 'Found', 'eval_maps', 'seen_maps', 'eval_statistics', 'evaluate']
+           'judge_song', 'no_maps', 'Found', 'eval_maps', 'seen_maps', 'eval_statistics', 'evaluate']
 
 # %% ../nbs/88_evaluate.ipynb #3cf115c3
 @dataclass
@@ -744,6 +744,11 @@ def judge_song(run: Judging, song: AskedSong, folder: Path, listing: Listing):
             run.probe(song, ask, probe)
 
 
+def no_maps(conf: EvalConfig) -> str:
+    "The sentence for a split without human maps."
+    return f"No human {conf.mode} map in {quoted(Path(conf.dataset) / 'songs' / conf.split)} can be used."
+
+
 class Found(dict):
     "Sums for JSON, with lines for people."
 
@@ -796,7 +801,8 @@ def eval_statistics(conf: EvalConfig, report, listing: Listing) -> dict:
                     "patterns": len(found["patterns"]),
                 }
             )
-    some_left(learnt, listing, Path(conf.dataset))
+    if not learnt:
+        raise UserError(no_maps(conf))
     if conf.output:
         lines = [f'"{mode}":{json.dumps(found, separators=(",", ":"))}' for mode, found in learnt.items()]
         text = "{\n" + ",\n".join(lines) + "\n}\n"

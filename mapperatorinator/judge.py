@@ -32,11 +32,11 @@ from .synth.damage import PROBES, Probe, disordered, late, with_objects
 from .timing.rhythm import FPS, onset_bands, onset_strength
 
 # %% auto #0
-__all__ = ['LEAST_OBJECTS', 'TOLERANCES', 'COLLAPSED', 'MEASURES', 'Ask', 'asks_of', 'middle', 'rhythm_measures', 'grid_measures',
-           'curve', 'likeness', 'density_measures', 'sound_measures', 'statistic_measures', 'measure', 'bits_of',
-           'laid_out', 'metronome', 'usual_count', 'onsets', 'detector', 'Seen', 'Tried', 'try_probe', 'by_song_mean',
-           'seen_by', 'measures_of', 'Verdicts', 'in_cell', 'as_markdown', 'system_table', 'noticed_table', 'as_record',
-           'show_beside']
+__all__ = ['LEAST_OBJECTS', 'TOLERANCES', 'COLLAPSED', 'MEASURES', 'Ask', 'other_than', 'asks_of', 'middle', 'rhythm_measures',
+           'grid_measures', 'curve', 'likeness', 'density_measures', 'sound_measures', 'statistic_measures', 'measure',
+           'bits_of', 'laid_out', 'metronome', 'usual_count', 'onsets', 'detector', 'Seen', 'Tried', 'try_probe',
+           'by_song_mean', 'values_of', 'seen_by', 'measures_of', 'Verdicts', 'in_cell', 'as_markdown', 'system_table',
+           'noticed_table', 'as_record', 'show_beside']
 
 # %% ../nbs/87_judge.ipynb #13d7807b
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ class Ask:
 LEAST_OBJECTS = 20  # in what is left of a human map
 
 
+def other_than(name: str, short: dict[str, Beatmap], stars: dict[str, float]) -> Chart | None:
+    "The map of another difficulty, nearest in stars."
+    others = sorted((o for o in short if o != name), key=lambda o: abs(stars[o] - stars[name]))
+    return Chart.of(short[others[0]]) if others else None
+
+
 def asks_of(
     song: str,
     maps: dict[str, Beatmap],  # human maps of one mode by name
@@ -70,28 +76,20 @@ def asks_of(
     ranges: Ranges | None = None,  # None: those of the mode that are shipped
 ) -> list[Ask]:  # easiest first
     "What the human maps of a song ask for."
-    short = {name: clip(b, end / 1000) for name, b in maps.items()}
-    short = {name: b for name, b in short.items() if len(b.hit_objects) >= LEAST_OBJECTS}
+    cut = {name: clip(b, end / 1000) for name, b in maps.items()}
+    short = {name: b for name, b in cut.items() if len(b.hit_objects) >= LEAST_OBJECTS}
     if not short:
         return []
     stars = {name: star_rating(b) for name, b in short.items()}
     divisors = authored_divisors(list(short.values()))
     ranges = ranges or human_ranges(next(iter(short.values())).mode)
-    found = []
-    for name, b in short.items():
-        others = sorted((o for o in short if o != name), key=lambda o: abs(stars[o] - stars[name]))
-        chart = Chart.of(b)
-        ask = Ask(
-            song=song,
-            name=name,
-            human=chart,
-            stars=stars[name],
-            other=Chart.of(short[others[0]]) if others else None,
-            grid=HumanGrid.of(chart.timing, divisors, chart.times[0], max(end, chart.times[-1])),
-            end=end,
-            ranges=ranges,
-        )
-        found.append(ask)
+
+    def ask(name: str, c: Chart) -> Ask:
+        grid = HumanGrid.of(c.timing, divisors, c.times[0], max(end, c.times[-1]))
+        other = other_than(name, short, stars)
+        return Ask(song, name, c, stars[name], other=other, grid=grid, end=end, ranges=ranges)
+
+    found = [ask(name, Chart.of(b)) for name, b in short.items()]
     return sorted(found, key=lambda a: a.stars)
 
 
@@ -288,11 +286,16 @@ def by_song_mean(pairs: Iterable[tuple[str, float]]) -> list[float]:
     return [float(np.mean(values)) for values in songs.values()]
 
 
+def values_of(name: str, t: Tried) -> list[float]:
+    "What a measure says at every level; what differs in the seventh place is the same."
+    return [round(row[name], 6) for row in t.rows]
+
+
 def seen_by(name: str, tried: Sequence[Tried]) -> list[Seen]:  # name: of the measure
     "What one measure made of every damage."
     out = []
     for probe in dict.fromkeys(t.probe for t in tried):
-        runs = [(t.song, [row[name] for row in t.rows]) for t in tried if t.probe == probe]
+        runs = [(t.song, values_of(name, t)) for t in tried if t.probe == probe]
         rank = by_song_mean((s, rank_correlation(range(len(v)), v)) for s, v in runs)
         change = by_song_mean((s, v[-1] - v[0]) for s, v in runs)
         out.append(Seen(probe, bootstrap(rank), bootstrap(change)))
