@@ -557,7 +557,7 @@ def truth_for(system: str, ask: Ask) -> Chart | None:
     "Whose rhythm is right: the human map, and for itself the other difficulty, which is the ceiling."
     return ask.other if system == "human" else ask.human
 
-
+# %% ../nbs/88_evaluate.ipynb #b0aca4da
 class MapWriter:
     "The model, loaded when it is first asked."
 
@@ -606,7 +606,7 @@ class MapWriter:
         }
         return best_draft(pool).beatmap, facts
 
-
+# %% ../nbs/88_evaluate.ipynb #245dc3ef
 def map_place(folder: Path, system: str, ask: Ask) -> Path:
     return folder / system / ask.song / ask.name  # where the answer of a system lies
 
@@ -743,7 +743,7 @@ def judge_song(run: Judging, song: AskedSong, folder: Path, listing: Listing):
         for probe in PROBES:
             run.probe(song, ask, probe)
 
-
+# %% ../nbs/88_evaluate.ipynb #8df52d52
 def no_maps(conf: EvalConfig) -> str:
     "The sentence for a split without human maps."
     return f"No human {conf.mode} map in {quoted(Path(conf.dataset) / 'songs' / conf.split)} can be used."
