@@ -35,13 +35,14 @@ from .core import UserError, nearest, pick_device, quoted, shown
 __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO',
            'OFFSET', 'METER', 'PX', 'LENIENCE', 'FACTOR', 'LEVEL', 'PERCENT', 'GUIDANCE', 'VELOCITY', 'CORNERS',
            'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
-           'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'PRECISION_WORDS', 'PRECISION',
-           'PRECISIONS', 'TRAIN_PRECISION', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'KINDS',
-           'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
-           'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'EvalConfig',
-           'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig', 'contradictions',
-           'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said',
-           'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'settings_table']
+           'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'EVAL_TIMING', 'EVAL_TASKS',
+           'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME',
+           'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate',
+           'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig',
+           'DataConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
+           'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names',
+           'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed',
+           'settings_table']
 
 # %% ../nbs/02_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -95,6 +96,8 @@ TIMING = Choice(("auto", "grid", "super", "model", "reference", "manual"), "timi
 PROVIDER = Choice(("auto", "grid", "model", "super", "librosa", "essentia"), "provider")
 _COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
 COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
+EVAL_TIMING = replace(TIMING, choices=TIMING.choices[:-1])  # nobody types beats for a whole corpus
+EVAL_TASKS = Choice(("generate", "timing", "refine", "maps", "statistics"), "task")
 PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 PRECISIONS = Several(PRECISION, 1, 10)
@@ -411,17 +414,26 @@ class DataConfig(Settings):
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
 
-    task: str = setting("generate", Choice(("generate", "timing", "refine"), "task"))  # maps, beats or places
+    task: str = setting("generate", EVAL_TASKS)  # what is measured
     dataset: str = setting("", Place())  # folder with songs/<split>/<song>/; planted, plain: made songs
     split: str = setting("validation", NAMED)  # split measured on
     mode: str = setting("standard", ANY_MODE)  # whose maps are measured
     songs: int = setting(5, Number(0, 1000000))  # how many songs, spread evenly; 0: all
-    stars: list[float] = setting([2.0, 3.5, 5.0], SPREAD)  # difficulties asked for
+    stars: list[float] = setting([2.0, 3.5, 5.0], SPREAD)  # generate, refine: difficulties asked for
+    each: int = setting(1, Number(0, 1000))  # maps: human maps of a song that are answered; 0: all
+    seconds: float = setting(45.0, Number(0, 36000))  # maps: of each song; 0: all
+    timings: list[str] = setting(
+        ["auto", "reference"], Several(EVAL_TIMING)
+    )  # maps: of the model; []: it writes none
+    maps: str = setting("", Place())  # maps: folder <system>/<song>/<human map>.osu, read and added to
+    star_tries: int = setting(2, Number(0, 20, "runs"))  # maps: runs more while the stars miss the request
+    probes: bool = True  # maps: try every measure on damaged human maps
+    bits: bool = False  # maps: how surprised the model is by each map
     providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10))  # of timing; also librosa, essentia
     refiner: str = setting("", Place())  # of refine: the denoiser judged, a folder
     levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1))  # refine: how far into the noise
     model: str = setting("embedded", NAMED)  # embedded or a folder
-    output: str = setting("", Place())  # folder that keeps the maps; empty: thrown away
+    output: str = setting("", Place())  # folder that keeps the maps, or what was measured; statistics: a file
     seed: int = setting(0, SEED)
     device: str = setting("auto", Device())  # what computes
 
