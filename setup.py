@@ -48,8 +48,9 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=words("requirements") + words("pip_requirements"),
     extras_require={
+        "train": words("train_requirements"),
         "test": words("test_requirements"),
-        "dev": words("test_requirements") + words("dev_requirements"),
+        "dev": words("train_requirements") + words("test_requirements") + words("dev_requirements"),
     },
     packages=find_packages(include=[f"{cfg['lib_path']}*"]),
     package_data={cfg["lib_path"]: ["configs/**/*.yaml", "assets/**"]},
