@@ -19,7 +19,9 @@ from .model.hub import Bundle, load_bundle
 from .model.lora import adapters, add_lora, put, save_lora
 from .osu.beatmap import Beatmap
 from .osu.files import read_osz, safe_name
+from .osu.show import PALETTE, canvas
 from .parse import Parser
+from .synth.songs import compose_song, write_song
 from .team import form_team, pick_logger, tracking
 from mapperatorinator.train import (
     Run,
@@ -36,7 +38,8 @@ from mapperatorinator.train import (
 # %% auto #0
 __all__ = ['GUEST', 'CARD', 'is_by', 'unpack', 'map_folders', 'own_maps', 'style_songs', 'first_maps', 'split_songs', 'Narrow',
            'StyleRun', 'without_adapters', 'as_training', 'start_style', 'perplexity', 'Style', 'style_card',
-           'check_finetune', 'count_maps', 'compared', 'write_style', 'samplers', 'finetune']
+           'check_finetune', 'count_maps', 'compared', 'write_style', 'samplers', 'finetune', 'show_curve',
+           'example_maps']
 
 # %% ../nbs/84_finetune.ipynb #53b5e559
 GUEST = re.compile(r"(.+?)['’]s?\s")  # whose a difficulty says that it is
@@ -340,3 +343,37 @@ def finetune(
     found["minutes"] = round(run.minutes, 2)
     folder = write_style(conf, run, found) if run.team.leads else Path(conf.run)
     return Style(run, folder, found)
+
+# %% ../nbs/84_finetune.ipynb #fc5778c7
+def show_curve(run: StyleRun):  # a figure
+    "The loss of a fine-tuning, on what is learnt and on what is kept apart."
+    fig = canvas(7, 2.2)
+    ax = fig.subplots()
+    for key, label, kind in (
+        ("token_loss", "learnt", "circle"),
+        ("val_token_loss", "kept apart", "downbeat"),
+    ):
+        rows = [row for row in run.log if key in row]
+        ax.plot(
+            [row["step"] for row in rows], [row[key] for row in rows], "o-", label=label, color=PALETTE[kind]
+        )
+    ax.legend(fontsize=8)
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["text"])
+    ax.set_xlabel("step", color=PALETTE["text"])
+    return fig
+
+
+def example_maps(folder: str | Path, songs: int = 3, seconds: float = 20) -> Path:
+    "Composed songs with maps, to try a fine-tuning without any of one's own."
+    folder = Path(folder)
+    for seed in range(songs):
+        song = compose_song(seed, seconds)
+        here = folder / f"example-{seed}"
+        here.mkdir(parents=True, exist_ok=True)
+        write_song(here / "audio.ogg", song.samples, f"Example {seed}", "Mapperatorinator")
+        b = song.map(2 + seed)
+        b.audio_filename = "audio.ogg"
+        if not (here / "example.osu").exists():
+            b.write(here / "example.osu")
+    return folder
