@@ -49,8 +49,9 @@ setup(
     install_requires=words("requirements") + words("pip_requirements"),
     extras_require={
         "data": words("data_requirements"),
+        "train": words("train_requirements"),
         "test": words("test_requirements"),
-        "dev": words("test_requirements") + words("dev_requirements"),
+        "dev": words("train_requirements") + words("test_requirements") + words("dev_requirements"),
     },
     packages=find_packages(include=[f"{cfg['lib_path']}*"]),
     package_data={cfg["lib_path"]: ["configs/**/*.yaml", "assets/**"]},

@@ -14,6 +14,7 @@ from mapperatorinator.config import (
     CheckConfig,
     DataConfig,
     EvalConfig,
+    FinetuneConfig,
     GenerateConfig,
     TrainConfig,
     TrainRefineConfig,
@@ -26,9 +27,9 @@ from .core import UserError, check_working_folder, duration, nearest, note, quot
 
 # %% auto #0
 __all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
-           'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate',
-           'run_check', 'run_data_build', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'called', 'dump',
-           'overview', 'run', 'unknown', 'Stopped', 'stoppable', 'main']
+           'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'memory_of', 'Bars', 'report_table',
+           'run_generate', 'run_check', 'run_data_build', 'barred', 'run_train', 'run_train_refine', 'run_finetune',
+           'run_bench', 'run_eval', 'called', 'dump', 'overview', 'run', 'unknown', 'Stopped', 'stoppable', 'main']
 
 # %% ../nbs/95_cli.ipynb #f2c541aa
 def type_name(setting: Setting) -> str:
@@ -226,6 +227,12 @@ def config_of(command: Command, args: list[str]):  # the command's dataclass
 BAR = "{desc} {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} [{elapsed} < {remaining}{postfix}]"
 
 
+def memory_of(progress) -> str:
+    "How much memory a training says that it uses; nothing of others."
+    used = getattr(progress, "memory", 0)
+    return f", {used / 2**30:.1f} GB" if used else ""
+
+
 class Bars:
     "A progress callback that draws a bar for every stage."
 
@@ -247,7 +254,7 @@ class Bars:
             self.open(progress)
         self.bar.total = progress.total or self.bar.total
         if speed := getattr(progress, "tokens_per_second", None):
-            self.bar.set_postfix_str(f"{speed:.0f} tokens/s", refresh=False)
+            self.bar.set_postfix_str(f"{speed:.0f} tokens/s{memory_of(progress)}", refresh=False)
         self.bar.update(progress.done - self.bar.n)
 
     def open(self, progress):
@@ -370,18 +377,48 @@ def run_data_build(config: DataConfig) -> None:
         say(line)
 
 
+@contextlib.contextmanager
+def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row above them
+    "Bars for a training, one line at a time with its measurements."
+    from mapperatorinator.train import say_row
+
+    bars = Bars()
+
+    def report(row: dict):
+        bars.close()
+        bars.stage = None
+        say_row(row)
+
+    try:
+        yield bars, report
+    finally:
+        bars.close()
+
+
 def run_train(config: TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
+    from mapperatorinator.evaluate import clip_judge
     from mapperatorinator.train import train
 
-    train(config)
+    with barred() as (bars, report):
+        train(config, report, progress=bars, judge=clip_judge(config))
 
 
 def run_train_refine(config: TrainRefineConfig) -> None:
     "Train a denoiser of positions; the run resumes when its folder holds one."
     from mapperatorinator.train_refine import train_refine
 
-    train_refine(config)
+    with barred() as (bars, report):
+        train_refine(config, report, progress=bars)
+
+
+def run_finetune(config: FinetuneConfig) -> None:
+    "Teach a model a style; the run resumes when its folder holds one."
+    from mapperatorinator.finetune import finetune
+
+    with barred() as (bars, report):
+        done = finetune(config, report, progress=bars)
+    say(report_table(done.report))
 
 
 def run_bench(config: BenchConfig) -> None:
@@ -424,6 +461,12 @@ COMMANDS = {
         TrainConfig,
         run_train,
         "data=corpus run=runs/mine steps=10000",
+    ),
+    "finetune": Command(
+        "teach a model a style by a few maps",
+        FinetuneConfig,
+        run_finetune,
+        "maps=Songs/mine mapper=me run=runs/style",
     ),
     "train_refine": Command(
         "train a denoiser of positions on human maps",

@@ -36,13 +36,13 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'OFFSET', 'METER', 'PX', 'LENIENCE', 'FACTOR', 'LEVEL', 'PERCENT', 'GUIDANCE', 'VELOCITY', 'CORNERS',
            'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
            'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'EVAL_TIMING', 'EVAL_TASKS',
-           'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME',
-           'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate',
-           'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig',
-           'DataConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
-           'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names',
-           'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed',
-           'settings_table']
+           'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS',
+           'WEIGHTS', 'LOGGER', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
+           'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
+           'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
+           'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig',
+           'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset',
+           'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'settings_table']
 
 # %% ../nbs/02_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -102,6 +102,12 @@ PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "b
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 PRECISIONS = Several(PRECISION, 1, 10)
 TRAIN_PRECISION = replace(PRECISION, choices=("bf16", "fp32"))
+MINUTES = Number(0, 10**6, "minutes")
+DROPOUT = Number(0, 0.9)
+FIGURE = Text(60, r"\w*", "the name of a figure of the log, such as val_token_loss")
+ADAPTERS = Several(Place(needed=True), most=8)
+WEIGHTS = Several(Number(-4, 4), most=8)
+LOGGER = Choice(("auto", "tensorboard", "wandb", "none"), "logger")
 
 # %% ../nbs/02_config.ipynb #9a526046
 @dataclass
@@ -277,7 +283,10 @@ class GenerateConfig(Settings):
     descriptors: Optional[list[str]] = setting(None, TAGS)  # tags that describe the map
     negative_descriptors: Optional[list[str]] = setting(None, TAGS)  # tags to avoid (with guidance above 1)
     guidance: float = setting(1.0, GUIDANCE)  # classifier-free guidance: above 1 follows the request more
-    lora_path: str = setting("", Place())  # folder of a LoRA adapter laid over the model; empty: none
+    lora_path: list[str] = setting(
+        [], ADAPTERS
+    )  # LoRA adapters laid over the model: folders, or names on the hub
+    lora_weights: list[float] = setting([], WEIGHTS)  # how much each of them counts; empty: 1
     # mania and taiko
     keycount: Optional[int] = setting(None, Number(1, 18, "columns"))  # columns (mania); null: 4
     hold_note_ratio: Optional[float] = setting(None, SHARE)  # share of hold notes (mania)
@@ -360,7 +369,18 @@ class RunConfig(Settings):
     device: str = setting("auto", Device())  # what computes
     threads: int = setting(2, THREADS)  # CPU threads
     seed: int = setting(42, SEED)  # of weights, data and noise
-    max_minutes: float = setting(0, Number(0, 10**6, "minutes"))  # stop (and save) after this long; 0: never
+    max_minutes: float = setting(0, MINUTES)  # stop (and save) after this long; 0: never
+    minutes: float = setting(
+        0, MINUTES
+    )  # learn for this long over all sessions, and let the rate fall by the clock; 0: by steps
+    fall: float = setting(0.5, SHARE)  # share of `minutes` in which the rate falls
+    stop_on: str = setting(
+        "", FIGURE
+    )  # figure whose best weights are kept, such as val_token_loss; empty: the last
+    patience: int = setting(
+        0, Number(0, 10**6, "measurements")
+    )  # stop when it was not bettered so often; 0: never
+    logger: str = setting("auto", LOGGER)  # beside log.jsonl; auto: tensorboard where it is installed
     ship: str = setting("", Place())  # folder for what is finished: weights, card; empty: none
 
 # %% ../nbs/02_config.ipynb #e75a6794
@@ -388,6 +408,20 @@ class TrainConfig(RunConfig):
     max_hours: float = setting(
         0, Number(0, 10**6, "hours")
     )  # of songs that are read from tars or the hub; 0: all
+    accumulate: int = setting(
+        1, Number(1, 1024, "parts")
+    )  # parts of a step that are heard one after the other, to save memory
+    average: float = setting(
+        0, Number(0, 0.99999)
+    )  # share that a running average of the weights keeps; 0: none
+    smoothing: float = setting(0, Number(0, 0.9))  # of labels: share given to all other tokens
+    encoder_dropout: float = setting(0, DROPOUT)  # of what each layer of the encoder adds
+    decoder_dropout: float = setting(0, DROPOUT)  # the same in the decoder
+    clips_every: int = setting(
+        0, Number(0, 10**9, "steps")
+    )  # steps between maps that are generated and judged; 0: never
+    clips: int = setting(4, Number(1, 1000, "maps"))  # how many of them
+    clip_seconds: float = setting(20, Number(5, 600, "seconds"))  # of song each
     init: str = setting("", Place())  # weights to start from: a folder or `embedded`
     model: ModelConfig = field(default_factory=ModelConfig)  # the network
     language: LanguageConfig = field(default_factory=LanguageConfig)  # what it speaks
@@ -408,6 +442,38 @@ class DataConfig(Settings):
     bitrate: int = setting(64, Number(16, 256, "kbit/s"))  # of the songs, as mono Opus
     shard: int = setting(1000, Number(1, 100_000, "MB"))  # size of a tar
     workers: int = setting(2, Number(1, 64, "processes"))  # sets read at once
+
+# %% ../nbs/02_config.ipynb #b16660dd
+@dataclass
+class FinetuneConfig(Settings):
+    "A style taught to a model by a few maps."
+
+    maps: str = setting("", Place())  # folder of .osz archives, or of folders with maps and their song
+    mapper: str = setting("", Text(100))  # whose maps are learnt, by the name in the maps; empty: all
+    modes: list[str] = setting([], Several(MODE_NAME, 0, 4))  # modes learnt; empty: those of the maps
+    most: int = setting(0, Number(0, 10**6, "maps"))  # maps learnt at most; 0: all
+    held: int = setting(1, Number(0, 10**4, "songs"))  # songs kept apart to measure by
+    model: str = setting(
+        "embedded", NAMED
+    )  # what learns: embedded, v28 to v32-mini, a folder, or a name on the hub
+    run: str = setting("runs/finetune", NAMED)  # folder of checkpoint and log; the run resumes from it
+    output: str = setting("", Place())  # folder of the adapter; empty: `adapter` in run
+    steps: int = setting(300, STEPS)  # optimiser steps
+    minutes: float = setting(0, MINUTES)  # learn for this long instead; 0: by steps
+    batch_size: int = setting(4, Number(1, 1024, "windows"))  # windows per step
+    lr: float = setting(1e-3, RATE)  # peak learning rate of AdamW
+    muon_lr: float = setting(0, Number(0, 10))  # of Muon for the narrow matrices; 0: AdamW for all
+    decoder_dropout: float = setting(0, DROPOUT)  # of what each layer of the decoder adds
+    speed_prob: float = setting(0.3, SHARE)  # chance that a song is played faster
+    eval_every: int = setting(50, STEPS)  # steps between measurements
+    save_every: int = setting(50, STEPS)  # steps between checkpoints
+    stop_on: str = setting("val_token_loss", FIGURE)  # figure whose best adapter is written; empty: the last
+    precision: str = setting("fp32", TRAIN_PRECISION)  # of the arithmetic
+    device: str = setting("auto", Device())  # what computes
+    threads: int = setting(2, THREADS)  # CPU threads
+    logger: str = setting("auto", LOGGER)  # beside log.jsonl
+    seed: int = setting(42, SEED)  # of adapters and data
+    lora: LoraConfig = field(default_factory=lambda: LoraConfig(rank=16, alpha=16.0))  # the adapters
 
 # %% ../nbs/02_config.ipynb #ac1ab179
 @dataclass
@@ -716,6 +782,8 @@ def _reference(c: GenerateConfig) -> Iterator[str]:
 def _request(c: GenerateConfig) -> Iterator[str]:
     for part in (_spread, _beats, _places, _reference):
         yield from part(c)
+    if c.lora_weights and len(c.lora_weights) != len(c.lora_path):
+        yield f"lora_weights={spell(c.lora_weights)} do not go with {len(c.lora_path)} adapters in lora_path; give each one weight."
     if c.lookback + c.lookahead >= 1:
         yield f"lookback={c.lookback:g} and lookahead={c.lookahead:g} leave nothing to write; together they must be below 1."
 
@@ -771,10 +839,19 @@ def _words(c: LanguageConfig) -> Iterator[str]:
 
 
 @contradictions.register
+def _running(c: RunConfig) -> Iterator[str]:
+    if c.patience and not c.stop_on:
+        yield f"patience={c.patience} waits for a figure; give stop_on=NAME, such as stop_on=val_token_loss."
+
+
+@contradictions.register
 def _training(c: TrainConfig) -> Iterator[str]:
+    yield from _running(c)
     slow, fast = c.speed_range
     if slow > fast or math.floor(fast * 20 + 1e-6) < math.ceil(slow * 20 - 1e-6):
         yield f"speed_range={spell(c.speed_range)} holds no speed; give the slowest and the fastest in steps of 0.05, such as [0.85,1.2]."
+    if c.batch_size % c.accumulate:
+        yield f"accumulate={c.accumulate} does not divide batch_size={c.batch_size}; give parts of one size, such as accumulate=1."
     bands = c.model.spectrogram.n_mels
     if bands < 12:
         yield f"model.spectrogram.n_mels={bands} is too few to hide one; give 12 or more."
@@ -884,6 +961,9 @@ SAME = {  # another word for a setting, by the class that has it
         "optim.weight_decay": "weight_decay",
         "optim.grad_clip": "grad_clip",
         "optim.final_cosine": "final_lr",
+        "optim.grad_acc": "accumulate",
+        "data.label_smoothing": "smoothing",
+        "logging.log_with": "logger",
         "eval.every_steps": "eval_every",
         "checkpoint.every_steps": "save_every",
         "data.train_dataset_path": "data",

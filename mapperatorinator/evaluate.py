@@ -15,7 +15,7 @@ from typing import Callable, Iterator, Optional
 import numpy as np
 
 from .audio import OSU_OFFSET_MS, load_audio
-from .config import EvalConfig, GenerateConfig, check_settings
+from .config import EvalConfig, GenerateConfig, TrainConfig, check_settings
 from .core import UserError, asset, pick_device, quoted, rewrite, say, write_atomic
 from .data import MODES, Listing, by_song, none_left, read_maps, song_folders, title_of
 from .judge import TOLERANCES, Ask, Tried, Verdicts, as_record, asks_of, bits_of, detector
@@ -40,7 +40,8 @@ __all__ = ['PEERS', 'NOTHING', 'SECONDS', 'HUMAN_STARS', 'NO_MAP', 'PROBED', 'TA
            'faults', 'chance_near', 'judge_map', 'sum_maps', 'attempt', 'some_left', 'eval_timing', 'eval_generate',
            'drafts', 'ways_to_refine', 'eval_refine', 'AskedSong', 'maps_by_song', 'asked_song', 'asked_songs',
            'rivals', 'truth_for', 'MapWriter', 'map_place', 'write_missing', 'Ledger', 'Judging', 'answers',
-           'judge_song', 'no_maps', 'Found', 'eval_maps', 'seen_maps', 'eval_statistics', 'evaluate']
+           'judge_song', 'no_maps', 'Found', 'eval_maps', 'seen_maps', 'eval_statistics', 'evaluate', 'clip_row',
+           'judge_clips', 'clip_judge']
 
 # %% ../nbs/88_evaluate.ipynb #3cf115c3
 @dataclass
@@ -850,3 +851,49 @@ def evaluate(conf: EvalConfig, say=say) -> dict:
     for row in sums:
         say(json.dumps({"task": conf.task, **row}))
     return found
+
+# %% ../nbs/88_evaluate.ipynb #65ade7b3
+def clip_row(song: Judged, b: Beatmap, end: float) -> dict:  # end: ms
+    "One clip beside the hardest human map of the song."
+    within = lambda some: np.unique([o.time for o in some.hit_objects if o.time < end])
+    found = within(b)
+    human = within(song.fullest)
+    return {
+        "f1_20ms": rhythm(found, human, 20).f1,
+        "notes_per_human": len(found) / max(len(human), 1),
+        "faulty": float(bool(faults(b))),
+    }
+
+
+def judge_clips(bundle, songs: list[Judged], conf: TrainConfig) -> dict[str, float]:
+    "Means over clips that a model writes; a clip that fails counts as an empty one."
+    from mapperatorinator.pipeline import File2File
+
+    make = File2File(bundle, conf.device)
+    end = conf.clip_seconds * 1000
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for song in songs:
+            asked = dict(
+                difficulty=star_rating(song.fullest), gamemode=song.fullest.mode, end_time=end, star_tries=0
+            )
+            try:
+                made = make(
+                    GenerateConfig(audio_path=str(song.audio), output_path=folder, seed=conf.seed, **asked)
+                )
+                rows.append(clip_row(song, made.beatmap, end))
+            except UserError:
+                rows.append({"f1_20ms": 0.0, "notes_per_human": 0.0, "faulty": 1.0})
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def clip_judge(conf: TrainConfig) -> Callable | None:  # a bundle -> figures; None: nobody asks
+    "What judges the maps of a model that learns; clips are spread over modes and songs."
+    if not conf.clips_every or not conf.val_split:
+        return None
+    each = -(-conf.clips // len(conf.modes))
+    asked = [
+        EvalConfig(dataset=conf.data, split=conf.val_split, mode=mode, songs=each) for mode in conf.modes
+    ]
+    songs = [song for one in asked for song in judged_songs(one)][: conf.clips]
+    return partial(judge_clips, songs=songs, conf=conf)

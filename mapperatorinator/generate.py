@@ -28,7 +28,7 @@ from mapperatorinator.groups import (
     still_open,
 )
 from .model.hub import Bundle, load_bundle
-from .model.lora import load_lora, merge
+from .model.lora import lay_over
 from .model.mapper import Encoded
 from .osu.show import PALETTE
 from .prompt import Context, Metadata, build, choose_template
@@ -65,14 +65,16 @@ def load_engine(
     precision: str = GenerateConfig.precision,
     max_batch_size: int = GenerateConfig.max_batch_size,
     gamemode: int | None = None,  # take the model for it, where a name stands for several
-    lora_path: str = "",
+    lora_path: Sequence[str] = (),  # adapters laid over it
+    lora_weights: Sequence[float] = (),  # how much each counts; none: 1
 ) -> tuple[Engine, Bundle]:  # and what is known of its model
     "The engine for a model."
     bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
-    if lora_path:
-        load_lora(bundle, lora_path)
-        merge(bundle.model)
-    return Engine(bundle, device, precision, max_batch_size), bundle
+    paths = [lora_path] if isinstance(lora_path, (str, Path)) else list(lora_path)
+    styles = lay_over(bundle, [p for p in paths if p], list(lora_weights))
+    engine = Engine(bundle, device, precision, max_batch_size)
+    engine.styles = styles
+    return engine, bundle
 
 # %% ../nbs/73_generate.ipynb #e830dfe3
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ from mapperatorinator.request import (
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
-__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'File2File', 'generate_map']
+__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'styled', 'File2File',
+           'generate_map']
 
 # %% ../nbs/78_pipeline.ipynb #d3796206
 @dataclass
@@ -86,7 +87,8 @@ class Audio2Events:
         precision: str = GenerateConfig.precision,
         max_batch_size: int = GenerateConfig.max_batch_size,
         gamemode: int | None = None,  # take the model for it
-        lora_path: str = "",
+        lora_path: Sequence[str] = (),  # adapters laid over it
+        lora_weights: Sequence[float] = (),  # how much each counts; none: 1
     ):
         self.engine, bundle = load_engine(
             model,
@@ -95,6 +97,7 @@ class Audio2Events:
             max_batch_size=max_batch_size,
             gamemode=gamemode,
             lora_path=lora_path,
+            lora_weights=lora_weights,
         )
         self.gamemodes = bundle.gamemodes  # learnt
         self.star_shift = bundle.star_shift
@@ -374,6 +377,20 @@ def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Gene
     )
 
 
+def styled(styles: list[str], c: GenerateConfig) -> str | None:  # None: no adapter was asked for
+    "To which parts of a model adapters were applied, and to which not and why."
+    if not styles:
+        return None
+    written = c.timing in ("model", "super")
+    timing = (
+        "timing: applied, the same model writes it"
+        if written
+        else "timing: not applied, it is found in the sound"
+    )
+    refiner = ["refiner: not applied, it is another network"] if c.refiner else []
+    return "; ".join([*styles, timing, *refiner])
+
+
 @patch
 def figures(self: Song2Map, song: SongContext, c: GenerateConfig, b: Beatmap) -> dict:
     "The figures of a map's report."
@@ -386,6 +403,7 @@ def figures(self: Song2Map, song: SongContext, c: GenerateConfig, b: Beatmap) ->
         "tokens_per_second": self.engine.speed.tokens_per_second,
         "song_seconds": song.encoded.ms / 1000,
         "timing_confidence": song.timing.confidence,
+        "style": styled(self.engine.styles, c),
     }
 
 # %% ../nbs/78_pipeline.ipynb #931550c0
@@ -450,7 +468,7 @@ def save(self: File2File, made: list[Result], job: Prepared):
 
 # %% ../nbs/78_pipeline.ipynb #8f87ca72
 @lru_cache(maxsize=1)
-def _ready(model, device, precision, max_batch_size, gamemode, lora_path) -> File2File:
+def _ready(model, device, precision, max_batch_size, gamemode, lora_path, lora_weights) -> File2File:
     return File2File(
         model,
         device,
@@ -458,6 +476,7 @@ def _ready(model, device, precision, max_batch_size, gamemode, lora_path) -> Fil
         max_batch_size=max_batch_size,
         gamemode=gamemode,
         lora_path=lora_path,
+        lora_weights=lora_weights,
     )
 
 
@@ -474,6 +493,7 @@ def generate_map(
         precision=c.precision,
         max_batch_size=c.max_batch_size,
         gamemode=c.gamemode,
-        lora_path=c.lora_path,
+        lora_path=tuple(c.lora_path),
+        lora_weights=tuple(c.lora_weights),
     )
     return make(job, progress)

@@ -47,7 +47,7 @@ __all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'LIMITS', 'NAMES', 'USUAL', '
            'inputs_of', 'setting_tags', 'difficulty_name', 'spread', 'with_seeds', 'completed', 'negative_request',
            'MapRequest', 'settings_on_the_way', 'show_way', 'next_stars', 'Draft', 'longest_gap', 'map_figures',
            'affected_share', 'cost', 'best_draft', 'next_request', 'first_request', 'fill_pools', 'drafts_report',
-           'show_drafts', 'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'is_packed',
+           'show_drafts', 'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'as_list', 'is_packed',
            'destination_for', 'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes', 'picture_path']
 
 # %% ../nbs/74_request.ipynb #0229562f
@@ -616,6 +616,11 @@ class Destination:
 INPUTS = ("audio_path", "beatmap_path", "background", "model", "lora_path", "refiner")
 
 
+def as_list(value: Any) -> list:
+    "One or several values as several."
+    return value if isinstance(value, list) else [value]
+
+
 def _same_file(path: Path, given: str | None) -> bool:  # by links, hard links and other spellings as well
     try:
         return bool(given) and os.path.samefile(path, user_path(given))
@@ -638,7 +643,8 @@ def _check_replaceable(path: Path):
 
 def _check_no_input(path: Path, c: GenerateConfig):
     "Raises `UserError` where the output would be what the map is made from."
-    taken = next((name for name in INPUTS if _same_file(path, getattr(c, name))), None)
+    given = [(name, value) for name in INPUTS for value in as_list(getattr(c, name))]
+    taken = next((name for name, value in given if _same_file(path, value)), None)
     advice = " or overwrite_reference_beatmap=true" if taken == "beatmap_path" and c.add_to_beatmap else ""
     sentence = f"output_path={quoted(path)} is the file of {taken}, which is never written over; give another name{advice}."
     _need(taken is None, sentence)

@@ -4,39 +4,70 @@
 
 # %% ../nbs/83_train.ipynb #70400c3f
 from __future__ import annotations
-import json, math, os, time
+import contextlib, copy, json, math, os, time
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .bounds import spell
 from .config import RunConfig, TrainConfig, as_said, check_settings
-from .core import UserError, note, pick_device, quoted, say, seed_everything, write_atomic
+from mapperatorinator.core import (
+    Cancelled,
+    Progress,
+    UserError,
+    note,
+    quoted,
+    say,
+    seed_everything,
+    write_atomic,
+)
 from .corpus import is_corpus
 from .data import MODES, Batch, Listing, Sampler, batches_of, load_corpus
+from .events import EventType
 from .foreign import check_shapes, check_tensors, damaged, read_pickle, write_tensors
 from .metrics import best_f1
 from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
+from .model.layers import CrossAttention, FeedForward, SelfAttention
 from .model.mapper import Mapper
+from .team import Team, form_team, in_all, of_first, pick_logger, tracking
+from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['OUTER', 'COUNTED', 'CURE', 'MOMENTS', 'QUIET', 'FIXED', 'CARD', 'CURVE', 'lr_schedule', 'set_learning_rate',
-           'is_inner', 'make_optimizers', 'time_hits', 'Figures', 'validate', 'check_run', 'Resumable',
-           'resume_optimizer', 'read_checkpoint', 'setting_pairs', 'is_fixed', 'changed', 'resumed_notes', 'Run',
-           'start_run', 'to_device', 'move', 'train_step', 'add_figures', 'log_row', 'train_loop', 'stopped', 'loop',
-           'loss_curve', 'model_card', 'ship', 'hours', 'describe_data', 'say_row', 'Corpora', 'load_corpora', 'train']
+__all__ = ['OUTER', 'ADDED', 'COUNTED', 'CURE', 'MOMENTS', 'QUIET', 'FIXED', 'LOWER', 'CARD', 'CURVE', 'share_left',
+           'lr_schedule', 'set_learning_rate', 'is_inner', 'make_optimizers', 'add_dropout', 'average_weights',
+           'time_hits', 'mode_of_rows', 'type_of_ids', 'Tally', 'Figures', 'mean_row', 'validate', 'check_run',
+           'Resumable', 'resume_optimizer', 'read_checkpoint', 'setting_pairs', 'is_fixed', 'changed', 'resumed_notes',
+           'Run', 'first_bundle', 'check_team', 'check_trainable', 'start_run', 'part_of', 'parts_of', 'to_device',
+           'Lesson', 'move', 'learn_part', 'train_step', 'add_figures', 'log_row', 'best_row', 'is_stale', 'Training',
+           'memory_in_use', 'Pace', 'is_due', 'is_over', 'measured', 'train_loop', 'state_of', 'note_step', 'stopped',
+           'loop', 'judged', 'loss_curve', 'shipped_row', 'model_card', 'ship', 'hours', 'describe_data', 'say_row',
+           'Corpora', 'load_corpora', 'teller', 'train']
 
 # %% ../nbs/83_train.ipynb #eb38bdb6
-def lr_schedule(step: int, conf: TrainConfig) -> float:  # share of the peak learning rate
+def share_left(step: int, conf: RunConfig, minutes: float) -> float:
+    "One on the plateau, then falling to zero at the end: of the steps, or of the minutes."
+    if conf.minutes:
+        return min(max(conf.minutes - minutes, 0) / max(conf.minutes * conf.fall, 1e-9), 1)
+    return min(max(conf.steps - step, 0) / max(conf.decay, 1), 1)
+
+
+def lr_schedule(
+    step: int,
+    conf: RunConfig,
+    minutes: float = 0.0,  # trained so far
+) -> float:  # share of the peak learning rate
     "Warm-up, plateau, linear fall to `final_lr` (warmup-stable-decay, https://arxiv.org/abs/2410.05192)."
     if step < conf.warmup:
         return (step + 1) / conf.warmup
-    left = min(max(conf.steps - step, 0) / max(conf.decay, 1), 1)
-    return conf.final_lr + (1 - conf.final_lr) * left
+    return conf.final_lr + (1 - conf.final_lr) * share_left(step, conf, minutes)
 
 
 def set_learning_rate(optimizers: list[torch.optim.Optimizer], share: float):
@@ -56,17 +87,43 @@ def is_inner(name: str, weight: Tensor) -> bool:
 
 def make_optimizers(model: nn.Module, conf: TrainConfig) -> list[torch.optim.Optimizer]:
     "Muon (https://kellerjordan.github.io/posts/muon/) for inner matrices unless `muon_lr` is 0, AdamW (https://arxiv.org/abs/1711.05101) for the rest."
-    inner = [p for name, p in model.named_parameters() if conf.muon_lr and is_inner(name, p)]
+    learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    inner = [p for name, p in learnt.items() if conf.muon_lr and is_inner(name, p)]
     ids = {id(p) for p in inner}
-    rest = [p for p in model.parameters() if id(p) not in ids and p.requires_grad]
+    rest = [p for p in learnt.values() if id(p) not in ids]
     decay = conf.weight_decay
-    optimizers = [torch.optim.AdamW(rest, conf.lr, betas=(0.9, 0.98), weight_decay=decay)]
+    optimizers = []
+    if rest:
+        optimizers.append(torch.optim.AdamW(rest, conf.lr, betas=(0.9, 0.98), weight_decay=decay))
     if inner:
         optimizers.append(torch.optim.Muon(inner, conf.muon_lr, weight_decay=decay, adjust_lr_fn="original"))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+# %% ../nbs/83_train.ipynb #a97738f8
+ADDED = (SelfAttention, CrossAttention, FeedForward)  # parts whose answer is added to what was there
+
+
+def _dropped(module: nn.Module, given: tuple, answer: Tensor, share: float) -> Tensor:
+    return F.dropout(answer, share, module.training)
+
+
+def add_dropout(part: nn.Module, share: float) -> int:  # how many layers have it now
+    "Let the layers of an encoder or decoder forget a share of what they add, while they learn."
+    found = [m for m in part.modules() if isinstance(m, ADDED)] if share else []
+    for module in found:
+        module.register_forward_hook(partial(_dropped, share=share))
+    return len(found)
+
+
+@torch.no_grad()
+def average_weights(average: nn.Module, model: nn.Module, step: int, most: float):
+    "Move an average a little towards the weights: more so at first (an exponential moving average)."
+    keep = min(most, (step + 1) / (step + 10))
+    for kept, weight in zip(average.parameters(), model.parameters()):
+        kept.lerp_(weight, 1 - keep)
 
 # %% ../nbs/83_train.ipynb #8e41976f
 def time_hits(
@@ -82,36 +139,98 @@ def time_hits(
     near = (guess - labels).abs() <= tolerance
     return int(near[timed].sum()), int(timed.sum())
 
+# %% ../nbs/83_train.ipynb #7245e742
+def mode_of_rows(ids: Tensor, tokenizer: Tokenizer) -> list[str]:  # ids: (rows, length)
+    "The mode that each line is asked for; `all` where the language does not say."
+    if EventType.GAMEMODE not in tokenizer:
+        return ["all"] * len(ids)
+    start, end = tokenizer.range(EventType.GAMEMODE)
+    said = (ids >= start) & (ids < end)
+    first = ids.gather(1, said.int().argmax(1)[:, None])[:, 0] - start
+    names = list(MODES)
+    return [names[v] if s and v < len(names) else "all" for s, v in zip(said.any(1).tolist(), first.tolist())]
+
+
+def type_of_ids(tokenizer: Tokenizer) -> list[str]:  # by id
+    "What each token that can be written is: the name of its type, or kind."
+    found = ["end"] * tokenizer.vocab_out
+    for r in tokenizer.out_ranges:
+        start, end = tokenizer.range(r.type)
+        found[start:end] = [r.type.name.lower() if end - start > 1 else "kind"] * (end - start)
+    return found
+
+
+@dataclass
+class Tally:
+    "Losses of tokens, summed."
+
+    loss: float = 0.0
+    tokens: int = 0
+
+    def add(self, losses: Tensor):
+        self.loss += float(losses.sum())
+        self.tokens += losses.numel()
+
+    @property
+    def mean(self) -> float:
+        return self.loss / max(self.tokens, 1)
+
 # %% ../nbs/83_train.ipynb #599d5432
 class Figures:
     "What is summed up over the batches of a validation."
 
-    def __init__(self):
+    def __init__(self, tokenizer: Tokenizer | None = None):  # None: modes and types are not told apart
+        self.tokenizer = tokenizer
+        self.types = np.array(type_of_ids(tokenizer)) if tokenizer else None
         self.losses = []  # (token, frame) of every batch
-        self.right = 0  # time tokens
-        self.timed = 0
+        self.hits = defaultdict(lambda: np.zeros(2, int))  # right and all time tokens, by mode
+        self.tallies = defaultdict(Tally)  # by mode and by type
         self.onsets = []  # (chances, labels) of every window
 
     def add(self, model: Mapper, batch: Batch):
         "Measure a batch."
-        out = model(batch.mel, batch.groups, batch.frame_labels)
-        self.losses.append((out.token_loss.item(), out.frame_loss.item()))
-        for logits, (_, labels, _) in zip(out.logits, batch.groups):
-            right, timed = time_hits(logits, labels, model.c.time_start, model.c.time_end)
-            self.right += right
-            self.timed += timed
-        chances = out.frames[..., 0].sigmoid().numpy()
-        self.onsets += zip(chances, batch.frame_labels[..., 0].numpy())
+        mel, groups, frame_labels = to_device(batch, model.device)
+        out = model(mel, groups, frame_labels)
+        self.losses.append((float(out.token_loss), float(out.frame_loss or 0)))
+        for logits, (ids, labels, _) in zip(out.logits, groups):
+            self.add_rows(model, logits, ids, labels)
+        if out.frames is not None:
+            chances = out.frames[..., 0].sigmoid().float().cpu().numpy()
+            self.onsets += zip(chances, batch.frame_labels[..., 0].numpy())
 
-    def row(self) -> dict[str, float]:
-        "The figures by name."
-        token, frame = (np.sum(self.losses, axis=0) / len(self.losses)).tolist()
-        return {
-            "token_loss": token,
-            "frame_loss": frame,
-            "time_20ms": self.right / max(self.timed, 1),
-            "ear_f1": best_f1(self.onsets),
-        }
+    def add_rows(self, model: Mapper, logits: Tensor, ids: Tensor, labels: Tensor):
+        "Lines of one length: (rows, length) and the scores of each token."
+        modes = mode_of_rows(ids, self.tokenizer) if self.tokenizer else ["all"] * len(ids)
+        losses = F.cross_entropy(logits.float().mT, labels, ignore_index=-100, reduction="none")
+        for row, mode in enumerate(modes):
+            real = labels[row] >= 0
+            hits = time_hits(logits[row], labels[row], model.c.time_start, model.c.time_end)
+            self.hits[mode] += hits
+            self.tallies[mode].add(losses[row][real])
+            if self.types is not None:
+                self.add_types(labels[row][real].cpu().numpy(), losses[row][real].cpu())
+
+    def add_types(self, labels: np.ndarray, losses: Tensor):
+        "The tokens of one line by their types."
+        types = self.types[labels]
+        for name in np.unique(types):
+            self.tallies[str(name)].add(losses[torch.from_numpy(types == name)])
+
+# %% ../nbs/83_train.ipynb #a8815a07
+def mean_row(figures: Figures) -> dict[str, float]:
+    "The figures of a validation by name."
+    token, frame = (np.sum(figures.losses, axis=0) / len(figures.losses)).tolist()
+    right, timed = sum(figures.hits.values(), np.zeros(2, int)).tolist()
+    row = {"token_loss": token}
+    if figures.onsets:
+        row |= {"frame_loss": frame, "ear_f1": best_f1(figures.onsets)}
+    row["time_20ms"] = right / max(timed, 1)
+    modes = [mode for mode in figures.hits if mode != "all"]
+    row |= {
+        f"{mode}_time_20ms": float(figures.hits[mode][0] / max(figures.hits[mode][1], 1)) for mode in modes
+    }
+    tallies = {name: tally for name, tally in figures.tallies.items() if name != "all"}
+    return row | {f"{name}_loss": tally.mean for name, tally in sorted(tallies.items())}
 
 
 @torch.inference_mode()
@@ -120,13 +239,14 @@ def validate(
     sampler: Sampler,  # without augmentation
     batches: int = 8,
 ) -> dict[str, float]:
-    "Losses, time accuracy and the ear's onset F1 on fixed windows."
+    "Losses, time accuracy and the ear's onset F1 on fixed windows, also by mode and by type of token."
+    learning = model.training
     model.eval()
-    figures = Figures()
+    figures = Figures(sampler.tokenizer)
     for step in range(batches):
         figures.add(model, sampler(step))
-    model.train()
-    return figures.row()
+    model.train(learning)
+    return mean_row(figures)
 
 # %% ../nbs/83_train.ipynb #710b49e7
 def _unwritable(name: str, path: str) -> Iterator[str]:  # a sentence, or nothing
@@ -166,21 +286,30 @@ COUNTED = ("step", "minutes", "log", "recent")  # what a run keeps beside weight
 class Resumable:
     "What can be put down and taken up again: `conf`, `modules`, `optimizers`, `step`, `minutes`, `log` and `recent` in a folder."
 
+    team = Team()  # who trains it
+
     @property
     def folder(self) -> Path:
         return Path(self.conf.run)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.modules["model"].parameters()).device
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
     def save(self):
-        "Write the checkpoint and the log, whole or not at all."
+        "Write the checkpoint, its settings and the log, whole or not at all."
+        if not self.team.leads:
+            return
         state = {name: module.state_dict() for name, module in self.modules.items()}
         state["optimizers"] = [o.state_dict() for o in self.optimizers]
         state |= {name: getattr(self, name) for name in COUNTED}
         state["settings"] = asdict(self.conf)
         write_tensors(self.checkpoint, state)
+        write_atomic(self.folder / "config.yaml", yaml.safe_dump(state["settings"], sort_keys=False))
         rows = [json.dumps(row) + "\n" for row in self.log]
         write_atomic(self.folder / "log.jsonl", "".join(rows))
 
@@ -195,6 +324,23 @@ class Resumable:
             optimizer.load_state_dict(stored)
         for name in COUNTED:
             setattr(self, name, state[name])
+        return self
+
+    def keep_best(self):
+        "Write the weights as they are: those that measured best."
+        if self.team.leads:
+            write_tensors(self.folder / "best.pt", {n: m.state_dict() for n, m in self.modules.items()})
+
+    def take_best(self):  # itself
+        "The weights that measured best by `stop_on`, where some were kept."
+        path = self.folder / "best.pt"
+        if not self.conf.stop_on or not path.exists():
+            return self
+        state = read_pickle(path, cure=CURE)
+        _check_parts(state | {"optimizers": []} if isinstance(state, dict) else state, self, path)
+        for name, module in self.modules.items():
+            _check_module(state[name], module, path)
+            module.load_state_dict(state[name])
         return self
 
 # %% ../nbs/83_train.ipynb #a1315c1d
@@ -325,6 +471,8 @@ QUIET = (  # settings that may change without a word
     "max_minutes",
     "save_every",
     "steps",
+    "logger",
+    "patience",
 )
 FIXED = ("model", "language")  # settings that cannot change
 
@@ -345,9 +493,9 @@ def setting_pairs(
 
 # %% ../nbs/83_train.ipynb #c500e85a
 def is_fixed(name: str, now: Any, before: Any) -> bool:
-    "Whether a setting cannot become another one: sizes, language, and which optimizers there are."
-    optimizers_differ = name == "muon_lr" and not (before and now)
-    return name.split(".")[0] in FIXED or optimizers_differ
+    "Whether a setting cannot become another one: sizes, language, which optimizers there are, and whether weights are averaged."
+    switched = name in ("muon_lr", "average") and bool(before) != bool(now)
+    return name.split(".")[0] in FIXED or switched
 
 
 def changed(conf: RunConfig, before: Any) -> Iterator[tuple[str, Any, Any]]:  # dotted name, now, before
@@ -402,26 +550,111 @@ class Run(Resumable):
     log: list[dict] = field(default_factory=list)
     recent: dict[str, float] = field(default_factory=dict)  # sums since the last row, with their `steps`
     notes: list[str] = field(default_factory=list)  # what it was taken up with that was not so before
+    average: Mapper | None = None  # weights averaged over the steps
+    team: Team = field(default_factory=Team)
+    lesson: nn.Module | None = None  # the model as it is taught, set by `loop`
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        return {"model": self.bundle.model}  # whose weights are kept
+        parts = {"model": self.bundle.model, "average": self.average}
+        return {name: part for name, part in parts.items() if part is not None}  # whose weights are kept
+
+    @property
+    def finished(self) -> Bundle:  # with the weights that are measured and shipped
+        return replace(self.bundle, model=self.average) if self.average is not None else self.bundle
+
+# %% ../nbs/83_train.ipynb #a81b46b9
+def first_bundle(conf: TrainConfig) -> tuple[TrainConfig, Bundle]:  # and the settings that go with it
+    "A fresh model, or the one to start from."
+    if not conf.init:
+        return conf, new_bundle(conf.model, conf.language)
+    bundle = load_bundle(conf.init)
+    return replace(conf, model=bundle.model.c, language=bundle.language), bundle
+
+
+def check_team(conf: TrainConfig, team: Team):
+    "Raise `UserError` where the windows of a step cannot be shared evenly."
+    parts = conf.accumulate * team.size
+    if conf.batch_size % parts:
+        raise UserError(
+            f"batch_size={conf.batch_size} cannot be shared by {team.size} processes with accumulate={conf.accumulate}; "
+            f"give a batch_size that can be divided by {parts}."
+        )
+
+
+def check_trainable(bundle: Bundle):
+    "Raise `UserError` for models that hear what a batch does not hold: the request with the sound (v30, v31), or sound that is not in logarithms (v28, v29)."
+    c = bundle.model.c
+    odd = f"hears {', '.join(c.conditions)} with the sound" if c.conditions else ""
+    if not c.spectrogram.log:
+        odd = "hears sound that is not in logarithms"
+    if odd:
+        raise UserError(
+            f"This model {odd}, which training here does not give it; choose v32, v32-mini, embedded or one of your own."
+        )
 
 
 def start_run(conf: TrainConfig) -> Run:
     "A new run, or the one its folder holds."
+    logger, hint = pick_logger(conf.logger)
+    team = form_team(conf.device, logger, conf.run)
+    check_team(conf, team)
     seed_everything(conf.seed)
     torch.set_num_threads(conf.threads)
-    bundle = load_bundle(conf.init) if conf.init else new_bundle(conf.model, conf.language)
+    conf, bundle = first_bundle(conf)
+    check_trainable(bundle)
     bundle.gamemodes = [MODES[m] for m in conf.modes]
-    bundle.model.to(pick_device(conf.device)).train()
-    return Run(conf, bundle, make_optimizers(bundle.model, conf)).resume()
+    model = bundle.model.to(team.device(conf.device)).train()
+    average = copy.deepcopy(model).eval().requires_grad_(False) if conf.average else None
+    add_dropout(model.encoder, conf.encoder_dropout)
+    add_dropout(model.decoder, conf.decoder_dropout)
+    run = Run(conf, bundle, make_optimizers(model, conf), average=average, team=team).resume()
+    run.notes += [hint] * bool(hint)
+    return run
 
-# %% ../nbs/83_train.ipynb #35f8ec96
+# %% ../nbs/83_train.ipynb #9e1cc419
+def part_of(batch: Batch, first: int, count: int) -> Batch:
+    "Some windows of a batch, with their lines."
+    groups = []
+    for ids, labels, windows in batch.groups:
+        mine = (windows >= first) & (windows < first + count)
+        if mine.any():
+            groups.append((ids[mine], labels[mine], windows[mine] - first))
+    inside = slice(first, first + count)
+    return replace(batch, mel=batch.mel[inside], frame_labels=batch.frame_labels[inside], groups=groups)
+
+
+def parts_of(batch: Batch, count: int) -> list[Batch]:
+    "A batch in parts of equally many windows."
+    size = len(batch.mel) // count
+    return [part_of(batch, i * size, size) for i in range(count)] if count > 1 else [batch]
+
+
 def to_device(batch: Batch, device) -> tuple:
     "Mel, groups and labels where the model is."
     groups = [tuple(t.to(device) for t in group) for group in batch.groups]
     return batch.mel.to(device), groups, batch.frame_labels.to(device)
+
+# %% ../nbs/83_train.ipynb #35f8ec96
+class Lesson(nn.Module):
+    "The losses of a part, as tensors that a wrapped model can give back."
+
+    def __init__(self, model: Mapper, conf: TrainConfig):
+        super().__init__()
+        self.model = model
+        self.conf = conf
+
+    def forward(
+        self, mel: Tensor, groups: list, frame_labels: Tensor
+    ) -> tuple[Tensor, Tensor]:  # of tokens, of frames
+        c = self.conf
+        out = self.model(mel, groups, frame_labels, c.rhythm_weight, c.frame_loss, smoothing=c.smoothing)
+        nothing = mel.new_zeros(())
+        token = out.token_loss if groups else nothing
+        frame = nothing if out.frame_loss is None else out.frame_loss
+        if not groups and out.frame_loss is None:  # a window that teaches nothing still takes part
+            token = 0 * sum(p.sum() for p in self.model.parameters() if p.requires_grad)
+        return token, frame
 
 
 def move(model: nn.Module, optimizers: list[torch.optim.Optimizer], clip: float) -> Tensor:
@@ -432,18 +665,39 @@ def move(model: nn.Module, optimizers: list[torch.optim.Optimizer], clip: float)
         optimizer.zero_grad(set_to_none=True)
     return norm
 
-
-def train_step(run: Run, batch: Batch) -> dict[str, float]:
-    "Forward, backward, clip, move."
+# %% ../nbs/83_train.ipynb #b62e7e0a
+def learn_part(run: Run, wrapped: nn.Module, part: Batch, shares: tuple[float, float]) -> list[float]:
+    "Add the gradients of a part; its share of both losses."
     c = run.conf
     model = run.bundle.model
-    set_learning_rate(run.optimizers, lr_schedule(run.step, c))
     with torch.autocast(model.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
-        out = model(*to_device(batch, model.device), c.rhythm_weight, c.frame_loss)
-    out.loss.backward()
-    norm = move(model, run.optimizers, c.grad_clip)
+        token, frame = wrapped(*to_device(part, model.device))
+        token = token * shares[0]
+        frame = frame * shares[1]
+        loss = token + c.frame_loss * frame
+    (loss * run.team.size).backward()  # which a team divides again
+    return [token.item(), frame.item()]
+
+
+def train_step(run: Run, batch: Batch) -> dict[str, float]:
+    "Forward, backward, clip, move: in as many parts as asked, some of them in other processes."
+    c = run.conf
+    team = run.team
+    set_learning_rate(run.optimizers, lr_schedule(run.step, c, run.minutes))
+    parts = parts_of(batch, c.accumulate * team.size)
+    losses = np.zeros(2)
+    for k in range(team.rank, len(parts), team.size):
+        torch.manual_seed(c.seed + 1_000_003 * run.step + k)
+        shares = (parts[k].n_labels / max(batch.n_labels, 1), len(parts[k].mel) / len(batch.mel))
+        last = k + team.size >= len(parts)
+        with contextlib.nullcontext() if last else team.apart(run.lesson):
+            losses += learn_part(run, run.lesson, parts[k], shares)
+    norm = move(run.bundle.model, run.optimizers, c.grad_clip)
+    if run.average is not None:
+        average_weights(run.average, run.bundle.model, run.step, c.average)
     run.step += 1
-    return {"token_loss": out.token_loss.item(), "frame_loss": out.frame_loss.item(), "grad": norm.item()}
+    token, frame = in_all(team, losses.tolist())
+    return {"token_loss": token, "frame_loss": frame, "grad": norm.item(), "tokens": batch.n_labels}
 
 # %% ../nbs/83_train.ipynb #6b8712c8
 def add_figures(
@@ -463,36 +717,134 @@ def log_row(
     held = {f"val_{key}": value for key, value in measure().items()} if measure else {}
     return {"step": run.step, "minutes": round(run.minutes, 2), **means, **held}
 
+# %% ../nbs/83_train.ipynb #471c5ac8
+LOWER = ("loss", "off", "error", "perplexity", "grad")  # parts of the names of figures that should be low
+
+
+def best_row(log: list[dict], figure: str) -> dict | None:
+    "The measurement with the best value of a figure; None where there is none."
+    rows = [row for row in log if figure in row]
+    if not rows:
+        return None
+    sign = 1 if any(word in figure for word in LOWER) else -1
+    return min(rows, key=lambda row: sign * row[figure])
+
+
+def is_stale(log: list[dict], figure: str, patience: int) -> bool:
+    "Whether the figure has not been bettered for so many measurements."
+    best = best_row(log, figure)
+    if not patience or best is None:
+        return False
+    return sum(figure in row and row["step"] > best["step"] for row in log) >= patience
+
+# %% ../nbs/83_train.ipynb #7addfd4f
+@dataclass(frozen=True)
+class Training(Progress):
+    "How far a run is."
+
+    memory: int = 0  # bytes in use
+
+
+def memory_in_use(device: torch.device) -> int:  # bytes
+    "The most that a GPU has held, or what this process holds."
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+class Pace:
+    "Minutes, and tokens a second since the last look."
+
+    def __init__(self, run: Resumable):
+        self.begun = time.monotonic()
+        self.before = run.minutes  # of earlier sessions
+        self.seen = self.begun
+
+    def session(self) -> float:  # minutes
+        return (time.monotonic() - self.begun) / 60
+
+    def tokens_per_second(self, tokens: float) -> float:  # tokens: of one step
+        now = time.monotonic()
+        seconds = now - self.seen
+        self.seen = now
+        return tokens / max(seconds, 1e-9)
+
 # %% ../nbs/83_train.ipynb #ddb678c1
+def is_due(run: Resumable) -> bool:  # whether it is time to measure
+    return run.step % run.conf.eval_every == 0
+
+
+def is_over(run: Resumable) -> bool:
+    "Whether all is learnt that was to be: steps, minutes, or no progress."
+    c = run.conf
+    if run.step >= c.steps or c.minutes and run.minutes >= c.minutes:
+        return True
+    return is_stale(run.log, c.stop_on, c.patience)
+
+
+def measured(run: Resumable, measure: Callable | None, team: Team) -> dict[str, float]:
+    "A row of the log; the first process measures, the others wait."
+    row = log_row(run, measure if team.leads else None)
+    if measure and team.size > 1:
+        figure = of_first(team, row.get(run.conf.stop_on, math.nan))
+        if run.conf.stop_on and not math.isnan(figure):
+            row[run.conf.stop_on] = figure  # all must know when to stop
+    return row
+
+
 def train_loop(
     run: Resumable,
     step: Callable,  # () -> figures of one step
     measure: Callable | None = None,  # () -> figures on held-out data
     report: Callable = lambda row: None,
+    progress: Callable | None = None,  # gets a `Training` after each step; returning true stops
 ):
-    "Train until the steps or the minutes are used up."
+    "Train until the steps or the minutes are used up, or nothing gets better."
     c = run.conf
-    begun = time.monotonic()
-    before = run.minutes
-    while run.step < c.steps:
-        run.recent = add_figures(run.recent, step())
-        run.minutes = before + (time.monotonic() - begun) / 60
-        over = c.max_minutes and run.minutes - before >= c.max_minutes
-        due = run.step % c.eval_every == 0
-        logged = due or run.step == c.steps
-        if logged or over:
-            row = log_row(run, measure)
-            report(row)
-        if logged:
-            run.log.append(row)
-        if due:
-            run.recent = {}
-        if run.step % c.save_every == 0 or over:
+    pace = Pace(run)
+    while not is_over(run):
+        figures = step()
+        run.recent = add_figures(run.recent, figures)
+        session = of_first(run.team, pace.session()) if c.max_minutes or c.minutes else pace.session()
+        run.minutes = pace.before + session
+        up = bool(c.max_minutes and session >= c.max_minutes)
+        row = note_step(run, measure, report, up)
+        stop = bool(progress and run.team.leads and progress(state_of(run, pace, figures)))
+        if run.team.size > 1 and progress:
+            stop = bool(of_first(run.team, stop))
+        if run.step % c.save_every == 0 or up or stop:
             run.save()
-        if over:
+        if stop:
+            raise Cancelled
+        if up:
             return stopped(run, row)
     run.save()
+    run.team.wait()
     return run
+
+# %% ../nbs/83_train.ipynb #902c1720
+def state_of(run: Resumable, pace: Pace, figures: dict) -> Training:
+    "What the bar says."
+    speed = pace.tokens_per_second(figures.get("tokens", 0))
+    return Training("training", run.step, run.conf.steps, speed, memory_in_use(run.device))
+
+
+def note_step(run: Resumable, measure: Callable | None, report: Callable, up: bool) -> dict | None:
+    "Measure and log where it is time, and keep the weights that are best; the row, where there is one."
+    due = is_due(run)
+    ends = run.step == run.conf.steps or bool(run.conf.minutes and run.minutes >= run.conf.minutes)
+    row = measured(run, measure, run.team) if due or ends or up else None
+    if row and run.team.leads:
+        report(row)
+    if due or ends:
+        run.log.append(row)
+        if run.conf.stop_on and best_row(run.log, run.conf.stop_on) is row:
+            run.keep_best()
+    if due:
+        run.recent = {}
+    return row
 
 
 def stopped(run: Resumable, row: dict) -> Resumable:
@@ -501,17 +853,40 @@ def stopped(run: Resumable, row: dict) -> Resumable:
         run.log.append(row)
     return run
 
-
-def loop(run: Run, sampler: Sampler, check: Sampler | None = None, report=lambda row: None) -> Run:
-    "Train on what a sampler draws; measured on `check`."
+# %% ../nbs/83_train.ipynb #d29bf29e
+def loop(
+    run: Run,
+    sampler: Sampler,
+    check: Sampler | None = None,
+    report: Callable = lambda row: None,
+    progress: Callable | None = None,
+    judge: Callable | None = None,  # a bundle -> figures of maps that it generates
+) -> Run:
+    "Train on what a sampler draws; measured on `check`, and now and then by maps."
+    run.lesson = run.team.wrap(Lesson(run.bundle.model, run.conf))
 
     def step():
         return train_step(run, sampler(run.step))
 
     def measure():
-        return validate(run.bundle.model, check)
+        figures = validate(run.finished.model, check) if check else {}
+        return figures | judged(run, judge)
 
-    return train_loop(run, step, measure if check else None, report)
+    return train_loop(run, step, measure if check or judge else None, report, progress)
+
+
+def judged(run: Run, judge: Callable | None) -> dict[str, float]:
+    "What maps of now are worth, where it is time to ask; nothing in training may depend on it."
+    every = run.conf.clips_every
+    if judge is None or not every or run.step % every:
+        return {}
+    random = torch.random.get_rng_state()
+    model = run.finished.model
+    learning = model.training
+    figures = judge(replace(run.finished, model=copy.deepcopy(model).eval()))
+    model.train(learning)
+    torch.random.set_rng_state(random)
+    return {f"maps_{name}": float(value) for name, value in figures.items()}
 
 # %% ../nbs/83_train.ipynb #b74273ed
 CARD = """---
@@ -550,6 +925,11 @@ def loss_curve(log: list[dict], points: int = 10) -> str:
     return "\n".join(lines)
 
 # %% ../nbs/83_train.ipynb #c280670b
+def shipped_row(run: Run) -> dict[str, float]:
+    "The measurement of the weights that are shipped: the best by `stop_on`, else the last."
+    return best_row(run.log, run.conf.stop_on) or (run.log[-1] if run.log else {})
+
+
 def model_card(
     run: Run,
     name: str,
@@ -559,7 +939,7 @@ def model_card(
     "The card of a run, from its log ([model cards](https://huggingface.co/docs/hub/model-cards))."
     c = run.conf
     m = run.bundle.model
-    last = run.log[-1] if run.log else {}
+    last = shipped_row(run)
     val = [f"| validation {k[4:]} | {v:.3f} |\n" for k, v in last.items() if k.startswith("val_")]
     return CARD.format(
         name=name,
@@ -569,7 +949,7 @@ def model_card(
         dec=m.c.decoder_layers,
         seconds=c.language.window_ms / 1000,
         data=data,
-        steps=run.step,
+        steps=last.get("step", run.step),
         batch=c.batch_size,
         maps=c.maps_per_window,
         minutes=run.minutes,
@@ -583,7 +963,7 @@ def model_card(
 
 def ship(run: Run, folder: str | Path, name: str, data: str, notes: str = "", dtype=torch.float16):
     "Write the model folder of a run: half-precision weights, vocabulary, configuration, card."
-    save_bundle(run.bundle, folder, dtype, model_card(run, name, data, notes))
+    save_bundle(run.finished, folder, dtype, model_card(run, name, data, notes))
 
 # %% ../nbs/83_train.ipynb #8d97b67e
 def hours(songs: list) -> str:
@@ -621,8 +1001,11 @@ class Corpora:
     held: list  # with maps, for validation
 
 
-def load_corpora(conf: TrainConfig) -> Corpora:
-    "Read what a run asks for; says what is left out. Raises `UserError` when there are no maps to learn."
+def load_corpora(
+    conf: TrainConfig,
+    tell: Callable[[str], None] = say,  # hears what is left out
+) -> Corpora:
+    "Read what a run asks for. Raises `UserError` when there are no maps to learn."
     cache = Path(conf.run) / "cache"
     listing = Listing()
 
@@ -635,25 +1018,42 @@ def load_corpora(conf: TrainConfig) -> Corpora:
     extra = load(conf.synth_data, "train")
     held = [s for s in load(conf.data, conf.val_split) if s.maps]
     for sentence in listing.sentences():
-        say(sentence)
+        tell(sentence)
     return Corpora(songs, extra, held)
 
 # %% ../nbs/83_train.ipynb #230eaa42
+def teller(run: Run, report: Callable, track: Callable) -> Callable:
+    "A row of the log to whoever listens: the caller and the tracker."
+
+    def told(row: dict):
+        report(row)
+        track(run.step, row)
+
+    return told
+
+
 def train(
     conf: TrainConfig,
     report: Callable | None = None,  # hears every measurement; None: a line of JSON each
     tell: Callable[[str], None] = note,  # hears what is not as it was
+    progress: Callable | None = None,  # gets a `Training` after each step; returning true stops
+    judge: Callable | None = None,  # a bundle -> figures of maps that it generates, every `clips_every` steps
 ) -> Run:
     "Train as asked."
     check_run(conf)
     run = start_run(conf)
-    for sentence in run.notes:
+    conf = run.conf
+    leads = run.team.leads
+    for sentence in run.notes if leads else []:
         tell(sentence)
-    data = load_corpora(conf)
+    data = load_corpora(conf, say if leads else lambda sentence: None)
     tok = run.bundle.tokenizer
     check = Sampler(data.held, tok, replace(conf, synth_share=0), augment=False) if data.held else None
     sampler = Sampler(data.songs, tok, conf, extra=data.extra)
-    loop(run, batches_of(sampler, run.bundle.model.device), check, report or say_row)
-    if conf.ship:
+    batches = batches_of(sampler, run.bundle.model.device)
+    with tracking(run.team, asdict(conf)) as track:
+        loop(run, batches, check, teller(run, report or say_row, track), progress, judge)
+    run.take_best()
+    if conf.ship and leads:
         ship(run, conf.ship, Path(conf.ship).name, describe_data(data.songs, data.extra))
     return run

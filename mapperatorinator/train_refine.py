@@ -30,8 +30,10 @@ from .osu.beatmap import Beatmap, Slider
 from .osu.difficulty import star_rating
 from .postprocess import clean
 from .refine import Points, map_points, move_map, refine, to_field
+from .team import many
 from mapperatorinator.train import (
     Resumable,
+    average_weights,
     check_run,
     lr_schedule,
     make_optimizers,
@@ -43,10 +45,9 @@ from mapperatorinator.train import (
 
 # %% auto #0
 __all__ = ['DOUBLE_TIME', 'FIELD', 'THICK', 'REFINER_CARD', 'CELL', 'SHAKEN', 'Traced', 'trace', 'traced_maps', 'Batch',
-           'Windows', 'RefineRun', 'start_refine_run', 'batch_loss', 'average_weights', 'refine_step', 'fog_px',
-           'level_error', 'by_level', 'measure', 'refine_loop', 'refiner_card', 'ship_refiner', 'train_refine',
-           'end_of', 'travel', 'half_covered', 'leaves_field', 'sliders_outside', 'placement', 'crumbled', 'px_apart',
-           'refined']
+           'Windows', 'RefineRun', 'start_refine_run', 'batch_loss', 'refine_step', 'fog_px', 'level_error', 'by_level',
+           'measure', 'refine_loop', 'refiner_card', 'ship_refiner', 'train_refine', 'end_of', 'travel', 'half_covered',
+           'leaves_field', 'sliders_outside', 'placement', 'crumbled', 'px_apart', 'refined']
 
 # %% ../nbs/85_train_refine.ipynb #03b17fbe
 DOUBLE_TIME = 1.5
@@ -194,7 +195,9 @@ class RefineRun(Resumable):
 
 
 def start_refine_run(conf: TrainRefineConfig) -> RefineRun:
-    "A new run, or the one its folder holds."
+    "A new run, or the one its folder holds. Raises `UserError` in one of several processes."
+    if many():
+        raise UserError("train_refine learns in one process; start it without accelerate launch or torchrun.")
     seed_everything(conf.seed)
     torch.set_num_threads(conf.threads)
     denoiser = new_denoiser(conf.model)
@@ -219,19 +222,11 @@ def batch_loss(
     return denoising_loss(noise, answer, x0=batch.x0, x=x, noise=batch.noise, i=batch.step)
 
 
-@torch.no_grad()
-def average_weights(average: nn.Module, model: nn.Module, step: int, most: float):
-    "Move an average a little towards the weights: more so at first (an exponential moving average)."
-    keep = min(most, (step + 1) / (step + 10))
-    for kept, weight in zip(average.parameters(), model.parameters()):
-        kept.lerp_(weight, 1 - keep)
-
-
 def refine_step(run: RefineRun, noise: Schedule, batch: Batch) -> dict[str, float]:
     "Forward, backward, clip, move, average."
     c = run.conf
     model = run.denoiser.model
-    set_learning_rate(run.optimizers, lr_schedule(run.step, c))
+    set_learning_rate(run.optimizers, lr_schedule(run.step, c, run.minutes))
     with torch.autocast(run.denoiser.device.type, torch.bfloat16, enabled=c.precision == "bf16"):
         error, bits = batch_loss(model, noise, batch, c.model.reach)
     (error + bits).mean().backward()
@@ -290,6 +285,7 @@ def refine_loop(
     windows: Windows,
     check: Windows | None = None,
     report: Callable = lambda row: None,
+    progress: Callable | None = None,
 ) -> RefineRun:
     "Train on what windows draw; measured on `check`."
     noise = run.noise
@@ -300,7 +296,7 @@ def refine_loop(
     def held() -> dict[str, float]:
         return measure(run.finished, check)
 
-    return train_loop(run, step, held if check else None, report)
+    return train_loop(run, step, held if check else None, report, progress)
 
 # %% ../nbs/85_train_refine.ipynb #ebd80ec5
 REFINER_CARD = """---
@@ -359,6 +355,7 @@ def train_refine(
     conf: TrainRefineConfig,
     report: Callable | None = None,  # hears every measurement; None: a line of JSON each
     tell: Callable[[str], None] = note,  # hears what is not as it was
+    progress: Callable | None = None,  # gets a `Training` after each step; returning true stops
 ) -> RefineRun:
     "Train as asked."
     check_run(conf)
@@ -370,7 +367,8 @@ def train_refine(
     if conf.val_split:
         held = traced_maps(conf.data, conf.val_split, conf.model.reach)
         check = Windows(held, run.denoiser, conf, augment=False)
-    refine_loop(run, Windows(maps, run.denoiser, conf), check, report or say_row)
+    refine_loop(run, Windows(maps, run.denoiser, conf), check, report or say_row, progress)
+    run.take_best()
     if conf.ship:
         ship_refiner(run, maps, conf.ship)
     return run

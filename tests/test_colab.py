@@ -68,6 +68,33 @@ def check(nb):
     )
 
 
+STYLE = NOTEBOOK.with_name("finetune.ipynb")
+
+
+def test_the_form_of_a_style_installs_as_the_other_and_says_whose_maps():
+    nb = nbformat.read(STYLE, 4)
+    code = [c.source for c in nb.cells if c.cell_type == "code"]
+    text = "\n".join(c.source for c in nb.cells)
+    assert code[0] == next(c.source for c in source().cells if c.cell_type == "code"), "one way to install"
+    assert len(code) <= 8 and "colab/finetune.ipynb" in text and "people who agree" in text
+    assert not any(c.get("outputs") for c in nb.cells)
+
+
+def test_a_style_from_top_to_bottom(tmp_path):
+    nb = nbformat.read(STYLE, 4)
+    for cell in nb.cells:
+        cell.source = re.sub(r"^steps = 200", "steps = 2", cell.source, flags=re.M)
+        cell.source = cell.source.replace("end_time=16_000", "end_time=6_000").replace(
+            "asked = FinetuneConfig(", "asked = FinetuneConfig(batch_size=1, logger='none', "
+        )
+    run(nb, tmp_path)
+    assert len(outputs(nb, "image/png")) == 2, "curve and strip"
+    said = json.dumps([o for c in nb.cells if c.cell_type == "code" for o in c.outputs])
+    assert "perplexity_after" in said and "timing: not applied" in said
+    assert (tmp_path / "runs" / "finetune" / "adapter" / "adapter_model.safetensors").is_file()
+    assert (tmp_path / "style.zip").is_file() and list((tmp_path / "maps-made").glob("*.osu"))
+
+
 def test_it_is_thin_and_says_what_must_be_said():
     nb = source()
     code = [c.source for c in nb.cells if c.cell_type == "code"]

@@ -23,9 +23,9 @@ from ..tokenizer import Tokenizer
 
 # %% auto #0
 __all__ = ['CARD', 'MATRIX', 'OTHER_KINDS', 'Pair', 'principal', 'LoraLinear', 'adapters', 'linears', 'put', 'new_adapter',
-           'add_lora', 'merge', 'unmerge', 'vocabulary_hash', 'file_names', 'peft_config', 'save_lora', 'MadeFor',
-           'made_for', 'check_lora', 'find_lora', 'PeftConfig', 'unknown_kinds', 'read_peft', 'read_adapters',
-           'load_lora']
+           'add_lora', 'merge', 'unmerge', 'vocabulary_hash', 'weights_hash', 'file_names', 'peft_config', 'save_lora',
+           'MadeFor', 'made_for', 'check_lora', 'find_lora', 'PeftConfig', 'unknown_kinds', 'read_peft',
+           'read_adapters', 'load_lora', 'lay_over']
 
 # %% ../../nbs/64_model.lora.ipynb #de6e0d2b
 def principal(
@@ -155,6 +155,12 @@ def vocabulary_hash(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
+def weights_hash(bundle: Bundle) -> str:
+    "A short name of a model's weights, by its table of tokens, which every training changes and no adapter does; the same in 16 and 32 bits."
+    table = bundle.model.decoder.embed.weight.detach().float().cpu().half()
+    return hashlib.sha256(table.numpy().tobytes()).hexdigest()[:16]
+
+
 def file_names(bundle: Bundle, layer: str) -> list[str]:  # one, or the parts of a fused matrix
     "Names of a layer in the files of its base model."
     return [layer] if bundle.published is None else published_modules(layer, family_of(bundle.published))
@@ -229,6 +235,9 @@ def save_lora(
         "mapperatorinator_lora_base": {
             "base_model": bundle.name,
             "vocabulary": vocabulary_hash(bundle.tokenizer),
+            "weights": weights_hash(bundle),
+            "rank": rank,
+            "targets": peft_config(parts, bundle.name, rank)["target_modules"],
         },
         "mapperatorinator_lora_metadata": {"ckpt_subfolders": only_for, "format_version": 1},
     }
@@ -245,6 +254,9 @@ class MadeFor:
     base_model: str = ""
     vocabulary: Optional[str] = None  # its short name; null: not said
     ckpt_subfolders: Optional[list[str]] = None  # models of a repository it is for; null: any
+    weights: Optional[str] = None  # short name of the base model's weights; null: not said
+    rank: Optional[int] = None  # of its matrices
+    targets: Optional[list[str]] = None  # ends of the names of its layers
 
 
 def made_for(folder: Path) -> MadeFor:
@@ -484,3 +496,42 @@ def load_lora(
     for layer, adapter in made.items():
         put(bundle.model, layer, adapter)
     return list(made)
+
+# %% ../../nbs/64_model.lora.ipynb #9b22c103
+def _change_of(bundle: Bundle, name: str | Path) -> dict[str, Tensor]:  # by layer
+    "What an adapter adds to the weights of a model; the model stays as it is."
+    try:
+        load_lora(bundle, name)
+        return {layer: adapter.delta() for layer, adapter in adapters(bundle.model).items()}
+    finally:
+        for layer, adapter in adapters(bundle.model).items():
+            put(bundle.model, layer, adapter.base)
+
+
+def _applied(bundle: Bundle, name: str | Path, layers: int, weight: float) -> str:
+    "The sentence for an adapter that was laid over a model."
+    its = made_for(find_lora(name))
+    other = its.weights not in (None, weights_hash(bundle))
+    doubt = ", though it was taught on other weights of it" if other else ""
+    count = f", counted {weight:g} times" if weight != 1 else ""
+    return f"{name}: applied to {layers} layers of the model{count}{doubt}"
+
+
+@torch.no_grad()
+def lay_over(
+    bundle: Bundle,
+    names: list[str | Path],  # folders, or names on the hub
+    weights: list[float] = (),  # how much each counts; none: 1
+) -> list[str]:  # a sentence for each
+    "Fold adapters into the weights of a model. When one does not fit: `UserError`, and the model is as it was."
+    counts = list(weights) or [1.0] * len(names)
+    total = {}
+    said = []
+    for name, weight in zip(names, counts, strict=True):
+        change = _change_of(bundle, name)
+        for layer, delta in change.items():
+            total[layer] = total.get(layer, 0) + weight * delta
+        said.append(_applied(bundle, name, len(change), weight))
+    for layer, delta in total.items():
+        bundle.model.get_submodule(layer).weight += delta
+    return said

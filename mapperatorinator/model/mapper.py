@@ -463,12 +463,13 @@ def cross_entropy(
     labels: Tensor,  # (rows, length), -100 where none
     rhythm_weight: float = 1.0,
     row_weights: Tensor | None = None,  # (rows,)
+    smoothing: float = 0.0,  # share of a label that all tokens get (https://arxiv.org/abs/1512.00567)
 ) -> Tensor:
     "Summed over labelled tokens, time tokens counted `rhythm_weight` times."
     weight = torch.ones(logits.shape[-1], device=logits.device)
     weight[self.c.time_start : self.c.time_end] = rhythm_weight
     scores = logits.float().flatten(0, 1)
-    known = dict(weight=weight, ignore_index=-100)
+    known = dict(weight=weight, ignore_index=-100, label_smoothing=smoothing)
     if row_weights is None:
         return F.cross_entropy(scores, labels.flatten(), reduction="sum", **known)
     per_token = F.cross_entropy(scores, labels.flatten(), reduction="none", **known)
@@ -484,15 +485,19 @@ def forward(
     rhythm_weight: float = 1.0,
     frame_weight: float = 1.0,
     conditioning: Conditioning | None = None,  # one row per window, where the model wants it
+    smoothing: float = 0.0,  # of labels
 ) -> MapperOutput:
     "The training pass: each window is heard once, however many lines are written to it."
     encoded = self.encode_mel(mel, conditioning)
     out = MapperOutput([self.decode(ids, encoded.rows(windows)) for ids, _, windows in groups])
     n_labels = sum(int((labels >= 0).sum()) for _, labels, _ in groups)
-    losses = [self.cross_entropy(x, labels, rhythm_weight) for x, (_, labels, _) in zip(out.logits, groups)]
+    losses = [
+        self.cross_entropy(x, labels, rhythm_weight, smoothing=smoothing)
+        for x, (_, labels, _) in zip(out.logits, groups)
+    ]
     out.token_loss = sum(losses) / max(n_labels, 1)
     out.loss = out.token_loss
-    if frame_labels is not None:
+    if frame_labels is not None and self.frame_head is not None:
         out.frames = self.frame_logits(encoded.states)
         out.frame_loss = F.binary_cross_entropy_with_logits(out.frames.float(), frame_labels)
         out.loss = out.loss + frame_weight * out.frame_loss
