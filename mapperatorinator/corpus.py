@@ -6,7 +6,6 @@
 from __future__ import annotations
 import contextlib, hashlib, io, json, re, tarfile, tempfile, unicodedata
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
 
@@ -15,7 +14,7 @@ from .core import UserError, atomic_path, quoted, user_path
 from .foreign import parse_json
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
-from .osu.files import find_file, osz_bytes, read_osz
+from .osu.files import find_file, read_osz
 
 # %% auto #0
 __all__ = ['KINDS', 'AUDIO', 'MOST_BYTES', 'ARCHIVES', 'STORE', 'MMRS', 'HUB', 'SUBSET', 'LOST', 'CUT', 'KIND', 'ABOUT', 'VOTES',

@@ -28,7 +28,7 @@ from .osu.timing import Timing
 from .parse import Parser
 from .spectrogram import MelSpectrogram
 from .statistics import FIGURES, Chart, Ranges, clip, figures_of, human_ranges, rate
-from .synth.damage import PROBES, Probe, disordered, late, with_objects
+from .synth.damage import Probe, with_objects
 from .timing.rhythm import FPS, onset_bands, onset_strength
 
 # %% auto #0

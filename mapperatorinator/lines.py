@@ -10,7 +10,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from .config import LanguageConfig
-from .events import ContextType, Event, EventStream, EventType
+from .events import ContextType, EventStream, EventType
 from .prompt import IGNORE, Context, Metadata, Moment, request_ids, state_ids
 from .tokenizer import EOS, SOS, STEP, Tokenizer
 from .core import UserError
