@@ -362,7 +362,7 @@ def run_check(config: CheckConfig) -> int:  # 0 clean, 1 a problem was found, 2 
         say(as_json(results, config))
     return exit_code(results)
 
-
+# %% ../nbs/95_cli.ipynb #58f5dbf5
 @contextlib.contextmanager
 def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row above them
     "Bars for a training, one line at a time with its measurements."
