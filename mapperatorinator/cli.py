@@ -376,7 +376,7 @@ def run_data_build(config: DataConfig) -> None:
     for line in report(made):
         say(line)
 
-
+# %% ../nbs/95_cli.ipynb #58f5dbf5
 @contextlib.contextmanager
 def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row above them
     "Bars for a training, one line at a time with its measurements."

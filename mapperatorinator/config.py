@@ -461,7 +461,7 @@ class FinetuneConfig(Settings):
     steps: int = setting(300, STEPS)  # optimiser steps
     minutes: float = setting(0, MINUTES)  # learn for this long instead; 0: by steps
     batch_size: int = setting(4, Number(1, 1024, "windows"))  # windows per step
-    lr: float = setting(1e-3, RATE)  # peak learning rate of AdamW
+    lr: float = setting(3e-4, RATE)  # peak learning rate of AdamW
     muon_lr: float = setting(0, Number(0, 10))  # of Muon for the narrow matrices; 0: AdamW for all
     decoder_dropout: float = setting(0, DROPOUT)  # of what each layer of the decoder adds
     speed_prob: float = setting(0.3, SHARE)  # chance that a song is played faster

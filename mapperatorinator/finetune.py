@@ -172,7 +172,7 @@ def without_adapters(model: nn.Module) -> Iterator[nn.Module]:
         for name, adapter in known.items():
             put(model, name, adapter)
 
-
+# %% ../nbs/84_finetune.ipynb #f8ac4e1e
 def as_training(conf: FinetuneConfig, bundle: Bundle) -> TrainConfig:
     "The settings of a training that teaches a style."
     same = (
