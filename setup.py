@@ -48,6 +48,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=words("requirements") + words("pip_requirements"),
     extras_require={
+        "data": words("data_requirements"),
         "test": words("test_requirements"),
         "dev": words("test_requirements") + words("dev_requirements"),
     },

@@ -5,6 +5,7 @@
 # %% ../nbs/32_audio.ipynb #8807c2f9
 from __future__ import annotations
 import os
+from functools import partial
 from itertools import groupby
 from math import gcd
 from pathlib import Path
@@ -17,8 +18,8 @@ from .decode import best_reading, open_av, read_errors, sentences, why_unreadabl
 
 # %% auto #0
 __all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED', 'STILL', 'FAINT', 'RAMP', 'RESAMPLERS', 'OVER',
-           'BURST', 'resample_soxr', 'resample_linear', 'in_phase', 'song_path', 'check_samples', 'without_bursts',
-           'load_audio', 'read_tags', 'clicks', 'show_waveform']
+           'BURST', 'resample_soxr', 'LinearStream', 'resample_linear', 'in_phase', 'song_path', 'check_samples',
+           'without_bursts', 'load_audio', 'read_tags', 'beep', 'clicks', 'outline', 'show_waveform']
 
 # %% ../nbs/32_audio.ipynb #abecdaee
 OSU_OFFSET_MS = 23.0  # osu! times lie this much before the sound: osu time = onset - 23 ms
@@ -40,7 +41,7 @@ def resample_soxr(
     rate: int,  # Hz, of the blocks
     out_rate: int,  # Hz, wanted
 ) -> Iterator[np.ndarray]:  # (n,) float32 blocks
-    "Mono at another rate, band-limited: the good resampler."
+    "Mono at another rate, band-limited: the good resampler, https://python-soxr.readthedocs.io."
     if rate == out_rate:
         yield from _mono(blocks)
         return
@@ -60,39 +61,54 @@ def _mix_integer(x: np.ndarray) -> np.ndarray:  # (n, channels) int64 -> (n,)
     return x.sum(1) >> 1 if n == 2 else (x // n).sum(1)
 
 
-def _sixteen_bits(
-    x: np.ndarray,
-) -> np.ndarray:  # (n, channels) whole numbers, as float64, which holds all that follows exactly
+def _sixteen_bits(x: np.ndarray) -> np.ndarray:  # (n, channels)
+    "Whole numbers, as float64, which holds all that follows exactly."
     x = x.astype(np.float64)
     x *= 32768
     np.rint(x, out=x)
     return np.clip(x, -32768, 32767, out=x)
 
 
+class LinearStream:
+    "Straight lines between 16-bit samples, block by block: https://en.wikipedia.org/wiki/Linear_interpolation."
+
+    def __init__(self, rate: int, out_rate: int):  # Hz
+        self.I = rate // gcd(rate, out_rate)
+        self.O = out_rate // gcd(rate, out_rate)
+        self.seen = 0  # samples in
+        self.given = 0  # samples out
+        self.last = None  # (1, channels): the sample before the next block
+
+    def resample_chunk(self, x: np.ndarray) -> np.ndarray:  # (n, channels) -> (n,) float32, whole numbers
+        x = _sixteen_bits(x)
+        before = np.zeros((1, x.shape[1])) if self.last is None else self.last
+        x = np.concatenate([before, x])
+        end = (self.seen + len(x) - 2) * self.O // self.I + 1
+        v = self.between(x, np.arange(self.given, end))
+        self.seen += len(x) - 1
+        self.given = end
+        self.last = x[-1:]
+        return _mix_integer(v).astype(np.float32)
+
+    def between(self, x: np.ndarray, k: np.ndarray) -> np.ndarray:  # (len(k), channels) int64
+        "The output samples `k` on the lines between the inputs `x`."
+        n = -(-k * self.I // self.O)
+        d = (n * self.O - k * self.I)[:, None]
+        v = x[n - self.seen] * (d * 65536.0)
+        v += x[n - self.seen + 1] * ((self.O - d) * 65536.0)
+        v /= self.O
+        return v.astype(np.int64) >> 16
+
+# %% ../nbs/32_audio.ipynb #c08a963a
 def resample_linear(
     blocks: Iterable[np.ndarray],  # (n, channels) float32
     rate: int,  # Hz, of the blocks
     out_rate: int,  # Hz, wanted
 ) -> Iterator[np.ndarray]:  # (n,) float32 blocks of 16-bit integer values
     "Mono at another rate by straight lines between 16-bit samples: bit for bit what published weights were trained on."
-    I = rate // gcd(rate, out_rate)
-    O = out_rate // gcd(rate, out_rate)
-    seen = k = 0
-    last = None  # samples in, samples out, the sample before this block
+    stream = LinearStream(rate, out_rate)
     for x in blocks:
-        x = _sixteen_bits(x)
-        x = np.concatenate([np.zeros((1, x.shape[1])) if last is None else last, x])
-        end = (seen + len(x) - 2) * O // I + 1
-        i = np.arange(k, end)
-        n = -(-i * I // O)
-        d = (n * O - i * I)[:, None]
-        v = x[n - seen] * (d * 65536.0)
-        v += x[n - seen + 1] * ((O - d) * 65536.0)
-        v /= O
-        seen = seen + len(x) - 1
-        k = end
-        last = x[-1:]
-        yield _mix_integer(v.astype(np.int64) >> 16).astype(np.float32)
+        yield stream.resample_chunk(x)
 
 # %% ../nbs/32_audio.ipynb #401785cf
 CANCELLED = 0.1  # share of the channels' power that is left in their mean: less is cancellation
@@ -101,14 +117,14 @@ FAINT = 1e-3  # of full scale: windows that are quieter than this say nothing
 RAMP = 256  # samples from one mix to the next
 
 
-def _windows(
-    blocks: Iterable[np.ndarray], n: int
-) -> Iterator[np.ndarray]:  # of whole windows of n samples; the last one as it comes
+def _windows(blocks: Iterable[np.ndarray], n: int) -> Iterator[np.ndarray]:
+    "Blocks of whole windows of `n` samples; the last one as it comes."
     rest = None
     for x in blocks:
         if rest is not None and len(rest):
             need = n - len(rest)
-            x, rest = x[need:], np.concatenate([rest, x[:need]])
+            rest = np.concatenate([rest, x[:need]])
+            x = x[need:]
             if len(rest) < n:
                 continue
             yield rest
@@ -129,12 +145,27 @@ def _signs(x: np.ndarray, before: np.ndarray) -> np.ndarray:  # (channels,) 1 or
         return before
     mean = x[:, 0] + x[:, 1] if channels == 2 else x.sum(1)
     share = STILL if (before < 0).any() else CANCELLED
-    if not mean @ mean < share * each * channels**2:
-        return np.ones(channels, np.float32)
+    if mean @ mean < share * each * channels**2:
+        return _against_loudest(x, before)
+    return np.ones(channels, np.float32)
+
+
+def _against_loudest(x: np.ndarray, before: np.ndarray) -> np.ndarray:  # (channels,) 1 or -1
+    "Which channels are opposed to the loudest, or all others, so that the sum goes on as it was."
     power = x.T @ x  # of each, and what they have in common
     alone = power.diagonal()
     signs = np.where(power[alone.argmax()] < 0, -1, 1).astype(np.float32)
-    return -signs if (alone * signs) @ before < 0 else signs  # the sum goes on as it was
+    return -signs if (alone * signs) @ before < 0 else signs
+
+
+def _mixed(x: np.ndarray, before: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    "A window with its channels turned, after a ramp from how they were."
+    if np.array_equal(before, signs):
+        return x * signs
+    way = np.linspace(0, 1, min(RAMP, len(x)), dtype=np.float32)[:, None]
+    gains = np.broadcast_to(signs, x.shape).copy()
+    gains[: len(way)] = before + (signs - before) * way
+    return x * gains
 
 # %% ../nbs/32_audio.ipynb #9250cc7f
 def in_phase(
@@ -149,9 +180,7 @@ def in_phase(
         if before is None:
             before = np.ones(x.shape[1], np.float32)
         parts = [x[i : i + n] for i in range(0, len(x), n)] if x.shape[1] > 1 else []
-        gains = [before]
-        for part in parts:
-            gains.append(_signs(part, gains[-1]))
+        gains = _gains(parts, before)
         opposed = [len(part) / rate for part, signs in zip(parts, gains[1:]) if (signs < 0).any()]
         if opposed or (before < 0).any():
             x = np.concatenate([_mixed(*each) for each in zip(parts, gains, gains[1:])])
@@ -160,13 +189,12 @@ def in_phase(
         yield x
 
 
-def _mixed(x: np.ndarray, before: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    if np.array_equal(before, signs):
-        return x * signs
-    way = np.linspace(0, 1, min(RAMP, len(x)), dtype=np.float32)[:, None]
-    gains = np.broadcast_to(signs, x.shape).copy()
-    gains[: len(way)] = before + (signs - before) * way
-    return x * gains
+def _gains(parts: list[np.ndarray], before: np.ndarray) -> list[np.ndarray]:  # one more than there are parts
+    "The signs of the channels before the first window and in each."
+    gains = [before]
+    for part in parts:
+        gains.append(_signs(part, gains[-1]))
+    return gains
 
 # %% ../nbs/32_audio.ipynb #eee08170
 RESAMPLERS = {"soxr": resample_soxr, "linear": resample_linear}
@@ -197,7 +225,8 @@ def _check_length(seconds: float, path):
 
 def _collect(blocks: Iterable[np.ndarray], rate: int, path) -> np.ndarray:
     "All blocks in one array; stops as soon as the song is too long."
-    out, n = [], 0
+    out = []
+    n = 0
     for x in blocks:
         out.append(x)
         n += len(x)
@@ -205,22 +234,22 @@ def _collect(blocks: Iterable[np.ndarray], rate: int, path) -> np.ndarray:
     return np.concatenate(out) if out else np.zeros(0, np.float32)
 
 # %% ../nbs/32_audio.ipynb #ae7066f6
+def _joined(blocks, sample_rate: int, resample: str, path) -> tuple[np.ndarray, float]:
+    "Blocks of decoded sound as mono samples, and the seconds in which channels were turned round."
+    turned = []
+    runs = groupby(blocks, lambda block: (block[0], block[1].shape[1]))
+    parts = (
+        RESAMPLERS[resample](in_phase((x for _, x in run), rate, turned), rate, sample_rate)
+        for (rate, _), run in runs
+    )
+    return _collect((x for part in parts for x in part), sample_rate, path), sum(turned)
+
+
 def _decode(path: Path, sample_rate: int, resample: str, notes: list) -> np.ndarray:
     "Mono samples of a file, as well as it can be heard."
-
-    def mono(blocks):
-        turned = []
-        runs = groupby(
-            blocks, lambda b: (b[0], b[1].shape[1])
-        )  # a song glued from parts may change in the middle
-        parts = (
-            RESAMPLERS[resample](in_phase((x for _, x in run), rate, turned), rate, sample_rate)
-            for (rate, _), run in runs
-        )
-        return _collect((x for part in parts for x in part), sample_rate, path), sum(turned)
-
+    make = partial(_joined, sample_rate=sample_rate, resample=resample, path=path)
     try:
-        (x, turned), hearing = best_reading(path, mono)
+        (x, turned), hearing = best_reading(path, make)
     except OSError as e:
         raise UserError(f"{quoted(path)} cannot be read ({e.strerror or e}); give another file.") from e
     if not hearing.position:
@@ -232,11 +261,9 @@ def _decode(path: Path, sample_rate: int, resample: str, notes: list) -> np.ndar
         )
     return x
 
-
-def check_samples(
-    x: np.ndarray, sample_rate: int = 16000, name: str = "The audio"
-) -> np.ndarray:  # (samples,) float32, peak 1
-    "The samples with their loudest at 1, or a UserError that says why they are no song."
+# %% ../nbs/32_audio.ipynb #ec6476d0
+def check_samples(x: np.ndarray, sample_rate: int = 16000, name: str = "The audio") -> np.ndarray:
+    "The samples, float32 with their loudest at 1, or a UserError that says why they are no song."
     if not np.isfinite(x).all():
         raise UserError(f"{name} holds samples that are not numbers (NaN or infinite); export it again.")
     if len(x) < MIN_SECONDS * sample_rate:
@@ -284,9 +311,7 @@ def load_audio(
     return check_samples(without_bursts(x, sample_rate, notes), sample_rate, quoted(path))
 
 # %% ../nbs/32_audio.ipynb #65546c79
-def read_tags(path) -> dict[str, str]:
-    "Title and artist of a song: from its tags, else from its file name."
-    path = song_path(path)
+def _tags(path: Path) -> dict[str, str]:  # of the file and of its streams; empty if it cannot be read
     found = {}
     try:
         with open(path, "rb") as file, open_av(file) as box:
@@ -294,29 +319,51 @@ def read_tags(path) -> dict[str, str]:
                 found |= {key.lower(): line for key, value in tags.items() if (line := one_line(value))}
     except read_errors():
         pass
+    return found
+
+
+def read_tags(path) -> dict[str, str]:
+    "Title and artist of a song: from its tags, else from its file name."
+    path = song_path(path)
+    found = _tags(path)
     artist, dash, title = one_line(path.stem).partition(" - ")
     guess = {"title": title, "artist": artist} if dash else {"title": artist, "artist": "Unknown Artist"}
     return {k: found.get(k) or v for k, v in guess.items()}
 
 # %% ../nbs/32_audio.ipynb #e0c7ab49
+def beep(hz: float, sample_rate: int = 16000) -> np.ndarray:  # (n,) float32
+    "A sine that fades within 30 ms."
+    t = np.arange(int(0.03 * sample_rate)) / sample_rate
+    return (np.sin(2 * np.pi * hz * t) * np.exp(-t / 0.006)).astype(np.float32)
+
+
 def clicks(
     times,  # ms, one beep each
     n_samples: int,  # length of the track
     strong=(),  # ms, of higher beeps: downbeats
     sample_rate: int = 16000,  # Hz
 ) -> np.ndarray:  # (n_samples,) float32
-    "A track of beeps at given times."
+    "A track of beeps at given times: https://en.wikipedia.org/wiki/Click_track."
     out = np.zeros(n_samples, np.float32)
-    t = np.arange(int(0.03 * sample_rate)) / sample_rate
     for group, hz in ((times, 1000), (strong, 1600)):
-        beep = (np.sin(2 * np.pi * hz * t) * np.exp(-t / 0.006)).astype(np.float32)
+        sound = beep(hz, sample_rate)
         for ms in np.asarray(group, float):
             i = round(ms * sample_rate / 1000)
             if 0 <= i < n_samples:
-                out[i : i + len(beep)] = beep[: n_samples - i]
+                out[i : i + len(sound)] = sound[: n_samples - i]
     return out
 
 # %% ../nbs/32_audio.ipynb #4df7e5bb
+def outline(samples: np.ndarray, start: float, end: float | None, sample_rate: int) -> tuple:
+    "Times (s), lowest and highest samples of a part of a song (ms) in some 1400 columns."
+    last = None if end is None else int(end * sample_rate / 1000)
+    x = samples[int(start * sample_rate / 1000) : last]
+    step = max(1, len(x) // 1400)
+    rows = x[: len(x) // step * step].reshape(-1, step)
+    seconds = start / 1000 + np.arange(len(rows)) * step / sample_rate
+    return seconds, rows.min(1), rows.max(1)
+
+
 def show_waveform(
     samples: np.ndarray,  # (samples,)
     clicks=(),  # ms, thin lines
@@ -332,12 +379,9 @@ def show_waveform(
     ax = ax or canvas(10, 1.7).add_subplot()
     ax.set_facecolor(PALETTE["panel"])
     ax.tick_params(colors=PALETTE["faint"], labelsize=8)
-    x = samples[int(start * sample_rate / 1000) : None if end is None else int(end * sample_rate / 1000)]
-    step = max(1, len(x) // 1400)
-    rows = x[: len(x) // step * step].reshape(-1, step)
-    seconds = start / 1000 + np.arange(len(rows)) * step / sample_rate
-    ax.fill_between(seconds, rows.min(1), rows.max(1), color=PALETTE["circle"], lw=0.4)
-    for times, color in ((clicks, PALETTE["beat"]), (strong, PALETTE["downbeat"])):
-        ax.vlines(np.asarray(times, float) / 1000, -1, 1, color=color, lw=1.2)
+    seconds, low, high = outline(samples, start, end, sample_rate)
+    ax.fill_between(seconds, low, high, color=PALETTE["circle"], lw=0.4)
+    for times, color in ((clicks, "beat"), (strong, "downbeat")):
+        ax.vlines(np.asarray(times, float) / 1000, -1, 1, color=PALETTE[color], lw=1.2)
     ax.set(xlim=(seconds[0], seconds[-1]), yticks=[])
     return ax.figure

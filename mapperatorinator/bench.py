@@ -16,10 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .config import BENCH_TASKS, COUNTS, BenchConfig, GenerateConfig, check_settings
-from .core import Progress, UserError, say
+from mapperatorinator.config import (
+    BENCH_TASKS,
+    COUNTS,
+    BenchConfig,
+    GenerateConfig,
+    TrainConfig,
+    check_settings,
+)
+from .core import Progress, UserError, pick_device, say
+from .data import Batches, MapItem, Sampler, SongItem, song_item, window_example
 from .engine import Engine, Job, decode_naively, merge_jobs, pad_left
 from .events import ContextType
+from .lines import Line
 from mapperatorinator.measure import (
     CLOCKS,
     Timeline,
@@ -35,9 +44,12 @@ from mapperatorinator.measure import (
 from .model.hub import Bundle
 from .model.layers import Int8Linear, PackedLinear
 from .model.mapper import Encoded
+from .parse import Parser
 from .pipeline import Song2Map
+from .prompt import add_noise, drop
 from .request import spread
 from .rules import ForcedTokens, Rule
+from .synth.songs import compose_song
 from .tokenizer import EOS
 from .workload import map_text, random_prompts, sized_model, song_samples, song_windows
 
@@ -47,7 +59,8 @@ __all__ = ['PAYS', 'AHEAD', 'WAYS', 'TASKS', 'step_bytes', 'writing_speed', 'eng
            'Stages', 'requests', 'write_maps', 'fastest_run', 'measure_maps', 'maps_lines', 'both_counts', 'forced_job',
            'time_jobs', 'measure_pair', 'measure_pairs', 'pairs_lines', 'measure_precision', 'measure_speed',
            'speed_lines', 'measure_memory', 'memory_lines', 'busy_programs', 'write_alone', 'write_apart',
-           'measure_busy', 'busy_lines', 'bench', 'report_lines', 'run_bench']
+           'measure_busy', 'busy_lines', 'EventSampler', 'toy_songs', 'steps_of', 'lines_of', 'measure_training',
+           'training_lines', 'bench', 'report_lines', 'run_bench']
 
 # %% ../nbs/94_bench.ipynb #68650222
 def step_bytes(engine: Engine) -> int:
@@ -669,6 +682,87 @@ def busy_lines(report: dict) -> list[str]:
         rows.append(row)
     return table_lines(rows)
 
+# %% ../nbs/94_bench.ipynb #fbcdefd1
+class EventSampler(Sampler):
+    "Draws as before there were arrays: every line from events."
+
+    def draw_example(self, rng, song: SongItem, item: MapItem, start: int, speed: float) -> Line:
+        where = dict(start_ms=start * song.frame_ms, song_ms=song.ms, speed=speed)
+        flip = tuple(bool(f) for f in rng.random(2) < self.conf.flip_prob)
+        hide = lambda m: drop(m, self.conf.metadata_dropout, rng)
+        example = window_example(item, self.tokenizer, self.conf.language, flip=flip, change=hide, **where)
+        noisy = add_noise(example.ids, self.tokenizer, rng, time=self.conf.time_noise)
+        return Line(noisy, example.labels)
+
+
+def toy_songs(bundle: Bundle, seconds: float, seed: int) -> list[SongItem]:
+    "A composed song with maps of one to seven stars."
+    song = compose_song(seed, seconds)
+    mel = bundle.model.mel(torch.from_numpy(song.samples)[None]).detach()[0].numpy().astype(np.float16)
+    maps = [song.map(stars) for stars in (1, 3, 5, 7)]
+    spectrogram = bundle.model.mel.conf
+    return [song_item("composed", mel, maps, parser=Parser(bundle.language), conf=spectrogram, modes=[0])]
+
+
+def steps_of(bundle: Bundle, draw: Callable, steps: int) -> Callable[[], float]:  # () -> labels a second
+    "Some training steps, but for the optimizer; those of another round are others."
+    done = 0
+
+    def run() -> float:
+        nonlocal done
+        begun = now()
+        labels = 0
+        for _ in range(steps):
+            batch = draw(done)
+            done += 1
+            labels += batch.n_labels
+            bundle.model(batch.mel, batch.groups, batch.frame_labels).loss.backward()
+            bundle.model.zero_grad(set_to_none=True)
+        return labels / (now() - begun)
+
+    return run
+
+
+def lines_of(sampler: Sampler, steps: int) -> Callable[[], float]:  # () -> lines a second
+    "Some drafts, without sound and model."
+
+    def run() -> float:
+        begun = now()
+        lines = sum(int((y >= 0).any(1).sum()) for k in range(steps) for _, y, _ in sampler.draw(k).groups)
+        return lines / (now() - begun)
+
+    return run
+
+# %% ../nbs/94_bench.ipynb #6705f6ef
+def measure_training(bundle: Bundle, conf: BenchConfig) -> dict:
+    "Lines and label tokens a second, today's loop and ours in turns."
+    songs = toy_songs(bundle, conf.seconds, conf.seed)
+    device = pick_device(conf.device)
+    bundle.model.to(device).train()
+    asked = TrainConfig(language=bundle.language, batch_size=max(conf.batches), speed_prob=0.0, loaders=0)
+    asked = replace(asked, model=replace(asked.model, spectrogram=bundle.model.mel.conf))
+    ours = Sampler(songs, bundle.tokenizer, replace(asked, group_tokens=conf.group_tokens, length_step=16))
+    today = EventSampler(songs, bundle.tokenizer, asked)
+    batches = Batches(ours, device)
+    drawn = {"today": lines_of(today, 8), "ours": lines_of(ours, 8)}
+    trained = {
+        "today": steps_of(bundle, lambda k: today(k).to(device), 2),
+        "ours": steps_of(bundle, batches, 2),
+    }
+    best = lambda runs: {name: max(rates) for name, rates in interleave(runs, conf.repeats + 1).items()}
+    return {"training": {"lines": best(drawn), "labels": best(trained)}}
+
+
+def training_lines(report: dict) -> list[str]:
+    "Today's loop and ours as a table."
+    rows = []
+    for what, rate in report["training"].items():
+        times = f"{rate['ours'] / rate['today']:.2f}"
+        rows.append(
+            {"a second": what, **{name: f"{value:.0f}" for name, value in rate.items()}, "times": times}
+        )
+    return table_lines(rows)
+
 # %% ../nbs/94_bench.ipynb #a1a782e5
 TASKS = {
     "speed": (measure_speed, speed_lines),
@@ -677,6 +771,7 @@ TASKS = {
     "pipelining": (measure_pairs, pairs_lines),
     "memory": (measure_memory, memory_lines),
     "busy": (measure_busy, busy_lines),
+    "training": (measure_training, training_lines),
 }  # what is measured, and how it is shown
 
 

@@ -12,6 +12,7 @@ from . import __version__
 from mapperatorinator.config import (
     BenchConfig,
     CheckConfig,
+    DataConfig,
     EvalConfig,
     GenerateConfig,
     TrainConfig,
@@ -26,8 +27,8 @@ from .core import UserError, check_working_folder, duration, nearest, note, quot
 # %% auto #0
 __all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
            'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'Bars', 'report_table', 'run_generate',
-           'run_check', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'dump', 'overview', 'run', 'unknown',
-           'Stopped', 'stoppable', 'main']
+           'run_check', 'run_data_build', 'run_train', 'run_train_refine', 'run_bench', 'run_eval', 'called', 'dump',
+           'overview', 'run', 'unknown', 'Stopped', 'stoppable', 'main']
 
 # %% ../nbs/95_cli.ipynb #f2c541aa
 def type_name(setting: Setting) -> str:
@@ -356,6 +357,19 @@ def run_check(config: CheckConfig) -> int:  # 0 clean, 1 a problem was found, 2 
     return exit_code(results)
 
 
+def run_data_build(config: DataConfig) -> None:
+    "Build a corpus, with bars on stderr, and what came of it on stdout."
+    from mapperatorinator.build import build, report
+
+    bars = Bars()
+    try:
+        made = build(config, bars)
+    finally:
+        bars.close()
+    for line in report(made):
+        say(line)
+
+
 def run_train(config: TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
     from mapperatorinator.train import train
@@ -398,6 +412,13 @@ COMMANDS = {
         "Songs/mine.osz --json",
         words="paths",
     ),
+    "data build": Command(
+        "make a corpus of songs and their maps: folders, archives, lazer's exports",
+        DataConfig,
+        run_data_build,
+        "Songs output=corpus workers=2",
+        words="paths",
+    ),
     "train": Command(
         "train a model on songs and their maps",
         TrainConfig,
@@ -425,11 +446,25 @@ COMMANDS = {
 }
 
 # %% ../nbs/95_cli.ipynb #e79a9cae
+def called(args: list[str]) -> tuple[str, list[str]]:  # the command, and the words after it
+    "What words call; the name of a command may be two of them."
+    first, *rest = args
+    two = " ".join(map(folded, args[:2]))
+    parts = [name for name in COMMANDS if name.startswith(f"{folded(first)} ")]
+    if two in COMMANDS:
+        return two, rest[1:]
+    if parts and rest[:1] and rest[0] in HELP:
+        return parts[0], rest
+    return (folded(first) if folded(first) in COMMANDS else first), rest
+
+
 def dump(args: list[str]) -> str:  # YAML
     "The composed settings of a command: defaults, preset and overrides."
     import yaml
 
-    name, *rest = args if args and args[0] in COMMANDS else ["generate", *args]
+    name, rest = called(args or ["generate"])
+    if name not in COMMANDS:
+        name, rest = "generate", args
     settings = asdict(config_of(COMMANDS[name], rest))
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=200)
     return (
@@ -464,9 +499,7 @@ def run(
     args: list[str],  # words after `mapperatorinator`
 ) -> int | None:  # exit code
     "Do what the words say. Raises `UserError`."
-    name, *rest = args or ["--help"]
-    if folded(name) in COMMANDS:
-        name = folded(name)
+    name, rest = called(args or ["--help"])
     if name in HELP:
         return say(overview())
     if name in ("--version", "-V", "version"):

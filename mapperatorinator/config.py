@@ -39,9 +39,10 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME',
            'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate',
            'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig',
-           'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig',
-           'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset',
-           'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'settings_table']
+           'DataConfig', 'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
+           'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names',
+           'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed',
+           'settings_table']
 
 # %% ../nbs/02_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -214,7 +215,7 @@ class LanguageConfig:
 # %% ../nbs/02_config.ipynb #026c8c92
 @dataclass
 class ModelConfig:
-    "Sizes and shape of the encoder-decoder (defaults: the embedded model)."
+    "Sizes and shape of the encoder-decoder (defaults: 8 M parameters, for a run on a CPU; the embedded model has 23 M)."
 
     d_model: int = setting(256, Number(4, 16384))  # width
     n_heads: int = setting(4, Number(1, 256))
@@ -372,6 +373,11 @@ class TrainConfig(RunConfig):
     synth_share: float = setting(0.2, SHARE)  # share of windows drawn from them
     maps_per_window: int = setting(3, Number(1, 64))  # maps of a song that share a window
     length_groups: int = setting(3, Number(1, 1000))  # groups of lines of similar length, to pad little
+    group_tokens: int = setting(0, SIZE)  # tokens a group of lines may hold, for few shapes; 0: length_groups
+    length_step: int = setting(
+        64, Number(1, 4096, "tokens")
+    )  # of group_tokens: lines are padded to multiples
+    loaders: int = setting(0, Number(0, 64, "processes"))  # that write lines ahead; 0: none
     rhythm_weight: float = setting(2.0, Number(0, 1000))  # weight of time tokens in the loss
     frame_loss: float = setting(1.0, Number(0, 1000))  # weight of the onset, beat and downbeat loss on frames
     time_noise: int = setting(2, Number(0, 100))  # 10-ms steps of noise on the times that are read
@@ -379,9 +385,29 @@ class TrainConfig(RunConfig):
     speed_prob: float = setting(0.3, SHARE)  # chance that a song is played faster
     speed_range: list[float] = setting([0.85, 1.2], Several(Number(0.75, 1.5), 2, 2))  # slowest and fastest
     flip_prob: float = setting(0.5, SHARE)  # chance of each mirror image
+    max_hours: float = setting(
+        0, Number(0, 10**6, "hours")
+    )  # of songs that are read from tars or the hub; 0: all
     init: str = setting("", Place())  # weights to start from: a folder or `embedded`
     model: ModelConfig = field(default_factory=ModelConfig)  # the network
     language: LanguageConfig = field(default_factory=LanguageConfig)  # what it speaks
+
+# %% ../nbs/02_config.ipynb #7d55796b
+@dataclass(frozen=True)
+class DataConfig(Settings):
+    "One corpus built."
+
+    paths: list[str] = setting([], Several(Place(), most=10**6))  # folders and archives; need no key=
+    output: str = setting("corpus", NAMED)  # folder of the corpus; a build that was stopped goes on there
+    modes: list[str] = setting(list(MODES), Several(MODE_NAME, 1, 4))  # modes whose maps are taken
+    metadata: str = setting("", Place())  # CSV with a row a map: beatmap_id, creator_id, submit_date …
+    tags: str = setting("", Place())  # CSV with a row a map: beatmap_id, and the votes for each user tag
+    opt_out: str = setting("", Place())  # list of more mappers whose maps are left out
+    validation: float = setting(0.05, Number(0, 0.5))  # share of songs kept apart to choose by
+    test: float = setting(0.05, Number(0, 0.5))  # share of songs kept apart to report on
+    bitrate: int = setting(64, Number(16, 256, "kbit/s"))  # of the songs, as mono Opus
+    shard: int = setting(1000, Number(1, 100_000, "MB"))  # size of a tar
+    workers: int = setting(2, Number(1, 64, "processes"))  # sets read at once
 
 # %% ../nbs/02_config.ipynb #ac1ab179
 @dataclass
@@ -511,6 +537,7 @@ BENCH_TASKS = {
     "pipelining": ["fp32", "int8"],
     "memory": ["auto"],
     "busy": ["fp32"],
+    "training": ["fp32"],
 }  # and the precisions that each compares
 
 
@@ -520,7 +547,7 @@ class BenchConfig(Settings):
 
     task: str = setting(
         "speed", Choice(tuple(BENCH_TASKS), "task")
-    )  # speed, ladder, song (whole maps), pipelining, memory, busy
+    )  # speed, ladder, song (whole maps), pipelining, memory, busy, training
     model: str = setting("embedded", NAMED)  # as for a map; v32-size, v32-mini-size: random weights
     seconds: float = setting(180, Number(1, 3600, "s"))  # length of the song, the demo song repeated
     windows: int = setting(12, Number(0, 100000))  # windows measured, from the beginning; 0: all
@@ -536,6 +563,7 @@ class BenchConfig(Settings):
     candidates: int = setting(8, Number(1, 64, "maps"))  # song: maps drawn of the one difficulty
     star_tries: int = setting(0, Number(0, 20, "runs"))  # song: runs more while the stars miss
     counts: list[str] = setting(["20/80", "30/30", "30/60"], Several(COUNTS, 1))  # tokens of beats/objects
+    group_tokens: int = setting(4096, Number(64, 10**7))  # training: tokens in a group of lines
     repeats: int = setting(2, Number(1, 1000))  # rounds, of which the fastest counts
     threads: int = setting(2, THREADS)  # CPU threads
     clock: str = setting("wall", Choice(("wall", "cpu"), "clock"))  # cpu: processor time, which is steadier

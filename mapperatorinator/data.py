@@ -8,16 +8,29 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from .audio import load_audio
 from .config import LanguageConfig, SpectrogramConfig, TrainConfig
 from .core import UserError, atomic_path
+from mapperatorinator.corpus import (
+    Listing,
+    Sample,
+    known_of,
+    layout,
+    map_files,
+    problem,
+    read_corpus,
+    title_of,
+)
 from .events import ContextType, EventStream
+from .lines import Compact, Line, Window, compact, line
 from .osu.beatmap import Beatmap
 from .osu.difficulty import star_rating
 from .osu.files import find_file
@@ -28,11 +41,12 @@ from .spectrogram import MelSpectrogram
 from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'song_folders', 'map_files', 'counted', 'Listing', 'title_of', 'MapItem',
-           'object_times', 'mark_frames', 'frame_labels', 'SongItem', 'cache_key', 'song_mel', 'by_song', 'problem',
-           'read_map', 'read_maps', 'song_item', 'load_songs', 'frames_at', 'cut_frames', 'window_contexts',
-           'window_example', 'Batch', 'pad_rows', 'group_rows', 'length_shares', 'Sampler', 'augment_mel',
-           'load_corpus', 'none_left']
+__all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'FILLED', 'song_folders', 'MapItem', 'object_times', 'mark_frames', 'frame_labels',
+           'SongItem', 'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs',
+           'frames_at', 'cut_frames', 'window_contexts', 'window_example', 'window_line', 'Mix', 'Cut', 'Draft',
+           'Batch', 'pad_rows', 'by_length', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler', 'draw_mix',
+           'remix', 'Bank', 'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples',
+           'load_corpus', 'load_folders', 'none_left']
 
 # %% ../nbs/81_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
@@ -48,39 +62,6 @@ def song_folders(
         raise UserError(f"No songs at '{base}': expected folders <song>/ with one audio file and .osu files.")
     return sorted(d for d in base.iterdir() if d.is_dir() and map_files(d))
 
-
-def map_files(folder: Path) -> list[Path]:  # sorted
-    "The .osu files of a folder."
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() == ".osu" and f.is_file())
-
-# %% ../nbs/81_data.ipynb #974930c9
-def counted(n: int, thing: str) -> str:
-    "A number of things, in words."
-    return f"{n} {thing}{'s' * (n != 1)}"
-
-
-@dataclass
-class Listing:
-    "What is to be told of a corpus."
-
-    left_out: dict = field(default_factory=dict)  # reason by file
-    heard: dict = field(default_factory=dict)  # sentences of `load_audio` by file
-
-    def sentences(self) -> list[str]:
-        "One for each file that is left out or was not as it should be, and how many they are."
-        out = [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
-        out += [f"{name}: {' '.join(notes)}" for name, notes in self.heard.items() if notes]
-        maps = sum(name.lower().endswith(".osu") for name in self.left_out)
-        songs = len(self.left_out) - maps
-        if self.left_out:
-            out.append(f"Left out: {counted(songs, 'song')}, {counted(maps, 'map')}.")
-        return out
-
-
-def title_of(path: Path) -> str:  # of a file of a song
-    "Folder and name, by which a file is told."
-    return f"{path.parent.name}/{path.name}"
-
 # %% ../nbs/81_data.ipynb #63349463
 SPEEDS = np.round(np.arange(0.75, 1.51, 0.05), 2)  # playing speeds that are drawn
 
@@ -93,6 +74,10 @@ class MapItem:
     parser: Parser
     streams: dict = field(default_factory=dict, repr=False)
     stars: dict = field(default_factory=dict, repr=False)
+    compacts: dict = field(default_factory=dict, repr=False)  # arrays by kinds and mirror image
+    known: dict = field(
+        default_factory=dict, repr=False
+    )  # wishes that the file does not say: mapper_id, year …
 
     def stream(self, kind: ContextType, flip=(False, False)) -> EventStream:  # at normal speed
         "The events of one kind of context, mirrored or not."
@@ -100,6 +85,13 @@ class MapItem:
         if key not in self.streams:
             self.streams[key] = self.parser.context(kind, self.beatmap, flip)
         return self.streams[key]
+
+    def arrays(self, tokenizer: Tokenizer, kinds: tuple, flip=(False, False)) -> list[Compact]:
+        "The same as arrays, of several kinds ([lines](27_lines.ipynb))."
+        key = (kinds, flip)
+        if key not in self.compacts:
+            self.compacts[key] = [compact(tokenizer, kind, self.stream(kind, flip)) for kind in kinds]
+        return self.compacts[key]
 
     def difficulty(self, speed: float = 1.0) -> float:  # stars
         "The star rating at a playing speed."
@@ -110,7 +102,7 @@ class MapItem:
     @cached_property
     def traits(self) -> Metadata:
         "What does not depend on the song or the speed: mode, keys, shares of holds and of scroll speeds …"
-        return Metadata.of(self.beatmap, self.parser.language, 0)
+        return Metadata.of(self.beatmap, self.parser.language, 0, **self.known)
 
     def metadata(self, song_length: float, speed: float = 1.0) -> Metadata:  # song_length: ms, as played
         "The request that this map would be the answer to."
@@ -179,9 +171,10 @@ def song_mel(
     conf: SpectrogramConfig,
     cache: Path | None = None,  # folder for .npy files
     notes: list | None = None,  # gets a sentence for whatever was not as it should be
+    key: str = "",  # its name in the cache; empty: from path, size and settings
 ) -> np.ndarray:  # (frames, mels) float16
     "Mel frames of a whole song."
-    kept = cache and cache / f"{cache_key(path, conf)}.npy"
+    kept = cache and cache / f"{key or cache_key(path, conf)}.npy"
     if kept and kept.exists():
         return np.load(kept, mmap_mode="r")
     samples = torch.from_numpy(load_audio(path, conf.sample_rate, notes=notes))
@@ -209,19 +202,6 @@ def by_song(
     return out
 
 # %% ../nbs/81_data.ipynb #2184319b
-def problem(b: Beatmap) -> str:  # "": none
-    "Why a map that can be read is of no use."
-    if not b.hit_objects:
-        return "it has no objects."
-    if not any(p.uninherited and p.beat_length > 0 for p in b.timing_points):
-        return "it has no tempo."
-    try:
-        star_rating(b)
-    except UserError as e:
-        return str(e)
-    return ""
-
-
 def read_map(file: Path, listing: Listing) -> Beatmap | None:
     "A map that can be used; None: the listing says why not."
     try:
@@ -255,6 +235,7 @@ def song_item(
     parser: Parser,
     conf: SpectrogramConfig,
     modes: list[int],
+    known: dict | None = None,  # wishes that a map's file does not say, by its place among the maps
 ) -> SongItem:
     "A song with the labels that its maps give it."
     frame_ms = 1000 * conf.hop_length / conf.sample_rate
@@ -262,7 +243,8 @@ def song_item(
     times = [b.time for b in beats]
     downbeats = [b.time for b in beats if b.downbeat]
     labels = frame_labels(maps, len(mel), times, downbeats, frame_ms)
-    learnt = [MapItem(b, parser) for b in maps if b.mode in modes]
+    known = known or {}
+    learnt = [MapItem(b, parser, known=known.get(i, {})) for i, b in enumerate(maps) if b.mode in modes]
     return SongItem(name, mel, learnt, labels, frame_ms)
 
 
@@ -354,7 +336,51 @@ def window_example(
         span=Span.of(language, start_ms / speed),
     )
 
+# %% ../nbs/81_data.ipynb #d9593624
+def window_line(
+    item: MapItem,
+    tokenizer: Tokenizer,
+    language: LanguageConfig,
+    start_ms: float,  # of the song at normal speed
+    song_ms: float,  # length of the song at normal speed
+    speed: float = 1.0,
+    flip: tuple[bool, bool] = (False, False),
+    change=lambda m: m,  # what happens to the metadata
+) -> Line:
+    "The ids and labels of `window_example`, in a fraction of its time."
+    kinds = tuple(ContextType(name) for name in language.context_types[0].outputs)
+    request = change(item.metadata(song_ms / speed, speed))
+    window = Window(start_ms, language.window_ms, speed, STATE_MS)
+    return line(tokenizer, language, request, item.arrays(tokenizer, kinds, flip), window)
+
 # %% ../nbs/81_data.ipynb #699f2419
+class Mix(NamedTuple):
+    "Another mix of a song."
+
+    loudness: float  # factor of the power, as its logarithm
+    tilt: float  # the same from the lowest band to the highest
+    shift: int  # bands
+    low: int  # first band that is missing
+    width: int  # how many are
+
+
+class Cut(NamedTuple):
+    "A window of a song."
+
+    song: int  # its number among all
+    start: int  # first frame
+    speed: float
+    mix: Mix | None  # None: as it is
+
+
+@dataclass
+class Draft:
+    "One training step before anything is heard: numbers, cheap to draw and to send."
+
+    cuts: list[Cut]
+    groups: list[tuple[Tensor, Tensor, Tensor]]  # as in `Batch`
+
+
 @dataclass
 class Batch:
     "One training step."
@@ -362,6 +388,10 @@ class Batch:
     mel: Tensor  # (windows, frames, mels) float32
     frame_labels: Tensor  # (windows, frames, 3)
     groups: list[tuple[Tensor, Tensor, Tensor]]  # ids (rows, length), labels, window of each row (rows,)
+
+    def to(self, device) -> Batch:
+        groups = [tuple(t.to(device) for t in group) for group in self.groups]
+        return Batch(self.mel.to(device), self.frame_labels.to(device), groups)
 
     @property
     def n_labels(self) -> int:
@@ -376,12 +406,16 @@ def pad_rows(rows: list[np.ndarray], value: int) -> Tensor:  # (rows, longest)
     return torch.from_numpy(out)
 
 
+def by_length(examples: list[list]) -> list[tuple[int, int, int]]:  # length, window, place in the window
+    return sorted((len(e.ids), i, k) for i, some in enumerate(examples) for k, e in enumerate(some))
+
+
 def group_rows(
     examples: list[list],  # of every window
     groups: int,  # wanted
 ) -> list[tuple[Tensor, Tensor, Tensor]]:  # as in `Batch`
     "Examples sorted by length, in groups of one size."
-    rows = sorted((len(e.ids), i, k) for i, some in enumerate(examples) for k, e in enumerate(some))
+    rows = by_length(examples)
     size = -(-len(rows) // max(1, groups)) or 1
     found = []
     for at in range(0, len(rows), size):
@@ -390,6 +424,34 @@ def group_rows(
         ids = pad_rows([e.ids for e in picked], 0)
         labels = pad_rows([e.labels for e in picked], -100)
         found.append((ids, labels, torch.tensor([i for _, i, _ in part])))
+    return found
+
+# %% ../nbs/81_data.ipynb #8d225741
+FILLED = 8  # the last group has a multiple of so many rows
+
+
+def balanced_rows(
+    examples: list[list],  # of every window
+    tokens: int,  # in a group, about
+    step: int = 64,  # lengths are multiples of it
+) -> list[tuple[Tensor, Tensor, Tensor]]:  # as in `Batch`
+    "Examples sorted by length, in groups of about equal numbers of tokens and of few shapes."
+    rows = by_length(examples)
+    found = []
+    while rows:
+        length = -(-rows[-1][0] // step) * step  # the longest that are left
+        size = max(1, tokens // length)
+        part = rows[-size:]
+        rows = rows[:-size]
+        count = min(size, -(-len(part) // FILLED) * FILLED)
+        ids = torch.zeros(count, length, dtype=torch.long)
+        labels = torch.full((count, length), -100)
+        windows = torch.zeros(count, dtype=torch.long)
+        for row, (n, i, k) in enumerate(part):
+            ids[row, :n] = torch.from_numpy(examples[i][k].ids)
+            labels[row, :n] = torch.from_numpy(examples[i][k].labels)
+            windows[row] = i
+        found.append((ids, labels, windows))
     return found
 
 # %% ../nbs/81_data.ipynb #48fe2f7f
@@ -418,11 +480,38 @@ class Sampler:
         return length_shares(self.extra)
 
     def __call__(self, step: int) -> Batch:
-        rng = np.random.default_rng([self.conf.seed, step])
-        windows = [self.draw_window(rng) for _ in range(self.conf.batch_size)]
-        mels, labels, examples = zip(*windows)
-        groups = group_rows(examples, self.conf.length_groups)
-        return Batch(torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels)), groups)
+        drawn = self.draw(step)
+        mels = np.stack([self.hear(cut) for cut in drawn.cuts])
+        labels = np.stack(
+            [cut_frames(self.all[c.song].labels, c.start, self.size, c.speed) for c in drawn.cuts]
+        )
+        return Batch(torch.from_numpy(mels), torch.from_numpy(labels), drawn.groups)
+
+    def draw(self, step: int) -> Draft:
+        "What the batch of a step is made of."
+        c = self.conf
+        rng = np.random.default_rng([c.seed, step])
+        cuts, examples = zip(*(self.draw_window(rng) for _ in range(c.batch_size)))
+        if c.group_tokens:
+            return Draft(list(cuts), balanced_rows(examples, c.group_tokens, c.length_step))
+        return Draft(list(cuts), group_rows(examples, c.length_groups))
+
+    def hear(self, cut: Cut) -> np.ndarray:  # (frames, bands)
+        "The mel of a window, in its mix."
+        mel = cut_frames(self.all[cut.song].mel, cut.start, self.size, cut.speed)
+        return remix(mel, cut.mix) if cut.mix else mel
+
+    @cached_property
+    def all(self) -> list[SongItem]:
+        return [*self.songs, *self.extra]
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        return {id(song): i for i, song in enumerate(self.all)}
+
+    @property
+    def size(self) -> int:
+        return self.conf.language.src_seq_len  # frames of a window
 
     def draw_song(self, rng) -> SongItem:
         "A song, by length; now and then a composed one."
@@ -440,7 +529,7 @@ class Sampler:
 
 # %% ../nbs/81_data.ipynb #5ea688a3
 @patch
-def draw_example(self: Sampler, rng, song: SongItem, item: MapItem, start: int, speed: float):  # an `Example`
+def draw_example(self: Sampler, rng, song: SongItem, item: MapItem, start: int, speed: float) -> Line:
     "A map in a window, mirrored and with wishes hidden."
     c = self.conf
 
@@ -448,7 +537,7 @@ def draw_example(self: Sampler, rng, song: SongItem, item: MapItem, start: int, 
         return drop(m, c.metadata_dropout, rng) if self.augment else m
 
     flip = tuple(bool(f) for f in rng.random(2) < c.flip_prob) if self.augment else (False, False)
-    example = window_example(
+    example = window_line(
         item,
         self.tokenizer,
         c.language,
@@ -459,44 +548,209 @@ def draw_example(self: Sampler, rng, song: SongItem, item: MapItem, start: int, 
         change=hide,
     )
     if self.augment:
-        example.ids = add_noise(example.ids, self.tokenizer, rng, time=c.time_noise)
+        return Line(add_noise(example.ids, self.tokenizer, rng, time=c.time_noise), example.labels)
     return example
 
 
 @patch
-def draw_window(self: Sampler, rng) -> tuple[np.ndarray, np.ndarray, list]:  # mel, labels, examples
+def draw_window(self: Sampler, rng) -> tuple[Cut, list[Line]]:
     "One window of one song with some of its maps."
     c = self.conf
-    n = c.language.src_seq_len
+    n = self.size
     song = self.draw_song(rng)
     speed = self.draw_speed(rng)
     start = int(rng.integers(-n // 8, max(len(song.mel) - n // 2, 1)))
-    mel = cut_frames(song.mel, start, n, speed)
-    labels = cut_frames(song.labels, start, n, speed)
     picked = rng.permutation(len(song.maps))[: c.maps_per_window]
-    examples = [self.draw_example(rng, song, song.maps[i], start, speed) for i in picked]
-    if self.augment:
-        mel = augment_mel(rng, mel)
-    return mel, labels, examples
+    lines = [self.draw_example(rng, song, song.maps[i], start, speed) for i in picked]
+    mix = draw_mix(rng, c.model.spectrogram.n_mels) if self.augment else None
+    return Cut(self.numbers[id(song)], start, speed, mix), lines
 
 # %% ../nbs/81_data.ipynb #877d1977
-def augment_mel(rng, mel: np.ndarray) -> np.ndarray:  # (frames, bands) both
+def draw_mix(rng, bands: int) -> Mix:
     "Another mix of the same song: louder or softer, tilted, shifted in pitch, with a band missing (https://arxiv.org/abs/1904.08779)."
-    bands = mel.shape[1]
     loudness = rng.normal(0, 0.35)
-    tilt = rng.normal(0, 0.35) * np.linspace(-1, 1, bands)
-    mel = np.log1p(np.expm1(mel) * np.exp(loudness + tilt)).astype(np.float32)
-    if rng.random() < 0.5:
-        mel = np.roll(mel, rng.integers(-2, 3), axis=1)
+    tilt = rng.normal(0, 0.35)
+    shift = rng.integers(-2, 3) if rng.random() < 0.5 else 0
+    low = width = 0
     if rng.random() < 0.3:
         low = rng.integers(bands)
         width = rng.integers(1, bands // 6)
-        mel[:, low : low + width] = 0
+    return Mix(float(loudness), float(tilt), int(shift), int(low), int(width))
+
+
+def remix(mel: np.ndarray, mix: Mix) -> np.ndarray:  # (frames, bands) both
+    "A window in another mix."
+    tilt = mix.tilt * np.linspace(-1, 1, mel.shape[1])
+    mel = np.log1p(np.expm1(mel) * np.exp(mix.loudness + tilt)).astype(np.float32)
+    mel = np.roll(mel, mix.shift, axis=1)
+    mel[:, mix.low : mix.low + mix.width] = 0
     return mel
+
+# %% ../nbs/81_data.ipynb #b9d66ae5
+class Bank:
+    "The mel frames and labels of all songs on a device; `bank(draft)` is the batch."
+
+    def __init__(self, songs: list[SongItem], size: int, device="cpu"):  # size: frames of a window
+        self.size = size
+        self.device = torch.device(device)
+        gathered = lambda name: torch.cat([torch.from_numpy(np.array(getattr(s, name))) for s in songs])
+        self.mel = gathered("mel").to(device)  # (all frames, bands) float16
+        self.labels = gathered("labels").to(device)  # (all frames, 3) float16
+        self.lengths = torch.tensor([len(s.mel) for s in songs], device=device)
+        self.starts = self.lengths.cumsum(0) - self.lengths
+
+    def cut(self, x: Tensor, song: Tensor, low: Tensor) -> Tensor:  # (windows, size, channels) float32
+        "Frames by number; zeros outside a song."
+        length = self.lengths[song][:, None]
+        inside = (low >= 0) & (low < length)
+        at = self.starts[song][:, None] + low.clamp(min=0).minimum(length - 1)
+        return torch.where(inside[..., None], x[at].float(), 0.0)
+
+    def window(self, x: Tensor, song: Tensor, at: Tensor) -> Tensor:  # at: (windows, size) frames, with parts
+        "Frames between frames, by linear interpolation."
+        low = at.floor()
+        part = (at - low).float()[..., None]
+        low = low.long()
+        return self.cut(x, song, low) * (1 - part) + self.cut(x, song, low + 1) * part
+
+    def __call__(self, draft: Draft) -> Batch:
+        numbers = torch.tensor([(c.song, c.start, c.speed) for c in draft.cuts], dtype=torch.float64)
+        song, start, speed = numbers.to(self.device).unbind(1)
+        steps = torch.arange(self.size, device=self.device)
+        at = start[:, None] + steps * speed[:, None]
+        mel = self.window(self.mel, song.long(), at)
+        labels = self.window(self.labels, song.long(), at)
+        groups = [tuple(t.to(self.device, non_blocking=True) for t in group) for group in draft.groups]
+        return Batch(remix_all(mel, [c.mix for c in draft.cuts]), labels, groups)
+
+# %% ../nbs/81_data.ipynb #c2ddcc25
+def remix_all(mel: Tensor, mixes: list[Mix | None]) -> Tensor:  # (windows, frames, bands) both
+    "Windows in the mixes that were drawn for them, all at once."
+    if not any(mixes):
+        return mel
+    plain = Mix(0.0, 0.0, 0, 0, 0)
+    drawn = torch.tensor([mix or plain for mix in mixes], dtype=torch.float32, device=mel.device)
+    loudness, tilt, shift, low, width = drawn.T[..., None]
+    bands = torch.arange(mel.shape[2], device=mel.device)
+    slope = torch.linspace(-1, 1, mel.shape[2], device=mel.device)
+    gain = (loudness + tilt * slope).exp()
+    louder = torch.log1p(torch.expm1(mel) * gain[:, None])
+    source = (bands - shift.long()) % mel.shape[2]
+    rolled = louder.gather(2, source[:, None].expand(mel.shape))
+    missing = (bands >= low) & (bands < low + width)
+    return rolled.masked_fill(missing[:, None], 0)
+
+# %% ../nbs/81_data.ipynb #e25ea056
+class Drafts(Dataset):
+    "The drafts of steps, for other processes: songs without their sound."
+
+    def __init__(self, sampler: Sampler, first: int, end: int):  # steps
+        mute = lambda some: [replace(s, mel=np.zeros((len(s.mel), 0)), labels=None) for s in some]
+        self.sampler = replace(sampler, songs=mute(sampler.songs), extra=mute(sampler.extra))
+        self.steps = range(first, end)
+
+    def __len__(self):
+        return len(self.steps)
+
+    def __getitem__(self, i: int) -> Draft:
+        return self.sampler.draw(self.steps[i])
+
+
+def _as_it_is(draft: Draft) -> Draft:
+    return draft
+
+
+@dataclass
+class Batches:
+    "Batches by step on a device, their lines written ahead by other processes."
+
+    sampler: Sampler
+    device: str | torch.device = "cpu"
+    workers: int = 0  # processes; 0: none
+    ahead: int = 4  # batches that each keeps ready
+
+    def __post_init__(self):
+        self.bank = Bank(self.sampler.all, self.sampler.size, self.device)
+        self.next = -1  # step that comes from the queue
+        self.queue = iter(())
+
+    def __call__(self, step: int) -> Batch:
+        if not self.workers:
+            return self.bank(self.sampler.draw(step))
+        if step != self.next:
+            self.queue = iter(self.loader(step))
+        self.next = step + 1
+        return self.bank(next(self.queue))
+
+    def loader(self, first: int) -> DataLoader:
+        "What works ahead from a step on."
+        drafts = Drafts(self.sampler, first, max(self.sampler.conf.steps, first + 1))
+        return DataLoader(
+            drafts,
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=self.ahead,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # the random numbers of training are left alone
+        )
+
+# %% ../nbs/81_data.ipynb #a9143893
+def batches_of(
+    sampler: Sampler, device: torch.device
+) -> Sampler | Batches:  # called with the number of a step
+    "What draws the batches of a run: ahead and on the device, where there is one or processes are asked for."
+    loaders = sampler.conf.loaders
+    return Batches(sampler, device, loaders) if loaders or device.type != "cpu" else sampler
+
+# %% ../nbs/81_data.ipynb #ef4cf939
+def sample_item(
+    sample: Sample,
+    parser: Parser,
+    conf: SpectrogramConfig,
+    modes: list[int],
+    cache: Path | None,
+    listing: Listing,  # gets what cannot be used
+) -> SongItem | None:  # None: the listing says why not
+    "A song of a corpus, ready for training."
+    maps = sample.maps(listing)
+    if not maps:
+        return None
+    key = hashlib.sha1(f"{sample.hash}{len(sample.audio)}{conf}".encode()).hexdigest()[:16]
+    notes = listing.heard.setdefault(sample.name, [])
+    try:
+        with sample.file() as path:
+            mel = song_mel(path, conf, cache, notes, key)
+    except UserError as e:
+        listing.left_out[sample.name] = str(e)
+        return None
+    known = {i: known_of(said) for i, (said, _) in enumerate(maps)}
+    beatmaps = [b for _, b in maps]
+    return song_item(sample.name, mel, beatmaps, parser=parser, conf=conf, modes=modes, known=known)
+
+
+def load_samples(
+    place: str | Path,  # anything that `read_corpus` reads
+    split: str,
+    conf: TrainConfig,
+    cache: Path | None,
+    listing: Listing,
+) -> list[SongItem]:
+    "The songs of a split, up to the hours that are wanted."
+    parser = Parser(conf.language)
+    modes = [MODES[m] for m in conf.modes]
+    songs = []
+    left = conf.max_hours * 3.6e6 or float("inf")  # ms
+    for sample in read_corpus(place, split, listing):
+        song = sample_item(sample, parser, conf.model.spectrogram, modes, cache=cache, listing=listing)
+        songs += [song] if song else []
+        left -= song.ms if song else 0
+        if left <= 0:
+            break
+    return songs
 
 # %% ../nbs/81_data.ipynb #5da957b3
 def load_corpus(
-    root: str | Path,
+    root: str | Path,  # folder that holds songs/, or anything else that `read_corpus` reads
     split: str,
     conf: TrainConfig,
     cache: Path | None = None,
@@ -507,14 +761,30 @@ def load_corpus(
     if unknown:
         raise UserError(f"Unknown mode '{unknown[0]}'; expected some of {', '.join(MODES)}.")
     listing = Listing() if listing is None else listing
+    if layout(str(root)) != "songs":
+        songs = load_samples(root, split, conf, cache, listing)
+        place = Path(root)
+    else:
+        songs = load_folders(root, split, conf, cache, listing)
+        place = Path(root) / "songs" / split
+    if listing.left_out and not songs:
+        raise UserError(none_left(listing, place))
+    return songs
+
+
+def load_folders(
+    root: str | Path,  # folder that holds songs/
+    split: str,
+    conf: TrainConfig,
+    cache: Path | None,
+    listing: Listing,
+) -> list[SongItem]:
+    "The songs of a split that lie in folders."
     parser = Parser(conf.language)
     modes = [MODES[m] for m in conf.modes]
-    folders = song_folders(root, split)
     songs = []
-    for folder in folders:
+    for folder in song_folders(root, split):
         songs += load_songs(folder, parser, conf.model.spectrogram, modes, cache=cache, listing=listing)
-    if folders and not songs:
-        raise UserError(none_left(listing, Path(root) / "songs" / split))
     return songs
 
 

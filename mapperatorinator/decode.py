@@ -35,8 +35,9 @@ from mapperatorinator.frames import (
 __all__ = ['LEAST', 'PYTHON_ERRORS', 'BLOCK', 'RATES', 'Blocks', 'CONTAINERS', 'SAMPLE_TYPES', 'SAFE_PLANES', 'GAP', 'LONGEST',
            'FAULTS', 'Timed', 'TIMELESS', 'CHECKED', 'AHEAD', 'TOGETHER', 'MAGIC', 'JUNK', 'WALKED', 'WAVES',
            'BY_SOUNDFILE', 'BY_BOTH', 'SEVERAL', 'MP3_IN_WAVE', 'Hearing', 'sentences', 'read_errors', 'check_rate',
-           'by_soundfile', 'watched', 'open_av', 'as_float', 'channels_of', 'silence', 'by_av', 'Clock', 'by_frames',
-           'by_links', 'named', 'beginning', 'behind_junk', 'readers', 'best_reading', 'gathered', 'why_unreadable']
+           'by_soundfile', 'watched', 'open_av', 'scaled', 'as_float', 'channels_of', 'silence', 'by_av', 'Clock',
+           'by_frames', 'by_links', 'named', 'beginning', 'behind_junk', 'readers', 'best_reading', 'gathered',
+           'why_unreadable']
 
 # %% ../nbs/31_decode.ipynb #3caddd69
 LEAST = 100  # bytes a second of sound takes; what promises more sound than that is wrong
@@ -145,7 +146,7 @@ def by_soundfile(
     hearing: Hearing,  # is filled in
     seconds: float = 0.0,  # how long it is, if that is known better than by its header
 ) -> Blocks:
-    "Sound by libsndfile."
+    "Sound by libsndfile: https://libsndfile.github.io/libsndfile/."
     import soundfile as sf
 
     with opener() as raw, sf.SoundFile(raw) as file:
@@ -204,25 +205,26 @@ SAMPLE_TYPES = {
 SAFE_PLANES = 7  # more than these PyAV cannot count
 
 
-def as_float(
-    frame,  # of PyAV
-    channels: int,  # kept at most
-) -> np.ndarray:  # (n, channels) float32
-    "The samples of a decoded frame."
+def scaled(x: np.ndarray) -> np.ndarray:  # float32
+    "Samples of any type as fractions of full scale."
+    if x.dtype.kind == "f":
+        return x.astype(np.float32, copy=False)
+    if x.dtype.kind == "u":
+        return (x - np.float32(128)) / np.float32(128)
+    full = np.float32(2 ** (8 * x.dtype.itemsize - 1))
+    return (x / full).astype(np.float32, copy=False)
+
+
+def as_float(frame, channels: int) -> np.ndarray:  # frame: of PyAV; (n, channels) float32
+    "The samples of a decoded frame, of so many channels at most."
     if frame.format.is_planar and channels_of(frame.layout) > SAFE_PLANES:
         frame = _interleaved(frame)
     kind = SAMPLE_TYPES[frame.format.name.removesuffix("p")]
     planes = [np.frombuffer(plane, kind) for plane in frame.planes]
     if frame.format.is_planar:
-        x = np.array([p[: frame.samples] for p in planes[:channels]]).T
-    else:
-        there = channels_of(frame.layout)
-        x = planes[0][: frame.samples * there].reshape(-1, there)[:, :channels]
-    if kind.kind == "f":
-        return x.astype(np.float32, copy=False)
-    if kind.kind == "u":
-        return (x - np.float32(128)) / np.float32(128)
-    return (x / np.float32(2 ** (8 * kind.itemsize - 1))).astype(np.float32, copy=False)
+        return scaled(np.array([p[: frame.samples] for p in planes[:channels]]).T)
+    there = channels_of(frame.layout)
+    return scaled(planes[0][: frame.samples * there].reshape(-1, there)[:, :channels])
 
 
 def channels_of(layout) -> int:
@@ -319,7 +321,7 @@ def by_av(
     hearing: Hearing,  # is filled in
     **options,  # for FFmpeg
 ) -> Blocks:
-    "Sound by FFmpeg; bad packets are skipped, and what is missing is silent."
+    "Sound by FFmpeg (https://ffmpeg.org/ffmpeg-formats.html); bad packets are skipped, what is missing is silent."
     with opener() as raw, open_av(raw, **options) as box:
         stream = _stream(box, hearing)
         hearing.opened = True
@@ -409,38 +411,30 @@ def by_frames(
     frames = [(at, h, lost.get(i, 0)) for i, (at, h) in enumerate(stream.frames)]
     if info:
         frames = frames[1:]
-    samples = sum(h.samples * (1 + n) for _, h, n in frames)
+    there = sum(h.samples * (1 + n) for _, h, n in frames)
+    said = promised * frames[0][1].samples if promised else 0  # samples
     if promised:
-        hearing.promise(
-            (promised * frames[0][1].samples - info.front - info.end) / frames[0][1].kind[1], len(data)
-        )
+        rate = frames[0][1].kind[1]
+        hearing.promise((said - info.front - info.end) / rate, len(data))
     front = info.front if info else 0
-    end = info.end if promised and promised * frames[0][1].samples == samples else 0
-    yield from _trimmed(_decoded(data, frames, hearing), front, samples - end)
+    end = info.end if promised and said == there else 0
+    yield from _trimmed(_decoded(data, frames, hearing), front, there - end)
     _tell_frames(stream, hearing)
 
 
-def _decoded(
-    data: bytes, frames: list, hearing: Hearing
-) -> Blocks:  # frames: (first byte, Header, frames lost before it)
+def _decoded(data: bytes, frames: list, hearing: Hearing) -> Blocks:  # frames: (byte, Header, lost before it)
     "The sound of frames, and silence for those that were lost or cannot be decoded."
     import av
 
     kind = None
     for part in _stretches(frames):
-        first = part[0][1]
-        lost = part[0][2]
+        _, first, lost = part[0]
         if first.kind != kind or lost:  # behind a hole the decoder must not go on with what lay before it
             kind = first.kind
             decoder = av.CodecContext.create(kind[0], "r")
         if lost:
             yield from _hole(lost * first.samples / kind[1], kind, hearing)
-        if together := _decode(decoder, data, part):
-            yield from _joined(together)
-        else:
-            for frame in part:
-                alone = _decode(decoder, data, [frame])
-                yield from _joined(alone) if alone else _hole(first.samples / kind[1], kind, hearing)
+        yield from _sound(decoder, data, part, hearing)
 
 # %% ../nbs/31_decode.ipynb #799200b9
 TOGETHER = 32  # frames that are given to a decoder at once
@@ -448,7 +442,8 @@ TOGETHER = 32  # frames that are given to a decoder at once
 
 def _stretches(frames: list) -> Iterator[list]:
     "Frames that follow each other without a gap, a few at a time."
-    part, end = [], 0
+    part = []
+    end = 0
     for frame in frames:
         at, h, lost = frame
         if part and (lost or at != end or h.kind != part[0][1].kind or len(part) == TOGETHER):
@@ -458,6 +453,17 @@ def _stretches(frames: list) -> Iterator[list]:
         end = at + h.size
     if part:
         yield part
+
+
+def _sound(decoder, data: bytes, part: list, hearing: Hearing) -> Blocks:
+    "A stretch of frames, decoded together or one by one."
+    if together := _decode(decoder, data, part):
+        yield from _joined(together)
+        return
+    _, first, _ = part[0]
+    for frame in part:
+        alone = _decode(decoder, data, [frame])
+        yield from _joined(alone) if alone else _hole(first.samples / first.kind[1], first.kind, hearing)
 
 
 def _decode(decoder, data: bytes, part: list) -> list:  # frames of PyAV; empty if not all could be decoded
@@ -470,7 +476,7 @@ def _decode(decoder, data: bytes, part: list) -> list:  # frames of PyAV; empty 
         return []
     return out if len(out) == len(part) else []
 
-
+# %% ../nbs/31_decode.ipynb #fd6b23a6
 def _joined(frames: list) -> Blocks:
     for (rate, channels), some in groupby(frames, lambda f: (f.rate, channels_of(f.layout))):
         yield rate, np.concatenate([as_float(f, channels) for f in some])

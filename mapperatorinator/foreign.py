@@ -25,9 +25,9 @@ from mapperatorinator.config import (
 from .core import UserError, atomic_path
 
 # %% auto #0
-__all__ = ['JSON_LIMIT', 'VALUES', 'DEPTH', 'CONTEXTS', 'HZ', 'HOP', 'LAYERS', 'WINDOW', 'IDS', 'LIMITS', 'PLAIN', 'UNREADABLE',
-           'MOST_TENSORS', 'parse_json', 'damaged', 'read_json', 'contradictions', 'problems', 'typed', 'only',
-           'tensor_problem', 'check_tensors', 'read_pickle', 'read_tensors', 'layers_of', 'check_layers',
+__all__ = ['JSON_LIMIT', 'VALUES', 'DEPTH', 'CONTEXTS', 'HZ', 'HOP', 'LAYERS', 'WINDOW', 'IDS', 'LIMITS', 'REAL', 'PLAIN',
+           'UNREADABLE', 'MOST_TENSORS', 'parse_json', 'damaged', 'read_json', 'contradictions', 'problems', 'typed',
+           'only', 'tensor_problem', 'check_tensors', 'read_pickle', 'read_tensors', 'layers_of', 'check_layers',
            'check_shapes', 'write_tensors']
 
 # %% ../nbs/04_foreign.ipynb #17e58d91
@@ -288,7 +288,13 @@ def only(cls, given: dict) -> dict:  # of a file that says more than concerns us
     return {f.name: given[f.name] for f in fields(cls) if f.name in given}
 
 # %% ../nbs/04_foreign.ipynb #de796325
-def tensor_problem(tensor: Any) -> str:  # empty when there is none
+REAL = ("float16", "bfloat16", "float32", "float64")  # what weights are made of
+
+
+def tensor_problem(
+    tensor: Any,
+    kinds: tuple[str, ...] = REAL,  # of numbers that it may hold
+) -> str:  # empty when there is none
     "What keeps a tensor from being weights."
     import torch
 
@@ -297,20 +303,24 @@ def tensor_problem(tensor: Any) -> str:  # empty when there is none
     plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
     if not plain:
         return "is packed in a way that we do not read"
-    if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
-        kind = str(tensor.dtype).removeprefix("torch.")
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in kinds:
         return f"holds {kind}, where numbers of 16, 32 or 64 bits with a point were expected"
     if not tensor.numel() or all(map(math.isfinite, map(float, tensor.aminmax()))):
         return ""
     return "holds NaN" if tensor.isnan().any() else "holds infinity"
 
 
-def check_tensors(tensors: dict, path: str | Path):
+def check_tensors(
+    tensors: dict,  # name -> tensor
+    path: str | Path,  # of the file that they come from
+    kinds: tuple[str, ...] = REAL,  # of numbers
+):
     "Raise `UserError` naming the first tensor that is no weights."
     for name, tensor in tensors.items():
         if not isinstance(name, str):
             raise damaged(path, f"{as_said(name)} is no name of a tensor")
-        if problem := tensor_problem(tensor):
+        if problem := tensor_problem(tensor, kinds):
             raise damaged(path, f"{name[:100]} {problem}")
 
 # %% ../nbs/04_foreign.ipynb #31321bc6
@@ -420,7 +430,10 @@ def read_pickle(
 MOST_TENSORS = 20_000  # of one file
 
 
-def read_tensors(path: str | Path) -> dict:  # name -> tensor
+def read_tensors(
+    path: str | Path,
+    kinds: tuple[str, ...] = REAL,  # of numbers that the tensors may hold
+) -> dict:  # name -> tensor
     "The tensors of a file, safetensors or a pickle. Raises `UserError` when it is damaged or holds anything else."
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -439,7 +452,7 @@ def read_tensors(path: str | Path) -> dict:  # name -> tensor
             raise damaged(path, e) from e
     if not isinstance(found, dict):
         raise damaged(path, f"it holds {as_said(found)} where a table of tensors was expected")
-    check_tensors(found, path)
+    check_tensors(found, path, kinds)
     return found
 
 # %% ../nbs/04_foreign.ipynb #7b954473

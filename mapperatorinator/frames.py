@@ -12,8 +12,8 @@ from typing import Callable, Iterator, NamedTuple
 # %% auto #0
 __all__ = ['BITRATES', 'MPEG_RATES', 'HALVINGS', 'ADTS_RATES', 'HEAD', 'DECODER_DELAY', 'NEAR', 'BELIEVED', 'UNKNOWN', 'PCM',
            'CHUNKS', 'Header', 'mpeg_header', 'adts_header', 'tag_size', 'past_tags', 'Frames', 'next_frames',
-           'read_frames', 'show_frames', 'Info', 'info_frame', 'lost_frames', 'ogg_crc', 'Page', 'ogg_page', 'Link',
-           'ogg_links', 'boxes', 'mp4_links', 'Wave', 'wave_header']
+           'read_frames', 'show_frames', 'Info', 'info_frame', 'shared_out', 'lost_frames', 'ogg_crc', 'Page',
+           'ogg_page', 'Link', 'ogg_links', 'boxes', 'mp4_links', 'Wave', 'wave_header']
 
 # %% ../nbs/30_frames.ipynb #f178eea4
 BITRATES = {  # kbit/s by (MPEG-1, layer)
@@ -52,11 +52,12 @@ def _mpeg(second: int, third: int, mono: bool) -> Header | None:
     if layer == 1:
         return Header(kind, 384, (12 * bitrate // rate + padding) * 4)
     samples = 1152 if newest or layer == 2 else 576
-    return Header(kind, samples, samples // 8 * bitrate // rate + padding)
+    size = samples // 8 * bitrate // rate + padding
+    return Header(kind, samples, size)
 
 
 def mpeg_header(head: bytes) -> Header | None:  # None: no frame begins here
-    "The header of an MPEG audio frame (mp3, mp2, mp1)."
+    "The header of an MPEG audio frame (mp3, mp2, mp1): http://www.mp3-tech.org/programmer/frame_header.html."
     if len(head) < 4 or head[0] != 255 or head[1] < 224:
         return None
     return _mpeg(head[1], head[2], head[3] >> 6 == 3)
@@ -66,7 +67,7 @@ ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 
 
 def adts_header(head: bytes) -> Header | None:  # None: no frame begins here
-    "The header of a raw AAC frame."
+    "The header of a raw AAC frame: https://wiki.multimedia.cx/index.php/ADTS."
     if len(head) < 7 or head[0] != 255 or head[1] & 0xF6 != 0xF0:
         return None
     rate = head[2] >> 2 & 15
@@ -77,17 +78,34 @@ def adts_header(head: bytes) -> Header | None:  # None: no frame begins here
     return Header(("aac", ADTS_RATES[rate], channels), 1024 * ((head[6] & 3) + 1), size)
 
 # %% ../nbs/30_frames.ipynb #d783fdd1
+def _id3_size(head: bytes) -> int:
+    "An ID3 tag says its size seven bits a byte, without its header and footer."
+    size = sum((b & 127) << 7 * (3 - i) for i, b in enumerate(head[6:10]))
+    footer = head[5] >> 4 & 1
+    return 10 + size + 10 * footer
+
+
+def _ape_size(head: bytes) -> int:
+    "An APE tag says its size without its header."
+    header = head[23] >> 5 & 1
+    return int.from_bytes(head[12:16], "little") + 32 * header
+
+
+def _lyrics_size(data, at: int) -> int:
+    "A Lyrics3 tag says where it ends."
+    end = max(data.find(word, at, at + 200_000) for word in (b"LYRICS200", b"LYRICSEND"))
+    return end + 9 - at if end >= 0 else 0
+
+
 def tag_size(data, at: int = 0) -> int:  # bytes; 0: no tag begins here
-    "The size of an ID3, APE or Lyrics3 tag."
+    "The size of an ID3 (https://id3.org/id3v2.4.0-structure), APE or Lyrics3 tag."
     head = data[at : at + 24]
     if head[:3] == b"ID3" and len(head) > 9:
-        size = sum((b & 127) << 7 * (3 - i) for i, b in enumerate(head[6:10]))
-        return 10 + size + 10 * (head[5] >> 4 & 1)
+        return _id3_size(head)
     if head[:8] == b"APETAGEX" and len(head) == 24:
-        return int.from_bytes(head[12:16], "little") + 32 * (head[23] >> 5 & 1)
+        return _ape_size(head)
     if head[:11] == b"LYRICSBEGIN":
-        end = max(data.find(word, at, at + 200_000) for word in (b"LYRICS200", b"LYRICSEND"))
-        return end + 9 - at if end >= 0 else 0
+        return _lyrics_size(data, at)
     if head[:3] == b"TAG":
         return 227 if head[3:4] == b"+" else 128
     return 0
@@ -109,9 +127,7 @@ class Frames:
     "The frames of a file that is nothing but frames."
 
     frames: list = field(default_factory=list)  # (first byte, Header)
-    holes: dict = field(
-        default_factory=dict
-    )  # bytes that are no frames, by the number of the frame behind them
+    holes: dict = field(default_factory=dict)  # number of the frame behind -> bytes that are no frames
     front: int = 0  # bytes of junk before the first frame
     cut: bool = False  # the file ends in the middle of a frame
 
@@ -157,16 +173,15 @@ def read_frames(
         following = header(data[after : after + HEAD])
         if following and following.kind == h.kind:  # nearly always
             out.frames.append((at, h))
-            at, h = after, following
+            at = after
+            h = following
         else:
             at, h = _step(data, header, out, at, h)
     return out
 
 # %% ../nbs/30_frames.ipynb #cd98c923
-def _step(
-    data, header: Callable, out: Frames, at: int, h: Header
-) -> tuple[int, Header | None]:  # where to go on; None: the end
-    "What to do with a frame that has no other behind it."
+def _step(data, header: Callable, out: Frames, at: int, h: Header) -> tuple[int, Header | None]:
+    "What to do with a frame that has no other behind it: where to go on, and its header; None: the end."
     after = at + h.size
     if after > len(data):
         out.cut = True
@@ -185,6 +200,11 @@ def _step(
     return again, header(data[again : again + HEAD])
 
 # %% ../nbs/30_frames.ipynb #6ce3ff90
+def _hole_spans(stream: Frames) -> list[tuple[float, float]]:  # kB: start, size
+    ends = [stream.frames[i][0] for i in stream.holes]
+    return [((end - size) / 1000, size / 1000) for end, size in zip(ends, stream.holes.values())]
+
+
 def show_frames(stream: Frames, ax=None):
     "The frames of a file along its bytes, holes in red."
     from mapperatorinator.osu.show import PALETTE, canvas
@@ -195,8 +215,7 @@ def show_frames(stream: Frames, ax=None):
     boxes = [(at / 1000, h.size / 1000) for at, h in stream.frames]
     colors = [PALETTE["circle"], PALETTE["kat"]]
     ax.broken_barh(boxes, (0, 1), facecolors=[colors[i % 2] for i in range(len(boxes))])
-    lost = [(stream.frames[i][0] / 1000 - size / 1000, size / 1000) for i, size in stream.holes.items()]
-    ax.broken_barh(lost, (0, 1), facecolors=PALETTE["downbeat"])
+    ax.broken_barh(_hole_spans(stream), (0, 1), facecolors=PALETTE["downbeat"])
     ax.set(yticks=[], xlabel="kB")
     ax.xaxis.label.set_color(PALETTE["faint"])
     return ax.figure
@@ -213,8 +232,20 @@ class Info(NamedTuple):
     end: int = 0  # and at the end
 
 
+def _xing(frame: bytes, mark: int) -> Info:
+    "Read a Xing or Info frame from its mark on: flags, the fields that they announce, the encoder and its delays."
+    number = lambda at, size: int.from_bytes(frame[at : at + size], "big")
+    flags = number(mark + 4, 4)
+    frames = number(mark + 8, 4) if flags & 1 else 0
+    name = mark + 8 + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
+    if frame[name : name + 4] not in (b"LAME", b"Lavf", b"Lavc"):
+        return Info(frames)
+    delays = number(name + 21, 3)
+    return Info(frames, (delays >> 12) + DECODER_DELAY, max((delays & 4095) - DECODER_DELAY, 0))
+
+
 def info_frame(data: bytes, stream: Frames) -> Info | None:  # None: the first frame is sound
-    "Read the Xing, Info or VBRI frame of an mp3."
+    "Read the Xing, Info or VBRI frame of an mp3: http://gabriel.mp3-tech.org/mp3infotag.html."
     at, h = stream.frames[0]
     frame = data[at : at + h.size]
     if frame[36:40] == b"VBRI":
@@ -222,17 +253,27 @@ def info_frame(data: bytes, stream: Frames) -> Info | None:  # None: the first f
     mark = max(frame[:64].find(b"Xing"), frame[:64].find(b"Info"))
     if mark < 0 or h.kind[0] != "mp3float":
         return None
-    flags = int.from_bytes(frame[mark + 4 : mark + 8], "big")
-    frames = int.from_bytes(frame[mark + 8 : mark + 12], "big") if flags & 1 else 0
-    name = mark + 8 + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
-    if frame[name : name + 4] not in (b"LAME", b"Lavf", b"Lavc"):
-        return Info(frames)
-    delays = int.from_bytes(frame[name + 21 : name + 24], "big")
-    return Info(frames, (delays >> 12) + DECODER_DELAY, max((delays & 4095) - DECODER_DELAY, 0))
+    return _xing(frame, mark)
 
 # %% ../nbs/30_frames.ipynb #ee023e25
 NEAR = 20  # frames on either side of a hole that tell the size of those in it
 BELIEVED = 40  # frames that a promise may say beyond what the bytes say: more is a promise of another file
+
+
+def _mean_size(frames: list, i: int) -> float:  # bytes
+    "How large frames are around the i-th."
+    some = frames[max(i - NEAR, 0) : i + NEAR]
+    return sum(h.size for _, h in some) / len(some)
+
+
+def shared_out(missing: int, likely: dict[int, float]) -> dict[int, int]:
+    "So many frames, shared out over holes as their likely sizes are, in whole numbers that add up."
+    total = sum(likely.values())
+    lost = {i: int(missing * n / total) for i, n in likely.items()}
+    shorted = sorted(lost, key=lambda i: lost[i] - missing * likely[i] / total)
+    for i in shorted[: missing - sum(lost.values())]:
+        lost[i] += 1
+    return lost
 
 
 def lost_frames(
@@ -240,29 +281,19 @@ def lost_frames(
     promised: int = 0,  # frames that the file should have, in the count of `stream`; 0: not said
 ) -> dict[int, int]:  # by the number of the frame behind the hole
     "How many frames each hole held."
-
-    def nearby(i):
-        some = stream.frames[max(i - NEAR, 0) : i + NEAR]
-        return sum(h.size for _, h in some) / len(some)
-
-    likely = {i: size / nearby(i) for i, size in stream.holes.items()}
-    lost = {i: round(n) for i, n in likely.items()}
+    likely = {i: size / _mean_size(stream.frames, i) for i, size in stream.holes.items()}
     missing = promised - len(stream.frames)
-    total = sum(likely.values())
-    if not promised or stream.cut or not 0 <= missing <= total + BELIEVED:
-        return lost
-    lost = {i: int(missing * n / total) for i, n in likely.items()}
-    shorted = sorted(lost, key=lambda i: lost[i] - missing * likely[i] / total)
-    for i in shorted[: missing - sum(lost.values())]:
-        lost[i] += 1
-    return lost
+    possible = 0 <= missing <= sum(likely.values()) + BELIEVED
+    if not promised or stream.cut or not possible:
+        return {i: round(n) for i, n in likely.items()}
+    return shared_out(missing, likely)
 
 # %% ../nbs/30_frames.ipynb #c9d91975
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 
 
 def ogg_crc(page: bytes) -> int:
-    "The checksum of a page."
+    "The checksum of a page: https://datatracker.ietf.org/doc/html/rfc3533."
     page = page[:22] + bytes(4) + page[26:]
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)
@@ -278,16 +309,17 @@ class Page(NamedTuple):
 
 
 def ogg_page(data: bytes, at: int) -> Page | None:  # None: no whole page begins here
-    "The page at a place."
+    "The page at a place: https://datatracker.ietf.org/doc/html/rfc3533."
     head = data[at : at + 27]
     if len(head) < 27 or head[:5] != b"OggS\0":
         return None
-    size = 27 + head[26] + sum(data[at + 27 : at + 27 + head[26]])
+    segments = data[at + 27 : at + 27 + head[26]]
+    size = 27 + head[26] + sum(segments)
     page = data[at : at + size]
-    if len(page) < size or ogg_crc(page) != int.from_bytes(head[22:26], "little"):
+    number = lambda at: int.from_bytes(head[at : at + 4], "little")
+    if len(page) < size or ogg_crc(page) != number(22):
         return None
-    serial, number = (int.from_bytes(head[i : i + 4], "little") for i in (14, 18))
-    return Page(size, bool(head[5] & 2), serial, number)
+    return Page(size, bool(head[5] & 2), serial=number(14), number=number(18))
 
 # %% ../nbs/30_frames.ipynb #34f73018
 @dataclass
@@ -303,7 +335,7 @@ class Link:
 def ogg_links(data: bytes) -> list[Link]:  # empty: this is no Ogg file
     "The recordings of an Ogg file, in order."
     links = []
-    numbers = {}
+    numbers = {}  # of the last page, by stream
     opening = False
     at = 0
     while (found := data.find(b"OggS", at)) >= 0:
@@ -318,14 +350,18 @@ def ogg_links(data: bytes) -> list[Link]:  # empty: this is no Ogg file
             numbers = {}
         opening = page.opens
         at = found + page.size
-        if not links:
-            continue
-        expected = numbers.get(page.serial, -1) + 1
-        if page.number != expected:
-            links[-1].whole = False
-        numbers[page.serial] = page.number
-        links[-1].end = at
+        if links:
+            _go_on(links[-1], page, numbers, at)
     return _closed(links, data)
+
+
+def _go_on(link: Link, page: Page, numbers: dict, end: int):
+    "One more page of a link."
+    expected = numbers.get(page.serial, -1) + 1
+    if page.number != expected:
+        link.whole = False
+    numbers[page.serial] = page.number
+    link.end = end
 
 
 def _closed(links: list[Link], data: bytes) -> list[Link]:
@@ -340,7 +376,8 @@ def _closed(links: list[Link], data: bytes) -> list[Link]:
 
 # %% ../nbs/30_frames.ipynb #08a8df33
 def boxes(data: bytes) -> Iterator[tuple[int, bytes]]:  # first byte, name
-    "The boxes of an mp4 or m4a, until one of them leads nowhere."
+    """The boxes of an mp4 or m4a, until one of them leads nowhere:
+    https://developer.apple.com/documentation/quicktime-file-format."""
     at = 0
     while len(data) - at >= 8:
         yield at, data[at + 4 : at + 8]
@@ -371,29 +408,36 @@ class Wave(NamedTuple):
 
 # %% ../nbs/30_frames.ipynb #fbf4ca0e
 def wave_header(file) -> Wave | None:  # None: there is no sound in it; file: binary, as long as it is
-    "Format and true length of a wave file."
+    "Format and true length of a wave file: https://en.wikipedia.org/wiki/WAV."
     file.seek(8)
     if file.read(4) != b"WAVE":
         return None
-    size = file.seek(0, 2)
-    at = 12
     format = 0
     second = 0
-    for _ in range(CHUNKS):
-        file.seek(at)
-        head = file.read(24)
-        said = int.from_bytes(head[4:8], "little")
+    for at, head in _chunks(file):
         if head[:4] == b"fmt ":
             format, second = _format(head[8:])
         if head[:4] == b"data":
-            break
+            size = _data_size(file, at, said=int.from_bytes(head[4:8], "little"))
+            return Wave(format, size / second if second else 0)
+    return None
+
+
+def _chunks(file) -> Iterator[tuple[int, bytes]]:  # first byte, and 24 bytes from there
+    at = 12
+    for _ in range(CHUNKS):
+        file.seek(at)
+        head = file.read(24)
+        yield at, head
+        said = int.from_bytes(head[4:8], "little")
         at += 8 + said + said % 2
-    else:
-        return None
-    there = size - at - 8
-    if said < there and not _chunk(file, at + 8 + said + said % 2):
-        said = there
-    return Wave(format, (there if said in UNKNOWN else said) / second if second else 0)
+
+
+def _data_size(file, at: int, said: int) -> int:  # bytes of samples
+    "What the header says, unless that means nothing or more samples follow."
+    there = file.seek(0, 2) - at - 8
+    more = said < there and not _is_chunk(file, at + 8 + said + said % 2)
+    return there if more or said in UNKNOWN else said
 
 
 def _format(chunk: bytes) -> tuple[int, int]:  # of samples, and bytes in a second
@@ -401,7 +445,7 @@ def _format(chunk: bytes) -> tuple[int, int]:  # of samples, and bytes in a seco
     return format, rate * block if format in PCM else 0
 
 
-def _chunk(file, at: int) -> bool:
+def _is_chunk(file, at: int) -> bool:
     "Whether a chunk, zeros or nothing lie at a place."
     file.seek(at)
     word = file.read(8)

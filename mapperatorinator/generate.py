@@ -66,13 +66,13 @@ def load_engine(
     max_batch_size: int = GenerateConfig.max_batch_size,
     gamemode: int | None = None,  # take the model for it, where a name stands for several
     lora_path: str = "",
-) -> tuple[Engine, list[int]]:  # and the modes that the model has learnt
+) -> tuple[Engine, Bundle]:  # and what is known of its model
     "The engine for a model."
     bundle = load_bundle(model, gamemode=gamemode) if isinstance(model, (str, Path)) else model
     if lora_path:
         load_lora(bundle, lora_path)
         merge(bundle.model)
-    return Engine(bundle, device, precision, max_batch_size), bundle.gamemodes
+    return Engine(bundle, device, precision, max_batch_size), bundle
 
 # %% ../nbs/73_generate.ipynb #e830dfe3
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ class SongContext:
 class Audio2Events:
     "A song to events: what the model writes."
 
+    star_shift = (0.0,) * 4  # by mode: stars that the model is told above those wanted
+
     def __init__(
         self,
         model="embedded",  # a name, a folder, or a `Bundle`
@@ -86,7 +88,7 @@ class Audio2Events:
         gamemode: int | None = None,  # take the model for it
         lora_path: str = "",
     ):
-        self.engine, self.gamemodes = load_engine(
+        self.engine, bundle = load_engine(
             model,
             device,
             precision=precision,
@@ -94,6 +96,8 @@ class Audio2Events:
             gamemode=gamemode,
             lora_path=lora_path,
         )
+        self.gamemodes = bundle.gamemodes  # learnt
+        self.star_shift = bundle.star_shift
         self.language = self.engine.language
 
 # %% ../nbs/78_pipeline.ipynb #89f0718b
@@ -293,7 +297,8 @@ def maps(
     begun = time.perf_counter()
     first = requests[0]
     song = self.listen_to(samples, first, progress, reference)
-    pools = fill_pools(requests, partial(self.drafts, song, progress=progress, **metadata))
+    shift = self.star_shift[first.gamemode]
+    pools = fill_pools(requests, partial(self.drafts, song, progress=progress, **metadata), shift)
     kept = [best_draft(pool) for pool in pools]
     wrote_map = ContextType.MAP in outputs_of(first, self.language)
     if wrote_map and not any(r.report["objects"] for r in kept):
@@ -310,7 +315,10 @@ def assemble_map(
     "What one row wrote, and what was told of kiai and velocities, as a map."
     others = {ContextType.KIAI, ContextType.SV} - set(written.streams) if written.streams else set()
     told = [x.stream for x in song.inputs if x.type in others]
-    names = dict(version=c.version or difficulty_name(c.difficulty), tags=setting_tags(c)) | metadata
+    names = (
+        dict(version=c.version or difficulty_name(c.difficulty, c.gamemode, c.keycount), tags=setting_tags(c))
+        | metadata
+    )
     early = refine_stage(c, self.language) == "early"
     return assemble(
         [*written.streams.values(), *told],

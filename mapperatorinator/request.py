@@ -5,6 +5,7 @@
 # %% ../nbs/74_request.ipynb #3c748760
 from __future__ import annotations
 import math, os, secrets, shutil, tempfile
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from .audio import read_tags, song_path
 from .bounds import Number, Text, spell
 from .config import GenerateConfig, LanguageConfig, changed, check_settings, known_settings
+from .consent import objections
 from .core import UserError, one_line, quoted, user_path
 from .events import ContextType
 from .groups import objects_between
@@ -39,14 +41,14 @@ from .parse import Parser, hitsounded
 from .prompt import Context, Metadata
 
 # %% auto #0
-__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'NAMES', 'USUAL', 'SLOPE', 'LOW', 'HIGH', 'TOP_STEP', 'PROBLEM_COST',
+__all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'LIMITS', 'NAMES', 'USUAL', 'SLOPE', 'LOW', 'HIGH', 'TOP_STEP', 'PROBLEM_COST',
            'WARNING_COST', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'advice', 'unheard', 'read_reference',
            'song_of', 'within_bounds', 'settings_taken', 'inherited', 'contexts_of', 'takes_beats', 'outputs_of',
            'inputs_of', 'setting_tags', 'difficulty_name', 'spread', 'with_seeds', 'completed', 'negative_request',
            'MapRequest', 'settings_on_the_way', 'show_way', 'next_stars', 'Draft', 'longest_gap', 'map_figures',
-           'affected_share', 'cost', 'best_draft', 'next_request', 'fill_pools', 'drafts_report', 'show_drafts',
-           'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'is_packed', 'destination_for',
-           'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes', 'picture_path']
+           'affected_share', 'cost', 'best_draft', 'next_request', 'first_request', 'fill_pools', 'drafts_report',
+           'show_drafts', 'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'is_packed',
+           'destination_for', 'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes', 'picture_path']
 
 # %% ../nbs/74_request.ipynb #0229562f
 def _need(ok: bool, sentence: str):
@@ -62,6 +64,8 @@ def check_request(
     more = []
     if gamemodes is not None and c.gamemode in (0, 1, 2, 3) and c.gamemode not in gamemodes:
         more.append(f"gamemode={c.gamemode}, but this model writes {', '.join(map(str, gamemodes))} only.")
+    if isinstance(c.mapper_id, int):
+        more += objections(mapper=c.mapper_id)
     check_settings(c, *more)
 
 # %% ../nbs/74_request.ipynb #d3ffadde
@@ -121,13 +125,16 @@ TAKEN = dict(
 
 
 def read_reference(path: str) -> Beatmap:
-    "The map at a path. Raises `UserError` when there is none."
+    "The map at a path. Raises `UserError` when there is none, or none that may be used ([consent](26_consent.ipynb))."
     file = user_path(path)
     _need(
         file.suffix.lower() == ".osu",
         f"beatmap_path={quoted(path)} is no .osu file; give one difficulty of a map.",
     )
-    return Beatmap.read(file)
+    beatmap = Beatmap.read(file)
+    for why in objections(beatmap):
+        raise UserError(why)
+    return beatmap
 
 
 def song_of(reference: Beatmap, folder: Path) -> Path:
@@ -247,14 +254,13 @@ OWN_PLACE = (
     "device",
     "overwrite_reference_beatmap",
 )  # said elsewhere in the file, or no business of the map
+LIMITS = (2.0, 2.7, 4.0, 5.3, 6.5)  # stars: the game's own
 NAMES = (
-    (2.0, "Easy"),
-    (2.7, "Normal"),
-    (4.0, "Hard"),
-    (5.3, "Insane"),
-    (6.5, "Expert"),
-    (99, "Expert+"),
-)  # the game's own limits
+    ("Easy", "Normal", "Hard", "Insane", "Expert", "Expert+"),
+    ("Kantan", "Futsuu", "Muzukashii", "Oni", "Inner Oni", "Ura Oni"),
+    ("Cup", "Salad", "Platter", "Rain", "Overdose", "Deluge"),
+    ("Easy", "Normal", "Hard", "Insane", "Expert", "Expert+"),
+)  # by mode: what players call these levels
 
 
 def _shown(value) -> str:  # as it is typed
@@ -269,11 +275,17 @@ def setting_tags(c: GenerateConfig) -> str:
     )
 
 
-def difficulty_name(stars: float | None) -> str:
-    "What the game calls a map of so many stars."
+def difficulty_name(
+    stars: float | None,
+    mode: int = 0,
+    keys: int | None = None,  # columns of mania
+) -> str:
+    "What players call a map of so many stars."
+    columns = f"{keys or 4}K " if mode == 3 else ""
     if stars is None:
-        return "Mapperatorinator"
-    return "Mapperatorinator's " + next((name for limit, name in NAMES if stars < limit), NAMES[-1][1])
+        return f"Mapperatorinator {columns}".strip()
+    level = bisect_right(LIMITS, stars)
+    return f"Mapperatorinator's {columns}{NAMES[mode][level]}"
 
 # %% ../nbs/74_request.ipynb #e10cc363
 def spread(
@@ -281,7 +293,7 @@ def spread(
 ) -> list[GenerateConfig]:  # easiest first
     "One request per difficulty, each with a name of its own."
     stars = sorted(c.difficulties or [c.difficulty], key=lambda s: s or 0)
-    names = [c.version or difficulty_name(s) for s in stars]
+    names = [c.version or difficulty_name(s, c.gamemode, c.keycount) for s in stars]
     starred = [n if names.count(n) == 1 else f"{n} {s:g}" for n, s in zip(names, stars)]
     unique = [n if starred.count(n) == 1 else f"{n} no {i + 1}" for i, n in enumerate(starred)]
     return [replace(c, difficulty=s, difficulties=None, version=n) for s, n in zip(stars, unique)]
@@ -303,8 +315,11 @@ USUAL = dict(
 
 def completed(c: GenerateConfig) -> GenerateConfig:
     "The request, with what was left open as human maps of these stars have it."
-    usual = settings_for(4.0 if c.difficulty is None else c.difficulty)
-    return replace(c, **{k: usual[v] for k, v in USUAL.items() if getattr(c, k) is None})
+    usual = settings_for(4.0 if c.difficulty is None else c.difficulty, c.gamemode)
+    open_ones = {k: usual[v] for k, v in USUAL.items() if getattr(c, k) is None}
+    if c.gamemode == 3:
+        open_ones.pop("circle_size", None)
+    return replace(c, **open_ones)
 
 # %% ../nbs/74_request.ipynb #76e7f8eb
 def negative_request(
@@ -387,7 +402,7 @@ def show_way(steps: dict[str, GenerateConfig], ax=None):
     return ax
 
 # %% ../nbs/74_request.ipynb #ed893a19
-SLOPE = 1.5  # stars reached per star told: before there are two tries
+SLOPE = 1.0  # stars reached per star told: before there are two tries
 LOW = 0.5  # and its limits
 HIGH = 3.0
 TOP_STEP = 20  # half stars
@@ -482,13 +497,20 @@ def next_request(c: GenerateConfig, pool: list[Draft]) -> MapRequest | None:
     return MapRequest.of(replace(c, seed=best.report["seed"], candidates=1), stars)
 
 
+def first_request(c: GenerateConfig, shift: float) -> MapRequest:
+    "The request of a first draft; a model that misses one way is told other stars."
+    told = None if c.difficulty is None else float(np.clip(c.difficulty + shift, 0, TOP_STEP / 2))
+    return MapRequest.of(c, told)
+
+
 def fill_pools(
     requests: Sequence[GenerateConfig],
     write: Callable,  # list of MapRequest -> a draft of each
+    shift: float = 0.0,  # stars that the model is told above those wanted, at first
 ) -> list[list[Draft]]:  # for each request
     "Drafts of each request, all that are wanted at a time, until nobody asks for another."
     pools = [[] for _ in requests]
-    wanted = [(pool, MapRequest.of(one)) for pool, c in zip(pools, requests) for one in with_seeds(c)]
+    wanted = [(pool, first_request(one, shift)) for pool, c in zip(pools, requests) for one in with_seeds(c)]
     while wanted:
         drafts = write([request for _, request in wanted])
         for (pool, _), draft in zip(wanted, drafts):

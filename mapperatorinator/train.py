@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from .bounds import spell
 from .config import RunConfig, TrainConfig, as_said, check_settings
 from .core import UserError, note, pick_device, quoted, say, seed_everything, write_atomic
-from .data import MODES, Batch, Listing, Sampler, load_corpus
+from .corpus import is_corpus
+from .data import MODES, Batch, Listing, Sampler, batches_of, load_corpus
 from .foreign import check_shapes, check_tensors, damaged, read_pickle, write_tensors
 from .metrics import best_f1
 from .model.hub import Bundle, load_bundle, new_bundle, save_bundle
@@ -142,6 +143,8 @@ def _missing(c: RunConfig) -> Iterator[str]:
     if not c.data:
         yield "Nothing to learn from: give data=FOLDER with songs/train/<song>/ in it."
         return
+    if is_corpus(c.data) and not (Path(c.data) / "songs").is_dir():
+        return  # tars, MMRS, archives, the hub
     splits = [c.train_split, c.val_split] if Path(c.data).is_dir() else [c.train_split]
     for base in {Path(c.data) / "songs" / split: None for split in splits if split}:
         if not base.is_dir():
@@ -649,7 +652,8 @@ def train(
     data = load_corpora(conf)
     tok = run.bundle.tokenizer
     check = Sampler(data.held, tok, replace(conf, synth_share=0), augment=False) if data.held else None
-    loop(run, Sampler(data.songs, tok, conf, extra=data.extra), check, report or say_row)
+    sampler = Sampler(data.songs, tok, conf, extra=data.extra)
+    loop(run, batches_of(sampler, run.bundle.model.device), check, report or say_row)
     if conf.ship:
         ship(run, conf.ship, Path(conf.ship).name, describe_data(data.songs, data.extra))
     return run

@@ -12,7 +12,7 @@ from .config import LanguageConfig
 from .core import UserError
 
 # %% auto #0
-__all__ = ['Window', 'stride_of', 'Shares', 'plan', 'cut']
+__all__ = ['Window', 'stride_of', 'Shares', 'Steps', 'plan', 'show_plan', 'cut']
 
 # %% ../nbs/34_windows.ipynb #5c1f30ac
 @dataclass(frozen=True)
@@ -70,12 +70,60 @@ def _in_range(
         ids = [i for i in ids if times[i] < after] or ids[:1]
     return range(ids[0], ids[-1] + 1)
 
+
+def _check_range(start_time: float | None, end_time: float | None):
+    "A `UserError` for a range that ends before it begins."
+    if None not in (start_time, end_time) and end_time <= start_time:
+        raise UserError(
+            f"end_time={end_time:g} is not after start_time={start_time:g}; give a range that lasts."
+        )
+
 # %% ../nbs/34_windows.ipynb #2ee18a9e
+@dataclass(frozen=True)
+class Steps:
+    "Windows over a whole song, before it is known which are needed."
+
+    size: int  # samples of a window
+    rate: int  # Hz
+    starts: list[int]  # samples
+    times: list[int]  # ms, whole
+    shares: Shares
+
+    @classmethod
+    def over(cls, n_samples: int, language: LanguageConfig, shares: Shares) -> Steps:
+        "As many as it takes to cover a song."
+        size = language.window_samples
+        rate = language.sample_rate
+        stride = stride_of(size, shares.lookback, shares.lookahead)
+        starts = _starts(n_samples, size, stride).tolist()
+        return cls(size, rate, starts, _whole_ms(len(starts), stride * 1000 / rate), shares)
+
+    def ms(self, i: int, share: float) -> float:
+        "The exact time at a share of a window."
+        return (self.starts[i] + share * self.size) * 1000 / self.rate
+
+    def window(self, i: int, ids: range) -> Window:
+        "The i-th, when those of `ids` are needed; the first writes its lookback too, the last its lookahead."
+        lookback = self.shares.lookback
+        first = i == ids[0]
+        last = i == ids[-1]
+        return Window(
+            index=i,
+            start_sample=self.starts[i],
+            n_samples=self.size,
+            time_ms=self.times[i],
+            keep_from=self.ms(i, 0 if first else lookback),
+            keep_to=self.ms(i, 1) if last else self.ms(i + 1, lookback),
+            first=first,
+            last=last,
+        )
+
+
 def _whole_ms(n: int, step_ms: float) -> list[int]:
     "Where windows begin, truncated from single precision as published models have it."
     return (np.arange(n, dtype=np.float32) * np.float32(step_ms)).astype(np.int32).tolist()
 
-
+# %% ../nbs/34_windows.ipynb #03f694d6
 def plan(
     n_samples: int,  # length of the song
     language: LanguageConfig,  # gives the window length
@@ -85,48 +133,40 @@ def plan(
     end_time: float | None = None,  # ms: nothing is needed after
 ) -> list[Window]:
     "Windows over a song, or over the part of it between two times; with lookback and lookahead 0 they stand side by side."
-    if None not in (start_time, end_time) and end_time <= start_time:
-        raise UserError(
-            f"end_time={end_time:g} is not after start_time={start_time:g}; give a range that lasts."
-        )
-    size = language.window_samples
-    rate = language.sample_rate
-    stride = stride_of(size, lookback, lookahead)
-    starts = _starts(n_samples, size, stride).tolist()
-    times = _whole_ms(len(starts), stride * 1000 / rate)
+    _check_range(start_time, end_time)
     shares = Shares(lookback, lookahead)
-    ids = _in_range(times, language.window_ms, shares, start_time, end_time)
+    steps = Steps.over(n_samples, language, shares)
+    ids = _in_range(steps.times, language.window_ms, shares, start_time, end_time)
+    return [steps.window(i, ids) for i in ids]
 
-    def ms(i: int, share: float) -> float:
-        "The time at a share of a window."
-        return (starts[i] + share * size) * 1000 / rate
 
-    windows = []
-    for i in ids:
-        first = i == ids[0]
-        last = i == ids[-1]
-        window = Window(
-            index=i,
-            start_sample=starts[i],
-            n_samples=size,
-            time_ms=times[i],
-            keep_from=ms(i, 0 if first else lookback),
-            keep_to=ms(i, 1) if last else ms(i + 1, lookback),
-            first=first,
-            last=last,
-        )
-        windows.append(window)
-    return windows
+def show_plan(windows: list[Window], seconds: float, sample_rate: int = 16000):
+    "A row for each window, over time (s): bright is what it writes; the red line is the end of the song."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = canvas(9, 0.5 + 0.22 * len(windows)).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    for row, w in enumerate(windows):
+        length = w.n_samples / sample_rate
+        written = (w.keep_to - w.keep_from) / 1000
+        ax.barh(-row, length, left=w.start_sample / sample_rate, height=0.7, color=PALETTE["line"])
+        ax.barh(-row, written, left=w.keep_from / 1000, height=0.7, color=PALETTE["slider"])
+    ax.axvline(seconds, color=PALETTE["downbeat"])
+    ax.set(yticks=[], xlim=(0, None))
+    return ax.figure
 
 # %% ../nbs/34_windows.ipynb #00ceda27
 def cut(
     samples: np.ndarray,  # (samples,) float32
     plan: list[Window],  # neighbouring windows
 ) -> np.ndarray:  # (windows, window samples): a view, so copy before writing to it
-    "The samples of each window, zeros after the end of the song."
+    """The samples of each window, zeros after the end of the song:
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.stride_tricks.as_strided.html."""
     first = plan[0].start_sample
     size = plan[0].n_samples
+    end = plan[-1].start_sample + size
     stride = plan[1].start_sample - first if len(plan) > 1 else size
-    x = np.asarray(samples[first : plan[-1].start_sample + size], np.float32)
-    x = np.pad(x, (0, plan[-1].start_sample + size - first - len(x)))
+    x = np.asarray(samples[first:end], np.float32)
+    x = np.pad(x, (0, end - first - len(x)))
     return np.lib.stride_tricks.as_strided(x, (len(plan), size), (stride * x.itemsize, x.itemsize))

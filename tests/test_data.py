@@ -7,10 +7,21 @@ import sys
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 from mapperatorinator.config import EvalConfig, LanguageConfig, TrainConfig
 from mapperatorinator.core import UserError
-from mapperatorinator.data import Listing, MapItem, load_corpus, song_folders, window_example
+from mapperatorinator.data import (
+    SPEEDS,
+    Batches,
+    Listing,
+    MapItem,
+    Sampler,
+    load_corpus,
+    song_folders,
+    window_example,
+    window_line,
+)
 from mapperatorinator.events import EventType
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.osu.files import find_file
@@ -210,3 +221,39 @@ def test_the_ratios_stand_in_the_line_that_is_learnt():
     example = window_example(MapItem(b, Parser(language)), tokenizer, language, 0, 9000)
     for kind, value in ((EventType.HOLD_NOTE_RATIO, 0.0), (EventType.SCROLL_SPEED_RATIO, 0.0)):
         assert tokenizer.metadata_id(kind, value) in example.ids
+
+
+def drawn(tmp_path, song, **settings):
+    "A sampler of a song with two maps."
+    folder(tmp_path, "one", song__ogg=song, a__osu=osu(), b__osu=osu(objects=9))
+    conf = TrainConfig(model=tiny_model(), batch_size=2, steps=6, **settings)
+    songs = load_corpus(tmp_path, "train", conf)
+    return Sampler(songs, Tokenizer.from_config(conf.language), conf)
+
+
+def equal(a, b):
+    pairs = [(x, y) for g, h in zip(a.groups, b.groups, strict=True) for x, y in zip(g, h)]
+    return all(torch.equal(x, y) for x, y in pairs) and torch.allclose(a.mel, b.mel, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{}, dict(group_tokens=512)])
+def test_workers_and_the_bank_give_what_the_sampler_gives(tmp_path, song, settings):
+    sampler = drawn(tmp_path, song, **settings)
+    alone = [sampler(step) for step in range(6)]
+    for workers in (0, 2):
+        batches = Batches(sampler, "cpu", workers)
+        assert all(equal(batches(step), alone[step]) for step in range(6))
+        assert equal(batches(3), alone[3]) and equal(batches(4), alone[4])  # taken up again
+
+
+def test_lines_from_arrays_are_lines_from_events(tmp_path, song):
+    sampler = drawn(tmp_path, song)
+    (one,) = sampler.songs
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        where = dict(start_ms=8.0 * rng.integers(-400, 600), song_ms=one.ms, speed=float(rng.choice(SPEEDS)))
+        flip = (bool(rng.integers(2)), bool(rng.integers(2)))
+        told = one.maps[rng.integers(2)], sampler.tokenizer, sampler.conf.language
+        slow = window_example(*told, flip=flip, **where)
+        fast = window_line(*told, flip=flip, **where)
+        assert fast.ids.tolist() == slow.ids.tolist() and fast.labels.tolist() == slow.labels.tolist()

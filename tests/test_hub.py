@@ -247,13 +247,125 @@ def test_the_mel_stays_exact(model):
 # --- folders -------------------------------------------------------------------------------------------------------------
 
 
-def test_embedded_is_unchanged():
-    "The shipped weights load to the last bit."
+def test_embedded_is_as_stored():
+    "The shipped weights: every matrix its integers times their scales, to the last bit, the rest as it is; all four modes; no heavier than promised."
     b = load_bundle()
-    stored = load_file(b.path / "model.safetensors")
-    assert all(
-        torch.equal(b.model.state_dict()[k], v.float()) for k, v in stored.items()
-    ) and b.gamemodes == [0]
+    stored = load_file(b.path / "model.int8.safetensors")
+    scales = {name: value for name, value in stored.items() if name.endswith(".scale")}
+    assert len(scales) == 59 and b.gamemodes == [0, 1, 2, 3]
+    for name, value in b.model.state_dict().items():
+        exact = stored[name].float()
+        if (scale := scales.get(f"{name}.scale")) is not None:
+            exact = exact * scale.view(-1, *[1] * (exact.dim() - 1))
+        assert torch.equal(value, exact), name
+    assert sum(f.stat().st_size for f in b.path.iterdir()) < 24e6
+
+
+@pytest.fixture
+def small(tmp_path):
+    "A complete folder of a small model of ours, stored in eight bits."
+    torch.manual_seed(0)
+    wide = ModelConfig(**vars(SMALL) | dict(d_model=64, d_ff=128))
+    save_bundle(new_bundle(wide, LANGUAGE), tmp_path / "small", dtype=torch.int8)
+    return tmp_path / "small"
+
+
+def test_eight_bits_come_back(small, tmp_path):
+    "Integers times scales, to the last bit; what is saved again is the same file; a quarter of the size."
+    stored = load_file(small / "model.safetensors")
+    b = load_bundle(small)
+    whole = {name for name, value in stored.items() if value.dtype is torch.int8}
+    assert {"decoder.embed.weight", "head.weight", "encoder.conv1.weight"} <= whole
+    for name, value in b.model.state_dict().items():
+        exact = stored[name].float()
+        if name in whole:
+            exact = exact * stored[f"{name}.scale"].view(-1, *[1] * (value.dim() - 1))
+        assert torch.equal(value, exact), name
+    save_bundle(b, tmp_path / "again", dtype=torch.int8)
+    save_bundle(b, tmp_path / "full")
+    size = lambda name: (tmp_path / name / "model.safetensors").stat().st_size
+    assert (small / "model.safetensors").read_bytes() == (
+        tmp_path / "again/model.safetensors"
+    ).read_bytes() and size("small") < 0.3 * size("full")
+    half = load_bundle(small, dtype=torch.bfloat16)
+    assert torch.equal(half.model.head.weight, b.model.head.weight.bfloat16())
+
+
+def test_a_name_may_say_eight_bits(small):
+    "As the weights are handed on: model.int8.safetensors; an exact file beside it is preferred."
+    (small / "model.safetensors").rename(small / "model.int8.safetensors")
+    assert load_bundle(small).model.n_params() > 100_000
+    (small / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="model.safetensors' is damaged"):
+        load_bundle(small)
+
+
+@pytest.mark.parametrize(
+    "name, change, words",
+    [
+        (
+            "head.weight.scale",
+            lambda t: None,
+            "head.weight is stored in int8 and head.weight.scale is missing",
+        ),
+        ("head.weight.scale", lambda t: t.half(), "scale holds float16, expected float32"),
+        ("head.weight.scale", lambda t: t[1:].clone(), "head.weight.scale is .*, one a row"),
+        ("head.weight.scale", lambda t: t[:, None].clone(), "head.weight.scale is .*, one a row"),
+        ("head.weight.scale", lambda t: t * 0, "head.weight.scale has 0 among its factors"),
+        ("head.weight.scale", lambda t: -t, "head.weight.scale has -.* among its factors"),
+        ("head.weight.scale", lambda t: t + 3e38, "head.weight.scale has .* among its factors"),
+        ("head.weight.scale", lambda t: t + torch.nan, "head.weight.scale holds NaN"),
+        ("head.weight.scale", lambda t: t.to(torch.int8), "is stored in int8 and head.weight.scale"),
+        ("head.weight", lambda t: t.float(), r"no place for \(head.weight.scale\)"),
+        ("head.weight", lambda t: t.to(torch.uint8), "head.weight holds uint8"),
+        ("head.weight", lambda t: t.to(torch.int32), "head.weight holds int32"),
+        ("head.weight", lambda t: t.T.contiguous(), "head.weight.scale is .*, one a row"),
+        ("head.weight", lambda t: t[:, 1:].contiguous(), "head.weight is .* where config.json says"),
+        ("other.scale", lambda t: torch.ones(3), r"no place for \(other.scale\)"),
+    ],
+)
+def test_eight_bits_that_do_not_fit(small, name, change, words):
+    weights = load_file(small / "model.safetensors")
+    changed = change(weights.pop(name, None))
+    save_file(weights if changed is None else weights | {name: changed}, small / "model.safetensors")
+    with pytest.raises(UserError, match=words):
+        load_bundle(small)
+
+
+def test_a_config_of_many_layers_is_refused_before_anything_is_widened(small, monkeypatch):
+    config = json.loads((small / "config.json").read_text())
+    config["model"]["decoder_layers"] = 60
+    (small / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(hub, "widen", lambda *a: pytest.fail("the weights were widened"))
+    with pytest.raises(UserError, match="60 layers of decoder.layers and the weights hold 1"):
+        load_bundle(small)
+
+
+def test_the_published_layout_knows_no_eight_bits(tmp_path):
+    b = made_published("varwhisper")
+    with pytest.raises(UserError, match="knows no int8"):
+        save_bundle(b, tmp_path / "new", dtype=torch.int8)
+    assert not (tmp_path / "new").exists()
+    save_bundle(b, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "transformer.proj_out.weight"
+    save_file(weights | {name: weights[name].to(torch.int8)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="holds int8"):
+        load_bundle(tmp_path)
+
+
+def test_stars_that_are_told_above_those_wanted(model, tmp_path):
+    "A model may say by how many stars it misses; it travels with it, and nonsense is refused."
+    b = load_bundle(model)
+    assert b.star_shift == [0, 0, 0, 0] and load_bundle().star_shift == [0.5, 0, 0, 0]
+    b.star_shift = [0.5, 0, -1.0, 0]
+    save_bundle(b, tmp_path / "shifted")
+    assert load_bundle(tmp_path / "shifted").star_shift == [0.5, 0, -1.0, 0]
+    config = json.loads((model / "config.json").read_text())
+    for bad in ([0.5], [0, 0, 0, 99], [0, 0, 0, float("nan")], "high"):
+        (model / "config.json").write_text(json.dumps(config | {"star_shift": bad}))
+        with pytest.raises(UserError, match="star_shift|NaN|damaged"):
+            load_bundle(model)
 
 
 def test_shards(model):

@@ -316,7 +316,6 @@ def bad_inputs(folder):
         "unknown preset": (["preset=v99"], "v99"),
         "bad number": (["seed=abc"], "seed=abc"),
         "times": ([f"audio_path={demo_song()}", "start_time=9000", "end_time=100"], "start_time=9000"),
-        "mode": ([f"audio_path={demo_song()}", "gamemode=3"], "gamemode=3"),
         "model": ([f"audio_path={demo_song()}", "model=none"], "none"),
         "unwritable": ([f"audio_path={demo_song()}", "output_path=/proc/nowhere/map.osu"], "/proc/nowhere"),
     }
@@ -336,7 +335,6 @@ def bad_inputs(folder):
         "unknown preset",
         "bad number",
         "times",
-        "mode",
         "model",
         "unwritable",
     ],

@@ -17,6 +17,7 @@ from ..config import LanguageConfig, ModelConfig, as_said
 from ..core import UserError, asset, write_atomic
 from ..events import EventType
 from mapperatorinator.foreign import (
+    REAL,
     check_layers,
     check_shapes,
     damaged,
@@ -28,6 +29,7 @@ from mapperatorinator.foreign import (
     typed,
     write_tensors,
 )
+from .layers import eight_bits, row_scales
 from .mapper import Conditioning, Mapper
 from mapperatorinator.model.published import (
     family_of,
@@ -44,10 +46,10 @@ from ..spectrogram import MelSpectrogram
 from ..tokenizer import STEP, Tokenizer, output_ranges
 
 # %% auto #0
-__all__ = ['CARD', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'SMALL', 'OLD_CLASSES', 'LONGEST', 'Bundle', 'new_bundle', 'default_card',
-           'our_config', 'save_bundle', 'Address', 'snapshot', 'fetch', 'weight_files', 'missing_files', 'local_folder',
-           'find_model', 'read_weights', 'read_pickled_tokenizer', 'build_model', 'OurConfig', 'load_bundle',
-           'push_bundle']
+__all__ = ['CARD', 'SMALLEST', 'SCALE', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'SMALL', 'OLD_CLASSES', 'LONGEST', 'Bundle',
+           'new_bundle', 'default_card', 'our_config', 'quantised', 'save_bundle', 'Address', 'snapshot', 'fetch',
+           'weight_files', 'missing_files', 'local_folder', 'find_model', 'read_weights', 'read_pickled_tokenizer',
+           'take_scales', 'widen', 'build_model', 'OurConfig', 'load_bundle', 'push_bundle']
 
 # %% ../../nbs/63_model.hub.ipynb #ee121b74
 @dataclass
@@ -62,6 +64,9 @@ class Bundle:
     published: dict | None = None  # its config.json, when it came in the published layout
     root: str | None = None  # of a model for one game mode: the model for all, which writes the timing
     name: str = ""  # under which it was loaded
+    star_shift: list[float] = field(
+        default_factory=lambda: [0.0] * 4
+    )  # by mode: stars told above those wanted
 
     def __post_init__(self):
         if self.gamemodes is None:
@@ -139,6 +144,7 @@ def our_config(bundle: Bundle) -> dict:
         "model_type": "mapperatorinator",
         "layout": 1,
         "gamemodes": bundle.gamemodes,
+        "star_shift": bundle.star_shift,
         "model": asdict(bundle.model.c),
         "language": asdict(bundle.language),
     }
@@ -154,18 +160,47 @@ def _contents(bundle: Bundle) -> tuple[dict[str, Tensor], dict[str, dict]]:  # w
     return weights, {"config.json": config, "generation_config.json": generation}
 
 # %% ../../nbs/63_model.hub.ipynb #25bd68b4
+SMALLEST = 4096  # numbers of a matrix that is worth fewer bits
+SCALE = ".scale"  # after the name of a matrix: the factors of its rows
+
+
+def quantised(
+    weights: dict[str, Tensor],  # of any real numbers
+    rest: torch.dtype = torch.float16,  # of what stays real
+) -> dict[str, Tensor]:
+    "Weights to store: matrices and embeddings as int8 with `name.scale` (rows,), the others in 16 bits."
+    stored = {}
+    for name, weight in weights.items():
+        if weight.dim() > 1 and weight.numel() >= SMALLEST:
+            stored[name], stored[name + SCALE] = eight_bits(weight)
+        else:
+            stored[name] = weight.to(rest)
+    return stored
+
+# %% ../../nbs/63_model.hub.ipynb #e9a70345
+def _stored(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    "Weights as a file holds them."
+    if dtype is torch.int8:
+        weights = quantised(weights)
+    kept = {name: value.detach().to("cpu").contiguous() for name, value in weights.items()}
+    if dtype is torch.int8:
+        return kept
+    return {name: value.to(dtype) for name, value in kept.items()}
+
+
 def save_bundle(
     bundle: Bundle,
     folder: str | Path,
-    dtype: torch.dtype = torch.float32,  # of the stored weights
+    dtype: torch.dtype = torch.float32,  # of the stored weights; int8: `quantised`, in our own layout only
     card: str | None = None,  # text of README.md, the model card; None: a plain one
 ):
     "Write config.json, tokenizer.json, model.safetensors (https://huggingface.co/docs/safetensors) and a card."
+    if dtype is torch.int8 and bundle.published is not None:
+        raise UserError("The published layout knows no int8; give float32, float16 or bfloat16.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights, tables = _contents(bundle)
-    stored = {name: value.detach().to("cpu", dtype).contiguous() for name, value in weights.items()}
-    write_tensors(folder / "model.safetensors", stored)
+    write_tensors(folder / "model.safetensors", _stored(weights, dtype))
     bundle.tokenizer.save(folder / "tokenizer.json")
     for name, table in tables.items():
         write_atomic(folder / name, json.dumps(table, indent=1))
@@ -291,10 +326,11 @@ def fetch(
 # %% ../../nbs/63_model.hub.ipynb #00baa588
 def weight_files(folder: Path) -> list[str]:
     "Names of the files that hold a folder's weights: one, or the parts that its index names."
-    whole = folder / "model.safetensors"
-    index = folder / "model.safetensors.index.json"
+    whole, small, index = (
+        folder / f"model{end}" for end in (".safetensors", ".int8.safetensors", ".safetensors.index.json")
+    )
     if whole.is_file() or not index.is_file():
-        return [whole.name]
+        return [small.name if small.is_file() and not whole.is_file() else whole.name]
     parts = read_json(index).get("weight_map")
     names = list(parts.values()) if isinstance(parts, dict) else []
     if names and all(re.fullmatch(r"model[\w.-]*\.safetensors", str(name)) for name in names):
@@ -338,12 +374,15 @@ def find_model(
     return folder
 
 # %% ../../nbs/63_model.hub.ipynb #47172035
-def read_weights(folder: Path) -> dict[str, Tensor]:
+def read_weights(
+    folder: Path,
+    kinds: tuple[str, ...] = REAL,  # of numbers; with int8 among them: as they are stored
+) -> dict[str, Tensor]:
     "All tensors of a model folder. Raises `UserError` when a file is damaged or holds more than finite numbers."
     files = weight_files(folder)
     weights = {}
     for file in files if (folder / files[0]).is_file() else ["pytorch_model.bin"]:
-        part = read_tensors(folder / file)
+        part = read_tensors(folder / file, kinds)
         twice = part.keys() & weights.keys()
         if twice:
             raise damaged(folder / file, f"{min(twice)[:100]} is in another file as well")
@@ -374,6 +413,49 @@ def read_pickled_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.from_dict(read_pickle(path, OLD_CLASSES), path)
 
 # %% ../../nbs/63_model.hub.ipynb #5b307211
+def _scale_problem(weight: Tensor, scale: Tensor | None) -> str:  # empty when there is none
+    "What keeps a tensor from being the scales of an int8 weight."
+    if scale is None:
+        return "is missing"
+    if scale.dtype is not torch.float32:
+        return f"holds {str(scale.dtype).removeprefix('torch.')}, expected float32"
+    if scale.shape != weight.shape[:1]:
+        return f"is {tuple(scale.shape)}, expected {tuple(weight.shape[:1])}, one a row"
+    if not (scale > 0).all() or not (scale * 128).isfinite().all():
+        return f"has {_odd_scale(scale):g} among its factors, expected finite numbers above 0"
+    return ""
+
+
+def _odd_scale(scale: Tensor) -> float:
+    "The first factor that is none."
+    good = (scale > 0) & (scale * 128).isfinite()
+    return scale[~good][0].item()
+
+
+def take_scales(
+    weights: dict[str, Tensor],  # as stored; the scales are taken out
+) -> dict[str, Tensor]:  # (rows,) by the name of the weight
+    "The scales of the weights in int8. Raises `UserError` where one is missing or cannot be."
+    small = [name for name, weight in weights.items() if weight.dtype is torch.int8]
+    scales = {}
+    for name in small:
+        scale = weights.pop(name + SCALE, None)
+        if problem := _scale_problem(weights[name], scale):
+            raise UserError(f"{name} is stored in int8 and {name}{SCALE} {problem}; get the weights again.")
+        scales[name] = scale
+    return scales
+
+
+def widen(
+    weights: dict[str, Tensor],  # changed in place, so that none is held in both forms for long
+    scales: dict[str, Tensor],  # of those in int8
+    dtype: torch.dtype = torch.float32,
+):
+    "Make real numbers of stored weights: integers times the scales of their rows."
+    for name, scale in scales.items():
+        weights[name] = (weights[name] * row_scales(scale, weights[name])).to(dtype)
+
+# %% ../../nbs/63_model.hub.ipynb #94ae8e43
 def _narrowed(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     "Weights in fewer bits. Raises `UserError` when one is too large for them."
     narrowed = {name: value.to(dtype) for name, value in weights.items()}
@@ -387,15 +469,17 @@ def _narrowed(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tenso
 
 def build_model(
     conf: ModelConfig,
-    weights: dict[str, Tensor],  # under our names
+    weights: dict[str, Tensor],  # under our names, real or int8 with scales, which are widened in place
     dtype: torch.dtype = torch.float32,
 ) -> Mapper:
     "A model made of given weights; no memory is spent on others. Raises `UserError` where they do not fit."
+    scales = take_scales(weights)
     layers = {"encoder.layers": conf.encoder_layers, "decoder.layers": conf.decoder_layers}
     check_layers(weights, layers, "config.json")
     with torch.device("meta"):
         model = Mapper(conf)
     check_shapes(weights, model.state_dict())
+    widen(weights, scales, dtype)
     model.load_state_dict(_narrowed(weights, dtype), assign=True)
     model.mel = MelSpectrogram(conf.spectrogram)
     return model.eval()
@@ -409,6 +493,7 @@ class OurConfig:
     language: LanguageConfig
     layout: int
     gamemodes: list[int] = field(default_factory=list)  # learnt
+    star_shift: list[float] = field(default_factory=lambda: [0.0] * 4)  # by mode, of the stars told
 
 
 LONGEST = 600_000  # ms of a window; the longest published one has 33 s
@@ -466,6 +551,10 @@ def _are_modes(modes: list[int]) -> bool:
     return bool(modes) and set(modes) <= {0, 1, 2, 3} and len(set(modes)) == len(modes)
 
 
+def _are_shifts(shifts: list[float]) -> bool:
+    return len(shifts) == 4 and all(abs(shift) <= 5 for shift in shifts)
+
+
 def _load_ours(folder: Path, config: dict, dtype) -> Bundle:
     "A model in our own layout."
     path = folder / "config.json"
@@ -473,9 +562,18 @@ def _load_ours(folder: Path, config: dict, dtype) -> Bundle:
     tok = Tokenizer.load(folder / "tokenizer.json")
     if "gamemodes" in config and not _are_modes(said.gamemodes):
         raise damaged(path, f"gamemodes is {said.gamemodes}, expected some of 0, 1, 2, 3")
+    if not _are_shifts(said.star_shift):
+        raise damaged(path, f"star_shift is {said.star_shift}, expected four numbers from -5 to 5")
     _check_agreement(_disagreements(said.model, said.language, tok), path)
-    model = build_model(said.model, read_weights(folder), dtype)
-    return Bundle(model, tok, said.language, path=folder, gamemodes=said.gamemodes or None)
+    model = build_model(said.model, read_weights(folder, (*REAL, "int8")), dtype)
+    return Bundle(
+        model,
+        tok,
+        said.language,
+        path=folder,
+        gamemodes=said.gamemodes or None,
+        star_shift=said.star_shift,
+    )
 
 # %% ../../nbs/63_model.hub.ipynb #dac69ee1
 def _check_vocabulary(conf: ModelConfig, tok: Tokenizer, folder: Path):

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% auto #0
-__all__ = ['FEW', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
+__all__ = ['FEW', 'TINY', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
            'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer',
            'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear', 'WidenedLinear',
-           'half_linear', 'multiply_rows', 'has_int8', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
+           'half_linear', 'multiply_rows', 'has_int8', 'row_scales', 'eight_bits', 'Int8Linear', 'exchange',
+           'with_linears', 'sinusoids']
 
 # %% ../../nbs/60_model.layers.ipynb #17f025cd
 def make_norm(kind: str, width: int) -> nn.Module:  # kind: rms or layer
@@ -441,29 +442,47 @@ def multiply_rows(
     return onednn_linear(x, rows)
 
 # %% ../../nbs/60_model.layers.ipynb #f3d42664
+TINY = 1e-12  # largest of a row of zeros
+
+
 def has_int8() -> bool:
     "Whether this CPU multiplies 8-bit integers fast, through oneDNN."
     return has_packing() and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
+def row_scales(
+    scale: Tensor,  # (rows,)
+    weight: Tensor,  # (rows, ...)
+) -> Tensor:  # (rows, 1, ...)
+    "One scale a row, shaped so that it multiplies a weight."
+    return scale.view(-1, *[1] * (weight.dim() - 1))
+
+
+def eight_bits(
+    weight: Tensor,  # (rows, ...)
+) -> tuple[Tensor, Tensor]:  # int8 of the same shape, and (rows,) float32: weight ≈ integers × scale
+    "A weight in 8-bit integers with a scale a row, the largest of a row at ±127 (https://arxiv.org/abs/2208.07339)."
+    exact = weight.detach().float()
+    scale = exact.flatten(1).abs().amax(1).clamp(min=TINY) / 127
+    whole = (exact / row_scales(scale, exact)).round().to(torch.int8)
+    return whole, scale
+
+# %% ../../nbs/60_model.layers.ipynb #4519a6ef
 class Int8Linear(nn.Module):
     "A linear layer in 8-bit integers with a scale per row and per channel (https://arxiv.org/abs/2208.07339), for inference on a CPU."
 
     dtype = torch.int8
-    TINY = 1e-12  # scale of a row of zeros
     ZERO = 128  # stands for zero in the unsigned integers of the rows
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        weight = linear.weight.detach().float()
-        self.scale = weight.abs().amax(1).clamp(min=self.TINY) / 127
-        whole = (weight / self.scale[:, None]).round().to(torch.int8)
+        whole, self.scale = eight_bits(linear.weight)
         self.packed = torch.ops.onednn.qlinear_prepack(whole, None)
-        self.zero = torch.zeros(len(weight), dtype=torch.long)
-        self.bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().float()
+        self.zero = torch.zeros(len(whole), dtype=torch.long)
+        self.bias = torch.zeros(len(whole)) if linear.bias is None else linear.bias.detach().float()
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
-        scale = x.abs().amax(-1, keepdim=True).clamp(min=self.TINY) / 127
+        scale = x.abs().amax(-1, keepdim=True).clamp(min=TINY) / 127
         whole = (x / scale + (self.ZERO + 0.5)).to(torch.uint8).flatten(0, -2)
         y = self.multiply(whole).view(*x.shape[:-1], -1)
         return torch.addcmul(self.bias, y, scale)

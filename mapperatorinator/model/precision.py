@@ -26,7 +26,7 @@ __all__ = ['LARGE', 'LINEARS', 'EXACT', 'has_fast_bf16', 'auto_precision', 'reso
            'cast_model']
 
 # %% ../../nbs/65_model.precision.ipynb #07383c72
-LARGE = 20_000_000  # parameters from which fewer bits pay
+LARGE = 30_000_000  # parameters from which fewer bits are taken unasked: the embedded model writes the same everywhere
 
 
 def has_fast_bf16() -> bool:

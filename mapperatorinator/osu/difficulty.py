@@ -12,8 +12,8 @@ from ..core import UserError
 from .beatmap import Beatmap, Slider, Spinner
 
 # %% auto #0
-__all__ = ['MOST_NESTED', 'BANANA_MS', 'HAIR', 'SKILLS', 'MEASURED', 'nested', 'star_rating', 'Strains', 'strains',
-           'settings_for']
+__all__ = ['MOST_NESTED', 'BANANA_MS', 'HAIR', 'SKILLS', 'MEASURED', 'MEASURED_TAIKO', 'MEASURED_CATCH', 'MEASURED_MANIA',
+           'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
 def _convert(map, mode: int):  # rosu's map, turned into another mode where that is possible
@@ -154,9 +154,44 @@ MEASURED = np.array(
 )
 
 
-def settings_for(stars: float) -> dict:  # ar, od, hp, cs, slider_multiplier
-    "Settings that human standard maps of this difficulty have."
+MEASURED_TAIKO = np.array(
+    [
+        [1.12, 5, 3.5, 7, 5, 1.4],
+        [1.55, 5, 4, 6.5, 5, 1.4],
+        [2.18, 5, 4.25, 6.5, 5, 1.4],
+        [2.82, 5, 5, 6, 5, 1.4],
+        [4.09, 5, 5, 6, 5, 1.4],
+        [4.67, 5, 6, 5.5, 5, 1.4],
+        [5.86, 5, 6, 5.5, 5, 1.4],
+    ]
+)
+MEASURED_CATCH = np.array(
+    [
+        [1.41, 6, 6, 3, 2.65, 1.4],
+        [2.01, 6.4, 6.4, 4, 3, 1.4],
+        [2.58, 7, 7, 5, 3.2, 1.75],
+        [3.23, 8, 8, 5, 3.5, 1.75],
+        [3.98, 9, 9, 6, 4, 2],
+        [5.43, 9.4, 9.4, 6, 4.2, 2],
+    ]
+)
+MEASURED_MANIA = np.array(
+    [
+        [1.19, 5, 7, 6, 4, 1.4],
+        [1.65, 5, 7, 6.5, 4, 1.4],
+        [2.1, 5, 7, 7, 4, 1.4],
+        [2.74, 5, 7.5, 7.5, 4, 1.4],
+        [3.91, 5, 8, 7.5, 4, 1.4],
+        [6.03, 5, 8, 8.3, 4, 1.4],
+    ]
+)  # circle size: the columns, whatever the stars
+
+
+def settings_for(
+    stars: float,
+    mode: int = 0,  # 0 osu!, 1 taiko, 2 catch, 3 mania
+) -> dict:  # ar, od, hp, cs, slider_multiplier
+    "Settings that human maps of this difficulty have."
     names = ("ar", "od", "hp", "cs", "slider_multiplier")
-    return {
-        k: round(float(np.interp(stars, MEASURED[:, 0], MEASURED[:, i])), 1) for i, k in enumerate(names, 1)
-    }
+    table = (MEASURED, MEASURED_TAIKO, MEASURED_CATCH, MEASURED_MANIA)[mode]
+    return {k: round(float(np.interp(stars, table[:, 0], table[:, i])), 1) for i, k in enumerate(names, 1)}

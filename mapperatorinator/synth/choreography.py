@@ -26,12 +26,15 @@ from ..osu.curves import SliderPath
 from ..osu.difficulty import star_rating
 
 # %% auto #0
-__all__ = ['HUMAN', 'FOLLOW', 'LENGTHS', 'BOX', 'TURNS', 'ANGLES', 'ANGLE_CHANCES', 'NAMES', 'Onset', 'Section', 'Recipe', 'Slot',
-           'find_slots', 'salience', 'thin', 'scores', 'choose', 'Step', 'rest_after', 'duration', 'kind_of_step',
-           'plan_objects', 'inside', 'toward', 'homeward', 'on_field', 'walk', 'arc', 'bent', 'corner', 's_curve',
-           'shape', 'sound', 'draw_scheme', 'Pen', 'next_place', 'slider_of', 'Plan', 'make_object', 'make_slider',
-           'red_lines', 'velocities', 'green_line', 'timing_points', 'settings', 'Wanted', 'write_objects', 'write_map',
-           'choreograph']
+__all__ = ['HUMAN', 'HEARD', 'FOLLOW', 'LENGTHS', 'BOX', 'BOTH_WAYS', 'TURNS', 'FORMS', 'DRAWN', 'WHISTLE', 'FINISH', 'CLAP',
+           'ANGLES', 'ANGLE_CHANCES', 'STREAM', 'NAMES', 'Onset', 'Section', 'Recipe', 'Slot', 'find_slots', 'salience',
+           'scores', 'thin', 'best_slots', 'choose', 'apart', 'Step', 'rest_after', 'duration', 'may_spin',
+           'as_spinner', 'as_slider', 'kind_of_step', 'combo_of', 'plan_objects', 'on_field', 'inside', 'toward',
+           'homeward', 'anywhere', 'walk', 'Path', 'arc_points', 'line', 'arc', 'corner', 's_curve', 'draw_path',
+           'on_pixels', 'shape', 'sound', 'draw_scheme', 'Cursor', 'draw_turn', 'spacing', 'next_place', 'Plan',
+           'slider_path', 'make_object', 'make_circle', 'make_spinner', 'edge_times', 'make_slider', 'red_lines',
+           'velocities', 'green_line', 'timing_points', 'general', 'credits', 'difficulty', 'Wanted', 'write_objects',
+           'write_map', 'rated', 'more_effort', 'choreograph']
 
 # %% ../../nbs/41_synth.choreography.ipynb #43305191
 class Onset(NamedTuple):
@@ -121,6 +124,12 @@ class Slot:
             return 0
         return 1 if abs(2 * self.beat % 1) < 0.01 else 2
 
+    def add(self, onset: Onset, beat_ms: float):
+        "One more sound on this line: of each kind the loudest counts, of notes the longest."
+        self.kinds[onset.kind] = max(onset.strength, self.kinds.get(onset.kind, 0))
+        if onset.pitch:
+            self.held = max(self.held, onset.length / beat_ms)
+
 
 def find_slots(onsets: list[Onset], sections: list[Section]) -> list[Slot]:
     "Onsets gathered by the grid line they are written on."
@@ -133,53 +142,15 @@ def find_slots(onsets: list[Onset], sections: list[Section]) -> list[Slot]:
         if time not in slots:
             beat = (onset.tick - section.start_ms) / section.beat_ms
             slots[time] = Slot(time, i, round(beat, 4), {})
-        slot = slots[time]
-        slot.kinds[onset.kind] = max(onset.strength, slot.kinds.get(onset.kind, 0))
-        if onset.pitch:
-            slot.held = max(slot.held, onset.length / section.beat_ms)
+        slots[time].add(onset, section.beat_ms)
     return [slots[time] for time in sorted(slots) if time >= 0]
 
 # %% ../../nbs/41_synth.choreography.ipynb #668f42c2
-FOLLOW = {
-    "drums": dict(
-        kick=1,
-        snare=1.2,
-        clap=0.3,
-        crash=0.6,
-        tom=1,
-        hat=0.15,
-        open=0.3,
-        shaker=0.05,
-        bass=0.3,
-        chord=0.2,
-        lead=0.5,
-    ),
-    "lead": dict(
-        kick=0.3,
-        snare=0.5,
-        clap=0.1,
-        crash=0.4,
-        tom=0.4,
-        hat=0.05,
-        open=0.1,
-        shaker=0,
-        bass=0.2,
-        chord=0.3,
-        lead=2,
-    ),
-    "all": dict(
-        kick=0.6,
-        snare=0.9,
-        clap=0.2,
-        crash=0.5,
-        tom=0.7,
-        hat=0.12,
-        open=0.2,
-        shaker=0.05,
-        bass=0.4,
-        chord=0.3,
-        lead=1.2,
-    ),
+HEARD = ("kick", "snare", "clap", "crash", "tom", "hat", "open", "shaker", "bass", "chord", "lead")
+FOLLOW = {  # what each of them counts for somebody who follows the drums, the tune or everything
+    "drums": dict(zip(HEARD, (1, 1.2, 0.3, 0.6, 1, 0.15, 0.3, 0.05, 0.3, 0.2, 0.5))),
+    "lead": dict(zip(HEARD, (0.3, 0.5, 0.1, 0.4, 0.4, 0.05, 0.1, 0, 0.2, 0.3, 2))),
+    "all": dict(zip(HEARD, (0.6, 0.9, 0.2, 0.5, 0.7, 0.12, 0.2, 0.05, 0.4, 0.3, 1.2))),
 }
 
 
@@ -191,6 +162,14 @@ def salience(slot: Slot, weights: dict, recipe: Recipe, meter: int) -> float:
     too_fine = (slot.level == 2) * 1.5 * (1 - recipe.fine)
     too_soon = (slot.level == 1) * 0.4 * (recipe.gap > 250)
     return heard + place - too_fine - too_soon
+
+
+def scores(rng, slots: list[Slot], weights: dict, recipe: Recipe, meter: int) -> np.ndarray:  # (slots,)
+    "What each slot of a section asks for, with a habit: bars repeat, so do the choices in them."
+    habit = rng.normal(0, 0.15, 2 * meter * 12)
+    places = [round(slot.beat * 12) % len(habit) for slot in slots]
+    asked = [salience(slot, weights, recipe, meter) for slot in slots]
+    return np.array([score + habit[place] for score, place in zip(asked, places)])
 
 # %% ../../nbs/41_synth.choreography.ipynb #f069eb64
 def thin(slots: list[Slot], score: np.ndarray, count: int, gap: float, least: float) -> list[Slot]:
@@ -204,27 +183,29 @@ def thin(slots: list[Slot], score: np.ndarray, count: int, gap: float, least: fl
     return [slots[i] for i in sorted(taken)]
 
 
-def scores(rng, slots: list[Slot], weights: dict, recipe: Recipe, meter: int) -> np.ndarray:  # (slots,)
-    "What each slot of a section asks for, with a habit: bars repeat, so do the choices in them."
-    habit = rng.normal(0, 0.15, 2 * meter * 12)
-    places = [round(slot.beat * 12) % len(habit) for slot in slots]
-    asked = [salience(slot, weights, recipe, meter) for slot in slots]
-    return np.array([score + habit[place] for score, place in zip(asked, places)])
+def best_slots(rng, slots: list[Slot], section: Section, weights: dict, recipe: Recipe) -> list[Slot]:
+    "The slots of one section that get an object: more of them where the music is loud."
+    score = scores(rng, slots, weights, recipe, section.meter)
+    seconds = (section.end_ms - section.start_ms) / 1000
+    count = round(recipe.density * seconds * (0.55 + 0.75 * section.energy))
+    return thin(slots, score, count, gap=recipe.gap, least=0.32 - 0.08 * recipe.density)
 
 
 def choose(rng, slots: list[Slot], sections: list[Section], recipe: Recipe) -> list[Slot]:
-    "Slots that get an object: section by section, denser where the music is."
+    "Slots that get an object: section by section, each following something of its own."
     chosen = []
     followed = {}  # name of a section -> what is followed in it
     for i, section in enumerate(sections):
-        drawn = str(rng.choice(["drums", "lead", "all"]))
+        drawn = str(rng.choice(list(FOLLOW)))
         weights = FOLLOW[followed.setdefault(section.name, drawn)]
         mine = [slot for slot in slots if slot.section == i]
-        score = scores(rng, mine, weights, recipe, section.meter)
-        seconds = (section.end_ms - section.start_ms) / 1000
-        count = round(recipe.density * seconds * (0.55 + 0.75 * section.energy))
-        chosen += thin(mine, score, count, gap=recipe.gap, least=0.32 - 0.08 * recipe.density)
-    return chosen[:1] + [b for a, b in zip(chosen, chosen[1:]) if b.time - a.time >= recipe.gap]
+        chosen += best_slots(rng, mine, section, weights, recipe)
+    return apart(chosen, recipe.gap)
+
+
+def apart(slots: list[Slot], gap: float) -> list[Slot]:
+    "Without those that come too soon after the one before, in the section before."
+    return slots[:1] + [b for a, b in zip(slots, slots[1:]) if b.time - a.time >= gap]
 
 # %% ../../nbs/41_synth.choreography.ipynb #5b2c5c5d
 class Step(NamedTuple):
@@ -259,57 +240,58 @@ def duration(rng, slot: Slot, gap: float, recipe: Recipe) -> float:  # beats; 0:
     return float(fits[-1] if rng.random() < 0.7 else rng.choice(fits))
 
 # %% ../../nbs/41_synth.choreography.ipynb #707a2eb6
+def may_spin(step: Step, gap: float, beat_ms: float) -> bool:
+    "Whether this is a long note with a long rest after it, of more than a second."
+    return gap >= 4.5 and step.slot.held >= 2 and (gap - 1) * beat_ms > 1000
+
+
+def as_spinner(step: Step, gap: float) -> Step:
+    "A spinner that ends a beat before the next object."
+    return step._replace(kind="spinner", beats=float(int(min(gap - 1, 8))), combo=True)
+
+
+def as_slider(rng, step: Step, beats: float) -> Step:
+    "A slider of so many beats, some of them there and back."
+    foldable = beats >= 0.5 and beats % 0.5 == 0
+    folded = foldable and rng.random() < 0.1 + 0.3 * (beats > 2)
+    return step._replace(kind="slider", beats=beats, slides=2 if folded else 1)
+
+
 def kind_of_step(rng, step: Step, gap: float, left: float, beat_ms: float, recipe: Recipe) -> Step:
     "Circle, slider or spinner, when the next object comes `gap` beats later and the section has `left` beats."
-    held = step.slot.held
     beats = duration(rng, step.slot, min(gap, left), recipe)
-    long_rest = gap >= 4.5 and held >= 2 and (gap - 1) * beat_ms > 1000
-    if long_rest and rng.random() < 0.3:
-        return step._replace(kind="spinner", beats=float(int(min(gap - 1, 8))), combo=True)
-    chance = recipe.sliders * (1.8 if held >= 0.75 else 1.1)
+    if may_spin(step, gap, beat_ms) and rng.random() < 0.3:
+        return as_spinner(step, gap)
+    chance = recipe.sliders * (1.8 if step.slot.held >= 0.75 else 1.1)
     if beats and rng.random() < chance:
-        foldable = beats >= 0.5 and beats % 0.5 == 0
-        slides = 2 if foldable and rng.random() < 0.1 + 0.3 * (beats > 2) else 1
-        return step._replace(kind="slider", beats=beats, slides=slides)
+        return as_slider(rng, step, beats)
     return step
+
+
+def combo_of(slot: Slot, section: Section, recipe: Recipe) -> tuple[int, int]:  # section, combo in it
+    "Combos last a bar, or two in easy maps."
+    bars = 1 if recipe.density > 2 else 2
+    return slot.section, int((slot.beat + 0.01) // (section.meter * bars))
 
 
 def plan_objects(rng, chosen: list[Slot], sections: list[Section], recipe: Recipe) -> list[Step]:
     "Circle, slider or spinner for each chosen slot."
     steps = []
-    bars = 1 if recipe.density > 2 else 2  # in a combo
     last = None
     for slot, after in zip(chosen, [*chosen[1:], None]):
         section = sections[slot.section]
+        combo = combo_of(slot, section, recipe)
+        step = Step(slot, combo=combo != last)
         gap = (after.time - slot.time) / section.beat_ms if after else 4.0
         left = section.bars * section.meter - slot.beat
-        combo = (slot.section, int((slot.beat + 0.01) // (section.meter * bars)))
-        step = Step(slot, combo=combo != last)
         steps.append(kind_of_step(rng, step, gap, left, beat_ms=section.beat_ms, recipe=recipe))
         last = combo
     return steps
 
 # %% ../../nbs/41_synth.choreography.ipynb #0ecd7427
 BOX = (16, 496, 24, 360)  # x and y that are not too near the playfield's edge
-TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * np.tile(
-    [1, -1], 13
-)  # radians, smallest first, to both sides
-
-
-def inside(points: np.ndarray) -> bool:  # (n, 2)
-    "Whether all points are on the playfield."
-    return bool(on_field(*points.T).all())
-
-
-def toward(p, angle: float, distance: float) -> np.ndarray:  # the point that far from `p` in that direction
-    return np.array([p[0] + distance * np.cos(angle), p[1] + distance * np.sin(angle)])
-
-
-def homeward(p, heading: float) -> float:  # radians
-    "The heading, bent toward the middle of the field the further out the pen is."
-    away = max(abs(p[0] - 256) / 240, abs(p[1] - 192) / 168)
-    home = np.arctan2(192 - p[1], 256 - p[0]) - heading
-    return heading + ((home + np.pi) % (2 * np.pi) - np.pi) * float(np.clip((away - 0.5) * 1.6, 0, 0.8))
+BOTH_WAYS = np.tile([1, -1], 13)
+TURNS = np.repeat(np.linspace(0, np.pi, 13), 2) * BOTH_WAYS  # radians, smallest first
 
 
 def on_field(x, y):
@@ -318,122 +300,179 @@ def on_field(x, y):
     return (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
 
 
+def inside(points: np.ndarray) -> bool:  # (n, 2)
+    "Whether all points are on the playfield."
+    return bool(on_field(*points.T).all())
+
+
+def toward(p, angle, distance: float) -> np.ndarray:  # (2,), or (2, n) for as many angles
+    "The place that far from `p` in that direction."
+    return np.array([p[0] + distance * np.cos(angle), p[1] + distance * np.sin(angle)])
+
+
+def homeward(p, heading: float) -> float:  # radians
+    "The heading, bent toward the middle of the field the further out the cursor is."
+    away = max(abs(p[0] - 256) / 240, abs(p[1] - 192) / 168)
+    home = np.arctan2(192 - p[1], 256 - p[0]) - heading
+    nearest = (home + np.pi) % (2 * np.pi) - np.pi  # the shorter way round
+    return heading + nearest * float(np.clip((away - 0.5) * 1.6, 0, 0.8))
+
+
+def anywhere(rng) -> np.ndarray:  # (2,)
+    "A place on the field."
+    return np.array([rng.uniform(*BOX[:2]), rng.uniform(*BOX[2:])])
+
+
 def walk(rng, p, heading: float, distance: float) -> tuple[np.ndarray, float]:  # position, heading
     "A step from `p`, turned as little as needed to stay on the playfield."
     angles = homeward(p, heading) + TURNS * rng.choice([-1, 1])
-    x = p[0] + distance * np.cos(angles)
-    y = p[1] + distance * np.sin(angles)
-    fits = np.flatnonzero(on_field(x, y))
+    places = toward(p, angles, distance)
+    fits = np.flatnonzero(on_field(*places))
     if not len(fits):
-        return np.array([rng.uniform(*BOX[:2]), rng.uniform(*BOX[2:])]), heading
+        return anywhere(rng), heading
     least = fits[0]
-    return np.array([x[least], y[least]]), float(angles[least])
+    return places[:, least], float(angles[least])
 
 # %% ../../nbs/41_synth.choreography.ipynb #b49a8f20
-def arc(p, angle: float, length: float, bend: float) -> np.ndarray:  # (9, 2)
+class Path(NamedTuple):
+    "The way of a slider: https://osu.ppy.sh/wiki/en/Client/File_formats/osu_%28file_format%29#sliders."
+
+    curve: str  # L, P or B
+    points: np.ndarray | list  # (n, 2) control points
+    length: float  # px
+    heading: float  # radians, at its end
+
+
+def arc_points(p, angle: float, length: float, bend: float) -> np.ndarray:  # (9, 2)
     "Points on an arc whose chord points to `angle`."
     share = np.linspace(0, 1, 9)
     if abs(bend) < 0.05:
         return np.array([toward(p, angle, length * u) for u in share])
     radius = length / bend
     start = angle - bend / 2
-    x = p[0] + radius * (np.sin(start + bend * share) - np.sin(start))
-    y = p[1] - radius * (np.cos(start + bend * share) - np.cos(start))
+    angles = start + bend * share
+    x = p[0] + radius * (np.sin(angles) - np.sin(start))
+    y = p[1] - radius * (np.cos(angles) - np.cos(start))
     return np.stack([x, y], 1)
 
 # %% ../../nbs/41_synth.choreography.ipynb #2d18cd46
-def bent(kind: str, p, angle: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
-    "A line (L), an arc (P), an S (B) or a corner (K): curve, control points, heading at the end."
-    if kind == "L":
-        return "L", arc(p, angle, length, 0)[[0, -1]], angle
-    if kind == "P":
-        return "P", arc(p, angle, length, bend)[[0, 4, 8]], angle + bend / 2
-    if kind == "K":
-        return corner(p, angle, length, bend)
-    return s_curve(p, angle, length, bend)
+def line(p, angle: float, length: float, bend: float) -> Path:
+    "Straight on."
+    return Path("L", arc_points(p, angle, length, 0)[[0, -1]], length, angle)
 
 
-def corner(p, angle: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
-    "Two lines that meet half way."
+def arc(p, angle: float, length: float, bend: float) -> Path:
+    "A part of a circle, told by three of its points."
+    return Path("P", arc_points(p, angle, length, bend)[[0, 4, 8]], length, angle + bend / 2)
+
+
+def corner(p, angle: float, length: float, bend: float) -> Path:
+    "Two lines that meet half way, at a point given twice."
     half = toward(p, angle, length / 2)
     after = angle - bend / 2
-    return "B", np.array([p, half, half, toward(half, after, length / 2)]), after
+    points = np.array([p, half, half, toward(half, after, length / 2)])
+    return Path("B", points, length, after)
 
 
-def s_curve(p, angle: float, length: float, bend: float) -> tuple[str, np.ndarray, float]:
-    "A Bézier with a control point on each side of its chord."
+def s_curve(p, angle: float, length: float, bend: float) -> Path:
+    "A Bézier with a control point on each side of its chord: https://en.wikipedia.org/wiki/B%C3%A9zier_curve."
     aside = bend * length / 6
-    left = toward(toward(p, angle, length * (1 / 3)), angle + np.pi / 2, aside)
-    right = toward(toward(p, angle, length * (2 / 3)), angle - np.pi / 2, aside)
-    return "B", np.array([p, left, right, toward(p, angle, length)]), angle
+    third = toward(p, angle, length * (1 / 3))
+    two_thirds = toward(p, angle, length * (2 / 3))
+    left = toward(third, angle + np.pi / 2, aside)
+    right = toward(two_thirds, angle - np.pi / 2, aside)
+    return Path("B", np.array([p, left, right, toward(p, angle, length)]), length, angle)
+
+
+FORMS = {"line": line, "arc": arc, "S": s_curve, "corner": corner}
 
 # %% ../../nbs/41_synth.choreography.ipynb #139403cc
-def shape(rng, p, heading: float, length: float) -> tuple[str, list, float] | None:
-    "A slider path that stays on the playfield: curve, whole control points, heading at the end. None if nothing fits."
-    for turn in rng.permutation(np.arange(-8, 8) * np.pi / 8) * np.linspace(0.2, 1, 16):
-        kind = str(rng.choice(["L", "P", "P", "B", "K"]))
-        bend = rng.uniform(0.5, 2.4) * rng.choice([-1, 1])
-        curve, points, end = bent(kind, p, heading + turn, length, bend)
-        if not inside(points):
+DRAWN = ("line", "arc", "arc", "S", "corner")  # arcs twice as often
+
+
+def draw_path(rng, p, heading: float, length: float) -> Path:
+    "A path of some form that bends to some side."
+    form = FORMS[str(rng.choice(DRAWN))]
+    bend = rng.uniform(0.5, 2.4) * rng.choice([-1, 1])
+    return form(p, heading, length, bend)
+
+
+def on_pixels(path: Path) -> Path:
+    "The same with whole control points, as a file holds them."
+    return path._replace(points=[tuple(int(v) for v in point) for point in np.rint(path.points)])
+
+
+def shape(rng, p, heading: float, length: float) -> Path | None:
+    "A slider path that stays on the playfield. None if nothing fits."
+    turns = rng.permutation(np.arange(-8, 8) * np.pi / 8) * np.linspace(0.2, 1, 16)
+    for turn in turns:
+        path = draw_path(rng, p, heading + turn, length)
+        if not inside(path.points):
             continue
-        points = [tuple(int(v) for v in point) for point in np.rint(points)]
-        if inside(SliderPath(curve, points, length).points_along(9)):
-            return curve, points, end
+        path = on_pixels(path)
+        if inside(SliderPath(path.curve, path.points, length).points_along(9)):
+            return path
     return None
 
 # %% ../../nbs/41_synth.choreography.ipynb #39f3d429
+# bits: https://osu.ppy.sh/wiki/en/Client/File_formats/osu_%28file_format%29#hitsounds
+WHISTLE = 2
+FINISH = 4
+CLAP = 8
+
+
 def sound(slot: Slot | None, scheme: dict) -> int:
     "Hitsound bits of what the drums do here."
-    return 0 if slot is None else sum({bit for kind, bit in scheme.items() if slot.kinds.get(kind, 0) > 0.45})
+    if slot is None:
+        return 0
+    return sum({bit for kind, bit in scheme.items() if slot.kinds.get(kind, 0) > 0.45})
 
 
 def draw_scheme(rng) -> dict:  # kind -> bit
     "Which drum gets which hitsound in this map; nothing in some."
     if rng.random() < 0.15:
         return {}
-    rare = {kind: 2 for kind, chance in (("open", 0.4), ("lead", 0.1)) if rng.random() < chance}
-    return {"snare": 8, "clap": 8, "crash": 4} | rare
-
-
-@dataclass
-class Pen:
-    "Where the last object ended and where the hand is going."
-
-    p: np.ndarray
-    heading: float
-    time: float
-    turn: float
+    rare = {kind: WHISTLE for kind, chance in (("open", 0.4), ("lead", 0.1)) if rng.random() < chance}
+    return {"snare": CLAP, "clap": CLAP, "crash": FINISH} | rare
 
 # %% ../../nbs/41_synth.choreography.ipynb #dcff9f2f
+@dataclass
+class Cursor:
+    "Where the last object ended and where the hand is going."
+
+    position: np.ndarray  # (2,) px
+    heading: float  # radians
+    time: float  # ms
+    turn: float = 0.5  # radians from one object to the next
+
+
 ANGLES = [0.3, 0.6, 1.1, 2.0, 2.6]  # radians from one object to the next: from flow to jumps back and forth
 ANGLE_CHANCES = [0.25, 0.25, 0.2, 0.15, 0.15]
+STREAM = 0.3  # beats: objects that follow sooner are a stream
 
 
-def next_place(rng, pen: Pen, step: Step, beat_ms: float, recipe: Recipe) -> np.ndarray:
-    "Position of the next object: as far as the time allows, flowing on or jumping back."
-    gap = step.slot.time - pen.time
-    stream = gap < beat_ms * 0.3
-    distance = min(recipe.speed * gap * (0.55 if stream else 1) * rng.uniform(0.8, 1.2), 330)
-    if gap > 3 * beat_ms:
-        distance = rng.uniform(60, 250)
+def draw_turn(rng) -> float:  # radians
+    "How far the hand turns from now on, to the left or to the right."
+    side = rng.choice([-1, 1])
+    return side * rng.choice(ANGLES, p=ANGLE_CHANCES)
+
+
+def spacing(rng, gap: float, beat_ms: float, recipe: Recipe) -> float:  # px
+    "How far away the next object lies: as far as the `gap` ms allow, or anywhere after a pause."
+    near = 0.55 if gap < beat_ms * STREAM else 1
+    distance = min(recipe.speed * gap * near * rng.uniform(0.8, 1.2), 330)
+    return rng.uniform(60, 250) if gap > 3 * beat_ms else distance
+
+
+def next_place(rng, cursor: Cursor, step: Step, beat_ms: float, recipe: Recipe) -> np.ndarray:
+    "Position of the next object: flowing on or jumping back."
+    gap = step.slot.time - cursor.time
+    distance = spacing(rng, gap, beat_ms, recipe)
     if step.combo and rng.random() < 0.4:
-        side = rng.choice([-1, 1])
-        pen.turn = side * rng.choice(ANGLES, p=ANGLE_CHANCES)
-    turn = pen.turn * (0.35 if stream else 1) + rng.normal(0, 0.15)
-    place, pen.heading = walk(rng, pen.p, pen.heading + turn, distance)
+        cursor.turn = draw_turn(rng)
+    turn = cursor.turn * (0.35 if gap < beat_ms * STREAM else 1) + rng.normal(0, 0.15)
+    place, cursor.heading = walk(rng, cursor.position, cursor.heading + turn, distance)
     return place
-
-
-def slider_of(
-    rng, p, pen: Pen, step: Step, px_per_beat: float
-) -> tuple[str, list, float] | None:  # curve, points, length
-    "A slider that lasts as long as asked; folded up when the way is too long."
-    length = step.beats / step.slides * px_per_beat
-    made = shape(rng, p, pen.heading, length) if length <= 600 else None
-    if made is None:
-        return None
-    kind, points, pen.heading = made
-    return kind, points, length
 
 # %% ../../nbs/41_synth.choreography.ipynb #7e8b5d8b
 @dataclass(frozen=True)
@@ -441,55 +480,84 @@ class Plan:
     "What objects are made by, all through a map."
 
     recipe: Recipe
+    sections: list[Section]
+    px_per_beat: list[float]  # of sliders, in each section
     slots: dict[int, Slot]  # by time
-    scheme: dict  # kind -> hitsound bit
+    scheme: dict[str, int]  # kind -> hitsound bit
+
+    def beat_ms(self, step: Step) -> float:
+        return self.sections[step.slot.section].beat_ms  # length of a beat where the step is
+
+    def sound(self, time: int) -> int:
+        return sound(self.slots.get(time), self.scheme)  # hitsound bits of what the drums do then
 
 
-def make_object(rng, pen: Pen, step: Step, beat_ms: float, px_per_beat: float, plan: Plan) -> HitObject:
-    "A step as a hit object; the pen moves on."
-    slot = step.slot
+def slider_path(rng, p, cursor: Cursor, step: Step, plan: Plan) -> Path | None:
+    "A path that lasts as long as asked, or a folded one; None if it would be too long or fits nowhere."
+    length = step.beats / step.slides * plan.px_per_beat[step.slot.section]
+    path = shape(rng, p, cursor.heading, length) if length <= 600 else None
+    if path:
+        cursor.heading = path.heading
+    return path
+
+
+def make_object(rng, cursor: Cursor, step: Step, plan: Plan) -> HitObject:
+    "A step as a hit object; the cursor moves on."
     if step.kind == "spinner":
-        pen.time = slot.time + step.beats * beat_ms
-        pen.p = np.array([256.0, 192.0])
-        heard = sound(slot, plan.scheme)
-        return Spinner(256, 192, slot.time, SPINNER | NEW_COMBO, heard, end_time=round(pen.time))
-    place = np.rint(next_place(rng, pen, step, beat_ms, plan.recipe))
-    made = slider_of(rng, place, pen, step, px_per_beat) if step.kind == "slider" else None
-    pen.p = place
-    pen.time = slot.time
-    if made is not None:
-        return make_slider(pen, step, made, beat_ms, plan)
-    x, y = (int(v) for v in place)
-    return Circle(x, y, slot.time, CIRCLE | NEW_COMBO * step.combo, sound(slot, plan.scheme))
+        return make_spinner(cursor, step, plan)
+    place = np.rint(next_place(rng, cursor, step, plan.beat_ms(step), plan.recipe))
+    path = slider_path(rng, place, cursor, step, plan) if step.kind == "slider" else None
+    cursor.position = place
+    cursor.time = step.slot.time
+    return make_slider(cursor, step, path, plan) if path else make_circle(cursor, step, plan)
+
+# %% ../../nbs/41_synth.choreography.ipynb #9927f6b9
+def make_circle(cursor: Cursor, step: Step, plan: Plan) -> Circle:
+    "A circle where the cursor is."
+    x, y = (int(v) for v in cursor.position)
+    time = step.slot.time
+    return Circle(x, y, time, CIRCLE | NEW_COMBO * step.combo, plan.sound(time))
 
 
-def make_slider(pen: Pen, step: Step, made: tuple[str, list, float], beat_ms: float, plan: Plan) -> Slider:
-    "A slider from where the pen is; the pen moves to where it ends."
-    curve, points, length = made
-    x, y = (int(v) for v in pen.p)
+def make_spinner(cursor: Cursor, step: Step, plan: Plan) -> Spinner:
+    "A spinner, after which the cursor is in the middle."
     start = step.slot.time
-    times = [round(start + i * step.beats / step.slides * beat_ms) for i in range(step.slides + 1)]
-    edges = [sound(plan.slots.get(time), plan.scheme) for time in times]
+    cursor.time = start + step.beats * plan.beat_ms(step)
+    cursor.position = np.array([256.0, 192.0])
+    return Spinner(256, 192, start, SPINNER | NEW_COMBO, plan.sound(start), end_time=round(cursor.time))
+
+
+def edge_times(step: Step, beat_ms: float) -> list[int]:  # ms
+    "When a slider begins, turns and ends."
+    beats = [i * step.beats / step.slides for i in range(step.slides + 1)]
+    return [round(step.slot.time + n * beat_ms) for n in beats]
+
+
+def make_slider(cursor: Cursor, step: Step, path: Path, plan: Plan) -> Slider:
+    "A slider from where the cursor is; the cursor moves to where it ends."
+    x, y = (int(v) for v in cursor.position)
+    edges = [plan.sound(time) for time in edge_times(step, plan.beat_ms(step))]
     if step.slides % 2:
-        pen.p = np.array(points[-1], float)
-    pen.time = start + step.beats * beat_ms
+        cursor.position = np.array(path.points[-1], float)
+    cursor.time = step.slot.time + step.beats * plan.beat_ms(step)
     return Slider(
         x=x,
         y=y,
-        time=start,
+        time=step.slot.time,
         type=SLIDER | NEW_COMBO * step.combo,
         hitsound=edges[0],
-        curve=curve,
-        points=[(x, y), *points[1:]],
+        curve=path.curve,
+        points=[(x, y), *path.points[1:]],
         slides=step.slides,
-        length=round(length, 6),
+        length=round(path.length, 6),
         edge_sounds=edges,
         edge_additions=[(0, 0)] * len(edges),
     )
 
 # %% ../../nbs/41_synth.choreography.ipynb #8d38f2c3
 def red_lines(sections: list[Section]) -> list[TimingPoint]:
-    "A red line wherever the grid changes."
+    """A red line wherever the grid changes:
+    https://osu.ppy.sh/wiki/en/Client/File_formats/osu_%28file_format%29#timing-points."""
     lines = []
     for before, section in zip([None, *sections], sections):
         same_tempo = before and (before.bpm, before.meter) == (section.bpm, section.meter)
@@ -532,44 +600,50 @@ def timing_points(sections: list[Section], velocity: list[float]) -> list[Timing
     return sorted(red_lines(sections) + green, key=lambda p: (p.time, not p.uninherited))
 
 # %% ../../nbs/41_synth.choreography.ipynb #e7eeffd3
-def settings(recipe: Recipe, title: str, version: str) -> dict[str, dict]:
-    "The text sections of a map."
-    plain = lambda v: f"{round(v, 1):g}"
-    return dict(
-        general={
-            "AudioFilename": "audio.ogg",
-            "AudioLeadIn": "0",
-            "PreviewTime": "-1",
-            "Countdown": "0",
-            "SampleSet": "Soft",
-            "StackLeniency": "0.7",
-            "Mode": "0",
-            "LetterboxInBreaks": "0",
-            "WidescreenStoryboard": "0",
-        },
-        metadata={
-            "Title": title,
-            "TitleUnicode": title,
-            "Artist": "Mapperatorinator",
-            "ArtistUnicode": "Mapperatorinator",
-            "Creator": "Mapperatorinator",
-            "Version": version,
-            "Source": "",
-            "Tags": "",
-            "BeatmapID": "0",
-            "BeatmapSetID": "-1",
-        },
-        difficulty={
-            "HPDrainRate": plain(recipe.hp),
-            "CircleSize": plain(recipe.cs),
-            "OverallDifficulty": plain(recipe.od),
-            "ApproachRate": plain(recipe.ar),
-            "SliderMultiplier": plain(recipe.multiplier),
-            "SliderTickRate": "1",
-        },
-    )
+def general() -> dict[str, str]:
+    "The general section, the same for every map."
+    return {
+        "AudioFilename": "audio.ogg",
+        "AudioLeadIn": "0",
+        "PreviewTime": "-1",
+        "Countdown": "0",
+        "SampleSet": "Soft",
+        "StackLeniency": "0.7",
+        "Mode": "0",
+        "LetterboxInBreaks": "0",
+        "WidescreenStoryboard": "0",
+    }
 
-# %% ../../nbs/41_synth.choreography.ipynb #72a7f724
+
+def credits(title: str, version: str) -> dict[str, str]:
+    "The metadata section: whose song and map it is."
+    return {
+        "Title": title,
+        "TitleUnicode": title,
+        "Artist": "Mapperatorinator",
+        "ArtistUnicode": "Mapperatorinator",
+        "Creator": "Mapperatorinator",
+        "Version": version,
+        "Source": "",
+        "Tags": "",
+        "BeatmapID": "0",
+        "BeatmapSetID": "-1",
+    }
+
+# %% ../../nbs/41_synth.choreography.ipynb #3abafa90
+def difficulty(recipe: Recipe) -> dict[str, str]:
+    "The difficulty section, to one decimal."
+    exact = {
+        "HPDrainRate": recipe.hp,
+        "CircleSize": recipe.cs,
+        "OverallDifficulty": recipe.od,
+        "ApproachRate": recipe.ar,
+        "SliderMultiplier": recipe.multiplier,
+        "SliderTickRate": 1,
+    }
+    return {name: f"{round(value, 1):g}" for name, value in exact.items()}
+
+
 @dataclass(frozen=True)
 class Wanted:
     "What a map shall be like."
@@ -579,36 +653,48 @@ class Wanted:
     seed: int
     title: str
 
-
-def write_objects(
-    rng, steps: list[Step], sections: list[Section], px_per_beat: list[float], plan: Plan
-) -> list[HitObject]:
-    "The steps as hit objects, from a pen that starts somewhere. `px_per_beat`: of sliders in each section."
-    pen = Pen(np.array([rng.uniform(100, 412), rng.uniform(80, 304)]), rng.uniform(0, 6.28), -9999, 0.5)
-    return [
-        make_object(rng, pen, s, sections[s.slot.section].beat_ms, px_per_beat[s.slot.section], plan=plan)
-        for s in steps
-    ]
+# %% ../../nbs/41_synth.choreography.ipynb #72a7f724
+def write_objects(rng, plan: Plan) -> list[HitObject]:
+    "The objects of a map, from a cursor that starts somewhere."
+    chosen = choose(rng, list(plan.slots.values()), plan.sections, plan.recipe)
+    steps = plan_objects(rng, chosen, plan.sections, plan.recipe)
+    start = np.array([rng.uniform(100, 412), rng.uniform(80, 304)])
+    cursor = Cursor(start, heading=rng.uniform(0, 6.28), time=-9999)
+    return [make_object(rng, cursor, step, plan) for step in steps]
 
 
 def write_map(onsets: list[Onset], sections: list[Section], wanted: Wanted) -> Beatmap:
     "One map: the rhythm and spacing of `effort` stars, the settings of `look` stars."
     rng = np.random.default_rng(wanted.seed)
-    recipe = Recipe.of(wanted.effort)
     face = Recipe.of(wanted.look)
-    face.multiplier = round(face.multiplier, 1)
-    slots = find_slots(onsets, sections)
     velocity = velocities(rng, sections)
-    plan = Plan(recipe, {slot.time: slot for slot in slots}, draw_scheme(rng))
-    steps = plan_objects(rng, choose(rng, slots, sections, recipe), sections, recipe)
-    px_per_beat = [100 * face.multiplier * v for v in velocity]
+    base = 100 * round(face.multiplier, 1)
+    plan = Plan(
+        recipe=Recipe.of(wanted.effort),
+        sections=sections,
+        px_per_beat=[base * v for v in velocity],
+        slots={slot.time: slot for slot in find_slots(onsets, sections)},
+        scheme=draw_scheme(rng),
+    )
     return Beatmap(
+        general=general(),
+        metadata=credits(wanted.title, f"{wanted.look:.1f} stars"),
+        difficulty=difficulty(face),
         timing_points=timing_points(sections, velocity),
-        hit_objects=write_objects(rng, steps, sections, px_per_beat, plan),
-        **settings(face, wanted.title, f"{wanted.look:.1f} stars"),
+        hit_objects=write_objects(rng, plan),
     )
 
 # %% ../../nbs/41_synth.choreography.ipynb #0b498913
+def rated(beatmap: Beatmap) -> float:
+    "Star rating of a map, 0 of an empty one: https://osu.ppy.sh/wiki/en/Beatmap/Star_rating."
+    return star_rating(beatmap) if beatmap.hit_objects else 0.0
+
+
+def more_effort(effort: float, got: float, stars: float) -> float:
+    "The effort to try next, after it gave `got` stars."
+    return float(np.clip(effort * (stars / max(got, 0.2)) ** 0.8, 0.3, 10))
+
+
 def choreograph(
     onsets: list[Onset],  # every note, in order of time
     sections: list[Section],  # the grid
@@ -623,11 +709,11 @@ def choreograph(
     miss = np.inf
     for _ in range(tries):
         beatmap = write_map(onsets, sections, Wanted(effort, stars, seed, title))
-        got = star_rating(beatmap) if beatmap.hit_objects else 0.0
+        got = rated(beatmap)
         if abs(got - stars) < miss:
             best = beatmap
             miss = abs(got - stars)
         if miss < 0.12:
             break
-        effort = float(np.clip(effort * (stars / max(got, 0.2)) ** 0.8, 0.3, 10))
+        effort = more_effort(effort, got, stars)
     return best

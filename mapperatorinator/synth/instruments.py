@@ -8,20 +8,28 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from fastcore.basics import patch
 
 SR = 16000  # Hz, of everything made here
 
 # %% auto #0
-__all__ = ['SR', 'KINDS', 'band', 'axis', 'sweep', 'hiss', 'kick', 'snare', 'clap', 'hat', 'shaker', 'tom', 'unit', 'draw_kit',
-           'spectrum', 'wavetable', 'Voice', 'draw_voice', 'lay', 'reverb', 'echo', 'squash', 'duck', 'texture']
+__all__ = ['SR', 'TIMBRES', 'KINDS', 'band', 'sample_times', 'axis', 'note_hz', 'sweep', 'hiss', 'show_sounds', 'click', 'kick',
+           'rattle', 'snare', 'clap', 'metal', 'hat', 'shaker', 'tom', 'unit', 'draw_kit', 'saw_harmonics',
+           'square_harmonics', 'triangle_harmonics', 'organ_harmonics', 'voice_harmonics', 'random_harmonics',
+           'spectrum', 'wavetable', 'Voice', 'draw_envelope', 'draw_color', 'draw_voice', 'lay', 'reverb', 'echo',
+           'squash', 'duck', 'swell', 'wobble', 'texture']
 
 # %% ../../nbs/40_synth.instruments.ipynb #1f7265d9
 @lru_cache(maxsize=256)
-def _sos(kind: str, hz: tuple) -> np.ndarray:  # second-order sections of a Butterworth filter
+def _butterworth(kind: str, hz: tuple) -> np.ndarray:  # second-order sections
     from scipy.signal import butter
 
     hz = np.clip(hz, 20, SR * 0.495)
     return butter(2, hz if len(hz) > 1 else hz[0], kind, fs=SR, output="sos")
+
+
+def _rounded(hz: float) -> float:  # so that few filters are made
+    return round(float(hz), -1) if hz > 100 else float(hz)
 
 
 def band(
@@ -29,19 +37,33 @@ def band(
     low: float = 0,  # Hz: nothing below, 0 for open
     high: float = 0,  # Hz: nothing above, 0 for open
 ) -> np.ndarray:
-    "The part of a sound between two frequencies."
+    """The part of a sound between two frequencies, by a Butterworth filter:
+    https://docs.scipy.org/doc/scipy/reference/generated/scipy.signal.butter.html."""
     from scipy.signal import sosfilt
 
-    kind, hz = (
-        ("bandpass", (low, high)) if low and high else ("highpass", (low,)) if low else ("lowpass", (high,))
-    )
-    return sosfilt(_sos(kind, tuple(round(float(f), -1) if f > 100 else float(f) for f in hz)), x).astype(
-        np.float32
-    )
+    low, high = map(_rounded, (low, high))
+    if low and high:
+        sections = _butterworth("bandpass", (low, high))
+    elif low:
+        sections = _butterworth("highpass", (low,))
+    else:
+        sections = _butterworth("lowpass", (high,))
+    return sosfilt(sections, x).astype(np.float32)
 
 # %% ../../nbs/40_synth.instruments.ipynb #86e5a8f3
-def axis(length: float) -> np.ndarray:
-    return np.arange(int(length * SR), dtype=np.float32) / SR  # s
+def sample_times(n: int) -> np.ndarray:  # (n,) float32
+    "The time of each of `n` samples."
+    return np.arange(n, dtype=np.float32) / SR
+
+
+def axis(length: float) -> np.ndarray:  # s
+    "The time of each sample of a sound that lasts `length` seconds."
+    return sample_times(int(length * SR))
+
+
+def note_hz(pitch):
+    "Frequency of MIDI notes (a number or an array): https://en.wikipedia.org/wiki/Equal_temperament."
+    return 440 * 2 ** ((pitch - 69) / 12)
 
 
 def sweep(length: float, low: float, high: float, fall: float, decay: float) -> np.ndarray:
@@ -55,47 +77,89 @@ def hiss(rng, length: float, decay: float, low: float = 0, high: float = 0) -> n
     "Noise in a band that fades: hats, snares, breath."
     t = axis(length)
     x = rng.standard_normal(len(t)).astype(np.float32)
-    return (band(x, low, high) if low or high else x) * np.exp(-t / decay)
+    if low or high:
+        x = band(x, low, high)
+    return x * np.exp(-t / decay)
+
+# %% ../../nbs/40_synth.instruments.ipynb #1e3c50c4
+def show_sounds(sounds: dict[str, np.ndarray], columns: int = 8, size=(10, 1.7), seconds: float = 1.0):
+    "The spectrograms of some sounds side by side, under their names."
+    import torch
+    from mapperatorinator.config import SpectrogramConfig
+    from mapperatorinator.osu.show import HEAT, PALETTE, canvas
+    from mapperatorinator.spectrogram import MelSpectrogram
+
+    mel = MelSpectrogram(SpectrogramConfig(n_mels=64))
+    fig = canvas(*size)
+    for ax, (name, x) in zip(np.ravel(fig.subplots(1, columns)), sounds.items()):
+        picture = mel(torch.tensor(x[: int(seconds * SR)])[None])[0].T
+        ax.imshow(picture, origin="lower", aspect="auto", cmap=HEAT, vmin=0, vmax=6)
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(name, color=PALETTE["faint"], fontsize=9)
+    return fig
 
 # %% ../../nbs/40_synth.instruments.ipynb #871bbcb8
+def click(rng) -> np.ndarray:
+    "The beater that meets the skin: 20 ms of noise."
+    noise = hiss(rng, 0.02, 0.004, high=rng.uniform(2000, 6000))
+    return noise * rng.uniform(0, 0.6)
+
+
 def kick(rng) -> np.ndarray:
-    "Bass drum."
+    "Bass drum: a fast sweep with a click, softly clipped."
     decay = rng.uniform(0.06, 0.22)
-    x = sweep(decay * 3.5, rng.uniform(40, 65), rng.uniform(120, 420), rng.uniform(0.012, 0.05), decay)
-    click = hiss(rng, 0.02, 0.004, high=rng.uniform(2000, 6000)) * rng.uniform(0, 0.6)
-    x[: len(click)] += click
+    low = rng.uniform(40, 65)
+    high = rng.uniform(120, 420)
+    x = sweep(decay * 3.5, low, high, fall=rng.uniform(0.012, 0.05), decay=decay)
+    start = click(rng)
+    x[: len(start)] += start
     return np.tanh(x * rng.uniform(1, 4))
+
+
+def rattle(rng, decay: float) -> np.ndarray:
+    "The wires under a snare drum: noise in a wide band."
+    low = rng.uniform(300, 1800)
+    return hiss(rng, decay * 4, decay, low, high=rng.uniform(5000, 7900))
 
 
 def snare(rng) -> np.ndarray:
     "Snare drum: a short tone under rattling noise."
     decay = rng.uniform(0.04, 0.16)
     tone = rng.uniform(150, 280)
-    x = hiss(rng, decay * 4, decay, rng.uniform(300, 1800), rng.uniform(5000, 7900))
-    body = sweep(decay * 4, tone, tone * rng.uniform(1.2, 2.2), 0.01, decay * rng.uniform(0.4, 1))
-    return np.tanh(x * rng.uniform(0.5, 1.4) + body * rng.uniform(0.3, 1.2))
+    noise = rattle(rng, decay)
+    high = tone * rng.uniform(1.2, 2.2)
+    body = sweep(decay * 4, tone, high, fall=0.01, decay=decay * rng.uniform(0.4, 1))
+    return np.tanh(noise * rng.uniform(0.5, 1.4) + body * rng.uniform(0.3, 1.2))
 
-
+# %% ../../nbs/40_synth.instruments.ipynb #7c9cdff7
 def clap(rng) -> np.ndarray:
     "Hand clap: three bursts within 25 ms."
-    x = hiss(rng, 0.25, rng.uniform(0.03, 0.07), 600, rng.uniform(2500, 6000))
+    decay = rng.uniform(0.03, 0.07)
+    x = hiss(rng, 0.25, decay, 600, high=rng.uniform(2500, 6000))
     gap = int(rng.uniform(0.006, 0.012) * SR)
     return x + sum(np.pad(x, (gap * i, 0))[: len(x)] for i in (1, 2))
 
-# %% ../../nbs/40_synth.instruments.ipynb #7c9cdff7
+
+def metal(rng, n: int, decay: float) -> np.ndarray:  # (n,)
+    "Five square waves that fit no scale, as in the cymbals of a drum machine."
+    t = sample_times(n)
+    hz = rng.uniform(2000, 7500, 5)
+    squares = np.sign(np.sin(2 * np.pi * hz[:, None] * t))
+    ring = squares.mean(0) * np.exp(-t / decay)
+    return band(ring.astype(np.float32), 3000)
+
+
 def hat(rng, decay: float) -> np.ndarray:
     "Cymbal of any length: bright noise with some metal in it."
-    x = hiss(rng, min(decay * 5, 2.0), decay, rng.uniform(3000, 6000))
-    t = np.arange(len(x), dtype=np.float32) / SR
-    metal = rng.uniform(2000, 7500, 5)
-    ring = np.sign(np.sin(2 * np.pi * metal[:, None] * t)).mean(0) * np.exp(-t / decay)
-    return x + band(ring.astype(np.float32), 3000) * rng.uniform(0, 1)
+    x = hiss(rng, min(decay * 5, 2.0), decay, low=rng.uniform(3000, 6000))
+    return x + metal(rng, len(x), decay) * rng.uniform(0, 1)
 
 
 def shaker(rng) -> np.ndarray:
     "Noise with a soft attack."
     n = int(rng.uniform(0.01, 0.03) * SR)
-    x = hiss(rng, 0.15, rng.uniform(0.02, 0.05), rng.uniform(2500, 5000))
+    decay = rng.uniform(0.02, 0.05)
+    x = hiss(rng, 0.15, decay, low=rng.uniform(2500, 5000))
     x[:n] *= np.linspace(0, 1, n, dtype=np.float32)
     return x
 
@@ -103,12 +167,14 @@ def shaker(rng) -> np.ndarray:
 def tom(rng) -> np.ndarray:
     "Tom: a slow sweep."
     low = rng.uniform(70, 220)
-    return sweep(0.4, low, low * rng.uniform(1.3, 2), 0.03, rng.uniform(0.06, 0.2))
+    high = low * rng.uniform(1.3, 2)
+    return sweep(0.4, low, high, fall=0.03, decay=rng.uniform(0.06, 0.2))
 
 # %% ../../nbs/40_synth.instruments.ipynb #aa3c386b
 def unit(x: np.ndarray, level: float = 1.0) -> np.ndarray:  # loudest sample at `level`
     "A sound at a stated level."
-    return (x * (level / max(float(np.abs(x).max()), 1e-9))).astype(np.float32)
+    peak = max(float(np.abs(x).max()), 1e-9)
+    return (x * (level / peak)).astype(np.float32)
 
 
 def draw_kit(rng) -> dict[str, np.ndarray]:
@@ -126,28 +192,55 @@ def draw_kit(rng) -> dict[str, np.ndarray]:
     return {k: unit(x) for k, x in kit.items()}
 
 # %% ../../nbs/40_synth.instruments.ipynb #b7b0b707
-def spectrum(
-    kind: str, freq: float, n: int, numbers: np.ndarray
-) -> np.ndarray:  # (n,) amplitudes of harmonics 1 … n
-    "How loud each harmonic of a timbre is; `numbers` in 0 … 1 vary it."
-    k = np.arange(1, n + 1)
-    if kind == "square":
-        return np.where(k % 2, 1 / k, 0)
-    if kind == "triangle":
-        return np.where(k % 2, 1 / k**2, 0)
-    if kind == "organ":
-        return np.isin(k, (1, 2, 3, 4, 6, 8)) * np.resize(numbers, n)
-    if kind == "voice":
-        formants = 300 + numbers[:3] * np.array([500, 1800, 3000])
-        return (
-            sum(np.exp(-(((k * freq - f) / (100 + f * 0.12)) ** 2)) / (i + 1) for i, f in enumerate(formants))
-            + 0.3 / k**2
-        )
-    return np.resize(0.2 + numbers, n) / k ** (1 + numbers[0]) if kind == "random" else 1 / k  # else a saw
+def saw_harmonics(k: np.ndarray, freq: float, numbers: np.ndarray) -> np.ndarray:
+    "All of them. Here and below: (n,) amplitudes of the harmonics `k` = 1 … n of a note of `freq` Hz."
+    return 1 / k
+
+
+def square_harmonics(k: np.ndarray, freq: float, numbers: np.ndarray) -> np.ndarray:
+    "The odd ones."
+    return np.where(k % 2, 1 / k, 0)
+
+
+def triangle_harmonics(k: np.ndarray, freq: float, numbers: np.ndarray) -> np.ndarray:
+    "The odd ones, softer the higher."
+    return np.where(k % 2, 1 / k**2, 0)
+
+
+def organ_harmonics(k: np.ndarray, freq: float, numbers: np.ndarray) -> np.ndarray:
+    "Six pipes, each drawn as far as `numbers` say."
+    return np.isin(k, (1, 2, 3, 4, 6, 8)) * np.resize(numbers, len(k))
+
+
+def voice_harmonics(k: np.ndarray, freq: float, numbers: np.ndarray) -> np.ndarray:
+    "A vowel: loud near three formants, https://en.wikipedia.org/wiki/Formant."
+    formants = 300 + numbers[:3] * np.array([500, 1800, 3000])
+    near = [np.exp(-(((k * freq - f) / (100 + f * 0.12)) ** 2)) for f in formants]
+    return sum(x / (i + 1) for i, x in enumerate(near)) + 0.3 / k**2
+
+
+def random_harmonics(k: np.ndarray, freq: float, numbers: np.ndarray) -> np.ndarray:
+    "Any, falling more or less steeply."
+    return np.resize(0.2 + numbers, len(k)) / k ** (1 + numbers[0])
+
+# %% ../../nbs/40_synth.instruments.ipynb #9e9f422d
+TIMBRES = {
+    "saw": saw_harmonics,
+    "square": square_harmonics,
+    "triangle": triangle_harmonics,
+    "organ": organ_harmonics,
+    "voice": voice_harmonics,
+    "random": random_harmonics,
+}
+
+
+def spectrum(kind: str, freq: float, n: int, numbers: np.ndarray) -> np.ndarray:  # (n,) amplitudes
+    "How loud the harmonics 1 … n of a timbre are; `numbers` in 0 … 1 vary it."
+    return TIMBRES[kind](np.arange(1, n + 1), freq, numbers)
 
 
 def wavetable(amplitudes: np.ndarray, size: int = 2048) -> np.ndarray:  # (size,) one period, peak 1
-    "One period of a wave with given harmonics."
+    "One period of a wave with given harmonics: https://en.wikipedia.org/wiki/Wavetable_synthesis."
     bins = np.zeros(size // 2 + 1, complex)
     bins[1 : len(amplitudes) + 1] = -1j * amplitudes
     return unit(np.fft.irfft(bins))
@@ -169,34 +262,58 @@ class Voice:
     index: float = 2.0  # fm: depth
     shape: tuple = (0.5,) * 8  # numbers that vary the timbre
 
-    def loudness(
-        self, t: np.ndarray, length: float
-    ) -> np.ndarray:  # over time, of a note held for `length` s
-        e = self.sustain + (1 - self.sustain) * np.exp(-np.maximum(t - self.attack, 0) / self.decay)
-        return e * np.minimum(t / max(self.attack, 1e-4), 1) * np.clip(1 - (t - length) / self.release, 0, 1)
-
-    def wave(
-        self, freq: float, cycles: np.ndarray, fade: np.ndarray
-    ) -> np.ndarray:  # cycles passed -> samples
-        if self.kind == "fm":
-            return np.sin(2 * np.pi * cycles + self.index * fade * np.sin(2 * np.pi * self.ratio * cycles))
-        a = spectrum(self.kind, freq, int(min(40, max(1, 7400 // freq))), np.array(self.shape))
-        bright = wavetable(a)
-        dull = wavetable(a / np.arange(1, len(a) + 1) ** 1.5)
-        copies = [
-            (cycles * (f * 2048)).astype(np.int64) & 2047
-            for f in ((1, 2 ** (self.detune / 12)) if self.detune else (1,))
-        ]
-        return sum(bright[i] * fade + dull[i] * (1 - fade) for i in copies)
-
     def note(self, freq: float, length: float) -> np.ndarray:  # Hz, s -> (samples,) float32
+        "A note that is held for so long."
         t = axis(length + self.release)
-        cycles = freq * t
-        if self.vibrato:
-            cycles = cycles + freq * self.vibrato * 0.058 / 33 * np.sin(33 * t) * np.minimum(t / 0.3, 1)
-        return (self.wave(freq, cycles, np.exp(-t / self.dulling)) * self.loudness(t, length)).astype(
-            np.float32
-        )
+        fade = np.exp(-t / self.dulling)
+        x = self.wave(freq, self.cycles(t, freq), fade)
+        return (x * self.envelope(t, length)).astype(np.float32)
+
+    def envelope(self, t: np.ndarray, length: float) -> np.ndarray:
+        "Loudness over time of a note held for `length` s: https://en.wikipedia.org/wiki/Envelope_(music)."
+        fading = np.exp(-np.maximum(t - self.attack, 0) / self.decay)
+        level = self.sustain + (1 - self.sustain) * fading
+        rise = np.minimum(t / max(self.attack, 1e-4), 1)
+        return level * rise * np.clip(1 - (t - length) / self.release, 0, 1)
+
+    def cycles(self, t: np.ndarray, freq: float) -> np.ndarray:
+        "Periods that have passed: even ones, or swaying with the vibrato."
+        if not self.vibrato:
+            return freq * t
+        sway = freq * self.vibrato * 0.058 / 33 * np.sin(33 * t)
+        return freq * t + sway * np.minimum(t / 0.3, 1)
+
+# %% ../../nbs/40_synth.instruments.ipynb #d7780eec
+@patch
+def wave(self: Voice, freq: float, cycles: np.ndarray, fade: np.ndarray) -> np.ndarray:
+    "Samples at the periods `cycles`: a bright wavetable that gives way to a dull one as `fade` falls from 1."
+    if self.kind == "fm":
+        return self.modulated(cycles, fade)
+    amplitudes = self.harmonics(freq)
+    bright = wavetable(amplitudes)
+    dull = wavetable(amplitudes / np.arange(1, len(amplitudes) + 1) ** 1.5)
+    return sum(bright[i] * fade + dull[i] * (1 - fade) for i in self.places(cycles))
+
+
+@patch
+def harmonics(self: Voice, freq: float) -> np.ndarray:
+    "Amplitudes of those harmonics of a note that lie below 7.4 kHz."
+    n = int(min(40, max(1, 7400 // freq)))
+    return spectrum(self.kind, freq, n, np.array(self.shape))
+
+
+@patch
+def places(self: Voice, cycles: np.ndarray) -> list[np.ndarray]:
+    "Where to look in a wavetable: for one voice, or for two that are out of tune."
+    speeds = (1, 2 ** (self.detune / 12)) if self.detune else (1,)
+    return [(cycles * (speed * 2048)).astype(np.int64) & 2047 for speed in speeds]
+
+
+@patch
+def modulated(self: Voice, cycles: np.ndarray, fade: np.ndarray) -> np.ndarray:
+    "Frequency modulation: https://en.wikipedia.org/wiki/Frequency_modulation_synthesis."
+    modulator = np.sin(2 * np.pi * self.ratio * cycles)
+    return np.sin(2 * np.pi * cycles + self.index * fade * modulator)
 
 # %% ../../nbs/40_synth.instruments.ipynb #068fb455
 KINDS = {
@@ -207,23 +324,34 @@ KINDS = {
 }
 
 
+def draw_envelope(rng, role: str, soft: bool, plucked: bool) -> dict[str, float]:
+    "How a voice comes and goes; `soft`: it starts slowly, `plucked`: it dies away."
+    return {
+        "attack": rng.uniform(0.02, 0.09) if soft else rng.uniform(0.001, 0.01),
+        "decay": rng.uniform(0.08, 0.5),
+        "sustain": rng.uniform(0, 0.15) if plucked else rng.uniform(0.4, 0.9),
+        "release": rng.uniform(0.02, 0.15) + 0.2 * (role == "pad"),
+    }
+
+
+def draw_color(rng, role: str) -> dict:
+    "What makes one voice sound unlike another of its kind."
+    return {
+        "detune": rng.uniform(0.03, 0.2) * (rng.random() < 0.4),
+        "vibrato": rng.uniform(0.1, 0.5) * (role == "lead" and rng.random() < 0.4),
+        "dulling": rng.uniform(0.05, 0.6),
+        "ratio": float(rng.choice([0.5, 1, 2, 3, 3.5, 7])),
+        "index": rng.uniform(0.5, 4),
+        "shape": tuple(rng.random(8)),
+    }
+
+
 def draw_voice(rng, role: str) -> Voice:
     "A random instrument for a role: bass, chords, pad or lead."
     soft = role == "pad" or rng.random() < 0.25
     plucked = role != "pad" and rng.random() < 0.5
-    return Voice(
-        str(rng.choice(KINDS[role])),
-        attack=rng.uniform(0.02, 0.09) if soft else rng.uniform(0.001, 0.01),
-        decay=rng.uniform(0.08, 0.5),
-        sustain=rng.uniform(0, 0.15) if plucked else rng.uniform(0.4, 0.9),
-        release=rng.uniform(0.02, 0.15) + 0.2 * (role == "pad"),
-        detune=rng.uniform(0.03, 0.2) * (rng.random() < 0.4),
-        vibrato=rng.uniform(0.1, 0.5) * (role == "lead" and rng.random() < 0.4),
-        dulling=rng.uniform(0.05, 0.6),
-        ratio=float(rng.choice([0.5, 1, 2, 3, 3.5, 7])),
-        index=rng.uniform(0.5, 4),
-        shape=tuple(rng.random(8)),
-    )
+    kind = str(rng.choice(KINDS[role]))
+    return Voice(kind, **draw_envelope(rng, role, soft, plucked), **draw_color(rng, role))
 
 # %% ../../nbs/40_synth.instruments.ipynb #5f715a64
 def lay(track: np.ndarray, sound: np.ndarray, at: float, gain: float = 1.0):
@@ -235,7 +363,7 @@ def lay(track: np.ndarray, sound: np.ndarray, at: float, gain: float = 1.0):
 
 
 def reverb(rng, x: np.ndarray, length: float, wet: float) -> np.ndarray:
-    "The sound in a room: an echo of fading noise added."
+    "The sound in a room, by convolution with fading noise: https://en.wikipedia.org/wiki/Convolution_reverb."
     from scipy.signal import oaconvolve
 
     tail = hiss(rng, length, length / 5, 200, 5000)
@@ -249,32 +377,43 @@ def echo(x: np.ndarray, delay: float, wet: float) -> np.ndarray:
     n = int(delay * SR)
     return sum(np.pad(x, (n * i, 0))[: len(x)] * np.float32(wet**i) for i in range(3))
 
-# %% ../../nbs/40_synth.instruments.ipynb #d7afdd8c
+
 def squash(x: np.ndarray, drive: float) -> np.ndarray:
     "Soft clipping: quiet parts come up, peaks are rounded."
     return np.tanh(unit(x) * drive) / np.float32(np.tanh(drive))
 
-
+# %% ../../nbs/40_synth.instruments.ipynb #d7afdd8c
 def duck(x: np.ndarray, times, depth: float, recover: float = 0.15) -> np.ndarray:
-    "Turn a track down at each kick (s), as a side-chain compressor does."
-    g = np.ones(len(x), np.float32)
+    """Turn a track down at each kick (s), as a compressor with a side chain does:
+    https://en.wikipedia.org/wiki/Dynamic_range_compression."""
+    gain = np.ones(len(x), np.float32)
     dip = (1 - depth * np.exp(-axis(recover * 4) / recover)).astype(np.float32)
     for t in times:
-        part = g[(i := int(t * SR)) : i + len(dip)]
+        start = int(t * SR)
+        part = gain[start : start + len(dip)]
         np.minimum(part, dip[: len(part)], out=part)
-    return x * g
+    return x * gain
+
+
+def swell(rng, n: int) -> np.ndarray:  # (n,) 0 to 1
+    "A loudness that wanders."
+    at = np.arange(0, n / SR + 2, rng.uniform(0.3, 2))
+    return np.interp(sample_times(n), at, rng.random(len(at)) ** 2).astype(np.float32)
+
+
+def wobble(rng, hz: float, n: int) -> np.ndarray:  # (n,)
+    "A sine that wavers in pitch."
+    t = sample_times(n)
+    depth = rng.uniform(0, 8)
+    return np.sin(2 * np.pi * hz * t + depth * np.sin(rng.uniform(1, 20) * t))
 
 
 def texture(rng, n: int) -> np.ndarray:  # (n,) float32, peak 1
     "A wash of tones and noise that swells and fades by itself: everything in music that is not an onset."
-    t = np.arange(n, dtype=np.float32) / SR
     out = np.zeros(n, np.float32)
-
-    def swell():  # loudness that wanders
-        at = np.arange(0, n / SR + 2, rng.uniform(0.3, 2))
-        return np.interp(t, at, rng.random(len(at)) ** 2).astype(np.float32)
-
     for hz in rng.uniform(150, 2500, rng.integers(0, 4)):
-        out += np.sin(2 * np.pi * hz * t + rng.uniform(0, 8) * np.sin(rng.uniform(1, 20) * t)) * swell()
-    breath = band(rng.standard_normal(n).astype(np.float32), rng.uniform(100, 1500), rng.uniform(2000, 7500))
-    return unit(out + breath * swell() * 0.5)
+        out += wobble(rng, hz, n) * swell(rng, n)
+    noise = rng.standard_normal(n).astype(np.float32)
+    low = rng.uniform(100, 1500)
+    breath = band(noise, low, high=rng.uniform(2000, 7500))
+    return unit(out + breath * swell(rng, n) * 0.5)

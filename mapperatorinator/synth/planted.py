@@ -11,17 +11,20 @@ import numpy as np
 
 from ..audio import OSU_OFFSET_MS
 from .choreography import Section, red_lines
-from .instruments import SR, lay, unit
+from .instruments import SR, lay, note_hz, unit
 from ..osu.timing import Timing
 from .songs import Style, compose_song
 
 # %% auto #0
-__all__ = ['SHAPES', 'FASTER', 'Plan', 'Strokes', 'PLAIN', 'COURSES', 'EACH', 'BACK', 'OFF', 'HALVES', 'QUARTERS', 'THIRDS',
-           'GROOVES', 'BASSES', 'CHORDS', 'TUNING', 'SCALE', 'TRIAD', 'Placed', 'INTROS', 'changing_plan', 'tempo_plan',
-           'plan_song', 'show_courses', 'ping', 'burst', 'thump', 'a_click', 'clicks', 'accents', 'back_beat',
-           'DrumLoop', 'loop', 'chords', 'tune', 'render_plain', 'Planted', 'plant', 'fade_out', 'planted_style',
-           'steady', 'slowing', 'drifting', 'in_bars', 'tone', 'drum_sounds', 'drum_part', 'tonal_part', 'tune_part',
-           'hiss_intro', 'chord_intro', 'drop_intro', 'tune_intro', 'hat_intro', 'off_beat_intro', 'Decoy', 'decoy']
+__all__ = ['SHAPES', 'FASTER', 'Plan', 'Strokes', 'TUNING', 'TRIAD', 'SCALE', 'PLAIN', 'COURSES', 'EACH', 'BACK', 'OFF', 'HALVES',
+           'QUARTERS', 'THIRDS', 'GROOVES', 'BASSES', 'CHORDS', 'HIGH_TRIAD', 'Placed', 'INTROS', 'MOSTLY_STEADY',
+           'changing_plan', 'slowing_plan', 'broken_plan', 'tempo_plan', 'plan_song', 'show_courses', 'seconds_of',
+           'ping', 'burst', 'thump', 'draw_click', 'clicks', 'louder', 'accents', 'back_beat', 'DrumLoop', 'loop',
+           'chords', 'tune_note', 'tune', 'noise_under', 'render_plain', 'Planted', 'fade_out', 'planted_style',
+           'compose_planted', 'plant_plain', 'plant_composed', 'plant', 'draw_course', 'faded', 'steady', 'slowing',
+           'smooth_walk', 'drifting', 'in_bars', 'tone', 'drum_sounds', 'draw_presence', 'drum_part', 'under',
+           'bass_part', 'chord_part', 'tune_part', 'tonal_part', 'hiss_intro', 'chord_intro', 'drop_intro',
+           'tune_intro', 'hat_intro', 'off_beat_intro', 'Decoy', 'fade_in', 'draw_gaps', 'decoy']
 
 # %% ../../nbs/43_synth.planted.ipynb #7f11e7b9
 SHAPES = ("constant", "constant", "changes", "ritardando", "silence", "fade")  # kinds of course, in turn
@@ -35,8 +38,19 @@ def changing_plan(rng, bpm: float, seconds: float) -> Plan:
     shares = rng.choice(FASTER, rng.integers(1, 7))
     tempos = [bpm, *(round(bpm * share) for share in shares)]
     part = seconds / (len(tempos) + 1)
-    lengths = [seconds * 2 / (len(tempos) + 1)] + [part] * len(shares)
-    return [("chorus", tempo, length) for tempo, length in zip(tempos, lengths)]
+    first = seconds * 2 / (len(tempos) + 1)
+    return [("chorus", tempo, part if i else first) for i, tempo in enumerate(tempos)]
+
+
+def slowing_plan(bpm: float, seconds: float) -> Plan:
+    "A ritardando: eight bars at the end, each slower than the one before."
+    return [("chorus", bpm, 0.7 * seconds), *(("chorus", bpm * 0.97**k, 0.0) for k in range(1, 9))]
+
+
+def broken_plan(bpm: float, seconds: float) -> Plan:
+    "Ten seconds of silence in the middle."
+    half = seconds / 2 - 5
+    return [("verse", bpm, half), ("silence", bpm, 10.0), ("chorus", bpm, half)]
 
 
 def tempo_plan(rng, shape: str, bpm: float, seconds: float) -> Plan:
@@ -44,13 +58,12 @@ def tempo_plan(rng, shape: str, bpm: float, seconds: float) -> Plan:
     if shape == "changes":
         return changing_plan(rng, bpm, seconds)
     if shape == "ritardando":
-        return [("chorus", bpm, 0.7 * seconds), *(("chorus", bpm * 0.97**k, 0.0) for k in range(1, 9))]
+        return slowing_plan(bpm, seconds)
     if shape == "silence":
-        half = seconds / 2 - 5
-        return [("verse", bpm, half), ("silence", bpm, 10.0), ("chorus", bpm, half)]
+        return broken_plan(bpm, seconds)
     return [("chorus", bpm, seconds)]
 
-
+# %% ../../nbs/43_synth.planted.ipynb #e9b3d28f
 def plan_song(rng, shape: str, bpm: float, meter: int, seconds: float = 40.0) -> list[Section]:
     "Sections of a planted song; another tempo starts on a whole millisecond."
     out = []
@@ -82,52 +95,62 @@ def show_courses(courses: dict[str, list[Section]]):
     return ax.figure
 
 # %% ../../nbs/43_synth.planted.ipynb #77020b80
-def ping(
-    hz, length: float, fade: float, attack: float = 0.001
-) -> np.ndarray:  # hz: one or several; s -> (n,)
+def seconds_of(length: float) -> np.ndarray:  # s
+    "The time of each sample of a sound that lasts `length` seconds, in double precision."
+    return np.arange(int(length * SR)) / SR
+
+
+def ping(hz, length: float, fade: float, attack: float = 0.001) -> np.ndarray:  # hz: one or several; s
     "Sines that fade."
-    t = np.arange(int(length * SR)) / SR
+    t = seconds_of(length)
     waves = np.sin(2 * np.pi * np.atleast_1d(hz)[:, None] * t).sum(0)
     return waves * np.exp(-t / fade) * np.minimum(t / attack, 1) * np.minimum((length - t) / 0.01, 1)
 
 
 def burst(rng, fade: float) -> np.ndarray:  # s -> (n,)
     "White noise that fades."
-    t = np.arange(int(5 * fade * SR)) / SR
+    t = seconds_of(5 * fade)
     return rng.standard_normal(len(t)) * np.exp(-t / fade)
 
 
 def thump(fade: float = 0.08) -> np.ndarray:
     "A sine that falls from 110 to 50 Hz: a bass drum."
-    t = np.arange(int(4 * fade * SR)) / SR
-    return np.sin(2 * np.pi * (50 * t - 60 * 0.03 * np.exp(-t / 0.03))) * np.exp(-t / fade)
+    t = seconds_of(4 * fade)
+    cycles = 50 * t - 60 * 0.03 * np.exp(-t / 0.03)
+    return np.sin(2 * np.pi * cycles) * np.exp(-t / fade)
 
 # %% ../../nbs/43_synth.planted.ipynb #497479f3
 Strokes = Iterator[tuple[float, np.ndarray]]  # ms, what sounds
 
 
-def a_click(rng) -> np.ndarray:
+def draw_click(rng) -> np.ndarray:
     "A short sound of some kind: a beep, a burst, one sample."
-    return [
+    kinds = [
         ping(rng.choice([800, 1000, 1500, 2000]), 0.1, rng.uniform(0.004, 0.03)),
         burst(rng, rng.uniform(0.003, 0.02)),
         np.ones(1),
-    ][rng.integers(3)]
+    ]
+    return kinds[rng.integers(3)]
 
 
 def clicks(rng, sections: list[Section]) -> Strokes:
     "A metronome."
-    click = a_click(rng)
+    click = draw_click(rng)
     for s in sections:
         yield from ((t, click) for t in s.beats())
 
 
+def louder(rng, click: np.ndarray) -> np.ndarray:
+    "The click for the first of a bar: mostly another, higher one."
+    if rng.random() < 0.6:
+        click = ping(rng.choice([1600, 2500, 3000]), 0.1, 0.015)
+    return click * rng.uniform(1.3, 3)
+
+
 def accents(rng, sections: list[Section]) -> Strokes:
     "A metronome that knows bars."
-    click = a_click(rng)
-    first = (ping(rng.choice([1600, 2500, 3000]), 0.1, 0.015) if rng.random() < 0.6 else click) * rng.uniform(
-        1.3, 3
-    )
+    click = draw_click(rng)
+    first = louder(rng, click)
     for s in sections:
         yield from ((t, click if i % s.meter else first) for i, t in enumerate(s.beats()))
 
@@ -153,23 +176,33 @@ class DrumLoop:
     @classmethod
     def of(cls, rng) -> DrumLoop:
         "Drawn at random."
-        snare = 0.5 * burst(rng, rng.uniform(0.03, 0.08))
-        hat = 0.3 * np.diff(burst(rng, rng.uniform(0.01, 0.03)))
-        hats = int(rng.choice([0, 1, 2, 2, 2, 4]))
-        every = rng.random() < 0.3
-        half = rng.random() < 0.1
-        return cls(thump(), snare, hat, hats=hats, every=every, half=half)
+        return cls(
+            kick=thump(),
+            snare=0.5 * burst(rng, rng.uniform(0.03, 0.08)),
+            hat=0.3 * np.diff(burst(rng, rng.uniform(0.01, 0.03))),
+            hats=int(rng.choice([0, 1, 2, 2, 2, 4])),
+            every=rng.random() < 0.3,
+            half=rng.random() < 0.1,
+        )
+
+    def kicks(self, rng, i: int, back: bool) -> bool:  # i: beat of the bar; back: the snare sounds on it
+        "Whether the bass drum sounds."
+        return self.every or i == 0 or not (back or self.half) and rng.random() < 0.8
 
     def beat(self, rng, i: int, s: Section) -> Iterator[tuple[float, np.ndarray]]:  # share of the beat, sound
         "What sounds on and after the i-th beat of a section."
         back = back_beat(i % s.meter, s.meter, self.half)
-        if self.every or i % s.meter == 0 or not (back or self.half) and rng.random() < 0.8:
+        if self.kicks(rng, i % s.meter, back):
             yield 0.0, self.kick
         if back:
             yield 0.0, self.snare
         n = min(self.hats, 2) if s.beat_ms < 300 else self.hats
         for k in range(n):
             yield k / n, self.hat * (0.7 if k else 1)
+
+# %% ../../nbs/43_synth.planted.ipynb #b4556211
+TUNING = (0, 5, 7, 3)  # semitones of the chords, in turn
+TRIAD = np.array([0, 4, 7])  # semitones of a major chord
 
 
 def loop(rng, sections: list[Section]) -> Strokes:
@@ -190,38 +223,50 @@ def chords(rng, sections: list[Section]) -> Strokes:
         n = s.meter // 2 if halves and s.meter == 4 else s.meter
         length = n * s.beat_ms / 1000
         for i, t in enumerate(s.beats()[::n]):
-            notes = root + (0, 5, 7, 3)[i % 4] + np.array([0, 4, 7])
-            yield t, 0.25 * ping(440 * 2 ** ((notes - 69) / 12), length, 1.0, 0.005)
+            notes = root + TUNING[i % 4] + TRIAD
+            yield t, 0.25 * ping(note_hz(notes), length, 1.0, 0.005)
 
 # %% ../../nbs/43_synth.planted.ipynb #43079545
+SCALE = (0, 2, 4, 5, 7, 9, 11)  # semitones of a major scale
+
+
+def tune_note(rng, root: float, length: float) -> np.ndarray:  # MIDI note, s
+    "Some note of the scale."
+    return 0.5 * ping(note_hz(root + rng.choice(SCALE)), length, 0.4, 0.005)
+
+
 def tune(rng, sections: list[Section]) -> Strokes:
     "A melody of sines that begins each bar."
     root = rng.uniform(57, 72)
     halved = rng.choice([0, 0.3, 0.6])
     empty = rng.choice([0, 0.2])
-    note = lambda length: (
-        0.5 * ping(440 * 2 ** ((root + rng.choice([0, 2, 4, 5, 7, 9, 11]) - 69) / 12), length, 0.4, 0.005)
-    )
     for s in sections:
         beat = s.beat_ms / 1000
         for i, t in enumerate(s.beats()):
             if i % s.meter and rng.random() < empty:
                 continue
             two = rng.random() < halved
-            yield t, note(beat * (0.48 if two else 0.95))
+            yield t, tune_note(rng, root, beat * (0.48 if two else 0.95))
             if two:
-                yield t + s.beat_ms / 2, note(beat * 0.48)
+                yield t + s.beat_ms / 2, tune_note(rng, root, beat * 0.48)
 
 
 PLAIN = {"clicks": clicks, "accents": accents, "loop": loop, "chords": chords, "tune": tune}
 
 # %% ../../nbs/43_synth.planted.ipynb #6844a1e4
+def noise_under(rng, x: np.ndarray, low: float, high: float) -> np.ndarray:  # low, high: powers of ten
+    "A sound at peak 1 with white noise of some loudness added."
+    noise = rng.standard_normal(len(x)) * 10 ** rng.uniform(low, high)
+    return unit(x) + noise.astype(np.float32)
+
+
 def render_plain(rng, kind: str, sections: list[Section]) -> np.ndarray:  # (n,) float32
     "A plain sound over a course."
     out = np.zeros(int((sections[-1].end_ms + 500) * SR / 1000), np.float32)
-    for ms, sound in PLAIN[kind](rng, [s for s in sections if s.name != "silence"]):
+    audible = [s for s in sections if s.name != "silence"]
+    for ms, sound in PLAIN[kind](rng, audible):
         lay(out, sound, ms / 1000)
-    return unit(out) + (rng.standard_normal(len(out)) * 10 ** rng.uniform(-4, -1.3)).astype(np.float32)
+    return noise_under(rng, out, -4, -1.3)
 
 # %% ../../nbs/43_synth.planted.ipynb #d31bba9c
 @dataclass
@@ -246,30 +291,10 @@ class Planted:
         return tuple(t - OSU_OFFSET_MS for t in (self.sections[0].start_ms, self.sections[-1].end_ms))
 
 
-def plant(number: int, seed: int = 0, plain: bool = False) -> Planted:
-    "The song of a number and a seed."
-    rng = np.random.default_rng([seed, number] + [1] * plain)
-    bpm = float(np.round(60 * 5 ** rng.random()))
-    meter = int(rng.choice([4, 4, 4, 3, 7]))
-    kind = list(PLAIN)[number % len(PLAIN)] if plain else "composed"
-    turn = number // len(PLAIN) if plain else number
-    shape = SHAPES[turn % len(SHAPES)]
-    sections = plan_song(rng, shape, bpm, meter)
-    style = planted_style(rng)
-
-    def sound():
-        if plain:
-            return render_plain(np.random.default_rng([seed, number]), kind, sections)
-        seconds = sections[-1].end_ms / 1000 + 0.5
-        return compose_song(number + 1000 * seed, seconds, sections=sections, style=style).samples
-
-    render = (lambda: fade_out(sound())) if shape == "fade" else sound
-    return Planted(kind, shape, sections, render)
-
-
 def fade_out(x: np.ndarray, seconds: float = 15.0) -> np.ndarray:
     "The same, softer and softer at its end."
-    return (x * np.clip((len(x) - np.arange(len(x))) / (seconds * SR), 0, 1)).astype(np.float32)
+    left = (len(x) - np.arange(len(x))) / (seconds * SR)
+    return (x * np.clip(left, 0, 1)).astype(np.float32)
 
 
 def planted_style(rng) -> Style:
@@ -284,6 +309,49 @@ def planted_style(rng) -> Style:
         jitter=float(rng.choice([0, 2, 4])),
     )
 
+# %% ../../nbs/43_synth.planted.ipynb #1fa50f85
+def compose_planted(seed: int, sections: list[Section], style: Style) -> np.ndarray:
+    "The samples of a composed song."
+    seconds = sections[-1].end_ms / 1000 + 0.5
+    return compose_song(seed, seconds, sections=sections, style=style).samples
+
+
+def plant_plain(number: int, seed: int = 0) -> Planted:
+    "The plain song of a number and a seed: the kinds come in turn, and the shapes after each round."
+    rng = np.random.default_rng([seed, number, 1])
+    kind = list(PLAIN)[number % len(PLAIN)]
+    shape = SHAPES[number // len(PLAIN) % len(SHAPES)]
+    sections = draw_course(rng, shape)
+    sound = lambda: render_plain(np.random.default_rng([seed, number]), kind, sections)
+    return Planted(kind, shape, sections, faded(sound, shape))
+
+
+def plant_composed(number: int, seed: int = 0) -> Planted:
+    "The composed song of a number and a seed."
+    rng = np.random.default_rng([seed, number])
+    shape = SHAPES[number % len(SHAPES)]
+    sections = draw_course(rng, shape)
+    style = planted_style(rng)
+    sound = lambda: compose_planted(number + 1000 * seed, sections, style)
+    return Planted("composed", shape, sections, faded(sound, shape))
+
+
+def plant(number: int, seed: int = 0, plain: bool = False) -> Planted:
+    "The song of a number and a seed."
+    return plant_plain(number, seed) if plain else plant_composed(number, seed)
+
+
+def draw_course(rng, shape: str) -> list[Section]:
+    "A course at 60 to 300 BPM."
+    bpm = float(np.round(60 * 5 ** rng.random()))
+    meter = int(rng.choice([4, 4, 4, 3, 7]))
+    return plan_song(rng, shape, bpm, meter)
+
+
+def faded(sound: Callable, shape: str) -> Callable:
+    "The same sound, fading if that is the shape of its course."
+    return (lambda: fade_out(sound())) if shape == "fade" else sound
+
 # %% ../../nbs/43_synth.planted.ipynb #bb78377b
 def steady(rng, gaps: np.ndarray) -> np.ndarray:  # ms from beat to beat, here and below
     "The same tempo throughout."
@@ -297,12 +365,17 @@ def slowing(rng, gaps: np.ndarray) -> np.ndarray:
     return np.concatenate([gaps[:-last], gaps[-last:] * stretch])
 
 
+def smooth_walk(rng, n: int) -> np.ndarray:  # (n,) at most 1, 0 on average
+    "A random walk without corners."
+    reach = int(rng.integers(4, 17))
+    steps = np.pad(np.cumsum(rng.normal(0, 1, n)), reach, mode="edge")
+    walk = np.convolve(steps, np.ones(2 * reach + 1), "valid")
+    return walk - walk.mean()
+
+
 def drifting(rng, gaps: np.ndarray) -> np.ndarray:
     "A band without a metronome: up to 2.5 % faster and slower, over many beats."
-    reach = int(rng.integers(4, 17))
-    steps = np.pad(np.cumsum(rng.normal(0, 1, len(gaps))), reach, mode="edge")
-    walk = np.convolve(steps, np.ones(2 * reach + 1), "valid")
-    walk = walk - walk.mean()
+    walk = smooth_walk(rng, len(gaps))
     return gaps * (1 + rng.uniform(0.005, 0.025) * walk / np.abs(walk).max())
 
 
@@ -340,17 +413,13 @@ def in_bars(places: tuple, meter: int, beats: int) -> list[float]:  # beats from
     return [p for p in every if p < beats]
 
 # %% ../../nbs/43_synth.planted.ipynb #2f216870
-TUNING = (0, 5, 7, 3)  # semitones of the chords, in turn
-SCALE = (0, 2, 4, 5, 7, 9, 11)
-TRIAD = np.array([12, 16, 19])  # semitones of a major chord, an octave up
+HIGH_TRIAD = 12 + TRIAD
 Placed = Iterator[tuple[float, np.ndarray]]  # place in beats, sound
 
 
-def tone(
-    notes, length: float, gain: float, fade: float = 0.4, attack: float = 0.005
-) -> np.ndarray:  # MIDI notes; s
-    "Notes as sines that fade."
-    return gain * ping(440 * 2 ** ((np.atleast_1d(notes) - 69) / 12), max(length, 0.05), fade, attack)
+def tone(notes, length: float, gain: float, fade: float = 0.4, attack: float = 0.005) -> np.ndarray:
+    "MIDI notes as sines that fade; times in s."
+    return gain * ping(note_hz(np.atleast_1d(notes)), max(length, 0.05), fade, attack)
 
 
 def drum_sounds(rng) -> dict[str, np.ndarray]:
@@ -362,32 +431,45 @@ def drum_sounds(rng) -> dict[str, np.ndarray]:
     }
 
 
+def draw_presence(rng, beats: int) -> np.ndarray:  # (beats,) bool
+    "On which beats the drummer plays: from the first or a later one, with or without a break."
+    playing = np.ones(beats, bool)
+    if rng.random() < 0.25:
+        playing[: rng.integers(4, beats // 2)] = False
+    if rng.random() < 0.2:
+        start, end = sorted(rng.integers(beats // 4, beats, 2))
+        playing[start:end] = False
+    return playing
+
+
 def drum_part(rng, groove: dict, meter: int, beats: int, stab: np.ndarray) -> Placed:
-    "Drums from the first beat or a later one, with or without a break."
+    "Drums, struck not quite in time."
     sounds = drum_sounds(rng) | {"stab": stab}
-    late = rng.integers(4, beats // 2) if rng.random() < 0.25 else 0
-    silent = range(*sorted(rng.integers(beats // 4, beats, 2))) if rng.random() < 0.2 else ()
+    playing = draw_presence(rng, beats)
     loose = rng.choice([0, 0, 0.003, 0.006])  # of a beat, the hands of the drummer
     for who, places in groove.items():
         for place in in_bars(places, meter, beats):
-            if place >= late and int(place) not in silent:
+            if playing[int(place)]:
                 yield max(place + rng.normal(0, loose), 0), sounds[who] * rng.uniform(0.85, 1)
 
+# %% ../../nbs/43_synth.planted.ipynb #cbe195ce
+def under(root: float, place: float, meter: int) -> float:  # MIDI note
+    "The root of the chord at a place."
+    return root + TUNING[int(place // meter) % 4]
 
-def tonal_part(rng, root: float, meter: int, beats: int, beat: float) -> Placed:  # MIDI note; s
-    "Bass, chords and a tune."
-    bass = BASSES[rng.choice(list(BASSES))]
-    chords = CHORDS[rng.choice(list(CHORDS))]
-    attack = 0.1 if rng.random() < 0.5 else 0.005
-    under = lambda place: root + TUNING[int(place // meter) % 4]
-    for place in in_bars(bass, meter, beats):
-        length = 0.9 * beat * meter / max(len(bass), 1)
-        yield place, tone(under(place), length, 0.35)
-    for place in in_bars(chords, meter, beats):
-        notes = under(place) + TRIAD
-        yield place, tone(notes, beat * meter / len(chords), 0.12, fade=2.0, attack=attack)
-    if rng.random() >= 0.5:
-        yield from tune_part(rng, root + 24, meter, beats, beat)
+
+def bass_part(root: float, places: tuple, meter: int, beats: int, beat: float) -> Placed:
+    "Notes that last until the next, nearly."
+    length = 0.9 * beat * meter / max(len(places), 1)
+    for place in in_bars(places, meter, beats):
+        yield place, tone(under(root, place, meter), length, 0.35)
+
+
+def chord_part(root: float, places: tuple, meter: int, beats: int, beat: float, attack: float) -> Placed:
+    "Triads an octave up."
+    for place in in_bars(places, meter, beats):
+        notes = under(root, place, meter) + HIGH_TRIAD
+        yield place, tone(notes, beat * meter / len(places), 0.12, fade=2.0, attack=attack)
 
 
 def tune_part(rng, root: float, meter: int, beats: int, beat: float) -> Placed:
@@ -395,6 +477,17 @@ def tune_part(rng, root: float, meter: int, beats: int, beat: float) -> Placed:
     for place in range(beats):
         if place % meter == 0 or rng.random() < 0.6:
             yield place, tone(root + rng.choice(SCALE), 0.9 * beat, 0.2)
+
+
+def tonal_part(rng, root: float, meter: int, beats: int, beat: float) -> Placed:  # MIDI note; s
+    "Bass, chords and a tune, each if it happens to be there."
+    bass = BASSES[rng.choice(list(BASSES))]
+    chords = CHORDS[rng.choice(list(CHORDS))]
+    attack = 0.1 if rng.random() < 0.5 else 0.005
+    yield from bass_part(root, bass, meter, beats, beat)
+    yield from chord_part(root, chords, meter, beats, beat=beat, attack=attack)
+    if rng.random() >= 0.5:
+        yield from tune_part(rng, root + 24, meter, beats, beat)
 
 # %% ../../nbs/43_synth.planted.ipynb #a3d5b3f1
 def hiss_intro(rng, length: float, beat: float, gain: float) -> Strokes:  # s
@@ -454,24 +547,27 @@ class Decoy:
 
     @property
     def name(self) -> str:
-        return f"{self.groove} {self.course} after {self.intro} {60000 / np.diff(self.beats)[0]:.0f} BPM {self.meter}/4"
+        bpm = f"{60000 / np.diff(self.beats)[0]:.0f} BPM"
+        return f"{self.groove} {self.course} after {self.intro} {bpm} {self.meter}/4"
+
+    @property
+    def beat(self) -> float:
+        return (self.beats[1] - self.beats[0]) / 1000  # s, of the first
 
     def band(self, rng, root: float) -> Placed:  # MIDI note
         "Drums, bass, chords and a tune."
-        beat = (self.beats[1] - self.beats[0]) / 1000
         n = len(self.beats) - 1
-        stab = tone(root + TRIAD, 0.4 * beat, 0.2, 0.2)
+        stab = tone(root + HIGH_TRIAD, 0.4 * self.beat, 0.2, 0.2)
         yield from drum_part(rng, GROOVES[self.groove], self.meter, n, stab)
-        yield from tonal_part(rng, root, self.meter, n, beat)
+        yield from tonal_part(rng, root, self.meter, n, self.beat)
 
     def strokes(self, rng) -> Strokes:
         "Everybody, in ms."
         root = rng.uniform(40, 55)
-        intro = INTROS[self.intro]
         gain = 10 ** rng.uniform(-2.2, -0.7)
+        intro = INTROS[self.intro]
         if intro:
-            first = self.beats[0] / 1000
-            yield from intro(rng, first, (self.beats[1] - self.beats[0]) / 1000, gain)
+            yield from intro(rng, self.beats[0] / 1000, self.beat, gain)
         for place, sound in self.band(rng, root):
             yield np.interp(place, np.arange(len(self.beats)), self.beats), sound
 
@@ -482,8 +578,22 @@ class Decoy:
         for ms, sound in self.strokes(rng):
             lay(out, sound, ms / 1000)
         if self.intro == "fade in":
-            out *= np.clip(np.arange(len(out)) / SR / (self.length + 3), 0, 1).astype(np.float32) ** 2
-        return unit(out) + (rng.standard_normal(len(out)) * 10 ** rng.uniform(-5, -2.3)).astype(np.float32)
+            out *= fade_in(len(out), self.length + 3)
+        return noise_under(rng, out, -5, -2.3)
+
+
+def fade_in(n: int, seconds: float) -> np.ndarray:  # (n,) float32, 0 to 1
+    "Louder and louder."
+    return np.clip(np.arange(n) / SR / seconds, 0, 1).astype(np.float32) ** 2
+
+# %% ../../nbs/43_synth.planted.ipynb #9a0d513b
+MOSTLY_STEADY = ("steady", "steady", "steady", "slowing", "drifting")
+
+
+def draw_gaps(rng, course: str, bpm: float) -> np.ndarray:  # ms from beat to beat
+    "14 to 40 seconds of beats."
+    count = max(int(rng.uniform(14, 40) * bpm / 60), 24)
+    return COURSES[course](rng, np.full(count, 60000 / bpm))
 
 
 def decoy(number: int, seed: int = 0) -> Decoy:
@@ -491,12 +601,17 @@ def decoy(number: int, seed: int = 0) -> Decoy:
     rng = np.random.default_rng([seed, number, 2])
     bpm = round(70 * 3 ** rng.random())
     intro = list(INTROS)[number % len(INTROS)]
-    course = str(rng.choice(["steady", "steady", "steady", "slowing", "drifting"]))
+    course = str(rng.choice(MOSTLY_STEADY))
     length = 0.0 if intro == "none" else rng.uniform(3, 15)
-    count = max(int(rng.uniform(14, 40) * bpm / 60), 24)
-    gaps = COURSES[course](rng, np.full(count, 60000 / bpm))
-    start = rng.uniform(200, 1000) + 1000 * length * (intro != "fade in")
-    groove = str(rng.choice(list(GROOVES)))
-    meter = int(rng.choice([4, 4, 4, 4, 3]))
-    beats = start + np.concatenate([[0], np.cumsum(gaps)])
-    return Decoy(groove, course, intro, meter, beats=beats, length=length, seed=[seed, number])
+    gaps = draw_gaps(rng, course, bpm)
+    wait = 0.0 if intro == "fade in" else 1000 * length
+    start = rng.uniform(200, 1000) + wait
+    return Decoy(
+        groove=str(rng.choice(list(GROOVES))),
+        course=course,
+        intro=intro,
+        meter=int(rng.choice([4, 4, 4, 4, 3])),
+        beats=start + np.concatenate([[0], np.cumsum(gaps)]),
+        length=length,
+        seed=[seed, number],
+    )

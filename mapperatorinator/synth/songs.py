@@ -5,6 +5,7 @@
 # %% ../../nbs/42_synth.songs.ipynb #7ff9faf9
 from __future__ import annotations
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from mapperatorinator.synth.instruments import (
     duck,
     echo,
     lay,
+    note_hz,
     reverb,
     squash,
     texture,
@@ -27,15 +29,19 @@ from mapperatorinator.synth.instruments import (
 from ..osu.beatmap import Beatmap
 
 # %% auto #0
-__all__ = ['DRUMS', 'SCALES', 'PROGRESSIONS', 'FORMS', 'ARRANGEMENT', 'PARTS', 'DEMO_SEED', 'DEMO_SECTIONS', 'Style',
-           'draw_style', 'draw_bpm', 'draw_meter', 'draw_sections', 'kick_steps', 'snare_steps', 'hat_steps',
-           'drum_bar', 'fill', 'drum_part', 'pitch', 'held', 'bass_part', 'chord_rhythm', 'broken_chord', 'chord_part',
-           'chord_tone', 'phrase', 'lead_part', 'score', 'render_drums', 'render_notes', 'tone', 'render', 'fades',
-           'worn', 'master', 'Song', 'compose_song', 'demo_song', 'write_song', 'write_demo']
+__all__ = ['DRUMS', 'SCALES', 'PROGRESSIONS', 'BANDS', 'GROOVES', 'CHORDS', 'BASSES', 'FORMS', 'ENERGY', 'Bar', 'PARTS',
+           'ARRANGEMENT', 'COLORS', 'ROLES', 'LEVELS', 'MIX', 'DEMO_SEED', 'DEMO_SECTIONS', 'DEMO_VOICES', 'DEMO_STYLE',
+           'Style', 'pick', 'draw_feel', 'draw_style', 'draw_bpm', 'draw_meter', 'new_tempo', 'Grid', 'draw_bars',
+           'draw_grid', 'begin', 'draw_sections', 'main_kicks', 'kick_steps', 'snare_steps', 'hat_steps', 'main_drums',
+           'more_drums', 'drum_bar', 'Note', 'fill', 'varied', 'drum_part', 'pitch', 'held', 'bass_rhythm', 'bass_part',
+           'Tone', 'chord_rhythm', 'broken', 'chord_bar', 'chord_part', 'chord_tone', 'phrase_rhythm', 'phrase',
+           'lead_note', 'lead_part', 'draw_parts', 'played', 'score', 'show_score', 'render_drums', 'render_notes',
+           'effects', 'voice_of', 'render_part', 'render', 'fades', 'worn', 'in_room', 'master', 'Song', 'compose_song',
+           'demo_song', 'write_song', 'write_demo']
 
 # %% ../../nbs/42_synth.songs.ipynb #fd687b94
 DRUMS = ("kick", "snare", "hat", "open", "crash", "tom", "shaker", "clap")
-SCALES = {
+SCALES = {  # semitones above the tonic: https://en.wikipedia.org/wiki/Mode_(music)
     "major": (0, 2, 4, 5, 7, 9, 11),
     "minor": (0, 2, 3, 5, 7, 8, 10),
     "dorian": (0, 2, 3, 5, 7, 9, 10),
@@ -43,7 +49,7 @@ SCALES = {
     "harmonic": (0, 2, 3, 5, 7, 8, 11),
     "phrygian": (0, 1, 3, 5, 7, 8, 10),
 }
-PROGRESSIONS = (
+PROGRESSIONS = (  # degrees of the roots, one a bar
     (0, 4, 5, 3),
     (5, 3, 0, 4),
     (0, 3, 4, 4),
@@ -55,25 +61,8 @@ PROGRESSIONS = (
     (1, 4, 0, 0),
     (0,),
 )
-FORMS = (
-    "intro verse chorus verse chorus break chorus outro",
-    "verse chorus break chorus outro",
-    "intro verse verse chorus break verse chorus",
-    "chorus verse chorus break chorus outro",
-    "intro break chorus verse chorus",
-    "verse verse break verse outro",
-)
-# chance of drums, bass, chords and lead in each kind of section, then the range of its energy
-ARRANGEMENT = {
-    "intro": (0.5, 0.5, 0.8, 0.4, 0.2, 0.6),
-    "verse": (0.9, 0.9, 0.8, 0.8, 0.4, 0.7),
-    "chorus": (1, 1, 0.95, 0.95, 0.75, 1),
-    "break": (0.35, 0.4, 0.8, 0.5, 0.1, 0.5),
-    "outro": (0.7, 0.7, 0.9, 0.5, 0.3, 0.7),
-    "silence": (0, 0, 0, 0, 0, 0),
-}
 
-# %% ../../nbs/42_synth.songs.ipynb #81b4703b
+
 @dataclass
 class Style:
     "What stays the same through one song."
@@ -94,32 +83,52 @@ class Style:
     clean: bool = False  # without noise, washes and narrow bands
     voices: dict = field(default_factory=dict)  # bass, chord, lead: instruments of your own
 
+    def root(self, bar: int) -> int:
+        return self.progression[bar % len(self.progression)]  # degree of the chord in a bar
+
+# %% ../../nbs/42_synth.songs.ipynb #81b4703b
+BANDS = (  # drums, bass, chords, lead
+    *[(1, 1, 1, 1)] * 18,
+    (0, 1, 1, 1),
+    (0, 0, 1, 1),
+    (1, 1, 0, 0),
+    (1, 0, 0, 1),
+    (1, 1, 1, 0),
+    (0, 0, 0, 1),
+    (1, 0, 0, 0),
+)
+GROOVES = ("four", "four", "rock", "rock", "rock", "break", "half", "double")
+CHORDS = ("pad", "pad", "stab", "arp", "chug")
+BASSES = ("eighths", "roots", "kick", "off", "long")
+
+
+def pick(rng, choices):
+    "One of some."
+    return choices[rng.integers(len(choices))]
+
+
+def draw_feel(rng) -> dict[str, float]:
+    "How busily and how loosely a song is played."
+    return {
+        "busy": rng.uniform(0.15, 1),
+        "swing": rng.uniform(0, 0.3) * (rng.random() < 0.15),
+        "jitter": pick(rng, (0.0, 2.0, 5.0)),
+        "drive": rng.uniform(2, 15) * (rng.random() < 0.35),
+    }
+
 
 def draw_style(rng) -> Style:
     "A random style."
-    pick = lambda *a: a[rng.integers(len(a))]
-    parts = pick(
-        *[(1, 1, 1, 1)] * 18,
-        (0, 1, 1, 1),
-        (0, 0, 1, 1),
-        (1, 1, 0, 0),
-        (1, 0, 0, 1),
-        (1, 1, 1, 0),
-        (0, 0, 0, 1),
-        (1, 0, 0, 0),
-    )
+    parts = pick(rng, BANDS)
     return Style(
-        int(rng.integers(50, 66)),
-        pick(*SCALES),
-        progression=pick(*PROGRESSIONS),
+        key=int(rng.integers(50, 66)),
+        scale=pick(rng, list(SCALES)),
+        progression=pick(rng, PROGRESSIONS),
         sub=3 if rng.random() < 0.14 else 4,
-        groove=pick("four", "four", "rock", "rock", "rock", "break", "half", "double"),
-        chords=pick("pad", "pad", "stab", "arp", "chug"),
-        bass=pick("eighths", "roots", "kick", "off", "long"),
-        busy=rng.uniform(0.15, 1),
-        swing=rng.uniform(0, 0.3) * (rng.random() < 0.15),
-        jitter=pick(0.0, 2.0, 5.0),
-        drive=rng.uniform(2, 15) * (rng.random() < 0.35),
+        groove=pick(rng, GROOVES),
+        chords=pick(rng, CHORDS),
+        bass=pick(rng, BASSES),
+        **draw_feel(rng),
         parts=parts,
         changes=0.5 * (rng.random() < 0.3),
     )
@@ -135,14 +144,72 @@ def draw_meter(rng) -> int:
     return int(rng.choice([4, 3, 6, 5, 7], p=[0.8, 0.1, 0.03, 0.03, 0.04]))  # beats in a bar
 
 
-def _new_tempo(rng, bpm: float) -> float:
-    "Another tempo near, twice or half."
-    new = bpm * float(
-        rng.choice([rng.uniform(0.8, 0.97), rng.uniform(1.03, 1.25), 2, 0.5], p=[0.4, 0.4, 0.1, 0.1])
-    )
+def new_tempo(rng, bpm: float) -> float:
+    "Another tempo: slower, faster, twice or half."
+    factors = [rng.uniform(0.8, 0.97), rng.uniform(1.03, 1.25), 2, 0.5]
+    new = bpm * float(rng.choice(factors, p=[0.4, 0.4, 0.1, 0.1]))
     return bpm if not 55 <= new <= 260 else round(new)
 
+
+@dataclass
+class Grid:
+    "The tempo and meter in force, and where the next section begins."
+
+    at: float  # ms
+    bpm: float
+    meter: int
+
+    def change(self, rng, chance: float):
+        "Perhaps another tempo, perhaps another meter after a pause; both begin on a whole millisecond."
+        if rng.random() < chance:
+            self.bpm = new_tempo(rng, self.bpm)
+            self.at = round(self.at)
+        if rng.random() < chance * 0.3:
+            self.meter = draw_meter(rng)
+            self.at = round(self.at + rng.uniform(0, 1500))
+
+    def bars_until(self, end: float) -> float:  # ms -> whole bars that fit
+        return (end - self.at) // (240000 / self.bpm * self.meter / 4)
+
 # %% ../../nbs/42_synth.songs.ipynb #76b7e408
+FORMS = (
+    "intro verse chorus verse chorus break chorus outro",
+    "verse chorus break chorus outro",
+    "intro verse verse chorus break verse chorus",
+    "chorus verse chorus break chorus outro",
+    "intro break chorus verse chorus",
+    "verse verse break verse outro",
+)
+ENERGY = {  # its range in each kind of section
+    "intro": (0.2, 0.6),
+    "verse": (0.4, 0.7),
+    "chorus": (0.75, 1),
+    "break": (0.1, 0.5),
+    "outro": (0.3, 0.7),
+    "silence": (0, 0),
+}
+
+
+def draw_bars(rng, name: str) -> int:
+    "A power of two, small for silence."
+    return 2 ** rng.integers(0, 2) if name == "silence" else 2 ** rng.integers(1, 4)
+
+
+def draw_grid(rng, length: float, bpm: float | None, meter: int | None) -> Grid:
+    "The grid of the first section, after a lead-in that nobody can guess."
+    meter = meter or draw_meter(rng)
+    bpm = bpm or draw_bpm(rng, meter)
+    return Grid(round(rng.uniform(0.05, min(2.5, length / 4)) * 1000), bpm, meter)
+
+
+def begin(rng, grid: Grid, name: str, bars: int) -> Section:
+    "A section at the place where the grid is; the grid moves to its end."
+    energy = rng.uniform(*ENERGY[name])
+    section = Section(name, grid.at, grid.bpm, grid.meter, bars=bars, energy=energy)
+    grid.at = section.end_ms
+    return section
+
+# %% ../../nbs/42_synth.songs.ipynb #eb559ddf
 def draw_sections(
     rng,
     length: float,  # s, of the song
@@ -152,29 +219,17 @@ def draw_sections(
 ) -> list[Section]:
     "Sections that fill a song; those that change the grid start on a whole millisecond."
     names = str(rng.choice(FORMS)).split()
+    grid = draw_grid(rng, length, bpm, meter)
     out = []
-    meter = meter or draw_meter(rng)
-    bpm = bpm or draw_bpm(rng, meter)
-    at = round(rng.uniform(0.05, min(2.5, length / 4)) * 1000)
     for i in range(200):
-        if i and rng.random() < style.changes:
-            bpm = _new_tempo(rng, bpm)
-            at = round(at)
-        if i and rng.random() < style.changes * 0.3:
-            meter = draw_meter(rng)
-            at = round(at + rng.uniform(0, 1500))
-        name = names[i % len(names)] if rng.random() > 0.06 or not i else "silence"
-        bar = 240000 / bpm * meter / 4
-        bars = int(
-            min(
-                2 ** rng.integers(0, 2) if name == "silence" else 2 ** rng.integers(1, 4),
-                (length * 1000 - at) // bar,
-            )
-        )
+        if i:
+            grid.change(rng, style.changes)
+        silent = rng.random() <= 0.06 and i > 0
+        name = "silence" if silent else names[i % len(names)]
+        bars = int(min(draw_bars(rng, name), grid.bars_until(length * 1000)))
         if bars < 1 and out:
             break
-        out.append(Section(name, at, bpm, meter, max(bars, 1), rng.uniform(*ARRANGEMENT[name][4:])))
-        at = out[-1].end_ms
+        out.append(begin(rng, grid, name, max(bars, 1)))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #4f262527
@@ -184,56 +239,69 @@ def _hits(rng, steps: int, sub: int, beat: float, mid: float, odd: float) -> np.
     return rng.random(steps) < np.where(place == 0, beat, np.where(place == 2, mid, odd))
 
 # %% ../../nbs/42_synth.songs.ipynb #dc49965a
+def main_kicks(groove: str, meter: int, sub: int) -> np.ndarray:  # (steps,) bool, here and below
+    "The bass drums that a groove is known by: on the first beat, and on the middle one of most bars."
+    on = np.arange(meter * sub)
+    if groove in ("half", "break"):
+        return on == 0
+    return (on == 0) | (on == meter // 2 * sub)
+
+
 def kick_steps(rng, groove: str, meter: int, sub: int, energy: float) -> np.ndarray:
     "Where the bass drum falls in a bar."
-    steps = meter * sub
-    on = np.arange(steps)
+    on = np.arange(meter * sub)
     if groove == "four":
         return on % sub == 0
     if groove == "double" and energy > 0.6:
-        return (on % 2 == 0) if sub == 4 else np.ones(steps, bool)
-    main = (on == 0) if groove in ("half", "break") else (on == 0) | (on == meter // 2 * sub)
-    extra = 0.5 if groove == "break" else 0.3
-    return main | _hits(rng, steps, sub=sub, beat=0.15 * energy, mid=extra * energy, odd=0.12 * energy)
+        return (on % 2 == 0) if sub == 4 else np.ones(len(on), bool)
+    mid = (0.5 if groove == "break" else 0.3) * energy
+    more = _hits(rng, len(on), sub=sub, beat=0.15 * energy, mid=mid, odd=0.12 * energy)
+    return main_kicks(groove, meter, sub) | more
 
 
 def snare_steps(rng, groove: str, meter: int, sub: int) -> np.ndarray:
-    "Where the snare falls in a bar: the back beat."
-    beat = np.arange(meter * sub) / sub
-    first = np.arange(meter * sub) % sub == 0
+    "Where the snare falls in a bar: the back beat, https://en.wikipedia.org/wiki/Beat_(music)."
+    on = np.arange(meter * sub)
+    beat = on / sub
     if groove == "half":
         return beat == meter // 2
     if meter % 2 and rng.random() < 0.5:
         return beat == meter - 1
-    return first & (beat % 2 == 1)
+    return (on % sub == 0) & (beat % 2 == 1)
 
 
 def hat_steps(rng, meter: int, sub: int, busy: float) -> np.ndarray:
-    "Where the hi-hat falls in a bar."
+    "Where the hi-hat falls in a bar: nowhere, on beats, on halves, everywhere or off the beat."
     on = np.arange(meter * sub) % sub
-    rate = rng.choice(5, p=np.array([0.5 - 0.4 * busy, 1 - busy, 1.2, 0.3 + busy, 0.5]) / (3.5 - 0.4 * busy))
+    weights = np.array([0.5 - 0.4 * busy, 1 - busy, 1.2, 0.3 + busy, 0.5])
+    rate = rng.choice(5, p=weights / (3.5 - 0.4 * busy))
     return (on < 0, on == 0, on % 2 == 0, on >= 0, on == 2)[rate]
 
 # %% ../../nbs/42_synth.songs.ipynb #905097a1
-def drum_bar(
-    rng, style: Style, meter: int, energy: float
-) -> dict[str, np.ndarray]:  # name -> (steps,) velocities
-    "One bar of drums."
+Bar = dict[str, np.ndarray]  # name of a drum -> (steps,) velocities
+
+
+def main_drums(rng, style: Style, meter: int, energy: float) -> Bar:
+    "Bass drum, snare and hi-hat, each stroke as loud as the hand happens to make it."
     sub = style.sub
-    steps = meter * style.sub
+    steps = meter * sub
     on = np.arange(steps) % sub
-    noise = lambda: rng.uniform(0.85, 1, steps)
-    bar = {
-        "kick": kick_steps(rng, style.groove, meter, sub, energy) * noise(),
-        "snare": snare_steps(rng, style.groove, meter, sub) * noise(),
-        "hat": hat_steps(rng, meter, sub, style.busy * energy)
-        * np.where(on == 0, 0.7, np.where(on == 2, 0.5, 0.3))
-        * noise(),
+    accent = np.where(on == 0, 0.7, np.where(on == 2, 0.5, 0.3))
+    return {
+        "kick": kick_steps(rng, style.groove, meter, sub, energy) * rng.uniform(0.85, 1, steps),
+        "snare": snare_steps(rng, style.groove, meter, sub) * rng.uniform(0.85, 1, steps),
+        "hat": hat_steps(rng, meter, sub, style.busy * energy) * accent * rng.uniform(0.85, 1, steps),
     }
+
+
+def more_drums(rng, bar: Bar, sub: int, energy: float) -> Bar:
+    "The same with ghost notes, an open hi-hat, a shaker or a clap."
+    steps = len(bar["kick"])
+    on = np.arange(steps) % sub
+    bar = dict(bar)
     if rng.random() < 0.5:
-        bar["snare"] = np.maximum(
-            bar["snare"], _hits(rng, steps, sub=sub, beat=0, mid=0.08, odd=0.12) * 0.3 * energy
-        )
+        ghosts = _hits(rng, steps, sub=sub, beat=0, mid=0.08, odd=0.12) * 0.3 * energy
+        bar["snare"] = np.maximum(bar["snare"], ghosts)
     if rng.random() < 0.3:
         bar["open"] = (on == 2) * 0.6
     if rng.random() < 0.2:
@@ -242,36 +310,56 @@ def drum_bar(
         bar["clap"] = bar["snare"] * 0.8
     return bar
 
+
+def drum_bar(rng, style: Style, meter: int, energy: float) -> Bar:
+    "One bar of drums."
+    return more_drums(rng, main_drums(rng, style, meter, energy), style.sub, energy)
+
 # %% ../../nbs/42_synth.songs.ipynb #bfd52eb5
-def fill(rng, bar: dict, sub: int) -> dict:
+class Note(NamedTuple):
+    "A note as it is written."
+
+    kind: str  # a drum, bass, chord or lead
+    step: float  # steps since the section began
+    held: float  # steps
+    pitch: int  # MIDI note number, 0 for drums
+    velocity: float  # 0 to 1
+
+
+def fill(rng, bar: Bar, sub: int) -> Bar:
     "The same bar with its end played on snare and toms."
     n = int(rng.choice([1, 2])) * sub
-    out = {k: v.copy() for k, v in bar.items()}
-    for k in out:
-        out[k][-n:] = 0
-    rolls = _hits(rng, n, sub=sub, beat=0.95, mid=0.9, odd=0.6)
+    rolls = {k: v.copy() for k, v in bar.items()}
+    for row in rolls.values():
+        row[-n:] = 0
+    struck = _hits(rng, n, sub=sub, beat=0.95, mid=0.9, odd=0.6)
     who = rng.choice(["snare", "tom"], n)
     for name in ("snare", "tom"):
-        out.setdefault(name, np.zeros(len(bar["kick"])))[-n:] = rolls * (who == name) * np.linspace(0.6, 1, n)
-    return out
+        row = rolls.setdefault(name, np.zeros(len(bar["kick"])))
+        row[-n:] = struck * (who == name) * np.linspace(0.6, 1, n)
+    return rolls
 
 
-def drum_part(rng, style: Style, s: Section) -> list[tuple]:  # (kind, step, steps held, pitch, velocity)
+def varied(rng, groove: Bar, style: Style, s: Section) -> Bar:
+    "The same bar, sometimes with another bass drum."
+    if rng.random() > 0.15:
+        return groove
+    return groove | {"kick": drum_bar(rng, style, s.meter, s.energy)["kick"]}
+
+
+def drum_part(rng, style: Style, s: Section) -> list[Note]:
     "The drums of a section: a bar repeated with small changes, fills, a crash at the start."
     out = []
     steps = s.meter * style.sub
     groove = drum_bar(rng, style, s.meter, s.energy)
     for b in range(s.bars):
-        bar = (
-            groove
-            if rng.random() > 0.15
-            else groove | {"kick": drum_bar(rng, style, s.meter, s.energy)["kick"]}
-        )
-        if (b % 4 == 3 or b == s.bars - 1) and rng.random() < 0.3 + 0.4 * s.energy:
+        bar = varied(rng, groove, style, s)
+        ending = b % 4 == 3 or b == s.bars - 1
+        if ending and rng.random() < 0.3 + 0.4 * s.energy:
             bar = fill(rng, bar, style.sub)
-        out += [(k, b * steps + i, 0, 0, v[i]) for k, v in bar.items() for i in np.flatnonzero(v)]
+        out += [Note(k, b * steps + i, 0, 0, v[i]) for k, v in bar.items() for i in np.flatnonzero(v)]
     if s.energy > 0.5:
-        out.append(("crash", 0, 0, 0, 0.8))
+        out.append(Note("crash", 0, 0, 0, 0.8))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #a4811312
@@ -287,30 +375,43 @@ def held(on: np.ndarray, gate: float = 1.0) -> list[tuple[int, float]]:  # (step
     return [(int(a), float(n) * gate) for a, n in zip(i, np.diff(np.append(i, len(on))))]
 
 
-def bass_part(rng, style: Style, s: Section) -> list[tuple]:
-    "The bass of a section: roots of the chords in one rhythm."
-    sub = style.sub
-    steps = s.meter * style.sub
-    on = np.arange(steps) % sub
-    rhythm = {
-        "eighths": on % 2 == 0,
-        "roots": on == 0,
-        "off": on == 2,
-        "long": np.arange(steps) == 0,
-        "kick": kick_steps(rng, style.groove, s.meter, sub, s.energy),
-    }[style.bass]
+def bass_rhythm(rng, style: Style, s: Section) -> np.ndarray:  # (steps of a bar,) bool
+    "Where the bass is played."
+    on = np.arange(s.meter * style.sub)
+    place = on % style.sub
+    rhythms = {
+        "eighths": place % 2 == 0,
+        "roots": place == 0,
+        "off": place == 2,
+        "long": on == 0,
+        "kick": kick_steps(rng, style.groove, s.meter, style.sub, s.energy),
+    }
+    return rhythms[style.bass]
+
+
+def bass_part(rng, style: Style, s: Section) -> list[Note]:
+    "The bass of a section: roots of the chords in one rhythm, with a jump here and there."
     out = []
+    steps = s.meter * style.sub
+    rhythm = bass_rhythm(rng, style, s)
     gate = rng.uniform(0.5, 1)
     jump = rng.choice([0, 0, 0, 4, 7], steps)
     for b in range(s.bars):
-        root = style.progression[b % len(style.progression)]
-        out += [
-            ("bass", b * steps + i, n, pitch(style, root + (jump[i] if i else 0), 31), 0.8)
-            for i, n in held(rhythm, gate)
-        ]
+        for i, n in held(rhythm, gate):
+            degree = style.root(b) + (jump[i] if i else 0)
+            out.append(Note("bass", b * steps + i, n, pitch(style, degree, 31), 0.8))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #f2c1310b
+class Tone(NamedTuple):
+    "A tone of a chord in a bar."
+
+    step: int
+    late: float  # steps by which a strummed string sounds later
+    held: float  # steps
+    degree: int  # above the root
+
+
 def chord_rhythm(rng, style: Style, s: Section) -> np.ndarray:  # (steps of a bar,) bool
     "Where the chords of a bar are struck; chugged fifths keep to the eighths."
     sub = style.sub
@@ -322,120 +423,175 @@ def chord_rhythm(rng, style: Style, s: Section) -> np.ndarray:  # (steps of a ba
     return (np.arange(steps) % sub % 2 == 0) | between
 
 
-def broken_chord(style: Style, root: int, steps: int, pace: int, order) -> list[tuple]:  # step, MIDI pitch
-    "A chord of one bar, a tone after the other."
-    degrees = [(0, 2, 4, 7)[order[i // pace % 4]] for i in range(0, steps, pace)]
-    return [(i, pitch(style, root + d, 57)) for i, d in zip(range(0, steps, pace), degrees)]
+def broken(order, pace: int, steps: int) -> list[Tone]:
+    "A chord of one bar, a tone after the other: an arpeggio."
+    return [Tone(i, 0, pace, (0, 2, 4, 7)[order[i // pace % 4]]) for i in range(0, steps, pace)]
 
 
-def chord_part(rng, style: Style, s: Section) -> list[tuple]:
-    "The chords of a section: held, struck in a rhythm, broken, or chugged as bare fifths."
+def chord_bar(rng, style: Style, s: Section) -> list[Tone]:
+    "The chords of a bar: held, struck in a rhythm, broken, or chugged as bare fifths."
     steps = s.meter * style.sub
-    out = []
     rhythm = chord_rhythm(rng, style, s)
     pace = int(rng.choice([1, 2, 2]))
     order = rng.permutation(4)
     strum = rng.choice([0, 0.12])
-    tones, low = ((0, 4), 40) if style.chords == "chug" else ((0, 2, 4), 52)
+    if style.chords == "arp":
+        return broken(order, pace, steps)
+    degrees = (0, 4) if style.chords == "chug" else (0, 2, 4)
     hits = [(0, steps)] if style.chords == "pad" else held(rhythm, 0.7)
+    return [Tone(i, strum * k, n, d) for i, n in hits for k, d in enumerate(degrees)]
+
+# %% ../../nbs/42_synth.songs.ipynb #1f49adcd
+def chord_part(rng, style: Style, s: Section) -> list[Note]:
+    "The chords of a section."
+    steps = s.meter * style.sub
+    low = {"arp": 57, "chug": 40}.get(style.chords, 52)
+    velocity = 0.6 if style.chords == "arp" else 0.5
+    bar = chord_bar(rng, style, s)
+    out = []
     for b in range(s.bars):
-        root = style.progression[b % len(style.progression)]
-        start = b * steps
-        if style.chords == "arp":
-            out += [
-                ("chord", start + i, pace, tone, 0.6)
-                for i, tone in broken_chord(style, root, steps, pace, order)
-            ]
-            continue
-        out += [
-            ("chord", start + i + strum * k, n, pitch(style, root + d, low), 0.5)
-            for i, n in hits
-            for k, d in enumerate(tones)
-        ]
+        for tone in bar:
+            step = b * steps + tone.step + tone.late
+            note = pitch(style, style.root(b) + tone.degree, low)
+            out.append(Note("chord", step, tone.held, note, velocity))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #eab61a99
 def chord_tone(degree: int, root: int) -> int:
-    "The nearest degree that belongs to the chord on `root`."
-    return min(
-        (d for d in range(degree - 3, degree + 4) if (d - root) % 7 in (0, 2, 4)),
-        key=lambda d: (abs(d - degree), d),
-    )
+    "The nearest degree that belongs to the chord on `root`; of two the lower one."
+    near = [d for d in range(degree - 3, degree + 4) if (d - root) % 7 in (0, 2, 4)]
+    return min(near, key=lambda d: (abs(d - degree), d))
 
 
-def phrase(
-    rng, style: Style, steps: int, sub: int, energy: float
-) -> list[tuple]:  # (step, steps held, degree)
-    "A tune of two bars: a rhythm and a walk on the scale that likes small steps."
-    d = style.busy * (0.5 + 0.5 * energy)
-    on = _hits(rng, steps, sub=sub, beat=0.35 + 0.5 * d, mid=0.15 + 0.55 * d, odd=0.25 * d**2)
+def phrase_rhythm(rng, style: Style, steps: int, energy: float) -> np.ndarray:  # (steps,) bool
+    "Where the notes of a tune begin; at least one does."
+    dense = style.busy * (0.5 + 0.5 * energy)
+    mid = 0.15 + 0.55 * dense
+    on = _hits(rng, steps, sub=style.sub, beat=0.35 + 0.5 * dense, mid=mid, odd=0.25 * dense**2)
     on[0] |= not on.any()
+    return on
+
+
+def phrase(rng, style: Style, steps: int, energy: float) -> list[tuple]:  # (step, steps held, degree)
+    "A tune of two bars: a rhythm and a walk on the scale that likes small steps."
+    on = phrase_rhythm(rng, style, steps, energy)
     degree = int(rng.integers(0, 8))
     out = []
     for i, n in held(on, rng.uniform(0.6, 1)):
         degree = int(np.clip(degree + rng.choice([-4, -2, -1, -1, 0, 1, 1, 2, 4]), -2, 11))
         if not rng.random() < 0.06:
-            out.append((i, min(n, 2 * sub), degree))
+            out.append((i, min(n, 2 * style.sub), degree))
     return out
 
 # %% ../../nbs/42_synth.songs.ipynb #12fc61ac
-def lead_part(rng, style: Style, s: Section) -> list[tuple]:
-    "The tune of a section: two phrases in turn; on the beat it sings notes of the chord."
+def lead_note(style: Style, step: int, length: float, degree: int, bar: int) -> Note:  # bar: steps of one
+    "A note of the tune; on the beat it belongs to the chord."
+    if step % style.sub == 0:
+        degree = chord_tone(degree, style.root(step // bar))
+    return Note("lead", step, length, pitch(style, degree, 62), 0.8)
+
+
+def lead_part(rng, style: Style, s: Section) -> list[Note]:
+    "The tune of a section, two phrases in turn: https://en.wikipedia.org/wiki/Thirty-two-bar_form."
     bar = s.meter * style.sub
     out = []
-    a, b = (phrase(rng, style, 2 * bar, style.sub, s.energy) for _ in range(2))
+    a, b = (phrase(rng, style, 2 * bar, s.energy) for _ in range(2))
     for k in range(-(-s.bars // 2)):
-        for i, n, d in (a, a, b, a)[k % 4] if rng.random() > 0.1 else b:
-            at = 2 * k * bar + i
-            if at >= s.bars * bar:
-                break
-            root = style.progression[at // bar % len(style.progression)]
-            out.append(
-                ("lead", at, n, pitch(style, chord_tone(d, root) if i % style.sub == 0 else d, 62), 0.8)
-            )
+        sung = (a, a, b, a)[k % 4] if rng.random() > 0.1 else b
+        for i, n, degree in sung:
+            step = 2 * k * bar + i
+            if step < s.bars * bar:
+                out.append(lead_note(style, step, n, degree, bar))
     return out
 
-
-PARTS = (drum_part, bass_part, chord_part, lead_part)
-
 # %% ../../nbs/42_synth.songs.ipynb #dd85f88e
+PARTS = (drum_part, bass_part, chord_part, lead_part)
+ARRANGEMENT = {  # chance of drums, bass, chords and lead in each kind of section
+    "intro": (0.5, 0.5, 0.8, 0.4),
+    "verse": (0.9, 0.9, 0.8, 0.8),
+    "chorus": (1, 1, 0.95, 0.95),
+    "break": (0.35, 0.4, 0.8, 0.5),
+    "outro": (0.7, 0.7, 0.9, 0.5),
+    "silence": (0, 0, 0, 0),
+}
+
+
+def draw_parts(rng, s: Section, style: Style) -> list:
+    "Who plays in a section: of those that the song has, at least one, unless it is silent."
+    chances = zip(PARTS, style.parts, ARRANGEMENT[s.name])
+    present = [part for part, want, chance in chances if want and rng.random() < chance]
+    if present or s.name == "silence":
+        return present
+    return [part for part, want in zip(PARTS, style.parts) if want][-1:]
+
+
+def played(rng, note: Note, s: Section, style: Style) -> Onset:
+    "A written note as it sounds."
+    step = int(note.step)
+    step_ms = s.beat_ms / style.sub
+    tick = s.start_ms + step * step_ms
+    strength = float(note.velocity) * rng.uniform(0.85, 1)
+    swung = style.swing * (step % 2) * (style.sub == 4)
+    late = (note.step % 1 + swung) * step_ms + rng.normal(0, style.jitter)
+    return Onset(
+        time=max(tick + late, 0),
+        tick=tick,
+        kind=note.kind,
+        strength=strength,
+        length=note.held * step_ms,
+        pitch=note.pitch,
+    )
+
+# %% ../../nbs/42_synth.songs.ipynb #a6ef5d3f
 def score(rng, sections: list[Section], style: Style) -> list[Onset]:
     "Every note of a song, in order of time."
     out = []
     for s in sections:
-        present = [
-            p
-            for p, want, chance in zip(PARTS, style.parts, ARRANGEMENT[s.name])
-            if want and rng.random() < chance
-        ]
-        if not present and s.name != "silence":
-            present = [p for p, want in zip(PARTS, style.parts) if want][-1:]
-        step = s.beat_ms / style.sub
-        for kind, i, n, note, v in (x for p in present for x in p(rng, style, s)):
-            tick = s.start_ms + int(i) * step
-            v = float(v) * rng.uniform(0.85, 1)
-            late = (i % 1 + style.swing * (int(i) % 2) * (style.sub == 4)) * step + rng.normal(
-                0, style.jitter
-            )
-            out.append(Onset(max(tick + late, 0), tick, kind, v, n * step, note))
+        for part in draw_parts(rng, s, style):
+            out += [played(rng, note, s, style) for note in part(rng, style, s)]
     return sorted(out)
 
+
+COLORS = {"bass": "spinner", "chord": "faint", "lead": "slider"}  # in the palette
+ROLES = ["bass", "chord", "lead", "shaker", "hat", "open", "crash", "clap", "tom", "snare", "kick"]
+
+
+def show_score(notes: list[Onset], sections=(), size=(9, 2.4)):
+    "Notes over time (ms): bass violet, chords grey, tune green, drums blue below them; bars red."
+    from mapperatorinator.osu.show import PALETTE, canvas
+
+    ax = canvas(*size).add_subplot()
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    for o in notes:
+        y = (o.pitch - 30) / 5 if o.pitch else ROLES.index(o.kind) - 14
+        width = max(o.length if o.pitch else 25, 25)
+        color = PALETTE[COLORS.get(o.kind, "circle")]
+        ax.barh(y, width, left=o.time, height=0.7, color=color)
+    for s in sections:
+        ax.vlines(s.beats(), -12, 11, color=PALETTE["line"], lw=0.5)
+        ax.vlines(s.beats()[:: s.meter], -12, 11, color=PALETTE["downbeat"], lw=0.7)
+    ax.set(yticks=[])
+    return ax.figure
+
 # %% ../../nbs/42_synth.songs.ipynb #12c73856
+LEVELS = {  # of the drums
+    "kick": 1,
+    "snare": 0.8,
+    "hat": 0.35,
+    "open": 0.35,
+    "crash": 0.5,
+    "tom": 0.7,
+    "shaker": 0.3,
+    "clap": 0.5,
+}
+
+
 def render_drums(notes: list[Onset], kit: dict, n: int) -> np.ndarray:  # (n,) float32
     "The drum track."
-    level = {
-        "kick": 1,
-        "snare": 0.8,
-        "hat": 0.35,
-        "open": 0.35,
-        "crash": 0.5,
-        "tom": 0.7,
-        "shaker": 0.3,
-        "clap": 0.5,
-    }
     track = np.zeros(n, np.float32)
     for o in notes:
-        lay(track, kit[o.kind], o.time / 1000, o.strength * level[o.kind])
+        lay(track, kit[o.kind], o.time / 1000, o.strength * LEVELS[o.kind])
     return track
 
 
@@ -446,13 +602,13 @@ def render_notes(notes: list[Onset], voice: Voice, n: int) -> np.ndarray:  # (n,
     for o in notes:
         key = o.pitch, round(o.length)
         if key not in made:
-            made[key] = voice.note(440 * 2 ** ((o.pitch - 69) / 12), o.length / 1000)
+            made[key] = voice.note(note_hz(o.pitch), o.length / 1000)
         lay(track, made[key], o.time / 1000, o.strength)
     return track
 
 
-def tone(rng, track: np.ndarray, kind: str, style: Style) -> np.ndarray:
-    "The effects on one pitched track: distortion, a filter, an echo."
+def effects(rng, track: np.ndarray, kind: str, style: Style) -> np.ndarray:
+    "One pitched track through distortion, a filter, an echo."
     cut = rng.uniform(600, 7000)
     wet = rng.random()
     if kind == "chord" and style.drive:
@@ -462,22 +618,39 @@ def tone(rng, track: np.ndarray, kind: str, style: Style) -> np.ndarray:
     return echo(track, rng.uniform(0.15, 0.4), 0.35) if kind == "lead" and wet < 0.3 else track
 
 # %% ../../nbs/42_synth.songs.ipynb #3c9ffa18
+MIX = {"bass": (0.3, 0.8), "chord": (0.15, 0.5), "lead": (0.25, 0.7)}  # range of each part's level
+
+
+def voice_of(rng, kind: str, style: Style) -> Voice:
+    "The instrument of a part: the song's own, or one drawn for it."
+    pad = kind == "chord" and style.chords == "pad"
+    role = "pad" if pad else {"chord": "chords"}.get(kind, kind)
+    drawn = draw_voice(rng, role)
+    return style.voices.get(kind, drawn)
+
+
+def render_part(rng, notes: list[Onset], kind: str, style: Style, n: int) -> np.ndarray:  # (n,) float32
+    "The track of bass, chords or lead, with effects, at its level."
+    voice = voice_of(rng, kind, style)
+    track = render_notes([o for o in notes if o.kind == kind], voice, n)
+    if not track.any():
+        return track
+    track = effects(rng, unit(track), kind, style)
+    return unit(track) * rng.uniform(*MIX[kind])
+
+
 def render(rng, notes: list[Onset], style: Style, n: int) -> np.ndarray:  # (n,) float32
     "All tracks with their effects, mixed."
     mix = np.zeros(n, np.float32)
-    kicks = [o.time / 1000 for o in notes if o.kind == "kick"]
     drums = render_drums([o for o in notes if o.kind in DRUMS], draw_kit(rng), n)
     if drums.any():
         mix += squash(drums, rng.uniform(0.5, 2.5)) * rng.uniform(0.5, 1)
     depth = rng.uniform(0.2, 0.8) * (rng.random() < 0.35)
-    for kind, low, high in (("bass", 0.3, 0.8), ("chord", 0.15, 0.5), ("lead", 0.25, 0.7)):
-        role = ("pad" if style.chords == "pad" else "chords") if kind == "chord" else kind
-        voice = draw_voice(rng, role)
-        track = render_notes([o for o in notes if o.kind == kind], style.voices.get(kind, voice), n)
-        if not track.any():
-            continue
-        track = unit(tone(rng, unit(track), kind, style)) * rng.uniform(low, high)
-        mix += duck(track, kicks, depth if kind != "lead" else 0)
+    kicks = [o.time / 1000 for o in notes if o.kind == "kick"]
+    for kind in MIX:
+        track = render_part(rng, notes, kind, style, n)
+        if track.any():
+            mix += duck(track, kicks, 0 if kind == "lead" else depth)
     return mix
 
 # %% ../../nbs/42_synth.songs.ipynb #bd491259
@@ -489,7 +662,8 @@ def fades(rng, x: np.ndarray, sections: list[Section]) -> np.ndarray:
     if sections[-1].name == "outro" or rng.random() < 0.4:
         x = x * np.clip((end - t) / length, 0, 1)
     if rng.random() < 0.12:
-        x = x * np.clip((t - sections[0].start_ms / 1000 + 0.1) / rng.uniform(2, 6), 0, 1)
+        since = t - sections[0].start_ms / 1000
+        x = x * np.clip((since + 0.1) / rng.uniform(2, 6), 0, 1)
     return x
 
 # %% ../../nbs/42_synth.songs.ipynb #5deab5e6
@@ -501,23 +675,29 @@ def worn(rng, x: np.ndarray) -> np.ndarray:
         x = band(x, low=rng.uniform(30, 200))
     if rng.random() < 0.3:
         x = band(x, high=rng.uniform(2500, 7000))
-    bed = band(rng.standard_normal(len(x)).astype(np.float32), high=rng.uniform(500, 7000))
+    noise = rng.standard_normal(len(x)).astype(np.float32)
+    bed = band(noise, high=rng.uniform(500, 7000))
     return unit(x) + bed * 10 ** rng.uniform(-3.5, -1.7)
 
 
-def master(
-    rng, x: np.ndarray, sections: list[Section], clean: bool = False
-) -> np.ndarray:  # (samples,) float32, peak 1
-    "The finished mix: room, wear, loudness, fades."
+def in_room(rng, x: np.ndarray, softly: bool) -> np.ndarray:
+    "The mix with reverb."
+    length = rng.uniform(0.2, 1.2)
+    wet = rng.uniform(0.05, 0.6) * (0.5 if softly else 1)
+    return reverb(rng, x, length, wet)
+
+
+def master(rng, x: np.ndarray, sections: list[Section], clean: bool = False) -> np.ndarray:
+    "The finished mix, float32 with peak 1: room, wear, loudness, fades."
     if rng.random() < 0.6 or clean:
-        x = reverb(rng, x, rng.uniform(0.2, 1.2), rng.uniform(0.05, 0.6) * (0.5 if clean else 1))
+        x = in_room(rng, x, softly=clean)
     if clean:
         return unit(fades(rng, squash(x, 1.2), sections))
-    x = worn(rng, x) if x.any() else x
-    return unit(
-        fades(rng, squash(x, rng.uniform(0.5, 3)), sections)
-        + rng.standard_normal(len(x)) * 10 ** rng.uniform(-5, -2.5)
-    )
+    if x.any():
+        x = worn(rng, x)
+    x = fades(rng, squash(x, rng.uniform(0.5, 3)), sections)
+    noise = rng.standard_normal(len(x))
+    return unit(x + noise * 10 ** rng.uniform(-5, -2.5))
 
 # %% ../../nbs/42_synth.songs.ipynb #aa0e3b65
 @dataclass
@@ -569,48 +749,49 @@ def compose_song(
 
 # %% ../../nbs/42_synth.songs.ipynb #175a4228
 DEMO_SEED = 191
-DEMO_SECTIONS = [
+DEMO_SECTIONS = (  # name, bars, energy
     ("intro", 4, 0.35),
     ("verse", 8, 0.5),
     ("chorus", 8, 0.9),
     ("break", 2, 0.3),
     ("outro", 4, 0.7),
-]  # name, bars, energy
+)
+DEMO_VOICES = {
+    "bass": Voice("triangle", 0.004, 0.3, 0.7, 0.04),
+    "chord": Voice(
+        "organ",
+        attack=0.03,
+        decay=0.5,
+        sustain=0.7,
+        release=0.25,
+        detune=0.08,
+        dulling=0.8,
+        shape=(0.9, 0.4, 0.25, 0.15, 0.2, 0.1, 0.05, 0.05),
+    ),
+    "lead": Voice("square", 0.006, 0.25, 0.35, 0.12, vibrato=0.15, dulling=0.2),
+}
+DEMO_STYLE = Style(
+    key=60,
+    scale="major",
+    progression=(0, 4, 5, 3),
+    groove="four",
+    chords="pad",
+    bass="eighths",
+    busy=0.62,
+    jitter=0.0,
+    clean=True,
+    voices=DEMO_VOICES,
+)
 
 
 def demo_song() -> Song:
     "The bundled demo song: 128 beats per minute in C major, always the same. Our own work, CC0."
-    voices = dict(
-        bass=Voice("triangle", 0.004, 0.3, 0.7, 0.04),
-        chord=Voice(
-            "organ",
-            0.03,
-            0.5,
-            0.7,
-            0.25,
-            detune=0.08,
-            dulling=0.8,
-            shape=(0.9, 0.4, 0.25, 0.15, 0.2, 0.1, 0.05, 0.05),
-        ),
-        lead=Voice("square", 0.006, 0.25, 0.35, 0.12, vibrato=0.15, dulling=0.2),
-    )
-    style = Style(
-        60,
-        "major",
-        (0, 4, 5, 3),
-        groove="four",
-        chords="pad",
-        bass="eighths",
-        busy=0.62,
-        jitter=0.0,
-        clean=True,
-        voices=voices,
-    )
-    sections, at = [], 900
+    sections = []
+    at = 900
     for name, bars, energy in DEMO_SECTIONS:
-        sections.append(Section(name, at, 128, 4, bars, energy))
+        sections.append(Section(name, at, 128, 4, bars=bars, energy=energy))
         at = sections[-1].end_ms
-    return compose_song(DEMO_SEED, at / 1000 + 2, sections=sections, style=style)
+    return compose_song(DEMO_SEED, at / 1000 + 2, sections=sections, style=DEMO_STYLE)
 
 # %% ../../nbs/42_synth.songs.ipynb #5e259288
 def write_song(
