@@ -85,7 +85,7 @@ def asks_of(
     ranges = ranges or human_ranges(next(iter(short.values())).mode)
 
     def ask(name: str, c: Chart) -> Ask:
-        grid = HumanGrid.of(c.timing, divisors, c.times[0], max(end, c.times[-1]))
+        grid = HumanGrid.of(c.timing, divisors, min(0, c.times[0]), max(end, c.times[-1]))
         other = other_than(name, short, stars)
         return Ask(song, name, c, stars[name], other=other, grid=grid, end=end, ranges=ranges)
 
@@ -164,7 +164,7 @@ def sound_measures(c: Chart, ask: Ask) -> dict[str, float]:
         "stars_off": abs(off),
         "stars_above": off,
         "stars_within": float(abs(off) <= 0.5),
-        "illegal": float(any(f.severity == "problem" for f in found)),
+        "illegal": float(any(f.severity == "problem" and f.kind not in COLLAPSED for f in found)),
         "collapsed": float(any(f.kind in COLLAPSED for f in found)),
     }
 
