@@ -800,6 +800,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(copy, monkeypatch, writer):
     assert "could not be written" in said and "make room" in said
     assert (folder / "checkpoint.pt").read_bytes() == before and sorted(p.name for p in folder.iterdir()) == [
         "checkpoint.pt",
+        "config.yaml",
         "log.jsonl",
     ]
 

@@ -97,7 +97,7 @@ def test_what_was_mended_in_the_song_stands_in_the_report(make, made, clip, tmp_
         audio_path=str(tmp_path / "b.flac"),
         output_path=str(tmp_path),
         difficulties=[2.0, 3.0],
-        end_time=1000,
+        end_time=4000,
         star_tries=0,
     )
     result = make(ask)
