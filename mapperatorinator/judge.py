@@ -366,6 +366,8 @@ def in_cell(i: Interval) -> str:
     if not i.songs:
         return "–"
     digits = 1 if abs(i.mean) >= 10 else 2 if abs(i.mean) >= 1 else 3
+    if i.songs == 1:
+        return f"{i.mean:.{digits}f} (one song)"
     return f"{i.mean:.{digits}f} [{i.low:.{digits}f}, {i.high:.{digits}f}]"
 
 
