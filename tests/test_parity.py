@@ -36,8 +36,24 @@ def test_every_family_is_told():
     assert {*told("FAMILIES")} == {*CARRIED} == {*parity.FAMILIES} >= {f[0] for f in told("FIXES").values()}
 
 
+LONG = {"diffusion"}  # families whose whole oracles take minutes; the carried ones are always run
+
+
 @pytest.mark.parametrize("family", parity.FAMILIES)
 def test_every_case_is_equal_or_differs_by_a_fix_that_is_told(fixtures, family, capsys):
+    if family in LONG and fixtures != DATA:
+        pytest.skip("minutes of work; run it with -m slow")
+    compare(fixtures, family, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(LONG))
+def test_every_long_case_is_equal_or_differs_by_a_fix_that_is_told(fixtures, family, capsys):
+    compare(fixtures, family, capsys)
+
+
+def compare(fixtures, family, capsys):
+    "All cases of a family against what is told of them."
     total, equal, named, wrong, _ = parity.report(family, fixtures)
     assert not wrong, wrong[:5]
     counts = total.total(), equal.total(), total.total() - equal.total() - len(wrong)
