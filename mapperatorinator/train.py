@@ -881,10 +881,8 @@ def judged(run: Run, judge: Callable | None) -> dict[str, float]:
     if judge is None or not every or run.step % every:
         return {}
     random = torch.random.get_rng_state()
-    model = run.finished.model
-    learning = model.training
-    figures = judge(replace(run.finished, model=copy.deepcopy(model).eval()))
-    model.train(learning)
+    apart = copy.deepcopy(run.finished.model).eval()
+    figures = judge(replace(run.finished, model=apart))
     torch.random.set_rng_state(random)
     return {f"maps_{name}": float(value) for name, value in figures.items()}
 
