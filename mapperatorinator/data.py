@@ -44,8 +44,8 @@ from .tokenizer import Tokenizer
 __all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'FILLED', 'song_folders', 'MapItem', 'object_times', 'mark_frames', 'frame_labels',
            'SongItem', 'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs',
            'frames_at', 'cut_frames', 'window_contexts', 'window_example', 'window_line', 'Mix', 'Cut', 'Draft',
-           'Batch', 'pad_rows', 'by_length', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler', 'draw_mix',
-           'remix', 'Bank', 'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples',
+           'Batch', 'pad_rows', 'by_length', 'as_group', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler',
+           'draw_mix', 'remix', 'Bank', 'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples',
            'load_corpus', 'load_folders', 'none_left']
 
 # %% ../nbs/81_data.ipynb #1bdac8be
@@ -397,17 +397,35 @@ class Batch:
     def n_labels(self) -> int:
         return sum(int((y >= 0).sum()) for _, y, _ in self.groups)
 
-
-def pad_rows(rows: list[np.ndarray], value: int) -> Tensor:  # (rows, longest)
+# %% ../nbs/81_data.ipynb #74dec1f6
+def pad_rows(
+    rows: list[np.ndarray],
+    value: int,
+    shape: tuple[int, int] | None = None,  # None: as many as there are, of the longest
+) -> Tensor:  # of that shape
     "Rows of unequal length as one tensor, with a value after their ends."
-    out = np.full((len(rows), max(map(len, rows))), value)
+    out = np.full(shape or (len(rows), max(map(len, rows))), value, np.int64)
     for row, x in zip(out, rows):
         row[: len(x)] = x
     return torch.from_numpy(out)
 
-
+# %% ../nbs/81_data.ipynb #31ca0c09
 def by_length(examples: list[list]) -> list[tuple[int, int, int]]:  # length, window, place in the window
     return sorted((len(e.ids), i, k) for i, some in enumerate(examples) for k, e in enumerate(some))
+
+
+def as_group(
+    examples: list[list],  # of every window
+    part: list[tuple[int, int, int]],  # those of the group, by length
+    shape: tuple[int, int],  # rows, length
+) -> tuple[Tensor, Tensor, Tensor]:  # as in `Batch`
+    "Some examples as one group; rows that are left over teach nothing."
+    picked = [examples[i][k] for _, i, k in part]
+    ids = pad_rows([e.ids for e in picked], 0, shape)
+    labels = pad_rows([e.labels for e in picked], -100, shape)
+    windows = torch.zeros(shape[0], dtype=torch.long)
+    windows[: len(part)] = torch.tensor([i for _, i, _ in part])
+    return ids, labels, windows
 
 
 def group_rows(
@@ -420,10 +438,8 @@ def group_rows(
     found = []
     for at in range(0, len(rows), size):
         part = rows[at : at + size]
-        picked = [examples[i][k] for _, i, k in part]
-        ids = pad_rows([e.ids for e in picked], 0)
-        labels = pad_rows([e.labels for e in picked], -100)
-        found.append((ids, labels, torch.tensor([i for _, i, _ in part])))
+        longest = part[-1][0]
+        found.append(as_group(examples, part, (len(part), longest)))
     return found
 
 # %% ../nbs/81_data.ipynb #8d225741
@@ -444,14 +460,7 @@ def balanced_rows(
         part = rows[-size:]
         rows = rows[:-size]
         count = min(size, -(-len(part) // FILLED) * FILLED)
-        ids = torch.zeros(count, length, dtype=torch.long)
-        labels = torch.full((count, length), -100)
-        windows = torch.zeros(count, dtype=torch.long)
-        for row, (n, i, k) in enumerate(part):
-            ids[row, :n] = torch.from_numpy(examples[i][k].ids)
-            labels[row, :n] = torch.from_numpy(examples[i][k].labels)
-            windows[row] = i
-        found.append((ids, labels, windows))
+        found.append(as_group(examples, part, (count, length)))
     return found
 
 # %% ../nbs/81_data.ipynb #48fe2f7f
