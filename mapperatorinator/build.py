@@ -31,7 +31,7 @@ from mapperatorinator.corpus import (
 )
 from .foreign import UNREADABLE, read_json
 from .osu.beatmap import Beatmap
-from .osu.difficulty import star_rating
+from .osu.difficulty import star_ratings
 
 # %% auto #0
 __all__ = ['OPUS_RATE', 'RATED', 'ID', 'FOUND', 'QUIET', 'opus_bytes', 'objects_hash', 'rated', 'Job', 'packed_song', 'reason',
@@ -74,7 +74,7 @@ def objects_hash(b: Beatmap) -> str:
 
 def rated(said: dict, b: Beatmap) -> dict:
     "What is known of a map, with its stars and fingerprint."
-    stars = [round(star_rating(b, speed), 4) for speed in RATED]
+    stars = [round(value, 4) for value in star_ratings(b, RATED)]
     return said | {"difficultyrating": stars[2], "star_ratings": stars, "objects_hash": objects_hash(b)}
 
 # %% ../nbs/88_build.ipynb #c54e8983

@@ -5,6 +5,7 @@
 # %% ../../nbs/13_osu.difficulty.ipynb #2918a70c
 from __future__ import annotations
 from dataclasses import dataclass
+from typing import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .beatmap import Beatmap, Slider, Spinner
 
 # %% auto #0
 __all__ = ['MOST_NESTED', 'BANANA_MS', 'HAIR', 'SKILLS', 'MEASURED', 'MEASURED_TAIKO', 'MEASURED_CATCH', 'MEASURED_MANIA',
-           'nested', 'star_rating', 'Strains', 'strains', 'settings_for']
+           'nested', 'star_ratings', 'star_rating', 'Strains', 'strains', 'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
 def _convert(map, mode: int):  # rosu's map, turned into another mode where that is possible
@@ -88,14 +89,25 @@ def _difficulty(speed: float):  # rosu's calculator at a playback speed
     return rosu.Difficulty(clock_rate=float(speed))
 
 
+def star_ratings(
+    beatmap: Beatmap | str | bytes,  # a beatmap or its text
+    speeds: Sequence[float],  # playback speeds
+    mode: int | None = None,  # play an osu! map in another mode; None: its own
+) -> list[float]:  # stars at each; 0 for a map without objects
+    "How hard a map is at several speeds, read once."
+    map = _load(beatmap, mode)
+    if not map.n_objects:
+        return [0.0] * len(speeds)
+    return [float(_difficulty(speed).calculate(map).stars) for speed in speeds]
+
+
 def star_rating(
     beatmap: Beatmap | str | bytes,  # a beatmap or its text
     speed: float = 1.0,  # playback speed: 1.5 is double time
     mode: int | None = None,  # play an osu! map in another mode; None: its own
 ) -> float:  # stars; 0 for a map without objects
     "How hard a map is, by the game's own measure (https://osu.ppy.sh/wiki/en/Beatmap/Star_rating)."
-    map = _load(beatmap, mode)
-    return float(_difficulty(speed).calculate(map).stars) if map.n_objects else 0.0
+    return star_ratings(beatmap, [speed], mode)[0]
 
 # %% ../../nbs/13_osu.difficulty.ipynb #94fb5986
 SKILLS = {  # by mode
