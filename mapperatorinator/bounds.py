@@ -328,12 +328,18 @@ class Several(Bounds):
             return f"a list of {len(value)} does not do; give {count} values"
         return next((clause for item in value if (clause := self.of.problem(item))), None)
 
-# %% ../nbs/01_bounds.ipynb #6f8c6341
-def setting(default: Any, bounds: Bounds) -> Any:  # a dataclass field
-    "A field with a default and with bounds."
+# %% ../nbs/01_bounds.ipynb #45be8fc9
+def setting(
+    default: Any,
+    bounds: Bounds,
+    label: str = "",  # what a form calls it; empty: its name
+    rank: int = 1,  # in a form: 0 is seen first, 1 behind *More*, 2 for who knows how models write
+) -> Any:  # a dataclass field
+    "A field with a default and with bounds, and with its place in a form."
+    about = {"bounds": bounds, "label": label, "rank": rank}
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"bounds": bounds})
-    return field(default=default, metadata={"bounds": bounds})
+        return field(default_factory=lambda: list(default), metadata=about)
+    return field(default=default, metadata=about)
 
 
 def is_list(hint: Any) -> bool:  # whether a type is a list, or a list or None
@@ -368,7 +374,7 @@ def _objects(kind: type, value: Any) -> Any:  # text is read as YAML
     known = {f.name for f in fields(kind)}
     return [kind(**x) if isinstance(x, dict) and x.keys() <= known else x for x in value]
 
-# %% ../nbs/01_bounds.ipynb #a2439aff
+# %% ../nbs/01_bounds.ipynb #d232b39a
 @dataclass(frozen=True)
 class Described:
     "One field of a config dataclass: what it is called, and what it may be."
@@ -379,6 +385,8 @@ class Described:
     help: str = ""  # the comment behind the field
     group: str = ""  # the last comment on a line of its own
     bounds: Bounds = Bounds()  # what it may be
+    label: str = ""  # what a form calls it
+    rank: int = 1  # how soon a form shows it
 
     @property
     def optional(self) -> bool:
@@ -483,7 +491,7 @@ def _clause(s: Setting, value: Any) -> Optional[str]:
     if is_dataclass(s.item) and (odd := [x for x in items if not isinstance(x, s.item)]):
         return f"{spell(odd[0])} is no {s.item.__name__}; give its settings by name"
 
-# %% ../nbs/01_bounds.ipynb #95da4e4a
+# %% ../nbs/01_bounds.ipynb #3e5dfdaa
 def bounds_of_type(hint: Any) -> Bounds:
     "The bounds of a field that has none of its own."
     s = Setting("", hint, None)
@@ -492,13 +500,18 @@ def bounds_of_type(hint: Any) -> Bounds:
     return {bool: Flag(), int: Number(), float: Number(), str: Text()}.get(s.base, Bounds())
 
 
+def _spoken(name: str) -> str:  # of a setting, where nobody has a better word
+    return name.replace("_", " ").capitalize()
+
+
 @lru_cache(maxsize=None)
 def settings_of(cls) -> tuple[Setting, ...]:  # without help
     "The settings of a dataclass, in order."
     hints = get_type_hints(cls)
     default = lambda f: f.default_factory() if f.default_factory is not MISSING else f.default
     bounds = lambda f: f.metadata.get("bounds") or bounds_of_type(hints[f.name])
-    return tuple(Setting(f.name, hints[f.name], default(f), bounds=bounds(f)) for f in fields(cls))
+    form = lambda f: dict(label=f.metadata.get("label") or _spoken(f.name), rank=f.metadata.get("rank", 1))
+    return tuple(Setting(f.name, hints[f.name], default(f), bounds=bounds(f), **form(f)) for f in fields(cls))
 
 
 class Settings:

@@ -37,12 +37,13 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
            'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'EVAL_TIMING', 'EVAL_TASKS',
            'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS',
-           'WEIGHTS', 'LOGGER', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
+           'WEIGHTS', 'LOGGER', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
            'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
            'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
-           'EvalConfig', 'CheckConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'BenchConfig',
-           'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names', 'load_preset',
-           'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'settings_table']
+           'EvalConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
+           'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names',
+           'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed',
+           'said_of', 'settings_table']
 
 # %% ../nbs/02_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -260,90 +261,152 @@ class LoraConfig:
     init: str = setting("pissa", Choice(("pissa", "zero"), "start"))  # pissa: from its strongest directions
     targets: list[str] = setting(ADAPTED, TAGS)  # our module names
 
-# %% ../nbs/02_config.ipynb #2f87506d
+# %% ../nbs/02_config.ipynb #74ab1f26
 @dataclass
 class GenerateConfig(Settings):
     "One request: a song in, a beatmap out."
 
-    audio_path: str = setting("", Place())  # song: mp3, ogg, flac, wav, m4a …; empty: the reference map's
-    output_path: str = setting("", Place())  # file or folder to write; empty: beside the song
+    audio_path: str = setting(
+        "", Place(), "Song", 0
+    )  # mp3, ogg, flac, wav, m4a …; empty: the reference map's
+    output_path: str = setting(
+        "", Place(), "Where the map goes"
+    )  # a file or a folder; empty: beside the song
     model: str = setting("embedded", NAMED)  # embedded, v28 to v32, v32-mini, a folder, or a name on the hub
-    gamemode: int = setting(0, MODE)  # 0 osu!, 1 taiko, 2 catch, 3 mania
-    difficulty: Optional[float] = setting(4.0, STARS)  # stars asked for; null: let the model choose
-    hitsounded: bool = True  # whether to ask for hitsounds
-    hp_drain_rate: Optional[float] = setting(None, Number(0, 10))  # HP of the map; null: by the stars
+    gamemode: int = setting(0, MODE, "Mode", 0)  # 0 osu!, 1 taiko, 2 catch, 3 mania
+    difficulty: Optional[float] = setting(4.0, STARS, "Stars", 0)  # stars asked for; null: the model's choice
+    hitsounded: bool = setting(True, Flag(), "Hitsounds")  # whether to ask for hitsounds
+    hp_drain_rate: Optional[float] = setting(
+        None, Number(0, 10), "HP drain"
+    )  # HP of the map; null: by the stars
     circle_size: Optional[float] = setting(None, Number(0, 18))  # CS of the map; null: by the stars
     overall_difficulty: Optional[float] = setting(None, Number(0, 10))  # OD of the map; null: by the stars
     approach_rate: Optional[float] = setting(None, Number(0, 10))  # AR of the map; null: by the stars
-    slider_multiplier: Optional[float] = setting(None, VELOCITY)  # slider velocity; null: by the stars
-    slider_tick_rate: float = setting(1.0, Number(0.5, 8))  # slider ticks per beat
+    slider_multiplier: Optional[float] = setting(
+        None, VELOCITY, "Slider velocity"
+    )  # 1.4: a slider moves 140 px a beat; null: by the stars
+    slider_tick_rate: float = setting(1.0, Number(0.5, 8), "Slider ticks")  # slider ticks per beat
     # style
-    mapper_id: Optional[int] = setting(None, USER_ID)  # osu! user id of the mapper whose style is wanted
-    year: Optional[int] = setting(None, Number(2007, 2076))  # year of the style
-    descriptors: Optional[list[str]] = setting(None, TAGS)  # tags that describe the map
-    negative_descriptors: Optional[list[str]] = setting(None, TAGS)  # tags to avoid (with guidance above 1)
+    mapper_id: Optional[int] = setting(
+        None, USER_ID, "Mapper", 0
+    )  # osu! user id of the mapper whose style is wanted; null: nobody's
+    year: Optional[int] = setting(None, Number(2007, 2076), "Year", 0)  # year of the style; null: any
+    descriptors: Optional[list[str]] = setting(
+        None, TAGS, "Tags", 0
+    )  # tags that describe the map; null: none
+    negative_descriptors: Optional[list[str]] = setting(
+        None, TAGS, "Tags to avoid", 0
+    )  # they need a guidance above 1; null: none
     guidance: float = setting(1.0, GUIDANCE)  # classifier-free guidance: above 1 follows the request more
     lora_path: list[str] = setting(
-        [], ADAPTERS
+        [], ADAPTERS, "Learnt styles"
     )  # LoRA adapters laid over the model: folders, or names on the hub
-    lora_weights: list[float] = setting([], WEIGHTS)  # how much each of them counts; empty: 1
+    lora_weights: list[float] = setting([], WEIGHTS, "How much of each style")  # a number for each; empty: 1
     # mania and taiko
-    keycount: Optional[int] = setting(None, Number(1, 18, "columns"))  # columns (mania); null: 4
-    hold_note_ratio: Optional[float] = setting(None, SHARE)  # share of hold notes (mania)
-    scroll_speed_ratio: Optional[float] = setting(None, SHARE)  # share of notes that change the scroll speed
+    keycount: Optional[int] = setting(None, Number(1, 18, "columns"), "Keys")  # columns (mania); null: 4
+    hold_note_ratio: Optional[float] = setting(
+        None, SHARE, "Share of long notes"
+    )  # share of hold notes (mania); null: the model's choice
+    scroll_speed_ratio: Optional[float] = setting(
+        None, SHARE, "Share of speed changes"
+    )  # share of notes that change the scroll speed; null: the model's choice
     # several at once
     difficulties: Optional[list[float]] = setting(
-        None, SPREAD
-    )  # a spread: stars of several maps, in one .osz
-    candidates: int = setting(1, Number(1, 64, "maps"))  # maps drawn for each difficulty; the best is kept
-    star_tries: int = setting(2, Number(0, 20, "runs"))  # runs more while the stars miss the request; 0: none
-    star_tolerance: float = setting(0.5, Number(0, 12, "stars", above=True))  # stars that a map may miss by
+        None, SPREAD, "Spread", 0
+    )  # stars of several maps, in one .osz; null: one map
+    candidates: int = setting(
+        1, Number(1, 64, "maps"), "Drafts"
+    )  # maps drawn for each difficulty; the best is kept
+    star_tries: int = setting(
+        2, Number(0, 20, "runs"), "More tries for the stars"
+    )  # runs more while the stars miss the request; 0: none
+    star_tolerance: float = setting(
+        0.5, Number(0, 12, "stars", above=True), "Stars may miss by"
+    )  # stars that a map may miss by
     # reference map
-    beatmap_path: str = setting("", Place())  # an .osu file: what is left at its default is taken from it
-    in_context: list[str] = setting([], Several(CONTEXT))  # what of it the model is told
-    output_type: Optional[list[str]] = setting(None, Several(OUTPUT))  # what is written; null: a whole map
-    add_to_beatmap: bool = False  # put objects from start_time to end_time into the reference map
-    overwrite_reference_beatmap: bool = False  # into the very file (an undo copy stays beside it), not a copy
+    beatmap_path: str = setting(
+        "", Place(), "Reference map"
+    )  # an .osu file: what is left open is taken from it; empty: none
+    in_context: list[str] = setting(
+        [], Several(CONTEXT), "What the model is told"
+    )  # what of the reference map it sees; empty: nothing
+    output_type: Optional[list[str]] = setting(
+        None, Several(OUTPUT), "What is written"
+    )  # parts of a map; null: a whole map
+    add_to_beatmap: bool = setting(
+        False, Flag(), "Remap a part of it"
+    )  # put objects from start_time to end_time into the reference map
+    overwrite_reference_beatmap: bool = setting(
+        False, Flag(), "Change the map itself"
+    )  # into the very file (an undo copy stays beside it), not a copy
     # timing
-    timing: str = setting("auto", TIMING)  # grid (signal), super (20 votes), manual (bpm, offset) …
-    bpm: Optional[list[float]] = setting(None, TEMPOS)  # tempo, when you know it: one, or one a section
-    offset: Optional[list[float]] = setting(None, OFFSETS)  # ms of the first beat, of each section
-    meter: list[int] = setting([4], METERS)  # beats per bar, with bpm: one, or one for each section
-    timing_budget: Optional[float] = setting(None, Number(0, 86400, "s"))  # for the votes of super; null: all
+    timing: str = setting(
+        "auto", TIMING, "Timing by"
+    )  # grid (signal), super (20 votes), manual (bpm, offset) …
+    bpm: Optional[list[float]] = setting(
+        None, TEMPOS, "BPM"
+    )  # tempo, when you know it: one, or one a section; null: found in the song
+    offset: Optional[list[float]] = setting(
+        None, OFFSETS, "First beat"
+    )  # ms of the first beat, of each section; null: found in the song
+    meter: list[int] = setting([4], METERS, "Beats per bar")  # with bpm: one, or one for each section
+    timing_budget: Optional[float] = setting(
+        None, Number(0, 86400, "s"), "Time for the votes", 2
+    )  # for the votes of super; null: all it needs
     # range and sampling
-    start_time: Optional[int] = setting(None, Time())  # ms: objects from here
-    end_time: Optional[int] = setting(None, Time())  # ms: objects up to here
+    start_time: Optional[int] = setting(None, Time(), "From")  # objects from here; null: the beginning
+    end_time: Optional[int] = setting(None, Time(), "To")  # objects up to here; null: the end
     seed: Optional[int] = setting(None, SEED)  # same seed, same machine: same map; null: drawn and reported
-    temperature: float = setting(0.9, TEMPERATURE)  # higher is wilder, 0 is greedy
-    timing_temperature: float = setting(0.1, TEMPERATURE)  # temperature of the beat grid
-    mania_column_temperature: float = setting(0.8, TEMPERATURE)  # temperature of the column (mania)
-    taiko_hit_temperature: float = setting(0.8, TEMPERATURE)  # temperature of don and kat (taiko)
-    time_bias: float = setting(0.0, Number(-10, 10))  # added to the scores of times: above 0, denser maps
-    top_p: float = setting(0.9, Number(0, 1, above=True))  # keep the likeliest tokens up to this mass
-    top_k: int = setting(0, Number(0, 1000000))  # keep this many likeliest tokens; 0: all
-    do_sample: bool = True  # false: always the likeliest token
-    num_beams: int = setting(1, Number(1, 16))  # lines kept in beam search; 1: none
-    parallel: bool = False  # all windows at once: faster on a GPU, seams may show
-    lookback: float = setting(0.5, Number(0, 0.95))  # share of a window given from the one before
-    lookahead: float = setting(0.125, Number(0, 0.95))  # share of a window heard but not written
+    temperature: float = setting(0.9, TEMPERATURE, "Boldness")  # temperature: higher is wilder, 0 is greedy
+    timing_temperature: float = setting(
+        0.1, TEMPERATURE, "Boldness of beats", 2
+    )  # temperature of the beat grid
+    mania_column_temperature: float = setting(
+        0.8, TEMPERATURE, "Boldness of columns", 2
+    )  # temperature of the column (mania)
+    taiko_hit_temperature: float = setting(
+        0.8, TEMPERATURE, "Boldness of colours", 2
+    )  # temperature of don and kat (taiko)
+    time_bias: float = setting(
+        0.0, Number(-10, 10), "Density"
+    )  # added to the scores of times: above 0, denser maps
+    top_p: float = setting(
+        0.9, Number(0, 1, above=True), "Top-p", 2
+    )  # keep the likeliest tokens up to this mass
+    top_k: int = setting(0, Number(0, 1000000), "Top-k", 2)  # keep this many likeliest tokens; 0: all
+    do_sample: bool = setting(True, Flag(), "Draw by chance", 2)  # false: always the likeliest token
+    num_beams: int = setting(1, Number(1, 16), "Beams", 2)  # lines kept in beam search; 1: none
+    parallel: bool = setting(False, Flag(), "All windows at once", 2)  # faster on a GPU, seams may show
+    lookback: float = setting(0.5, Number(0, 0.95), rank=2)  # share of a window given from the one before
+    lookahead: float = setting(0.125, Number(0, 0.95), rank=2)  # share of a window heard but not written
     # after the model
-    resnap_events: bool = True  # move objects onto the beat grid
-    refiner: str = setting("", Place())  # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
+    resnap_events: bool = setting(True, Flag(), "Snap to the beat")  # move objects onto the beat grid
+    refiner: str = setting(
+        "", Place(), "Refine positions"
+    )  # denoiser of positions: osu-diffusion-v2, or a folder; empty: none
     # the file
-    title: Optional[str] = setting(None, Text())  # song title; null: from the file's tags
-    artist: Optional[str] = setting(None, Text())  # song artist; null: from the file's tags
+    title: Optional[str] = setting(None, Text(), "Title")  # song title; null: from the file's tags
+    artist: Optional[str] = setting(None, Text(), "Artist")  # song artist; null: from the file's tags
     creator: str = setting("Mapperatorinator", Text())  # mapper name written into the map
-    version: Optional[str] = setting(None, Text())  # difficulty name; null: made from the stars
-    source: str = setting("", Text())  # where the song is from
-    tags: str = setting("", Text(5000))  # your own tags, before the settings
-    preview_time: Optional[int] = setting(None, Time(-1))  # song preview start; null: chosen, -1: by the game
-    background: Optional[str] = setting(None, Place())  # picture to show behind the map
-    export_osz: bool = False  # write a .osz archive with the song in it
-    plot: bool = False  # also draw the map to a PNG
+    version: Optional[str] = setting(
+        None, Text(), "Difficulty name"
+    )  # difficulty name; null: made from the stars
+    source: str = setting("", Text())  # where the song is from; empty: not said
+    tags: str = setting("", Text(5000), "Tags of the song")  # your own tags, before the settings; empty: none
+    preview_time: Optional[int] = setting(
+        None, Time(-1), "Preview point"
+    )  # song preview start; null: chosen, -1: by the game
+    background: Optional[str] = setting(
+        None, Place(), "Background"
+    )  # picture to show behind the map; null: none
+    export_osz: bool = setting(False, Flag(), "Pack as .osz")  # write a .osz archive with the song in it
+    plot: bool = setting(False, Flag(), "Picture file")  # also draw the map to a PNG
     # the machine
     device: str = setting("auto", Device())  # what computes
     precision: str = setting("auto", PRECISION)  # auto: the fastest here; fp32: exact
-    max_batch_size: int = setting(16, Number(1, 512))  # windows heard, and maps written, at once
+    max_batch_size: int = setting(
+        16, Number(1, 512), "Windows at once", 2
+    )  # windows heard, and maps written, at once
 
 # %% ../nbs/02_config.ipynb #5e77b001
 @dataclass
@@ -541,6 +604,25 @@ class CheckConfig(Settings):
     silent_volume: int = setting(5, PERCENT)  # percent: below it nobody hears a note
     quiet_volume: int = setting(20, PERCENT)  # percent: notes that are hard to hear
     stars: float = setting(0.15, SHARE)  # share by which the stars may miss; a half star always may
+
+# %% ../nbs/02_config.ipynb #3d93df25
+@dataclass
+class AppConfig(Settings):
+    "The form as a web app."
+
+    port: int = setting(8866, Number(1, 65535))  # where it listens, or the next free one
+    address: str = setting("127.0.0.1", NAMED)  # 127.0.0.1: this machine only; 0.0.0.0: whoever has the token
+    hosts: list[str] = setting([], TAGS)  # names by which others call this machine, beside localhost
+    token: str = setting(
+        "", Text(200, "[A-Za-z0-9_-]*", "letters, digits, - and _")
+    )  # what a visitor must show; empty: a new one
+    open_browser: bool = True  # show the page at once
+    state: str = setting("", Place())  # folder of uploads, maps and history; empty: the user's own
+    upload_limit: int = setting(300, Number(1, 100_000, "MB"))  # the largest file that a visitor may send
+    disk_limit: float = setting(
+        5.0, Number(0.01, 100_000, "GB")
+    )  # uploads and maps together; the oldest go first
+    queue_limit: int = setting(20, Number(1, 1000, "runs"))  # that one visitor may have waiting
 
 # %% ../nbs/02_config.ipynb #025b964d
 @dataclass
@@ -887,7 +969,17 @@ def known_settings(cls, prefix: str = "") -> dict[str, Setting]:
             out |= known_settings(s.base, f"{prefix}{s.name}.")
     return out
 
-# %% ../nbs/02_config.ipynb #3ca8f83d
+# %% ../nbs/02_config.ipynb #402dd281
+SHORT = {
+    "v28": "OliBomby/Mapperatorinator-v28",
+    "v29": "OliBomby/Mapperatorinator-v29.1",
+    "v30": "OliBomby/Mapperatorinator-v30",
+    "v31": "OliBomby/Mapperatorinator-v31",
+    "v32": "OliBomby/Mapperatorinator-v32",
+    "v32-mini": "OliBomby/Mapperatorinator-v32-mini",
+}  # the published models on the Hugging Face hub
+
+
 def group_of(cls) -> str:
     return cls.__name__.removesuffix("Config").lower()  # folder of its presets
 
@@ -1118,7 +1210,7 @@ def named(self: Said, values: dict[str, Any]) -> dict[str, Any]:
     self.wrong += [self.unknown(key) for key in values if self.name(key) is None]
     return _laid(self.cls, {self.name(key): value for key, value in values.items()})
 
-# %% ../nbs/02_config.ipynb #e0d6744f
+# %% ../nbs/02_config.ipynb #550d506b
 def compose(
     cls,  # one of the config dataclasses
     overrides: list[str] | None = None,  # `key=value` strings, later ones win; nested keys are dotted
@@ -1135,6 +1227,7 @@ def compose(
     conf = _built(cls, under | said.implied | said.values | given)
     if said.wrong or _wrong(conf):
         raise UserError(*said.wrong, *problems(conf))
+    object.__setattr__(conf, "_said", frozenset(said.implied | said.values | given))
     for note in said.notes:
         if tell:
             tell(note)
@@ -1247,7 +1340,7 @@ def _filled(hint: Any, value: Any, name: str) -> Any:
         return _table(of, value, name)
     return float(value) if base is float else value
 
-# %% ../nbs/02_config.ipynb #abc15447
+# %% ../nbs/02_config.ipynb #884805a8
 def _no_field(key: Any, known: list[str], where: str) -> UserError:
     near = nearest(str(key)[:60], known, cutoff=0.5)
     hint = f"did you mean {near}?" if near else "leave it out."
@@ -1275,6 +1368,11 @@ def changed(conf) -> dict:
     base = type(conf)()
     values = {f.name: getattr(conf, f.name) for f in fields(conf)}
     return {name: value for name, value in values.items() if value != getattr(base, name)}
+
+
+def said_of(conf) -> set[str]:
+    "Names of the settings that differ from their defaults, or that somebody has given all the same."
+    return {*changed(conf), *(name.partition(".")[0] for name in getattr(conf, "_said", ()))}
 
 # %% ../nbs/02_config.ipynb #059d8389
 def _texts(cls) -> Iterator[str]:  # where its definition may be: its file, or a notebook cell

@@ -15,7 +15,14 @@ import numpy as np
 
 from .audio import read_tags, song_path
 from .bounds import Number, Text, spell
-from .config import GenerateConfig, LanguageConfig, changed, check_settings, known_settings
+from mapperatorinator.config import (
+    GenerateConfig,
+    LanguageConfig,
+    changed,
+    check_settings,
+    known_settings,
+    said_of,
+)
 from .consent import objections
 from .core import UserError, one_line, quoted, user_path
 from .events import ContextType
@@ -175,7 +182,7 @@ def inherited(
     folder: Path,  # of the reference, where its song lies
 ) -> GenerateConfig:
     "The request, with what was left at its default taken from the reference map."
-    said = changed(c)
+    said = said_of(c)
     taken = settings_taken(reference, c)
     if reference.audio_filename and "audio_path" not in said:
         taken["audio_path"] = str(song_of(reference, folder))

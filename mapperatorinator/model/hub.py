@@ -13,7 +13,7 @@ from typing import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..config import LanguageConfig, ModelConfig, as_said
+from ..config import SHORT, LanguageConfig, ModelConfig, as_said
 from ..core import UserError, asset, write_atomic
 from ..events import EventType
 from mapperatorinator.foreign import (
@@ -46,10 +46,10 @@ from ..spectrogram import MelSpectrogram
 from ..tokenizer import STEP, Tokenizer, output_ranges
 
 # %% auto #0
-__all__ = ['CARD', 'SMALLEST', 'SCALE', 'SHORT', 'HUB_SAYS', 'HUB_FAILS', 'SMALL', 'OLD_CLASSES', 'LONGEST', 'Bundle',
-           'new_bundle', 'default_card', 'our_config', 'quantised', 'save_bundle', 'Address', 'snapshot', 'fetch',
-           'weight_files', 'missing_files', 'local_folder', 'find_model', 'read_weights', 'read_pickled_tokenizer',
-           'take_scales', 'widen', 'build_model', 'OurConfig', 'load_bundle', 'push_bundle']
+__all__ = ['CARD', 'SMALLEST', 'SCALE', 'HUB_SAYS', 'HUB_FAILS', 'SMALL', 'OLD_CLASSES', 'LONGEST', 'Bundle', 'new_bundle',
+           'default_card', 'our_config', 'quantised', 'save_bundle', 'Address', 'snapshot', 'fetch', 'weight_files',
+           'missing_files', 'local_folder', 'find_model', 'read_weights', 'read_pickled_tokenizer', 'take_scales',
+           'widen', 'build_model', 'OurConfig', 'load_bundle', 'push_bundle']
 
 # %% ../../nbs/63_model.hub.ipynb #ee121b74
 @dataclass
@@ -207,14 +207,6 @@ def save_bundle(
     write_atomic(folder / "README.md", card or default_card(bundle))
 
 # %% ../../nbs/63_model.hub.ipynb #9167032b
-SHORT = {
-    "v28": "OliBomby/Mapperatorinator-v28",
-    "v29": "OliBomby/Mapperatorinator-v29.1",
-    "v30": "OliBomby/Mapperatorinator-v30",
-    "v31": "OliBomby/Mapperatorinator-v31",
-    "v32": "OliBomby/Mapperatorinator-v32",
-    "v32-mini": "OliBomby/Mapperatorinator-v32-mini",
-}
 _WORD = r"\w(?:[\w.-]{0,94}\w)?"  # 96 letters, a letter or digit at either end
 _ADDRESS = re.compile(
     rf"(?P<repo>{_WORD}/{_WORD})(/(?P<subfolder>gamemode=[0-3]))?(@(?P<revision>\w[\w./-]*))?", re.ASCII
