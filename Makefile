@@ -59,8 +59,12 @@ matrix: ## the wheel and the suite with the oldest, the newest and Colab's versi
 lab: .venv/dev ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs/index.ipynb
 
-app: .venv/run ## the form in a browser
-	@echo "The web app comes with a later version; until then: mapperatorinator generate, or make lab and colab/generate.ipynb."
+.venv/app: settings.ini setup.py constraints.txt | .venv/run
+	$(INSTALL) --editable ".[app]"
+	touch .venv/app
+
+app: .venv/app ## the form in a browser: make app APP="port=9000"
+	$(BIN)/mapperatorinator app $(APP)
 
 readme: .venv/dev ## write README.md from nbs/index.ipynb
 	$(PY) tools/readme.py

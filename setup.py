@@ -48,6 +48,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=words("requirements") + words("pip_requirements"),
     extras_require={
+        "app": words("app_requirements"),
         "data": words("data_requirements"),
         "train": words("train_requirements"),
         "test": words("test_requirements"),

@@ -20,9 +20,9 @@ from .runs import GOING, Run, Runs, Worker, state_folder
 from .ui import VISITOR, App, TimingDesk
 
 # %% auto #0
-__all__ = ['LOOPBACK', 'OWNER', 'SETTINGS', 'POLICY', 'CELL', 'IDLE_SECONDS', 'host_of', 'refusal', 'names_for', 'room_for',
-           'work_for_all', 'Keeper', 'Elsewhere', 'Visit', 'VisitorApp', 'VisitorTiming', 'modding', 'pages', 'page',
-           'guarded', 'page_notebook', 'voila_settings', 'voila_class', 'server', 'welcome', 'run_app']
+__all__ = ['LOOPBACK', 'OWNER', 'SETTINGS', 'POLICY', 'CELL', 'EXTENSIONS', 'IDLE_SECONDS', 'host_of', 'refusal', 'names_for',
+           'room_for', 'work_for_all', 'Keeper', 'Elsewhere', 'Visit', 'VisitorApp', 'VisitorTiming', 'modding',
+           'pages', 'page', 'guarded', 'page_notebook', 'voila_settings', 'voila_class', 'server', 'welcome', 'run_app']
 
 # %% ../nbs/96_app.ipynb #37cc09ae
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -51,7 +51,7 @@ def names_for(config: AppConfig) -> set[str]:
     own = set() if config.address in ("0.0.0.0", "::") else {config.address.lower()}
     return {*LOOPBACK, *own, *(name.lower() for name in config.hosts)}
 
-# %% ../nbs/96_app.ipynb #b0504460
+# %% ../nbs/96_app.ipynb #de5b480d
 OWNER = "app"  # of the runs of all visitors
 
 
@@ -111,7 +111,7 @@ class Keeper:
             self.process.terminate()
             self.process.join(10)
 
-# %% ../nbs/96_app.ipynb #28e2ea33
+# %% ../nbs/96_app.ipynb #270cfb8e
 class Elsewhere(Worker):
     "Runs that another process makes."
 
@@ -208,13 +208,19 @@ def page() -> W.Widget:
     told = json.loads(os.environ[SETTINGS])
     return pages(AppConfig(**told), Path(told["state"]))
 
-# %% ../nbs/96_app.ipynb #0c042321
+# %% ../nbs/96_app.ipynb #ce529f45
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline' blob:; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; "
     "worker-src 'self' blob:; frame-ancestors 'self'; base-uri 'self'; form-action 'self'"
 )  # what the page may load (https://developer.mozilla.org/docs/Web/HTTP/CSP): only what comes from here
 CELL = "from mapperatorinator.app import page\n\npage()"
+EXTENSIONS = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "@voila-dashboards/widgets-manager7",
+    "anywidget",
+]  # of JupyterLab: all that the page needs
 IDLE_SECONDS = 300  # after which the kernel of a visitor who has gone ends
 
 
@@ -261,7 +267,12 @@ def voila_settings(config: AppConfig) -> dict:
             "tornado_settings": {"headers": headers},
             "log_level": 30,
         },
-        "VoilaConfiguration": {"template": "lab", "file_allowlist": [], "file_denylist": [".*"]},
+        "VoilaConfiguration": {
+            "template": "lab",
+            "file_allowlist": [],
+            "file_denylist": [".*"],
+            "extension_allowlist": EXTENSIONS,
+        },
         "MappingKernelManager": {"cull_idle_timeout": IDLE_SECONDS, "cull_interval": 30},
     }
 

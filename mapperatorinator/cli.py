@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 
 from . import __version__
 from mapperatorinator.config import (
+    AppConfig,
     BenchConfig,
     CheckConfig,
     DataConfig,
@@ -29,7 +30,8 @@ from .core import UserError, check_working_folder, duration, nearest, note, quot
 __all__ = ['FLAG', 'CLOSERS', 'FLAG_NAMES', 'BAR', 'LABELS', 'COMMANDS', 'HELP', 'STOPS', 'MACHINE', 'type_name', 'settings_help',
            'Command', 'joined', 'unflagged', 'rejoined', 'config_of', 'memory_of', 'Bars', 'report_table',
            'run_generate', 'run_check', 'run_data_build', 'barred', 'run_train', 'run_train_refine', 'run_finetune',
-           'run_bench', 'run_eval', 'called', 'dump', 'overview', 'run', 'unknown', 'Stopped', 'stoppable', 'main']
+           'run_bench', 'run_app', 'run_eval', 'called', 'dump', 'overview', 'run', 'unknown', 'Stopped', 'stoppable',
+           'main']
 
 # %% ../nbs/99_cli.ipynb #f2c541aa
 def type_name(setting: Setting) -> str:
@@ -428,6 +430,13 @@ def run_bench(config: BenchConfig) -> None:
     run_bench(config)
 
 
+def run_app(config: AppConfig) -> None:
+    "Serve the form in a browser until somebody ends it."
+    from mapperatorinator.app import run_app
+
+    run_app(config)
+
+
 def run_eval(config: EvalConfig) -> None:
     "Print a row per case and a last line of JSON."
     from mapperatorinator.evaluate import evaluate
@@ -441,6 +450,12 @@ COMMANDS = {
         GenerateConfig,
         run_generate,
         "audio_path=song.mp3 difficulty=5.5 seed=7",
+    ),
+    "app": Command(
+        "the form in a browser, for this machine or whoever has its token",
+        AppConfig,
+        run_app,
+        "port=8866",
     ),
     "check": Command(
         "say what is wrong with maps, archives and folders of maps",
