@@ -261,7 +261,7 @@ class LoraConfig:
     init: str = setting("pissa", Choice(("pissa", "zero"), "start"))  # pissa: from its strongest directions
     targets: list[str] = setting(ADAPTED, TAGS)  # our module names
 
-# %% ../nbs/02_config.ipynb #74ab1f26
+# %% ../nbs/02_config.ipynb #c3fd85a3
 @dataclass
 class GenerateConfig(Settings):
     "One request: a song in, a beatmap out."
@@ -335,10 +335,10 @@ class GenerateConfig(Settings):
     )  # parts of a map; null: a whole map
     add_to_beatmap: bool = setting(
         False, Flag(), "Remap a part of it"
-    )  # put objects from start_time to end_time into the reference map
+    )  # new objects of the range go into the reference map, the others stay
     overwrite_reference_beatmap: bool = setting(
         False, Flag(), "Change the map itself"
-    )  # into the very file (an undo copy stays beside it), not a copy
+    )  # the reference file is rewritten (an undo copy stays beside it)
     # timing
     timing: str = setting(
         "auto", TIMING, "Timing by"

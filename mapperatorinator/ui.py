@@ -52,12 +52,12 @@ from .request import given_files
 from .runs import Run, Runs, Worker, ending, new_owner
 
 # %% auto #0
-__all__ = ['PEAKS', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED', 'UNSHOWN', 'Notice', 'Meter', 'Inbox', 'peaks_of',
-           'samples_of', 'song_facts', 'beat_of', 'beat_facts', 'ticked', 'wav_bytes', 'heard', 'listen', 'download',
-           'file_of', 'FormView', 'about_page', 'Desk', 'App', 'watch', 'wanted', 'figures_of', 'preview_of',
-           'generate_app', 'timing_map', 'TimingDesk']
+__all__ = ['PEAKS', 'LISTENING', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED', 'UNSHOWN', 'Notice', 'Meter', 'Inbox',
+           'peaks_of', 'samples_of', 'song_facts', 'beat_of', 'beat_facts', 'ticked', 'wav_bytes', 'heard', 'listen',
+           'download', 'file_of', 'FormView', 'about_page', 'Desk', 'App', 'watch', 'wanted', 'figures_of',
+           'preview_of', 'generate_app', 'timing_map', 'TimingDesk']
 
-# %% ../nbs/95_ui.ipynb #28016771
+# %% ../nbs/95_ui.ipynb #f32fc2ac
 def _safe(text: str) -> str:  # HTML
     return html.escape(shown_lines(text))
 
@@ -120,7 +120,7 @@ class Meter(Notice):
         speed = getattr(progress, "tokens_per_second", None)
         self.say(progress.stage + counts + (f", {speed:.0f} tokens/s" if speed else ""))
 
-# %% ../nbs/95_ui.ipynb #683079ad
+# %% ../nbs/95_ui.ipynb #07d53bb3
 class Inbox:
     "Files that arrive in pieces, kept in a folder."
 
@@ -152,7 +152,7 @@ class Inbox:
         "Keep a file under a safe name that is free."
         return write_new(self.folder / safe_name(re.split(r"[/\\]", name)[-1], "song"), content)
 
-# %% ../nbs/95_ui.ipynb #587b44b7
+# %% ../nbs/95_ui.ipynb #cfd2428c
 PEAKS = 700  # columns of the waveform
 
 
@@ -193,10 +193,14 @@ def _beat(path: str, changed: int):
     return find_timing(_samples(path, changed), 16000, "grid")
 
 
+LISTENING = threading.Lock()  # so that two pages do not listen for one beat
+
+
 def beat_of(path: str | Path):  # a timing `Estimate`
     "The red lines of a song, by its sound."
     file = user_path(path)
-    return _beat(str(file), file.stat().st_mtime_ns)
+    with LISTENING:
+        return _beat(str(file), file.stat().st_mtime_ns)
 
 
 def beat_facts(found) -> dict:
@@ -215,7 +219,7 @@ def _clock(ms: float) -> str:  # as the editor has it
     minutes, rest = divmod(int(ms), 60_000)
     return f"{minutes:02}:{rest // 1000:02}:{rest % 1000:03}"
 
-# %% ../nbs/95_ui.ipynb #fb7cb5b5
+# %% ../nbs/95_ui.ipynb #10cca7d1
 def ticked(
     samples: np.ndarray,  # mono
     rate: int,  # Hz
@@ -258,7 +262,7 @@ def listen(audio_path: str | Path, beatmap: Beatmap, start: float = 0, seconds: 
         value=heard(audio_path, beatmap, start, seconds), format="wav", autoplay=False, controls=True
     )
 
-# %% ../nbs/95_ui.ipynb #1803093d
+# %% ../nbs/95_ui.ipynb #dda33a7b
 def download(path: str | Path) -> W.HTML:
     "A link that saves a file; on Colab the browser's download starts too."
     path = Path(path)
@@ -284,7 +288,7 @@ def file_of(path: Path) -> bytes:
             f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again."
         ) from e
 
-# %% ../nbs/95_ui.ipynb #1c85075e
+# %% ../nbs/95_ui.ipynb #eeb10d95
 class FormView(anywidget.AnyWidget):
     "The form as it is drawn (https://anywidget.dev/en/afm)."
 
@@ -460,7 +464,7 @@ def on_hear(self: Desk):
     song = self.song_path()
     self.send("song", file_of(user_path(song)), "audio/*")
 
-# %% ../nbs/95_ui.ipynb #78ffce00
+# %% ../nbs/95_ui.ipynb #8911b325
 @patch
 def places(self: Desk) -> list[Path]:
     "Folders whose files this visitor may name."
@@ -571,7 +575,7 @@ def refresh(self: Desk):
     self.view.wishes = self.wishes()
     self.show_song()
 
-# %% ../nbs/95_ui.ipynb #e7826c4d
+# %% ../nbs/95_ui.ipynb #3a801f5d
 class App(Desk):
     "Song, wishes, queue, and the maps that were made."
 
@@ -586,6 +590,7 @@ class App(Desk):
         make: Callable | None = None,  # (config, progress=…) -> result; None: the pipeline
         runs: Runs | None = None,  # None: those of the user
         worker: Worker | None = None,  # None: one of this kernel
+        visitor: str = "",  # whose runs are shown; empty: the user of this machine
         **desk,  # uploads, limit, shut
     ):
         super().__init__(**desk)
@@ -593,7 +598,7 @@ class App(Desk):
         self.runs.find_lost()
         self.owner = worker.owner if worker else new_owner()
         self.worker = worker or Worker(self.runs, self.owner, make)
-        self.visitor = ""
+        self.visitor = visitor
         self.waiting_limit = 1000
         self.meter = Meter()
         self.preview = W.VBox()
@@ -675,7 +680,7 @@ def generate(self: App):  # the pipeline's result
         self.meter.say("done", "success")
     return result
 
-# %% ../nbs/95_ui.ipynb #ef64aacf
+# %% ../nbs/95_ui.ipynb #9f538ec7
 UNSHOWN = ("maps", "path", "audio", "png", "seconds")  # of a report
 
 

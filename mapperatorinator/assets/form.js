@@ -364,11 +364,11 @@ class View {
       };
     }
     const clear = h("button", { type: "button", class: "mp-clear", "aria-label": `Leave ${line.label} open`, title: "leave it open", onclick: () => this.say("forget", { names: [line.name] }) }, "↺");
-    const unit = line.unit ? h("span", { class: "mp-unit" }, line.unit) : null;
+    const unit = line.unit && line.unit !== line.label ? h("span", { class: "mp-unit" }, line.unit) : null;
     const from = h("span", { class: "mp-from" });
     const reason = h("p", { class: "mp-reason" });
     const error = h("p", { class: "mp-error", role: "alert" });
-    const help = h("p", { class: "mp-help", id: aid }, line.help, line.range && line.kind !== "choice" && line.kind !== "choices" ? h("span", { class: "mp-faint" }, ` (${line.range})`) : null);
+    const help = h("p", { class: "mp-help", id: aid }, line.help, line.range && line.high !== null && line.high < 1e6 && line.kind === "number" ? h("span", { class: "mp-faint" }, ` (${line.range})`) : null);
     const head = h("div", { class: "mp-head" }, h("label", line.kind === "choices" ? {} : { for: id }, line.label), unit, from, clear);
     const box = h("div", { class: "mp-field", "data-name": line.name, "data-words": `${line.label} ${line.name} ${line.help}`.toLowerCase() }, head, input, input.hints, help, reason, error);
     this.inputs.set(line.name, { line, input, set, box, clear, from, reason, error });
