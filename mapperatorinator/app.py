@@ -51,7 +51,7 @@ def names_for(config: AppConfig) -> set[str]:
     own = set() if config.address in ("0.0.0.0", "::") else {config.address.lower()}
     return {*LOOPBACK, *own, *(name.lower() for name in config.hosts)}
 
-# %% ../nbs/96_app.ipynb #3055afe8
+# %% ../nbs/96_app.ipynb #09a21597
 OWNER = "app"  # of the runs of all visitors
 
 
@@ -111,7 +111,7 @@ class Keeper:
             self.process.terminate()
             self.process.join(10)
 
-# %% ../nbs/96_app.ipynb #dd248ffb
+# %% ../nbs/96_app.ipynb #3f4cfd70
 class Elsewhere(Worker):
     "Runs that another process makes."
 
@@ -227,7 +227,7 @@ def page() -> W.Widget:
     told = json.loads(os.environ[SETTINGS])
     return pages(AppConfig(**told), Path(told["state"]))
 
-# %% ../nbs/96_app.ipynb #d7e63005
+# %% ../nbs/96_app.ipynb #becbf0e8
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline' blob:; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; "
@@ -253,6 +253,10 @@ def guarded(handler: type, names: set[str]) -> type:
                 raise HTTPError(403, why)
             self.set_header("Referrer-Policy", "same-origin")
             return super().prepare()
+
+        def check_xsrf_cookie(self):  # a page that leaves says so without it
+            if self.request.headers.get("Origin") is None:  # else it was looked at
+                super().check_xsrf_cookie()
 
     Guarded.__name__ = handler.__name__
     return Guarded
@@ -295,7 +299,7 @@ def voila_settings(config: AppConfig) -> dict:
         "MappingKernelManager": {"cull_idle_timeout": IDLE_SECONDS, "cull_interval": 30},
     }
 
-# %% ../nbs/96_app.ipynb #bdd509a6
+# %% ../nbs/96_app.ipynb #d6422ae3
 def voila_class():
     "Voilà. Raises `UserError` where it is not installed."
     try:
@@ -320,6 +324,7 @@ def server(config: AppConfig, folder: Path):  # a Voila application; folder: of 
 
         def init_handlers(self):
             handlers = super().init_handlers()
+            handlers[-1] = (r"/()", *handlers[-1][1:])  # the page, which would else be found at any path
             return [(where, guarded(handler, names), *more) for where, handler, *more in handlers]
 
         def launch_browser(self):

@@ -73,7 +73,7 @@ KERNEL = "/api/kernels/12345678-1234-1234-1234-123456789012"
 
 
 def test_who_has_no_token_sees_nothing(app):
-    for path in ("/", "/?token=wrong", "/?token=", "/anything"):
+    for path in ("/", "/?token=wrong", "/?token="):
         status, where = ask(app, path)
         assert status == 302 and where.startswith("/login"), path
     assert ask(app, KERNEL)[0] == 403 and ask(app, f"{KERNEL}/channels")[0] in (400, 403)
@@ -90,6 +90,7 @@ def test_other_names_and_other_pages_are_refused_even_with_the_token(app):
         ask(app, f"{KERNEL}?token=secret", Host=good, Origin=f"http://{good}")[0] == 404
     )  # there is no such kernel
     assert ask(app, "/voila/static/voila.js", Host="evil.example")[0] == 403
+    assert ask(app, f"{KERNEL}?token=secret", "DELETE", Host=good)[0] in (403, 404)
 
 
 OUTSIDE = [
@@ -121,10 +122,7 @@ def test_no_file_of_the_machine_is_served(app, path):
         ]
         s.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = b"".join(iter(lambda: s.recv(65536), b""))
-    status = int(answer.split()[1])
-    served = b"root:" in answer or b"SQLite format" in answer or b"mapperatorinator.app" in answer
-    # all paths that nobody else answers are the page itself, which reads no file of that name
-    assert status >= 400 or (b"jupyter-config-data" in answer and not served), (path, answer[:300])
+    assert int(answer.split()[1]) >= 400, (path, answer[:300])
 
 
 # In a browser
@@ -220,8 +218,9 @@ def test_a_page_that_is_reloaded_still_has_its_run_and_cancels_it(app):
         fill(page, "seed", "1")
         click(page, "Generate")
         page.until("document.querySelector('.mp-run.going')?.textContent.includes('tokens/s')", 60)
+        page.run("window.before = true")
         page.call("Page.reload")
-        page.until("performance.now() < 60000 && !!document.querySelector('.mp-run.going')", 60)
+        page.until("!window.before && !!document.querySelector('.mp-run.going')", 60)
         page.until(
             "document.querySelector('.mp-mode[data-mode=\"1\"]').getAttribute('aria-checked') === 'true'"
         )
@@ -301,9 +300,11 @@ def test_the_timing_page_finds_beats_and_saves_them(app, tmp_path):
     with browser.browser() as page:
         visit(page, app)
         page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-        page.run(
-            "[...document.querySelectorAll('[role=tab]')].find((t) => t.textContent.trim() === 'Timing').click()"
+        tab = "[...document.querySelectorAll('[role=tab]')].find((t) => t.textContent.trim() === 'Timing')"
+        place = page.run(
+            f"(() => {{ const r = {tab}.getBoundingClientRect(); return [r.x + 9, r.y + 9]; }})()"
         )
+        page.drag(place, place)
         page.until("!!document.querySelector('.mp-beats')?.offsetParent", 30)
         page.run(
             "document.querySelectorAll('.mp-file')[0].classList.remove('mp-file')"
