@@ -64,7 +64,7 @@ def check(nb):
     text = json.dumps([s["state"].get("value") for s in state if isinstance(s["state"].get("value"), str)])
     assert re.search(r"download='[^']+\.os[uz]'", text) and "done" in text
     assert any(s["model_name"] == "AudioModel" for s in state) and any(
-        s["model_name"] == "FileUploadModel" for s in state
+        s["model_name"] == "AnyModel" for s in state
     )
 
 
@@ -175,14 +175,14 @@ def test_install_on_colab_leaves_its_own_versions_alone(monkeypatch, tmp_path):
     asked = [r for key in ("requirements", "pip_requirements") for r in config["DEFAULT"][key].split()]
     ran = installed_by(monkeypatch, tmp_path, COLAB, asked)
     names = {re.match(r"[\w-]+", r)[0] for r in ran[-1][2:]}
-    assert names == {"av", "rosu-pp-py"} and not names & set(COLAB)
+    assert names == {"anywidget", "av", "rosu-pp-py"} and not names & set(COLAB)
 
 
 def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
     import soundfile, numpy as np
 
     soundfile.write(tmp_path / "song.wav", 0.1 * np.random.default_rng(0).standard_normal(16000 * 16), 16000)
-    check(run(source(), tmp_path, FAKE, "app.song.text.value = 'song.wav'"))
+    check(run(source(), tmp_path, FAKE, "app.form.set(audio_path='song.wav')"))
 
 
 def test_runs_top_to_bottom_with_the_embedded_model(tmp_path):
