@@ -54,10 +54,10 @@ from .runs import Run, Runs, Worker, ending, new_owner
 # %% auto #0
 __all__ = ['PEAKS', 'LISTENING', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED', 'UNSHOWN', 'Notice', 'Meter', 'Inbox',
            'peaks_of', 'samples_of', 'song_facts', 'beat_of', 'beat_facts', 'ticked', 'wav_bytes', 'heard', 'listen',
-           'download', 'file_of', 'FormView', 'about_page', 'Desk', 'App', 'watch', 'wanted', 'figures_of',
+           'download', 'file_of', 'FormView', 'about_page', 'Desk', 'QueueDesk', 'App', 'watch', 'wanted', 'figures_of',
            'preview_of', 'generate_app', 'timing_map', 'TimingDesk']
 
-# %% ../nbs/95_ui.ipynb #f32fc2ac
+# %% ../nbs/95_ui.ipynb #9ef9981e
 def _safe(text: str) -> str:  # HTML
     return html.escape(shown_lines(text))
 
@@ -120,7 +120,7 @@ class Meter(Notice):
         speed = getattr(progress, "tokens_per_second", None)
         self.say(progress.stage + counts + (f", {speed:.0f} tokens/s" if speed else ""))
 
-# %% ../nbs/95_ui.ipynb #07d53bb3
+# %% ../nbs/95_ui.ipynb #cca54c25
 class Inbox:
     "Files that arrive in pieces, kept in a folder."
 
@@ -152,7 +152,7 @@ class Inbox:
         "Keep a file under a safe name that is free."
         return write_new(self.folder / safe_name(re.split(r"[/\\]", name)[-1], "song"), content)
 
-# %% ../nbs/95_ui.ipynb #cfd2428c
+# %% ../nbs/95_ui.ipynb #319b198d
 PEAKS = 700  # columns of the waveform
 
 
@@ -219,7 +219,7 @@ def _clock(ms: float) -> str:  # as the editor has it
     minutes, rest = divmod(int(ms), 60_000)
     return f"{minutes:02}:{rest // 1000:02}:{rest % 1000:03}"
 
-# %% ../nbs/95_ui.ipynb #10cca7d1
+# %% ../nbs/95_ui.ipynb #857b0d38
 def ticked(
     samples: np.ndarray,  # mono
     rate: int,  # Hz
@@ -262,7 +262,7 @@ def listen(audio_path: str | Path, beatmap: Beatmap, start: float = 0, seconds: 
         value=heard(audio_path, beatmap, start, seconds), format="wav", autoplay=False, controls=True
     )
 
-# %% ../nbs/95_ui.ipynb #dda33a7b
+# %% ../nbs/95_ui.ipynb #8b79b688
 def download(path: str | Path) -> W.HTML:
     "A link that saves a file; on Colab the browser's download starts too."
     path = Path(path)
@@ -288,7 +288,7 @@ def file_of(path: Path) -> bytes:
             f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again."
         ) from e
 
-# %% ../nbs/95_ui.ipynb #eeb10d95
+# %% ../nbs/95_ui.ipynb #b17cebcb
 class FormView(anywidget.AnyWidget):
     "The form as it is drawn (https://anywidget.dev/en/afm)."
 
@@ -464,7 +464,7 @@ def on_hear(self: Desk):
     song = self.song_path()
     self.send("song", file_of(user_path(song)), "audio/*")
 
-# %% ../nbs/95_ui.ipynb #8911b325
+# %% ../nbs/95_ui.ipynb #9c98a09c
 @patch
 def places(self: Desk) -> list[Path]:
     "Folders whose files this visitor may name."
@@ -575,18 +575,15 @@ def refresh(self: Desk):
     self.view.wishes = self.wishes()
     self.show_song()
 
-# %% ../nbs/95_ui.ipynb #3a801f5d
-class App(Desk):
-    "Song, wishes, queue, and the maps that were made."
+# %% ../nbs/95_ui.ipynb #bbfa7dda
+class QueueDesk(Desk):
+    "A page with a queue, and what became of its runs."
 
-    KINDS = (
-        *Desk.KINDS,
-        *"go cancel show listen download like remap use drop mapper paste load_preset save_preset drop_preset".split(),
-    )
+    KINDS = (*Desk.KINDS, "cancel", "download", "drop")
+    work = ""  # the kind of its runs
 
     def __init__(
         self,
-        config: GenerateConfig | None = None,  # what the form shows at first
         make: Callable | None = None,  # (config, progress=…) -> result; None: the pipeline
         runs: Runs | None = None,  # None: those of the user
         worker: Worker | None = None,  # None: one of this kernel
@@ -600,13 +597,30 @@ class App(Desk):
         self.worker = worker or Worker(self.runs, self.owner, make)
         self.visitor = visitor
         self.waiting_limit = 1000
+        threading.Thread(target=watch, args=(weakref.ref(self),), daemon=True).start()
+
+
+class App(QueueDesk):
+    "Song, wishes, queue, and the maps that were made."
+
+    KINDS = (
+        *QueueDesk.KINDS,
+        *"go show listen like remap use mapper paste load_preset save_preset drop_preset".split(),
+    )
+
+    def __init__(
+        self,
+        config: GenerateConfig | None = None,  # what the form shows at first
+        make: Callable | None = None,  # (config, progress=…) -> result; None: the pipeline
+        **queue,  # runs, worker, visitor, uploads, limit, shut
+    ):
+        super().__init__(make, **queue)
         self.meter = Meter()
         self.preview = W.VBox()
         self.widget = W.VBox([self.view, self.preview])
         if config is not None:
             self.form.value = config
         self.refresh()
-        threading.Thread(target=watch, args=(weakref.ref(self),), daemon=True).start()
 
     @property
     def config(self) -> GenerateConfig:  # what is asked for now
@@ -622,7 +636,7 @@ def watch(app: Callable):  # a weak reference, so that an app nobody has any mor
         del now
         time.sleep(0.25 if going else 1.0)
 
-# %% ../nbs/95_ui.ipynb #6b84faf1
+# %% ../nbs/95_ui.ipynb #14bbc88c
 @patch
 def asked(self: App) -> dict:  # the wishes
     "What is to be made. Raises `UserError` for all that cannot be, the files too."
@@ -636,7 +650,7 @@ def asked(self: App) -> dict:  # the wishes
 
 
 @patch
-def queue(self: App, many: Sequence[dict]) -> list[Run]:
+def queue(self: QueueDesk, many: Sequence[dict]) -> list[Run]:
     "Put wishes into the queue; those that come together are shown side by side."
     waiting = len(self.runs.where("visitor=? and state='waiting'", self.visitor))
     if waiting + len(many) > self.waiting_limit:
@@ -645,8 +659,9 @@ def queue(self: App, many: Sequence[dict]) -> list[Run]:
     about = dict(
         visitor=self.visitor,
         owner=self.owner,
+        kind=self.work,
         batch=str(time.time_ns()) if len(many) > 1 else "",
-        title=song.get("title") or Path(self.song_path() or "map").stem,
+        title=song.get("title") or Path(self.song_path() or self.form.said.get("beatmap_path") or "map").stem,
         song_seconds=song.get("seconds", 0.0),
     )
     added = [self.runs.add(said, **about) for said in many]
@@ -680,7 +695,7 @@ def generate(self: App):  # the pipeline's result
         self.meter.say("done", "success")
     return result
 
-# %% ../nbs/95_ui.ipynb #9f538ec7
+# %% ../nbs/95_ui.ipynb #f26214f2
 UNSHOWN = ("maps", "path", "audio", "png", "seconds")  # of a report
 
 
@@ -704,23 +719,23 @@ def figures_of(report: dict) -> list[list[str]]:
 
 
 @patch
-def show_runs(self: App):
+def show_runs(self: QueueDesk):
     "Tell the page what became of the runs."
-    newest = "id in (select id from runs where visitor=? order by id desc limit 40)"
-    mine = self.runs.where(newest, self.visitor)
+    newest = "id in (select id from runs where visitor=? and kind=? order by id desc limit 40)"
+    mine = self.runs.where(newest, self.visitor, self.work)
     now = [self.shown_run(run) for run in reversed(mine)]
     if now != self.view.runs:
         self.view.runs = now
 
 
 @patch
-def shown_run(self: App, run: Run) -> dict:
+def shown_run(self: QueueDesk, run: Run) -> dict:
     "A run as the page shows it."
     left = self.runs.left(run) if run.state == "running" else None
     return dict(
         id=run.id,
         title=run.title or "a song",
-        about=wanted(run.said),
+        about="" if run.kind else wanted(run.said),
         state=run.state,
         stage=run.stage,
         done=run.done,
@@ -737,9 +752,9 @@ def shown_run(self: App, run: Run) -> dict:
         figures=figures_of(run.report),
     )
 
-# %% ../nbs/95_ui.ipynb #ec38dcd0
+# %% ../nbs/95_ui.ipynb #74b06cd2
 @patch
-def own(self: App, id: int) -> Run:
+def own(self: QueueDesk, id: int) -> Run:
     "A run of this visitor's. Raises `UserError` for any other."
     run = self.runs[int(id)]
     if run.visitor != self.visitor:
@@ -765,7 +780,7 @@ def on_go(self: App, takes: int = 1):
 
 
 @patch
-def on_cancel(self: App, id: int):
+def on_cancel(self: QueueDesk, id: int):
     self.runs.cancel(self.own(id).id)
     self.show_runs()
 
@@ -789,7 +804,7 @@ def on_listen(self: App, id: int):
 
 
 @patch
-def on_download(self: App, id: int):
+def on_download(self: QueueDesk, id: int):
     path = Path(self.own(id).report.get("path", ""))
     self.send("file", file_of(path), name=path.name)
 
@@ -801,7 +816,7 @@ def preview_of(maps: Sequence[Path], song: str) -> Iterator[W.Widget]:
 
         yield Preview([Beatmap.read(path) for path in maps], audio=song)
 
-# %% ../nbs/95_ui.ipynb #d161a5ca
+# %% ../nbs/95_ui.ipynb #35e30243
 @patch
 def on_like(self: App, id: int):
     "More maps like one."
@@ -831,7 +846,7 @@ def on_use(self: App, id: int):
 
 
 @patch
-def on_drop(self: App, id: int):
+def on_drop(self: QueueDesk, id: int):
     self.runs.forget(self.own(id).id)
     self.show_runs()
 

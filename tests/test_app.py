@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import make_dataclass
 from pathlib import Path
 from types import SimpleNamespace as NS
 from urllib.error import HTTPError
@@ -19,7 +20,8 @@ import pytest
 
 import browser
 import house
-from mapperatorinator.app import Keeper, OWNER
+from mapperatorinator import app as app_room, config, runs as queues
+from mapperatorinator.app import OWNER, Keeper
 from mapperatorinator.core import Progress
 from mapperatorinator.runs import Runs, is_gone
 
@@ -343,6 +345,40 @@ def test_a_worker_that_is_killed_is_replaced_and_the_rest_is_made(tmp_path):
     assert (runs[bad.id].state, runs[good.id].state) == ("lost", "done") and is_gone(f"{pid}.0")
 
 
+def test_a_map_is_looked_over_where_the_room_of_maimod_is_there(tmp_path, monkeypatch):
+    "The room itself is stood in for: what is tested is the way to it and back."
+    asked = []
+
+    def look_over(config, progress):
+        asked.append(config)
+        progress(Progress("reading", 1, 1))
+        return ["a result"]
+
+    report = NS(
+        look_over=look_over, as_html=lambda results: f"<p>{results}", every_suggestion=lambda r: [1, 2]
+    )
+    monkeypatch.setitem(sys.modules, "mapperatorinator.maimod", NS(report=report))
+    monkeypatch.setitem(sys.modules, "mapperatorinator.maimod.report", report)
+    Mod = make_dataclass("Mod", [("beatmap_path", str, ""), ("audio_path", str, "")])
+    monkeypatch.setattr(config, "ModConfig", Mod, raising=False)
+    desk = app_room.VisitorMod(config.AppConfig(), tmp_path)
+    got = []
+    desk.view.send = lambda content, buffers=None: got.append((content, buffers))
+    press = lambda kind, buffers=(), **told: desk.hear(None, {"kind": kind, **told}, list(buffers))
+    press("hello", visitor="ab" * 16)
+    press("go")
+    assert "No map" in desk.view.notice["text"]
+    press("chunk", [b"PK"], key="k", what="beatmap_path", name="a.osz", size=2, at=0)
+    press("go")
+    runs = Runs(tmp_path)
+    queues.Worker(runs, OWNER, inside=True, tasks={"mod": app_room.mod_run}).work()
+    desk.show_runs()
+    (run,) = desk.view.runs
+    press("show", id=run["id"])
+    assert (run["state"], ["suggestions", "2"] in run["figures"]) == ("done", True), run
+    assert asked[0].beatmap_path.endswith("a.osz") and got[-1][1] == [b"<p>['a result']"]
+
+
 def instructions(text):
     "The instructions of a Dockerfile, each with its words."
     whole = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE))
@@ -364,6 +400,6 @@ def test_the_box_is_well_formed_and_what_it_copies_is_there():
     told = [word for kind, words in steps if kind in ("ENTRYPOINT", "CMD") for word in json.loads(words)]
     from mapperatorinator.cli import COMMANDS, config_of
 
-    config = config_of(COMMANDS[told[1]], told[2:])
-    assert (config.address, config.open_browser, config.port) == ("0.0.0.0", False, 8866)
+    asked = config_of(COMMANDS[told[1]], told[2:])
+    assert (asked.address, asked.open_browser, asked.port) == ("0.0.0.0", False, 8866)
     assert any("cuda" in words for kind, words in steps if kind == "RUN") and ["USER", "mapper"] in steps

@@ -123,14 +123,14 @@ class View {
 
   draw() {
     const only = this.model.get("only");
-    const parts = only === "timing" ? [this.song(), this.beats()] : [this.song(), this.kinds(), this.stars(), this.style(), this.start(), this.more(), this.shelf(), this.history()];
+    const parts = only === "mod" ? [this.map(), this.history()] : only === "timing" ? [this.song(), this.beats()] : [this.song(), this.kinds(), this.stars(), this.style(), this.start(), this.more(), this.shelf(), this.history()];
     this.notice = h("div", { class: "mp-notice", role: "alert" });
     this.el.replaceChildren(h("div", { class: "mp" }, this.notice, ...parts));
     this.listen("wishes", () => this.showWishes());
-    this.listen("song", () => this.showSong());
+    if (only !== "mod") this.listen("song", () => this.showSong());
     this.listen("notice", () => this.showNotice());
-    if (only !== "timing") {
-      this.listen("runs", () => this.showRuns());
+    if (only !== "timing") this.listen("runs", () => this.showRuns());
+    if (only === "") {
       this.listen("presets", () => this.showPresets());
       this.listen("tags", () => this.showTags());
     }
@@ -397,7 +397,20 @@ class View {
   history() {
     this.active = h("div", { class: "mp-active", "aria-live": "polite" });
     this.past = h("div", { class: "mp-past" });
-    return h("div", {}, this.active, h("details", { class: "mp-card", open: true }, h("summary", {}, "Maps made"), this.past));
+    return h("div", {}, this.active, h("details", { class: "mp-card", open: true }, h("summary", {}, this.model.get("only") === "mod" ? "Reports" : "Maps made"), this.past));
+  }
+
+  map() {
+    // what MaiMod looks over: an archive, or a map and its song
+    const pick = (what, accept, label) => {
+      const file = h("input", { type: "file", id: newId(), accept, onchange: () => file.files[0] && this.upload(what, file.files[0]) });
+      return h("div", { class: "mp-field" }, h("label", { for: file.id }, label), file);
+    };
+    this.uploading = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
+    this.uploadText = h("span", { class: "mp-faint", role: "status" });
+    this.chosen = h("p", { class: "mp-faint" });
+    const go = h("button", { type: "button", class: "mp-go", onclick: () => this.say("go", { takes: 1 }) }, "Look it over");
+    return this.card("Map", h("p", { class: "mp-help" }, "MaiMod reads a map as the model would write it, and says what surprises it. It changes nothing."), h("div", { class: "mp-two" }, pick("beatmap_path", ".osz,.osu", "A set (.osz) or one difficulty (.osu)"), pick("audio_path", "audio/*", "Its song, where the map comes without")), h("div", { class: "mp-row" }, this.uploading, this.uploadText), this.chosen, h("div", { class: "mp-start" }, go));
   }
 
   beats() {
@@ -431,6 +444,7 @@ class View {
       field.input.disable ? field.input.disable(shut) : (field.input.disabled = shut);
       field.input.setAttribute?.("aria-invalid", wrong[name] ? "true" : "false");
     }
+    if (this.chosen) this.chosen.textContent = [said.beatmap_path, said.audio_path].filter(Boolean).map((path) => path.split(/[\\/]/).pop()).join(" and ");
     if (!this.modeButtons) return;
     const mode = this.mode();
     this.modeReason.textContent = Object.values(modes.off)[0] || "";
@@ -490,7 +504,7 @@ class View {
       this.uploadText.textContent = `${file.name} has ${Math.ceil(file.size / 1e6)} MB, and ${Math.floor(limit / 1e6)} MB is the most; give a smaller file.`;
       return;
     }
-    if (what === "audio_path") {
+    if (what === "audio_path" && this.player) {
       this.player.src = URL.createObjectURL(file);
       this.ownSong = file.name;
     }
@@ -593,13 +607,14 @@ class View {
     const done = r.state === "done";
     const head = h("div", { class: "mp-row" }, h("b", {}, r.title), r.stars !== null ? h("span", { class: "mp-level", style: `background:${colour(this.model.get("about").spectrum, r.stars)};color:${r.stars >= 5.5 ? "#fff" : "#16161d"}` }, `${r.stars.toFixed(2)} ★`) : null, h("span", { class: "mp-faint" }, r.about));
     const words = r.sentence ? h("p", { class: r.state === "failed" || r.state === "lost" ? "mp-error mp-lines" : "mp-faint mp-lines", role: r.state === "failed" ? "alert" : null }, r.sentence) : null;
-    const buttons = done ? [act("Download", "download"), seen.picture ? h("button", { type: "button", class: "mp-quiet", onclick: () => this.forgetShown(r.id) }, "Hide") : act("Show", "show"), act("Listen", "listen"), act("More like this one", "like"), act(this.range ? `Remap ${clock(this.range[0])} to ${this.range[1] ? clock(this.range[1]) : "the end"}` : "Remap a part", "remap")] : [];
-    const rest = [act("Use these settings", "use"), act("Forget", "drop")];
+    const mod = this.model.get("only") === "mod";
+    const buttons = done && mod ? [act("Download", "download"), act("Read", "show")] : done ? [act("Download", "download"), seen.picture ? h("button", { type: "button", class: "mp-quiet", onclick: () => this.forgetShown(r.id) }, "Hide") : act("Show", "show"), act("Listen", "listen"), act("More like this one", "like"), act(this.range ? `Remap ${clock(this.range[0])} to ${this.range[1] ? clock(this.range[1]) : "the end"}` : "Remap a part", "remap")] : [];
+    const rest = [mod ? null : act("Use these settings", "use"), act("Forget", "drop")];
     const picture = seen.picture ? h("img", { src: seen.picture, alt: `The map of ${r.title} on one page`, class: "mp-page" }) : null;
     const sound = seen.sound ? h("audio", { controls: true, src: seen.sound, "aria-label": "Half a minute with a tick on every object" }) : null;
     const figures = r.figures.length ? h("details", {}, h("summary", {}, "Figures"), table([], r.figures)) : null;
     const log = r.log || r.trace ? h("details", {}, h("summary", {}, "Log"), h("pre", {}, r.log + (r.trace ? `\n${r.trace}` : ""))) : null;
-    return h("div", { class: `mp-run ${r.state}`, "data-run": r.id }, head, words, h("div", { class: "mp-row" }, buttons, rest), picture, sound, figures, log);
+    return h("div", { class: `mp-run ${r.state}`, "data-run": r.id }, head, words, h("div", { class: "mp-row" }, buttons, rest.filter(Boolean)), seen.report ? h("iframe", { src: seen.report, class: "mp-report", sandbox: "allow-scripts allow-popups", title: `What MaiMod says of ${r.title}` }) : null, picture, sound, figures, log);
   }
 
   heard(message, buffers) {
@@ -618,7 +633,7 @@ class View {
       this.clickPlayer.src = url();
       this.clickPlayer.hidden = false;
     }
-    if (message.what === "picture" || message.what === "sound") {
+    if (["picture", "sound", "report"].includes(message.what)) {
       this.shown.set(message.id, { ...(this.shown.get(message.id) || {}), [message.what]: url() });
       this.showRuns();
     }
