@@ -52,7 +52,7 @@ def names_for(config: AppConfig) -> set[str]:
     own = set() if config.address in ("0.0.0.0", "::") else {config.address.lower()}
     return {*LOOPBACK, *own, *(name.lower() for name in config.hosts)}
 
-# %% ../nbs/96_app.ipynb #2562b434
+# %% ../nbs/96_app.ipynb #ab5b91ff
 OWNER = "app"  # of the runs of all visitors
 
 
@@ -112,7 +112,7 @@ class Keeper:
             self.process.terminate()
             self.process.join(10)
 
-# %% ../nbs/96_app.ipynb #68cfb13b
+# %% ../nbs/96_app.ipynb #b90a7170
 class Elsewhere(Worker):
     "Runs that another process makes."
 
@@ -154,7 +154,7 @@ class Visit:
     def going(self) -> list[Run]:
         return Runs(self.state).where(f"state in {GOING}")
 
-
+# %% ../nbs/96_app.ipynb #12ccce63
 def visitor_desk(config: AppConfig, state: Path, runs: Runs | None = None) -> dict:
     "What a desk of a visitor is made with."
     shut = dict(uploads=state / "uploads" / "nobody", limit=int(config.upload_limit * 1e6), shut=True)
@@ -263,7 +263,7 @@ def page() -> W.Widget:
     told = json.loads(os.environ[SETTINGS])
     return pages(AppConfig(**told), Path(told["state"]))
 
-# %% ../nbs/96_app.ipynb #3bdae46b
+# %% ../nbs/96_app.ipynb #e4ac1593
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline' blob:; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; "
@@ -297,7 +297,7 @@ def guarded(handler: type, names: set[str]) -> type:
     Guarded.__name__ = handler.__name__
     return Guarded
 
-
+# %% ../nbs/96_app.ipynb #de3c0bb3
 def page_notebook(folder: Path) -> Path:
     "The notebook of one cell."
     cell = {

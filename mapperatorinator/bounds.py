@@ -491,7 +491,7 @@ def _clause(s: Setting, value: Any) -> Optional[str]:
     if is_dataclass(s.item) and (odd := [x for x in items if not isinstance(x, s.item)]):
         return f"{spell(odd[0])} is no {s.item.__name__}; give its settings by name"
 
-# %% ../nbs/01_bounds.ipynb #3e5dfdaa
+# %% ../nbs/01_bounds.ipynb #a0b3face
 def bounds_of_type(hint: Any) -> Bounds:
     "The bounds of a field that has none of its own."
     s = Setting("", hint, None)
@@ -516,6 +516,8 @@ def settings_of(cls) -> tuple[Setting, ...]:  # without help
 
 class Settings:
     "A config whose values are understood however they are spelled, in Python too."
+
+    __slots__ = ("_said",)  # names that somebody gave, be it their default; no value of the config
 
     def __post_init__(self):
         for s in settings_of(type(self)):

@@ -1210,7 +1210,7 @@ def named(self: Said, values: dict[str, Any]) -> dict[str, Any]:
     self.wrong += [self.unknown(key) for key in values if self.name(key) is None]
     return _laid(self.cls, {self.name(key): value for key, value in values.items()})
 
-# %% ../nbs/02_config.ipynb #550d506b
+# %% ../nbs/02_config.ipynb #1ad000b2
 def compose(
     cls,  # one of the config dataclasses
     overrides: list[str] | None = None,  # `key=value` strings, later ones win; nested keys are dotted
@@ -1227,7 +1227,8 @@ def compose(
     conf = _built(cls, under | said.implied | said.values | given)
     if said.wrong or _wrong(conf):
         raise UserError(*said.wrong, *problems(conf))
-    object.__setattr__(conf, "_said", frozenset(said.implied | said.values | given))
+    if isinstance(conf, Settings):
+        object.__setattr__(conf, "_said", frozenset(said.implied | said.values | given))
     for note in said.notes:
         if tell:
             tell(note)

@@ -57,7 +57,7 @@ __all__ = ['PEAKS', 'LISTENING', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED
            'download', 'file_of', 'FormView', 'about_page', 'Desk', 'QueueDesk', 'App', 'watch', 'wanted', 'figures_of',
            'preview_of', 'generate_app', 'timing_map', 'TimingDesk']
 
-# %% ../nbs/95_ui.ipynb #9ef9981e
+# %% ../nbs/95_ui.ipynb #9734be4c
 def _safe(text: str) -> str:  # HTML
     return html.escape(shown_lines(text))
 
@@ -120,7 +120,7 @@ class Meter(Notice):
         speed = getattr(progress, "tokens_per_second", None)
         self.say(progress.stage + counts + (f", {speed:.0f} tokens/s" if speed else ""))
 
-# %% ../nbs/95_ui.ipynb #cca54c25
+# %% ../nbs/95_ui.ipynb #e65b9ab4
 class Inbox:
     "Files that arrive in pieces, kept in a folder."
 
@@ -152,7 +152,7 @@ class Inbox:
         "Keep a file under a safe name that is free."
         return write_new(self.folder / safe_name(re.split(r"[/\\]", name)[-1], "song"), content)
 
-# %% ../nbs/95_ui.ipynb #319b198d
+# %% ../nbs/95_ui.ipynb #90fe2d37
 PEAKS = 700  # columns of the waveform
 
 
@@ -219,7 +219,7 @@ def _clock(ms: float) -> str:  # as the editor has it
     minutes, rest = divmod(int(ms), 60_000)
     return f"{minutes:02}:{rest // 1000:02}:{rest % 1000:03}"
 
-# %% ../nbs/95_ui.ipynb #857b0d38
+# %% ../nbs/95_ui.ipynb #48f9cb3a
 def ticked(
     samples: np.ndarray,  # mono
     rate: int,  # Hz
@@ -262,7 +262,7 @@ def listen(audio_path: str | Path, beatmap: Beatmap, start: float = 0, seconds: 
         value=heard(audio_path, beatmap, start, seconds), format="wav", autoplay=False, controls=True
     )
 
-# %% ../nbs/95_ui.ipynb #8b79b688
+# %% ../nbs/95_ui.ipynb #4a83613f
 def download(path: str | Path) -> W.HTML:
     "A link that saves a file; on Colab the browser's download starts too."
     path = Path(path)
@@ -288,7 +288,7 @@ def file_of(path: Path) -> bytes:
             f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again."
         ) from e
 
-# %% ../nbs/95_ui.ipynb #b17cebcb
+# %% ../nbs/95_ui.ipynb #590dfae1
 class FormView(anywidget.AnyWidget):
     "The form as it is drawn (https://anywidget.dev/en/afm)."
 
@@ -339,7 +339,7 @@ SHUT = (
     "plot",
 )  # in the web app
 
-# %% ../nbs/95_ui.ipynb #b8248410
+# %% ../nbs/95_ui.ipynb #8569ce75
 class Desk:
     "A page with a song: what it hears from the browser, and what it answers."
 
@@ -359,6 +359,7 @@ class Desk:
         self.view.on_msg(self.hear)
         self.song_of = None  # whose facts are shown
         self.widget = self.view
+        self.view.wishes = self.wishes()
 
     def _ipython_display_(self):
         from IPython.display import display
@@ -464,7 +465,7 @@ def on_hear(self: Desk):
     song = self.song_path()
     self.send("song", file_of(user_path(song)), "audio/*")
 
-# %% ../nbs/95_ui.ipynb #9c98a09c
+# %% ../nbs/95_ui.ipynb #03b0206e
 @patch
 def places(self: Desk) -> list[Path]:
     "Folders whose files this visitor may name."
@@ -695,7 +696,7 @@ def generate(self: App):  # the pipeline's result
         self.meter.say("done", "success")
     return result
 
-# %% ../nbs/95_ui.ipynb #f26214f2
+# %% ../nbs/95_ui.ipynb #08b9d905
 UNSHOWN = ("maps", "path", "audio", "png", "seconds")  # of a report
 
 
