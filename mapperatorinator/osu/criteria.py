@@ -28,17 +28,17 @@ from mapperatorinator.osu.findings import (
 __all__ = ['FIELD_LIMIT', 'ROMANISED', 'MARKERS', 'LINKS', 'UNSPACED', 'GENRES', 'LANGUAGES', 'OWNER', 'NAMES', 'KEYS', 'RANGES',
            'DARK', 'BRIGHT', 'MODS', 'SILENT_STRETCH', 'FEW_OBJECTS', 'SLOWEST', 'QUICKEST', 'RECOVERY', 'BRIEF',
            'TURNING', 'TOUCH', 'APART', 'STACK_MS', 'HARD_ROCK', 'RUN_OVER', 'SAMPLES', 'LOOK_BACK', 'CLOSEST',
-           'PATTERNS', 'REST', 'SPINNER', 'FINISHER', 'MOST_DROPS', 'PLATE', 'GRACE', 'SNAPS', 'EDGE', 'CHAIN', 'BASIC',
-           'SHOWERS', 'COMBOS', 'RANKED_KEYS', 'UNEVEN', 'HOLDS', 'WIDEST', 'FOR_ALL', 'SOUNDED', 'CRITERIA',
-           'check_romanised', 'check_markers', 'check_tags', 'check_presence', 'check_settings', 'check_ticks',
-           'luminosity', 'check_colours', 'drain_time', 'most_score', 'check_length', 'check_hitsounds',
-           'check_story_sounds', 'scaled_beats', 'shortest_spinner', 'check_spinners', 'check_recovery',
-           'check_sliders', 'check_rows', 'Step', 'check_spacing', 'check_jumps', 'check_overlap_time',
-           'check_perfect_stacks', 'run_over', 'check_shapes', 'check_hidden_reverses', 'check_taiko_snaps',
-           'check_rests', 'check_covered', 'check_finishers', 'after_bar', 'check_barlines', 'check_barline_speed',
-           'check_last_barline', 'check_kiai_flashes', 'scroll_speeds', 'check_scroll', 'check_background_offset',
-           'Fruit', 'fruits_of', 'fruits', 'Move', 'moves', 'hyperdashes', 'check_dashes', 'check_showers',
-           'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
+           'PATTERNS', 'REST', 'SPINNER', 'FINISHER', 'MOST_DROPS', 'LAST_TICK', 'TICKS_BY_SPEED', 'PLATE', 'GRACE',
+           'SNAPS', 'EDGE', 'CHAIN', 'BASIC', 'SHOWERS', 'COMBOS', 'RANKED_KEYS', 'UNEVEN', 'HOLDS', 'WIDEST',
+           'FOR_ALL', 'SOUNDED', 'CRITERIA', 'check_romanised', 'check_markers', 'check_tags', 'check_presence',
+           'check_settings', 'check_ticks', 'luminosity', 'check_colours', 'drain_time', 'most_score', 'check_length',
+           'check_hitsounds', 'check_story_sounds', 'scaled_beats', 'shortest_spinner', 'check_spinners',
+           'check_recovery', 'check_sliders', 'check_rows', 'Step', 'check_spacing', 'check_jumps',
+           'check_overlap_time', 'check_perfect_stacks', 'run_over', 'check_shapes', 'check_hidden_reverses',
+           'check_taiko_snaps', 'check_rests', 'check_covered', 'check_finishers', 'after_bar', 'check_barlines',
+           'check_barline_speed', 'check_last_barline', 'check_kiai_flashes', 'scroll_speeds', 'check_scroll',
+           'check_background_offset', 'Fruit', 'ticks_of', 'fruits_of', 'fruits', 'Move', 'moves', 'hyperdashes',
+           'check_dashes', 'check_showers', 'check_combos', 'check_columns', 'check_holds', 'check_chord_sizes']
 
 # %% ../../nbs/18_osu.criteria.ipynb #f1867c89
 FIELD_LIMIT = 81  # characters that the site keeps
@@ -842,8 +842,10 @@ def check_background_offset(facts: Facts) -> Iterator[Finding]:
             "background_offset", "The background is moved sideways, which leaves a gap beside it."
         )
 
-# %% ../../nbs/18_osu.criteria.ipynb #4fc296ec
+# %% ../../nbs/18_osu.criteria.ipynb #01fc7605
 MOST_DROPS = 5000  # of a juice stream
+LAST_TICK = 10  # ms: the end of a slide has no tick nearer than this
+TICKS_BY_SPEED = 8  # the format from which fast sliders tick by their speed
 
 
 class Fruit(NamedTuple):
@@ -855,12 +857,21 @@ class Fruit(NamedTuple):
     inner: bool  # a drop or repeat within a juice stream
 
 
+def ticks_of(map: Beatmap, s: Slider) -> list[float]:  # shares of one slide
+    "Where a slider ticks or drops, as the game counts; not within 10 ms of its end, and nowhere when its line is no number."
+    line = map.point_at(s.time)
+    length = s.length or s.path.natural_length
+    if not length or math.isnan(line.beat_length):
+        return []
+    velocity = 100 * map.slider_multiplier * line.velocity  # px per beat
+    tick = velocity / map.tick_rate / (line.velocity if map.format_version < TICKS_BY_SPEED else 1) / length
+    end = 1 - LAST_TICK * velocity / map.redline_at(s.time).beat_ms / length
+    return [j * tick for j in range(1, min(math.ceil(end / tick), MOST_DROPS))]
+
+
 def _drops(map: Beatmap, s: Slider) -> list[float]:
     "Shares of one slide at which something drops, its end last."
-    length = s.length or s.path.natural_length or 1
-    velocity = 100 * map.slider_multiplier * map.point_at(s.time).velocity  # px per beat
-    tick = velocity / map.tick_rate / length
-    return [*(j * tick for j in range(1, min(math.ceil(1 / tick - 0.01), MOST_DROPS))), 1]
+    return [*ticks_of(map, s), 1]
 
 
 def _shares(there: list[float], slides: int) -> np.ndarray:  # 0..slides
