@@ -205,7 +205,7 @@ class LegacyRandom:
     def between(self, low: int, high: int) -> int:
         return int(low + self.share() * (high - low))  # cut towards 0
 
-# %% ../nbs/91_preview.ipynb #dc342ab7
+# %% ../nbs/91_preview.ipynb #f3670101
 LAST_TICK_MS = 36  # by which the last tick comes before the end
 STREWN = 80  # ms: only longer gaps have droplets …
 STREW = 100  # … and no two are further apart than this
@@ -235,31 +235,30 @@ def _is_tick(slider: Slider, span: float, fruit: Fruit) -> bool:  # and no repea
 
 
 def _strewn(
-    map: Beatmap, slider: Slider, start: float, end: float
+    slider: Slider, lasts: float, start: float, end: float
 ) -> Iterator[tuple[float, float]]:  # ms, px
-    "Droplets within a gap of a juice stream."
+    "Droplets within a gap of a juice stream that lasts so many ms."
     gap = int(end) - int(start)
     if gap <= STREWN:
         return
     step = halved(gap)
-    lasts = max(map.duration(slider), 1e-9)
-    for t in np.arange(step, gap - 1e-6, step):
-        share = (start + t / gap * (end - start) - slider.time) / lasts
-        yield start + float(t), slider.path.ball(float(share), slider.slides)[0]
+    since = np.arange(step, gap - 1e-6, step)
+    shares = (start - slider.time + since / gap * (end - start)) / lasts
+    yield from zip((start + since).tolist(), slider.path.ball(shares, slider.slides)[:, 0].tolist())
 
 
 def _stream(map: Beatmap, i: int, chance: LegacyRandom) -> Iterator[Falling]:
     "A juice stream, its droplets moved by chance."
     slider = map.hit_objects[i]
-    span = map.slide_duration(slider)
-    last = max(slider.time + span * slider.slides / 2, map.end_time(slider) - LAST_TICK_MS)
+    lasts = max(map.duration(slider), 1e-9)
+    last = slider.time + max(lasts / 2, lasts - LAST_TICK_MS)
     caught = fruits_of(map, i)
     before = slider.time
     for fruit in caught:
         until = last if fruit is caught[-1] else fruit.time
-        for time, x in _strewn(map, slider, before, until):
+        for time, x in _strewn(slider, lasts, before, until):
             yield Falling(time, clamp(clamp(x, ACROSS) + chance.between(-SWAY, SWAY), ACROSS), "tiny", i)
-        tick = _is_tick(slider, span, fruit)
+        tick = _is_tick(slider, lasts / slider.slides, fruit)
         if tick:
             chance.next()  # how a drop is turned
         yield Falling(fruit.time, fruit.x, "drop" if tick else "fruit", i)

@@ -99,13 +99,12 @@ class Page:
         return got["result"].get("value")
 
     def until(self, script, seconds=20):
-        "Wait until an expression is true; its value."
+        "Wait until an expression is true."
         end = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while not self.run(f"Boolean({script})"):
             if time.monotonic() > end:
-                raise TimeoutError(f"{script} stayed {value!r} for {seconds} s")
+                raise TimeoutError(f"not within {seconds} s: {script}")
             time.sleep(0.05)
-        return value
 
     def size(self, width, height, density=1):
         "The window, in CSS pixels, and how many pixels of the screen one of them is."
@@ -125,7 +124,9 @@ class Page:
     def press(self, key, text="", **more):
         "A key, down and up."
         for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, text=text if "Down" in kind else "", **more)
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, text=text if "Down" in kind else "", **more
+            )
 
     def drag(self, start, end, steps=4):
         "The mouse, from one point to another; a click where they are the same."

@@ -683,10 +683,13 @@ class Painter {
     context.translate(x, y);
     context.rotate(angle);
     paintButton(context, map.radius * 0.95, blend(colour, "#ffffff", 0.25), this.theme);
-    arrow(context, map.radius * 0.5);
-    context.lineWidth = map.radius * 0.14;
-    context.strokeStyle = fade("#ffffff", 0.9);
-    context.stroke();
+    for (const side of [-1, 1]) {
+      context.beginPath(); // two bows, so that one sees it roll
+      context.arc(0, 0, map.radius * 0.5, side > 0 ? -0.7 : Math.PI - 0.7, side > 0 ? 0.7 : Math.PI + 0.7);
+      context.lineWidth = map.radius * 0.14;
+      context.strokeStyle = fade("#ffffff", 0.75);
+      context.stroke();
+    }
     context.restore();
   }
 
@@ -858,8 +861,10 @@ class Painter {
         context.fill();
         ring(context, 0, 0, radius * 1.22, radius * 0.14, COLOURS.hyper);
       }
+      if (kind === "banana") return paintBanana(context, radius, colour, this.theme);
       paintButton(context, radius, colour, this.theme);
       if (kind === "fruit") paintStalk(context, radius);
+      return undefined;
     });
     this.stamp(sprite, x, y, alpha);
   }
@@ -976,6 +981,23 @@ function paintBody(context, object, share, radius, colour, theme) {
     context.strokeStyle = stroke;
     context.stroke();
   }
+}
+
+function paintBanana(context, radius, colour, theme) {
+  context.rotate(-0.5);
+  context.beginPath();
+  context.moveTo(-radius, -radius * 0.35);
+  context.quadraticCurveTo(0, radius * 1.35, radius, -radius * 0.35);
+  context.quadraticCurveTo(0, radius * 0.35, -radius, -radius * 0.35);
+  context.lineJoin = "round";
+  context.lineWidth = radius * 0.3;
+  context.strokeStyle = fade(theme.edge, 0.6);
+  context.stroke();
+  context.lineWidth = radius * 0.2;
+  context.strokeStyle = theme.rim;
+  context.stroke();
+  context.fillStyle = colour;
+  context.fill();
 }
 
 function paintStalk(context, radius) {
@@ -1346,7 +1368,7 @@ const STYLE = `
 .names { flex: 1 1 240px; min-width: 0; }
 .title { margin: 0; font-size: 16px; font-weight: 650; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .facts { margin: 0; color: var(--faint); font-size: 12.5px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.stage { position: relative; background: var(--stage); aspect-ratio: 16 / 9; max-height: 76vh; width: 100%; touch-action: manipulation; }
+.stage { position: relative; background: var(--stage); aspect-ratio: 16 / 9; max-height: max(260px, calc(100vh - 252px)); width: 100%; touch-action: manipulation; }
 .stage canvas { display: block; width: 100%; height: 100%; }
 .hud { position: absolute; inset: 10px 14px auto; display: flex; justify-content: space-between; pointer-events: none;
   font-variant-numeric: tabular-nums; font-size: 13px; color: var(--faint); }
@@ -1355,10 +1377,10 @@ const STYLE = `
 .start svg { width: 40px; height: 40px; }
 .timeline { padding: 0; position: relative; border-block: 1px solid var(--line); outline-offset: -3px; }
 .timeline canvas { display: block; width: 100%; height: 84px; touch-action: none; }
-.controls { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; padding: 10px 14px; }
+.controls { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; padding: 10px 14px; }
 .group { display: flex; gap: 6px; align-items: center; }
 .space { flex: 1 1 auto; }
-.time { font-variant-numeric: tabular-nums; min-width: 11.5em; }
+.time { font-variant-numeric: tabular-nums; min-width: 9.5em; }
 button, select { font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: 8px;
   min-height: 34px; padding: 4px 10px; cursor: pointer; }
 button { display: inline-flex; align-items: center; justify-content: center; gap: 6px; }
@@ -1371,7 +1393,7 @@ select option { color: #1b1b29; background: #ffffff; }
 svg { width: 18px; height: 18px; fill: currentColor; }
 label { display: inline-flex; gap: 6px; align-items: center; color: var(--faint); font-size: 12.5px; }
 output { min-width: 3.4em; color: var(--text); font-variant-numeric: tabular-nums; }
-input[type="range"] { accent-color: var(--accent); width: 92px; margin: 0; min-height: 24px; }
+input[type="range"] { accent-color: var(--accent); width: 78px; margin: 0; min-height: 24px; }
 .stars { border-radius: 99px; padding: 1px 9px; font-size: 12.5px; font-weight: 700; font-variant-numeric: tabular-nums; }
 .markers { margin: 0; padding: 0 14px 12px; list-style: none; max-height: 12.5em; overflow: auto; }
 .markers button { width: 100%; justify-content: flex-start; border-color: transparent; text-align: left; padding: 3px 8px; }
