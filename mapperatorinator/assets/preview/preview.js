@@ -380,8 +380,10 @@ class Surface {
   /** Take the size of the box; whether it changed. */
   fit() {
     const density = Math.min(window.devicePixelRatio || 1, 3);
-    const width = Math.max(Math.round(this.canvas.clientWidth * density), 1);
-    const height = Math.max(Math.round(this.canvas.clientHeight * density), 1);
+    this.wide = this.canvas.clientWidth;
+    this.high = this.canvas.clientHeight;
+    const width = Math.max(Math.round(this.wide * density), 1);
+    const height = Math.max(Math.round(this.high * density), 1);
     const changed = width !== this.canvas.width || height !== this.canvas.height;
     if (changed) {
       this.canvas.width = width;
@@ -405,18 +407,20 @@ class Sprites {
 
   /** A picture of `width` × `height` stage px, `scale` screen px each, that `paint` draws around its middle. */
   get(name, width, height, scale, paint) {
-    let sprite = this.kept.get(name);
-    if (!sprite) {
-      sprite = document.createElement("canvas");
-      sprite.width = Math.max(Math.ceil(width * scale), 1);
-      sprite.height = Math.max(Math.ceil(height * scale), 1);
-      const context = sprite.getContext("2d");
-      context.scale(scale, scale);
-      context.translate(width / 2, height / 2);
-      paint(context);
-      this.kept.set(name, sprite);
-      if (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value);
-    }
+    return this.kept.get(name) || this.draw(name, width, height, scale, paint);
+  }
+
+  /** The same, drawn anew. */
+  draw(name, width, height, scale, paint) {
+    const sprite = this.kept.get(name) || document.createElement("canvas");
+    sprite.width = Math.max(Math.ceil(width * scale), 1); // which clears it
+    sprite.height = Math.max(Math.ceil(height * scale), 1);
+    const context = sprite.getContext("2d");
+    context.scale(scale, scale);
+    context.translate(width / 2, height / 2);
+    paint(context);
+    this.kept.set(name, sprite);
+    if (this.kept.size > this.most) this.kept.delete(this.kept.keys().next().value);
     return sprite;
   }
 }
@@ -630,12 +634,14 @@ class Painter {
     if (body.alpha <= 0.01) return;
     const drawn = this.calm ? 1 : body.drawn;
     const frame = frameOf(object, map.radius + 4);
-    const name = drawn < 1 ? "growing body" : `body ${item.index}`;
-    if (drawn < 1) this.sprites.kept.delete(name);
-    const sprite = this.sprites.get(name, frame.width, frame.height, this.spriteScale, (context) => {
+    const paint = (context) => {
       context.translate(-frame.x, -frame.y);
       paintBody(context, object, drawn, map.radius, colour, this.theme);
-    });
+    };
+    const sprite =
+      drawn < 1
+        ? this.sprites.draw("growing body", frame.width, frame.height, this.spriteScale, paint)
+        : this.sprites.get(`body ${item.index}`, frame.width, frame.height, this.spriteScale, paint);
     this.stamp(sprite, frame.x, frame.y, body.alpha);
     this.paintTicks(map, object, body);
     body.turns.forEach((end) => this.paintTurn(map, object, end, body));
@@ -1152,6 +1158,7 @@ class Timeline {
   constructor(canvas, player) {
     this.surface = new Surface(canvas);
     this.player = player;
+    this.stills = new Sprites();
     this.drag = null;
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -1160,11 +1167,11 @@ class Timeline {
   }
 
   get height() {
-    return this.surface.canvas.clientHeight;
+    return this.surface.high;
   }
 
   get width() {
-    return this.surface.canvas.clientWidth;
+    return this.surface.wide;
   }
 
   x(time) {
@@ -1234,16 +1241,32 @@ class Timeline {
   paint(map, time, theme) {
     this.surface.fit();
     const { context, density, canvas } = this.surface;
-    context.setTransform(density, 0, 0, density, 0, 0);
+    context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    context.fillStyle = theme.field;
-    context.fillRect(0, 0, this.width, this.height - RULER);
-    this.paintSpans(context, map, theme);
-    this.paintDensity(context, map, theme, time);
-    this.paintRuler(context, theme);
-    this.paintMarks(context, map, theme);
+    const now = Math.round(this.x(time) * density);
+    context.drawImage(this.still(map, theme, false), 0, 0);
+    if (now > 0) context.drawImage(this.still(map, theme, true), 0, 0, now, canvas.height, 0, 0, now, canvas.height);
+    context.setTransform(density, 0, 0, density, 0, 0);
     this.paintRange(context, theme);
     this.paintPresent(context, time, theme);
+  }
+
+  /** What does not change from frame to frame, as a picture: with what was played bright, and with what is to come pale. */
+  still(map, theme, played) {
+    const { canvas, density } = this.surface;
+    const { start, end } = this.player.bounds;
+    const state = [this.player.edition, theme.stage, canvas.width, canvas.height, density, start, end].join(" ");
+    if (state !== this.state) this.stills.clear();
+    this.state = state;
+    return this.stills.get(String(played), canvas.width / density, canvas.height / density, density, (context) => {
+      context.translate(-this.width / 2, -this.height / 2);
+      context.fillStyle = theme.field;
+      context.fillRect(0, 0, this.width, this.height - RULER);
+      this.paintSpans(context, map, theme);
+      this.paintDensity(context, map, theme, played);
+      this.paintRuler(context, theme);
+      this.paintMarks(context, map, theme);
+    });
   }
 
   paintSpans(context, map, theme) {
@@ -1260,28 +1283,17 @@ class Timeline {
     }
   }
 
-  paintDensity(context, map, theme, time) {
+  paintDensity(context, map, theme, played) {
     const { start, step, values } = map.density;
     const most = Math.max(...values, 1);
     const high = this.height - RULER;
-    const now = this.x(time);
-    const trace = () => {
-      context.beginPath();
-      context.moveTo(this.x(start), high);
-      values.forEach((value, i) => context.lineTo(this.x(start + i * step), high - (value / most) * (high - 10)));
-      context.lineTo(this.x(start + (values.length - 1) * step), high);
-    };
-    trace();
-    context.fillStyle = fade(COLOURS.select, theme === THEMES.light ? 0.45 : 0.35);
-    context.fill();
-    context.save();
     context.beginPath();
-    context.rect(0, 0, now, high);
-    context.clip();
-    trace();
-    context.fillStyle = theme === THEMES.light ? blend(COLOURS.select, "#000000", 0.2) : COLOURS.select;
+    context.moveTo(this.x(start), high);
+    values.forEach((value, i) => context.lineTo(this.x(start + i * step), high - (value / most) * (high - 10)));
+    context.lineTo(this.x(start + (values.length - 1) * step), high);
+    const bright = theme === THEMES.light ? blend(COLOURS.select, "#000000", 0.2) : COLOURS.select;
+    context.fillStyle = played ? bright : fade(COLOURS.select, theme === THEMES.light ? 0.45 : 0.35);
     context.fill();
-    context.restore();
   }
 
   paintRuler(context, theme) {
@@ -1510,6 +1522,7 @@ export class Player {
     this.range = null;
     this.looping = false;
     this.frames = 0;
+    this.edition = 0; // counts what changes the look of the timeline
     this.build();
     this.watch();
     this.show(data.difficulty || 0);
@@ -1666,6 +1679,7 @@ export class Player {
   show(index) {
     this.index = clamp(index, 0, this.maps.length - 1);
     const map = this.map;
+    this.edition += 1;
     this.painter.sprites.clear();
     this.choice.selectedIndex = this.index;
     this.title.textContent = `${map.artist} – ${map.title}`;
@@ -1693,6 +1707,7 @@ export class Player {
 
   setMarkers(markers) {
     this.markers = [...markers].sort((a, b) => a.time - b.time);
+    this.edition += 1;
     this.markerList.replaceChildren();
     this.markerList.hidden = !markers.length;
     for (const marker of this.markers) {
