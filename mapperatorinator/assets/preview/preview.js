@@ -1654,13 +1654,14 @@ export class Player {
     this.darkness = window.matchMedia("(prefers-color-scheme: light)");
     this.calmness = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.heed = () => {
-      const lab = document.body.dataset.jpThemeLight;
-      const light = lab ? lab === "true" : this.darkness.matches;
-      this.setTheme(light ? "light" : "dark");
+      this.setTheme(hostTheme() || (this.darkness.matches ? "light" : "dark"));
       this.painter.calm = this.calmness.matches;
     };
     this.darkness.addEventListener("change", this.heed);
     this.calmness.addEventListener("change", this.heed);
+    this.themes = new MutationObserver(this.heed);
+    this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+    this.themes.observe(document.documentElement, { attributes: true, attributeFilter: ["theme"] });
     this.heed();
   }
 
@@ -1669,6 +1670,7 @@ export class Player {
     this.clock.pause();
     this.darkness.removeEventListener("change", this.heed);
     this.calmness.removeEventListener("change", this.heed);
+    this.themes.disconnect();
     if (this.clicks.context) this.clicks.context.close();
     if (this.songUrl) URL.revokeObjectURL(this.songUrl);
   }
@@ -1682,7 +1684,7 @@ export class Player {
     this.edition += 1;
     this.painter.sprites.clear();
     this.choice.selectedIndex = this.index;
-    this.title.textContent = `${map.artist} – ${map.title}`;
+    this.title.textContent = [map.artist, map.title].filter(Boolean).join(" – ") || "Untitled";
     this.title.title = this.title.textContent;
     this.facts.textContent = factsOf(map);
     this.stars.hidden = map.stars === null;
@@ -1922,6 +1924,13 @@ export class Player {
   }
 }
 
+/** The theme of the notebook around: JupyterLab, VS Code and Colab say it each in their way; nothing elsewhere. */
+function hostTheme() {
+  const { jpThemeLight, vscodeThemeKind } = document.body.dataset;
+  const said = jpThemeLight && (jpThemeLight === "true" ? "light" : "dark");
+  return said || (vscodeThemeKind || document.documentElement.getAttribute("theme") || "").match(/light|dark/)?.[0];
+}
+
 /** Text into an element, when it is not there yet. */
 function write(into, text) {
   if (into.textContent !== text) into.textContent = text;
@@ -1943,7 +1952,8 @@ function factsOf(map) {
   const { cs, ar, od, hp } = map.settings;
   const size = map.mode === 3 ? `${map.keys} keys` : `CS ${cs}`;
   const approach = map.mode === 0 || map.mode === 2 ? ` AR ${ar}` : "";
-  return `${MODES[map.mode]} · ${map.version} · by ${map.creator} · ${size}${approach} OD ${od} HP ${hp}`;
+  const by = map.creator ? ` by ${map.creator}` : "";
+  return `${MODES[map.mode]} · ${map.version}${by} · ${size}${approach} OD ${od} HP ${hp}`;
 }
 
 // ---------------------------------------------------------------- doors
