@@ -545,7 +545,7 @@ def _song_block(song: bytes) -> str:
     text = base64.b64encode(song).decode("ascii")
     return f'<script type="text/plain" id="preview-song" data-type="{sound_type(song)}">{text}</script>\n'
 
-# %% ../nbs/91_preview.ipynb #8803bd45
+# %% ../nbs/91_preview.ipynb #c8253775
 def preview_html(
     beatmaps: Beatmap | Sequence[Beatmap],
     audio=None,  # path or bytes of the song; None: silent but for the clicks
@@ -555,10 +555,10 @@ def preview_html(
     "A page that shows maps and needs nothing else."
     maps = _maps(beatmaps)
     script = f"\n{module_text()}\nstartPage();\n"
-    name = shown(title) if title else f"{maps[0]['artist']} – {maps[0]['title']}"
+    name = shown(title) if title else " – ".join(filter(None, (maps[0]["artist"], maps[0]["title"])))
     return PAGE.format(
         policy=POLICY.format(script=_hash(script), style=_hash(LOOK)),
-        title=html.escape(name),
+        title=html.escape(name or "Preview"),
         look=LOOK,
         data=_data_text(dict(maps=maps, markers=[_marker(m) for m in markers])),
         song=_song_block(_song(audio)),

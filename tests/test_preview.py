@@ -1,19 +1,21 @@
 "The preview against the game's formulas, against other readers, and in a browser."
 
+import base64
 import json
 import math
 import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import browser
+from mapperatorinator.cli import main
 from mapperatorinator.config import PreviewConfig
 from mapperatorinator.core import UserError, asset, demo_song
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
@@ -615,6 +617,15 @@ def test_the_command(tmp_path, monkeypatch, repo):
             list(write_previews(PreviewConfig(paths=bad)))
 
 
+def test_the_command_line(tmp_path, capsys, repo):
+    page = tmp_path / "page.html"
+    words = ["preview", str(repo / "tests" / "maps" / "lazer.osu"), f"output={page}"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [str(page)]
+    assert "Content-Security-Policy" in page.read_text(encoding="utf-8")
+    assert main(["preview"]) == 2 and "Nothing to preview" in capsys.readouterr().err
+
+
 def test_the_module_is_small_and_alone():
     text = module_text()
     assert len(text.encode()) <= 120_000
@@ -639,3 +650,61 @@ def test_hostile_maps_are_shown_or_refused():
     wild.mode = 2
     with pytest.raises(UserError, match="would drop about"):
         preview_data(wild)
+
+
+# ---- the picture in the docs: python tests/test_preview.py docs/preview.png
+
+
+def showpiece(mode):
+    "A stretch of a map that one likes to look at."
+    beat = 60000 / 180
+    star = [(256 + 140 * math.sin(2.4 * i), 192 - 140 * math.cos(2.4 * i)) for i in range(60)]
+    objects = []
+    for i, (x, y) in enumerate(star):
+        x, y, time, combo = round(x), round(y), round(1000 + i * beat / 2), 4 * (i % 8 == 0)
+        sound = [0, 8, 0, 4, 8, 0][i % 6]
+        if mode == 3:
+            column = (i * 3 + i // 4) % 7
+            place = dict(x=round((column + 0.5) * 512 / 7), y=192, time=time)
+            objects.append(Hold(**place, end_time=round(time + 2 * beat)) if i % 5 == 0 else Circle(**place))
+        elif i % 4 == 2 and mode != 1:
+            curve = [(x, y), ((x + 256) // 2 + 50, (y + 192) // 2), (512 - x, y)]
+            objects.append(Slider(x, y, time, 2 | combo, sound, curve="B", points=curve, length=140 * 0.75))
+        elif i % 4 != 3 or mode == 1:
+            objects.append(Circle(x, y, time, 1 | combo, sound))
+    return Beatmap.new(
+        mode=mode,
+        cs=7 if mode == 3 else 4,
+        ar=9,
+        timing_points=[TimingPoint(1000, beat)],
+        hit_objects=objects,
+    )
+
+
+def draw_docs(path):
+    "The four modes beside each other."
+    import io
+    from PIL import Image
+
+    with browser.browser() as page, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_text(preview_html([showpiece(mode) for mode in range(4)]), encoding="utf-8")
+        page.size(560, 700)
+        page.prefer(color_scheme="dark")
+        page.open(file)
+        page.until("window.preview && preview.preview")
+        page.run("window.player = preview.preview; 1")
+        stages = []
+        for mode in range(4):
+            settle(page, f"player.show({mode}), player.seek(5110)")
+            data = page.run("player.canvas.toDataURL()").partition(",")[2]
+            stages.append(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+    width, height = stages[0].size
+    whole = Image.new("RGB", (2 * width + 8, 2 * height + 8), "#1b1b29")
+    for i, stage in enumerate(stages):
+        whole.paste(stage, (i % 2 * (width + 8), i // 2 * (height + 8)))
+    whole.save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    draw_docs(sys.argv[1])

@@ -978,9 +978,9 @@ function paintBody(context, object, share, radius, colour, theme) {
   const tubes = [
     [2, fade(theme.edge, 0.4)],
     [1.95, theme.rim],
-    [1.72, blend(theme.body, colour, 0.16)],
-    [1.2, blend(theme.body, colour, 0.24)],
-    [0.6, blend(theme.body, colour, 0.32)],
+    [1.72, blend(theme.body, colour, 0.22)],
+    [1.2, blend(theme.body, colour, 0.32)],
+    [0.6, blend(theme.body, colour, 0.42)],
   ];
   for (const [width, stroke] of tubes) {
     context.lineWidth = radius * width;
@@ -1374,6 +1374,7 @@ const STYLE = `
   --stage: #14141f; --panel: #1b1b29; --line: #34344a; --text: #f4f4fa; --faint: #a3a3bd; --accent: #59c2ff;
   color: var(--text); background: var(--panel); border: 1px solid var(--line); border-radius: 12px;
   font: 14px/1.45 system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif; overflow: hidden; text-align: left;
+  container-type: inline-size;
 }
 .preview.light { --stage: #eceef6; --panel: #ffffff; --line: #cfd2e2; --text: #1b1b29; --faint: #5b5b76; --accent: #0b6cad; }
 .head { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; padding: 10px 14px; }
@@ -1417,6 +1418,12 @@ input[type="range"] { accent-color: var(--accent); width: 78px; margin: 0; min-h
 .help dd { margin: 0; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 [hidden] { display: none !important; }
+@container (max-width: 560px) {
+  .stage { aspect-ratio: 4 / 3; }
+  .start { width: 64px; height: 64px; }
+  .controls label { width: 100%; }
+  .controls input[type="range"] { flex: 1 1 auto; }
+}
 .preview:fullscreen { border: 0; border-radius: 0; display: flex; flex-direction: column; }
 .preview:fullscreen .stage { flex: 1 1 auto; min-height: 0; max-height: none; aspect-ratio: auto; }
 `;
@@ -1463,6 +1470,17 @@ function icon(name) {
   path.setAttribute("d", ICONS[name]);
   picture.append(path);
   return picture;
+}
+
+/** Give a shadow root its style: as a sheet, which no policy forbids, or as an element where the browser is too old for that. */
+function dress(root) {
+  if (!("adoptedStyleSheets" in Document.prototype)) {
+    root.append(element("style", {}, STYLE));
+    return;
+  }
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(STYLE);
+  root.adoptedStyleSheets = [sheet];
 }
 
 /** A slider with its name and its value. */
@@ -1528,7 +1546,7 @@ export class Player {
     this.show(data.difficulty || 0);
     this.setMarkers(data.markers || []);
     this.clock.time = this.firstMoment();
-    this.loop = requestAnimationFrame(() => this.frame());
+    this.next = requestAnimationFrame(() => this.frame());
   }
 
   get map() {
@@ -1550,9 +1568,7 @@ export class Player {
 
   build() {
     const root = this.host.attachShadow({ mode: "open" });
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(STYLE);
-    root.adoptedStyleSheets = [sheet];
+    dress(root);
     this.root = element("section", { class: "preview", "aria-label": "Beatmap preview", onkeydown: (event) => this.key(event) });
     this.root.append(this.buildHead(), this.buildStage(), this.buildTimeline(), this.buildControls());
     this.root.append(this.buildHelp(), this.buildMarkers(), this.buildNews());
@@ -1666,7 +1682,7 @@ export class Player {
   }
 
   destroy() {
-    cancelAnimationFrame(this.loop);
+    cancelAnimationFrame(this.next);
     this.clock.pause();
     this.darkness.removeEventListener("change", this.heed);
     this.calmness.removeEventListener("change", this.heed);
@@ -1871,7 +1887,7 @@ export class Player {
   // -------------------------------------------------------------- frames
 
   frame() {
-    this.loop = requestAnimationFrame(() => this.frame());
+    this.next = requestAnimationFrame(() => this.frame());
     if (!this.root.isConnected) return;
     this.clock.keepStep();
     this.turnBack();
@@ -2018,7 +2034,9 @@ function bytesOf(text) {
   const parts = [];
   for (let i = 0; i < text.length; i += piece) {
     const letters = atob(text.slice(i, i + piece));
-    parts.push(Uint8Array.from(letters, (letter) => letter.charCodeAt(0)));
+    const bytes = new Uint8Array(letters.length);
+    for (let k = 0; k < letters.length; k += 1) bytes[k] = letters.charCodeAt(k);
+    parts.push(bytes);
   }
   return parts;
 }
