@@ -175,7 +175,7 @@ def test_install_on_colab_leaves_its_own_versions_alone(monkeypatch, tmp_path):
     asked = [r for key in ("requirements", "pip_requirements") for r in config["DEFAULT"][key].split()]
     ran = installed_by(monkeypatch, tmp_path, COLAB, asked)
     names = {re.match(r"[\w-]+", r)[0] for r in ran[-1][2:]}
-    assert names == {"av", "rosu-pp-py"} and not names & set(COLAB)
+    assert names == {"anywidget", "av", "rosu-pp-py"} and not names & set(COLAB)
 
 
 def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
