@@ -418,16 +418,35 @@ def test_four_modes_play(shown):
     assert not shown.errors and set(shown.requests) == {shown.file.as_uri()}
 
 
+def pixel(page, x, y):
+    "Red, green and blue of a place of the stage, in its px: it is 480 high."
+    return page.run(
+        f"(() => {{ const k = player.canvas.height / 480; return [...player.painter.surface.context.getImageData(Math.round(({x}) * k), Math.round(({y}) * k), 1, 1).data].slice(0, 3); }})()"
+    )
+
+
 def test_what_is_drawn_is_where_it_should_be(shown):
-    "A circle of 36.5 px at 100, 100, of a playfield 384 px high in a stage of 480."
-    settle(shown, "player.show(0), player.seek(999)")
-    bright = "(x, y) => { const c = player.canvas, k = c.height / 480; const d = player.painter.surface.context.getImageData(Math.round((player.painter.width / 2 - 256 + x) * k), Math.round((48 + y) * k), 1, 1).data; return Math.min(d[0], d[1], d[2]); }"
-    assert shown.run(f"({bright})(100 + 33.5, 100)") > 200, "the white rim"
-    assert shown.run(f"({bright})(100 + 60, 100 - 60)") < 60, "the field beside it"
-    settle(shown, "player.show(3), player.seek(800)")
-    column = "(i, y) => { const c = player.canvas, k = c.height / 480; const d = player.painter.surface.context.getImageData(Math.round((player.painter.width / 2 + (i - 2) * 56 + 28) * k), Math.round(y * k), 1, 1).data; return Math.max(d[0], d[1], d[2]); }"
+    "By the formulas: the white rim of a circle, drum and fruit, a note in its column, and beside each what lies below."
+    left = shown.run("player.painter.width") / 2 - 256
+    settle(
+        shown, "player.show(0), player.seek(999)"
+    )  # a circle of 36.5 px, in a playfield that begins 48 px down
+    assert min(pixel(shown, left + 100 + 33.5, 48 + 100)) > 200
+    assert max(pixel(shown, left + 100 + 60, 48 + 40)) < 60
+    settle(shown, "player.show(1), player.seek(600)")  # a don of 40 px, 2.8 times as fast as 0.14 px per ms
+    x = 160 + 400 * 0.14 * 2.8
+    assert min(pixel(shown, x + 37, 235)) > 200
+    assert max(pixel(shown, x + 46, 235 + 46)) < 60
+    settle(
+        shown, "player.show(2), player.seek(700)"
+    )  # a fruit that falls 380 px in 750 ms onto a plate 410 px down
+    y = 410 - 380 * 300 / scale(8)
+    assert min(pixel(shown, left + 100 + 33.5, y)) > 200
+    assert max(pixel(shown, left + 100 + 50, y)) < 60
+    settle(shown, "player.show(3), player.seek(800)")  # a note that scrolls 402 px in 11485 / 20 ms
     y = 402 - 200 / (11485 / 20) * 402
-    assert shown.run(f"({column})(0, {y})") > 150 and shown.run(f"({column})(1, {y})") < 80
+    assert max(pixel(shown, left + 256 - 2 * 56 + 28, y)) > 150
+    assert max(pixel(shown, left + 256 - 1 * 56 + 28, y)) < 60
 
 
 def test_the_song_is_in_step(shown):

@@ -1775,7 +1775,6 @@ export class Player {
   seek(time) {
     this.clock.time = clamp(time, this.bounds.start, this.bounds.end);
     this.clicks.restart(this.clock.time);
-    if (this.callbacks.seek) this.callbacks.seek(this.clock.time);
   }
 
   setSpeed(rate) {
