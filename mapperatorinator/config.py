@@ -40,10 +40,10 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'WEIGHTS', 'LOGGER', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
            'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
            'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
-           'EvalConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
-           'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of', 'preset_names',
-           'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed',
-           'said_of', 'settings_table']
+           'EvalConfig', 'PreviewConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig',
+           'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
+           'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said',
+           'from_dict', 'changed', 'said_of', 'settings_table']
 
 # %% ../nbs/02_config.ipynb #95f7f5a5
 STARS = Number(0, 12, "stars")
@@ -538,7 +538,7 @@ class FinetuneConfig(Settings):
     seed: int = setting(42, SEED)  # of adapters and data
     lora: LoraConfig = field(default_factory=lambda: LoraConfig(rank=16, alpha=16.0))  # the adapters
 
-# %% ../nbs/02_config.ipynb #ac1ab179
+# %% ../nbs/02_config.ipynb #b94712be
 @dataclass
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
@@ -565,6 +565,17 @@ class EvalConfig(Settings):
     output: str = setting("", Place())  # folder that keeps the maps, or what was measured; statistics: a file
     seed: int = setting(0, SEED)
     device: str = setting("auto", Device())  # what computes
+
+
+@dataclass(frozen=True)
+class PreviewConfig(Settings):
+    "A page that shows and plays maps."
+
+    paths: list[str] = setting([], Several(Place(), most=1000))  # maps, archives, folders; need no key=
+    output: str = setting("", Place())  # file of the page; empty: NAME.preview.html where you stand
+    song: bool = True  # put the song into the page
+    check: bool = False  # mark what check finds
+    json: bool = False  # say what was written as JSON
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEX
            'ELEMENT_SIZES', 'RATE', 'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset', 'read_set',
            'Named', 'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing',
            'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks',
-           'elements_of', 'check_skin', 'check_element_sizes', 'hear_song', 'copy_on_disk', 'check_mapset', 'mend',
-           'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify', 'exit_code', 'as_text', 'as_json']
+           'elements_of', 'check_skin', 'check_element_sizes', 'song_of', 'hear_song', 'copy_on_disk', 'check_mapset',
+           'mend', 'mend_set', 'find_sets', 'Verified', 'verify_one', 'verify', 'exit_code', 'as_text', 'as_json']
 
 # %% ../nbs/79_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -634,11 +634,11 @@ def check_element_sizes(mapset: Mapset) -> Iterator[Finding]:
             )
             yield of_set("skin_size", text)
 
-# %% ../nbs/79_verify.ipynb #45a109f8
+# %% ../nbs/79_verify.ipynb #a94ca2ac
 RATE = 16_000  # Hz
 
 
-def _song(
+def song_of(
     mapset: Mapset,
 ) -> Optional[File]:  # the one song of a set; beside a single difficulty it is looked for, too
     names = {_key(b.audio_filename) for b in mapset.beatmaps.values()}
@@ -653,7 +653,7 @@ def _song(
 
 def hear_song(mapset: Mapset) -> Optional[np.ndarray]:  # (n,) at RATE
     "The song of a set, when it has one that can be heard."
-    file = _song(mapset)
+    file = song_of(mapset)
     if file is None or not 0 < file.size <= MOST_BYTES:
         return None
     try:

@@ -202,6 +202,8 @@ def test_from_a_song_to_an_osz(app, song, tmp_path):
         page.until("!!document.querySelector('.mp-run.done')", 90)
         click(page, "Show", ".mp-run")
         page.until("document.querySelector('.mp-page')?.naturalWidth > 100", 30)
+        played = "[...document.querySelectorAll('*')].some((e) => e.shadowRoot?.querySelector('canvas')?.width > 100)"
+        page.until(played, 30)
         click(page, "Download", ".mp-run")
         end = time.monotonic() + 60
         while not (found := list(tmp_path.glob("*.osz"))):

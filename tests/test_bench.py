@@ -159,6 +159,7 @@ def tiny():
     return tiny_bundle(LanguageConfig(src_seq_len=64, tgt_seq_len=128))
 
 
+@pytest.mark.slow
 def test_compiled_writes_the_same(tiny):
     "Greedy tokens of the compiled step are those of the plain one, over prompts and shapes; the model given is not touched."
     try:

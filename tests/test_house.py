@@ -220,4 +220,6 @@ def test_ci_runs_the_test_command():
         for line in (house.repo / ".ci/run").read_text().splitlines()
         if line and not line.startswith("#")
     ]
-    assert lines[-1] == "exec make test" and all(line.startswith(("set ", "cd ")) for line in lines[:-1])
+    assert lines[-1] == "exec make test" and all(
+        line.startswith(("set ", "cd ", ".ci/prepare")) for line in lines[:-1]
+    )

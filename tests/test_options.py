@@ -40,7 +40,7 @@ def usual(make, clip):
     return make(GenerateConfig(**BASE | dict(audio_path=str(clip))))
 
 
-FIELDS = [  # settings, and what they are seen in
+WRITTEN = [  # settings that are written down as they were given, and what they are seen in
     (dict(hp_drain_rate=3.3), lambda b: b.hp == 3.3),
     (dict(circle_size=5.5), lambda b: b.cs == 5.5),
     (dict(overall_difficulty=6.6), lambda b: b.od == 6.6),
@@ -54,6 +54,8 @@ FIELDS = [  # settings, and what they are seen in
     (dict(source="A game"), lambda b: b.source == "A game"),
     (dict(tags="one two"), lambda b: b.metadata["Tags"].startswith("one two ")),
     (dict(preview_time=1234), lambda b: b.preview_time == 1234),
+]
+HEARD = [  # settings that change what is made
     (dict(bpm=150.0), lambda b: abs(b.timing_points[0].bpm - 150) < 1e-6),
     (
         dict(bpm=[128, 150], offset=[377, 2377], meter=[4, 3]),
@@ -70,7 +72,19 @@ FIELDS = [  # settings, and what they are seen in
 ]
 
 
-@pytest.mark.parametrize("settings, seen", FIELDS, ids=[next(iter(s)) for s, _ in FIELDS])
+@pytest.fixture(scope="module")
+def all_written(make, clip):
+    "A map for which everything that is only written down was asked at once."
+    asked = {name: value for settings, _ in WRITTEN for name, value in settings.items()}
+    return make(GenerateConfig(**BASE | dict(audio_path=str(clip)) | asked)).beatmap
+
+
+@pytest.mark.parametrize("settings, seen", WRITTEN, ids=[next(iter(s)) for s, _ in WRITTEN])
+def test_written_in_the_map(all_written, usual, settings, seen):
+    assert seen(all_written) and not seen(usual.beatmap)
+
+
+@pytest.mark.parametrize("settings, seen", HEARD, ids=[next(iter(s)) for s, _ in HEARD])
 def test_seen_in_the_map(run, settings, seen):
     assert seen(run(**settings).beatmap)
 

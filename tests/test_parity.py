@@ -36,7 +36,11 @@ def test_every_family_is_told():
     assert {*told("FAMILIES")} == {*CARRIED} == {*parity.FAMILIES} >= {f[0] for f in told("FIXES").values()}
 
 
-LONG = {"diffusion"}  # families whose whole oracles take minutes; the carried ones are always run
+LONG = {
+    "parse",
+    "generate",
+    "diffusion",
+}  # families whose whole oracles take minutes; the carried ones are always run
 
 
 @pytest.mark.parametrize("family", parity.FAMILIES)

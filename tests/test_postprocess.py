@@ -461,7 +461,7 @@ def test_easing_a_long_map_looks_at_each_object_a_few_times(monkeypatch):
     calls = []
     whole = postprocess.fruits_of
     monkeypatch.setattr(postprocess, "fruits_of", lambda map, i: calls.append(i) or whole(map, i))
-    m = catch(*((256 + 250 * (-1) ** i, 100 * i) for i in range(300)), cs=4)
+    m = catch(*((100 * i, 256 + 250 * (-1) ** i) for i in range(300)), cs=4)
     moved = ease_jumps(m)
     assert moved > 20 and len(calls) < 300 + 600
 

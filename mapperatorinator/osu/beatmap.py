@@ -326,7 +326,7 @@ class Hold(HitObject):
     type: int = HOLD
     end_time: float = 0.0  # ms
 
-# %% ../../nbs/11_osu.beatmap.ipynb #15d053a6
+# %% ../../nbs/11_osu.beatmap.ipynb #bbfea7f2
 def kind(obj: HitObject, mode: int = 0) -> str:
     "Name of what the player sees: circle, slider, spinner, hold; in taiko don, kat, drumroll, denden."
     if mode != 1:
@@ -339,11 +339,14 @@ def kind(obj: HitObject, mode: int = 0) -> str:
 
 
 def combo_numbers(objects: list[HitObject]) -> list[int]:
-    "The number drawn on each object."
+    "The number drawn on each object; what follows a spinner begins a combo."
     out = []
     n = 0
+    spun = False
     for o in objects:
-        n = 1 if o.new_combo or isinstance(o, Spinner) else n + 1
+        spins = isinstance(o, Spinner)
+        n = 1 if o.new_combo or spins or spun else n + 1
+        spun = spins
         out.append(n)
     return out
 

@@ -18,13 +18,13 @@ from .findings import CLAMP, Facts, Finding, beat_lengths, beats_at, clock
 from .findings import divisors_of, off_tick, reds_at, several, to_next_red, volumes_at
 
 # %% auto #0
-__all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT', 'SOME', 'RARE',
-           'TICKS', 'FAULTS', 'check_tempo', 'check_double_lines', 'check_idle_lines', 'check_line_values',
-           'check_before_line', 'check_kiai', 'check_objects', 'preempt', 'stack_heights', 'check_screen',
-           'check_field', 'check_durations', 'check_paths', 'loudness', 'sound_end', 'check_song', 'check_sound',
-           'runs', 'check_gaps', 'check_coverage', 'check_breaks', 'check_overlaps', 'check_close', 'check_chords',
-           'check_snaps', 'check_next_grid', 'check_rare_snaps', 'check_volume', 'check_stacks', 'bars', 'check_copies',
-           'check_crowds', 'check_stars']
+__all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'STACKED_ANEW', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT',
+           'SOME', 'RARE', 'TICKS', 'FAULTS', 'check_tempo', 'check_double_lines', 'check_idle_lines',
+           'check_line_values', 'check_before_line', 'check_kiai', 'check_objects', 'preempt', 'stack_heights',
+           'check_screen', 'check_field', 'check_durations', 'check_paths', 'loudness', 'sound_end', 'check_song',
+           'check_sound', 'runs', 'check_gaps', 'check_coverage', 'check_breaks', 'check_overlaps', 'check_close',
+           'check_chords', 'check_snaps', 'check_next_grid', 'check_rare_snaps', 'check_volume', 'check_stacks', 'bars',
+           'check_copies', 'check_crowds', 'check_stars']
 
 # %% ../../nbs/17_osu.faults.ipynb #e2a448d3
 def _early_lines(facts: Facts) -> Iterator[Finding]:
@@ -188,9 +188,9 @@ def check_objects(facts: Facts) -> Iterator[Finding]:
             text = f"{facts.name(i)} does not exist in this mode."
             yield facts.found("foreign", text, i)
 
-# %% ../../nbs/17_osu.faults.ipynb #1f9ace3d
+# %% ../../nbs/17_osu.faults.ipynb #961540e8
 STACK_REACH = 3  # px within which objects stack
-STACK_LOOK = 64  # objects that are looked back on
+STACK_LOOK = 64  # objects between two of a stack
 PREEMPT = 1800, 1200, 450  # ms from appearing to being hit, at AR 0, 5 and 10
 
 
@@ -210,31 +210,67 @@ def _lower(facts: Facts, heights: list[int], n: int, top: int, last: int):
             heights[j] -= drop
 
 
-def _climb(facts: Facts, heights: list[int], i: int, window: float):
-    "Count the objects under one, each of them one step higher than the next."
-    top = i
-    for n in range(i - 1, max(i - STACK_LOOK, 0) - 1, -1):
+def _under_circle(facts: Facts, heights: list[int], i: int, window: float):
+    "Count what lies under a circle; each is one step higher than the next, until a slider ends there."
+    top = n = i
+    while (n := n - 1) >= max(top - STACK_LOOK, 0):
         if isinstance(facts.objects[n], Spinner):
             continue
-        if facts.times[top] - facts.ends[n] > window:
-            break
-        circle = isinstance(facts.objects[top], Circle)
-        on_tail = isinstance(facts.objects[n], Slider) and _near(facts.ways.tail[n], facts.heads[top])
-        if on_tail and circle:
-            _lower(facts, heights, n, top, i)
+        if int(facts.times[top]) - int(facts.ends[n]) > window:
             return
-        if on_tail or circle and _near(facts.heads[n], facts.heads[top]):
+        if isinstance(facts.objects[n], Slider) and _near(facts.ways.tail[n], facts.heads[top]):
+            return _lower(facts, heights, n, top, i)
+        if _near(facts.heads[n], facts.heads[top]):
             heights[n] = heights[top] + 1
             top = n
+
+
+def _under_slider(facts: Facts, heights: list[int], i: int, window: float):
+    "Count what ends where a slider begins."
+    top = n = i
+    while (n := n - 1) >= max(top - STACK_LOOK, 0):
+        if isinstance(facts.objects[n], Spinner):
+            continue
+        if facts.times[top] - facts.times[n] > window:
+            return
+        if _near(facts.ways.tail[n], facts.heads[top]):
+            heights[n] = heights[top] + 1
+            top = n
+
+# %% ../../nbs/17_osu.faults.ipynb #9d60f64c
+STACKED_ANEW = 6  # the first format whose stacks are counted backwards
+
+
+def _on_top(facts: Facts, heights: list[int], i: int, window: float):
+    "Lift an object by each that follows in its place; what follows at the end of its path is lowered."
+    until = facts.ends[i]
+    lowered = 0
+    for j in range(i + 1, min(i + 1 + STACK_LOOK, len(heights))):
+        if facts.times[j] - window > until:
+            return
+        if _near(facts.heads[j], facts.heads[i]):
+            heights[i] += 1
+        elif _near(facts.heads[j], facts.ways.turn[i]):
+            lowered += 1
+            heights[j] -= lowered
+        else:
+            continue
+        until = facts.times[j]
 
 
 def stack_heights(facts: Facts) -> list[int]:  # one per object; a step is a tenth of the radius, up and left
     "How high each object lies in its stack, in standard."
     heights = [0] * len(facts.objects)
-    window = preempt(facts.beatmap.ar) * facts.beatmap.stack_leniency
-    for i in range(len(facts.objects) - 1, 0, -1):
+    window = round(preempt(facts.beatmap.ar)) * facts.beatmap.stack_leniency
+    if facts.beatmap.format_version < STACKED_ANEW:
+        for i, o in enumerate(facts.objects):
+            if not heights[i] or isinstance(o, Slider):
+                _on_top(facts, heights, i, window)
+        return heights
+    for i in range(len(heights) - 1, 0, -1):
         if heights[i] == 0 and not isinstance(facts.objects[i], Spinner):
-            _climb(facts, heights, i, window)
+            under = _under_circle if isinstance(facts.objects[i], Circle) else _under_slider
+            under(facts, heights, i, window)
     return heights
 
 # %% ../../nbs/17_osu.faults.ipynb #468d9d64
