@@ -89,7 +89,7 @@ class MapText:
         outputs = [Context(_C(n), parser.context(_C(n), beatmap)) for n in template.outputs]
         return cls(beatmap, metadata, inputs, outputs)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #07fdd567
+# %% ../../nbs/92_maimod.surprise.ipynb #9bfab95f
 @dataclass
 class Line:
     "A prompt with the map in it, and which of its tokens are to be judged."
@@ -123,7 +123,7 @@ def places_of(
     outputs = [p for p in ps if p.kind == "output"]
     return ps, [Place(bisect_left(c.stream.times, span.start), p) for c, p in zip(text.outputs, outputs)]
 
-# %% ../../nbs/92_maimod.surprise.ipynb #df10ecf8
+# %% ../../nbs/92_maimod.surprise.ipynb #6571c243
 def _oldest_out(ps: list[Part], places: list[Place], room: int) -> list[Place]:  # the parts are cut in place
     "Bodies cut to their last events, half as many again and again, until the line fits."
     most = room
@@ -294,7 +294,7 @@ def among_classes(chance: torch.Tensor, values: torch.Tensor, classes: torch.Ten
     likeliest = torch.where(classes[None] == classes[decided.choice][:, None], chance, 0.0).argmax(1)
     return Decided(decided.true, decided.best, likeliest)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #05532657
+# %% ../../nbs/92_maimod.surprise.ipynb #d8beff24
 def drum_class(value: int) -> int:
     "Colour and size of a taiko note, from its hitsound."
     bits = value % 8 * 2
