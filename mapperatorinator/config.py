@@ -596,7 +596,7 @@ class TrainRefineConfig(RunConfig):
     latest: float = setting(300_000.0, Time())  # ms: windows are moved to begin anywhere up to here
     model: DiffusionConfig = field(default_factory=DiffusionConfig)  # the network
 
-# %% ../nbs/02_config.ipynb #c2d24107
+# %% ../nbs/02_config.ipynb #a3c96a4b
 @dataclass
 class ModConfig(Settings):
     "What `mod` reads, how closely, and what it says; it changes nothing."
@@ -614,7 +614,7 @@ class ModConfig(Settings):
         0.5, SHARE
     )  # share of a window that is only read, since the one before judged it
     lookahead: float = setting(0.125, SHARE)  # share of a window that is only heard
-    tries: int = setting(24, Number(0, 10000, "places"))  # places where the change is tried out; 0: none
+    tries: int = setting(16, Number(0, 10000, "places"))  # places where the change is tried out; 0: none
     check: bool = True  # also say what `check` finds
     # What to say
     show: float = setting(0.1, SHARE)  # the least likely suggestion that is shown

@@ -30,7 +30,7 @@ __all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'P
            'order_of', 'SetModder', 'look_over', 'exit_code', 'every_suggestion', 'tried_text', 'line_of', 'grouped',
            'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv', 'spectrogram_png', 'as_html', 'mod']
 
-# %% ../../nbs/97_maimod.report.ipynb #05d15849
+# %% ../../nbs/97_maimod.report.ipynb #bfac09de
 ADVICE = (
     "MaiMod only advises. Nothing in your map was changed; what is worth an edit is yours to judge and to do."
 )
@@ -83,7 +83,7 @@ def order_of(s: Suggestion) -> tuple:
     place = {"likely": 1, "possible": 2, "taste": 4}.get(s.word, 3 if s.severity == "note" else 0)
     return place, -s.score, s.time if s.time is not None else -1.0
 
-# %% ../../nbs/97_maimod.report.ipynb #8a774a65
+# %% ../../nbs/97_maimod.report.ipynb #c6f23087
 class SetModder:
     "Looks over sets with one model."
 
@@ -154,7 +154,7 @@ class SetModder:
             )
         out.findings.sort(key=order_of)
 
-# %% ../../nbs/97_maimod.report.ipynb #5e0a3b0c
+# %% ../../nbs/97_maimod.report.ipynb #611375ba
 def look_over(config: ModConfig, progress: Optional[Callable] = None) -> Iterator[Looked]:
     "Every set of a path. Raises `UserError` where there is nothing to look at."
     if not config.beatmap_path:
@@ -183,7 +183,7 @@ def every_suggestion(r: Looked) -> list[Suggestion]:
     "Those of the set and of all of its difficulties."
     return [*r.findings, *(s for m in r.maps for s in m.suggestions)]
 
-# %% ../../nbs/97_maimod.report.ipynb #e8e14b5e
+# %% ../../nbs/97_maimod.report.ipynb #44572894
 STYLES = {"certain": "bold magenta", "likely": "bold red", "possible": "bold yellow", "taste": "dim"}
 
 
@@ -255,7 +255,7 @@ def show_results(results: Iterable[Looked], config: ModConfig, file=None):
             console.print(f"  not looked at: {shown(name)}: {shown(why)}", markup=False, style="red")
     console.print(ADVICE, markup=False, style="italic")
 
-# %% ../../nbs/97_maimod.report.ipynb #dfac8e12
+# %% ../../nbs/97_maimod.report.ipynb #decd7283
 def as_document(results: Sequence[Looked]) -> dict:
     "All results for JSON."
     return {
@@ -325,9 +325,6 @@ def as_csv(results: Iterable[Looked]) -> str:
             writer.writerow([safe_cell(row[name]) for name in COLUMNS])
     return out.getvalue()
 
-
-test_eq([safe_cell("=cmd()"), safe_cell(-1.5), safe_cell("a\nb")], ["'=cmd()", "-1.5", "a b"])
-
 # %% ../../nbs/97_maimod.report.ipynb #0d25c094
 MARKS = {"certain": "#c678dd", "likely": "#e5484d", "possible": "#e2a336", "taste": "#8b93a7"}
 STYLE = """
@@ -345,7 +342,7 @@ th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-nu
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
-# %% ../../nbs/97_maimod.report.ipynb #6d4f78a1
+# %% ../../nbs/97_maimod.report.ipynb #537c7219
 SCRIPT = """
 'use strict';
 const root = document.documentElement;
@@ -448,7 +445,7 @@ def _section(m: Modded, number: int, ms: float, picture: str, preview: str) -> s
         f"<table>{head}<tbody>{rows}</tbody></table></section>"
     )
 
-# %% ../../nbs/97_maimod.report.ipynb #5270c952
+# %% ../../nbs/97_maimod.report.ipynb #2c48b770
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data: blob:"
 
 
