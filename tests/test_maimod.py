@@ -284,7 +284,7 @@ def test_values_are_in_the_units_of_the_editor():
     assert said("column0") == "column 1"
     assert said("scroll_speed75") == "x0.75"
     assert said("volume45") == "45%"
-    assert said("hitsound25") == "drum:normal whistle"
+    assert said("hitsound25") == "normal:soft whistle"
     assert said("hitsound1", 1) == "kat" and said("hitsound2", 1) == "large don"
 
 
