@@ -30,7 +30,7 @@ __all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'P
            'order_of', 'SetModder', 'look_over', 'exit_code', 'every_suggestion', 'tried_text', 'line_of', 'grouped',
            'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv', 'spectrogram_png', 'as_html', 'mod']
 
-# %% ../../nbs/97_maimod.report.ipynb #110c6c5f
+# %% ../../nbs/97_maimod.report.ipynb #e5ad0c52
 ADVICE = (
     "MaiMod only advises. Nothing in your map was changed; what is worth an edit is yours to judge and to do."
 )
@@ -83,7 +83,7 @@ def order_of(s: Suggestion) -> tuple:
     place = {"likely": 1, "possible": 2, "taste": 4}.get(s.word, 3 if s.severity == "note" else 0)
     return place, -s.score, s.time if s.time is not None else -1.0
 
-# %% ../../nbs/97_maimod.report.ipynb #7a93d58d
+# %% ../../nbs/97_maimod.report.ipynb #90e8ea52
 class SetModder:
     "Looks over sets with one model."
 
@@ -154,7 +154,7 @@ class SetModder:
             )
         out.findings.sort(key=order_of)
 
-# %% ../../nbs/97_maimod.report.ipynb #a95942f2
+# %% ../../nbs/97_maimod.report.ipynb #d46b0148
 def look_over(config: ModConfig, progress: Optional[Callable] = None) -> Iterator[Looked]:
     "Every set of a path. Raises `UserError` where there is nothing to look at."
     if not config.beatmap_path:
@@ -183,7 +183,7 @@ def every_suggestion(r: Looked) -> list[Suggestion]:
     "Those of the set and of all of its difficulties."
     return [*r.findings, *(s for m in r.maps for s in m.suggestions)]
 
-# %% ../../nbs/97_maimod.report.ipynb #9724cd7c
+# %% ../../nbs/97_maimod.report.ipynb #a90807c4
 STYLES = {"certain": "bold magenta", "likely": "bold red", "possible": "bold yellow", "taste": "dim"}
 
 
@@ -255,7 +255,7 @@ def show_results(results: Iterable[Looked], config: ModConfig, file=None):
             console.print(f"  not looked at: {shown(name)}: {shown(why)}", markup=False, style="red")
     console.print(ADVICE, markup=False, style="italic")
 
-# %% ../../nbs/97_maimod.report.ipynb #b16ca89a
+# %% ../../nbs/97_maimod.report.ipynb #d54d1dd8
 def as_document(results: Sequence[Looked]) -> dict:
     "All results for JSON."
     return {
@@ -342,7 +342,7 @@ th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-nu
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
-# %% ../../nbs/97_maimod.report.ipynb #5cce0b3b
+# %% ../../nbs/97_maimod.report.ipynb #5f49d52a
 SCRIPT = """
 'use strict';
 const root = document.documentElement;
@@ -445,7 +445,7 @@ def _section(m: Modded, number: int, ms: float, picture: str, preview: str) -> s
         f"<table>{head}<tbody>{rows}</tbody></table></section>"
     )
 
-# %% ../../nbs/97_maimod.report.ipynb #9fa45ab4
+# %% ../../nbs/97_maimod.report.ipynb #e7bb12ba
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data: blob:"
 
 
