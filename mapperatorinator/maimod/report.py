@@ -27,10 +27,11 @@ from ..verify import FILES, RATE, Mapset, copy_on_disk, find_sets, read_set
 
 # %% auto #0
 __all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'POLICY', 'PAGE', 'song_of', 'Looked', 'certain',
-           'order_of', 'SetModder', 'look_over', 'exit_code', 'every_suggestion', 'tried_text', 'line_of', 'grouped',
-           'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv', 'spectrogram_png', 'as_html', 'mod']
+           'order_of', 'SetModder', 'add_findings', 'put_in_order', 'look_over', 'exit_code', 'every_suggestion',
+           'tried_text', 'line_of', 'grouped', 'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv',
+           'spectrogram_png', 'as_html', 'mod']
 
-# %% ../../nbs/97_maimod.report.ipynb #e5ad0c52
+# %% ../../nbs/97_maimod.report.ipynb #ae9aef55
 ADVICE = (
     "MaiMod only advises. Nothing in your map was changed; what is worth an edit is yours to judge and to do."
 )
@@ -83,7 +84,7 @@ def order_of(s: Suggestion) -> tuple:
     place = {"likely": 1, "possible": 2, "taste": 4}.get(s.word, 3 if s.severity == "note" else 0)
     return place, -s.score, s.time if s.time is not None else -1.0
 
-# %% ../../nbs/97_maimod.report.ipynb #90e8ea52
+# %% ../../nbs/97_maimod.report.ipynb #8ce859d1
 class SetModder:
     "Looks over sets with one model."
 
@@ -135,26 +136,31 @@ class SetModder:
             )
         songs = [samples for samples, _ in self.heard.values()]
         out.samples = songs[0] if songs else None
-        self.add_findings(mapset, out)
+        if self.config.check and mapset.beatmaps:
+            add_findings(mapset, out)
+        put_in_order(out)
         return out
 
-    def add_findings(self, mapset: Mapset, out: Looked):
-        "Put what `check` finds where it belongs, and everything in order."
-        if self.config.check and mapset.beatmaps:
-            files = [] if mapset.alone else [f for check in FILES for f in check(mapset)]
-            report = check_set(mapset.beatmaps.values(), out.samples, RATE, config=CheckConfig(), more=files)
-            every = [certain(f) for f in report.findings]
-            names = {name_of(m.beatmap): m for m in out.maps}
-            for s in every:
-                of = names.get(s.difficulty)
-                (of.suggestions if of else out.findings).append(s)
-        for m in out.maps:
-            m.suggestions = sorted(
-                (replace(s, difficulty=name_of(m.beatmap)) for s in m.suggestions), key=order_of
-            )
-        out.findings.sort(key=order_of)
+# %% ../../nbs/97_maimod.report.ipynb #4940f208
+def add_findings(mapset: Mapset, out: Looked):
+    "Put what `check` finds where it belongs."
+    files = [] if mapset.alone else [f for check in FILES for f in check(mapset)]
+    report = check_set(mapset.beatmaps.values(), out.samples, RATE, config=CheckConfig(), more=files)
+    names = {name_of(m.beatmap): m for m in out.maps}
+    for s in map(certain, report.findings):
+        of = names.get(s.difficulty)
+        (of.suggestions if of else out.findings).append(s)
 
-# %% ../../nbs/97_maimod.report.ipynb #d46b0148
+
+def put_in_order(out: Looked):
+    "Every list by what weighs most, each suggestion with the name of its difficulty."
+    for m in out.maps:
+        m.suggestions = sorted(
+            (replace(s, difficulty=name_of(m.beatmap)) for s in m.suggestions), key=order_of
+        )
+    out.findings.sort(key=order_of)
+
+
 def look_over(config: ModConfig, progress: Optional[Callable] = None) -> Iterator[Looked]:
     "Every set of a path. Raises `UserError` where there is nothing to look at."
     if not config.beatmap_path:
@@ -183,7 +189,7 @@ def every_suggestion(r: Looked) -> list[Suggestion]:
     "Those of the set and of all of its difficulties."
     return [*r.findings, *(s for m in r.maps for s in m.suggestions)]
 
-# %% ../../nbs/97_maimod.report.ipynb #a90807c4
+# %% ../../nbs/97_maimod.report.ipynb #37e6b3ba
 STYLES = {"certain": "bold magenta", "likely": "bold red", "possible": "bold yellow", "taste": "dim"}
 
 
@@ -255,7 +261,7 @@ def show_results(results: Iterable[Looked], config: ModConfig, file=None):
             console.print(f"  not looked at: {shown(name)}: {shown(why)}", markup=False, style="red")
     console.print(ADVICE, markup=False, style="italic")
 
-# %% ../../nbs/97_maimod.report.ipynb #d54d1dd8
+# %% ../../nbs/97_maimod.report.ipynb #dc09ab7c
 def as_document(results: Sequence[Looked]) -> dict:
     "All results for JSON."
     return {
@@ -325,7 +331,7 @@ def as_csv(results: Iterable[Looked]) -> str:
             writer.writerow([safe_cell(row[name]) for name in COLUMNS])
     return out.getvalue()
 
-# %% ../../nbs/97_maimod.report.ipynb #0d25c094
+# %% ../../nbs/97_maimod.report.ipynb #e1b7396b
 MARKS = {"certain": "#c678dd", "likely": "#e5484d", "possible": "#e2a336", "taste": "#8b93a7"}
 STYLE = """
 :root{--bg:#fbfbfd;--fg:#1c1d24;--soft:#666c7a;--line:#dfe1e8;--card:#fff}
@@ -335,14 +341,15 @@ body{background:var(--bg);color:var(--fg);font:15px/1.45 system-ui,sans-serif;ma
 h1{font-size:1.35em}h2{font-size:1.1em;margin-top:2em}.soft{color:var(--soft)}a{color:inherit}
 .bar{display:flex;flex-wrap:wrap;gap:.6em;margin:.8em 0}.bar *{font:inherit}
 input,select,button{background:var(--card);color:var(--fg);border:1px solid var(--line);border-radius:6px;padding:.25em .5em}
-table{border-collapse:collapse;width:100%;background:var(--card)}td,th{border-bottom:1px solid var(--line);padding:.35em .5em;text-align:left;vertical-align:top}
+table{border-collapse:collapse;width:100%;background:var(--card)}
+td,th{border-bottom:1px solid var(--line);padding:.35em .5em;text-align:left;vertical-align:top}
 th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 .tag{border-radius:6px;padding:0 .4em;color:#fff;white-space:nowrap}tr.at{outline:2px solid #6c8cff}
 .song{position:relative;height:84px;background:#101018;border-radius:6px;overflow:hidden}.song img{width:100%;height:100%;object-fit:fill;opacity:.8}
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
-# %% ../../nbs/97_maimod.report.ipynb #5f49d52a
+# %% ../../nbs/97_maimod.report.ipynb #d7b621fb
 SCRIPT = """
 'use strict';
 const root = document.documentElement;
@@ -445,7 +452,7 @@ def _section(m: Modded, number: int, ms: float, picture: str, preview: str) -> s
         f"<table>{head}<tbody>{rows}</tbody></table></section>"
     )
 
-# %% ../../nbs/97_maimod.report.ipynb #e7bb12ba
+# %% ../../nbs/97_maimod.report.ipynb #8736a5ed
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data: blob:"
 
 
@@ -485,8 +492,10 @@ def as_html(
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="{policy}"><title>MaiMod: {title}</title><style>{style}</style></head><body>
 <h1>MaiMod: {title}</h1><p>{advice}</p>
-<p class="soft">The score says how often such a remark was right on slips that were planted in human maps: of ten with 70 %, seven. Below 40 % it is mostly taste. What is <i>certain</i> was counted, not guessed.</p>
-<div class="bar"><input id="find" placeholder="find" aria-label="find"><select id="kind" aria-label="category"><option value="">all categories</option>{kinds}</select>
+<p class="soft">The score says how often such a remark was right on slips that were planted in human maps: of ten with 70 %, seven.
+Below 40 % it is mostly taste. What is <i>certain</i> was counted, not guessed.</p>
+<div class="bar"><input id="find" placeholder="find" aria-label="find">
+<select id="kind" aria-label="category"><option value="">all categories</option>{kinds}</select>
 <label>at least <input id="least" type="range" min="0" max="1" step="0.05" value="0"></label><button id="theme">light / dark</button></div>
 {body}<script>{script}</script></body></html>
 """

@@ -33,7 +33,8 @@ _C = ContextType
 __all__ = ['LEAST', 'NEAR', 'TOP', 'BATCH', 'KINDS', 'reading_engine', 'Heard', 'MapText', 'Line', 'Place', 'places_of',
            'events_between', 'lines_between', 'zones', 'lines_of', 'surprisal', 'entropy', 'ratio', 'radius_of',
            'blurred', 'far_from', 'Decided', 'along_line', 'on_grid', 'among_classes', 'drum_class', 'Decider',
-           'Scores', 'read_line', 'batches', 'read_lines', 'score_lines', 'nothing', 'score_map', 'show_surprise']
+           'Scores', 'read_line', 'batches', 'read_lines', 'score_lines', 'nothing', 'score_map', 'kind_of',
+           'draw_bits', 'show_surprise']
 
 # %% ../../nbs/92_maimod.surprise.ipynb #ab6db7f7
 def reading_engine(bundle: Bundle, device: Any = "auto", precision: str = "auto") -> Engine:
@@ -98,7 +99,7 @@ class MapText:
         outputs = [Context(_C(n), parser.context(_C(n), beatmap)) for n in template.outputs]
         return cls(beatmap, metadata, inputs, outputs)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #2aff260e
+# %% ../../nbs/92_maimod.surprise.ipynb #ae4997da
 @dataclass
 class Line:
     "A prompt with the map in it, and which of its tokens are to be judged."
@@ -132,7 +133,7 @@ def places_of(
     outputs = [p for p in ps if p.kind == "output"]
     return ps, [Place(bisect_left(c.stream.times, span.start), p) for c, p in zip(text.outputs, outputs)]
 
-# %% ../../nbs/92_maimod.surprise.ipynb #722cd247
+# %% ../../nbs/92_maimod.surprise.ipynb #71d9a2fa
 def _oldest_out(ps: list[Part], places: list[Place], room: int) -> list[Place]:  # the parts are cut in place
     "Bodies cut to their last events, half as many again and again, until the line fits."
     most = room
@@ -303,7 +304,7 @@ def among_classes(chance: torch.Tensor, values: torch.Tensor, classes: torch.Ten
     likeliest = torch.where(classes[None] == classes[decided.choice][:, None], chance, 0.0).argmax(1)
     return Decided(decided.true, decided.best, likeliest)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #42786f2c
+# %% ../../nbs/92_maimod.surprise.ipynb #460a8a5f
 def drum_class(value: int) -> int:
     "Colour and size of a taiko note, from its hitsound."
     bits = value % 8 * 2
@@ -460,7 +461,7 @@ def score_map(engine: Engine, text: MapText, heard: Heard, progress: Optional[Ca
     "What the model thinks of a map."
     return score_lines(engine, lines_of(text, engine, heard), heard, text.beatmap.mode, progress)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #985cb0af
+# %% ../../nbs/92_maimod.surprise.ipynb #db874bdd
 KINDS = {
     "time": {_E.TIME_SHIFT, _E.SNAPPING},
     "place": {_E.POS, _E.POS_X, _E.POS_Y, _E.DISTANCE, _E.MANIA_COLUMN},
@@ -468,26 +469,34 @@ KINDS = {
 KINDS |= {"sound": {_E.HITSOUND, _E.VOLUME, _E.NEW_COMBO}}
 
 
+def kind_of(type: EventType) -> str:
+    "What a word is about."
+    return next((name for name, some in KINDS.items() if type in some), "other")
+
+
+def draw_bits(text: MapText, scores: Scores, ax):
+    "A bar for each decision, coloured by what it is about."
+    from mapperatorinator.osu.show import PALETTE
+
+    ax.set_facecolor(PALETTE["panel"])
+    ax.tick_params(colors=PALETTE["faint"], labelsize=8)
+    streams = [text.outputs[k].stream for k in scores.context]
+    kinds = np.array([kind_of(s.events[i].type) for s, i in zip(streams, scores.event)])
+    times = np.array([s.times[i] for s, i in zip(streams, scores.event)])
+    colors = (PALETTE["circle"], PALETTE["slider"], PALETTE["kat"], PALETTE["faint"])
+    for name, color in zip([*KINDS, "other"], colors):
+        rows = kinds == name
+        ax.vlines(times[rows], 0, scores.near[rows], color=color, lw=1.4, label=name)
+    ax.set(ylim=(0, None), ylabel="bits")
+    ax.legend(fontsize=8, frameon=False, labelcolor=PALETTE["text"], ncols=4, loc="upper right")
+
+
 def show_surprise(text: MapText, scores: Scores, start: Optional[float] = None, end: Optional[float] = None):
     "Bits of every decision over the objects of a map."
-    from mapperatorinator.osu.show import PALETTE, canvas, show_timeline
+    from mapperatorinator.osu.show import canvas, show_timeline
 
     figure = canvas(10, 3.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     show_timeline(text.beatmap, start, end, ax=below)
-    above.set_facecolor(PALETTE["panel"])
-    above.tick_params(colors=PALETTE["faint"], labelsize=8)
-    streams = [c.stream for c in text.outputs]
-    types = [streams[k].events[i].type for k, i in zip(scores.context, scores.event)]
-    times = np.array([streams[k].times[i] for k, i in zip(scores.context, scores.event)])
-    colors = (PALETTE["circle"], PALETTE["slider"], PALETTE["kat"], PALETTE["faint"])
-    for (name, some), color in zip([*KINDS.items(), ("other", set())], colors):
-        rows = [
-            i
-            for i, t in enumerate(types)
-            if t in some or (not some and not any(t in s for s in KINDS.values()))
-        ]
-        above.vlines(times[rows], 0, scores.near[rows], color=color, lw=1.4, label=name)
-    above.set(ylim=(0, None), ylabel="bits")
-    above.legend(fontsize=8, frameon=False, labelcolor=PALETTE["text"], ncols=4, loc="upper right")
+    draw_bits(text, scores, above)
     return figure
