@@ -31,7 +31,7 @@ __all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'P
            'tried_text', 'line_of', 'grouped', 'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv',
            'spectrogram_png', 'as_html', 'mod']
 
-# %% ../../nbs/97_maimod.report.ipynb #ae9aef55
+# %% ../../nbs/97_maimod.report.ipynb #86cd6aa3
 ADVICE = (
     "MaiMod only advises. Nothing in your map was changed; what is worth an edit is yours to judge and to do."
 )
@@ -84,7 +84,7 @@ def order_of(s: Suggestion) -> tuple:
     place = {"likely": 1, "possible": 2, "taste": 4}.get(s.word, 3 if s.severity == "note" else 0)
     return place, -s.score, s.time if s.time is not None else -1.0
 
-# %% ../../nbs/97_maimod.report.ipynb #8ce859d1
+# %% ../../nbs/97_maimod.report.ipynb #099b6880
 class SetModder:
     "Looks over sets with one model."
 
@@ -141,7 +141,7 @@ class SetModder:
         put_in_order(out)
         return out
 
-# %% ../../nbs/97_maimod.report.ipynb #4940f208
+# %% ../../nbs/97_maimod.report.ipynb #acbe783a
 def add_findings(mapset: Mapset, out: Looked):
     "Put what `check` finds where it belongs."
     files = [] if mapset.alone else [f for check in FILES for f in check(mapset)]
@@ -189,7 +189,7 @@ def every_suggestion(r: Looked) -> list[Suggestion]:
     "Those of the set and of all of its difficulties."
     return [*r.findings, *(s for m in r.maps for s in m.suggestions)]
 
-# %% ../../nbs/97_maimod.report.ipynb #37e6b3ba
+# %% ../../nbs/97_maimod.report.ipynb #69736b5a
 STYLES = {"certain": "bold magenta", "likely": "bold red", "possible": "bold yellow", "taste": "dim"}
 
 
@@ -261,7 +261,7 @@ def show_results(results: Iterable[Looked], config: ModConfig, file=None):
             console.print(f"  not looked at: {shown(name)}: {shown(why)}", markup=False, style="red")
     console.print(ADVICE, markup=False, style="italic")
 
-# %% ../../nbs/97_maimod.report.ipynb #dc09ab7c
+# %% ../../nbs/97_maimod.report.ipynb #3f173e6d
 def as_document(results: Sequence[Looked]) -> dict:
     "All results for JSON."
     return {
@@ -349,7 +349,7 @@ th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-nu
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
-# %% ../../nbs/97_maimod.report.ipynb #d7b621fb
+# %% ../../nbs/97_maimod.report.ipynb #301a5cd7
 SCRIPT = """
 'use strict';
 const root = document.documentElement;
@@ -452,7 +452,7 @@ def _section(m: Modded, number: int, ms: float, picture: str, preview: str) -> s
         f"<table>{head}<tbody>{rows}</tbody></table></section>"
     )
 
-# %% ../../nbs/97_maimod.report.ipynb #8736a5ed
+# %% ../../nbs/97_maimod.report.ipynb #645f36aa
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data: blob:"
 
 
