@@ -31,7 +31,7 @@ __all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'P
            'tried_text', 'line_of', 'grouped', 'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv',
            'spectrogram_png', 'as_html', 'mod']
 
-# %% ../../nbs/97_maimod.report.ipynb #86cd6aa3
+# %% ../../nbs/97_maimod.report.ipynb #431f3e1e
 ADVICE = (
     "MaiMod only advises. Nothing in your map was changed; what is worth an edit is yours to judge and to do."
 )
@@ -84,7 +84,7 @@ def order_of(s: Suggestion) -> tuple:
     place = {"likely": 1, "possible": 2, "taste": 4}.get(s.word, 3 if s.severity == "note" else 0)
     return place, -s.score, s.time if s.time is not None else -1.0
 
-# %% ../../nbs/97_maimod.report.ipynb #099b6880
+# %% ../../nbs/97_maimod.report.ipynb #0ce575dc
 class SetModder:
     "Looks over sets with one model."
 
@@ -141,7 +141,7 @@ class SetModder:
         put_in_order(out)
         return out
 
-# %% ../../nbs/97_maimod.report.ipynb #acbe783a
+# %% ../../nbs/97_maimod.report.ipynb #8dff332b
 def add_findings(mapset: Mapset, out: Looked):
     "Put what `check` finds where it belongs."
     files = [] if mapset.alone else [f for check in FILES for f in check(mapset)]
@@ -189,7 +189,7 @@ def every_suggestion(r: Looked) -> list[Suggestion]:
     "Those of the set and of all of its difficulties."
     return [*r.findings, *(s for m in r.maps for s in m.suggestions)]
 
-# %% ../../nbs/97_maimod.report.ipynb #69736b5a
+# %% ../../nbs/97_maimod.report.ipynb #399fe26d
 STYLES = {"certain": "bold magenta", "likely": "bold red", "possible": "bold yellow", "taste": "dim"}
 
 
@@ -215,7 +215,7 @@ def line_of(s: Suggestion) -> Any:  # rich text
     more = tried_text(s)
     return out.append(f"  [{shown(more)}]" if more else "", style="dim")
 
-
+# %% ../../nbs/97_maimod.report.ipynb #2e28c8f0
 def grouped(suggestions: Sequence[Suggestion], config: ModConfig) -> dict[str, list[Suggestion]]:
     "What is shown under which heading: the best of each category in the order of time, or all in one list."
     if config.order == "score":
@@ -261,7 +261,7 @@ def show_results(results: Iterable[Looked], config: ModConfig, file=None):
             console.print(f"  not looked at: {shown(name)}: {shown(why)}", markup=False, style="red")
     console.print(ADVICE, markup=False, style="italic")
 
-# %% ../../nbs/97_maimod.report.ipynb #3f173e6d
+# %% ../../nbs/97_maimod.report.ipynb #503e022d
 def as_document(results: Sequence[Looked]) -> dict:
     "All results for JSON."
     return {
@@ -287,7 +287,7 @@ def as_document(results: Sequence[Looked]) -> dict:
         ],
     }
 
-
+# %% ../../nbs/97_maimod.report.ipynb #803b413b
 def safe_cell(value: Any) -> str:
     "Text for a spreadsheet that is no formula."
     text = one_line(str(value if value is not None else ""))
@@ -349,7 +349,7 @@ th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-nu
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
-# %% ../../nbs/97_maimod.report.ipynb #301a5cd7
+# %% ../../nbs/97_maimod.report.ipynb #bb219222
 SCRIPT = """
 'use strict';
 const root = document.documentElement;
@@ -379,7 +379,7 @@ const show = () => { for (const r of rows) r.classList.toggle('at', '#' + r.id =
 window.onhashchange = show; show();
 """
 
-
+# %% ../../nbs/97_maimod.report.ipynb #017c624e
 def spectrogram_png(samples: np.ndarray, width: int = 1400) -> bytes:
     "The song as a picture, low sounds below."
     import torch
@@ -452,7 +452,7 @@ def _section(m: Modded, number: int, ms: float, picture: str, preview: str) -> s
         f"<table>{head}<tbody>{rows}</tbody></table></section>"
     )
 
-# %% ../../nbs/97_maimod.report.ipynb #645f36aa
+# %% ../../nbs/97_maimod.report.ipynb #b9ff7cbb
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data: blob:"
 
 

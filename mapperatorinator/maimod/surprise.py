@@ -99,7 +99,7 @@ class MapText:
         outputs = [Context(_C(n), parser.context(_C(n), beatmap)) for n in template.outputs]
         return cls(beatmap, metadata, inputs, outputs)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #ae4997da
+# %% ../../nbs/92_maimod.surprise.ipynb #c40ac465
 @dataclass
 class Line:
     "A prompt with the map in it, and which of its tokens are to be judged."
@@ -133,7 +133,7 @@ def places_of(
     outputs = [p for p in ps if p.kind == "output"]
     return ps, [Place(bisect_left(c.stream.times, span.start), p) for c, p in zip(text.outputs, outputs)]
 
-# %% ../../nbs/92_maimod.surprise.ipynb #71d9a2fa
+# %% ../../nbs/92_maimod.surprise.ipynb #a46f7460
 def _oldest_out(ps: list[Part], places: list[Place], room: int) -> list[Place]:  # the parts are cut in place
     "Bodies cut to their last events, half as many again and again, until the line fits."
     most = room
@@ -164,7 +164,7 @@ def _line(text: MapText, ps: list[Part], places: list[Place], window: int, low: 
     ids = np.array([i for p in ps for i in p.ids])
     return Line(window, ids, *(np.array(x, int) for x in (at, context, event, written)))
 
-
+# %% ../../nbs/92_maimod.surprise.ipynb #a508e548
 def events_between(text: MapText, low: float, high: float) -> int:
     "How many events there are in a range of ms."
     return sum(len(c.stream.between(low, high)) for c in text.outputs)
@@ -304,7 +304,7 @@ def among_classes(chance: torch.Tensor, values: torch.Tensor, classes: torch.Ten
     likeliest = torch.where(classes[None] == classes[decided.choice][:, None], chance, 0.0).argmax(1)
     return Decided(decided.true, decided.best, likeliest)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #460a8a5f
+# %% ../../nbs/92_maimod.surprise.ipynb #9e6edcd0
 def drum_class(value: int) -> int:
     "Colour and size of a taiko note, from its hitsound."
     bits = value % 8 * 2
@@ -461,7 +461,7 @@ def score_map(engine: Engine, text: MapText, heard: Heard, progress: Optional[Ca
     "What the model thinks of a map."
     return score_lines(engine, lines_of(text, engine, heard), heard, text.beatmap.mode, progress)
 
-# %% ../../nbs/92_maimod.surprise.ipynb #db874bdd
+# %% ../../nbs/92_maimod.surprise.ipynb #db1da65a
 KINDS = {
     "time": {_E.TIME_SHIFT, _E.SNAPPING},
     "place": {_E.POS, _E.POS_X, _E.POS_Y, _E.DISTANCE, _E.MANIA_COLUMN},
