@@ -41,11 +41,11 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
            'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
            'EvalConfig', 'PreviewConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings', 'known_settings',
-           'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said',
-           'from_dict', 'changed', 'said_of', 'settings_table']
+           'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings',
+           'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of',
+           'show_layers', 'as_said', 'from_dict', 'changed', 'said_of', 'settings_table']
 
-# %% ../nbs/02_config.ipynb #95f7f5a5
+# %% ../nbs/02_config.ipynb #a2542301
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -98,7 +98,7 @@ PROVIDER = Choice(("auto", "grid", "model", "super", "librosa", "essentia"), "pr
 _COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
 COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
 EVAL_TIMING = replace(TIMING, choices=TIMING.choices[:-1])  # nobody types beats for a whole corpus
-EVAL_TASKS = Choice(("generate", "timing", "refine", "maps", "statistics"), "task")
+EVAL_TASKS = Choice(("generate", "timing", "refine", "maps", "statistics", "maimod", "maimod_fit"), "task")
 PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 PRECISIONS = Several(PRECISION, 1, 10)
@@ -688,6 +688,40 @@ class TrainRefineConfig(RunConfig):
     latest: float = setting(300_000.0, Time())  # ms: windows are moved to begin anywhere up to here
     model: DiffusionConfig = field(default_factory=DiffusionConfig)  # the network
 
+# %% ../nbs/02_config.ipynb #a3c96a4b
+@dataclass
+class ModConfig(Settings):
+    "What `mod` reads, how closely, and what it says; it changes nothing."
+
+    # What to read
+    beatmap_path: str = setting(
+        "", Place()
+    )  # a .osu, an .osz, or a folder with maps: all of its difficulties
+    audio_path: str = setting("", Place())  # the song; empty: the one that the maps name
+    model: str = setting("embedded", NAMED)  # embedded, a folder, or a name on the Hugging Face hub
+    year: Optional[int] = setting(None, Number(2007, 2100))  # year of the style to compare with; null: any
+    mapper_id: Optional[int] = setting(None, USER_ID)  # osu! user whose style to compare with; null: any
+    # How closely
+    lookback: float = setting(
+        0.5, SHARE
+    )  # share of a window that is only read, since the one before judged it
+    lookahead: float = setting(0.125, SHARE)  # share of a window that is only heard
+    tries: int = setting(16, Number(0, 10000, "places"))  # places where the change is tried out; 0: none
+    check: bool = True  # also say what `check` finds
+    # What to say
+    show: float = setting(0.1, SHARE)  # the least likely suggestion that is shown
+    likely: float = setting(0.7, SHARE)  # from here on a suggestion is called likely, and the exit code is 1
+    perhaps: float = setting(0.4, SHARE)  # from here on it is called possible
+    most: int = setting(10, Number(1, 10**6, "suggestions"))  # of each category in the console; the best ones
+    alternatives: int = setting(3, Number(1, 12))  # of each suggestion
+    order: str = setting("category", Choice(("category", "time", "score"), "order"))  # in the console
+    json: bool = False  # one JSON document instead of lines
+    csv: str = setting("", Place())  # file for a table
+    html: str = setting("", Place())  # file for a page that can be sorted and filtered
+    # How to calculate
+    precision: str = setting("auto", PRECISION)  # of the numbers
+    device: str = setting("auto", Device())  # what computes
+
 # %% ../nbs/02_config.ipynb #fc34199d
 BENCH_TASKS = {
     "speed": ["fp32", "bf16", "auto"],
@@ -1025,7 +1059,7 @@ def load_preset(name: str, group: str = "generate") -> dict:
     file = _preset_folder(group) / f"{found}.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/02_config.ipynb #c958c1ec
+# %% ../nbs/02_config.ipynb #b8293d9a
 SAME = {  # another word for a setting, by the class that has it
     "GenerateConfig": dict(
         cfg_scale="guidance",
@@ -1075,6 +1109,7 @@ SAME = {  # another word for a setting, by the class that has it
     },
     "EvalConfig": dict(gamemode="mode", model_path="model", data="dataset"),
     "BenchConfig": dict(model_path="model"),
+    "ModConfig": dict(path="beatmap_path", beatmap="beatmap_path", model_path="model"),
 }
 
 MEANT = {  # another word and its value, and what it means

@@ -27,6 +27,7 @@ FAMILIES = {
     "timing": "parity.timing",
     "postprocess": "parity.postprocess",
     "diffusion": "parity.diffusion",
+    "maimod": "parity.maimod",
 }  # family -> module that holds it
 PLACES = {
     "parse": "oracles/parse/*.json.gz with their maps in oracles/parse/osu",
@@ -36,6 +37,7 @@ PLACES = {
     "timing": "postprocess_timing_oracles.json",
     "postprocess": "postprocess_timing_oracles.json",
     "diffusion": "oracles/diffusion/dit_io.npz or pipeline.json.gz",
+    "maimod": "oracles/maimod/*.json.gz",
 }  # family -> where a folder has it
 DATA = Path(__file__).resolve().parents[1] / "data" / "parity"  # the oracles that are carried along
 ROUNDED = "equal up to rounding"
