@@ -588,7 +588,7 @@ def truth_for(system: str, ask: Ask) -> Chart | None:
     "Whose rhythm is right: the human map, and for itself the other difficulty, which is the ceiling."
     return ask.other if system == "human" else ask.human
 
-# %% ../nbs/89_evaluate.ipynb #3c774411
+# %% ../nbs/89_evaluate.ipynb #068c7fa5
 class MapWriter:
     "The model, loaded when it is first asked; it also reads maps."
 
@@ -605,9 +605,10 @@ class MapWriter:
 
         return Song2Map(self.bundle, self.conf.device)
 
-    def request(self, ask: Ask, timing: str) -> GenerateConfig:
+    def request(self, song: AskedSong, ask: Ask, timing: str) -> GenerateConfig:
         "What a human map asks for, in the words of the model."
         human = ask.human.beatmap
+        given = dict(beatmap_path=str(song.files[ask.name])) if timing == "reference" else {}
         return compose(
             GenerateConfig,
             self.conf.settings,
@@ -617,6 +618,7 @@ class MapWriter:
             timing=timing,
             seed=self.conf.seed,
             star_tries=self.conf.star_tries,
+            **given,
         )
 
     def __call__(
@@ -627,7 +629,7 @@ class MapWriter:
         notes: list,
     ) -> list[tuple[Beatmap, dict]]:
         "A map for each ask, written side by side, and what it does not say of itself."
-        requests = [self.request(ask, timing) for ask in asks]
+        requests = [self.request(song, ask, timing) for ask in asks]
         reference = asks[0].human.beatmap if timing == "reference" else None
         begun = time.perf_counter()
         heard = self.make.listen_to(song.samples, requests[0], None, reference)
