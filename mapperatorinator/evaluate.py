@@ -867,7 +867,7 @@ TASKS = {
     "statistics": eval_statistics,
 }
 
-# %% ../nbs/89_evaluate.ipynb #8c296e14
+# %% ../nbs/89_evaluate.ipynb #6cde9c2b
 def _not_there(conf: EvalConfig) -> Iterator[str]:
     "What is asked for and is not there."
     songs = Path(conf.dataset) / "songs" / conf.split
@@ -884,6 +884,7 @@ def _figure(value) -> str:
 def evaluate(conf: EvalConfig, say=say) -> dict:
     "Run a task: a line per case and per file left out, the sums as JSON at the end. `say`: what to do with a line."
     check_settings(conf, *_not_there(conf))
+    compose(GenerateConfig, conf.settings)  # says what cannot be
 
     def report(row: dict) -> dict:
         say("  ".join(f"{key}={_figure(value)}" for key, value in row.items()))
