@@ -36,7 +36,7 @@ from .osu.difficulty import star_ratings
 # %% auto #0
 __all__ = ['OPUS_RATE', 'RATED', 'ID', 'FOUND', 'QUIET', 'opus_bytes', 'objects_hash', 'rated', 'Job', 'packed_song', 'reason',
            'song_table', 'read_set', 'in_parallel', 'read_csv', 'Tables', 'Families', 'Song', 'traits', 'Plan',
-           'planned', 'sides', 'sample_of', 'in_tars', 'write_split', 'summary', 'told', 'report', 'jobs_of',
+           'planned', 'sides', 'packed_sample', 'in_tars', 'write_split', 'summary', 'told', 'report', 'jobs_of',
            'signature', 'standing', 'read_sets', 'write_corpus', 'build']
 
 # %% ../nbs/88_build.ipynb #b0514774
@@ -331,8 +331,8 @@ def sides(plan: Plan, c: DataConfig) -> dict[str, list[Song]]:  # train, validat
         out[split_of(key, c.validation, c.test)].append(song)
     return out
 
-# %% ../nbs/88_build.ipynb #3230d3c1
-def sample_of(song: Song, plan: Plan, job: Job) -> Sample:  # job: any of the build
+# %% ../nbs/88_build.ipynb #4c078b6f
+def packed_sample(song: Song, plan: Plan, job: Job) -> Sample:  # job: any of the build
     "A song with its maps, as it stands in a tar."
     loaded = {path: json.loads(path.read_bytes()) for path in {path for path, _, _ in song.maps}}
     maps = [plan.tables.add(loaded[path]["songs"][i]["beatmaps"][k]) for path, i, k in song.maps]
@@ -364,7 +364,7 @@ def write_split(
     paths = []
     for part in in_tars(songs, job, most):
         paths.append(folder / f"data-{len(paths):06d}.tar")
-        number = write_shard(paths[-1], (sample_of(song, plan, job) for song in part), number)
+        number = write_shard(paths[-1], (packed_sample(song, plan, job) for song in part), number)
         done(len(part))
     for stale in set(folder.glob("data-*.tar")) - set(paths):
         stale.unlink()

@@ -550,19 +550,20 @@ class EvalConfig(Settings):
     songs: int = setting(5, Number(0, 1000000))  # how many songs, spread evenly; 0: all
     stars: list[float] = setting([2.0, 3.5, 5.0], SPREAD)  # generate, refine: difficulties asked for
     each: int = setting(1, Number(0, 1000))  # maps: human maps of a song that are answered; 0: all
-    seconds: float = setting(45.0, Number(0, 36000))  # maps: of each song; 0: all
+    seconds: float = setting(45.0, Number(0, 36000))  # maps, generate: of each song; 0: all
     timings: list[str] = setting(
         ["auto", "reference"], Several(EVAL_TIMING)
     )  # maps: of the model; []: it writes none
     maps: str = setting("", Place())  # maps: folder <system>/<song>/<human map>.osu, read and added to
-    star_tries: int = setting(2, Number(0, 20, "runs"))  # maps: runs more while the stars miss the request
+    star_tries: int = setting(2, Number(0, 20, "runs"))  # runs more while the stars miss the request
+    settings: list[str] = setting([], TAGS)  # of each request besides, such as temperature=0.7
     probes: bool = True  # maps: try every measure on damaged human maps
     bits: bool = False  # maps: how surprised the model is by each map
     providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10))  # of timing; also librosa, essentia
     refiner: str = setting("", Place())  # of refine: the denoiser judged, a folder
     levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1))  # refine: how far into the noise
     model: str = setting("embedded", NAMED)  # embedded or a folder
-    output: str = setting("", Place())  # folder that keeps the maps, or what was measured; statistics: a file
+    output: str = setting("", Place())  # folder that keeps what was measured; statistics: a file
     seed: int = setting(0, SEED)
     device: str = setting("auto", Device())  # what computes
 

@@ -523,9 +523,9 @@ def _title(content: str) -> str:
     found = re.search(r"^Title:(.*)$", content, re.MULTILINE)
     return found[1].strip() if found else ""
 
-# %% ../nbs/80_corpus.ipynb #40d904e8
-def layout(place: str) -> str:  # songs, tars, mmrs, sets, hub
-    "How a corpus lies. Raises `UserError` when there is none."
+# %% ../nbs/80_corpus.ipynb #9f245a08
+def layout(place: str) -> str:  # songs, tars, mmrs, hub, or sets when it is none of them
+    "How a corpus lies; whether there are any sets is for `find_sets` to say."
     path = user_path(place)
     if not path.exists() and HUB.fullmatch(place):
         return "hub"
@@ -535,14 +535,15 @@ def layout(place: str) -> str:  # songs, tars, mmrs, sets, hub
         return "mmrs"
     if path.is_dir() and any(path.glob("*.tar")) or any(path.glob("*/*.tar")):
         return "tars"
-    find_sets(path)
     return "sets"
 
 
 def is_corpus(place: str) -> bool:
     "Whether there is anything that `read_corpus` reads."
+    if layout(place) != "sets":
+        return True
     try:
-        return bool(layout(place))
+        return bool(find_sets(place))
     except UserError:
         return False
 

@@ -257,7 +257,7 @@ class Result(Draft):
     def mel(self) -> np.ndarray | None:
         return self.listen and self.listen()  # (mels, frames) of the song, for pictures
 
-# %% ../nbs/78_pipeline.ipynb #0ab1026c
+# %% ../nbs/78_pipeline.ipynb #1e154c99
 class Song2Map(Audio2Events):
     "Samples to a beatmap and a report."
 
@@ -286,6 +286,13 @@ class Song2Map(Audio2Events):
         written = super().__call__(song, requests, progress)
         return [self.finish(song, r, w, **metadata) for r, w in zip(requests, written)]
 
+    def pools(
+        self, song: SongContext, requests: Sequence[GenerateConfig], progress=None, **metadata
+    ) -> list[list[Result]]:  # for each request
+        "All drafts of each request, written side by side, and again where the stars are not right."
+        shift = self.star_shift[requests[0].gamemode]
+        return fill_pools(requests, partial(self.drafts, song, progress=progress, **metadata), shift)
+
 
 @patch
 def maps(
@@ -296,12 +303,11 @@ def maps(
     reference: Beatmap | None = None,
     **metadata,
 ) -> list[Result]:
-    "A map for each request, written side by side, and again where the stars are not right."
+    "A map for each request: the best of its drafts."
     begun = time.perf_counter()
     first = requests[0]
     song = self.listen_to(samples, first, progress, reference)
-    shift = self.star_shift[first.gamemode]
-    pools = fill_pools(requests, partial(self.drafts, song, progress=progress, **metadata), shift)
+    pools = self.pools(song, requests, progress, **metadata)
     kept = [best_draft(pool) for pool in pools]
     wrote_map = ContextType.MAP in outputs_of(first, self.language)
     if wrote_map and not any(r.report["objects"] for r in kept):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,12 +215,13 @@ class Written:
     def __init__(self, most):
         self.left = most
 
-    def __call__(self, song, ask, timing, notes):
+    def __call__(self, song, asks, timing, notes):
         if not self.left:
             raise KeyboardInterrupt
-        self.left -= 1
-        made = late(ask.human.beatmap, 10 if timing == "auto" else 0)
-        return made, {"asked": ask.stars, "first_stars": ask.stars - 0.25, "drafts": 1}
+        self.left -= len(asks)
+        by = 10 if timing == "auto" else 0
+        facts = [{"asked": ask.stars, "first_stars": ask.stars - 0.25, "drafts": 1} for ask in asks]
+        return [(late(ask.human.beatmap, by), said) for ask, said in zip(asks, facts)]
 
 
 def test_a_stopped_run_goes_on(corpus, tmp_path, monkeypatch):
@@ -262,3 +264,32 @@ def test_songs_and_targets_are_limited(corpus):
     conf = EvalConfig(task="maps", dataset=str(corpus), songs=1, each=1, seconds=15)
     songs = list(evaluate.asked_songs(conf, "standard", Listing()))
     assert [len(s.asks) for s in songs] == [1] and len(songs[0].samples) == 15 * 16000
+
+
+def test_maps_that_share_their_beats_are_written_together(corpus):
+    conf = EvalConfig(task="maps", dataset=str(corpus), songs=1, each=0, seconds=15)
+    (song,) = evaluate.asked_songs(conf, "standard", Listing())
+    easy, hard = song.asks
+    other = replace(hard, human=hard.chart(late(hard.human.beatmap, 0)))
+    other.human.beatmap.timing_points = [TimingPoint(0, 333)]
+    count = lambda asks, timing: [len(group) for group in evaluate.sharing_beats(asks, timing)]
+    assert count([easy, hard], "reference") == count([easy, other], "auto") == [2]
+    assert count([easy, other], "reference") == [1, 1]
+    assert evaluate.sharing_beats([], "auto") == []
+
+
+def test_a_song_is_asked_for_maps_of_its_mode():
+    human = Beatmap.new(mode=3, cs=7, timing_points=[TimingPoint(0, 400)], hit_objects=[Circle(64, 192, 0)])
+    song = evaluate.Judged("song", Path("song.ogg"), [human])
+    asked = evaluate.star_requests(EvalConfig(stars=[2, 4], settings=["temperature=0.5"]), song)
+    assert [(c.gamemode, c.keycount, c.difficulty, c.temperature) for c in asked] == [
+        (3, 7, 2, 0.5),
+        (3, 7, 4, 0.5),
+    ]
+    short = song.clipped(1.0)
+    assert len(short.maps) == 1 and short.name == "song"
+
+
+def test_wrong_settings_of_a_request_are_said(corpus):
+    with pytest.raises(UserError, match="temprature"):
+        judged(corpus, timings=["auto"], settings=["temprature=0.5"])

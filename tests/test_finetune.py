@@ -9,8 +9,7 @@ import torch
 from mapperatorinator.cli import COMMANDS, config_of
 from mapperatorinator.config import FinetuneConfig, LanguageConfig, LoraConfig
 from mapperatorinator.core import UserError
-from mapperatorinator.data import Listing
-from mapperatorinator.finetune import finetune, is_by, map_folders, split_songs, without_adapters
+from mapperatorinator.finetune import finetune, is_by, sets_by_name, split_songs, without_adapters
 from mapperatorinator.generate import load_engine
 from mapperatorinator.model.hub import load_bundle, save_bundle
 from mapperatorinator.model.lora import adapters, lay_over, made_for, merge, load_lora, weights_hash
@@ -189,7 +188,7 @@ def test_guests_are_of_another_hand():
 
 
 def test_the_order_of_songs_does_not_depend_on_where_they_lie(place, tmp_path):
-    names = [f.name for f in map_folders(place / "maps", tmp_path, Listing())]
+    names = [f.name for f in sets_by_name(place / "maps")]
     assert names == ["1", "2"] and split_songs([1, 2], 1)[1] == [2]
 
 

@@ -27,6 +27,7 @@ from mapperatorinator.postprocess import (
     preview_point,
     resnap,
     set_breaks,
+    settle,
     ease_jumps,
     hyperdashes,
     size_hitsounds,
@@ -75,6 +76,13 @@ def test_resnap(time, snap, becomes):
     g = [Group(E.CIRCLE, time, snap=snap)]
     resnap(g, Timing(RED))
     assert g[0].time == becomes and resnap(g, Timing(RED)) == 0
+
+
+@pytest.mark.parametrize("time,becomes", [(1003, 1000), (1130, 1125), (1166, 1166), (1205, 1205)])
+def test_starts_on_no_tick_settle(time, becomes):
+    start, end = g = [Group(E.CIRCLE, time), Group(E.HOLD_NOTE_END, time)]
+    settle(g, Timing(RED))
+    assert (start.time, end.time) == (becomes, time) and settle(g, Timing(RED)) == 0
 
 
 def test_overlaps_stack():

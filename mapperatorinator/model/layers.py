@@ -258,7 +258,7 @@ class SelfAttention(nn.Module):
             k, v = cache.add(layer, k, v)
         return self.out(attend(q, k, v, mask, causal))
 
-# %% ../../nbs/60_model.layers.ipynb #2497c23c
+# %% ../../nbs/60_model.layers.ipynb #11593929
 class CrossAttention(nn.Module):
     "Attention of tokens to the audio."
 
@@ -274,7 +274,7 @@ class CrossAttention(nn.Module):
         k, v = (split_heads(t, self.heads) for t in self.kv(audio).chunk(2, -1))
         if table is not None:
             k = rotate(k, table)
-        return k, v
+        return k.contiguous(), v.contiguous()  # else every step would copy them
 
     def forward(
         self,

@@ -22,16 +22,22 @@ from mapperatorinator.model.layers import (
 from .mapper import Mapper, TimePointer
 
 # %% auto #0
-__all__ = ['LARGE', 'LINEARS', 'EXACT', 'has_fast_bf16', 'auto_precision', 'resolve_precision', 'part_precisions', 'cast_part',
-           'cast_model']
+__all__ = ['LARGE', 'MIDDLE', 'LINEARS', 'EXACT', 'has_tiles', 'has_fast_bf16', 'auto_precision', 'resolve_precision',
+           'part_precisions', 'cast_part', 'cast_model']
 
-# %% ../../nbs/65_model.precision.ipynb #07383c72
-LARGE = 30_000_000  # parameters from which fewer bits are taken unasked: the embedded model writes the same everywhere
+# %% ../../nbs/65_model.precision.ipynb #c510924b
+LARGE = 30_000_000  # parameters from which bf16 pays wherever it is fast
+MIDDLE = 10_000_000  # and with tiles
+
+
+def has_tiles() -> bool:
+    "Whether this CPU multiplies tiles of bf16 (AMX)."
+    return torch.cpu._is_amx_tile_supported()
 
 
 def has_fast_bf16() -> bool:
     "Whether this CPU multiplies bf16 faster than fp32."
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.cpu._is_avx512_bf16_supported() or has_tiles()
 
 
 def auto_precision(
@@ -41,9 +47,11 @@ def auto_precision(
     "The fastest precision that hardly changes a token."
     if device.type == "cpu":
         fast = has_fast_bf16() and has_packing()
+        pays = MIDDLE if has_tiles() else LARGE
     else:
         fast = device.type == "cuda"
-    return "bf16" if fast and n_params >= LARGE else "fp32"
+        pays = LARGE
+    return "bf16" if fast and n_params >= pays else "fp32"
 
 
 def resolve_precision(
