@@ -52,7 +52,7 @@ def names_for(config: AppConfig) -> set[str]:
     own = set() if config.address in ("0.0.0.0", "::") else {config.address.lower()}
     return {*LOOPBACK, *own, *(name.lower() for name in config.hosts)}
 
-# %% ../nbs/96_app.ipynb #ab5b91ff
+# %% ../nbs/96_app.ipynb #d7d7388d
 OWNER = "app"  # of the runs of all visitors
 
 
@@ -112,7 +112,7 @@ class Keeper:
             self.process.terminate()
             self.process.join(10)
 
-# %% ../nbs/96_app.ipynb #b90a7170
+# %% ../nbs/96_app.ipynb #f4740568
 class Elsewhere(Worker):
     "Runs that another process makes."
 
@@ -297,7 +297,7 @@ def guarded(handler: type, names: set[str]) -> type:
     Guarded.__name__ = handler.__name__
     return Guarded
 
-# %% ../nbs/96_app.ipynb #de3c0bb3
+# %% ../nbs/96_app.ipynb #f4394d3d
 def page_notebook(folder: Path) -> Path:
     "The notebook of one cell."
     cell = {
