@@ -452,22 +452,23 @@ def run_eval(config: EvalConfig) -> None:
 
     evaluate(config, say)
 
-# %% ../nbs/99_cli.ipynb #4309f057
+# %% ../nbs/99_cli.ipynb #2ab3eb6c
 def _ears(config: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red lines
     "The pipeline as a listener; the model is loaded with the first song."
     from functools import lru_cache
 
     from mapperatorinator.audio import load_audio
     from mapperatorinator.pipeline import Audio2Events
+    from mapperatorinator.timing.providers import reference
 
     model = lru_cache(lambda: Audio2Events(config.model, config.device, config.precision))
     asked = GenerateConfig(timing=config.provider, timing_budget=config.timing_budget, seed=config.seed)
 
     def hear(audio, beatmap):
+        if config.provider == "reference":
+            return reference(beatmap=beatmap)
         samples = load_audio(audio, model().language.sample_rate)
-        song = model().encode(samples, asked)
-        given = beatmap if config.provider == "reference" else None
-        return model().find_grid(song, asked, reference=given)
+        return model().find_grid(model().encode(samples, asked), asked)
 
     return hear
 

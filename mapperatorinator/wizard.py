@@ -27,8 +27,8 @@ from .tokenizer import known_descriptors
 # %% auto #0
 __all__ = ['SETTINGS', 'ESCAPED', 'MODELS', 'NO_TAGS', 'OLD_TAGS', 'STEPS', 'Question', 'Asker', 'numbered', 'chosen', 'Plain',
            'Menus', 'asker', 'dropped', 'settled', 'asked', 'embedded_language', 'hears', 'tags_of', 'Wizard', 'a_song',
-           'stars', 'tags', 'ask_song', 'ask_mode', 'ask_style', 'ask_part', 'ask_file', 'command_line', 'guided',
-           'agrees', 'wizard']
+           'a_model', 'stars', 'tags', 'ask_song', 'ask_mode', 'ask_style', 'ask_part', 'ask_file', 'command_line',
+           'guided', 'agrees', 'wizard']
 
 # %% ../nbs/97_wizard.ipynb #4636becc
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def tags_of(model: str, gamemode: int) -> list[tuple[str, str]]:  # tag, its gro
     found = known_descriptors(vocabulary, MODES[gamemode])
     return [(d.name, d.name.partition("/")[0]) for d in found]
 
-# %% ../nbs/97_wizard.ipynb #dbcf5f58
+# %% ../nbs/97_wizard.ipynb #1815ba15
 class Wizard:
     "The answers so far, and who asks."
 
@@ -208,6 +208,16 @@ def a_song(text: str) -> str:
     return str(song_path(dropped(text)))
 
 
+def a_model(text: str) -> str:
+    "A model that may exist: a name we know, a folder, or an address on the hub."
+    name = settled(SETTINGS["model"], text)
+    if name not in dict(MODELS):
+        from mapperatorinator.model.hub import Address, local_folder
+
+        local_folder(name) or Address.of(name)
+    return name
+
+
 def stars(text: str) -> list[float]:  # one, or a spread
     "Stars, one or several."
     return sorted(settled(SETTINGS["difficulties"], text.replace(" ", ",")) or [])
@@ -216,10 +226,10 @@ def stars(text: str) -> list[float]:  # one, or a spread
 def tags(text: str) -> Optional[list[str]]:
     return None if text.strip() in ("", "-") else settled(SETTINGS["descriptors"], f"[{text}]")
 
-# %% ../nbs/97_wizard.ipynb #fe9c4c04
+# %% ../nbs/97_wizard.ipynb #05e7388b
 def ask_song(w: Wizard):
     w.ask("audio_path", read=a_song, text="Song (drop the file here)")
-    w.ask("model", choices=MODELS, text="Model")
+    w.ask("model", read=a_model, choices=MODELS, text="Model")
 
 
 def ask_mode(w: Wizard):

@@ -159,9 +159,15 @@ def test_wizard_says_the_bounds_and_asks_again(songs, capsys):
     typed = Typed(
         "gone.mp3", song, "v99", "v32", "osu", "40", "5", "1999", "2012", "1", "soon", "", "", "", "", "n"
     )
-    assert wizard(WizardConfig(), pytest.fail, Plain(typed)) == 0 or typed.lines
+    assert wizard(WizardConfig(), pytest.fail, Plain(typed)) == 0 and typed.lines == []
     said = capsys.readouterr().err
-    assert "There is no file" in said and "above 12" in said and "2007" in said and "is no time" in said
+    assert (
+        "There is no file" in said
+        and "No model 'v99'" in said
+        and "above 12" in said
+        and "2007" in said
+        and "is no time" in said
+    )
 
 
 def test_wizard_leaves_politely(songs, capsys):
