@@ -37,13 +37,14 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
            'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'EVAL_TIMING', 'EVAL_TASKS',
            'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS',
-           'WEIGHTS', 'LOGGER', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
-           'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
+           'WEIGHTS', 'LOGGER', 'SHELL', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS',
+           'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
            'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
            'EvalConfig', 'PreviewConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'contradictions', 'problems', 'check_settings',
-           'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of',
-           'show_layers', 'as_said', 'from_dict', 'changed', 'said_of', 'settings_table']
+           'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'TimingConfig', 'DoctorConfig', 'WizardConfig',
+           'CompletionConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of',
+           'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said',
+           'from_dict', 'changed', 'said_of', 'settings_table']
 
 # %% ../nbs/02_config.ipynb #a2542301
 STARS = Number(0, 12, "stars")
@@ -109,6 +110,7 @@ FIGURE = Text(60, r"\w*", "the name of a figure of the log, such as val_token_lo
 ADAPTERS = Several(Place(needed=True), most=8)
 WEIGHTS = Several(Number(-4, 4), most=8)
 LOGGER = Choice(("auto", "tensorboard", "wandb", "none"), "logger")
+SHELL = Choice(("bash", "zsh", "fish", "powershell"), "shell", {"pwsh": "powershell"})
 
 # %% ../nbs/02_config.ipynb #9a526046
 @dataclass
@@ -763,6 +765,49 @@ class BenchConfig(Settings):
     clock: str = setting("wall", Choice(("wall", "cpu"), "clock"))  # cpu: processor time, which is steadier
     device: str = setting("auto", Device())  # what computes
     seed: int = setting(0, SEED)  # of random weights and prompts
+
+# %% ../nbs/02_config.ipynb #fa88efac
+@dataclass
+class TimingConfig(Settings):
+    "Red lines of songs, without a map."
+
+    paths: list[str] = setting(
+        [], Several(Place(), most=10**5)
+    )  # songs, maps, archives, folders; need no key=
+    provider: str = setting("auto", EVAL_TIMING)  # who finds them; reference: those of the map that is given
+    output: str = setting(
+        "", Place()
+    )  # write a .osu with the red lines only: a file or a folder; empty: none
+    json: bool = False  # one JSON document instead of a table
+    model: str = setting("embedded", NAMED)  # that listens along
+    timing_budget: Optional[float] = setting(None, Number(0, 86400, "s"))  # for the votes of super; null: all
+    seed: int = setting(0, SEED)  # of these votes
+    device: str = setting("auto", Device())  # what computes
+    precision: str = setting("auto", PRECISION)  # auto: the fastest here; fp32: exact
+
+
+@dataclass
+class DoctorConfig(Settings):
+    "What the doctor looks at, beside the machine."
+
+    json: bool = False  # one JSON document instead of lines
+    output: str = setting("", Place())  # folder where maps will be written; empty: where you stand
+
+
+@dataclass
+class WizardConfig(Settings):
+    "How the wizard asks."
+
+    audio_path: str = setting("", Place())  # song; empty: it is asked for
+    plain: bool = False  # lines to type, even where questionary can draw menus
+    run: bool = True  # false: only say the command
+
+
+@dataclass
+class CompletionConfig(Settings):
+    "Whose script."
+
+    shell: list[str] = setting(["bash"], Several(SHELL, 1, 1))  # bash, zsh, fish or powershell; needs no key=
 
 # %% ../nbs/02_config.ipynb #2357fa25
 @singledispatch
