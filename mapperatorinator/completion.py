@@ -37,7 +37,7 @@ def offers(config: type) -> list[str]:  # key=, and key=value
             found += [f"{name}=", *(f"{name}={value}" for value in values)]
     return found
 
-# %% ../nbs/06_completion.ipynb #4ca6044d
+# %% ../nbs/06_completion.ipynb #fc34963e
 Table = dict[str, list[str]]  # command -> what may follow it
 
 
@@ -84,6 +84,7 @@ _mapperatorinator() {{
 complete -o default -F _mapperatorinator mapperatorinator
 """
 
+# %% ../nbs/06_completion.ipynb #91650b73
 ZSH = """\
 #compdef mapperatorinator
 _mapperatorinator() {{

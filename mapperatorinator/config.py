@@ -766,7 +766,7 @@ class BenchConfig(Settings):
     device: str = setting("auto", Device())  # what computes
     seed: int = setting(0, SEED)  # of random weights and prompts
 
-# %% ../nbs/02_config.ipynb #fa88efac
+# %% ../nbs/02_config.ipynb #58d85e4e
 @dataclass
 class TimingConfig(Settings):
     "Red lines of songs, without a map."
@@ -799,7 +799,6 @@ class WizardConfig(Settings):
     "How the wizard asks."
 
     audio_path: str = setting("", Place())  # song; empty: it is asked for
-    plain: bool = False  # lines to type, even where questionary can draw menus
     run: bool = True  # false: only say the command
 
 

@@ -22,6 +22,7 @@ from ..osu.beatmap import Beatmap
 from ..osu.check import check_set, name_of
 from ..osu.files import find_file
 from ..osu.findings import Finding, clock, stars_of
+from ..preview import preview_html
 from ..prompt import Metadata
 from ..verify import FILES, RATE, Mapset, copy_on_disk, find_sets, read_set
 
@@ -29,7 +30,7 @@ from ..verify import FILES, RATE, Mapset, copy_on_disk, find_sets, read_set
 __all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'POLICY', 'PAGE', 'song_of', 'Looked', 'certain',
            'order_of', 'SetModder', 'add_findings', 'put_in_order', 'look_over', 'exit_code', 'every_suggestion',
            'tried_text', 'line_of', 'grouped', 'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv',
-           'spectrogram_png', 'as_html', 'mod']
+           'spectrogram_png', 'song_bytes', 'remarks_of', 'preview_of', 'as_html', 'mod']
 
 # %% ../../nbs/92_maimod.report.ipynb #431f3e1e
 ADVICE = (
@@ -346,6 +347,7 @@ td,th{border-bottom:1px solid var(--line);padding:.35em .5em;text-align:left;ver
 th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 .tag{border-radius:6px;padding:0 .4em;color:#fff;white-space:nowrap}tr.at{outline:2px solid #6c8cff}
 .song{position:relative;height:84px;background:#101018;border-radius:6px;overflow:hidden}.song img{width:100%;height:100%;object-fit:fill;opacity:.8}
+iframe.preview{width:100%;height:560px;border:0;border-radius:8px;background:#15151f}
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
@@ -442,15 +444,44 @@ HEAD = "".join(
 )
 
 
-def _section(m: Modded, number: int, ms: float, picture: str, preview: str) -> str:
+def _section(m: Modded, number: int, ms: float, picture: str) -> str:
     keys = [f"s{number}-{i}" for i in range(len(m.suggestions))]
     rows = "".join(map(_html_row, m.suggestions, keys))
     head = f"<thead><tr>{HEAD}<th>Remark</th><th>What else it could be</th></tr></thead>"
     return (
         f"<section><h2>{html.escape(one_line(m.beatmap.version) or '(no name)')}</h2>"
-        f"{_timeline(m.suggestions, keys, ms, picture)}{preview}"
+        f"{_timeline(m.suggestions, keys, ms, picture)}"
         f"<table>{head}<tbody>{rows}</tbody></table></section>"
     )
+
+# %% ../../nbs/92_maimod.report.ipynb #157bd501
+def song_bytes(samples: Optional[np.ndarray]) -> Optional[bytes]:  # (n,) at 16 kHz; an Ogg file
+    "The song as it was heard, small enough for a page."
+    if samples is None:
+        return None
+    import soundfile
+
+    out = io.BytesIO()
+    with soundfile.SoundFile(out, "w", RATE, 1, format="OGG", subtype="VORBIS") as sound:
+        for start in range(0, len(samples), RATE):  # libsndfile dies of long Vorbis blocks
+            sound.write(samples[start : start + RATE])
+    return out.getvalue()
+
+
+def remarks_of(m: Modded) -> list[dict]:
+    "What is more than taste, as markers of a preview."
+    return [
+        {"time": s.time, "text": f"{m.beatmap.version}: {s.text}", "kind": s.severity or s.word}
+        for s in m.suggestions
+        if s.time is not None and s.word != "taste"
+    ]
+
+
+def preview_of(r: Looked) -> str:
+    "The maps of a set as a frame that plays them."
+    markers = [remark for m in r.maps for remark in remarks_of(m)]
+    page = preview_html([m.beatmap for m in r.maps], song_bytes(r.samples), markers)
+    return f'<iframe class="preview" title="preview" sandbox="allow-scripts" srcdoc="{html.escape(page)}"></iframe>'
 
 # %% ../../nbs/92_maimod.report.ipynb #b9ff7cbb
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data: blob:"
@@ -458,18 +489,20 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 def as_html(
     results: Sequence[Looked],
-    preview: Optional[Callable] = None,  # a Modded -> HTML of the map, trusted, to be shown above its table
+    preview: bool = True,  # the maps, drawn and playing, above the tables
 ) -> str:
     "A page with everything."
     sections = []
     for r in results:
         picture = base64.b64encode(spectrogram_png(r.samples)).decode() if r.samples is not None else ""
         ms = len(r.samples) * 1000 / RATE if r.samples is not None else 1.0
+        if preview and r.maps:
+            sections.append(preview_of(r))
         for m in r.maps:
-            sections.append(_section(m, len(sections), ms, picture, preview(m) if preview else ""))
+            sections.append(_section(m, len(sections), ms, picture))
         if r.findings:
             whole = Modded(Beatmap.new(version="The whole set"), r.findings)
-            sections.append(_section(whole, len(sections), ms, "", ""))
+            sections.append(_section(whole, len(sections), ms, ""))
         lost = [
             f"<li>{html.escape(one_line(name))}: {html.escape(one_line(why))}</li>"
             for name, why in r.refused.items()
