@@ -22,8 +22,8 @@ from .ui import UPLOADED, VISITOR, App, QueueDesk, TimingDesk, file_of
 # %% auto #0
 __all__ = ['LOOPBACK', 'OWNER', 'SETTINGS', 'POLICY', 'CELL', 'EXTENSIONS', 'IDLE_SECONDS', 'host_of', 'refusal', 'names_for',
            'room_for', 'work_for_all', 'Keeper', 'Elsewhere', 'Visit', 'visitor_desk', 'VisitorApp', 'VisitorTiming',
-           'has_modding', 'mod_run', 'VisitorMod', 'pages', 'page', 'guarded', 'page_notebook', 'voila_settings',
-           'voila_class', 'server', 'welcome', 'run_app']
+           'mod_run', 'VisitorMod', 'pages', 'page', 'guarded', 'page_notebook', 'voila_settings', 'voila_class',
+           'server', 'welcome', 'run_app']
 
 # %% ../nbs/96_app.ipynb #37cc09ae
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -201,11 +201,6 @@ class VisitorTiming(Visit, TimingDesk):
         super().__init__(**visitor_desk(config, state))
 
 # %% ../nbs/96_app.ipynb #f783d6f4
-def has_modding() -> bool:
-    "Whether the room of MaiMod is there."
-    return importlib.util.find_spec("mapperatorinator.maimod") is not None
-
-
 def mod_run(run: Run, folder: Path, progress: Callable) -> dict:  # the report
     "Look a map over, and keep the page that says what was found."
     from mapperatorinator.config import ModConfig
@@ -249,8 +244,6 @@ class VisitorMod(Visit, QueueDesk):
 def pages(config: AppConfig, state: Path) -> W.Widget:
     "All that a visitor sees."
     desks = {"Generate": VisitorApp, "MaiMod": VisitorMod, "Timing": VisitorTiming}
-    if not has_modding():
-        desks.pop("MaiMod")
     parts = {title: desk(config, state).widget for title, desk in desks.items()}
     tab = W.Tab(children=list(parts.values()))
     for i, title in enumerate(parts):
