@@ -84,7 +84,7 @@ _mapperatorinator() {{
 complete -o default -F _mapperatorinator mapperatorinator
 """
 
-# %% ../nbs/06_completion.ipynb #91650b73
+# %% ../nbs/06_completion.ipynb #6067630e
 ZSH = """\
 #compdef mapperatorinator
 _mapperatorinator() {{
@@ -104,7 +104,7 @@ _mapperatorinator() {{
     else
         compadd -S '' -- ${{(M)found:#*=}}
         compadd -- ${{found:#*=*}}
-        _files
+        [[ "$offers" == *=* ]] && _files
     fi
 }}
 compdef _mapperatorinator mapperatorinator
