@@ -562,12 +562,24 @@ COMMANDS = {
         run_app,
         "port=8866",
     ),
+    "wizard": Command(
+        "ask for what a map shall be, and make it",
+        WizardConfig,
+        run_wizard,
+        "audio_path=song.mp3",
+    ),
     "check": Command(
         "say what is wrong with maps, archives and folders of maps",
         CheckConfig,
         run_check,
         "Songs/mine.osz --json",
         words="paths",
+    ),
+    "mod": Command(
+        "say where a model would have mapped otherwise, and change nothing",
+        ModConfig,
+        run_mod,
+        "beatmap_path=Songs/mine.osz html=mine.html",
     ),
     "preview": Command(
         "write a page that shows and plays maps, to open in any browser",
@@ -576,11 +588,18 @@ COMMANDS = {
         "Songs/mine.osz check=true",
         words="paths",
     ),
-    "mod": Command(
-        "say where a model would have mapped otherwise, and change nothing",
-        ModConfig,
-        run_mod,
-        "beatmap_path=Songs/mine.osz html=mine.html",
+    "timing": Command(
+        "find the red lines of songs, without a map",
+        TimingConfig,
+        run_timing,
+        "song.mp3 output=timing.osu",
+        words="paths",
+    ),
+    "doctor": Command(
+        "look at this machine, and say what to do",
+        DoctorConfig,
+        run_doctor,
+        "--json",
     ),
     "data build": Command(
         "make a corpus of songs and their maps: folders, archives, lazer's exports",
@@ -618,25 +637,6 @@ COMMANDS = {
         BenchConfig,
         run_bench,
         "model=embedded windows=12",
-    ),
-    "timing": Command(
-        "find the red lines of songs, without a map",
-        TimingConfig,
-        run_timing,
-        "song.mp3 output=timing.osu",
-        words="paths",
-    ),
-    "doctor": Command(
-        "look at this machine, and say what to do",
-        DoctorConfig,
-        run_doctor,
-        "--json",
-    ),
-    "wizard": Command(
-        "ask for what a map shall be, and make it",
-        WizardConfig,
-        run_wizard,
-        "audio_path=song.mp3",
     ),
     "completion": Command(
         "print a script with which a shell completes all this",

@@ -347,7 +347,7 @@ td,th{border-bottom:1px solid var(--line);padding:.35em .5em;text-align:left;ver
 th button{border:0;padding:0;font-weight:600;cursor:pointer}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 .tag{border-radius:6px;padding:0 .4em;color:#fff;white-space:nowrap}tr.at{outline:2px solid #6c8cff}
 .song{position:relative;height:84px;background:#101018;border-radius:6px;overflow:hidden}.song img{width:100%;height:100%;object-fit:fill;opacity:.8}
-iframe.preview{width:100%;height:560px;border:0;border-radius:8px;background:#15151f}
+iframe.preview{width:100%;height:640px;border:0;border-radius:8px;background:#15151f}
 .song a{position:absolute;top:0;bottom:0;width:3px;margin-left:-1px;opacity:.9}
 """
 
