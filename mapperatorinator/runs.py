@@ -27,8 +27,9 @@ from mapperatorinator.core import (
 from .osu.files import distinct, file_name
 
 # %% auto #0
-__all__ = ['STATE', 'GOING', 'ENDED', 'COLUMNS', 'TABLES', 'LOG', 'SCHEMA', 'TURN', 'LAST', 'state_folder', 'Run', 'Runs',
-           'stage_left', 'in_turn', 'pipeline', 'keep_result', 'Worker', 'ending', 'new_owner', 'is_gone', 'size_of']
+__all__ = ['STATE', 'GOING', 'ENDED', 'COLUMNS', 'TABLES', 'LOG', 'SCHEMA', 'TURN', 'LAST', 'state_folder', 'Run', 'add_missing',
+           'Runs', 'stage_left', 'in_turn', 'pipeline', 'keep_result', 'Worker', 'ending', 'new_owner', 'is_gone',
+           'size_of']
 
 # %% ../nbs/94_runs.ipynb #2ae730f3
 STATE = "MAPPERATORINATOR_STATE"  # of the environment: another folder
@@ -100,15 +101,31 @@ create table if not exists presets (visitor, name, said text, primary key (visit
 """
 
 
+def add_missing(db: sqlite3.Connection):
+    "Give a table of an earlier version the columns that it lacks, as they are in a run of which nothing is known."
+    db.execute("begin immediate")  # nobody else does the same meanwhile
+    known = {row["name"] for row in db.execute("pragma table_info(runs)")}
+    for f in fields(Run):
+        if f.name not in known:
+            usual = "'{}'" if f.name in TABLES else repr(f.default)
+            db.execute(f"alter table runs add column {f.name} default {usual}")
+
+
 class Runs:
     "The table of all runs in a folder; every thread and process may use its own at once."
 
     def __init__(self, folder: str | Path = ""):  # empty: the user's
         self.folder = state_folder(folder)
         self.path = self.folder / "runs.sqlite"
-        with self.open() as db:
-            db.execute("pragma journal_mode=wal")
-            db.executescript(SCHEMA)
+        try:
+            with self.open() as db:
+                db.execute("pragma journal_mode=wal")
+                db.executescript(SCHEMA)
+                add_missing(db)
+        except sqlite3.DatabaseError as e:
+            raise UserError(
+                f"The history in {quoted(self.path)} cannot be used ({e}); move the file away, or give another folder as {STATE}."
+            ) from e
 
     @contextlib.contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:

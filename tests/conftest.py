@@ -1,6 +1,7 @@
 "What all tests share: where the repository is, oracles and maps that are carried here, and those beside the repository when there are any."
 
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,9 @@ settings.register_profile("the same everywhere", derandomize=True)  # new luck i
 settings.load_profile("the same everywhere")
 
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["MAPPERATORINATOR_STATE"] = tempfile.mkdtemp(
+    prefix="state-"
+)  # the history of whoever runs the tests is theirs
 
 
 @pytest.fixture(scope="session")

@@ -707,3 +707,25 @@ def test_a_real_map_from_the_queue(tmp_path, excerpt):
     assert run["state"] == "done", run["trace"] or run["sentence"]
     p.press("download", id=run["id"])
     assert p.sent("file")[:2] == b"PK" and len(p.app.maps_of(p.app.runs[run["id"]])) == 1
+
+
+def test_a_history_of_an_earlier_version_goes_on(tmp_path):
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "runs.sqlite") as db:
+        db.execute(
+            "create table runs (id integer primary key autoincrement, visitor, owner, title, said text, state)"
+        )
+        db.execute(
+            "insert into runs (visitor, owner, title, said, state) values ('', 'x', 'old', '{}', 'done')"
+        )
+    runs = Runs(tmp_path)
+    (old,) = runs.where("kind=?", "")
+    assert (old.title, old.report, old.stop) == ("old", {}, 0)
+    assert runs.add({"difficulty": 3.0}, title="new").id == 2 and len(Runs(tmp_path).where("1")) == 2
+
+
+def test_a_history_that_is_none_is_one_sentence(tmp_path):
+    (tmp_path / "runs.sqlite").write_bytes(b"a shopping list" * 100)
+    with pytest.raises(UserError, match="MAPPERATORINATOR_STATE"):
+        Runs(tmp_path)
