@@ -13,9 +13,9 @@ from typing import Callable, Iterable, Iterator, Optional
 
 import numpy as np
 
-from .audio import beep, load_audio
+from .audio import load_audio
 from .config import DoctorConfig
-from .core import UserError, asset, quoted, shown, user_path
+from .core import UserError, asset, shown, user_path
 
 # %% auto #0
 __all__ = ['GRADES', 'FORMATS', 'RATE', 'NEEDS', 'OFFLINE', 'FAILS', 'Sign', 'graded', 'as_text', 'exit_code', 'as_json',

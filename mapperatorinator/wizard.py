@@ -6,7 +6,7 @@
 from __future__ import annotations
 import os, re, shlex, subprocess
 from dataclasses import dataclass, replace
-from typing import Callable, Iterator, Optional, Protocol, Sequence
+from typing import Callable, Optional, Protocol, Sequence
 
 from .audio import song_path
 from .bounds import Setting, problem_of, spell

@@ -8,7 +8,7 @@ import copy, json
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, NamedTuple, Optional, Sequence
+from typing import Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 from scipy.optimize import minimize
@@ -160,9 +160,8 @@ def wrong_column(s: Scene, by: int) -> Made:
     return with_one(s.beatmap, o, fresh(o, x=x)), [(o.time, o.time)]
 
 # %% ../../nbs/90_maimod.planted.ipynb #096797df
-def _each(s: Scene, i: int, run: int, do: Callable) -> Made:  # do: object -> object
-    "Some objects in a row done otherwise."
-    chosen = s.objects[i : i + run]
+def _each(s: Scene, chosen: Sequence[HitObject], do: Callable) -> Made:  # do: object -> object
+    "Some objects done otherwise."
     kept = [o for o in s.beatmap.hit_objects if not any(o is c for c in chosen)]
     return with_objects(s.beatmap, [*kept, *map(do, chosen)]), [(o.time, o.time) for o in chosen]
 
@@ -171,7 +170,7 @@ def flip_colour(s: Scene, run: int) -> Made:
     "Dons for kats and kats for dons."
     i = s.some(lambda i: all(isinstance(o, Circle) for o in s.objects[i : i + run]), run)
     flipped = lambda o: fresh(o, hitsound=o.hitsound & ~10 if o.hitsound & 10 else o.hitsound | 8)
-    return None if i is None else _each(s, i, run, flipped)
+    return None if i is None else _each(s, s.objects[i : i + run], flipped)
 
 # %% ../../nbs/90_maimod.planted.ipynb #9c3b09b5
 def _additions(o: HitObject) -> int:
@@ -195,11 +194,7 @@ def _in_a_row(s: Scene, which: Callable, count: int) -> Optional[list[int]]:
 
 def _done_to(s: Scene, which: Callable, count: int, do: Callable) -> Made:
     places = _in_a_row(s, which, count)
-    if places is None:
-        return None
-    chosen = [s.objects[i] for i in places]
-    kept = [o for o in s.beatmap.hit_objects if not any(o is c for c in chosen)]
-    return with_objects(s.beatmap, [*kept, *map(do, chosen)]), [(o.time, o.time) for o in chosen]
+    return None if places is None else _each(s, [s.objects[i] for i in places], do)
 
 
 def drop_hitsounds(s: Scene, count: int) -> Made:

@@ -21,7 +21,7 @@ from ..model.hub import load_bundle
 from ..osu.beatmap import Beatmap
 from ..osu.check import check_set, name_of
 from ..osu.files import find_file
-from ..osu.findings import Finding, clock, stars_of
+from ..osu.findings import Finding, stars_of
 from ..preview import preview_html
 from ..prompt import Metadata
 from ..verify import FILES, RATE, Mapset, copy_on_disk, find_sets, read_set
@@ -315,8 +315,11 @@ COLUMNS = (
     "link",
     "what",
     "text",
+    "alternatives",
+    "change",
+    "helps",
+    "bits",
 )
-COLUMNS += ("alternatives", "change", "helps", "bits")
 
 
 def as_csv(results: Iterable[Looked]) -> str:

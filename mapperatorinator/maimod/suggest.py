@@ -34,7 +34,6 @@ from mapperatorinator.maimod.surprise import (
     MapText,
     Scores,
     drum_class,
-    events_between,
     lines_between,
 )
 from mapperatorinator.maimod.surprise import (

@@ -5,8 +5,7 @@
 # %% ../../nbs/88_maimod.surprise.ipynb #bd0a3e33
 from __future__ import annotations
 from bisect import bisect_left
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from ..config import LanguageConfig, ModConfig
 from ..core import pick_device, tell
 from ..engine import Engine
-from ..events import ContextType, Event, EventStream, EventType
+from ..events import ContextType, EventType
 from ..model.hub import Bundle
 from ..model.mapper import Encoded
 from ..model.precision import has_fast_bf16
@@ -465,8 +464,8 @@ def score_map(engine: Engine, text: MapText, heard: Heard, progress: Optional[Ca
 KINDS = {
     "time": {_E.TIME_SHIFT, _E.SNAPPING},
     "place": {_E.POS, _E.POS_X, _E.POS_Y, _E.DISTANCE, _E.MANIA_COLUMN},
+    "sound": {_E.HITSOUND, _E.VOLUME, _E.NEW_COMBO},
 }
-KINDS |= {"sound": {_E.HITSOUND, _E.VOLUME, _E.NEW_COMBO}}
 
 
 def kind_of(type: EventType) -> str:
