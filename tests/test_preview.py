@@ -583,32 +583,42 @@ window.model = (() => {
 """
 
 
-def test_the_widget_gets_a_large_song_in_parts(page):
+LARGE = 25_000_000  # bytes of a song
+
+
+@pytest.fixture
+def widget(page):
+    "A page with a widget whose song is large: `model`, `player`, and `leave` to end it."
     page.open(page.home)
-    size = 25_000_000
     values = dict(
-        _maps=[preview_data(toy())], markers=[], difficulty=0, _song_size=size, _song_type="audio/mpeg"
+        _maps=[preview_data(toy())], markers=[], difficulty=0, _song_size=LARGE, _song_type="audio/mpeg"
     )
     page.run(MODEL.replace("VALUES", json.dumps(values)) + "1")
     page.run(
         "(() => { const el = document.createElement('div'); document.body.append(el); const old = URL.createObjectURL; URL.createObjectURL = (blob) => { window.blob = blob; return old(blob); }; window.leave = lib.render({ model, el }); window.player = el.firstChild.preview; })()"
     )
-    page.until("window.blob !== undefined")
-    assert page.run("blob.size") == size
+    return page
+
+
+def test_the_widget_gets_a_large_song_in_parts(widget):
+    widget.until("window.blob !== undefined")
+    assert widget.run("blob.size") == LARGE
     ends = "(async () => { const b = new Uint8Array(await blob.arrayBuffer()); return [b[0], b[2 ** 20], b[b.length - 1]]; })()"
-    assert page.run(ends) == [0, 1, (size - 1) // PART]
+    assert widget.run(ends) == [0, 1, (LARGE - 1) // PART]
 
 
-def test_the_widget_keeps_in_step_with_python(page):
-    page.run("player.select(2000, 1000)")
-    assert page.run("[model.values.start_time, model.values.end_time]") == [1000, 2000]
-    page.run("model.values.start_time = 500; model.tell('change:start_time'); 1")
-    assert page.run("player.range.start") == 500
-    page.run("model.tell('msg:custom', { kind: 'seek', time: 1234 }); 1")
-    assert page.run("player.clock.time") == 1234
-    page.run("model.values.markers = [{ time: 5, text: 'x', kind: 'note' }]; model.tell('change:markers'); 1")
-    assert page.run("player.markers.length") == 1
-    assert page.run("(leave(), model.count())") == 0
+def test_the_widget_keeps_in_step_with_python(widget):
+    widget.run("player.select(2000, 1000)")
+    assert widget.run("[model.values.start_time, model.values.end_time]") == [1000, 2000]
+    widget.run("model.values.start_time = 500; model.tell('change:start_time'); 1")
+    assert widget.run("player.range.start") == 500
+    widget.run("model.tell('msg:custom', { kind: 'seek', time: 1234 }); 1")
+    assert widget.run("player.clock.time") == 1234
+    widget.run(
+        "model.values.markers = [{ time: 5, text: 'x', kind: 'note' }]; model.tell('change:markers'); 1"
+    )
+    assert widget.run("player.markers.length") == 1
+    assert widget.run("(leave(), model.count())") == 0
 
 
 def test_the_widget_in_python():
