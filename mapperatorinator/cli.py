@@ -299,6 +299,7 @@ LABELS = dict(
     bpm=("BPM", "{:.6g}"),
     offset=("offset", "{:.0f} ms"),
     requested_stars=("stars asked", "{:.2f}"),
+    told_stars=("stars of then", "{:.2f}"),
     achieved_stars=("stars reached", "{:.2f}"),
     objects=("objects", "{}"),
     longest_gap_s=("longest gap", "{:.1f} s"),

@@ -209,6 +209,9 @@ class LanguageConfig:
     # sizes of the tables
     num_diff_classes: int = setting(24, Number(1, 1000))  # half stars
     max_difficulty: float = setting(12.0, Number(0, 100, "stars", above=True))  # stars
+    star_scale: int = setting(
+        4, Choice((3, 4), "version of rosu-pp")
+    )  # whose stars are meant; 3: before October 2025
     num_cs_classes: int = setting(21, Number(1, 1000))
     num_classes: int = setting(0, SIZE)  # beatmap styles
     compat: CompatConfig = field(default_factory=CompatConfig)

@@ -32,7 +32,7 @@ from mapperatorinator.corpus import (
 from .events import ContextType, EventStream
 from .lines import Compact, Line, Window, compact, line
 from .osu.beatmap import Beatmap
-from .osu.difficulty import star_rating
+from .osu.difficulty import star_rating, told_stars
 from .osu.files import find_file
 from .osu.timing import Timing
 from .parse import Parser, faster
@@ -106,7 +106,9 @@ class MapItem:
 
     def metadata(self, song_length: float, speed: float = 1.0) -> Metadata:  # song_length: ms, as played
         "The request that this map would be the answer to."
-        return replace(self.traits, song_length=song_length, difficulty=self.difficulty(speed))
+        scale = self.parser.language.star_scale
+        told = told_stars(self.difficulty(speed), self.beatmap.mode, scale)
+        return replace(self.traits, song_length=song_length, difficulty=told)
 
 # %% ../nbs/80_data.ipynb #b8a328cb
 def object_times(b: Beatmap) -> np.ndarray:  # ms

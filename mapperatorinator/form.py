@@ -40,6 +40,7 @@ from mapperatorinator.config import (
 )
 from .core import UserError, asset, quoted, user_path
 from .foreign import read_json
+from .osu.difficulty import told_stars
 from mapperatorinator.request import (
     LIMITS,
     MODES as MODES_OF,
@@ -56,8 +57,8 @@ from .tokenizer import Tokenizer, known_descriptors
 # %% auto #0
 __all__ = ['SPECTRUM', 'GAMMA', 'CHOICES', 'HINTS', 'OPEN', 'WANTS', 'NEWEST', 'OMDB', 'NUDGES', 'star_colour', 'star_levels',
            'about', 'kind_of', 'step_of', 'line_of', 'is_line', 'lines_of', 'model_file', 'language_of', 'reasons',
-           'modes_off', 'used', 'lines_by_name', 'tags_of', 'mappers_of', 'find_mappers', 'Form', 'command_of',
-           'read_command', 'nudged', 'more_like', 'remap_of']
+           'modes_off', 'stars_of_then', 'used', 'lines_by_name', 'tags_of', 'mappers_of', 'find_mappers', 'Form',
+           'command_of', 'read_command', 'nudged', 'more_like', 'remap_of']
 
 # %% ../nbs/93_form.ipynb #e3e2215e
 SPECTRUM = {
@@ -284,6 +285,18 @@ def modes_off(model: str) -> dict[int, str]:  # mode -> why it is off
     return {
         m: f"the model {model} does not write {CHOICES['gamemode'][m]}" for m in range(4) if m not in known
     }
+
+
+def stars_of_then(said: dict) -> str:  # empty: the model counts stars as the game does today
+    "What the stars are to a model that learnt before the game changed its formulas."
+    model = said.get("model", GenerateConfig.model)
+    language = language_of(model)
+    mode = said.get("gamemode", GenerateConfig.gamemode)
+    asked = said.get("difficulties") or [said.get("difficulty", GenerateConfig.difficulty)]
+    if language is None or language.star_scale == 4 or None in asked:
+        return ""
+    told = [f"{round(told_stars(stars, mode, language.star_scale), 2):g}" for stars in asked]
+    return f"{model} counts as the game did before October 2025 and is told {', '.join(told)}"
 
 # %% ../nbs/93_form.ipynb #c9a79cbd
 def _reference(said: dict):  # a Beatmap, or None

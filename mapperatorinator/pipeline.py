@@ -47,6 +47,7 @@ from mapperatorinator.request import (
     difficulty_name,
     drafts_report,
     map_figures,
+    old_scale,
     file_bytes,
     fill_pools,
     inputs_of,
@@ -131,7 +132,11 @@ def write(
     progress=None,
 ) -> list[Generated]:
     "Write contexts over the windows of a song, a row for each request."
-    rows = [RowRequest(r.metadata(song.ms), r.config.seed or 0, r.negative(song.ms)) for r in requests]
+    scale = self.language.star_scale
+    rows = [
+        RowRequest(r.metadata(song.ms, scale), r.config.seed or 0, r.negative(song.ms, scale))
+        for r in requests
+    ]
     sampling = Sampling.of(requests[0].config)
     return generate(
         self.engine, song, rows, outputs=outputs, inputs=inputs, sampling=sampling, progress=progress
@@ -404,6 +409,7 @@ def figures(self: Song2Map, song: SongContext, c: GenerateConfig, b: Beatmap) ->
         "bpm": song.timing.bpm,
         "offset": song.timing.offset,
         "requested_stars": c.difficulty,
+        **old_scale(c, self.language),
         **map_figures(b),
         "seed": c.seed,
         "tokens_per_second": self.engine.speed.tokens_per_second,

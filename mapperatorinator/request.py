@@ -29,7 +29,7 @@ from .events import ContextType
 from .groups import objects_between
 from .osu.beatmap import Beatmap
 from .osu.check import Report
-from .osu.difficulty import settings_for, star_rating
+from .osu.difficulty import settings_for, star_rating, told_stars
 from mapperatorinator.osu.files import (
     NAME_BYTES,
     check_members,
@@ -52,10 +52,11 @@ __all__ = ['WORDS', 'MODES', 'TAKEN', 'OWN_PLACE', 'LIMITS', 'NAMES', 'USUAL', '
            'WARNING_COST', 'NO_TITLE', 'NO_ARTIST', 'INPUTS', 'check_request', 'advice', 'unheard', 'read_reference',
            'song_of', 'within_bounds', 'settings_taken', 'inherited', 'contexts_of', 'takes_beats', 'outputs_of',
            'inputs_of', 'setting_tags', 'difficulty_name', 'spread', 'with_seeds', 'completed', 'negative_request',
-           'MapRequest', 'settings_on_the_way', 'show_way', 'next_stars', 'Draft', 'longest_gap', 'map_figures',
-           'affected_share', 'cost', 'best_draft', 'next_request', 'first_request', 'fill_pools', 'drafts_report',
-           'show_drafts', 'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'as_list', 'is_packed',
-           'destination_for', 'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes', 'picture_path']
+           'MapRequest', 'settings_on_the_way', 'show_way', 'next_stars', 'Draft', 'longest_gap', 'old_scale',
+           'map_figures', 'affected_share', 'cost', 'best_draft', 'next_request', 'first_request', 'fill_pools',
+           'drafts_report', 'show_drafts', 'title_and_artist', 'names_beside', 'picture_of', 'Destination', 'as_list',
+           'is_packed', 'destination_for', 'check_writable', 'Prepared', 'given_files', 'prepare', 'file_bytes',
+           'picture_path']
 
 # %% ../nbs/74_request.ipynb #0229562f
 def _need(ok: bool, sentence: str):
@@ -238,7 +239,8 @@ def inputs_of(
     if reference is None:
         return [beats]
     told = [ContextType(name) for name in c.in_context if name not in ("none", "timing")]
-    views = contexts_of(reference, language, told, song_ms, difficulty=star_rating(reference))
+    stars = told_stars(star_rating(reference), reference.mode, language.star_scale)
+    views = contexts_of(reference, language, told, song_ms, difficulty=stars)
     if not c.add_to_beatmap or c.start_time is None:
         return [beats, *views]
     begun = [kind for kind in outputs_of(c, language) if kind not in told]
@@ -342,19 +344,23 @@ class MapRequest:
     "One row: a request for one map, and the stars that stand in its prompt."
 
     config: GenerateConfig  # complete: nothing that depends on the stars is open
-    prompted_stars: float | None
+    prompted_stars: float | None  # of today
 
     @classmethod
     def of(cls, c: GenerateConfig, prompted_stars: float | None = None) -> MapRequest:
         return cls(completed(c), c.difficulty if prompted_stars is None else prompted_stars)
 
-    def metadata(self, song_ms: float) -> Metadata:
+    def metadata(
+        self,
+        song_ms: float,
+        star_scale: int = LanguageConfig.star_scale,  # whose stars the model knows
+    ) -> Metadata:
         "The row's words in the prompt."
         c = self.config
         return Metadata(
             gamemode=c.gamemode,
             song_length=song_ms,
-            difficulty=self.prompted_stars,
+            difficulty=told_stars(self.prompted_stars, c.gamemode, star_scale),
             mapper_id=c.mapper_id,
             year=c.year,
             hitsounded=c.hitsounded,
@@ -366,12 +372,12 @@ class MapRequest:
             descriptors=c.descriptors,
         )
 
-    def negative(self, song_ms: float) -> Metadata | None:
+    def negative(self, song_ms: float, star_scale: int = LanguageConfig.star_scale) -> Metadata | None:
         "What guidance leads away from: the same without its style, or, where no style was asked for, without its stars."
         c = self.config
         if c.guidance == 1:
             return None
-        away = negative_request(self.metadata(song_ms), c.negative_descriptors)
+        away = negative_request(self.metadata(song_ms, star_scale), c.negative_descriptors)
         if c.descriptors or c.negative_descriptors or c.mapper_id:
             return away
         return replace(away, difficulty=None)
@@ -467,6 +473,12 @@ def longest_gap(b: Beatmap) -> float:  # s between the end of an object and the 
     ends = [b.end_time(o) for o in b.hit_objects]
     starts = [o.time for o in b.hit_objects]
     return max((start - end for end, start in zip(ends, starts[1:])), default=0) / 1000
+
+
+def old_scale(c: GenerateConfig, language: LanguageConfig) -> dict:
+    "What a model that counts stars as the game once did is told for those asked."
+    told = told_stars(c.difficulty, c.gamemode, language.star_scale)
+    return {} if language.star_scale == 4 or told is None else {"told_stars": told}
 
 
 def map_figures(b: Beatmap) -> dict:

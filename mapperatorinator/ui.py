@@ -38,6 +38,7 @@ from mapperatorinator.form import (
     lines_of,
     mappers_of,
     modes_off,
+    stars_of_then,
     more_like,
     read_command,
     reasons,
@@ -556,6 +557,7 @@ def wishes(self: Desk) -> dict:
         "used": open_ones,
         "off": reasons(right),
         "modes": self.modes(right, open_ones),
+        "stars": stars_of_then(right),
         "wrong": wrong,
         "command": command_of(said),
     }

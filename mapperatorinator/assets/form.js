@@ -198,8 +198,9 @@ class View {
 
   stars() {
     this.starBox = h("div", {});
+    this.starScale = h("p", { class: "mp-faint" });
     this.starError = h("p", { class: "mp-error", role: "alert" });
-    return this.card("Difficulty", this.starBox, this.starError);
+    return this.card("Difficulty", this.starBox, this.starScale, this.starError);
   }
 
   slider(stars, change, label, drop) {
@@ -228,7 +229,8 @@ class View {
   }
 
   showStars() {
-    const { said, used } = this.wishes;
+    const { said, used, stars } = this.wishes;
+    this.starScale.textContent = stars;
     const held = this.starBox.contains(document.activeElement) && document.activeElement.type === "range" ? document.activeElement.getAttribute("aria-label") : "";
     const spread = said.difficulties;
     const many = Array.isArray(spread) && spread.length > 0;

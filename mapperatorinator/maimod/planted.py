@@ -39,7 +39,7 @@ from ..judge import as_markdown
 from .suggest import shipped_judges
 from .surprise import Heard, MapText, Scores, reading_engine, zones
 from ..model.hub import load_bundle
-from ..osu.difficulty import star_rating
+from ..osu.difficulty import star_rating, told_stars
 from ..statistics import clip
 from ..osu.check import check_map
 from ..osu.findings import Report
@@ -821,7 +821,8 @@ def bench_song(
     samples = samples[: round(conf.seconds * 16000)] if conf.seconds else samples
     config = ModConfig(model=conf.model)
     reader = Reader(engine, Heard.of(engine, samples, config), b.mode)
-    bench = Bench(reader, b, config, difficulty=star_rating(b))
+    stars = told_stars(star_rating(b), b.mode, engine.language.star_scale)
+    bench = Bench(reader, b, config, difficulty=stars)
     return bench_map(bench, song.name, samples, levels, conf.seed)
 
 

@@ -21,6 +21,7 @@ from ..model.hub import load_bundle
 from ..osu.beatmap import Beatmap
 from ..osu.check import check_set, name_of
 from ..osu.files import find_file
+from ..osu.difficulty import told_stars
 from ..osu.findings import Finding, stars_of
 from ..preview import preview_html
 from ..prompt import Metadata
@@ -114,7 +115,8 @@ class SetModder:
             raise UserError("The map has no objects yet.")
         samples = self.song(mapset, b)
         kept = self.heard[self.config.audio_path or b.audio_filename]
-        known = dict(difficulty=stars_of(b), year=self.config.year, mapper_id=self.config.mapper_id)
+        stars = told_stars(stars_of(b), b.mode, self.bundle.language.star_scale)
+        known = dict(difficulty=stars, year=self.config.year, mapper_id=self.config.mapper_id)
         if self.engine.model.c.conditions:  # it hears the request with the song
             metadata = Metadata.of(b, self.engine.language, len(samples) * 1000 / RATE, **known)
             return self.modder(b, self.modder.hear(samples, metadata), **known)

@@ -13,8 +13,9 @@ from ..core import UserError
 from .beatmap import Beatmap, Slider, Spinner
 
 # %% auto #0
-__all__ = ['MOST_NESTED', 'BANANA_MS', 'HAIR', 'SKILLS', 'MEASURED', 'MEASURED_TAIKO', 'MEASURED_CATCH', 'MEASURED_MANIA',
-           'nested', 'star_ratings', 'star_rating', 'Strains', 'strains', 'settings_for']
+__all__ = ['MOST_NESTED', 'BANANA_MS', 'HAIR', 'OLD_STARS', 'SKILLS', 'MEASURED', 'MEASURED_TAIKO', 'MEASURED_CATCH',
+           'MEASURED_MANIA', 'nested', 'star_ratings', 'star_rating', 'told_stars', 'Strains', 'strains',
+           'settings_for']
 
 # %% ../../nbs/13_osu.difficulty.ipynb #c374178a
 def _convert(map, mode: int):  # rosu's map, turned into another mode where that is possible
@@ -108,6 +109,25 @@ def star_rating(
 ) -> float:  # stars; 0 for a map without objects
     "How hard a map is, by the game's own measure (https://osu.ppy.sh/wiki/en/Beatmap/Star_rating)."
     return star_ratings(beatmap, [speed], mode)[0]
+
+# %% ../../nbs/13_osu.difficulty.ipynb #97fc65d2
+OLD_STARS = {  # mode -> stars of rosu-pp 4, and what rosu-pp 3.1 called the same maps
+    0: ([0, 1, 1.5, 2, 3, 4, 6, 8, 10, 12], [0, 1, 1.33, 1.86, 2.91, 4, 6, 7.91, 9.61, 11.28]),
+    1: ([0, 1, 2, 3, 4, 6], [0, 1.02, 2.03, 3.02, 4.02, 6]),
+}
+
+
+def told_stars(
+    stars: float | None,  # of today; None: nothing is asked for
+    mode: int,  # 0 osu!, 1 taiko, 2 catch, 3 mania
+    scale: int,  # major version of rosu-pp whose stars the model learnt: 3 or 4
+) -> float | None:
+    "Stars as a model knows them (https://github.com/MaxOhn/rosu-pp/releases)."
+    if stars is None or scale != 3 or mode not in OLD_STARS:
+        return stars
+    today, then = OLD_STARS[mode]
+    change = np.subtract(then, today)
+    return stars + float(np.interp(stars, today, change))
 
 # %% ../../nbs/13_osu.difficulty.ipynb #94fb5986
 SKILLS = {  # by mode
