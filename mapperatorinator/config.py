@@ -714,6 +714,9 @@ class ModConfig(Settings):
     lookahead: float = setting(0.125, SHARE)  # share of a window that is only heard
     tries: int = setting(16, Number(0, 10000, "places"))  # places where the change is tried out; 0: none
     check: bool = True  # also say what `check` finds
+    scores: str = setting(
+        "", Place()
+    )  # what a suggestion is worth, from eval task=maimod_fit; empty: as shipped
     # What to say
     show: float = setting(0.1, SHARE)  # the least likely suggestion that is shown
     likely: float = setting(0.7, SHARE)  # from here on a suggestion is called likely, and the exit code is 1

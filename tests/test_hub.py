@@ -15,13 +15,14 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
-from mapperatorinator.config import LanguageConfig, ModelConfig
+from mapperatorinator.config import GenerateConfig, LanguageConfig, ModelConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.model import hub
 from mapperatorinator.model.hub import Address, SHORT, load_bundle, new_bundle, save_bundle
 from mapperatorinator.model.mapper import Mapper
 from mapperatorinator.model.published import from_published, published_config, to_published
 from mapperatorinator.prompt import Metadata
+from mapperatorinator.request import MapRequest
 from mapperatorinator.spectrogram import MelSpectrogram
 from mapperatorinator.config import SpectrogramConfig
 from tiny import tiny_model
@@ -113,6 +114,15 @@ def test_published_round_trip(family, tmp_path):
     names = set(load_file(tmp_path / "model.safetensors"))
     assert ("transformer.model.decoder.layers.0.self_attn.Wqkv.weight" in names) == (family == "varwhisper")
     assert not any(n.endswith("k_proj.bias") for n in names)
+
+
+def test_a_published_model_is_told_the_stars_of_then(tmp_path):
+    save_bundle(made_published("varwhisper"), tmp_path)
+    scale = load_bundle(tmp_path).language.star_scale
+    request = MapRequest.of(GenerateConfig(difficulty=2.5, guidance=2))
+    assert scale == 3 and load_bundle("embedded").language.star_scale == 4
+    assert request.metadata(1000, scale).difficulty == pytest.approx(2.385)
+    assert request.metadata(1000).difficulty == 2.5 and request.prompted_stars == 2.5
 
 
 @pytest.mark.parametrize("family", FAMILIES)

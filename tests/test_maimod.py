@@ -15,7 +15,7 @@ from tiny import tiny_bundle
 
 from mapperatorinator.cli import main
 from mapperatorinator.config import LanguageConfig, ModConfig, check_settings, compose
-from mapperatorinator.core import UserError
+from mapperatorinator.core import UserError, asset
 from mapperatorinator.engine import Engine
 from mapperatorinator.events import EventType as E
 from mapperatorinator.events import read_events
@@ -400,6 +400,32 @@ def test_a_document_can_be_read_back(looked):
     assert d["changed"] is False and len(d["results"][0]["maps"]) == 2
     first = d["results"][0]["maps"][0]["suggestions"][0]
     assert {"score", "link", "alternatives", "category", "word", "helps"} <= set(first)
+
+
+def test_scores_of_another_model_are_told_and_can_be_given(folder, tmp_path, capsys):
+    map_path = str(folder.place / "second.osu")
+    shipped = json.loads(asset("maimod.json").read_text())
+    given = tmp_path / "scores.json"
+    sure = {str(m): {c: row | {"bias": 40.0} for c, row in r.items()} for m, r in shipped["judges"].items()}
+    given.write_text(json.dumps(shipped | {"model": "another", "judges": sure}))
+    config = ModConfig(beatmap_path=map_path, tries=0, check=False, json=True, scores=str(given))
+    mod(config, print)
+    document = json.loads(capsys.readouterr().out)
+    found = document["results"][0]["maps"][0]["suggestions"]
+    assert found and {s["word"] for s in found} <= {"likely", "possible", "taste"}
+    assert max(s["score"] for s in found) > 0.99
+    assert "measured with another model (another)" in document["advice"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"signs": []}, {"judges": {"0": {"Rhythm": {}}}}, {"judges": {"0": 1}}, {"judges": None}],
+)
+def test_scores_that_are_none(change, folder, tmp_path):
+    given = tmp_path / "scores.json"
+    given.write_text(json.dumps(json.loads(asset("maimod.json").read_text()) | change))
+    with pytest.raises(UserError, match="is damaged: .*; make it with eval task=maimod_fit"):
+        SetModder(ModConfig(beatmap_path=str(folder.place), scores=str(given)))
 
 
 def said(word, severity=""):

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..audio import load_audio
 from ..config import CheckConfig, ModConfig, check_settings
-from ..core import UserError, one_line, quoted, rewrite, shown
-from .suggest import CATEGORIES, Modded, Modder, Suggestion
+from ..core import UserError, asset, one_line, quoted, rewrite, shown
+from .suggest import CATEGORIES, Modded, Modder, Suggestion, read_judges
 from .surprise import reading_engine
 from ..model.hub import load_bundle
 from ..osu.beatmap import Beatmap
@@ -28,15 +28,17 @@ from ..prompt import Metadata
 from ..verify import FILES, RATE, Mapset, copy_on_disk, find_sets, read_set
 
 # %% auto #0
-__all__ = ['ADVICE', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'POLICY', 'PAGE', 'song_of', 'Looked', 'certain',
-           'order_of', 'SetModder', 'add_findings', 'put_in_order', 'look_over', 'exit_code', 'every_suggestion',
-           'tried_text', 'line_of', 'grouped', 'show_map', 'show_results', 'as_document', 'safe_cell', 'as_csv',
-           'spectrogram_png', 'song_bytes', 'remarks_of', 'preview_of', 'as_html', 'mod']
+__all__ = ['ADVICE', 'OTHERS', 'STYLES', 'COLUMNS', 'MARKS', 'STYLE', 'SCRIPT', 'HEAD', 'POLICY', 'PAGE', 'song_of', 'Looked',
+           'certain', 'order_of', 'SetModder', 'add_findings', 'put_in_order', 'look_over', 'exit_code',
+           'every_suggestion', 'tried_text', 'line_of', 'grouped', 'show_map', 'advice_of', 'show_results',
+           'as_document', 'safe_cell', 'as_csv', 'spectrogram_png', 'song_bytes', 'remarks_of', 'preview_of', 'as_html',
+           'mod']
 
 # %% ../../nbs/92_maimod.report.ipynb #431f3e1e
 ADVICE = (
     "MaiMod only advises. Nothing in your map was changed; what is worth an edit is yours to judge and to do."
 )
+OTHERS = " The scores were measured with another model ({}): here they order the list, and do not say how often it is right."
 
 
 def song_of(mapset: Mapset, beatmap: Beatmap) -> np.ndarray:  # (n,) at RATE
@@ -64,6 +66,7 @@ class Looked:
     findings: list[Suggestion] = field(default_factory=list)  # about the whole set
     refused: dict[str, str] = field(default_factory=dict)  # name -> why it was not looked at
     samples: Optional[np.ndarray] = None  # the song
+    advice: str = ADVICE
 
 
 def certain(f: Finding) -> Suggestion:
@@ -92,9 +95,11 @@ class SetModder:
 
     def __init__(self, config: ModConfig, progress: Optional[Callable] = None):
         self.config = config
+        judges, judged = read_judges(config.scores or asset("maimod.json"))
+        self.advice = ADVICE if judged == config.model else ADVICE + OTHERS.format(shown(judged))
         self.bundle = load_bundle(config.model)
         self.engine = reading_engine(self.bundle, config.device, config.precision)
-        self.modder = Modder(self.engine, config, progress)
+        self.modder = Modder(self.engine, config, progress, judges)
         self.heard = {}  # name of the song -> samples, and what the model heard
 
     def song(self, mapset: Mapset, b: Beatmap) -> np.ndarray:
@@ -127,7 +132,7 @@ class SetModder:
         "A set: an archive, a folder, or one difficulty."
         mapset = read_set(path)
         self.heard.clear()
-        out = Looked(path, refused=dict(mapset.refused))
+        out = Looked(path, refused=dict(mapset.refused), advice=self.advice)
         for name, b in mapset.beatmaps.items():
             try:
                 out.maps.append(self.look(mapset, b))
@@ -249,7 +254,12 @@ def show_map(m: Modded, config: ModConfig, console):
             console.print(line_of(s), soft_wrap=True)
 
 
-def show_results(results: Iterable[Looked], config: ModConfig, file=None):
+def advice_of(results: Sequence[Looked]) -> str:
+    "What a report says of itself."
+    return results[0].advice if results else ADVICE
+
+
+def show_results(results: Sequence[Looked], config: ModConfig, file=None):
     "All results in the console."
     from rich.console import Console
 
@@ -262,7 +272,7 @@ def show_results(results: Iterable[Looked], config: ModConfig, file=None):
             console.print(line_of(s), soft_wrap=True)
         for name, why in r.refused.items():
             console.print(f"  not looked at: {shown(name)}: {shown(why)}", markup=False, style="red")
-    console.print(ADVICE, markup=False, style="italic")
+    console.print(advice_of(results), markup=False, style="italic")
 
 # %% ../../nbs/92_maimod.report.ipynb #503e022d
 def as_document(results: Sequence[Looked]) -> dict:
@@ -270,7 +280,7 @@ def as_document(results: Sequence[Looked]) -> dict:
     return {
         "exit_code": exit_code(results),
         "changed": False,
-        "advice": ADVICE,
+        "advice": advice_of(results),
         "results": [
             {
                 "path": str(r.path),
@@ -520,7 +530,7 @@ def as_html(
         policy=POLICY,
         title=html.escape(one_line(title)),
         style=STYLE,
-        advice=ADVICE,
+        advice=advice_of(results),
         kinds=kinds,
         body="".join(sections),
         script=SCRIPT,

@@ -4,18 +4,20 @@
 
 # %% ../../nbs/89_maimod.suggest.ipynb #a97489ca
 from __future__ import annotations
-import copy, json
+import copy
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Callable, Iterable, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from ..config import LanguageConfig, ModConfig
 from ..core import asset
+from ..foreign import damaged, read_json
 from ..engine import Engine
 from ..events import BEAT_TYPES, NON_TIMED, ContextType, Event, EventStream, EventType
 from mapperatorinator.groups import (
@@ -60,8 +62,8 @@ __all__ = ['SETS', 'BITS', 'COLOURS', 'NAMES', 'CATEGORIES', 'ANCHORS', 'OBJECTS
            'explain', 'worth_saying', 'link_numbers', 'Piece', 'pieces_of', 'Sheet', 'link_of', 'Remark', 'as_event',
            'doubt_of', 'folded_remarks', 'remarks_of', 'Change', 'on_tick', 'with_one', 'fresh', 'time_changes',
            'changes_for', 'Reading', 'Reader', 'Trial', 'trials_of', 'try_out', 'rarity', 'Habits', 'note_signs',
-           'shortlist', 'Judge', 'judges_of', 'shipped_judges', 'score_remarks', 'folded', 'Suggestion', 'word_of',
-           'label_of', 'alternatives_of', 'sentence_of', 'Modded', 'Modder']
+           'shortlist', 'Judge', 'judges_of', 'read_judges', 'shipped_judges', 'score_remarks', 'folded', 'Suggestion',
+           'word_of', 'label_of', 'alternatives_of', 'sentence_of', 'Modded', 'Modder']
 
 # %% ../../nbs/89_maimod.suggest.ipynb #e763a0e9
 SETS = ("normal", "soft", "drum")
@@ -878,6 +880,12 @@ class Judge:
         x = (np.array([signs[name] for name in SIGNS]) - self.center) / self.scale
         return float(1 / (1 + np.exp(-self.bias - np.clip(x, -FAR, FAR) @ self.weight)))
 
+    def is_sound(self) -> bool:
+        "Whether there is a finite number for every sign."
+        rows = [self.center, self.scale, self.weight]
+        whole = all(len(row) == len(SIGNS) and np.isfinite(row).all() for row in rows)
+        return bool(whole and min(self.scale) > 0 and np.isfinite(self.bias))
+
 
 Judges = dict[tuple[int, str], Judge]  # mode and category
 
@@ -891,10 +899,22 @@ def judges_of(table: dict) -> Judges:
     }
 
 
+def read_judges(path: str | Path) -> tuple[Judges, str]:  # and the model that they are for
+    "Judges from a file of `eval task=maimod_fit`. Raises `UserError` for any other file."
+    table = read_json(path)
+    try:
+        judges = judges_of(table)
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        raise damaged(path, e, cure="make it with eval task=maimod_fit") from e
+    if table.get("signs") != list(SIGNS) or not all(j.is_sound() for j in judges.values()):
+        raise damaged(path, "its numbers fit no judge of today", cure="make it with eval task=maimod_fit")
+    return judges, str(table.get("model", ""))
+
+
 @lru_cache(maxsize=1)
 def shipped_judges() -> Judges:
     "Those that come with the package."
-    return judges_of(json.loads(asset("maimod.json").read_text(encoding="utf-8")))
+    return read_judges(asset("maimod.json"))[0]
 
 
 def score_remarks(remarks: Sequence[Remark], mode: int, judges: Optional[Judges] = None):
@@ -1022,10 +1042,17 @@ class Modded:
 class Modder:
     "A model that looks over maps."
 
-    def __init__(self, engine: Engine, config: ModConfig, progress: Optional[Callable] = None):
+    def __init__(
+        self,
+        engine: Engine,
+        config: ModConfig,
+        progress: Optional[Callable] = None,
+        judges: Optional[Judges] = None,  # None: those that come with the package
+    ):
         self.engine = engine
         self.config = config
         self.progress = progress
+        self.judges = judges
 
     def hear(self, samples: np.ndarray, metadata=None) -> Heard:
         return Heard.of(self.engine, samples, self.config, metadata, self.progress)
@@ -1057,6 +1084,6 @@ class Modder:
         remarks = remarks_of(sheet, self.engine, heard, scores)
         try_out(reader, sheet, shortlist(remarks, self.config.tries), scores)
         note_signs(remarks, Habits(sheet))
-        score_remarks(remarks, beatmap.mode)
+        score_remarks(remarks, beatmap.mode, self.judges)
         said = [self.suggestion(sheet, heard, scores, group) for group in folded(remarks)]
         return Modded(beatmap, [s for s in said if s.score >= self.config.show], scores, sheet, heard)
