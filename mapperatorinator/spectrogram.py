@@ -70,10 +70,10 @@ class MelSpectrogram(nn.Module):
     def __init__(self, conf: SpectrogramConfig | None = None):
         super().__init__()
         self.conf = conf or SpectrogramConfig()
-        self.register_buffer("window", torch.hann_window(self.conf.n_fft), persistent=False)
-        self.register_buffer(
-            "filters", mel_filters(self.conf).to(self.window.device, copy=True), persistent=False
-        )
+        # never asked of the "meta" device, on which torch takes seconds to think about a window
+        window = torch.hann_window(self.conf.n_fft, device="cpu")
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", mel_filters(self.conf).clone(), persistent=False)
 
     def _apply(self, fn, recurse=True):  # moves to another device are followed, casts are not
         super()._apply(fn, recurse)

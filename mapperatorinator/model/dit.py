@@ -28,6 +28,7 @@ from mapperatorinator.foreign import (
     write_tensors,
 )
 from .hub import Address, local_folder, snapshot
+from .layers import skeleton
 
 # %% auto #0
 __all__ = ['KINDS', 'CONTEXT', 'PUBLISHED_HEADS', 'FIRST_LAYOUT', 'waves', 'point_features', 'Classes', 'step_of',
@@ -446,7 +447,7 @@ def _fitted(conf: DiffusionConfig, classes: Classes, weights: dict, folder: Path
     if clause := classes.contradiction():
         raise damaged(folder, clause)
     check_layers(weights, {"blocks": conf.depth}, folder / "config.json")
-    with torch.device("meta"):
+    with skeleton():
         model = DiT(conf, len(classes))
     check_shapes(weights, model.state_dict())
     weights = {name: value.float() for name, value in weights.items()}

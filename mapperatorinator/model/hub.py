@@ -29,7 +29,7 @@ from mapperatorinator.foreign import (
     typed,
     write_tensors,
 )
-from .layers import eight_bits, row_scales
+from .layers import eight_bits, row_scales, skeleton
 from .mapper import Conditioning, Mapper
 from mapperatorinator.model.published import (
     family_of,
@@ -468,7 +468,7 @@ def build_model(
     scales = take_scales(weights)
     layers = {"encoder.layers": conf.encoder_layers, "decoder.layers": conf.decoder_layers}
     check_layers(weights, layers, "config.json")
-    with torch.device("meta"):
+    with skeleton():
         model = Mapper(conf)
     check_shapes(weights, model.state_dict())
     widen(weights, scales, dtype)
@@ -584,7 +584,7 @@ def _published_mapper(
     at = "transformer.model."
     layers = {f"{at}encoder.layers": conf.encoder_layers, f"{at}decoder.layers": conf.decoder_layers}
     check_layers(weights, layers, path)
-    with torch.device("meta"):
+    with skeleton():
         wanted = Mapper(conf).state_dict()
     return build_model(conf, from_published(weights, wanted, family), dtype)
 

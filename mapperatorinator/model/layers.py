@@ -5,15 +5,17 @@
 # %% ../../nbs/60_model.layers.ipynb #1a063ab1
 from __future__ import annotations
 import copy, math
+from contextlib import contextmanager
 from functools import lru_cache
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 # %% auto #0
 __all__ = ['FEW', 'TINY', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
-           'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer',
+           'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'skeleton',
            'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear', 'WidenedLinear',
            'half_linear', 'multiply_rows', 'has_int8', 'row_scales', 'eight_bits', 'Int8Linear', 'exchange',
            'with_linears', 'sinusoids']
@@ -366,6 +368,23 @@ class DecoderLayer(nn.Module):
         x = x + self.attn(self.norm1(x), **attention)
         x = x + self.cross(self.norm2(x), kv, cross_table)
         return x + self.ff(self.norm3(x))
+
+# %% ../../nbs/60_model.layers.ipynb #606ad236
+class _Unfilled(TorchFunctionMode):
+    "Leaves tensors as they are where `torch.nn.init` would fill them."
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def skeleton():
+    "Modules made here have shapes and no numbers; `load_state_dict(…, assign=True)` brings those."
+    with torch.device("meta"), _Unfilled():
+        yield
 
 # %% ../../nbs/60_model.layers.ipynb #3c3300c1
 def onednn_linear(x: Tensor, packed: Tensor, bias: Tensor | None = None) -> Tensor:  # (..., in) -> (..., out)
