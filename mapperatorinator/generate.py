@@ -30,7 +30,6 @@ from mapperatorinator.groups import (
 from .model.hub import Bundle, load_bundle
 from .model.lora import lay_over
 from .model.mapper import Encoded
-from .osu.show import PALETTE
 from .prompt import Context, Metadata, build, choose_template
 from mapperatorinator.rules import (
     Columns,
@@ -224,6 +223,7 @@ def song_mel(engine: Engine, samples: np.ndarray) -> np.ndarray:  # (mels, frame
 def show_frames(song: EncodedSong, hop_ms: float = 8.0, ax=None):
     "What the model hears in each frame."
     import matplotlib.pyplot as plt
+    from mapperatorinator.osu.show import PALETTE
 
     if ax is None:
         _, ax = plt.subplots(figsize=(8, 1.8), dpi=72)
@@ -795,6 +795,7 @@ def generate(
 def show_generated(song: EncodedSong, made: Sequence[Generated], ax=None):
     "The times that were written, a row for each map, over the windows that wrote them: beats red, objects above them."
     import matplotlib.pyplot as plt
+    from mapperatorinator.osu.show import PALETTE
 
     if ax is None:
         _, ax = plt.subplots(figsize=(9, 0.5 + 0.65 * len(made)), dpi=72)
@@ -809,6 +810,8 @@ def show_generated(song: EncodedSong, made: Sequence[Generated], ax=None):
 
 
 def _plot_streams(ax, row: int, streams: dict[ContextType, EventStream]):
+    from mapperatorinator.osu.show import PALETTE
+
     for kind, stream in streams.items():
         beats = kind is _C.TIMING
         colour = PALETTE["downbeat" if beats else "slider"]
@@ -842,6 +845,8 @@ def _times_of(events: Sequence[Event]) -> list[int]:  # ms
 
 
 def _plot_seam(ax, row: int, seam: Seam, window_ms: float):
+    from mapperatorinator.osu.show import PALETTE
+
     w = seam.window
     height = (row - 0.4, 0.8)
     heard = (w.time_ms, window_ms)

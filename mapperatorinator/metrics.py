@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple, Sequence
 import numpy as np
-from scipy.stats import rankdata
 
 from .timing.beats import count_beats, fit_line
 from .osu.beatmap import Beatmap
@@ -311,6 +310,8 @@ def bootstrap(
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:  # -1 to 1
     "Spearman's: whether one rises with the other; 0 when one of them never changes."
+    from scipy.stats import rankdata
+
     ra = rankdata(a)
     rb = rankdata(b)
     if not (ra.std() and rb.std()):

@@ -31,7 +31,6 @@ from mapperatorinator.generate import (
 )
 from .osu.beatmap import Beatmap
 from .osu.check import check_map
-from .osu.show import save_png, show_map
 from .osu.timing import Timing, counted
 from .postprocess import as_one_set, assemble, clean, clean_range, end_with_song, is_calm
 from .refine import check_denoiser, refine_stage, refined
@@ -62,7 +61,7 @@ from mapperatorinator.request import (
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
-__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'styled', 'File2File',
+__all__ = ['NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'Result', 'Song2Map', 'styled', 'File2File', 'draw',
            'generate_map']
 
 # %% ../nbs/78_pipeline.ipynb #d3796206
@@ -461,6 +460,13 @@ def save_maps(self: File2File, made: list[Result], job: Prepared) -> Path:  # ab
     return rewrite(path, lambda: data) if job.destination.named else write_new(path, data)
 
 
+def draw(r: Result, path: Path) -> Path:  # of the picture
+    "A map and its song as a picture."
+    from mapperatorinator.osu.show import save_png, show_map  # which take a second to load
+
+    return save_png(show_map(r.beatmap, r.mel), path)
+
+
 @patch
 def save(self: File2File, made: list[Result], job: Prepared):
     "Write the maps and their pictures, and say what became of a file that was there."
@@ -476,7 +482,7 @@ def save(self: File2File, made: list[Result], job: Prepared):
             r.report["kept"] = f"what was there, as {undo[-1]}"
         version = "" if r is made[-1] else r.beatmap.version
         if job.config.plot:
-            r.png = save_png(show_map(r.beatmap, r.mel), picture_path(path, version))
+            r.png = draw(r, picture_path(path, version))
 
 # %% ../nbs/78_pipeline.ipynb #8f87ca72
 @lru_cache(maxsize=1)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from .beats import Beats
 from ..core import UserError
@@ -94,6 +92,8 @@ class Votes:
 
 def vote_curve(said: Sequence[PassBeats], kind: EventType, length: int, sigma: float) -> np.ndarray:  # (ms,)
     "Votes for one kind of beat, spread by a bell."
+    from scipy.ndimage import gaussian_filter1d
+
     times = [t for s in said for k, t in s.beats if k is kind]
     raw = np.bincount(times, minlength=length).astype(float)
     return gaussian_filter1d(raw, sigma) / len(said) * 50
@@ -161,6 +161,8 @@ def tempos_at(votes: Votes, times: np.ndarray, periods: list[Optional[float]]) -
 
 def vote_peaks(votes: Votes, share: float = 0.1) -> list[Peak]:  # of the gaps that must agree on a tempo
     "Peaks of the vote, in order of time."
+    from scipy.signal import find_peaks  # which takes half a second to load
+
     times, shape = find_peaks(votes.signal, distance=50, prominence=0.1, width=2, rel_height=1, wlen=50)
     periods = [period_at(votes, t, share) for t in times]
     tempos = tempos_at(votes, times, periods)
