@@ -35,8 +35,9 @@ help:
 	$(INSTALL) --editable ".[dev]"
 	touch .venv/dev
 
-demo: .venv/run ## turn the bundled song into a beatmap in runs/demo
+demo: .venv/run ## turn the bundled song into a beatmap in runs/demo, and play it in the browser
 	$(BIN)/mapperatorinator generate audio_path="$$($(PY) -c 'from mapperatorinator.core import demo_song; print(demo_song())')" output_path=runs/demo difficulty=3.5 seed=1 export_osz=true plot=true
+	$(BIN)/mapperatorinator preview "$$(ls -t runs/demo/*.osz | head -1)" output=runs/demo/preview.html open_browser=true
 
 test: .venv/dev ## check notebooks and package, run every notebook and every test
 	$(PY) tools/check.py

@@ -4,7 +4,7 @@
 
 # %% ../nbs/96_app.ipynb #4d0a2e07
 from __future__ import annotations
-import contextlib, importlib.util, json, multiprocessing, os, secrets, shutil, threading, time, webbrowser
+import contextlib, importlib.util, json, multiprocessing, os, secrets, shutil, threading, time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import ipywidgets as W
 
 from .config import AppConfig, check_settings, compose
 from .core import UserError, asset, quoted, say, write_atomic
+from .preview import open_page
 from .runs import GOING, Run, Runs, Worker, state_folder
 from .ui import UPLOADED, VISITOR, App, ModDesk, TimingDesk, mod_run
 
@@ -341,7 +342,7 @@ def welcome(config: AppConfig, port: int):
     url = f"http://{host}:{port}/?token={config.token}"
     say(f"The form is at {url}\nCtrl-C ends it.")
     if config.open_browser:
-        webbrowser.open(url)
+        open_page(url)
 
 # %% ../nbs/96_app.ipynb #9ae8143b
 def run_app(config: AppConfig, make: Callable | None = None):  # make: None: the pipeline

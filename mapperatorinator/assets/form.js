@@ -147,7 +147,7 @@ class View {
 
   card(title, ...children) {
     const id = newId();
-    return h("section", { class: "mp-card", "aria-labelledby": id }, h("h3", { id }, title), ...children);
+    return h("section", { class: "mp-card", "aria-labelledby": id }, h("h2", { id }, title), ...children);
   }
 
   song() {

@@ -94,4 +94,5 @@ query().addEventListener("input", show);
 query().addEventListener("focus", show);
 document.addEventListener("keydown", step);
 document.addEventListener("click", (event) => event.target.closest(".search") || (list().hidden = true));
+if (document.activeElement === query()) show(); // what was typed before this script was there
 document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "center" });
