@@ -302,12 +302,13 @@ def voila_settings(config: AppConfig) -> dict:
 
 # %% ../nbs/96_app.ipynb #d6422ae3
 def voila_class():
-    "Voilà. Raises `UserError` where it is not installed."
+    "Voilà. Raises `UserError` where it, or the kernel of its visitors, is not installed."
     try:
+        import ipykernel
         from voila.app import Voila
     except ImportError as e:
         raise UserError(
-            "The web app needs Voilà, which is not installed: pip install 'mapperatorinator[app]', or open colab/generate.ipynb."
+            "The web app needs Voilà and ipykernel, which are not all installed: pip install 'mapperatorinator[app]', or open colab/generate.ipynb."
         ) from e
     return Voila
 

@@ -1071,6 +1071,8 @@ def example_set(folder: str | Path) -> Path:  # an .osz
     from mapperatorinator.synth import songs
 
     beatmap = songs.demo_song().map(3.5)
+    title = read_tags(demo_song())["title"]
+    beatmap.metadata.update(Title=title, TitleUnicode=title)
     beatmap.audio_filename = demo_song().name
     slip = plant_fault(beatmap, KINDS[0], level=0)
     return write_osz(Path(folder) / "example.osz", [slip.beatmap], {demo_song().name: demo_song()})

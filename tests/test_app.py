@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import make_dataclass
 from pathlib import Path
@@ -425,6 +426,14 @@ def test_a_map_is_looked_over_where_the_room_of_maimod_is_there(tmp_path, monkey
     press("show", id=run["id"])
     assert (run["state"], ["suggestions", "2"] in run["figures"]) == ("done", True), run
     assert asked[0].beatmap_path.endswith("a.osz") and got[-1][1] == [b"<p>['a result']"]
+
+
+def test_what_the_app_is_installed_with_has_a_kernel_for_its_visitors():
+    "Voilà alone brings none, and a page without one is an error of the server."
+    settings = ConfigParser(delimiters=["="])
+    settings.read(house.repo / "settings.ini", encoding="utf-8")
+    names = {re.split("[<>=]", word)[0] for word in settings["DEFAULT"]["app_requirements"].split()}
+    assert {"voila", "tornado", "ipykernel"} == names
 
 
 def instructions(text):

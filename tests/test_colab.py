@@ -84,7 +84,7 @@ def test_they_are_thin_install_alike_and_say_what_must_be_said(path):
     nb = nbformat.read(path, 4)
     text = "\n".join(c.source for c in nb.cells)
     assert code_of(path)[0] == code_of(NOTEBOOK)[0], "one way to install"
-    assert len(code_of(path)) <= 9 and f"/blob/main/colab/{path.name})" in text and SAID[path] in text
+    assert len(code_of(path)) <= 10 and f"/blob/main/colab/{path.name})" in text and SAID[path] in text
     assert "look_at_gpu(), look_at_memory()" in code_of(path)[1] and "T4 GPU" in text
     assert not any(c.get("outputs") for c in nb.cells)
 

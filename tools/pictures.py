@@ -1,9 +1,8 @@
 """Takes the moving and the still pictures of docs/ anew: the preview while it plays, and the pages of the app.
 
-    python tools/pictures.py          all of them: some minutes, with chromium
-    python tools/pictures.py clip     only the preview: docs/preview.webp
-
-The map in them is the one of nbs/index.ipynb, written by the embedded model while one waits."""
+make demo                         the map that is played
+python tools/pictures.py          all of them: some minutes, with chromium
+python tools/pictures.py clip     only the preview: docs/preview.webp"""
 
 import io
 import sys
@@ -19,23 +18,23 @@ sys.path.insert(0, str(repo / "tests"))
 
 import browser
 import test_app as visits
-from mapperatorinator.config import GenerateConfig
 from mapperatorinator.core import demo_song
 from mapperatorinator.osu.beatmap import Beatmap
-from mapperatorinator.pipeline import generate_map
 from mapperatorinator.preview import preview_html
 from mapperatorinator.ui import example_set
+from mapperatorinator.verify import read_set
 
 RATE = 20  # frames a second
-FROM, SECONDS = 10_000, 5  # ms of the song, s
-WIDTH = 600  # px
+FROM, SECONDS = 17_000, 5  # ms of the song, s
+SIZE = 700, 620  # px
 
 
 def demo_map() -> Beatmap:
-    "The map of the README."
-    wishes = dict(audio_path=str(demo_song()), difficulty=3.5, seed=1, end_time=25_000)
-    with tempfile.TemporaryDirectory() as folder:
-        return generate_map(GenerateConfig(output_path=folder, **wishes)).beatmap
+    "The map that `make demo` wrote last."
+    archives = sorted((repo / "runs/demo").glob("*.osz"), key=lambda path: path.stat().st_mtime)
+    if not archives:
+        sys.exit("There is no map in runs/demo; run make demo first.")
+    return next(iter(read_set(archives[-1]).beatmaps.values()))
 
 
 def frame(page, time: float) -> Image.Image:
@@ -52,20 +51,19 @@ def record_preview(beatmap: Beatmap) -> list[Image.Image]:
         file = Path(folder) / "page.html"
         file.write_text(preview_html([beatmap], demo_song()), encoding="utf-8")
         page.prefer(color_scheme="dark")
-        page.size(WIDTH, 600)
+        page.size(*SIZE)
         page.open(file)
         page.until("window.preview && preview.preview")
         page.run("window.player = preview.preview; player.play()")
         page.until("player.clock.time > 100")  # the large button goes
-        page.run("player.pause()")
-        page.size(WIDTH, page.run("Math.ceil(document.documentElement.scrollHeight)"))
+        page.run("player.pause(), (document.documentElement.style.overflow = 'hidden')")
         return [frame(page, FROM + i * 1000 / RATE) for i in range(SECONDS * RATE)]
 
 
 def clip():
     "docs/preview.webp."
     first, *rest = record_preview(demo_map())
-    look = dict(quality=45, method=6, loop=0, duration=1000 // RATE)
+    look = dict(quality=40, method=4, loop=0, duration=1000 // RATE)
     first.save(docs / "preview.webp", save_all=True, append_images=rest, **look)
 
 
@@ -122,11 +120,10 @@ def timing_page(page):
     visits.open_tab(page, "Timing", ".mp-beats")
     visits.send(page, demo_song())
     page.until("document.querySelector('.mp-beats').textContent.includes('128')", 60)
-    page.size(1000, 620)
+    page.size(1000, 760)
     still(page, "app_timing")
 
 
 if __name__ == "__main__":
-    clip()
-    if sys.argv[1:] != ["clip"]:
-        app_pages()
+    for part in sys.argv[1:] or ["clip", "app"]:
+        {"clip": clip, "app": app_pages}[part]()
