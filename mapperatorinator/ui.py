@@ -54,7 +54,7 @@ from .request import given_files
 from .runs import Run, Runs, Worker, ending, new_owner
 
 # %% auto #0
-__all__ = ['PEAKS', 'LISTENING', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED', 'MAPS', 'UNSHOWN', 'Notice', 'Meter', 'Inbox',
+__all__ = ['PEAKS', 'LISTENING', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED', 'UNSHOWN', 'MAPS', 'Notice', 'Meter', 'Inbox',
            'peaks_of', 'samples_of', 'song_facts', 'beat_of', 'beat_facts', 'ticked', 'wav_bytes', 'heard', 'listen',
            'download', 'file_of', 'FormView', 'about_page', 'Desk', 'QueueDesk', 'App', 'watch', 'wanted', 'figures_of',
            'preview_of', 'generate_app', 'timing_map', 'TimingDesk', 'mod_run', 'ModDesk', 'example_set', 'mod_app']
@@ -465,22 +465,6 @@ def taken(self: Desk, what: str, path: Path):
 
 
 UPLOADED = ("audio_path", "beatmap_path", "background")  # settings that a file can be sent for
-
-
-MAPS = (".osu", ".osz")
-
-
-@patch
-def upload(self: Desk):
-    "Ask for songs and maps in this cell: on Colab with its own dialogue, where a page may not be allowed to send files."
-    if "google.colab" not in sys.modules:
-        raise UserError("This dialogue is Colab's; here, choose the file in the form.")
-    from google.colab import files
-
-    for name, content in files.upload().items():
-        what = "beatmap_path" if name.lower().endswith(MAPS) else "audio_path"
-        self.taken(what, self.inbox.whole(name, content))
-    self.refresh()
 
 
 @patch
@@ -934,6 +918,22 @@ def refresh(self: App):
     self.show_song()
     self.show_presets()
     self.show_runs()
+
+
+MAPS = (".osu", ".osz")
+
+
+@patch
+def upload(self: Desk):
+    "Ask for songs and maps in this cell: on Colab with its own dialogue, where a page may not be allowed to send files."
+    if "google.colab" not in sys.modules:
+        raise UserError("This dialogue is Colab's; here, choose the file in the form.")
+    from google.colab import files
+
+    for name, content in files.upload().items():
+        what = "beatmap_path" if name.lower().endswith(MAPS) else "audio_path"
+        self.taken(what, self.inbox.whole(name, content))
+    self.refresh()
 
 
 def generate_app(**settings) -> App:  # `audio_path=…, difficulty=…`: what the form shows at first
