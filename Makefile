@@ -12,7 +12,7 @@ WORKERS ?= 2
 test: export OMP_NUM_THREADS = 1# toy models are as fast on one thread, and two jobs do not wait for each other
 INSTALL := $(PY) -m pip install -qq --constraint constraints.txt
 
-.PHONY: help demo test fuzz check format matrix lab app readme pin clean
+.PHONY: help demo test fuzz check format matrix lab app readme docs pin clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -35,8 +35,9 @@ help:
 	$(INSTALL) --editable ".[dev]"
 	touch .venv/dev
 
-demo: .venv/run ## turn the bundled song into a beatmap in runs/demo
+demo: .venv/run ## turn the bundled song into a beatmap in runs/demo, and play it in the browser
 	$(BIN)/mapperatorinator generate audio_path="$$($(PY) -c 'from mapperatorinator.core import demo_song; print(demo_song())')" output_path=runs/demo difficulty=3.5 seed=1 export_osz=true plot=true
+	$(BIN)/mapperatorinator preview "$$(ls -t runs/demo/*.osz | head -1)" output=runs/demo/preview.html open_browser=true
 
 test: .venv/dev ## check notebooks and package, run every notebook and every test
 	$(PY) tools/check.py
@@ -69,9 +70,12 @@ app: .venv/app ## the form in a browser: make app APP="port=9000"
 readme: .venv/dev ## write README.md from nbs/index.ipynb
 	$(PY) tools/readme.py
 
+docs: .venv/dev ## make the pages of site/ from notebooks and texts, with a search
+	$(PY) tools/docs.py
+
 pin: ## write constraints.txt from the versions in .venv
 	$(PY) tools/pin.py
 
 clean: ## remove the environment, caches and builds; runs/ stays
-	rm -rf .venv .matrix build dist *.egg-info .pytest_cache .hypothesis _proc _docs
+	rm -rf .venv .matrix build dist site *.egg-info .pytest_cache .hypothesis _proc _docs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

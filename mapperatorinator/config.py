@@ -581,6 +581,7 @@ class PreviewConfig(Settings):
     output: str = setting("", Place())  # file of the page; empty: NAME.preview.html where you stand
     song: bool = True  # put the song into the page
     check: bool = False  # mark what check finds
+    open_browser: bool = False  # show each page in the browser
     json: bool = False  # say what was written as JSON
 
 

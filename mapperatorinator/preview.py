@@ -4,7 +4,7 @@
 
 # %% ../nbs/91_preview.ipynb #133a078a
 from __future__ import annotations
-import base64, hashlib, html, json
+import base64, hashlib, html, json, webbrowser
 from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple, Optional, Sequence
 
@@ -39,7 +39,7 @@ __all__ = ['DEFAULT_COLOURS', 'MOST_VERTICES', 'SCROLL', 'SECOND', 'SWELL', 'SWE
            'STREWN', 'STREW', 'MOST_FALLING', 'SWAY', 'MOST_CLICKS', 'SOUNDS', 'LOOK', 'POLICY', 'PAGE', 'PART',
            'figure', 'figures', 'combo_colours', 'colours_of', 'standard_rows', 'scroll_speed', 'taiko_rows', 'Bar',
            'bars_of', 'LegacyRandom', 'Falling', 'halved', 'falling', 'catch_rows', 'Scroll', 'mania_rows', 'clicks_of',
-           'preview_data', 'markers_of', 'sound_type', 'module_text', 'preview_html', 'Preview', 'page_of',
+           'preview_data', 'markers_of', 'sound_type', 'module_text', 'preview_html', 'Preview', 'page_of', 'open_page',
            'write_previews']
 
 # %% ../nbs/91_preview.ipynb #21ecb74f
@@ -670,11 +670,21 @@ def _sets(config: PreviewConfig) -> list[Path]:
     return found
 
 
+def open_page(url: str) -> bool:  # whether there is a browser with a window
+    "Show a page in the user's browser."
+    try:
+        found = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    in_terminal = type(found) is webbrowser.GenericBrowser  # lynx, w3m: they would take it over
+    return not in_terminal and found.open(url)
+
+
 def write_previews(config: PreviewConfig) -> Iterator[Path]:  # each as it is written
     "A page for every set, whole or not at all."
     for path in _sets(config):
         page = page_of(path, config)
-        if config.output:
-            yield write_atomic(config.output, page)
-        else:
-            yield write_new(_page_name(path), page)
+        made = write_atomic(config.output, page) if config.output else write_new(_page_name(path), page)
+        if config.open_browser:
+            open_page(made.absolute().as_uri())
+        yield made

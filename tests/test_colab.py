@@ -1,4 +1,4 @@
-"colab/generate.ipynb runs from top to bottom in a kernel of its own, as in JupyterLab, and leaves an existing torch alone."
+"The notebooks of colab/ run from top to bottom in a kernel of their own, as in JupyterLab, and leave an existing torch alone."
 
 import json
 import re
@@ -10,6 +10,8 @@ nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "colab" / "generate.ipynb"
+STYLE = NOTEBOOK.with_name("finetune.ipynb")
+MOD = NOTEBOOK.with_name("maimod.ipynb")
 
 FAKE = """
 import sys, types
@@ -34,6 +36,8 @@ def source():
 
 def run(nb, folder, before="", after_form=""):
     "Execute with cells put in at the start and behind the form, as a user would change a field."
+    for cell in nb.cells:
+        cell.source = cell.source.replace("i_accept_the_rules = False", "i_accept_the_rules = True")
     forms = [i for i, c in enumerate(nb.cells) if "generate_app(" in c.source and c.cell_type == "code"]
     if after_form:
         nb.cells.insert(forms[0] + 1, nbformat.v4.new_code_cell(after_form))
@@ -68,16 +72,46 @@ def check(nb):
     )
 
 
-STYLE = NOTEBOOK.with_name("finetune.ipynb")
+SAID = {NOTEBOOK: "AI made", STYLE: "people who agree", MOD: "only advises"}
 
 
-def test_the_form_of_a_style_installs_as_the_other_and_says_whose_maps():
-    nb = nbformat.read(STYLE, 4)
-    code = [c.source for c in nb.cells if c.cell_type == "code"]
+def code_of(path):
+    return [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", SAID, ids=lambda path: path.stem)
+def test_they_are_thin_install_alike_and_say_what_must_be_said(path):
+    nb = nbformat.read(path, 4)
     text = "\n".join(c.source for c in nb.cells)
-    assert code[0] == next(c.source for c in source().cells if c.cell_type == "code"), "one way to install"
-    assert len(code) <= 8 and "colab/finetune.ipynb" in text and "people who agree" in text
+    assert code_of(path)[0] == code_of(NOTEBOOK)[0], "one way to install"
+    assert len(code_of(path)) <= 10 and f"/blob/main/colab/{path.name})" in text and SAID[path] in text
+    assert "look_at_gpu(), look_at_memory()" in code_of(path)[1] and "T4 GPU" in text
     assert not any(c.get("outputs") for c in nb.cells)
+
+
+def test_where_maps_are_made_the_rules_are_agreed_to_first():
+    assert code_of(NOTEBOOK)[1] == code_of(STYLE)[1], "one way to ask"
+    from mapperatorinator.core import UserError
+
+    with pytest.raises(UserError, match="tick the box"):
+        exec(code_of(NOTEBOOK)[1], {})
+    assert "i_accept" not in "".join(code_of(MOD)), "what makes no map asks for nothing"
+
+
+def test_a_map_is_looked_over_from_top_to_bottom(tmp_path):
+    nb = run(nbformat.read(MOD, 4), tmp_path)
+    said = "".join(o.text for c in nb.cells if c.cell_type == "code" for o in c.outputs if "text" in o)
+    said += re.sub(
+        r"\x1b\][^\x1b]*\x1b\\|\x1b\[[\d;]*m", "", "".join(outputs(nb, "text/plain"))
+    )  # without its colours
+    assert "memory" in said and "MaiMod only advises" in said and re.search(r"\(\s*\d+%\) \d\d:\d\d:", said)
+    (frame,) = [page for page in outputs(nb, "text/html") if "<iframe" in page]
+    page = (tmp_path / "MaiMod.html").read_text(encoding="utf-8")
+    assert frame.count("<iframe") == 1 and page.startswith("<!doctype html>") and len(page) > 100_000
+    assert len(outputs(nb, "image/png")) == 1, "the place of the first remark"
+    state = nb.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    links = [s["state"]["value"] for s in state if "download=" in str(s["state"].get("value"))]
+    assert len(links) == 1 and "MaiMod.html" in links[0]
 
 
 def test_a_style_from_top_to_bottom(tmp_path):
@@ -93,14 +127,6 @@ def test_a_style_from_top_to_bottom(tmp_path):
     assert "perplexity_after" in said and "timing: not applied" in said
     assert (tmp_path / "runs" / "finetune" / "adapter" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "style.zip").is_file() and list((tmp_path / "maps-made").glob("*.osu"))
-
-
-def test_it_is_thin_and_says_what_must_be_said():
-    nb = source()
-    code = [c.source for c in nb.cells if c.cell_type == "code"]
-    text = "\n".join(c.source for c in nb.cells)
-    assert len(code) <= 8 and "colab.research.google.com/github/" in text and "AI made it" in text
-    assert not any(c.get("outputs") for c in nb.cells)
 
 
 def test_install_touches_nothing_outside_colab(monkeypatch):

@@ -154,6 +154,23 @@ def test_wizard_makes_what_its_command_makes(songs, capsys):
     assert compose(GenerateConfig, shlex.split(command)) == config
 
 
+def test_wizard_from_a_pipe_to_a_map(excerpt, tmp_path, monkeypatch):
+    "The whole way, with the embedded model: answers come from a pipe, and an archive lies where they say."
+    import sys
+    import zipfile
+
+    song = excerpt(6)
+    answers = [str(song), "embedded", "standard", "1", "", "", "0:05", "1", str(tmp_path / "out"), "y"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(answers) + "\n"))
+    code, said, asked = shell("wizard")
+    assert code == 0 and "Make it now" in said + asked
+    (archive,) = (tmp_path / "out").glob("*.osz")
+    names = zipfile.ZipFile(archive).namelist()
+    made = Beatmap.parse(zipfile.ZipFile(archive).read(next(n for n in names if n.endswith(".osu"))).decode())
+    assert len(names) == 2 and made.hit_objects and max(o.time for o in made.hit_objects) <= 5_000
+    assert sys.stdin.read() == "", "no answer was left over"
+
+
 def test_wizard_says_the_bounds_and_asks_again(songs, capsys):
     song = str(songs / "song.ogg")
     typed = Typed(

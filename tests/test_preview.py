@@ -646,6 +646,31 @@ def test_the_command(tmp_path, monkeypatch, repo):
             list(write_previews(PreviewConfig(paths=bad)))
 
 
+def test_a_page_is_opened_where_there_is_a_window(tmp_path, monkeypatch, repo):
+    "And nothing takes a terminal over where there is none."
+    import webbrowser
+
+    opened = []
+
+    class Window:
+        open = staticmethod(lambda url: opened.append(url) or True)
+
+    path = tmp_path / "map.osu"
+    showpiece(0).write(path)
+    ask = PreviewConfig(paths=[str(path)], output=str(tmp_path / "a page.html"), open_browser=True)
+    monkeypatch.setattr(webbrowser, "get", lambda: Window)
+    list(write_previews(ask))
+    assert opened == [(tmp_path / "a page.html").as_uri()]
+
+    def nothing():
+        raise webbrowser.Error("could not locate runnable browser")
+
+    monkeypatch.setattr(webbrowser, "get", nothing)
+    assert len(list(write_previews(ask))) == 1
+    monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("lynx"))
+    assert len(list(write_previews(ask))) == 1 and len(opened) == 1
+
+
 def test_the_command_line(tmp_path, capsys, repo):
     page = tmp_path / "page.html"
     words = ["preview", str(repo / "tests" / "maps" / "lazer.osu"), f"output={page}"]

@@ -729,3 +729,17 @@ def test_a_history_that_is_none_is_one_sentence(tmp_path):
     (tmp_path / "runs.sqlite").write_bytes(b"a shopping list" * 100)
     with pytest.raises(UserError, match="MAPPERATORINATOR_STATE"):
         Runs(tmp_path)
+
+
+def test_the_dialogue_of_colab_brings_songs_and_maps(tmp_path, monkeypatch):
+    desk = ui.mod_app(runs=Runs(tmp_path), uploads=tmp_path / "up")
+    with pytest.raises(UserError, match="choose the file in the form"):
+        desk.upload()
+    sent = {"a.ogg": b"OggS", "b.osu": b"osu file format v14", "c.OSZ": b"PK"}
+    colab = NS(files=NS(upload=lambda: sent))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    desk.upload()
+    assert desk.view.wishes["maps"] == ["b.osu", "c.OSZ"]
+    assert desk.form.said == {"audio_path": str(tmp_path / "up" / "a.ogg")}
+    song = {"audio_path": desk.form.said["audio_path"]}
+    assert desk.asked() == [{"beatmap_path": str(path)} | song for path in desk.maps]

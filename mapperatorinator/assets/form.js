@@ -147,7 +147,7 @@ class View {
 
   card(title, ...children) {
     const id = newId();
-    return h("section", { class: "mp-card", "aria-labelledby": id }, h("h3", { id }, title), ...children);
+    return h("section", { class: "mp-card", "aria-labelledby": id }, h("h2", { id }, title), ...children);
   }
 
   song() {
@@ -403,16 +403,16 @@ class View {
   }
 
   map() {
-    // what MaiMod looks over: an archive, or a map and its song
-    const pick = (what, accept, label) => {
-      const file = h("input", { type: "file", id: newId(), accept, onchange: () => file.files[0] && this.upload(what, file.files[0]) });
+    // what MaiMod looks over: archives, or maps and their song
+    const pick = (what, accept, label, many = false) => {
+      const file = h("input", { type: "file", id: newId(), accept, multiple: many, onchange: () => this.uploadAll(what, [...file.files]) });
       return h("div", { class: "mp-field" }, h("label", { for: file.id }, label), file);
     };
     this.uploading = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
     this.uploadText = h("span", { class: "mp-faint", role: "status" });
     this.chosen = h("p", { class: "mp-faint" });
     const go = h("button", { type: "button", class: "mp-go", onclick: () => this.say("go", { takes: 1 }) }, "Look it over");
-    return this.card("Map", h("p", { class: "mp-help" }, "MaiMod reads a map as the model would write it, and says what surprises it. It changes nothing."), h("div", { class: "mp-two" }, pick("beatmap_path", ".osz,.osu", "A set (.osz) or one difficulty (.osu)"), pick("audio_path", "audio/*", "Its song, where the map comes without")), h("div", { class: "mp-row" }, this.uploading, this.uploadText), this.chosen, h("div", { class: "mp-start" }, go));
+    return this.card("Map", h("p", { class: "mp-help" }, "MaiMod reads a map as the model would write it, and says what surprises it. It changes nothing."), h("div", { class: "mp-two" }, pick("beatmap_path", ".osz,.osu", "Sets (.osz) or difficulties (.osu), one or several", true), pick("audio_path", "audio/*", "Their song, where they come without")), h("div", { class: "mp-row" }, this.uploading, this.uploadText), this.chosen, h("div", { class: "mp-start" }, go));
   }
 
   beats() {
@@ -446,7 +446,7 @@ class View {
       field.input.disable ? field.input.disable(shut) : (field.input.disabled = shut);
       field.input.setAttribute?.("aria-invalid", wrong[name] ? "true" : "false");
     }
-    if (this.chosen) this.chosen.textContent = [said.beatmap_path, said.audio_path].filter(Boolean).map((path) => path.split(/[\\/]/).pop()).join(" and ");
+    if (this.chosen) this.chosen.textContent = [...this.wishes.maps, said.audio_path].filter(Boolean).map((path) => path.split(/[\\/]/).pop()).join(", ");
     if (!this.modeButtons) return;
     const mode = this.mode();
     this.modeReason.textContent = Object.values(modes.off)[0] || "";
@@ -499,7 +499,13 @@ class View {
     this.presetList.replaceChildren(h("option", { value: "" }, names.length ? "choose one" : "none yet"), ...names.map((n) => h("option", { value: n }, n)));
   }
 
-  upload(what, file) {
+  uploadAll(what, files) {
+    // one after the other, instead of those that were chosen before; none after one that is refused
+    if (files.length) this.say("forget", { names: [what] });
+    const next = (i) => i < files.length && this.upload(what, files[i], () => next(i + 1));
+    next(0);
+  }
+  upload(what, file, then) {
     const limit = this.model.get("about").upload_limit;
     this.say("quiet");
     if (limit && file.size > limit) {
@@ -514,6 +520,7 @@ class View {
       this.uploading.hidden = share >= 1;
       this.uploading.value = share;
       this.uploadText.textContent = sentence || (share < 1 ? `${file.name}: ${Math.round(100 * share)} %` : "");
+      if (share >= 1 && !sentence) then?.();
     });
   }
 
