@@ -60,7 +60,7 @@ def read(source):
 def wings():
     "The names of all pages, by wing; the rooms as the README orders them."
     names = lambda pattern: sorted(p.relative_to(repo).as_posix() for p in repo.glob(pattern))
-    found = {"start": ["README.md", "CONTRIBUTING.md", *names("docs/*.md")]}
+    found = {"start": ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", *names("docs/*.md")]}
     found["tutorials"] = names("nbs/tutorials/*.ipynb")
     for row in (repo / "README.md").read_text(encoding="utf-8").splitlines():
         if floor := re.match(r"\| \*\*(.+?)\*\* \| \|", row):
