@@ -86,7 +86,7 @@ class Page:
         if isinstance(url, Path):
             url = url.resolve().as_uri()
         self.call("Page.navigate", url=url)
-        self.until("document.readyState === 'complete'")
+        self.until("document.readyState === 'complete'", 60)
         return self
 
     def run(self, script):

@@ -46,8 +46,11 @@ def test_the_forms_are_drawn_and_hear_clicks(lab):
     with browser.browser() as page:
         page.size(1200, 1500)
         page.open(lab)
-        ready = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-        page.until(ready, 120)
+        page.until("window.jupyterapp?.commands.isEnabled('notebook:run-all-cells')", 120)
+        kernels = (
+            "[...window.jupyterapp.serviceManager.sessions.running()].map((s) => s.kernel?.execution_state)"
+        )
+        page.until(f"{kernels}.includes('idle')", 120)
         page.run("window.jupyterapp.commands.execute('notebook:run-all-cells'), 1")
         page.until("document.querySelector('.mp-facts')?.textContent.includes('128 BPM')", 120)
         for mode in (1, 0):

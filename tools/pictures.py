@@ -112,7 +112,7 @@ def maimod_page(page, maps: Path):
     visits.click(page, "Read", ".mp-run")
     page.until("!!document.querySelector('.mp-report')", 60)
     page.size(1000, 1250)
-    page.until("new Promise((done) => setTimeout(() => done(true), 3000))")  # the frame draws itself
+    page.until("new Promise((done) => setTimeout(() => done(true), 10000))")  # the frame draws itself
     still(page, "app_maimod")
 
 
