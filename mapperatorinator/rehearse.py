@@ -85,7 +85,7 @@ def sounds_of(b: Beatmap, o: HitObject) -> list[Heard]:
                 out.append((time, BANKS.get(addition or normal, "normal"), name, volume))
     return out
 
-# %% ../nbs/48_rehearse.ipynb #de243c0b
+# %% ../nbs/48_rehearse.ipynb #ad27f3b5
 BEHIND = 0.55  # level of the song
 
 
@@ -94,31 +94,36 @@ def _taiko(o: HitObject) -> tuple[np.ndarray, float]:
     return sound, 1.3 if o.hitsound & 4 else 1.0
 
 
-def hitsound_track(b: Beatmap, n: int) -> np.ndarray:  # (n,) at 16 kHz
+def hitsound_track(b: Beatmap, n: int, late: float = OSU_OFFSET_MS) -> np.ndarray:  # late: ms; (n,) at 16 kHz
     "The hitsounds of a map, where they are heard."
     track = np.zeros(n, np.float32)
     kit = hit_sounds()
     for o in b.hit_objects:
         for time, bank, name, volume in sounds_of(b, o):
             sound, level = _taiko(o) if b.mode == 1 else (kit[bank, name], volume)
-            at = time + OSU_OFFSET_MS
+            at = time + late
             if at >= 0 and (b.mode != 1 or name == "hit"):
                 lay(track, sound, at / 1000, level)
     return track
 
 
-def click_track(b: Beatmap, n: int) -> np.ndarray:  # (n,) at 16 kHz
+def click_track(b: Beatmap, n: int, late: float = OSU_OFFSET_MS) -> np.ndarray:  # late: ms; (n,) at 16 kHz
     "A click on every beat of the red lines of a map, a higher one on the first of a bar."
     end = n / SR * 1000
     beats = Timing.of(b).beats(0, end)
-    weak = [tick.time + OSU_OFFSET_MS for tick in beats if not tick.downbeat]
-    strong = [tick.time + OSU_OFFSET_MS for tick in beats if tick.downbeat]
+    weak = [tick.time + late for tick in beats if not tick.downbeat]
+    strong = [tick.time + late for tick in beats if tick.downbeat]
     return 0.5 * clicks(weak, n, strong, SR)
 
 
-def rehearsals(b: Beatmap, song: np.ndarray) -> dict[str, np.ndarray]:  # song: (n,) at 16 kHz
+def rehearsals(
+    b: Beatmap,
+    song: np.ndarray,  # (n,) at 16 kHz
+    late: float = OSU_OFFSET_MS,  # ms by which a sound follows its time in the map
+) -> dict[str, np.ndarray]:
     "A map to listen to: name -> the song with it."
-    tracks = {"clicks": click_track(b, len(song)), "hitsounds": hitsound_track(b, len(song))}
+    n = len(song)
+    tracks = {"clicks": click_track(b, n, late), "hitsounds": hitsound_track(b, n, late)}
     return {name: np.clip(song * BEHIND + track, -1, 1) for name, track in tracks.items()}
 
 

@@ -13,8 +13,8 @@ from .decode import open_av, read_errors
 from .osu.files import romanised
 
 # %% auto #0
-__all__ = ['ATTACHED', 'STILLS', 'COVER_BYTES', 'LONGEST', 'NAMES_OF', 'WORDS_OF', 'SongFile', 'is_cover', 'look_into',
-           'unsorted', 'latin', 'SongTags', 'song_tags']
+__all__ = ['ATTACHED', 'STILLS', 'COVER_BYTES', 'LONGEST', 'NAMES_OF', 'WORDS_OF', 'EMPTY_WORDS', 'SongFile', 'is_cover',
+           'look_into', 'unsorted', 'latin', 'SongTags', 'song_tags']
 
 # %% ../nbs/35_song.ipynb #98bd0ea7
 ATTACHED = 1 << 10  # AV_DISPOSITION_ATTACHED_PIC
@@ -81,7 +81,7 @@ def latin(
     "A text in ASCII: its own letters, else the first other spelling that has any."
     return next((found for each in (text, *spellings) if (found := romanised(each))), "")
 
-# %% ../nbs/35_song.ipynb #f78aaeee
+# %% ../nbs/35_song.ipynb #17c07275
 NAMES_OF = dict(
     title=("title",),
     artist=("artist", "album_artist", "performer"),
@@ -90,6 +90,7 @@ NAMES_OF = dict(
     source=("source", "show"),
 )  # ours -> how files call it
 WORDS_OF = ("genre", "language", "album")  # what a map is found by
+EMPTY_WORDS = {"und", "unknown", "other", "none"}  # what files say that know nothing
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class SongTags:
 
 def _words(found: dict[str, str]) -> str:  # each once, as a search box takes them
     said = " ".join(found.get(name, "") for name in WORDS_OF).lower()
-    return " ".join(dict.fromkeys(re.findall(r"[^\s,;/|\\=\[\]()]+", said)))
+    words = dict.fromkeys(re.findall(r"[^\s,;/|\\=\[\]()]+", said))
+    return " ".join(word for word in words if word not in EMPTY_WORDS)
 
 
 def song_tags(path: Path) -> SongTags:
