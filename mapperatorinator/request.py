@@ -245,7 +245,7 @@ def inputs_of(
     begun = [kind for kind in outputs_of(c, language) if kind not in told]
     return [beats, *views, *contexts_of(reference, language, begun, song_ms, before=c.start_time)]
 
-# %% ../nbs/74_request.ipynb #129bfe57
+# %% ../nbs/74_request.ipynb #25c397dd
 OWN_PLACE = (
     "audio_path",
     "output_path",
@@ -756,7 +756,7 @@ def prepare(c: GenerateConfig) -> Prepared:
     place = destination_for(c, audio, own_name, (said["artist"], said["title"]))
     return Prepared(config=c, reference=reference, audio=audio, outfit=clothes, destination=place)
 
-# %% ../nbs/74_request.ipynb #c2f15274
+# %% ../nbs/74_request.ipynb #470a6f2e
 def dressed(maps: Sequence[Beatmap], job: Prepared) -> list[Beatmap]:
     "Maps of a set as every version of the game reads them; of a reference map the song may have had another name."
     out = [as_legacy(b) for b in maps]
