@@ -37,7 +37,7 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'SHIFT', 'LOUDNESS', 'COLOURS', 'MODES', 'MODE_WORDS',
            'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS',
            'CONVENTION', 'EVAL_TIMING', 'EVAL_TASKS', 'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION',
-           'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'SHELL', 'ADAPTED', 'BENCH_TASKS',
+           'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'SHELL', 'ADAPTED', 'BENCH_TASKS',
            'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig',
            'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig',
            'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig', 'EvalConfig', 'PreviewConfig',
@@ -47,7 +47,7 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said',
            'from_dict', 'changed', 'said_of', 'settings_table']
 
-# %% ../nbs/02_config.ipynb #c5a545f7
+# %% ../nbs/02_config.ipynb #05503548
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -115,6 +115,10 @@ FIGURE = Text(60, r"\w*", "the name of a figure of the log, such as val_token_lo
 ADAPTERS = Several(Place(needed=True), most=8)
 WEIGHTS = Several(Number(-4, 4), most=8)
 LOGGER = Choice(("auto", "tensorboard", "wandb", "none"), "logger")
+BANNED = (
+    "The ranking criteria ban AI from what is ranked: objects, hitsounds and timing must come from a person, "
+    "so a generated map, or a part of it, must not be submitted for ranking."
+)  # said at every door
 SHELL = Choice(("bash", "zsh", "fish", "powershell"), "shell", {"pwsh": "powershell"})
 
 # %% ../nbs/02_config.ipynb #9a526046

@@ -17,10 +17,10 @@ from .song import SongFile, SongTags, latin, look_into, song_tags, unsorted
 from .songfile import SetSong, check_video, set_song, set_video
 
 # %% auto #0
-__all__ = ['NO_TITLE', 'NO_ARTIST', 'title_and_artist', 'name_in_map', 'picture_of', 'Backdrop', 'given_picture', 'cover_picture',
-           'Outfit', 'outfit', 'made_files', 'add_video']
+__all__ = ['NO_TITLE', 'NO_ARTIST', 'SUFFIXES', 'title_and_artist', 'name_in_map', 'picture_of', 'Backdrop', 'given_picture',
+           'cover_picture', 'Outfit', 'outfit', 'made_files', 'add_video']
 
-# %% ../nbs/49_outfit.ipynb #4406b23e
+# %% ../nbs/49_outfit.ipynb #b6b7d427
 NO_TITLE = "Untitled"
 NO_ARTIST = "Unknown Artist"
 
@@ -38,7 +38,8 @@ def _named(
     tagged = getattr(tags, name)
     text = asked or tagged or guess
     own = getattr(reference, f"{name}_unicode") if reference and text == getattr(reference, name) else text
-    spelt = [asked] if asked else [written, tagged, unsorted(getattr(tags, f"{name}_sort"))]
+    others = [written, tagged, unsorted(getattr(tags, f"{name}_sort"))]
+    spelt = [asked] if asked else others if written or tagged else [guess]
     return latin(*spelt), written or own
 
 
@@ -81,7 +82,7 @@ def picture_of(reference: Beatmap, folder: Path) -> dict:  # {} when there is no
     found = find_file(folder, name)
     return {name: found} if found and safe_member(name) == name else {}
 
-# %% ../nbs/49_outfit.ipynb #0e156ffe
+# %% ../nbs/49_outfit.ipynb #d2944401
 @dataclass(frozen=True)
 class Backdrop:
     "The picture behind a map."
@@ -91,12 +92,18 @@ class Backdrop:
     colours: tuple = ()  # (red, green, blue) of the combos
 
 
+SUFFIXES = dict(PNG=(".png",), JPEG=(".jpg", ".jpeg"))  # of what a picture is
+
+
 def _backdrop(data: bytes, said: str, name: str) -> Backdrop:
+    "A picture as it goes into a set, called after what it is."
     picture = open_picture(data, said)
     colours = tuple(combo_colours(picture))
-    if not fits(data):
-        return Backdrop(f"{PurePosixPath(name).stem}.jpg", background_jpeg(picture), colours)
-    return Backdrop(name, data, colours)
+    kept = fits(data)
+    suffixes = SUFFIXES[picture.format if kept else "JPEG"]
+    path = PurePosixPath(name)
+    called = name if path.suffix.lower() in suffixes else f"{path.stem}{suffixes[0]}"
+    return Backdrop(called, data if kept else background_jpeg(picture), colours)
 
 
 def given_picture(path: Path) -> Backdrop:
@@ -113,9 +120,8 @@ def cover_picture(found: SongFile, notes: list) -> Backdrop:
     "The cover of a song, where it has one that can be seen."
     if not found.cover:
         return Backdrop()
-    suffix = ".png" if found.cover[:4] == b"\x89PNG" else ".jpg"
     try:
-        return _backdrop(found.cover, "The cover of the song", f"cover{suffix}")
+        return _backdrop(found.cover, "The cover of the song", "cover")
     except UserError as e:
         notes.append(f"{e.args[0].partition(';')[0]}; the map has no background.")
         return Backdrop()
