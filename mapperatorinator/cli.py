@@ -348,7 +348,7 @@ def _place(key: str) -> tuple[int, int]:
         return 2, 0
     return (0, list(LABELS).index(key)) if key in LABELS else (1, 0)
 
-# %% ../nbs/99_cli.ipynb #8bd6d8cc
+# %% ../nbs/99_cli.ipynb #b2e83dd3
 def run_generate(config: GenerateConfig) -> None:
     "Make a map, with bars on stderr and the report on stdout."
     from mapperatorinator.pipeline import generate_map
@@ -384,7 +384,7 @@ def run_check(config: CheckConfig) -> int:  # 0 clean, 1 a problem was found, 2 
         say(as_json(results, config))
     return exit_code(results)
 
-
+# %% ../nbs/99_cli.ipynb #c4326991
 def run_watch(config: CheckConfig) -> None:
     "Check a map, or all of a folder, and again what is saved, until somebody ends it."
     from mapperatorinator.game import saves
@@ -429,7 +429,7 @@ def run_provenance(config: ProvenanceConfig) -> int:  # 1: some map was made by 
         say(json.dumps([origin.row() for origin in found], ensure_ascii=False, indent=1))
     return exit_code(found)
 
-
+# %% ../nbs/99_cli.ipynb #6fdf14bb
 def run_preview(config: PreviewConfig) -> None:
     "Write pages that show maps, and say where they are."
     from mapperatorinator.preview import write_previews

@@ -753,6 +753,8 @@ def test_what_a_map_is_made_from_is_never_the_output(tmp_path, song, reference, 
         if setting == "audio_path"
         else Path(reference.beatmap_path).read_bytes()
     )
+    if setting == "background":
+        pytest.importorskip("PIL.Image").new("RGB", (200, 200)).save(given, "PNG")
     for way in ways_to(given):
         with pytest.raises(UserError, match=f"the file of {setting}"):
             prepare(replace(song, **{setting: str(given)}, output_path=str(way)))
