@@ -159,7 +159,6 @@ LATE = {
     "a comma": dict(background="a, b.png"),
     "the song itself": dict(audio_path="song.osu", output_path="song.osu"),
     "a difficulty": dict(version="x" * 300),
-    "a song called like a map": dict(audio_path="song.osu", export_osz=True),
     "a closed place": dict(output_path="/proc/nowhere"),
 }
 
