@@ -34,19 +34,20 @@ from .core import UserError, nearest, pick_device, quoted, shown
 # %% auto #0
 __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO',
            'OFFSET', 'METER', 'PX', 'LENIENCE', 'FACTOR', 'LEVEL', 'PERCENT', 'GUIDANCE', 'VELOCITY', 'CORNERS',
-           'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'MODES', 'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE',
-           'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS', 'EVAL_TIMING', 'EVAL_TASKS',
-           'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS',
-           'WEIGHTS', 'LOGGER', 'SHELL', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS',
-           'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
-           'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
-           'EvalConfig', 'PreviewConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'TimingConfig', 'DoctorConfig', 'WizardConfig',
-           'CompletionConfig', 'contradictions', 'problems', 'check_settings', 'known_settings', 'group_of',
+           'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'SHIFT', 'LOUDNESS', 'COLOURS', 'MODES', 'MODE_WORDS',
+           'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS',
+           'CONVENTION', 'EVAL_TIMING', 'EVAL_TASKS', 'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION',
+           'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'SHELL', 'ADAPTED', 'BENCH_TASKS',
+           'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig',
+           'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig',
+           'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig', 'EvalConfig', 'PreviewConfig',
+           'ProvenanceConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
+           'ModConfig', 'BenchConfig', 'TimingConfig', 'DoctorConfig', 'WizardConfig', 'CompletionConfig',
+           'contradictions', 'problems', 'check_settings', 'is_packed', 'makes_set', 'known_settings', 'group_of',
            'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said',
            'from_dict', 'changed', 'said_of', 'settings_table']
 
-# %% ../nbs/02_config.ipynb #a2542301
+# %% ../nbs/02_config.ipynb #05503548
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -74,6 +75,9 @@ SPREAD = Several(STARS, 1, 20)
 TEMPOS = Several(TEMPO, 1, 1000)
 OFFSETS = Several(OFFSET, 1, 1000)
 METERS = Several(METER, 1, 1000)
+SHIFT = Number(-1000, 1000, "ms")
+LOUDNESS = Number(-40, -5, "LUFS")
+COLOURS = Several(Text(7, "#[0-9a-fA-F]{6}", "colours such as #ff6a3d"), 2, 8)
 
 MODES = ("standard", "taiko", "catch", "mania")
 MODE_WORDS = {
@@ -98,6 +102,7 @@ TIMING = Choice(("auto", "grid", "super", "model", "reference", "manual"), "timi
 PROVIDER = Choice(("auto", "grid", "model", "super", "librosa", "essentia"), "provider")
 _COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
 COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
+CONVENTION = Choice(("osu", "acoustic"), "convention")
 EVAL_TIMING = replace(TIMING, choices=TIMING.choices[:-1])  # nobody types beats for a whole corpus
 EVAL_TASKS = Choice(("generate", "timing", "refine", "maps", "statistics", "maimod", "maimod_fit"), "task")
 PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
@@ -110,6 +115,10 @@ FIGURE = Text(60, r"\w*", "the name of a figure of the log, such as val_token_lo
 ADAPTERS = Several(Place(needed=True), most=8)
 WEIGHTS = Several(Number(-4, 4), most=8)
 LOGGER = Choice(("auto", "tensorboard", "wandb", "none"), "logger")
+BANNED = (
+    "The ranking criteria ban AI from what is ranked: objects, hitsounds and timing must come from a person, "
+    "so a generated map, or a part of it, must not be submitted for ranking."
+)  # said at every door
 SHELL = Choice(("bash", "zsh", "fish", "powershell"), "shell", {"pwsh": "powershell"})
 
 # %% ../nbs/02_config.ipynb #9a526046
@@ -266,7 +275,7 @@ class LoraConfig:
     init: str = setting("pissa", Choice(("pissa", "zero"), "start"))  # pissa: from its strongest directions
     targets: list[str] = setting(ADAPTED, TAGS)  # our module names
 
-# %% ../nbs/02_config.ipynb #c3fd85a3
+# %% ../nbs/02_config.ipynb #ca06d2bf
 @dataclass
 class GenerateConfig(Settings):
     "One request: a song in, a beatmap out."
@@ -354,6 +363,10 @@ class GenerateConfig(Settings):
     offset: Optional[list[float]] = setting(
         None, OFFSETS, "First beat"
     )  # ms of the first beat, of each section; null: found in the song
+    offset_convention: str = setting(
+        "osu", CONVENTION, "Times of the map"
+    )  # osu: 23 ms before the sound, as the game's maps; acoustic: on it
+    offset_shift: float = setting(0.0, SHIFT, "Shift")  # of the whole map: above 0, later
     meter: list[int] = setting([4], METERS, "Beats per bar")  # with bpm: one, or one for each section
     timing_budget: Optional[float] = setting(
         None, Number(0, 86400, "s"), "Time for the votes", 2
@@ -392,6 +405,12 @@ class GenerateConfig(Settings):
     # the file
     title: Optional[str] = setting(None, Text(), "Title")  # song title; null: from the file's tags
     artist: Optional[str] = setting(None, Text(), "Artist")  # song artist; null: from the file's tags
+    title_unicode: Optional[str] = setting(
+        None, Text(), "Title as written"
+    )  # in its own letters; null: the title
+    artist_unicode: Optional[str] = setting(
+        None, Text(), "Artist as written"
+    )  # in their own letters; null: the artist
     creator: str = setting("Mapperatorinator", Text())  # mapper name written into the map
     version: Optional[str] = setting(
         None, Text(), "Difficulty name"
@@ -403,8 +422,21 @@ class GenerateConfig(Settings):
     )  # song preview start; null: chosen, -1: by the game
     background: Optional[str] = setting(
         None, Place(), "Background"
-    )  # picture to show behind the map; null: none
+    )  # picture to show behind the map; null: the song's cover, in a set
+    cover: bool = setting(True, Flag(), "Use the cover")  # the song's own picture and its colours
+    combo_colours: Optional[list[str]] = setting(
+        None, COLOURS, "Combo colours"
+    )  # two to eight, such as #ff6a3d; null: of the picture
+    loudness: Optional[float] = setting(
+        None, LOUDNESS, "Loudness of the song"
+    )  # of the song in the set, such as -14; null: as it is
+    video: bool = setting(False, Flag(), "Keep the video")  # put the video of the song into the set
     export_osz: bool = setting(False, Flag(), "Pack as .osz")  # write a .osz archive with the song in it
+    game_folder: str = setting(
+        "", Place(), "Into the game"
+    )  # Songs folder or a mounted set, auto: found; empty: none
+    open: bool = setting(False, Flag(), "Open it")  # hand the .osz to the game
+    listen: bool = setting(False, Flag(), "Sound files")  # also write it over the song: clicks, hitsounds
     plot: bool = setting(False, Flag(), "Picture file")  # also draw the map to a PNG
     # the machine
     device: str = setting("auto", Device())  # what computes
@@ -543,7 +575,7 @@ class FinetuneConfig(Settings):
     seed: int = setting(42, SEED)  # of adapters and data
     lora: LoraConfig = field(default_factory=lambda: LoraConfig(rank=16, alpha=16.0))  # the adapters
 
-# %% ../nbs/02_config.ipynb #b94712be
+# %% ../nbs/02_config.ipynb #04f2c43a
 @dataclass
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
@@ -586,12 +618,22 @@ class PreviewConfig(Settings):
 
 
 @dataclass(frozen=True)
+class ProvenanceConfig(Settings):
+    "Whose maps are looked at for what they say of where they come from."
+
+    paths: list[str] = setting([], Several(Place(), most=10**6))  # maps, archives, folders; need no key=
+    json: bool = False  # one JSON document instead of lines
+
+
+@dataclass(frozen=True)
 class CheckConfig(Settings):
     "What `check` looks at and says, and where complaints begin: of 100 maps made by people, two get a problem or a warning."
 
     # What to check
     paths: list[str] = setting([], Several(Place(), most=10**6))  # maps, archives, folders; need no key=
     listen: bool = True  # hear the song, for silence and the end of its sound
+    watch: str = setting("", Place())  # a map, or a folder: look again at every save; empty: once
+    mod: bool = True  # of watch: also say what `mod` finds in what was saved
     # What to say and do
     show: str = setting("note", Choice(("problem", "warning", "note"), "severity"))  # the least grave to show
     most: int = setting(5, Number(1, 10**6, "findings"))  # findings of one kind that are shown
@@ -940,7 +982,7 @@ def _beats(c: GenerateConfig) -> Iterator[str]:
     if c.bpm and c.offset:
         yield from _sections(c)
 
-# %% ../nbs/02_config.ipynb #8626fa0e
+# %% ../nbs/02_config.ipynb #a9bd01b3
 def _places(c: GenerateConfig | RefineConfig) -> Iterator[str]:
     if None not in (c.start_time, c.end_time) and c.start_time >= c.end_time:
         yield f"end_time={spell(c.end_time)} is not after start_time={spell(c.start_time)}; give a range that lasts."
@@ -957,9 +999,32 @@ def _reference(c: GenerateConfig) -> Iterator[str]:
         yield "overwrite_reference_beatmap needs add_to_beatmap=true."
 
 
+def is_packed(c: GenerateConfig) -> bool:
+    "Whether the maps go into an archive."
+    several = len(c.difficulties or []) > 1 or (c.output_path or "").lower().endswith(".osz")
+    return not c.game_folder and (c.export_osz or several)
+
+
+def makes_set(c: GenerateConfig) -> bool:
+    "Whether the song and its picture go with the maps."
+    return bool(c.game_folder) or is_packed(c)
+
+
+def _set(c: GenerateConfig) -> Iterator[str]:
+    for name in ("video", "loudness"):
+        if getattr(c, name) not in (None, False) and not makes_set(c):
+            yield f"{name}={spell(getattr(c, name))} is for the song of a set; give export_osz=true, or game_folder."
+    if c.open and not is_packed(c):
+        yield "open=true opens an archive; give export_osz=true."
+    if c.game_folder and (c.output_path or c.export_osz or c.overwrite_reference_beatmap):
+        yield "game_folder says where the set goes; leave output_path, export_osz and overwrite_reference_beatmap out."
+    if c.add_to_beatmap and (c.offset_shift or c.offset_convention != "osu"):
+        yield "offset_shift and offset_convention move a whole map, and add_to_beatmap writes a part of one; leave them out."
+
+
 @contradictions.register
 def _request(c: GenerateConfig) -> Iterator[str]:
-    for part in (_spread, _beats, _places, _reference):
+    for part in (_spread, _beats, _places, _reference, _set):
         yield from part(c)
     if c.lora_weights and len(c.lora_weights) != len(c.lora_path):
         yield f"lora_weights={spell(c.lora_weights)} do not go with {len(c.lora_path)} adapters in lora_path; give each one weight."
@@ -1111,7 +1176,7 @@ def load_preset(name: str, group: str = "generate") -> dict:
     file = _preset_folder(group) / f"{found}.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/02_config.ipynb #b8293d9a
+# %% ../nbs/02_config.ipynb #aeb7108c
 SAME = {  # another word for a setting, by the class that has it
     "GenerateConfig": dict(
         cfg_scale="guidance",
@@ -1124,8 +1189,6 @@ SAME = {  # another word for a setting, by the class that has it
         beatmap="beatmap_path",
         output="output_path",
         background_image="background",
-        title_unicode="title",
-        artist_unicode="artist",
         mode="gamemode",
         keys="keycount",
         tempo="bpm",
@@ -1308,7 +1371,7 @@ def named(self: Said, values: dict[str, Any]) -> dict[str, Any]:
     self.wrong += [self.unknown(key) for key in values if self.name(key) is None]
     return _laid(self.cls, {self.name(key): value for key, value in values.items()})
 
-# %% ../nbs/02_config.ipynb #1ad000b2
+# %% ../nbs/02_config.ipynb #e144fa26
 def compose(
     cls,  # one of the config dataclasses
     overrides: list[str] | None = None,  # `key=value` strings, later ones win; nested keys are dotted
@@ -1319,8 +1382,8 @@ def compose(
     "An instance of `cls`: defaults, then preset, then overrides. Raises `UserError` naming all that cannot be."
     said = Said(cls)
     under = said.preset(preset) if preset else {}
-    for text in sorted(overrides or [], key=lambda text: "_unicode=" in text):
-        said.word(text)  # its own letters count more
+    for text in overrides or []:
+        said.word(text)
     given = said.named(values)
     conf = _built(cls, under | said.implied | said.values | given)
     if said.wrong or _wrong(conf):

@@ -36,8 +36,8 @@ from .unparse import Unparsed, to_hit_objects
 # %% auto #0
 __all__ = ['USUAL', 'MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'resnap', 'settle', 'snap_overlaps',
            'one_at_a_time', 'inside', 'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos',
-           'is_calm', 'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'clean', 'clean_range', 'lead_in',
-           'settings_of', 'assemble', 'as_one_set']
+           'is_calm', 'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'move_map', 'clean', 'clean_range',
+           'lead_in', 'settings_of', 'assemble', 'as_one_set']
 
 # %% ../nbs/76_postprocess.ipynb #88e22d35
 def resnap(
@@ -466,6 +466,22 @@ def set_breaks(
     changed = new != map.events
     map.events = new
     return len(lines) * changed
+
+# %% ../nbs/76_postprocess.ipynb #4b653f8f
+def move_map(map: Beatmap, by: float) -> Beatmap:  # by: ms, above 0: later; the map itself, changed in place
+    "Everything of a map at other times."
+    breaks = [line for line in map.events if line.startswith(("2,", "Break,"))]
+    moved = dict(zip(breaks, (break_line(map, start + by, end + by) for start, end in map.breaks)))
+    map.events = [moved.get(line, line) for line in map.events]
+    for o in map.hit_objects:
+        o.time += by
+        if hasattr(o, "end_time"):
+            o.end_time += by
+    map.hit_objects = [o for o in map.hit_objects if o.time >= 0]
+    map.timing_points = [replace(p, time=p.time + by) for p in map.timing_points]
+    if map.preview_time >= 0:
+        map.preview_time = max(map.preview_time + round(by), 0)
+    return map
 
 # %% ../nbs/76_postprocess.ipynb #19038bd1
 def clean(

@@ -51,6 +51,7 @@ from mapperatorinator.form import (
 from .osu.beatmap import Beatmap
 from .osu.files import safe_name, write_osz
 from .preview import Preview
+from .config import BANNED
 from .request import given_files
 from .runs import Run, Runs, Worker, ending, new_owner
 
@@ -291,7 +292,7 @@ def file_of(path: Path) -> bytes:
             f"The map {quoted(path)} cannot be read any more ({e.strerror}); make it again."
         ) from e
 
-# %% ../nbs/95_ui.ipynb #2fc664ef
+# %% ../nbs/95_ui.ipynb #5aa37b1f
 class FormView(anywidget.AnyWidget):
     "The form as it is drawn (https://anywidget.dev/en/afm)."
 
@@ -330,6 +331,7 @@ def about_page(limit: int, shut: bool) -> dict:  # shut: no path of this machine
         "upload_limit": limit,
         "paths": not shut,
         "hide": [*HIDDEN, *(SHUT if shut else ())],
+        "ban": BANNED,
     }
 
 
@@ -339,6 +341,9 @@ SHUT = (
     "lora_weights",
     "refiner",
     "overwrite_reference_beatmap",
+    "game_folder",
+    "open",
+    "listen",
     "plot",
 )  # in the web app
 

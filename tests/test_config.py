@@ -470,7 +470,8 @@ def test_what_is_said_outright_counts_more_than_what_a_foreign_word_means():
     for words in (["timing=grid", "super_timing=true"], ["super_timing=true", "timing=grid"]):
         assert compose(GenerateConfig, words).timing == "grid"
     assert compose(GenerateConfig, ["super_timing=false"], preset="v28").timing == "auto"
-    assert compose(GenerateConfig, ["title_unicode=夜", "title=Yoru"]).title == "夜"
+    both = compose(GenerateConfig, ["title_unicode=夜", "title=Yoru"])
+    assert (both.title, both.title_unicode) == ("Yoru", "夜")
 
 
 def test_a_setting_given_twice_is_noted():

@@ -753,6 +753,8 @@ def test_what_a_map_is_made_from_is_never_the_output(tmp_path, song, reference, 
         if setting == "audio_path"
         else Path(reference.beatmap_path).read_bytes()
     )
+    if setting == "background":
+        pytest.importorskip("PIL.Image").new("RGB", (200, 200)).save(given, "PNG")
     for way in ways_to(given):
         with pytest.raises(UserError, match=f"the file of {setting}"):
             prepare(replace(song, **{setting: str(given)}, output_path=str(way)))
@@ -785,10 +787,8 @@ def test_the_song_of_a_reference_is_found_in_any_case_and_its_picture_comes_alon
     (tmp_path / "bg").mkdir()
     (tmp_path / "bg" / "art.PNG").write_bytes(b"art")
     job = prepare(replace(reference, export_osz=True, output_path=str(tmp_path / "out")))
-    assert job.audio == tmp_path / "song.wav" and job.files == {
-        "song.wav": tmp_path / "song.wav",
-        "BG/Art.png": tmp_path / "bg" / "art.PNG",
-    }
+    assert job.audio == tmp_path / "song.wav" and list(job.files) == ["song.ogg", "BG/Art.png"]
+    assert job.files["BG/Art.png"] == tmp_path / "bg" / "art.PNG" and job.files["song.ogg"].path == job.audio
     assert (
         job.destination.path.name == "Nobody - Small Steps (The Notebook) [Normal].osz"
         and not job.destination.named
@@ -819,17 +819,17 @@ def test_a_song_whose_name_no_map_can_hold_is_refused_or_packed_under_another(tm
     with pytest.raises(UserError, match="export_osz=true"):
         prepare(replace(song, audio_path=str(path)))
     job = prepare(replace(song, audio_path=str(path), export_osz=True))
-    assert list(job.files) == [job.metadata["audio_filename"]] == [safe_name(name)]
+    assert list(job.files) == [job.metadata["audio_filename"]] == [safe_name(name.replace(".wav", ".ogg"))]
 
 
-def test_song_and_picture_of_one_name_are_two_members(tmp_path, song):
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "SONG.wav").write_bytes(b"art")
-    job = prepare(replace(song, background=str(tmp_path / "b" / "SONG.wav"), export_osz=True))
+def test_a_picture_is_called_after_what_it_is(tmp_path, song):
+    image = pytest.importorskip("PIL.Image").new("RGB", (200, 200), "red")
+    image.save(tmp_path / "SONG.wav", "PNG")
+    job = prepare(replace(song, background=str(tmp_path / "SONG.wav"), export_osz=True))
     assert (
         list(job.files)
         == [job.metadata["audio_filename"], job.metadata["background"]]
-        == ["song.wav", "SONG (2).wav"]
+        == ["song.ogg", "SONG.png"]
     )
 
 

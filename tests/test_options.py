@@ -200,7 +200,7 @@ def test_tries_until_the_stars_are_right(run):
 def test_osz_plot_and_background(run, tmp_path):
     import matplotlib.pyplot as plt
 
-    plt.imsave(tmp_path / "b.png", np.zeros((4, 4)))
+    plt.imsave(tmp_path / "b.png", np.zeros((160, 200)))
     made = run(export_osz=True, plot=True, background=str(tmp_path / "b.png"))
     assert (
         made.png.exists()

@@ -290,7 +290,8 @@ class View {
     const takes = h("select", { id: newId(), "aria-label": "How many versions" }, [1, 2, 3, 4, 6].map((n) => h("option", { value: n }, n === 1 ? "one version" : `${n} versions, side by side`)));
     this.go = h("button", { type: "button", class: "mp-go", onclick: () => this.say("go", { takes: Number(takes.value) }) }, "Generate");
     this.goWhy = h("span", { class: "mp-faint", role: "status" });
-    return h("div", { class: "mp-start" }, this.go, takes, this.goWhy);
+    const ban = h("p", { class: "mp-faint mp-ban" }, this.model.get("about").ban);
+    return h("div", {}, h("div", { class: "mp-start" }, this.go, takes, this.goWhy), ban);
   }
 
   more() {

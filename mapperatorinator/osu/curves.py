@@ -12,8 +12,8 @@ from typing import Iterator, Optional, Sequence
 import numpy as np
 
 # %% auto #0
-__all__ = ['MOST_POINTS', 'STEP', 'KNOT', 'bezier', 'flatten_bezier', 'flatten_catmull', 'flatten_bspline', 'circle_through',
-           'flatten_arc', 'thin', 'split_doubled', 'Polyline', 'SliderPath', 'end_point']
+__all__ = ['MOST_POINTS', 'STEP', 'KNOT', 'bezier', 'flatten_bezier', 'flatten_catmull', 'bspline_pieces', 'flatten_bspline',
+           'circle_through', 'flatten_arc', 'thin', 'split_doubled', 'Polyline', 'SliderPath', 'end_point']
 
 # %% ../../nbs/10_osu.curves.ipynb #6b6c39cb
 def bezier(
@@ -100,7 +100,7 @@ def flatten_catmull(
     cube = (3 * start - before - 3 * end + after) * t**3
     return (0.5 * (2 * start + slope + square + cube)).ravel()
 
-# %% ../../nbs/10_osu.curves.ipynb #d7e501d8
+# %% ../../nbs/10_osu.curves.ipynb #59f9f991
 def _blossom(points: np.ndarray, knots: np.ndarray, i: int, us: Sequence[float]) -> complex:
     "De Boor's scheme around knot `i`, with a parameter for every level."
     p = len(us)
@@ -122,16 +122,24 @@ def _bezier_of(
     return np.array([_blossom(points, knots, i, u) for u in us])
 
 
+def bspline_pieces(
+    points: np.ndarray,  # (n,) complex, control points
+    degree: int,
+) -> list[np.ndarray]:  # control points of each
+    "The Bézier curves of a clamped uniform B-spline; one when there are not more points than the degree needs."
+    n = len(points)
+    if degree >= n - 1 or n * degree**2 > 100_000:
+        return [points]
+    knots = np.r_[[0] * degree, range(n - degree + 1), [n - degree] * degree].astype(float)
+    return [_bezier_of(points, knots, i, degree) for i in range(degree, n)]
+
+
 def flatten_bspline(
     points: np.ndarray,  # (n,) complex, control points
     degree: int,
 ) -> np.ndarray:  # (m,) complex, vertices
-    "Polyline of a clamped uniform B-spline; a Bézier when there are not more points than the degree needs."
-    n = len(points)
-    if degree >= n - 1 or n * degree**2 > 100_000:
-        return flatten_bezier(points)
-    knots = np.r_[[0] * degree, range(n - degree + 1), [n - degree] * degree].astype(float)
-    return np.concatenate([flatten_bezier(_bezier_of(points, knots, i, degree)) for i in range(degree, n)])
+    "Polyline of a clamped uniform B-spline."
+    return np.concatenate([flatten_bezier(piece) for piece in bspline_pieces(points, degree)])
 
 # %% ../../nbs/10_osu.curves.ipynb #f068b71c
 def _is_zero(v: float) -> bool:
