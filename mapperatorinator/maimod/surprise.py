@@ -30,7 +30,7 @@ _C = ContextType
 
 # %% auto #0
 __all__ = ['LEAST', 'NEAR', 'TOP', 'BATCH', 'KINDS', 'reading_engine', 'Heard', 'MapText', 'Line', 'Place', 'places_of',
-           'events_between', 'lines_between', 'zones', 'lines_of', 'surprisal', 'entropy', 'ratio', 'radius_of',
+           'events_between', 'lines_between', 'lines_for', 'lines_of', 'surprisal', 'entropy', 'ratio', 'radius_of',
            'blurred', 'far_from', 'Decided', 'along_line', 'on_grid', 'among_classes', 'drum_class', 'Decider',
            'Scores', 'read_line', 'batches', 'read_lines', 'score_lines', 'nothing', 'score_map', 'kind_of',
            'draw_bits', 'show_surprise']
@@ -195,19 +195,16 @@ def _middle(text: MapText, low: float, high: float) -> Optional[float]:  # ms; N
     times = sorted({t for c in text.outputs for t in c.stream.between(low, high).times})
     return float(times[len(times) // 2]) if len(times) > 1 else None
 
-# %% ../../nbs/88_maimod.surprise.ipynb #30ce2800
-def zones(windows: Sequence[Window]) -> list[tuple[float, float]]:  # ms
-    "What each window answers for: everything once."
-    return [(w.keep_from, w.keep_to) for w in windows]
+# %% ../../nbs/88_maimod.surprise.ipynb #1e4fe26d
+def lines_for(text: MapText, engine: Engine, heard: Heard, window: int) -> Iterator[Line]:
+    "The lines that judge what a window answers for."
+    frame = heard.windows[window]
+    return lines_between(text, engine, heard, window, low=frame.keep_from, high=frame.keep_to)
 
 
 def lines_of(text: MapText, engine: Engine, heard: Heard) -> list[Line]:
     "The lines that judge a whole map."
-    return [
-        line
-        for k, (low, high) in enumerate(zones(heard.windows))
-        for line in lines_between(text, engine, heard, k, low, high)
-    ]
+    return [line for k in range(len(heard.windows)) for line in lines_for(text, engine, heard, k)]
 
 # %% ../../nbs/88_maimod.surprise.ipynb #eeafd2cb
 LEAST = 1e-10  # a chance below which nothing is told apart
