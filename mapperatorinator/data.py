@@ -185,18 +185,18 @@ def song_mel(
             np.save(f, mel)
     return mel
 
-# %% ../nbs/80_data.ipynb #71e146fe
+# %% ../nbs/80_data.ipynb #4235ce30
 def by_song(
     folder: Path,
     maps: list[tuple[Path, Beatmap]],
     listing: Listing,  # gets the maps whose song is not there
-) -> dict[Path, list[Beatmap]]:  # maps by song
-    "The maps of a folder with the songs that they name."
+) -> dict[Path, list[tuple[Path, Beatmap]]]:  # maps by song
+    "The maps of a folder with their files, by the songs that they name."
     out = {}
     for file, b in maps:
         song = find_file(folder, b.audio_filename) if b.audio_filename else None
         if song:
-            out.setdefault(song, []).append(b)
+            out.setdefault(song, []).append((file, b))
         else:
             listing.left_out[title_of(file)] = f"its song '{b.audio_filename}' is not in the folder."
     return out
@@ -227,7 +227,7 @@ def read_maps(
     maps = [(file, read_map(file, listing)) for file in files]
     return [(file, b) for file, b in maps if b is not None]
 
-# %% ../nbs/80_data.ipynb #bae1352c
+# %% ../nbs/80_data.ipynb #7c54b619
 def song_item(
     name: str,
     mel: np.ndarray,  # (frames, mels)
@@ -268,7 +268,8 @@ def load_songs(
         except UserError as e:
             listing.left_out[title_of(song)] = str(e)
         else:
-            found.append(song_item(name, mel, maps, parser=parser, conf=conf, modes=modes))
+            beatmaps = [b for _, b in maps]
+            found.append(song_item(name, mel, beatmaps, parser=parser, conf=conf, modes=modes))
     return found
 
 # %% ../nbs/80_data.ipynb #78e982c9

@@ -18,7 +18,7 @@ from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.synth.songs import compose_song, write_song
 from mapperatorinator.team import Team, pick_logger
 from mapperatorinator.train import Lesson, Sampler, check_team, parts_of, start_run, train, train_step
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 
 @pytest.fixture(scope="module")
