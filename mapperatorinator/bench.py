@@ -54,16 +54,13 @@ from .tokenizer import EOS
 from .workload import map_text, random_prompts, sized_model, song_samples, song_windows
 
 # %% auto #0
-__all__ = ['PAYS', 'AHEAD', 'WAYS', 'TASKS', 'step_bytes', 'writing_speed', 'engines', 'sweep', 'Rung', 'compiled', 'Ladder',
-           'rungs', 'ladder', 'ladder_row', 'ladder_lines', 'write_song', 'whisper_like', 'plain_loop', 'agreement',
-           'Stages', 'requests', 'write_maps', 'fastest_run', 'measure_maps', 'maps_lines', 'both_counts', 'forced_job',
-           'time_jobs', 'measure_pair', 'measure_pairs', 'pairs_lines', 'measure_precision', 'measure_speed',
-           'speed_lines', 'measure_memory', 'memory_lines', 'busy_programs', 'write_alone', 'write_apart',
-           'measure_busy', 'busy_lines', 'EventSampler', 'toy_songs', 'steps_of', 'lines_of', 'measure_training',
-           'training_lines', 'bench', 'report_lines', 'run_bench']
+__all__ = ['WAYS', 'TASKS', 'engines', 'compiled', 'Ladder', 'rungs', 'ladder', 'write_song', 'plain_loop', 'agreement', 'Stages',
+           'requests', 'measure_maps', 'maps_lines', 'both_counts', 'measure_pairs', 'pairs_lines', 'measure_speed',
+           'measure_memory', 'busy_programs', 'write_alone', 'write_apart', 'measure_busy', 'busy_lines',
+           'measure_training', 'training_lines', 'bench', 'report_lines', 'run_bench']
 
-# %% ../nbs/81_bench.ipynb #68650222
-def step_bytes(engine: Engine) -> int:
+# %% ../nbs/81_bench.ipynb #adb1a021
+def _step_bytes(engine: Engine) -> int:
     "Bytes of the weights that one step reads."
     total = 0
     for part in (*engine.model.decoder.layers, engine.model.head):
@@ -74,7 +71,7 @@ def step_bytes(engine: Engine) -> int:
     return total
 
 
-def writing_speed(
+def _writing_speed(
     engine: Engine,
     heard: Encoded,  # of at least one window
     rows: int,
@@ -93,10 +90,10 @@ def writing_speed(
     return {
         "prefill_s": prefill,
         "tokens_per_s": rows / step,
-        "gb_per_s": step_bytes(engine) / step / 1e9,
+        "gb_per_s": _step_bytes(engine) / step / 1e9,
     }
 
-# %% ../nbs/81_bench.ipynb #1764eab9
+# %% ../nbs/81_bench.ipynb #604d1e87
 def engines(bundle: Bundle, conf: BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
     "An engine for each precision, one after the other. Of those nobody asked for by name, what this machine lacks is left out."
     for precision in conf.precisions or BENCH_TASKS[conf.task]:
@@ -109,7 +106,7 @@ def engines(bundle: Bundle, conf: BenchConfig, **settings) -> Iterator[tuple[str
         yield precision, engine
 
 
-def sweep(
+def _sweep(
     engine: Engine,
     windows: np.ndarray,  # (windows, samples)
     conf: BenchConfig,
@@ -120,12 +117,12 @@ def sweep(
     hear = fastest_of(lambda: engine.encode(few)) / len(few)
     batch = {}
     for rows in conf.batches:
-        batch[str(rows)] = writing_speed(engine, heard, rows, conf.prompt, conf.tokens)
+        batch[str(rows)] = _writing_speed(engine, heard, rows, conf.prompt, conf.tokens)
     return {"numbers": "/".join(engine.precisions), "encode_s": hear, "batch": batch}
 
-# %% ../nbs/81_bench.ipynb #b6575185
+# %% ../nbs/81_bench.ipynb #ab9d5747
 @dataclass
-class Rung:
+class _Rung:
     "An idea."
 
     base: str  # what it is compared with
@@ -163,7 +160,7 @@ class Ladder:
         usual = dict(speculate=0, static=False, packed=False)
         return Engine(self.bundle, self.conf.device, **usual | settings)
 
-    def rung(self, base: str, engine: Engine, rows: int = 1, rules: list[Rule] | None = None) -> Rung:
+    def rung(self, base: str, engine: Engine, rows: int = 1, rules: list[Rule] | None = None) -> _Rung:
         heard = engine.encode(self.windows)
         tokens = self.conf.tokens
 
@@ -171,19 +168,19 @@ class Ladder:
             job = Job([self.prompt] * rows, heard, rules or [], stop=(), max_new=tokens)
             return engine.generate(job)[0].ids
 
-        return Rung(base, rows, tokens, write)
+        return _Rung(base, rows, tokens, write)
 
-    def naive(self, engine: Engine) -> Rung:
+    def naive(self, engine: Engine) -> _Rung:
         heard = engine.encode(self.windows)
         tokens = min(self.conf.tokens, self.naive_tokens)
-        return Rung("", 1, tokens, lambda: decode_naively(engine.model, self.prompt, heard, tokens))
+        return _Rung("", 1, tokens, lambda: decode_naively(engine.model, self.prompt, heard, tokens))
 
-# %% ../nbs/81_bench.ipynb #9432c1f3
+# %% ../nbs/81_bench.ipynb #87754edc
 def rungs(
     bundle: Bundle,
     conf: BenchConfig,
     quick: bool = False,  # without the compiler, which takes half a minute
-) -> tuple[dict[str, Rung], list[str]]:  # from the foot of the ladder; why some are missing
+) -> tuple[dict[str, _Rung], list[str]]:  # from the foot of the ladder; why some are missing
     "All ideas, each on top of another."
     on = Ladder(bundle, conf)
     plain = on.engine()
@@ -237,11 +234,11 @@ def ladder(bundle: Bundle, conf: BenchConfig, quick: bool = False) -> dict:  # r
         rows.append(row)
     return {"rungs": rows, "missing": missing}
 
-# %% ../nbs/81_bench.ipynb #cd92978e
-PAYS = 1.05  # times as fast, from which something is worth while
+# %% ../nbs/81_bench.ipynb #5ffabf7d
+_PAYS = 1.05  # times as fast, from which something is worth while
 
 
-def ladder_row(r: dict) -> dict:
+def _ladder_row(r: dict) -> dict:
     "A rung for people."
     rate = r["tokens_per_s"]
     if r["rung"] == "speculative":
@@ -258,16 +255,16 @@ def ladder_row(r: dict) -> dict:
     }
 
 
-def ladder_lines(report: dict) -> list[str]:
+def _ladder_lines(report: dict) -> list[str]:
     "The ladder as a table, and what does not pay."
-    lines = table_lines([ladder_row(r) for r in report["rungs"]])
-    idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < PAYS]
+    lines = table_lines([_ladder_row(r) for r in report["rungs"]])
+    idle = [r["rung"] for r in report["rungs"] if r["base"] and r["times_base"] < _PAYS]
     if idle:
         lines.append(f"Does not pay here: {', '.join(idle)}.")
     return lines + report["missing"]
 
-# %% ../nbs/81_bench.ipynb #867cae11
-AHEAD = 2  # windows that the beats are ahead of the objects, as in `generate`
+# %% ../nbs/81_bench.ipynb #5195f288
+_AHEAD = 2  # windows that the beats are ahead of the objects, as in `generate`
 
 
 def write_song(
@@ -282,9 +279,9 @@ def write_song(
     prompts = random_prompts(engine, 2 * n, prompt)
     heard = engine.encode(windows)
     out = []
-    for i in range(n + AHEAD):
+    for i in range(n + _AHEAD):
         jobs = []
-        for context, window in enumerate((i, i - AHEAD)):
+        for context, window in enumerate((i, i - _AHEAD)):
             if 0 <= window < n:
                 mine = prompts[2 * window + context]
                 jobs.append(Job([mine], heard.rows(slice(window, window + 1)), stop=(), max_new=tokens))
@@ -292,8 +289,8 @@ def write_song(
             out += [row.ids for row in engine.generate(merge_jobs(jobs))]
     return out, now() - begun
 
-# %% ../nbs/81_bench.ipynb #81a8a67f
-def whisper_like(bundle: Bundle):
+# %% ../nbs/81_bench.ipynb #da62150d
+def _whisper_like(bundle: Bundle):
     "A [Whisper](https://arxiv.org/abs/2212.04356) of transformers with random weights, of the size of a model."
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
@@ -321,7 +318,7 @@ def whisper_like(bundle: Bundle):
     )
     return WhisperForConditionalGeneration(WhisperConfig(**sizes, **special)).eval()
 
-# %% ../nbs/81_bench.ipynb #4b0e7430
+# %% ../nbs/81_bench.ipynb #4ae13e6d
 def plain_loop(
     bundle: Bundle,
     windows: np.ndarray,  # (windows, samples)
@@ -332,7 +329,7 @@ def plain_loop(
     from transformers import GenerationMixin
 
     device = bundle.model.device
-    model = whisper_like(bundle).to(device)
+    model = _whisper_like(bundle).to(device)
     prompts = random_prompts(bundle, 2 * len(windows), prompt)
     length = dict(min_new_tokens=tokens, max_new_tokens=tokens, do_sample=False, use_cache=True)
     begun = now()
@@ -366,7 +363,7 @@ def agreement(
     same = choices(exact, heard) == choices(other, other.encode(windows))
     return same.float().mean().item()
 
-# %% ../nbs/81_bench.ipynb #d3008c67
+# %% ../nbs/81_bench.ipynb #e649e027
 class Stages(Timeline):
     "The stages that are compared: all time belongs to one of them, and what comes after the last token is finishing."
 
@@ -411,7 +408,9 @@ def requests(conf: BenchConfig) -> dict[str, list[GenerateConfig]]:
     }
 
 
-def write_maps(song2map: Song2Map, samples: np.ndarray, asked: list[GenerateConfig]) -> dict:  # samples: (n,)
+def _write_maps(
+    song2map: Song2Map, samples: np.ndarray, asked: list[GenerateConfig]
+) -> dict:  # samples: (n,)
     "One run over a song, and what it took."
     stages = Stages()
     speed = song2map.engine.speed
@@ -427,8 +426,8 @@ def write_maps(song2map: Song2Map, samples: np.ndarray, asked: list[GenerateConf
         "peak_mb": peak_mb(),
     }
 
-# %% ../nbs/81_bench.ipynb #388082c5
-def fastest_run(runs: list[dict]) -> dict:
+# %% ../nbs/81_bench.ipynb #2ceb840f
+def _fastest_run(runs: list[dict]) -> dict:
     "The run that was disturbed least, with the peak of the first: later ones find memory in use."
     return min(runs, key=lambda r: r["wall_s"]) | {"peak_mb": runs[0]["peak_mb"]}
 
@@ -439,8 +438,10 @@ def measure_maps(bundle: Bundle, conf: BenchConfig) -> dict:  # runs, by precisi
     out = {}
     for precision in conf.precisions or BENCH_TASKS["song"]:
         song2map = Song2Map(bundle, conf.device, precision)
-        runs = {name: partial(write_maps, song2map, samples, asked) for name, asked in requests(conf).items()}
-        best = {name: fastest_run(rs) for name, rs in interleave(runs, conf.repeats).items()}
+        runs = {
+            name: partial(_write_maps, song2map, samples, asked) for name, asked in requests(conf).items()
+        }
+        best = {name: _fastest_run(rs) for name, rs in interleave(runs, conf.repeats).items()}
         one = best["one difficulty"]["wall_s"]
         out[precision] = {name: r | {"times_one": r["wall_s"] / one} for name, r in best.items()}
     return {"runs": out}
@@ -462,7 +463,7 @@ def maps_lines(report: dict) -> list[str]:
             rows.append(row | {"tokens": r["tokens"], "peak": f"{r['peak_mb']:.0f} MB"})
     return table_lines(rows)
 
-# %% ../nbs/81_bench.ipynb #2e530f1a
+# %% ../nbs/81_bench.ipynb #5066d2d1
 def both_counts(text: str) -> tuple[int, int]:
     "Tokens of beats and objects in a window, from text such as 20/80."
     if clause := COUNTS.problem(text):
@@ -471,13 +472,13 @@ def both_counts(text: str) -> tuple[int, int]:
     return int(beats), int(objects)
 
 
-def forced_job(heard: Encoded, window: int, text: tuple[list[int], list[int]]) -> Job:  # text: read, written
+def _forced_job(heard: Encoded, window: int, text: tuple[list[int], list[int]]) -> Job:  # text: read, written
     "A row that reads and writes a given text."
     prompt, ids = text
     return Job([prompt], heard.rows(slice(window, window + 1)), [ForcedTokens(ids)], (EOS,))
 
 
-def time_jobs(engine: Engine, jobs: list[Job], windows: int) -> tuple[float, float]:
+def _time_jobs(engine: Engine, jobs: list[Job], windows: int) -> tuple[float, float]:
     "ms and passes in each window."
     before = engine.speed.passes
     begun = now()
@@ -486,26 +487,26 @@ def time_jobs(engine: Engine, jobs: list[Job], windows: int) -> tuple[float, flo
     return (now() - begun) * 1000 / windows, (engine.speed.passes - before) / windows
 
 
-def measure_pair(
+def _measure_pair(
     engine: Engine,
     heard: Encoded,  # of some windows
     texts: tuple,  # of beats and of objects: a prompt and a text for each window
     rounds: int,
 ) -> dict:  # ms and passes in each window
     "Beats and objects apart, and side by side."
-    pairs = [[forced_job(heard, i, text) for text in both] for i, both in enumerate(zip(*texts))]
+    pairs = [[_forced_job(heard, i, text) for text in both] for i, both in enumerate(zip(*texts))]
     apart = [job for pair in pairs for job in pair]
     beside = [merge_jobs(pair) for pair in pairs]
     ways = {
-        "apart": partial(time_jobs, engine, apart, len(pairs)),
-        "beside": partial(time_jobs, engine, beside, len(pairs)),
+        "apart": partial(_time_jobs, engine, apart, len(pairs)),
+        "beside": partial(_time_jobs, engine, beside, len(pairs)),
     }
     out = {}
     for name, rounds_of_it in interleave(ways, rounds).items():
         out[f"{name}_ms"], out[f"{name}_passes"] = min(rounds_of_it)
     return out | {"times_apart": out["apart_ms"] / out["beside_ms"]}
 
-# %% ../nbs/81_bench.ipynb #921f73ae
+# %% ../nbs/81_bench.ipynb #0cd51467
 def measure_pairs(bundle: Bundle, conf: BenchConfig) -> dict:  # pairs: a row per drafts, precision and count
     "Whether beats beside objects pay, with drafts and without."
     windows = song_windows(bundle, conf.seconds, conf.windows)
@@ -517,7 +518,7 @@ def measure_pairs(bundle: Bundle, conf: BenchConfig) -> dict:  # pairs: a row pe
             for beats, objects in map(both_counts, conf.counts):
                 texts = text(ContextType.TIMING, beats), text(ContextType.MAP, objects)
                 about = {"precision": precision, "drafts": drafts, "beats": beats, "objects": objects}
-                rows.append(about | measure_pair(engine, heard, texts, conf.repeats))
+                rows.append(about | _measure_pair(engine, heard, texts, conf.repeats))
     return {"pairs": rows, "windows": len(windows)}
 
 
@@ -532,13 +533,13 @@ def pairs_lines(report: dict) -> list[str]:
             "apart": f"{r['apart_ms']:.0f} ms, {r['apart_passes']:.0f} passes",
             "side by side": f"{r['beside_ms']:.0f} ms, {r['beside_passes']:.0f} passes",
             "times as fast": f"{r['times_apart']:.2f}",
-            "pays": "yes" if r["times_apart"] >= PAYS else "no",
+            "pays": "yes" if r["times_apart"] >= _PAYS else "no",
         }
         rows.append(row)
     return table_lines(rows)
 
-# %% ../nbs/81_bench.ipynb #f15411b9
-def measure_precision(
+# %% ../nbs/81_bench.ipynb #f3f18616
+def _measure_precision(
     bundle: Bundle,
     engine: Engine,
     exact: Engine | None,  # to compare tokens with
@@ -565,14 +566,14 @@ def measure_speed(bundle: Bundle, conf: BenchConfig) -> dict:
         songs["plain loop"] = {"wall_s": plain}
     for precision, engine in engines(bundle, conf, speculate=0):
         other = None if precision == "fp32" else exact
-        songs[precision] = measure_precision(bundle, engine, other, windows, conf)
+        songs[precision] = _measure_precision(bundle, engine, other, windows, conf)
         if conf.plain:
             songs[precision]["times_plain"] = plain / songs[precision]["wall_s"]
-        speeds[precision] = sweep(engine, windows, conf)
+        speeds[precision] = _sweep(engine, windows, conf)
     return {"windows": len(windows), "song": songs, "sweep": speeds}
 
-# %% ../nbs/81_bench.ipynb #99a4a90c
-def speed_lines(report: dict) -> list[str]:
+# %% ../nbs/81_bench.ipynb #c0954c59
+def _speed_lines(report: dict) -> list[str]:
     "Songs and speeds, a line for each precision."
     texts = {
         "wall_s": "{:.1f} s",
@@ -599,7 +600,7 @@ def measure_memory(bundle: Bundle, conf: BenchConfig) -> dict:
     return {"windows": len(windows), "wall_s": write_song(engine, windows, conf.prompt, conf.tokens)[1]}
 
 
-def memory_lines(report: dict) -> list[str]:
+def _memory_lines(report: dict) -> list[str]:
     "What the process held at most, in weights and the rest."
     share = report["peak_mb"] / report["weights_mb"]
     seconds = report["config"]["seconds"]
@@ -682,8 +683,8 @@ def busy_lines(report: dict) -> list[str]:
         rows.append(row)
     return table_lines(rows)
 
-# %% ../nbs/81_bench.ipynb #fbcdefd1
-class EventSampler(Sampler):
+# %% ../nbs/81_bench.ipynb #cc1f1de3
+class _EventSampler(Sampler):
     "Draws as before there were arrays: every line from events."
 
     def draw_example(self, rng, song: SongItem, item: MapItem, start: int, speed: float) -> Line:
@@ -695,7 +696,7 @@ class EventSampler(Sampler):
         return Line(noisy, example.labels)
 
 
-def toy_songs(bundle: Bundle, seconds: float, seed: int) -> list[SongItem]:
+def _toy_songs(bundle: Bundle, seconds: float, seed: int) -> list[SongItem]:
     "A composed song with maps of one to seven stars."
     song = compose_song(seed, seconds)
     mel = bundle.model.mel(torch.from_numpy(song.samples)[None]).detach()[0].numpy().astype(np.float16)
@@ -704,7 +705,7 @@ def toy_songs(bundle: Bundle, seconds: float, seed: int) -> list[SongItem]:
     return [song_item("composed", mel, maps, parser=Parser(bundle.language), conf=spectrogram, modes=[0])]
 
 
-def steps_of(bundle: Bundle, draw: Callable, steps: int) -> Callable[[], float]:  # () -> labels a second
+def _steps_of(bundle: Bundle, draw: Callable, steps: int) -> Callable[[], float]:  # () -> labels a second
     "Some training steps, but for the optimizer; those of another round are others."
     done = 0
 
@@ -723,7 +724,7 @@ def steps_of(bundle: Bundle, draw: Callable, steps: int) -> Callable[[], float]:
     return run
 
 
-def lines_of(sampler: Sampler, steps: int) -> Callable[[], float]:  # () -> lines a second
+def _lines_of(sampler: Sampler, steps: int) -> Callable[[], float]:  # () -> lines a second
     "Some drafts, without sound and model."
 
     def run() -> float:
@@ -733,21 +734,21 @@ def lines_of(sampler: Sampler, steps: int) -> Callable[[], float]:  # () -> line
 
     return run
 
-# %% ../nbs/81_bench.ipynb #6705f6ef
+# %% ../nbs/81_bench.ipynb #8c18cfdd
 def measure_training(bundle: Bundle, conf: BenchConfig) -> dict:
     "Lines and label tokens a second, today's loop and ours in turns."
-    songs = toy_songs(bundle, conf.seconds, conf.seed)
+    songs = _toy_songs(bundle, conf.seconds, conf.seed)
     device = pick_device(conf.device)
     bundle.model.to(device).train()
     asked = TrainConfig(language=bundle.language, batch_size=max(conf.batches), speed_prob=0.0, loaders=0)
     asked = replace(asked, model=replace(asked.model, spectrogram=bundle.model.mel.conf))
     ours = Sampler(songs, bundle.tokenizer, replace(asked, group_tokens=conf.group_tokens, length_step=16))
-    today = EventSampler(songs, bundle.tokenizer, asked)
+    today = _EventSampler(songs, bundle.tokenizer, asked)
     batches = Batches(ours, device)
-    drawn = {"today": lines_of(today, 8), "ours": lines_of(ours, 8)}
+    drawn = {"today": _lines_of(today, 8), "ours": _lines_of(ours, 8)}
     trained = {
-        "today": steps_of(bundle, lambda k: today(k).to(device), 2),
-        "ours": steps_of(bundle, batches, 2),
+        "today": _steps_of(bundle, lambda k: today(k).to(device), 2),
+        "ours": _steps_of(bundle, batches, 2),
     }
     best = lambda runs: {name: max(rates) for name, rates in interleave(runs, conf.repeats + 1).items()}
     return {"training": {"lines": best(drawn), "labels": best(trained)}}
@@ -763,13 +764,13 @@ def training_lines(report: dict) -> list[str]:
         )
     return table_lines(rows)
 
-# %% ../nbs/81_bench.ipynb #a1a782e5
+# %% ../nbs/81_bench.ipynb #17c85d06
 TASKS = {
-    "speed": (measure_speed, speed_lines),
-    "ladder": (ladder, ladder_lines),
+    "speed": (measure_speed, _speed_lines),
+    "ladder": (ladder, _ladder_lines),
     "song": (measure_maps, maps_lines),
     "pipelining": (measure_pairs, pairs_lines),
-    "memory": (measure_memory, memory_lines),
+    "memory": (measure_memory, _memory_lines),
     "busy": (measure_busy, busy_lines),
     "training": (measure_training, training_lines),
 }  # what is measured, and how it is shown

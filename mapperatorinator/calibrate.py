@@ -90,7 +90,7 @@ def octave_choices(
         for i in range(planted):
             yield from case_choices(planted_case(i, 1, plain), 1.0, 1, i)
 
-# %% ../nbs/87_calibrate.ipynb #c44ffb39
+# %% ../nbs/87_calibrate.ipynb #6a24b60c
 def mask_rows(masks: list[np.ndarray]) -> torch.Tensor:  # (songs, longest)
     "0 where a mask holds, hardly any chance elsewhere and after its end."
     rows = [torch.tensor(np.where(mask, 0.0, -1e9), dtype=torch.float32) for mask in masks]
@@ -107,7 +107,7 @@ def octave_loss(
     likely = torch.logsumexp(torch.log_softmax(scores + there, 1) + true, 1)
     return -(weight * likely).sum() / weight.sum()
 
-
+# %% ../nbs/87_calibrate.ipynb #f494c599
 def descend(net: torch.nn.Module, loss_of: Callable, decay: float, steps: int):  # loss_of: () -> loss
     "Some steps of AdamW down a loss, the rate rising and falling once."
     optimizer = torch.optim.AdamW(net.parameters(), weight_decay=decay)
@@ -130,19 +130,31 @@ def fit_octave(
     "Weights of the octave scorer by likelihood, with weight decay."
     choices = [c for c in choices if c.right.any()]
     every = np.concatenate([c.x for c in choices])
-    weight = torch.tensor([c.weight for c in choices])
     center = every.mean(0)
     scale = every.std(0) + 1e-3
+    x = _padded_features(choices, center, scale)
     there = mask_rows([np.ones(len(c.right)) for c in choices])
     true = mask_rows([c.right for c in choices])
-    x = pad_sequence([torch.tensor(c.x, dtype=torch.float32) for c in choices], batch_first=True)
-    x = ((x - torch.tensor(center)) / torch.tensor(scale)).clamp(-FAR, FAR).float()
-    torch.manual_seed(seed)
-    first = torch.nn.Linear(every.shape[1], units)
-    net = torch.nn.Sequential(first, torch.nn.Tanh(), torch.nn.Linear(units, 1, bias=False))
+    weight = torch.tensor([c.weight for c in choices])
+    net = _octave_net(every.shape[1], units, seed)
     descend(net, lambda: octave_loss(net(x)[..., 0], there, true, weight), decay, steps)
     hidden, bias, out = (p.detach().double().numpy() for p in net.parameters())
     return Scorer(choices[0].features, center, scale, hidden.T, bias, out[0])
+
+
+def _padded_features(
+    choices: list[Choice], center, scale
+) -> torch.Tensor:  # (songs, most candidates, features)
+    "The features of all candidates in standard deviations, far ones cut off."
+    x = pad_sequence([torch.tensor(c.x, dtype=torch.float32) for c in choices], batch_first=True)
+    return ((x - torch.tensor(center)) / torch.tensor(scale)).clamp(-FAR, FAR).float()
+
+
+def _octave_net(features: int, units: int, seed: int) -> torch.nn.Module:
+    "One hidden layer; the last has no bias, since only differences between candidates count."
+    torch.manual_seed(seed)
+    first = torch.nn.Linear(features, units)
+    return torch.nn.Sequential(first, torch.nn.Tanh(), torch.nn.Linear(units, 1, bias=False))
 
 
 def share_chosen(scorer: Scorer, choices: list[Choice]) -> float:
@@ -208,7 +220,7 @@ def trust_trials(
         c = decoy_case(i, seed)
         yield trial(Ear.of(c.samples, 16000), c.truth)
 
-# %% ../nbs/87_calibrate.ipynb #195f6192
+# %% ../nbs/87_calibrate.ipynb #6c26e3fc
 def newton_step(
     level: np.ndarray,  # (songs, signs + 1) the last is 1
     right: np.ndarray,  # (songs,) 0 or 1
@@ -228,18 +240,23 @@ def fit_trust(trials: list[Trial], decay: float = 0.01, steps: int = 20) -> Trus
     "Weights of the likeliest logistic function (Newton's method)."
     names = list(trials[0].signs)
     x = np.array([[t.signs[k] for k in names] for t in trials])
-    right = np.array([t.right for t in trials], float)
-    weight = np.array([t.weight for t in trials])
-    weight = weight / weight.sum()
     trust = Trust(names, x.mean(0), x.std(0) + 1e-3, weight=np.zeros(len(names)), bias=0.0)
     level = np.column_stack([trust.level(x), np.ones(len(x))])
     penalty = np.diag([decay] * len(names) + [0.0])
-    solution = np.zeros(len(names) + 1)
-    for _ in range(steps):
-        solution = newton_step(level, right, weight, penalty, solution)
+    solution = _likeliest(level, trials, penalty, steps)
     trust.weight = solution[:-1]
     trust.bias = float(solution[-1])
     return trust
+
+
+def _likeliest(level: np.ndarray, trials: list[Trial], penalty: np.ndarray, steps: int) -> np.ndarray:
+    "Weights, the last of them the bias, after some steps from nothing."
+    right = np.array([t.right for t in trials], float)
+    weight = np.array([t.weight for t in trials])
+    solution = np.zeros(level.shape[1])
+    for _ in range(steps):
+        solution = newton_step(level, right, weight / weight.sum(), penalty, solution)
+    return solution
 
 # %% ../nbs/87_calibrate.ipynb #00928be4
 Group = tuple[int, float, float]  # songs, what was said of them, what is true

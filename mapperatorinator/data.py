@@ -45,8 +45,8 @@ __all__ = ['MODES', 'SPEEDS', 'STATE_MS', 'FILLED', 'song_folders', 'MapItem', '
            'SongItem', 'cache_key', 'song_mel', 'by_song', 'read_map', 'read_maps', 'song_item', 'load_songs',
            'frames_at', 'cut_frames', 'window_contexts', 'window_example', 'window_line', 'Mix', 'Cut', 'Draft',
            'Batch', 'pad_rows', 'by_length', 'as_group', 'group_rows', 'balanced_rows', 'length_shares', 'Sampler',
-           'draw_mix', 'remix', 'Bank', 'remix_all', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples',
-           'load_corpus', 'load_folders', 'none_left']
+           'draw_mix', 'remix', 'Bank', 'Drafts', 'Batches', 'batches_of', 'sample_item', 'load_samples', 'load_corpus',
+           'load_folders', 'none_left']
 
 # %% ../nbs/80_data.ipynb #1bdac8be
 MODES = {"standard": 0, "taiko": 1, "catch": 2, "mania": 3}
@@ -187,18 +187,18 @@ def song_mel(
             np.save(f, mel)
     return mel
 
-# %% ../nbs/80_data.ipynb #71e146fe
+# %% ../nbs/80_data.ipynb #4235ce30
 def by_song(
     folder: Path,
     maps: list[tuple[Path, Beatmap]],
     listing: Listing,  # gets the maps whose song is not there
-) -> dict[Path, list[Beatmap]]:  # maps by song
-    "The maps of a folder with the songs that they name."
+) -> dict[Path, list[tuple[Path, Beatmap]]]:  # maps by song
+    "The maps of a folder with their files, by the songs that they name."
     out = {}
     for file, b in maps:
         song = find_file(folder, b.audio_filename) if b.audio_filename else None
         if song:
-            out.setdefault(song, []).append(b)
+            out.setdefault(song, []).append((file, b))
         else:
             listing.left_out[title_of(file)] = f"its song '{b.audio_filename}' is not in the folder."
     return out
@@ -229,7 +229,7 @@ def read_maps(
     maps = [(file, read_map(file, listing)) for file in files]
     return [(file, b) for file, b in maps if b is not None]
 
-# %% ../nbs/80_data.ipynb #bae1352c
+# %% ../nbs/80_data.ipynb #7c54b619
 def song_item(
     name: str,
     mel: np.ndarray,  # (frames, mels)
@@ -270,7 +270,8 @@ def load_songs(
         except UserError as e:
             listing.left_out[title_of(song)] = str(e)
         else:
-            found.append(song_item(name, mel, maps, parser=parser, conf=conf, modes=modes))
+            beatmaps = [b for _, b in maps]
+            found.append(song_item(name, mel, beatmaps, parser=parser, conf=conf, modes=modes))
     return found
 
 # %% ../nbs/80_data.ipynb #78e982c9
@@ -465,7 +466,7 @@ def balanced_rows(
         found.append(as_group(examples, part, (count, length)))
     return found
 
-# %% ../nbs/80_data.ipynb #48fe2f7f
+# %% ../nbs/80_data.ipynb #b03f8e67
 def length_shares(songs: list[SongItem]) -> np.ndarray:  # sums to one
     "Chances of songs by their length; those without maps to learn count a third."
     weights = np.array([s.ms * (1 if s.maps else 1 / 3) for s in songs])
@@ -492,11 +493,8 @@ class Sampler:
 
     def __call__(self, step: int) -> Batch:
         drawn = self.draw(step)
-        mels = np.stack([self.hear(cut) for cut in drawn.cuts])
-        labels = np.stack(
-            [cut_frames(self.all[c.song].labels, c.start, self.size, c.speed) for c in drawn.cuts]
-        )
-        return Batch(torch.from_numpy(mels), torch.from_numpy(labels), drawn.groups)
+        mel = remix(self.windows("mel", drawn.cuts), [cut.mix for cut in drawn.cuts])
+        return Batch(mel, self.windows("labels", drawn.cuts), drawn.groups)
 
     def draw(self, step: int) -> Draft:
         "What the batch of a step is made of."
@@ -507,10 +505,10 @@ class Sampler:
             return Draft(list(cuts), balanced_rows(examples, c.group_tokens, c.length_step))
         return Draft(list(cuts), group_rows(examples, c.length_groups))
 
-    def hear(self, cut: Cut) -> np.ndarray:  # (frames, bands)
-        "The mel of a window, in its mix."
-        mel = cut_frames(self.all[cut.song].mel, cut.start, self.size, cut.speed)
-        return remix(mel, cut.mix) if cut.mix else mel
+    def windows(self, name: str, cuts: list[Cut]) -> Tensor:  # (windows, frames, channels)
+        "The mel or the labels of some windows."
+        cut = lambda c: cut_frames(getattr(self.all[c.song], name), c.start, self.size, c.speed)
+        return torch.from_numpy(np.stack([cut(c) for c in cuts]))
 
     @cached_property
     def all(self) -> list[SongItem]:
@@ -576,7 +574,7 @@ def draw_window(self: Sampler, rng) -> tuple[Cut, list[Line]]:
     mix = draw_mix(rng, c.model.spectrogram.n_mels) if self.augment else None
     return Cut(self.numbers[id(song)], start, speed, mix), lines
 
-# %% ../nbs/80_data.ipynb #877d1977
+# %% ../nbs/80_data.ipynb #98476036
 def draw_mix(rng, bands: int) -> Mix:
     "Another mix of the same song: louder or softer, tilted, shifted in pitch, with a band missing (https://arxiv.org/abs/1904.08779)."
     loudness = rng.normal(0, 0.35)
@@ -588,16 +586,24 @@ def draw_mix(rng, bands: int) -> Mix:
         width = rng.integers(1, bands // 6)
     return Mix(float(loudness), float(tilt), int(shift), int(low), int(width))
 
+# %% ../nbs/80_data.ipynb #d129acd7
+def remix(mel: Tensor, mixes: list[Mix | None]) -> Tensor:  # (windows, frames, bands) both
+    "Windows in the mixes that were drawn for them, all at once."
+    if not any(mixes):
+        return mel
+    plain = Mix(0.0, 0.0, 0, 0, 0)
+    drawn = torch.tensor([mix or plain for mix in mixes], dtype=torch.float32, device=mel.device)
+    loudness, tilt, shift, low, width = drawn.T[..., None]
+    bands = torch.arange(mel.shape[2], device=mel.device)
+    slope = torch.linspace(-1, 1, mel.shape[2], device=mel.device)
+    gain = (loudness + tilt * slope).exp()
+    louder = torch.log1p(torch.expm1(mel) * gain[:, None])
+    source = (bands - shift.long()) % mel.shape[2]
+    rolled = louder.gather(2, source[:, None].expand(mel.shape))
+    missing = (bands >= low) & (bands < low + width)
+    return rolled.masked_fill(missing[:, None], 0)
 
-def remix(mel: np.ndarray, mix: Mix) -> np.ndarray:  # (frames, bands) both
-    "A window in another mix."
-    tilt = mix.tilt * np.linspace(-1, 1, mel.shape[1])
-    mel = np.log1p(np.expm1(mel) * np.exp(mix.loudness + tilt)).astype(np.float32)
-    mel = np.roll(mel, mix.shift, axis=1)
-    mel[:, mix.low : mix.low + mix.width] = 0
-    return mel
-
-# %% ../nbs/80_data.ipynb #b9d66ae5
+# %% ../nbs/80_data.ipynb #c3c673ef
 class Bank:
     "The mel frames and labels of all songs on a device; `bank(draft)` is the batch."
 
@@ -632,24 +638,7 @@ class Bank:
         mel = self.window(self.mel, song.long(), at)
         labels = self.window(self.labels, song.long(), at)
         groups = [tuple(t.to(self.device, non_blocking=True) for t in group) for group in draft.groups]
-        return Batch(remix_all(mel, [c.mix for c in draft.cuts]), labels, groups)
-
-# %% ../nbs/80_data.ipynb #c2ddcc25
-def remix_all(mel: Tensor, mixes: list[Mix | None]) -> Tensor:  # (windows, frames, bands) both
-    "Windows in the mixes that were drawn for them, all at once."
-    if not any(mixes):
-        return mel
-    plain = Mix(0.0, 0.0, 0, 0, 0)
-    drawn = torch.tensor([mix or plain for mix in mixes], dtype=torch.float32, device=mel.device)
-    loudness, tilt, shift, low, width = drawn.T[..., None]
-    bands = torch.arange(mel.shape[2], device=mel.device)
-    slope = torch.linspace(-1, 1, mel.shape[2], device=mel.device)
-    gain = (loudness + tilt * slope).exp()
-    louder = torch.log1p(torch.expm1(mel) * gain[:, None])
-    source = (bands - shift.long()) % mel.shape[2]
-    rolled = louder.gather(2, source[:, None].expand(mel.shape))
-    missing = (bands >= low) & (bands < low + width)
-    return rolled.masked_fill(missing[:, None], 0)
+        return Batch(remix(mel, [c.mix for c in draft.cuts]), labels, groups)
 
 # %% ../nbs/80_data.ipynb #e25ea056
 class Drafts(Dataset):

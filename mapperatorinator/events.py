@@ -171,7 +171,18 @@ GROUP_TYPES = (
 TIMED = GROUP_TYPES - NON_TIMED
 SUSTAIN_TYPES = frozenset(t for t in EventType if t.value.endswith("_sustain"))
 
-# %% ../nbs/20_events.ipynb #5b1fc79d
+# %% ../nbs/20_events.ipynb #fcd1fa90
+def _draw_tile(ax, row: int, left: float, text: str, color: str) -> float:  # its width
+    "A word on a tile."
+    from mapperatorinator.osu.show import PALETTE
+
+    width = len(text) + 1.6
+    ax.barh(row, width, left=left, height=0.78, color=color)
+    style = dict(ha="center", va="center", fontsize=8, family="monospace", color=PALETTE["background"])
+    ax.text(left + width / 2, row, text, **style)
+    return width
+
+
 def show_events(
     rows: Sequence[Sequence[Event]],
     color: Callable[[int, Event], str],  # of a word, by its row
@@ -184,13 +195,7 @@ def show_events(
     for row, events in enumerate(rows):
         left = 0
         for event in events:
-            width = len(str(event)) + 1.6
-            ax.barh(row, width, left=left, height=0.78, color=color(row, event))
-            style = dict(
-                ha="center", va="center", fontsize=8, family="monospace", color=PALETTE["background"]
-            )
-            ax.text(left + width / 2, row, str(event), **style)
-            left += width + 0.4
+            left += _draw_tile(ax, row, left, str(event), color(row, event)) + 0.4
     for name, shade in (legend or {}).items():
         ax.barh(0, 0, color=shade, label=name)
     if legend:

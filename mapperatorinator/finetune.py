@@ -194,7 +194,7 @@ def start_style(conf: FinetuneConfig, bundle: Bundle) -> StyleRun:
     run.notes += [hint] * bool(hint)
     return run
 
-# %% ../nbs/84_finetune.ipynb #6576f566
+# %% ../nbs/84_finetune.ipynb #67fbdf1f
 def perplexity(row: dict) -> float:
     "Among how many tokens a model hesitates, by its measurement."
     return math.exp(row["token_loss"])
@@ -244,7 +244,7 @@ def style_card(conf: FinetuneConfig, run: StyleRun, report: dict, name: str) -> 
         figures=figures,
     )
 
-
+# %% ../nbs/84_finetune.ipynb #ad44e318
 def check_finetune(conf: FinetuneConfig):
     "Raises `UserError` naming everything that cannot be, before a model is loaded."
     problems = []
@@ -258,7 +258,7 @@ def check_finetune(conf: FinetuneConfig):
         )
     check_settings(conf, *problems)
 
-# %% ../nbs/84_finetune.ipynb #a90973d8
+# %% ../nbs/84_finetune.ipynb #596429c6
 def count_maps(songs: list[SongItem]) -> int:
     return sum(len(song.maps) for song in songs)
 
@@ -292,6 +292,13 @@ def samplers(run: StyleRun, learnt: list[SongItem], held: list[SongItem]) -> tup
     return Sampler(learnt, tok, run.conf), Sampler(held, tok, fixed, augment=False) if held else None
 
 
+def _figures(run: Run, learnt: list[SongItem], held: list[SongItem], check: Sampler | None) -> dict:
+    "What came of a run: maps, steps, how much better the held maps are read, and the time."
+    found = {"maps_learnt": count_maps(learnt), "maps_held": count_maps(held), "steps": run.step}
+    found |= compared(run, check) if check else {}
+    return found | {"minutes": round(run.minutes, 2)}
+
+
 def finetune(
     conf: FinetuneConfig,
     report: Callable | None = None,  # hears every measurement; None: a line of JSON each
@@ -311,9 +318,7 @@ def finetune(
     with tracking(run.team, {"maps": conf.maps, "model": conf.model, "rank": conf.lora.rank}) as track:
         loop(run, sampler, check, teller(run, report or say_row, track), progress)
     run.take_best()
-    found = {"maps_learnt": count_maps(learnt), "maps_held": count_maps(held), "steps": run.step}
-    found |= compared(run, check) if check else {}
-    found["minutes"] = round(run.minutes, 2)
+    found = _figures(run, learnt, held, check)
     folder = write_style(conf, run, found) if run.team.leads else Path(conf.run)
     return Style(run, folder, found)
 

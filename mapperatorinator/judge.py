@@ -38,7 +38,7 @@ __all__ = ['LEAST_OBJECTS', 'TOLERANCES', 'COLLAPSED', 'MEASURES', 'Ask', 'other
            'by_song_mean', 'values_of', 'seen_by', 'measures_of', 'Verdicts', 'in_cell', 'as_markdown', 'system_table',
            'noticed_table', 'as_record', 'show_beside']
 
-# %% ../nbs/82_judge.ipynb #13d7807b
+# %% ../nbs/82_judge.ipynb #397bb55e
 @dataclass(frozen=True)
 class Ask:
     "A human map that a system has to match."
@@ -80,9 +80,10 @@ def asks_of(
     short = {name: b for name, b in cut.items() if len(b.hit_objects) >= LEAST_OBJECTS}
     if not short:
         return []
+    some, *_ = short.values()
+    ranges = ranges or human_ranges(some.mode)
     stars = {name: star_rating(b) for name, b in short.items()}
     divisors = authored_divisors(list(short.values()))
-    ranges = ranges or human_ranges(next(iter(short.values())).mode)
 
     def ask(name: str, c: Chart) -> Ask:
         grid = HumanGrid.of(c.timing, divisors, min(0, c.times[0]), max(end, c.times[-1]))
@@ -194,7 +195,13 @@ def measure(
         **statistic_measures(c, ask),
     }
 
-# %% ../nbs/82_judge.ipynb #f05cb402
+# %% ../nbs/82_judge.ipynb #1a382a87
+def _lines_from(bundle: Bundle, b: Beatmap, starts: list[float], song_ms: float) -> list[list]:  # starts: ms
+    "A map in windows, one line each, as in training."
+    item = MapItem(b, Parser(bundle.language))
+    return [[window_example(item, bundle.tokenizer, bundle.language, start, song_ms)] for start in starts]
+
+
 @torch.inference_mode()
 def bits_of(bundle: Bundle, samples: np.ndarray, b: Beatmap) -> float:  # (n,) 16 kHz
     "The mean surprise of the model at a token of a map, read in windows from the start of the song."
@@ -202,10 +209,8 @@ def bits_of(bundle: Bundle, samples: np.ndarray, b: Beatmap) -> float:  # (n,) 1
     n = bundle.language.src_seq_len
     frame_ms = 1000 * sound.hop_length / sound.sample_rate
     mel = MelSpectrogram(sound)(torch.from_numpy(np.asarray(samples, np.float32))[None])[0].numpy()
-    item = MapItem(b, Parser(bundle.language))
     starts = range(0, len(mel), n)
-    song_ms = len(mel) * frame_ms
-    lines = [[window_example(item, bundle.tokenizer, bundle.language, i * frame_ms, song_ms)] for i in starts]
+    lines = _lines_from(bundle, b, [i * frame_ms for i in starts], len(mel) * frame_ms)
     windows = torch.from_numpy(np.stack([cut_frames(mel, i, n) for i in starts]))
     out = bundle.model.eval()(windows, group_rows(lines, 1), None)
     return float(out.token_loss) / math.log(2)

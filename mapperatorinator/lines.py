@@ -101,7 +101,7 @@ def request(
     moment = Moment(w.start / w.speed, metadata.song_length, training=True)
     return request_ids(tokenizer, language, metadata) + state_ids(tokenizer, language, contexts, moment)
 
-# %% ../nbs/27_lines.ipynb #f87ae0fb
+# %% ../nbs/27_lines.ipynb #8e4c7560
 class Line(NamedTuple):
     "One training sequence, not padded."
 
@@ -119,6 +119,14 @@ def _bracketed(
     return [head, tokens, tail], [head, tokens, tail if whole else np.array([IGNORE])]
 
 
+def _room(language: LanguageConfig, begun: int, contexts: int) -> int:  # tokens
+    "What is left for events after the request and the brackets of contexts."
+    room = language.tgt_seq_len - begun - 2 * contexts * language.add_out_context_types
+    if room < 0:
+        raise UserError("The request alone does not fit the model; raise tgt_seq_len or give fewer tags.")
+    return room
+
+
 def line(
     tokenizer: Tokenizer,
     language: LanguageConfig,
@@ -131,9 +139,7 @@ def line(
     contexts = [held(tokenizer, c, window, times, near) for c, (times, near, _) in zip(maps, cuts)]
     begin = np.array(request(tokenizer, language, metadata, contexts, window) + [SOS])
     on = language.add_out_context_types
-    room = language.tgt_seq_len - len(begin) - 2 * len(maps) * on
-    if room < 0:
-        raise UserError("The request alone does not fit the model; raise tgt_seq_len or give fewer tags.")
+    room = _room(language, len(begin), len(maps))
     read = [begin]
     learnt = [np.full(len(begin), IGNORE)]
     for c, (_, _, inside) in zip(maps, cuts):

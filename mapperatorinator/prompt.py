@@ -136,7 +136,18 @@ class Context:
         None  # of the map it comes from, when it is said (a guest difficulty, a given map)
     )
 
-# %% ../nbs/25_prompt.ipynb #adcd828d
+# %% ../nbs/25_prompt.ipynb #5cbec3ce
+def _fitting(language: LanguageConfig, asked: list[str], have: set[str]) -> list[ContextTemplate]:
+    "The templates that write what is asked from what is there. Raises `UserError` when there is none."
+    fits = [t for t in language.context_types if set(asked) <= set(t.outputs) and set(t.inputs) <= have]
+    if fits:
+        return fits
+    known = "; ".join(f"{t.inputs} to {t.outputs}" for t in language.context_types)
+    raise UserError(
+        f"This model cannot write {', '.join(asked)} from {', '.join(sorted(have))}; it knows {known}."
+    )
+
+
 def choose_template(
     language: LanguageConfig,
     given: Sequence[ContextType] = (),  # contexts at hand
@@ -145,16 +156,9 @@ def choose_template(
 ) -> ContextTemplate:  # inputs, and outputs up to the last one wanted
     "The template that uses most of what is given. Raises `UserError` when the model cannot write what is wanted."
     asked = [t.value for t in wanted if t != _C.SV or gamemode == 3]
-    have = {t.value for t in given} | {"none"}
     if wanted and not asked:
         raise UserError("Scroll speeds are only written for mania; ask for the map instead.")
-    fits = [t for t in language.context_types if set(asked) <= set(t.outputs) and set(t.inputs) <= have]
-    if not fits:
-        known = "; ".join(f"{t.inputs} to {t.outputs}" for t in language.context_types)
-        raise UserError(
-            f"This model cannot write {', '.join(asked)} from {', '.join(sorted(have))}; it knows {known}."
-        )
-    best = max(fits, key=_inputs_used)
+    best = max(_fitting(language, asked, {t.value for t in given} | {"none"}), key=_inputs_used)
     last = max((best.outputs.index(name) for name in asked), default=len(best.outputs) - 1)
     return ContextTemplate(best.inputs, best.outputs[: last + 1])
 
@@ -185,7 +189,7 @@ def carriers(language: LanguageConfig) -> dict[EventType, set[ContextType]]:
         _E.SCROLL_SPEED: {_C.SV} | (full if language.add_sv or language.add_mania_sv else set()),
     }
 
-# %% ../nbs/25_prompt.ipynb #cf83a3bf
+# %% ../nbs/25_prompt.ipynb #959a7533
 _NEUTRAL = {_E.KIAI: 0, _E.SCROLL_SPEED: 100}
 
 
@@ -209,16 +213,24 @@ def state_ids(
     "Tokens for kiai, scroll speed and place in the song at the start of a window."
     ids = []
     for type in (_E.KIAI, _E.SCROLL_SPEED):
-        able = [c for c in contexts if c.type in carriers(language)[type]]
-        said = language.add_kiai_special_token if type is _E.KIAI else language.add_sv_special_token
-        asked = main and promised(language, type)
-        if said and (able or asked):
-            ids.append(tokenizer.id(type, current_value(language, able, type, moment)))
-        elif asked and type is _E.KIAI and language.compat.required_kiai:
-            ids.append(tokenizer.id(type, _NEUTRAL[type]))
+        value = _state(language, contexts, type, moment, asked=main and promised(language, type))
+        if value is not None:
+            ids.append(tokenizer.id(type, value))
     if language.add_song_position_token:
         ids.append(tokenizer.metadata_id(_E.SONG_POSITION, moment.start, moment.song_length))
     return ids
+
+
+def _state(
+    language: LanguageConfig, contexts: Sequence[Context], type: EventType, moment: Moment, asked: bool
+) -> Optional[int]:
+    "The value of one kind of state; None where the prompt does not say it."
+    able = [c for c in contexts if c.type in carriers(language)[type]]
+    said = language.add_kiai_special_token if type is _E.KIAI else language.add_sv_special_token
+    if said and (able or asked):
+        return current_value(language, able, type, moment)
+    neutral = asked and type is _E.KIAI and language.compat.required_kiai
+    return _NEUTRAL[type] if neutral else None
 
 
 def promised(language: LanguageConfig, type: EventType) -> bool:
@@ -498,7 +510,7 @@ def training_example(
     ids = np.array([i for p in ps for i in p.ids])
     return Example(ids, _labels(ps, whole, learn_cuts), ps, cut)
 
-# %% ../nbs/25_prompt.ipynb #2bd55015
+# %% ../nbs/25_prompt.ipynb #c4f19068
 def add_noise(
     ids: np.ndarray,  # (L,) tokens read
     tokenizer: Tokenizer,
@@ -509,13 +521,23 @@ def add_noise(
 ) -> np.ndarray:
     "A copy with noise on the times after the start token, and on snaps anywhere."
     out = ids.copy()
-    first, end = tokenizer.range(_E.TIME_SHIFT)
-    written = np.arange(len(out)) >= np.argmax(out == SOS)
-    is_time = (out >= first) & (out < end) & written
     shift = rng.integers(-time, time, len(out), endpoint=True)
     shift += rng.integers(-shared, shared, endpoint=True)
-    out[is_time] = np.clip(out + shift, first, end - 1)[is_time]
-    first, end = tokenizer.range(_E.SNAPPING)
-    swap = (out >= first) & (out < end) & (rng.random(len(out)) < snap)
-    out[swap] = rng.integers(first, end, len(out))[swap]
+    _move_times(out, tokenizer, shift)
+    _swap_snaps(out, tokenizer, rng, snap)
     return out
+
+
+def _move_times(ids: np.ndarray, tokenizer: Tokenizer, shift: np.ndarray):  # in place; shift: (L,) steps
+    "Move the times after the start token."
+    first, end = tokenizer.range(_E.TIME_SHIFT)
+    written = np.arange(len(ids)) >= np.argmax(ids == SOS)
+    is_time = (ids >= first) & (ids < end) & written
+    ids[is_time] = np.clip(ids + shift, first, end - 1)[is_time]
+
+
+def _swap_snaps(ids: np.ndarray, tokenizer: Tokenizer, rng: np.random.Generator, chance: float):  # in place
+    "Replace some snap divisors."
+    first, end = tokenizer.range(_E.SNAPPING)
+    swap = (ids >= first) & (ids < end) & (rng.random(len(ids)) < chance)
+    ids[swap] = rng.integers(first, end, len(ids))[swap]

@@ -655,7 +655,7 @@ def _check_ids(d: StoredTokenizer, ranges: list[Range]):
     if starred and not scaled:
         raise ValueError("its stars have no scale")
 
-# %% ../nbs/24_tokenizer.ipynb #a901bc25
+# %% ../nbs/24_tokenizer.ipynb #32d56cd1
 def _unfolded(cls, d: StoredTokenizer) -> Tokenizer:
     "The tokenizer that a file describes. `ValueError` when its tables contradict each other."
     written = cls().out_ranges if d.event_ranges is None else [_as_range(r) for r in d.event_ranges]
@@ -669,12 +669,17 @@ def _unfolded(cls, d: StoredTokenizer) -> Tokenizer:
         in_ranges=read,
         **{name: getattr(d, name) for name in _TABLES},
     )
+    _check_agreement(tok, d)
+    return tok
+
+
+def _check_agreement(tok: Tokenizer, d: StoredTokenizer):
+    "Raises `ValueError` where the ids of a file are not those that follow from its ranges."
     wrong = [name for name, start in d.event_start.items() if tok.range(EventType(name))[0] != start]
     if wrong:
         raise ValueError(f"its tables disagree about {', '.join(wrong[:3])}")
     if (tok.vocab_out, tok.vocab_in) != (d.vocab_size_out, d.vocab_size_in):
         raise ValueError("its tables disagree about the size of the vocabulary")
-    return tok
 
 
 @patch(cls_method=True)

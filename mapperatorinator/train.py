@@ -665,7 +665,7 @@ def move(model: nn.Module, optimizers: list[torch.optim.Optimizer], clip: float)
         optimizer.zero_grad(set_to_none=True)
     return norm
 
-# %% ../nbs/83_train.ipynb #b62e7e0a
+# %% ../nbs/83_train.ipynb #fceb88b6
 def learn_part(run: Run, wrapped: nn.Module, part: Batch, shares: tuple[float, float]) -> list[float]:
     "Add the gradients of a part; its share of both losses."
     c = run.conf
@@ -679,19 +679,26 @@ def learn_part(run: Run, wrapped: nn.Module, part: Batch, shares: tuple[float, f
     return [token.item(), frame.item()]
 
 
+def _learn_parts(run: Run, batch: Batch) -> np.ndarray:  # (2,) losses of tokens and of frames
+    "The gradients of a batch: this process takes every part that is its turn, and all are summed with the last."
+    team = run.team
+    parts = parts_of(batch, run.conf.accumulate * team.size)
+    losses = np.zeros(2)
+    for k in range(team.rank, len(parts), team.size):
+        torch.manual_seed(run.conf.seed + 1_000_003 * run.step + k)
+        shares = (parts[k].n_labels / max(batch.n_labels, 1), len(parts[k].mel) / len(batch.mel))
+        last = k + team.size >= len(parts)
+        with contextlib.nullcontext() if last else team.apart(run.lesson):
+            losses += learn_part(run, run.lesson, parts[k], shares)
+    return losses
+
+
 def train_step(run: Run, batch: Batch) -> dict[str, float]:
     "Forward, backward, clip, move: in as many parts as asked, some of them in other processes."
     c = run.conf
     team = run.team
     set_learning_rate(run.optimizers, lr_schedule(run.step, c, run.minutes))
-    parts = parts_of(batch, c.accumulate * team.size)
-    losses = np.zeros(2)
-    for k in range(team.rank, len(parts), team.size):
-        torch.manual_seed(c.seed + 1_000_003 * run.step + k)
-        shares = (parts[k].n_labels / max(batch.n_labels, 1), len(parts[k].mel) / len(batch.mel))
-        last = k + team.size >= len(parts)
-        with contextlib.nullcontext() if last else team.apart(run.lesson):
-            losses += learn_part(run, run.lesson, parts[k], shares)
+    losses = _learn_parts(run, batch)
     norm = move(run.bundle.model, run.optimizers, c.grad_clip)
     if run.average is not None:
         average_weights(run.average, run.bundle.model, run.step, c.average)
@@ -1019,7 +1026,7 @@ def load_corpora(
         tell(sentence)
     return Corpora(songs, extra, held)
 
-# %% ../nbs/83_train.ipynb #230eaa42
+# %% ../nbs/83_train.ipynb #df50e570
 def teller(run: Run, report: Callable, track: Callable) -> Callable:
     "A row of the log to whoever listens: the caller and the tracker."
 
@@ -1028,6 +1035,14 @@ def teller(run: Run, report: Callable, track: Callable) -> Callable:
         track(run.step, row)
 
     return told
+
+
+def _samplers(data: Corpora, run: Run) -> tuple[Sampler, Sampler | None]:
+    "What draws windows to learn from, and what draws those to measure by, where songs are held back."
+    tok = run.bundle.tokenizer
+    as_they_are = replace(run.conf, synth_share=0)
+    check = Sampler(data.held, tok, as_they_are, augment=False) if data.held else None
+    return Sampler(data.songs, tok, run.conf, extra=data.extra), check
 
 
 def train(
@@ -1045,9 +1060,7 @@ def train(
     for sentence in run.notes if leads else []:
         tell(sentence)
     data = load_corpora(conf, say if leads else lambda sentence: None)
-    tok = run.bundle.tokenizer
-    check = Sampler(data.held, tok, replace(conf, synth_share=0), augment=False) if data.held else None
-    sampler = Sampler(data.songs, tok, conf, extra=data.extra)
+    sampler, check = _samplers(data, run)
     batches = batches_of(sampler, run.bundle.model.device)
     with tracking(run.team, asdict(conf)) as track:
         loop(run, batches, check, teller(run, report or say_row, track), progress, judge)

@@ -32,7 +32,7 @@ from .osu.timing import Timing, TimingBuilder
 
 # %% auto #0
 __all__ = ['MIDDLE', 'SLACK', 'OPEN_LIMIT', 'PLACED', 'Unparsed', 'OpenSlider', 'Assembler', 'type_bits', 'zigzag',
-           'clamp_velocity', 'curve_of', 'Shape', 'stretched', 'to_hit_objects']
+           'clamp_velocity', 'curve_of', 'Shape', 'stretched', 'count_slides', 'to_hit_objects']
 
 # %% ../nbs/23_unparse.ipynb #6df43feb
 _E = EventType
@@ -412,7 +412,13 @@ def human_velocity(self: Assembler, sv: float, new_combo: bool) -> float:
     twentieths = round(20 * sv) / 20
     return twentieths if twentieths >= 0.1 else round(100 * sv) / 100
 
-# %% ../nbs/23_unparse.ipynb #e326fc35
+# %% ../nbs/23_unparse.ipynb #ad7a07b1
+def count_slides(head: Group, last: Group, end: Group) -> int:  # last: the end of the first slide
+    "How often a slider is slid along."
+    slides = round((end.time - head.time) / (last.time - head.time))
+    return min(max(slides, 1), MOST_SLIDES)
+
+
 @patch
 def slider(self: Assembler, end: Group):
     "The end of a slider."
@@ -431,8 +437,7 @@ def slider(self: Assembler, end: Group):
     if SliderPath(letter, points).natural_length < 1e-3:
         self.drop("slider of no length, made a circle")
         return self.circle(head)
-    slides = round((end.time - head.time) / (last.time - head.time))
-    slides = min(max(slides, 1), MOST_SLIDES)
+    slides = count_slides(head, last, end)
     span = (self.exact_time(end) - self.exact_time(head)) / slides
     self.add_slider(self.shape(letter, points, head, end, span), head, last, end, slides)
 

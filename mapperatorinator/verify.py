@@ -21,7 +21,7 @@ from .decode import open_av, read_errors
 from .osu.beatmap import Beatmap, BeatmapError, Slider, TimingPoint, break_line
 from .osu.check import check_set, name_of, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
-from .osu.files import NAME_LETTERS, file_name, read_osz, safe_member
+from .osu.files import NAME_LETTERS, file_name, find_file, read_osz, safe_member
 from .osu.findings import CLAMP, LENIENCY, SEVERITIES, Facts, Finding, Report, of_set, several
 from .rehearse import BANKS
 from .postprocess import lead_in, preview_point, size_hitsounds
@@ -33,9 +33,9 @@ __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEX
            'RATE', 'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset', 'read_set', 'Named',
            'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing',
            'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks',
-           'elements_of', 'check_skin', 'check_element_sizes', 'song_of', 'hear_song', 'copy_on_disk', 'check_mapset',
-           'mend', 'mend_set', 'find_sets', 'Verified', 'opened', 'verify_one', 'verify', 'exit_code', 'as_text',
-           'as_json']
+           'elements_of', 'check_skin', 'check_element_sizes', 'song_named', 'song_of', 'hear_song', 'copy_on_disk',
+           'check_mapset', 'mend', 'mend_set', 'find_sets', 'Verified', 'opened', 'verify_one', 'verify', 'exit_code',
+           'as_text', 'as_json']
 
 # %% ../nbs/79_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def look_at(name: str, size: int, file: BinaryIO) -> Media:
     "What a file is, by its name and first bytes."
     return _look(file) if name.lower().endswith(PICTURES) else _open(file, size)
 
-# %% ../nbs/79_verify.ipynb #ba2f7d19
+# %% ../nbs/79_verify.ipynb #7e83572e
 MOST_FILES = 5000
 MOST_BYTES = 200_000_000  # of a hitsound, song or picture that is opened
 MOST_TEXT = 2**26  # bytes of a map or storyboard
@@ -110,6 +110,7 @@ class File(NamedTuple):
 
     size: int  # bytes
     open: Callable[[], BinaryIO]
+    path: Optional[Path] = None  # where it lies, when it is not in an archive
 
 
 def _key(name: str) -> str:  # equal for names that the game takes for one
@@ -143,9 +144,9 @@ class Mapset:
         with file.open() as opened:
             return look_at(name, file.size, opened)
 
-# %% ../nbs/79_verify.ipynb #045e7701
+# %% ../nbs/79_verify.ipynb #de40f825
 def _on_disk(path: Path) -> File:
-    return File(path.stat().st_size, lambda: path.open("rb"))
+    return File(path.stat().st_size, lambda: path.open("rb"), path)
 
 
 def _in_memory(data: bytes) -> File:
@@ -635,21 +636,23 @@ def check_element_sizes(mapset: Mapset) -> Iterator[Finding]:
             )
             yield of_set("skin_size", text)
 
-# %% ../nbs/79_verify.ipynb #a94ca2ac
+# %% ../nbs/79_verify.ipynb #e92e5529
 RATE = 16_000  # Hz
 
 
-def song_of(
-    mapset: Mapset,
-) -> Optional[File]:  # the one song of a set; beside a single difficulty it is looked for, too
-    names = {_key(b.audio_filename) for b in mapset.beatmaps.values()}
-    if len(names) != 1:
-        return None
-    name = mapset.find(min(names))
-    if not mapset.alone:
-        return name and mapset.files[name]
-    beside = [p for p in mapset.path.parent.iterdir() if _key(p.name) in names and p.is_file()]
-    return _on_disk(beside[0]) if beside else None
+def song_named(mapset: Mapset, name: str) -> Optional[File]:
+    "The song that a map names; beside a single difficulty it is looked for, too."
+    if mapset.alone:
+        beside = find_file(mapset.path.parent, name)
+        return beside and _on_disk(beside)
+    found = mapset.find(name)
+    return found and mapset.files[found]
+
+
+def song_of(mapset: Mapset) -> Optional[File]:
+    "The one song of a set; None where maps name several."
+    names = {_key(b.audio_filename): b.audio_filename for b in mapset.beatmaps.values()}
+    return song_named(mapset, *names.values()) if len(names) == 1 else None
 
 
 def hear_song(mapset: Mapset) -> Optional[np.ndarray]:  # (n,) at RATE
@@ -667,6 +670,9 @@ def hear_song(mapset: Mapset) -> Optional[np.ndarray]:  # (n,) at RATE
 @contextmanager
 def copy_on_disk(file: File) -> Iterator[Path]:
     "A file as one on disk, for as long as it is needed."
+    if file.path:
+        yield file.path
+        return
     with tempfile.TemporaryDirectory() as folder, file.open() as opened:
         path = Path(folder) / "song"
         path.write_bytes(opened.read(MOST_BYTES))

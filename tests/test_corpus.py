@@ -32,7 +32,7 @@ from mapperatorinator.osu.files import osz_bytes
 from mapperatorinator.parse import Parser
 from mapperatorinator.train import check_run
 from sounds import bursts, encoded
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 CONF = TrainConfig(model=tiny_model())
 ALL = dict(validation=0, test=0)

@@ -30,7 +30,7 @@ from mapperatorinator.prompt import Metadata
 from mapperatorinator.tokenizer import Tokenizer
 from mapperatorinator.evaluate import PEERS, by_peer, evaluate
 from sounds import RATE, bursts, damage, encoded
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 CONF = TrainConfig(model=tiny_model())
 

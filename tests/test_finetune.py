@@ -16,8 +16,7 @@ from mapperatorinator.model.lora import adapters, lay_over, made_for, merge, loa
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.pipeline import styled
 from mapperatorinator.config import GenerateConfig
-from mapperatorinator.synth.songs import compose_song, write_song
-from tiny import tiny_bundle
+from tiny import tiny_bundle, tiny_song
 
 LANGUAGE = LanguageConfig(src_seq_len=256, tgt_seq_len=256)
 QUIET = dict(report=lambda row: None, tell=lambda text: None)
@@ -28,10 +27,8 @@ def place(tmp_path_factory):
     "Two songs with maps of one mapper and a guest, and a model."
     root = tmp_path_factory.mktemp("place")
     for seed in (1, 2):
-        song = compose_song(seed, 12)
         folder = root / "maps" / f"{seed}"
-        folder.mkdir(parents=True)
-        write_song(folder / "audio.ogg", song.samples, "Synth", "Mapperatorinator")
+        song = tiny_song(folder, seed)
         for stars, version in ((2, "Normal"), (3, "Nevo's Hard")):
             b = song.map(stars)
             b.audio_filename = "audio.ogg"

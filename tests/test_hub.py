@@ -26,7 +26,7 @@ from mapperatorinator.prompt import Metadata
 from mapperatorinator.request import MapRequest
 from mapperatorinator.spectrogram import MelSpectrogram
 from mapperatorinator.config import SpectrogramConfig
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
 SMALL = tiny_model()

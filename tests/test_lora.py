@@ -13,7 +13,7 @@ from mapperatorinator.core import UserError
 from mapperatorinator.model.hub import load_bundle, new_bundle
 from mapperatorinator.model.lora import add_lora, adapters, load_lora, merge, save_lora, unmerge
 from mapperatorinator.model.published import published_modules, to_published
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 LANGUAGE = LanguageConfig(src_seq_len=64, tgt_seq_len=48)
 SMALL = tiny_model(decoder_layers=2)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mapperatorinator.config import SpectrogramConfig
 from mapperatorinator.model.mapper import Conditioning, Mapper
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 OURS = tiny_model(
     encoder_layers=2,

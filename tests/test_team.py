@@ -15,10 +15,10 @@ from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.data import load_corpus
 from mapperatorinator.events import EventType
 from mapperatorinator.model.hub import load_bundle
-from mapperatorinator.synth.songs import compose_song, write_song
 from mapperatorinator.team import Team, pick_logger
 from mapperatorinator.train import Lesson, Sampler, check_team, parts_of, start_run, train, train_step
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
+from tiny import tiny_song
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,8 @@ def songs(tmp_path_factory):
     "A composed song with maps of two modes, to learn from and to measure by."
     root = tmp_path_factory.mktemp("songs")
     for split in ("train", "validation"):
-        song = compose_song(5, 12)
         folder = root / "songs" / split / "a"
-        folder.mkdir(parents=True)
-        write_song(folder / "audio.ogg", song.samples, "Synth", "Mapperatorinator")
+        song = tiny_song(folder, seed=5)
         song.map(3).write(folder / "3.osu")
         drums = song.map(2)
         drums.mode = 1

@@ -10,7 +10,7 @@ import torch
 from mapperatorinator.core import UserError
 from mapperatorinator.config import LanguageConfig
 from mapperatorinator.model.hub import load_bundle, new_bundle, save_bundle
-from tiny import tiny_model
+from mapperatorinator.model.mapper import tiny_model
 
 transformers = pytest.importorskip("transformers")
 from mapperatorinator.model.transformers import MapperConfig, PreTrainedMapper  # noqa: E402

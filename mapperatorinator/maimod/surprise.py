@@ -30,9 +30,9 @@ _C = ContextType
 
 # %% auto #0
 __all__ = ['LEAST', 'NEAR', 'TOP', 'BATCH', 'KINDS', 'reading_engine', 'Heard', 'MapText', 'Line', 'Place', 'places_of',
-           'events_between', 'lines_between', 'zones', 'lines_of', 'surprisal', 'entropy', 'ratio', 'radius_of',
-           'blurred', 'far_from', 'Decided', 'along_line', 'on_grid', 'among_classes', 'drum_class', 'Decider',
-           'Scores', 'read_line', 'batches', 'read_lines', 'score_lines', 'nothing', 'score_map', 'kind_of',
+           'body_starts', 'events_between', 'lines_between', 'lines_for', 'lines_of', 'surprisal', 'entropy', 'ratio',
+           'radius_of', 'blurred', 'far_from', 'Decided', 'along_line', 'on_grid', 'among_classes', 'drum_class',
+           'Decider', 'Scores', 'read_line', 'batches', 'read_lines', 'score_lines', 'nothing', 'score_map', 'kind_of',
            'draw_bits', 'show_surprise']
 
 # %% ../../nbs/88_maimod.surprise.ipynb #ab6db7f7
@@ -132,7 +132,7 @@ def places_of(
     outputs = [p for p in ps if p.kind == "output"]
     return ps, [Place(bisect_left(c.stream.times, span.start), p) for c, p in zip(text.outputs, outputs)]
 
-# %% ../../nbs/88_maimod.surprise.ipynb #a46f7460
+# %% ../../nbs/88_maimod.surprise.ipynb #5857ff54
 def _oldest_out(ps: list[Part], places: list[Place], room: int) -> list[Place]:  # the parts are cut in place
     "Bodies cut to their last events, half as many again and again, until the line fits."
     most = room
@@ -145,20 +145,27 @@ def _oldest_out(ps: list[Part], places: list[Place], room: int) -> list[Place]: 
     return places
 
 
-def _line(text: MapText, ps: list[Part], places: list[Place], window: int, low: float, high: float) -> Line:
-    "Parts laid end to end."
+def body_starts(ps: Sequence[Part], places: Sequence[Place]) -> list[int]:
+    "Where the events of each output begin in a line."
     starts = np.cumsum([0, *(len(p.ids) for p in ps)])
     start_of = {id(p): s + len(p.head) for p, s in zip(ps, starts)}
+    return [int(start_of[id(place.part)]) for place in places]
+
+
+def _judged(place: Place, times: Sequence[int], low: float, high: float) -> range:
+    "Numbers of the events of an output that stand in a line and lie between two times."
+    first = max(bisect_left(times, low), place.first)
+    return range(first, min(bisect_left(times, high), place.first + len(place.part.body)))
+
+
+def _line(text: MapText, ps: list[Part], places: list[Place], window: int, low: float, high: float) -> Line:
+    "Parts laid end to end."
     at, context, event, written = [], [], [], []
-    for k, (place, output) in enumerate(zip(places, text.outputs)):
-        first = place.first
-        body = start_of[id(place.part)]
-        times = output.stream.times
-        i = max(bisect_left(times, low), first)
-        j = min(bisect_left(times, high), first + len(place.part.body))
-        at += range(body + i - first, body + j - first)
-        event += range(i, j)
-        context += [k] * max(j - i, 0)
+    for k, (place, body) in enumerate(zip(places, body_starts(ps, places))):
+        judged = _judged(place, text.outputs[k].stream.times, low, high)
+        at += [body + i - place.first for i in judged]
+        event += judged
+        context += [k] * len(judged)
         written += range(body, body + len(place.part.body))
     ids = np.array([i for p in ps for i in p.ids])
     return Line(window, ids, *(np.array(x, int) for x in (at, context, event, written)))
@@ -195,19 +202,16 @@ def _middle(text: MapText, low: float, high: float) -> Optional[float]:  # ms; N
     times = sorted({t for c in text.outputs for t in c.stream.between(low, high).times})
     return float(times[len(times) // 2]) if len(times) > 1 else None
 
-# %% ../../nbs/88_maimod.surprise.ipynb #30ce2800
-def zones(windows: Sequence[Window]) -> list[tuple[float, float]]:  # ms
-    "What each window answers for: everything once."
-    return [(w.keep_from, w.keep_to) for w in windows]
+# %% ../../nbs/88_maimod.surprise.ipynb #1e4fe26d
+def lines_for(text: MapText, engine: Engine, heard: Heard, window: int) -> Iterator[Line]:
+    "The lines that judge what a window answers for."
+    frame = heard.windows[window]
+    return lines_between(text, engine, heard, window, low=frame.keep_from, high=frame.keep_to)
 
 
 def lines_of(text: MapText, engine: Engine, heard: Heard) -> list[Line]:
     "The lines that judge a whole map."
-    return [
-        line
-        for k, (low, high) in enumerate(zones(heard.windows))
-        for line in lines_between(text, engine, heard, k, low, high)
-    ]
+    return [line for k in range(len(heard.windows)) for line in lines_for(text, engine, heard, k)]
 
 # %% ../../nbs/88_maimod.surprise.ipynb #eeafd2cb
 LEAST = 1e-10  # a chance below which nothing is told apart
@@ -345,7 +349,7 @@ class Decider:
             torch.where(same, inside.choice + first, choice),
         )
 
-# %% ../../nbs/88_maimod.surprise.ipynb #7c4bc818
+# %% ../../nbs/88_maimod.surprise.ipynb #9fda3765
 @dataclass
 class Scores:
     "What the model thinks of each judged event, in the order of time within each context."
@@ -386,7 +390,19 @@ def read_line(line: Line, logits: torch.Tensor, decide: Decider) -> Scores:  # (
     ids = torch.from_numpy(line.ids[line.at])
     logits = logits.float().cpu()
     chance = logits.softmax(-1)
-    near, gain = torch.zeros(len(ids)), torch.zeros(len(ids))
+    top = chance.topk(min(TOP, chance.shape[1]))
+    places = np.full(len(ids), line.window)
+    decided = _decided(ids, chance, decide)
+    found = [surprisal(logits, ids), entropy(logits), *decided, top.indices, top.values]
+    return Scores(line.context, line.event, places, *(x.numpy() for x in found))
+
+
+def _decided(
+    ids: torch.Tensor, chance: torch.Tensor, decide: Decider
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # (n,) each
+    "Bits that each decision was unexpected by, bits that the best was likelier by, and which that is."
+    near = torch.zeros(len(ids))
+    gain = torch.zeros(len(ids))
     best = torch.zeros_like(ids)
     types = [decide.tokenizer.decode(int(i)).type for i in ids]
     for type in dict.fromkeys(types):
@@ -395,12 +411,9 @@ def read_line(line: Line, logits: torch.Tensor, decide: Decider) -> Scores:  # (
         near[rows] = -torch.log2(found.true + LEAST)
         gain[rows] = torch.log2(found.best + LEAST) + near[rows]
         best[rows] = found.choice
-    top = chance.topk(min(TOP, chance.shape[1]))
-    places = np.full(len(ids), line.window)
-    found = [surprisal(logits, ids), entropy(logits), near, gain, best, top.indices, top.values]
-    return Scores(line.context, line.event, places, *(x.numpy() for x in found))
+    return near, gain, best
 
-# %% ../../nbs/88_maimod.surprise.ipynb #173ba878
+# %% ../../nbs/88_maimod.surprise.ipynb #94dccd01
 BATCH = 4096  # tokens of a batch, padding included
 
 
@@ -430,14 +443,19 @@ def read_lines(
     done = 0
     for batch in batches([len(line.ids) for line in lines]):
         tell(progress, "reading", done, len(lines))
-        rows = [torch.from_numpy(lines[i].ids) for i in batch]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(engine.device)
-        windows = torch.tensor([lines[i].window for i in batch])
-        logits = engine.model.decode(ids, heard.encoded.rows(windows.to(engine.device)))
+        logits = _decode(engine, [lines[i] for i in batch], heard)
         for i, row in zip(batch, logits):
             out[i] = use(i, row[: len(lines[i].ids)])
         done += len(batch)
     return out
+
+
+def _decode(engine: Engine, lines: Sequence[Line], heard: Heard) -> torch.Tensor:  # (lines, longest, vocab)
+    "Logits of some lines, the shorter ones padded."
+    rows = [torch.from_numpy(line.ids) for line in lines]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(engine.device)
+    windows = torch.tensor([line.window for line in lines])
+    return engine.model.decode(ids, heard.encoded.rows(windows.to(engine.device)))
 
 
 def score_lines(
@@ -460,7 +478,7 @@ def score_map(engine: Engine, text: MapText, heard: Heard, progress: Optional[Ca
     "What the model thinks of a map."
     return score_lines(engine, lines_of(text, engine, heard), heard, text.beatmap.mode, progress)
 
-# %% ../../nbs/88_maimod.surprise.ipynb #db1da65a
+# %% ../../nbs/88_maimod.surprise.ipynb #94922348
 KINDS = {
     "time": {_E.TIME_SHIFT, _E.SNAPPING},
     "place": {_E.POS, _E.POS_X, _E.POS_Y, _E.DISTANCE, _E.MANIA_COLUMN},
@@ -473,15 +491,20 @@ def kind_of(type: EventType) -> str:
     return next((name for name, some in KINDS.items() if type in some), "other")
 
 
+def _kinds_and_times(text: MapText, scores: Scores) -> tuple[np.ndarray, np.ndarray]:  # (n,) each
+    "What each decision is about, and its ms."
+    judged = [(text.outputs[k].stream, i) for k, i in zip(scores.context, scores.event)]
+    kinds = np.array([kind_of(stream.events[i].type) for stream, i in judged])
+    return kinds, np.array([stream.times[i] for stream, i in judged])
+
+
 def draw_bits(text: MapText, scores: Scores, ax):
     "A bar for each decision, coloured by what it is about."
     from mapperatorinator.osu.show import PALETTE
 
     ax.set_facecolor(PALETTE["panel"])
     ax.tick_params(colors=PALETTE["faint"], labelsize=8)
-    streams = [text.outputs[k].stream for k in scores.context]
-    kinds = np.array([kind_of(s.events[i].type) for s, i in zip(streams, scores.event)])
-    times = np.array([s.times[i] for s, i in zip(streams, scores.event)])
+    kinds, times = _kinds_and_times(text, scores)
     colors = (PALETTE["circle"], PALETTE["slider"], PALETTE["kat"], PALETTE["faint"])
     for name, color in zip([*KINDS, "other"], colors):
         rows = kinds == name

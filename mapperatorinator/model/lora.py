@@ -186,7 +186,7 @@ def _parts(bundle: Bundle) -> dict[str, tuple[Tensor, Tensor]]:
     rank = max(int(b.any(0).sum()) for _, b in parts.values()) or 1
     return {name: _padded(a, b, rank) for name, (a, b) in parts.items()}
 
-# %% ../../nbs/64_model.lora.ipynb #f003a027
+# %% ../../nbs/64_model.lora.ipynb #7ed1656e
 CARD = """---
 library_name: peft
 tags: [osu, beatmap, lora]
@@ -213,6 +213,21 @@ def peft_config(parts: dict, base: str, rank: int) -> dict:
     }
 
 
+def _tensors_of(parts: dict[str, Pair]) -> dict[str, Tensor]:
+    "The matrices of adapters under the names that PEFT gives them."
+    matrices = {(layer, which): m for layer, pair in parts.items() for which, m in zip("AB", pair)}
+    return {
+        MATRIX.format(layer=layer, which=which): matrix.float().contiguous().cpu()
+        for (layer, which), matrix in matrices.items()
+    }
+
+
+def _base_of(bundle: Bundle) -> dict:
+    "Which model adapters belong to: its name, and hashes of its vocabulary and weights."
+    vocabulary = vocabulary_hash(bundle.tokenizer)
+    return {"base_model": bundle.name, "vocabulary": vocabulary, "weights": weights_hash(bundle)}
+
+
 def save_lora(
     bundle: Bundle,
     folder: str | Path,
@@ -224,21 +239,12 @@ def save_lora(
     parts = _parts(bundle)
     folder.mkdir(parents=True, exist_ok=True)
     rank = len(next(iter(parts.values()))[0])
-    tensors = {}
-    for layer, (a, b) in parts.items():
-        for which, matrix in (("A", a), ("B", b)):
-            tensors[MATRIX.format(layer=layer, which=which)] = matrix.float().contiguous().cpu()
-    write_tensors(folder / "adapter_model.safetensors", tensors)
+    write_tensors(folder / "adapter_model.safetensors", _tensors_of(parts))
     only_for = sorted({s.strip().strip("/") for s in subfolders}) if subfolders else None
+    config = peft_config(parts, bundle.name, rank)
     tables = {
-        "adapter_config": peft_config(parts, bundle.name, rank),
-        "mapperatorinator_lora_base": {
-            "base_model": bundle.name,
-            "vocabulary": vocabulary_hash(bundle.tokenizer),
-            "weights": weights_hash(bundle),
-            "rank": rank,
-            "targets": peft_config(parts, bundle.name, rank)["target_modules"],
-        },
+        "adapter_config": config,
+        "mapperatorinator_lora_base": _base_of(bundle) | {"rank": rank, "targets": config["target_modules"]},
         "mapperatorinator_lora_metadata": {"ckpt_subfolders": only_for, "format_version": 1},
     }
     for name, table in tables.items():
@@ -445,7 +451,7 @@ def read_adapters(folder: Path, peft: PeftConfig) -> dict[str, tuple[Tensor, Ten
             raise damaged(path, f"{layer[:100]} {e}") from e
     return pairs
 
-# %% ../../nbs/64_model.lora.ipynb #27910e5b
+# %% ../../nbs/64_model.lora.ipynb #2a6d2b50
 Pair = Optional[tuple[Tensor, Tensor]]  # a and b, scaled; None: not adapted
 
 
@@ -464,11 +470,9 @@ def _join(layer: nn.Linear, given: list[Pair], pissa: bool) -> LoraLinear:
         )
     none = (torch.zeros(0, width), torch.zeros(rows, 0))
     a, b = _stack([pair or none for pair in given])
-    minus = None
-    if pissa:
-        weights = layer.weight.detach().chunk(len(given))
-        starts = [principal(w, len(pair[0])) if pair else none for w, pair in zip(weights, given)]
-        minus = _stack(starts)
+    weights = layer.weight.detach().chunk(len(given))
+    start = lambda w, pair: principal(w, len(pair[0])) if pair else none
+    minus = _stack([start(w, pair) for w, pair in zip(weights, given)]) if pissa else None
     return LoraLinear(layer, a, b, minus=minus)
 
 

@@ -28,7 +28,7 @@ from mapperatorinator.model.layers import (
 
 # %% auto #0
 __all__ = ['Conditioning', 'GaussianEmbedding', 'MapperTable', 'condition_part', 'Conditioner', 'encoder_layer', 'Encoder',
-           'TimePointer', 'Encoded', 'Decoder', 'MapperOutput', 'Mapper']
+           'TimePointer', 'Encoded', 'Decoder', 'MapperOutput', 'Mapper', 'tiny_model']
 
 # %% ../../nbs/61_model.mapper.ipynb #062b49c2
 @dataclass
@@ -455,7 +455,7 @@ def decode_packed(
     real = torch.arange(rows.shape[1], device=ids.device) < lengths[:, None]
     return self.decode(rows, encoded)[real]
 
-# %% ../../nbs/61_model.mapper.ipynb #0b269f10
+# %% ../../nbs/61_model.mapper.ipynb #de225425
 @patch
 def cross_entropy(
     self: Mapper,
@@ -477,6 +477,15 @@ def cross_entropy(
 
 
 @patch
+def _token_loss(
+    self: Mapper, logits: list[Tensor], labels: list[Tensor], rhythm_weight: float, smoothing: float
+) -> Tensor:
+    "Mean cross-entropy of all labels of a step."
+    sums = [self.cross_entropy(x, y, rhythm_weight, smoothing=smoothing) for x, y in zip(logits, labels)]
+    return sum(sums) / max(sum(int((y >= 0).sum()) for y in labels), 1)
+
+
+@patch
 def forward(
     self: Mapper,
     mel: Tensor,  # (windows, frames, mels)
@@ -490,18 +499,19 @@ def forward(
     "The training pass: each window is heard once, however many lines are written to it."
     encoded = self.encode_mel(mel, conditioning)
     out = MapperOutput([self.decode(ids, encoded.rows(windows)) for ids, _, windows in groups])
-    n_labels = sum(int((labels >= 0).sum()) for _, labels, _ in groups)
-    losses = [
-        self.cross_entropy(x, labels, rhythm_weight, smoothing=smoothing)
-        for x, (_, labels, _) in zip(out.logits, groups)
-    ]
-    out.token_loss = sum(losses) / max(n_labels, 1)
+    out.token_loss = self._token_loss(out.logits, [y for _, y, _ in groups], rhythm_weight, smoothing)
     out.loss = out.token_loss
     if frame_labels is not None and self.frame_head is not None:
         out.frames = self.frame_logits(encoded.states)
         out.frame_loss = F.binary_cross_entropy_with_logits(out.frames.float(), frame_labels)
         out.loss = out.loss + frame_weight * out.frame_loss
     return out
+
+# %% ../../nbs/61_model.mapper.ipynb #36c97934
+def tiny_model(**sizes) -> ModelConfig:  # sizes: those that are to be others
+    "The smallest model that has everything."
+    small = dict(d_model=32, n_heads=2, d_ff=64, encoder_layers=1, decoder_layers=1, local_attention=16)
+    return ModelConfig(**small | sizes)
 
 # %% ../../nbs/61_model.mapper.ipynb #948d9b8f
 @patch
@@ -558,7 +568,7 @@ def steps(self: Mapper, ids: Tensor, cache: Cache) -> Tensor:  # (batch, new) ->
     "Read a few more tokens per row; scores after each. `Cache.rewind` takes the last of them back."
     return self._advance(ids, cache, last=False)
 
-# %% ../../nbs/61_model.mapper.ipynb #6a87fe41
+# %% ../../nbs/61_model.mapper.ipynb #68e0ce76
 @patch
 def _tables(self: Mapper, length: int, device) -> dict[str, tuple[Tensor, Tensor]]:
     "Rope tables of all positions and of all times."
@@ -585,6 +595,15 @@ def _mask(self: Mapper, real: Tensor, start: int) -> Tensor:  # (batch, length) 
     return (seen | (key == query))[:, None]
 
 
+def _turned(cache: Cache, start: int, end: int) -> tuple[Tensor, tuple]:
+    "Positions of some places of a cache, padding left out of the count, and their rows of the table of self-attention."
+    if cache.padded:
+        positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:]
+        return positions, _rows(cache.tables["rope"], positions)
+    positions = torch.arange(start, end, device=cache.real.device)[None]
+    return positions, _rows(cache.tables["rope"], (None, slice(start, end)))
+
+
 @patch
 def _advance(self: Mapper, ids: Tensor, cache: Cache, last: bool = True) -> Tensor:  # ids: (batch, new)
     "Read tokens into the cache; scores after the last, or after each."
@@ -592,12 +611,7 @@ def _advance(self: Mapper, ids: Tensor, cache: Cache, last: bool = True) -> Tens
     start, end = cache.places(ids.shape[1])
     cache.real[:, start:end] = ids != 0
     now = d.now(ids, cache.now)
-    if cache.padded:
-        positions = (cache.real[:, :end].cumsum(1) - 1).clamp(min=0)[:, start:]
-        rope = _rows(cache.tables["rope"], positions)
-    else:
-        positions = torch.arange(start, end, device=ids.device)[None]
-        rope = _rows(cache.tables["rope"], (None, slice(start, end)))
+    positions, rope = _turned(cache, start, end)
     plain = not cache.padded and (start == 0 or end - start == 1)  # nothing to hide but the future
     x = d(
         ids,
@@ -616,15 +630,23 @@ def _advance(self: Mapper, ids: Tensor, cache: Cache, last: bool = True) -> Tens
         now = now[:, -1:]
     return self.score(x, now, cache.keys, _rows(cache.tables.get("point"), now))
 
-# %% ../../nbs/61_model.mapper.ipynb #5b30a5ce
+# %% ../../nbs/61_model.mapper.ipynb #2c14307e
+def _note_real(
+    cache: StaticCache, ids: Tensor
+) -> Tensor:  # ids: (batch, 1) -> (places,) true at the one written to
+    "Note in place which tokens are there, what lies behind forgotten."
+    places = torch.arange(cache.max_len, device=ids.device)
+    here = places == cache.at
+    cache.real.copy_((cache.real & (places < cache.at)) | (here & (ids != 0)))
+    return here
+
+
 @patch
 def static_step(self: Mapper, ids: Tensor, cache: StaticCache) -> Tensor:  # (batch,) -> (batch, vocab_out)
     "A step of one shape, for CUDA graphs: everything is changed in place and nothing is asked of the device."
     d = self.decoder
     ids = ids[:, None]
-    places = torch.arange(cache.max_len, device=ids.device)
-    here = places == cache.at
-    cache.real.copy_((cache.real & (places < cache.at)) | (here & (ids != 0)))
+    here = _note_real(cache, ids)
     positions = (cache.real.sum(1, keepdim=True) - 1).clamp(min=0)
     if d.ruler:
         cache.now.copy_(d.ruler.now(ids, cache.now)[:, 0])

@@ -237,7 +237,7 @@ def _under_slider(facts: Facts, heights: list[int], i: int, window: float):
             heights[n] = heights[top] + 1
             top = n
 
-# %% ../../nbs/17_osu.faults.ipynb #9d60f64c
+# %% ../../nbs/17_osu.faults.ipynb #482dc99b
 STACKED_ANEW = 6  # the first format whose stacks are counted backwards
 
 
@@ -258,15 +258,21 @@ def _on_top(facts: Facts, heights: list[int], i: int, window: float):
         until = facts.times[j]
 
 
+def _old_heights(facts: Facts, window: float) -> list[int]:  # window: ms
+    "The same by the rule of older files: from the first object on, each looks at what comes after it."
+    heights = [0] * len(facts.objects)
+    for i, o in enumerate(facts.objects):
+        if not heights[i] or isinstance(o, Slider):
+            _on_top(facts, heights, i, window)
+    return heights
+
+
 def stack_heights(facts: Facts) -> list[int]:  # one per object; a step is a tenth of the radius, up and left
     "How high each object lies in its stack, in standard."
-    heights = [0] * len(facts.objects)
     window = round(preempt(facts.beatmap.ar)) * facts.beatmap.stack_leniency
     if facts.beatmap.format_version < STACKED_ANEW:
-        for i, o in enumerate(facts.objects):
-            if not heights[i] or isinstance(o, Slider):
-                _on_top(facts, heights, i, window)
-        return heights
+        return _old_heights(facts, window)
+    heights = [0] * len(facts.objects)
     for i in range(len(heights) - 1, 0, -1):
         if heights[i] == 0 and not isinstance(facts.objects[i], Spinner):
             under = _under_circle if isinstance(facts.objects[i], Circle) else _under_slider
@@ -513,7 +519,7 @@ def check_chords(facts: Facts) -> Iterator[Finding]:
             text = f"{len(chord)} notes at {clock(time)} are too many for {facts.keys} keys."
             yield facts.found("chord", text, *chord)
 
-# %% ../../nbs/17_osu.faults.ipynb #e1aad5b4
+# %% ../../nbs/17_osu.faults.ipynb #f82f61c1
 SOME = 4  # a few may be meant
 
 
@@ -546,6 +552,12 @@ def check_snaps(facts: Facts) -> Iterator[Finding]:
     yield from _off_heads(facts, off, heads)
     late = np.flatnonzero(wrong & (edges.part > 0) & ~heads[edges.of]).tolist()
     yield from (_off_end(facts, k, off[k]) for k in late)
+    yield from _off_grid(facts, heads, late)
+
+
+def _off_grid(facts: Facts, heads: np.ndarray, late: list[int]) -> Iterator[Finding]:
+    "So many heads, or ends and reverses, on no tick that the grid must be another."
+    edges = facts.edges
     most = facts.config.off_grid
     ends = (edges.part > 0).sum()
     if len(heads) and heads.mean() > most:
@@ -671,7 +683,7 @@ def check_stacks(facts: Facts) -> Iterator[Finding]:
     if share > (0.99 if facts.mode == 1 else facts.config.one_place):
         yield facts.found("one_place", f"{share:.0%} of the objects are in one place ({spot}).")
 
-# %% ../../nbs/17_osu.faults.ipynb #9ca81d0c
+# %% ../../nbs/17_osu.faults.ipynb #6ddc09f0
 TICKS = 48  # of a beat, in which bars are compared
 
 
@@ -696,9 +708,10 @@ def _bar_start(facts: Facts, line: int, number: int) -> float:  # ms
     return red.time + number * red.meter * min(max(red.beat_length, CLAMP[0]), CLAMP[1])
 
 
-def check_copies(facts: Facts) -> Iterator[Finding]:
-    "Bars that repeat others in rhythm and places."
-    found = [(key, bar) for key, bar in bars(facts).items() if len(bar) > 2]
+def _rows_of_copies(
+    facts: Facts, found: list[tuple]
+) -> Iterator[Finding]:  # found: (key, bar) in order of time
+    "Bars that come too often one after the other."
     most = facts.config.copied_bars * (1 if facts.mode in (0, 2) else 4)
     for _, run in groupby(found, key=lambda kb: kb[1]):
         keys = [key for key, _ in run]
@@ -706,6 +719,12 @@ def check_copies(facts: Facts) -> Iterator[Finding]:
             time = _bar_start(facts, *keys[0])
             text = f"The bar at {clock(time)} comes {len(keys)} times in a row."
             yield facts.found("copies", text, time=time)
+
+
+def check_copies(facts: Facts) -> Iterator[Finding]:
+    "Bars that repeat others in rhythm and places."
+    found = [(key, bar) for key, bar in bars(facts).items() if len(bar) > 2]
+    yield from _rows_of_copies(facts, found)
     if len(found) < 8 or facts.mode in (1, 3):
         return  # columns and colours are few, so bars repeat
     share = 1 - len({b for _, b in found}) / len(found)

@@ -98,7 +98,7 @@ def draw_sections(rng, b: Beatmap, end: float) -> list[Section]:
             at += bars * meter * beat
     return [s for s in out if s.end_ms > 0]
 
-# %% ../../nbs/44_synth.auralise.ipynb #282c5f62
+# %% ../../nbs/44_synth.auralise.ipynb #e6035bb5
 FOLLOW = ("lead", "lead", "chord", "drum", "both")  # what the objects of a section are
 STEPS = (-4, -2, -1, -1, 0, 1, 1, 2, 4)  # of the tune
 WHISTLE, FINISH, CLAP = 2, 4, 8  # bits of a hit sound
@@ -128,6 +128,11 @@ class Player:
             return [(o.time, 1.0)]
         return [(o.time, 1.0)] + [(o.time + (end - o.time) * k / slides, 0.6) for k in range(1, slides + 1)]
 
+    def section_at(self, time: float) -> int:  # ms
+        "The number of the section that sounds at a time."
+        last = len(self.sections) - 1
+        return int(np.clip(np.searchsorted(self.starts, time, "right") - 1, 0, last))
+
     def degree(self, o: HitObject) -> int:
         "The next step of the tune; in mania the column."
         if self.b.mode == 3:
@@ -144,7 +149,7 @@ class Player:
             return "clap" if sound & CLAP else "crash"
         return str(self.rng.choice(["snare", "tom", "kick"]))
 
-# %% ../../nbs/44_synth.auralise.ipynb #537c57cf
+# %% ../../nbs/44_synth.auralise.ipynb #c213ea8e
 def tuned(
     player: Player, o: HitObject, at: float, s: Section, kind: str, strength: float
 ) -> Onset:  # at: ms, as heard
@@ -166,7 +171,7 @@ def sounds(player: Player, o: HitObject) -> Iterator[Onset]:
         if rng.random() > player.heard * loud**0.5:
             continue
         at = max(time + LATE + rng.normal(0, player.jitter), 0)
-        i = int(np.clip(np.searchsorted(player.starts, at, "right") - 1, 0, len(player.sections) - 1))
+        i = player.section_at(at)
         how = player.follow[i]
         strength = loud * float(rng.uniform(0.6, 1))
         if how != "drum":
@@ -175,8 +180,15 @@ def sounds(player: Player, o: HitObject) -> Iterator[Onset]:
         if how in ("drum", "both") or player.b.mode == 1:
             yield Onset(at, at, player.drum(o), strength, 0, 0)
 
-# %% ../../nbs/44_synth.auralise.ipynb #a41adebc
+# %% ../../nbs/44_synth.auralise.ipynb #9abca644
 LEAST = 20  # objects that make a song
+
+
+def _draw_band(rng: np.random.Generator) -> Style:
+    "A style in which some of drums, bass, chords and a lead are silent: the map is heard in their place."
+    chances = zip(rng.random(4), (0.85, 0.8, 0.6, 0.15))
+    parts = tuple(int(drawn < chance) for drawn, chance in chances)
+    return replace(draw_style(rng), parts=parts)
 
 
 def auralise(
@@ -195,8 +207,7 @@ def auralise(
         raise UserError(
             "The map has no tempo, or no objects, in the stretch that was drawn; try another seed."
         )
-    chances = zip(rng.random(4), (0.85, 0.8, 0.6, 0.15))  # drums, bass, chords and a lead of the band
-    style = replace(draw_style(rng), parts=tuple(int(drawn < chance) for drawn, chance in chances))
+    style = _draw_band(rng)
     band = [o._replace(strength=o.strength * 0.8) for o in score(rng, sections, style)]
     player = Player(rng, part, style, sections)
     played = [o for note in part.hit_objects for o in sounds(player, note)]

@@ -124,7 +124,7 @@ def best_before(
         source = np.where(better, near, source)
     return best, source
 
-# %% ../../nbs/54_timing.follow.ipynb #66e6c423
+# %% ../../nbs/54_timing.follow.ipynb #68428356
 @dataclass
 class Paths:
     "The best path of beats to every frame."
@@ -139,6 +139,12 @@ class Paths:
         "Before any is known."
         back = np.full((n, len(intervals)), -1, np.int16)
         return cls(intervals, back, np.zeros(n, np.float32), np.zeros(n, np.int16))
+
+    def keep(self, frames: np.ndarray, score: np.ndarray, source: np.ndarray):  # (n,), (n, m), (n, m)
+        "Note the best paths to some frames and what they go on from."
+        self.back[frames] = source
+        self.which[frames] = score.argmax(1)
+        self.top[frames] = score.max(1)
 
     def last(self) -> int:  # frame
         "Where the best path ends: no more than the longest interval before the end."
@@ -155,7 +161,7 @@ class Paths:
             out.append(at)
         return np.array(out[::-1])
 
-# %% ../../nbs/54_timing.follow.ipynb #b2546b73
+# %% ../../nbs/54_timing.follow.ipynb #d4781d09
 def come_from(
     paths: Paths,
     recent: np.ndarray,  # (depth, m) scores of the frames before
@@ -193,9 +199,7 @@ def best_paths(
         score = beat_reward(o, frames, intervals) - unusual + np.where(source >= 0, best, alone)
         if begin is not None and first == 0:
             score[0] = begin
-        paths.back[frames] = source
-        paths.which[frames] = score.argmax(1)
-        paths.top[frames] = score.max(1)
+        paths.keep(frames, score, source)
         recent = np.concatenate([recent[len(frames) :], score.astype(np.float32)])
     return paths
 
@@ -439,7 +443,7 @@ def follow_beats(
     first = round(start * FPS)
     return (first + best_paths(o[first:], intervals, changes, begin=begin).beats()) / FPS
 
-# %% ../../nbs/54_timing.follow.ipynb #e29ef705
+# %% ../../nbs/54_timing.follow.ipynb #2a4623ff
 def last_onset(o: np.ndarray, end: float) -> float:  # s
     "A little after the last onset before a time."
     loud = np.flatnonzero(o[: int(end * FPS)] > 1)
@@ -486,10 +490,8 @@ def leave_line(
     path = follow_beats(o[: int(end * FPS)], period, start)
     held = Line(start, period)
     leave = last_on_line(path, held, within)
-    if len(path) - leave <= fewest:
-        return None
-    found = leaves_for_good(o, path, leave, held, clear)
-    return path[leave:] if found else None
+    left = len(path) - leave > fewest and leaves_for_good(o, path, leave, held, clear)
+    return path[leave:] if left else None
 
 # %% ../../nbs/54_timing.follow.ipynb #84479bbf
 def bars(ear: Ear, beats: np.ndarray) -> tuple[int, int]:  # s

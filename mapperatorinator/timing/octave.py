@@ -115,7 +115,7 @@ def contrast(a, b):  # -1 to 1
     "Which of two levels is higher, and how clearly."
     return (a - b) / (a + b + 0.2)
 
-# %% ../../nbs/53_timing.octave.ipynb #16afc26c
+# %% ../../nbs/53_timing.octave.ipynb #475db75b
 def named(name: str, values) -> dict[str, float]:  # of CURVES
     "One number per curve."
     return {f"{name} {c}": float(v) for c, v in zip(CURVES, values)}
@@ -132,7 +132,7 @@ def fullness(pattern: dict) -> dict[str, float]:
     out = {f"loud {part}": float(np.log(0.1 + v)) for part, v in loud.items()}
     return out | {f"often {part}": float(v) for part, v in often.items() if part != "third"}
 
-
+# %% ../../nbs/53_timing.octave.ipynb #a2480fe2
 def even_and_odd(x: np.ndarray) -> np.ndarray:  # (beats, 5) -> (5,)
     "The contrast of even beats with odd ones."
     return contrast(x[::2].mean(0), x[1::2].mean(0))

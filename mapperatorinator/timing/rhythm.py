@@ -94,7 +94,7 @@ def onset_bands(
     grown[2:] = np.maximum(0, s[2:] - or_neighbour(s)[:-2])
     return np.stack([grown[:, a:b].mean(1) for a, b in zip(BANDS, BANDS[1:])], 1)
 
-# %% ../../nbs/50_timing.rhythm.ipynb #0407b531
+# %% ../../nbs/50_timing.rhythm.ipynb #483c634d
 def moving_mean(x: np.ndarray, seconds: float) -> np.ndarray:
     "Mean of the surrounding seconds; fewer at the ends."
     reach = max(int(seconds * FPS) // 2, 1)
@@ -135,7 +135,7 @@ def onset_strength(bands: np.ndarray) -> np.ndarray:  # (frames, 6) -> (frames,)
         raise UserError("No onsets can be heard in this audio; give bpm and offset yourself.")
     return centred(o)
 
-
+# %% ../../nbs/50_timing.rhythm.ipynb #3cee3a1d
 def show_onsets(
     strength: np.ndarray,  # (frames,)
     notes=(),  # s, thin lines

@@ -64,7 +64,7 @@ def read_pass(stream: EventStream, length: int) -> PassBeats:  # ms of song
     beats = [(e.type, t) for e, t in stream if e.type in BEAT_TYPES and 0 <= t < length]
     return PassBeats(beats, gaps_of(beats), meters_of(beats))
 
-# %% ../../nbs/52_timing.votes.ipynb #d13aa4e7
+# %% ../../nbs/52_timing.votes.ipynb #262139eb
 @dataclass
 class Votes:
     "What many passes say together."
@@ -112,7 +112,7 @@ def count_votes(
     beat, measure, point = (vote_curve(said, kind, length, sigma) for kind in (_BEAT, _MEASURE, _POINT))
     return Votes(beat, measure, point, np.array(gaps, float), [m for s in said for m in s.meters])
 
-
+# %% ../../nbs/52_timing.votes.ipynb #c4c93ec2
 def show_votes(votes: Votes, start: float, end: float, ax=None):  # ms
     "Votes for beats, bars and new tempos over time."
     from mapperatorinator.osu.show import PALETTE, canvas
