@@ -559,7 +559,7 @@ def _ears(config: TimingConfig) -> Callable:  # (path of a song, a map of it) ->
 
 def run_timing(config: TimingConfig) -> int:  # 0 all sure, 1 a timing is in doubt, 2 something was not timed
     "Print the red lines of songs, and write them when asked to."
-    from mapperatorinator.request import title_and_artist
+    from mapperatorinator.outfit import title_and_artist
     from mapperatorinator.timing.sheet import HEAD, as_json, as_text, check_output, exit_code, paths_of
     from mapperatorinator.timing.sheet import time_all, write_lines
 

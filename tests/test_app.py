@@ -233,7 +233,7 @@ def test_from_a_song_to_an_osz(app, song, tmp_path):
             time.sleep(0.1)
         assert not complaints(page) and not foreign(page, app), (complaints(page), foreign(page, app))
     names = zipfile.ZipFile(found[0]).namelist()
-    assert any(n.endswith(".osu") for n in names) and "Artist - My Song.wav" in names
+    assert any(n.endswith(".osu") for n in names) and "Artist - My Song.ogg" in names
 
 
 def test_a_page_that_is_reloaded_still_has_its_run_and_cancels_it(app):

@@ -79,7 +79,10 @@ def test_help_names_every_setting_with_default_and_help(command, cls):
     [
         (["generat"], "did you mean 'generate'?"),
         (["difficulty=5"], "mapperatorinator generate difficulty=5"),
-        (["xyzzy"], "generate, app, wizard, check, mod, preview, timing, doctor, data build, train"),
+        (
+            ["xyzzy"],
+            "generate, app, wizard, check, provenance, mod, preview, timing, doctor, data build, train",
+        ),
         (["generate", "dificulty=5"], "did you mean 'difficulty'?"),
         (["generate", "seed=abc"], "seed=abc"),
         (["generate", "song.mp3"], "key=value"),

@@ -104,6 +104,8 @@ def values(setting):
         base = st.floats(low, high, exclude_min=above)
     elif setting.name == "device":
         base = st.sampled_from(["auto", "cpu", "cuda", "cuda:1", "mps"])
+    elif setting.name == "combo_colours":
+        base = st.from_regex("#[0-9a-f]{6}", fullmatch=True)
     elif setting.base is str:
         base = st.text(min_size=1)
     else:
