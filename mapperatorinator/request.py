@@ -558,7 +558,8 @@ def drafts_report(pool: list[Draft], c: GenerateConfig) -> dict:
             lines.append(f"seed {d.report['seed']} told {d.prompted_stars:g} reached {reached:.2f}")
     text = "; ".join(lines)
     if best.miss > c.star_tolerance:
-        text += f"; still {best.miss:.1f} stars off: try another seed or more star_tries"
+        nearest = best.report["achieved_stars"]
+        text += f"; still {best.miss:.1f} stars off: ask for {nearest:.1f}, the nearest that this song carried here, or try another seed or more star_tries"
     return {"drafts": text}
 
 # %% ../nbs/74_request.ipynb #dd73ed4d

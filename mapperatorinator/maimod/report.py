@@ -360,9 +360,9 @@ def as_csv(results: Iterable[Looked]) -> str:
 # %% ../../nbs/92_maimod.report.ipynb #e1b7396b
 MARKS = {"certain": "#c678dd", "likely": "#e5484d", "possible": "#e2a336", "taste": "#8b93a7"}
 STYLE = """
-:root{--bg:#fbfbfd;--fg:#1c1d24;--soft:#666c7a;--line:#dfe1e8;--card:#fff}
-@media(prefers-color-scheme:dark){:root:not(.light){--bg:#16161e;--fg:#e8e8f2;--soft:#9a9ab4;--line:#33344a;--card:#1e1e2a}}
-:root.dark{--bg:#16161e;--fg:#e8e8f2;--soft:#9a9ab4;--line:#33344a;--card:#1e1e2a}
+:root{color-scheme:light;--bg:#fbfbfd;--fg:#1c1d24;--soft:#666c7a;--line:#dfe1e8;--card:#fff}
+@media(prefers-color-scheme:dark){:root:not(.light){color-scheme:dark;--bg:#16161e;--fg:#e8e8f2;--soft:#9a9ab4;--line:#33344a;--card:#1e1e2a}}
+:root.dark{color-scheme:dark;--bg:#16161e;--fg:#e8e8f2;--soft:#9a9ab4;--line:#33344a;--card:#1e1e2a}
 body{background:var(--bg);color:var(--fg);font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:1100px;padding:1em}
 h1{font-size:1.35em}h2{font-size:1.1em;margin-top:2em}.soft{color:var(--soft)}a{color:inherit}
 .bar{display:flex;flex-wrap:wrap;gap:.6em;margin:.8em 0}.bar *{font:inherit}
