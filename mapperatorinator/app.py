@@ -304,12 +304,17 @@ def voila_settings(config: AppConfig) -> dict:
 def voila_class():
     "Voilà. Raises `UserError` where it, or the kernel of its visitors, is not installed."
     try:
-        import ipykernel
+        import ipykernel  # noqa: F401
+        import ipywidgets
         from voila.app import Voila
     except ImportError as e:
         raise UserError(
             "The web app needs Voilà and ipykernel, which are not all installed: pip install 'mapperatorinator[app]', or open colab/generate.ipynb."
         ) from e
+    if int(ipywidgets.__version__.partition(".")[0]) < 8:
+        raise UserError(
+            f"The web app cannot show its page with ipywidgets {ipywidgets.__version__}; pip install 'ipywidgets>=8', or open colab/generate.ipynb."
+        )
     return Voila
 
 

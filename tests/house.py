@@ -129,10 +129,20 @@ class Density(NamedTuple):
     positional: int  # calls with more than five arguments that have no name
 
 
+F_START = getattr(tokenize, "FSTRING_START", -1)
+F_END = getattr(tokenize, "FSTRING_END", -1)
+
+
 def tokens_of(source):
     "How many tokens stand in each line; docstrings and comments are prose."
     lines = Counter()
+    depth = 0  # within texts with values in them, which are one token up to Python 3.11
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        depth -= token.type == F_END
+        inside = depth > 0
+        depth += token.type == F_START
+        if inside or token.type == F_END:
+            continue
         prose = token.type == tokenize.STRING and token.line.strip().startswith(('"', "'"))
         if token.type not in SKIPPED and not prose:
             lines[token.start[0]] += 1

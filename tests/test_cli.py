@@ -213,8 +213,16 @@ def test_letters_survive_a_console_that_lacks_them(tmp_path, encoding):
     assert done.returncode == 0 and "夜 – ω" in done.stdout, done.stderr
 
 
+@pytest.fixture
+def heard():
+    "Ctrl-C is heard by what is started, also where the tests run in the background of a shell, which ignores it there."
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
-def test_ctrl_c_is_130_and_leaves_nothing(tmp_path):
+def test_ctrl_c_is_130_and_leaves_nothing(tmp_path, heard):
     run = subprocess.Popen(
         [sys.executable, "-c", FAKE, "generate", "audio_path=a.mp3", f"output_path={tmp_path}", "top_k=400"],
         stdout=subprocess.PIPE,
@@ -229,7 +237,7 @@ def test_ctrl_c_is_130_and_leaves_nothing(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
-def test_a_signal_to_end_leaves_nothing(tmp_path, name, code):
+def test_a_signal_to_end_leaves_nothing(tmp_path, heard, name, code):
     "As docker stop, a cluster whose time is up or a closed terminal send it, in the middle of a write."
     run = subprocess.Popen(
         [sys.executable, "-c", FAKE, "generate", "audio_path=a.mp3", f"output_path={tmp_path}", "tags=slow"],

@@ -71,6 +71,7 @@ def test_cell_ids_are_stable():
 
 
 def test_clean_and_in_sync(repo):
+    pytest.importorskip("nbdev")
     done = subprocess.run([sys.executable, repo / "tools/check.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -78,6 +79,7 @@ def test_clean_and_in_sync(repo):
 @pytest.mark.parametrize("change, complaint", [("package", "Not in sync"), ("notebook", "Not clean")])
 def test_check_notices(repo, tmp_path, change, complaint):
     "The check itself: it sees a module edited by hand, and a notebook that was run and not cleaned."
+    pytest.importorskip("nbdev")
     import shutil
 
     for name in ("mapperatorinator", "tools"):

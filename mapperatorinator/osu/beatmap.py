@@ -103,7 +103,7 @@ def _content(line: str) -> str:  # without white space and trailing comment
     return line[:cut].rstrip() if (cut := line.find("//")) > 0 else line
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TimingPoint:
     "A line of [TimingPoints]: a red line sets the tempo, a green one (inherited) the velocity; both set sound and kiai."
 
@@ -115,8 +115,19 @@ class TimingPoint:
     volume: int = 100  # percent
     uninherited: bool = True  # red
     effects: int = 0  # bit 0 kiai, bit 3 no bar line
-    given: int = field(default=8, compare=False, repr=False)  # fields of the line; old lines are short
-    raw: Optional[str] = field(default=None, compare=False, repr=False)  # the line as read
+    given: int = field(default=8, repr=False)  # fields of the line; old lines are short
+    raw: Optional[str] = field(default=None, repr=False)  # the line as read
+
+    def _said(self) -> tuple:
+        "What the line says, however it is written."
+        sound = (self.sample_set, self.sample_index, self.volume)
+        return (self.time, self.beat_length, self.meter, *sound, self.uninherited, self.effects)
+
+    def __eq__(self, other) -> bool:  # by tuples: a velocity that is no number (NaN) is equal to itself
+        return isinstance(other, TimingPoint) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
 
     @property
     def kiai(self) -> bool:
