@@ -96,6 +96,7 @@ def test_the_metadata_of_a_field_judges_a_value_by_itself():
 
 
 def test_choices_are_those_of_the_rooms():
+    import mapperatorinator.maimod.planted  # noqa: F401, which adds its tasks
     from mapperatorinator.data import MODES
     from mapperatorinator.model.diffusion import noise_betas
     from mapperatorinator.evaluate import PEERS, TASKS
