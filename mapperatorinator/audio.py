@@ -18,9 +18,9 @@ from .decode import best_reading, open_av, read_errors, sentences, why_unreadabl
 
 # %% auto #0
 __all__ = ['OSU_OFFSET_MS', 'MIN_SECONDS', 'MAX_MINUTES', 'SILENCE', 'CANCELLED', 'STILL', 'FAINT', 'RAMP', 'RESAMPLERS', 'OVER',
-           'BURST', 'MISREAD', 'LEAST_MISREAD', 'resample_soxr', 'LinearStream', 'resample_linear', 'in_phase',
-           'song_path', 'check_samples', 'without_bursts', 'load_audio', 'mended', 'file_tags', 'read_tags', 'beep',
-           'clicks', 'outline', 'show_waveform']
+           'BURST', 'MISREAD', 'LEAST_MISREAD', 'UNKNOWN', 'resample_soxr', 'LinearStream', 'resample_linear',
+           'in_phase', 'song_path', 'check_samples', 'without_bursts', 'load_audio', 'mended', 'file_tags',
+           'named_by_file', 'read_tags', 'beep', 'clicks', 'outline', 'show_waveform']
 
 # %% ../nbs/32_audio.ipynb #abecdaee
 OSU_OFFSET_MS = 23.0  # osu! times lie this much before the sound: osu time = onset - 23 ms
@@ -332,6 +332,9 @@ def mended(text: str) -> str:  # "": nobody can tell what it was
     return "" if lost else text
 
 # %% ../nbs/32_audio.ipynb #8d58922f
+UNKNOWN = "Unknown Artist"
+
+
 def file_tags(path: Path) -> dict[str, str]:  # of the file and of its streams; empty if it cannot be read
     "What a song file says of itself, each in one line."
     found = {}
@@ -345,12 +348,18 @@ def file_tags(path: Path) -> dict[str, str]:  # of the file and of its streams; 
     return found
 
 
+def named_by_file(path: Path) -> dict[str, str]:  # artist empty: it names none
+    "Title and artist, as files are often called."
+    artist, dash, title = one_line(path.stem).partition(" - ")
+    return {"title": title, "artist": artist} if dash else {"title": artist, "artist": ""}
+
+
 def read_tags(path) -> dict[str, str]:
     "Title and artist of a song: from its tags, else from its file name."
     path = song_path(path)
     found = file_tags(path)
-    artist, dash, title = one_line(path.stem).partition(" - ")
-    guess = {"title": title, "artist": artist} if dash else {"title": artist, "artist": "Unknown Artist"}
+    guess = named_by_file(path)
+    guess["artist"] = guess["artist"] or UNKNOWN
     return {k: found.get(k) or v for k, v in guess.items()}
 
 # %% ../nbs/32_audio.ipynb #e0c7ab49

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Sequence
 
+from .audio import UNKNOWN, named_by_file
 from .config import GenerateConfig, makes_set
 from .core import UserError, one_line, quoted, user_path
 from .osu.beatmap import Beatmap
@@ -17,17 +18,11 @@ from .song import SongFile, SongTags, latin, look_into, song_tags, unsorted
 from .songfile import SetSong, check_video, set_song, set_video
 
 # %% auto #0
-__all__ = ['NO_TITLE', 'NO_ARTIST', 'SUFFIXES', 'title_and_artist', 'name_in_map', 'picture_of', 'Backdrop', 'given_picture',
-           'cover_picture', 'Outfit', 'outfit', 'made_files', 'add_video']
+__all__ = ['UNTITLED', 'SUFFIXES', 'title_and_artist', 'name_in_map', 'picture_of', 'Backdrop', 'given_picture', 'cover_picture',
+           'Outfit', 'outfit', 'made_files', 'add_video']
 
 # %% ../nbs/49_outfit.ipynb #b6b7d427
-NO_TITLE = "Untitled"
-NO_ARTIST = "Unknown Artist"
-
-
-def _from_name(audio: Path) -> dict[str, str]:  # as files are often called
-    artist, dash, title = one_line(audio.stem).partition(" - ")
-    return {"title": title, "artist": artist} if dash else {"title": artist, "artist": ""}
+UNTITLED = "Untitled"
 
 
 def _named(
@@ -48,12 +43,13 @@ def title_and_artist(
     audio: Path,
     reference: Beatmap | None = None,  # whose own spelling is taken for what comes from it
     notes: list | None = None,  # gets a sentence for what nobody could spell
+    tags: SongTags | None = None,  # of the song; None: to be read
 ) -> dict:
     "Title and artist of a map, in Latin letters and as they are written."
-    tags = song_tags(audio)
-    guesses = _from_name(audio)
+    tags = tags or song_tags(audio)
+    guesses = named_by_file(audio)
     out = {}
-    for name, none in (("title", NO_TITLE), ("artist", NO_ARTIST)):
+    for name, none in (("title", UNTITLED), ("artist", UNKNOWN)):
         spelt, written = _named(name, c, tags, guesses[name], reference)
         out[name] = spelt or romanised(guesses[name]) or none
         out[f"{name}_unicode"] = written or none
@@ -127,6 +123,16 @@ def cover_picture(found: SongFile, notes: list) -> Backdrop:
         return Backdrop()
 
 
+def _backdrop_of(c: GenerateConfig, found: SongFile, notes: list) -> Backdrop:
+    "The picture that was named, else the cover of the song where that may be used."
+    if c.background:
+        return given_picture(user_path(c.background))
+    if not c.cover:
+        return Backdrop()
+    notes += found.notes
+    return cover_picture(found, notes)
+
+
 def _colours(c: GenerateConfig, seen: Backdrop) -> dict[str, str]:  # as a map says them; {}: the game's own
     "The colours of the combos."
     if c.gamemode in (1, 3):
@@ -159,6 +165,12 @@ def _set_files(
     return {name: data for name, data in zip(names, content) if name}, names
 
 
+def _names_beside(c: GenerateConfig, audio: Path) -> dict[str, str]:
+    "What a plain map calls the user's own files."
+    picture = name_in_map(user_path(c.background), "picture", '\\,"') if c.background else ""
+    return {"audio_filename": name_in_map(audio, "song"), "background": picture}
+
+
 def outfit(
     c: GenerateConfig,
     audio: Path,
@@ -169,27 +181,21 @@ def outfit(
     found = look_into(audio)
     if c.video:
         check_video(audio, found)
-    names = title_and_artist(c, audio, reference, notes)
+    tags = song_tags(audio)
+    names = title_and_artist(c, audio, reference, notes, tags)
     if c.add_to_beatmap:
         return _of_reference(c, audio, found, reference, names)
-    seen = Backdrop()
-    if c.background:
-        seen = given_picture(user_path(c.background))
-    elif c.cover:
-        notes += found.notes
-        seen = cover_picture(found, notes)
-    tags = song_tags(audio)
-    said = dict(tags=tags.words, source=tags.source, notes=tuple(notes))
-    colours = _colours(c, seen)
-    metadata = names | ({"colours": colours} if colours else {})
-    if not makes_set(c):
-        picture = name_in_map(user_path(c.background), "picture", '\\,"') if c.background else ""
-        beside = {"audio_filename": name_in_map(audio, "song")} | ({"background": picture} if picture else {})
-        return Outfit(metadata | beside, **said)
-    files, (song, picture, video) = _set_files(c, audio, found, seen)
-    check_members(list(files))
-    in_set = {"audio_filename": song} | ({"background": picture} if picture else {})
-    return Outfit(metadata | in_set, files, video=video, **said)
+    seen = _backdrop_of(c, found, notes)
+    if makes_set(c):
+        files, (song, picture, video) = _set_files(c, audio, found, seen)
+        check_members(list(files))
+        called = {"audio_filename": song, "background": picture}
+    else:
+        files, video = {}, ""
+        called = _names_beside(c, audio)
+    named = called | {"colours": _colours(c, seen)}
+    metadata = names | {key: value for key, value in named.items() if value}
+    return Outfit(metadata, files, video=video, tags=tags.words, source=tags.source, notes=tuple(notes))
 
 
 def _of_reference(

@@ -721,16 +721,16 @@ def _each(*steps) -> list:  # what each of them gives
     return out
 
 
-def given_files(c: GenerateConfig) -> tuple[Beatmap | None, Path | None]:  # the reference map, the picture
+def given_files(c: GenerateConfig) -> Beatmap | None:  # the reference map
     "What a request refers to. Raises `UserError` naming all settings and files that cannot be."
     given = lambda name, use: use(path) if isinstance(path := getattr(c, name), str) and path else None
-    _, _, reference, picture = _each(
+    _, _, reference, _ = _each(
         lambda: check_request(c),
         lambda: given("audio_path", song_path),
         lambda: given("beatmap_path", read_reference),
         lambda: given("background", lambda path: _existing(path, "picture")),
     )
-    return reference, picture
+    return reference
 
 # %% ../nbs/74_request.ipynb #724b6ff8
 def _own_name(c: GenerateConfig, said: dict, reference: Beatmap | None) -> str:
@@ -753,7 +753,7 @@ def _completed_from(c: GenerateConfig, reference: Beatmap | None) -> GenerateCon
 def prepare(c: GenerateConfig) -> Prepared:
     "Settle all that can be known before a model runs. Raises `UserError` for what cannot work."
     # 1) the files it names, and what they say
-    reference, _ = given_files(c)
+    reference = given_files(c)
     c = _completed_from(c, reference)
     if reference is not None and takes_beats(c):
         counted(reference)  # or there are none

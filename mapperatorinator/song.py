@@ -104,14 +104,6 @@ class SongTags:
     source: str = ""
     words: str = ""  # for the tags of a map, with blanks between them
 
-    @property
-    def latin_title(self) -> str:
-        return latin(self.title, self.title_sort)
-
-    @property
-    def latin_artist(self) -> str:
-        return latin(self.artist, unsorted(self.artist_sort))
-
 
 def _words(found: dict[str, str]) -> str:  # each once, as a search box takes them
     said = " ".join(found.get(name, "") for name in WORDS_OF).lower()
