@@ -4,7 +4,7 @@
 
 # %% ../nbs/96_app.ipynb #4d0a2e07
 from __future__ import annotations
-import contextlib, importlib.util, json, multiprocessing, os, secrets, shutil, threading, time
+import contextlib, json, multiprocessing, os, secrets, shutil, threading, time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import ipywidgets as W
 
 
-from .config import AppConfig, check_settings, compose
+from .config import AppConfig, check_settings
 from .core import UserError, asset, quoted, say, write_atomic
 from .preview import open_page
 from .runs import GOING, Run, Runs, Worker, state_folder
@@ -22,7 +22,7 @@ from .ui import UPLOADED, VISITOR, App, ModDesk, TimingDesk, mod_run
 
 # %% auto #0
 __all__ = ['LOOPBACK', 'OWNER', 'SETTINGS', 'POLICY', 'CELL', 'EXTENSIONS', 'IDLE_SECONDS', 'host_of', 'refusal', 'names_for',
-           'room_for', 'work_for_all', 'Keeper', 'Elsewhere', 'Visit', 'visitor_desk', 'VisitorApp', 'VisitorTiming',
+           'room_for', 'work_for_all', 'Keeper', 'Elsewhere', 'Visit', 'QueuedVisit', 'VisitorApp', 'VisitorTiming',
            'VisitorMod', 'pages', 'page', 'guarded', 'page_notebook', 'voila_settings', 'voila_class', 'server',
            'welcome', 'run_app']
 
@@ -125,7 +125,13 @@ SETTINGS = "MAPPERATORINATOR_APP"  # of the environment: what the server tells i
 
 
 class Visit:
-    "What a desk of the app does when its visitor has said who they are."
+    "A desk of the app: what it is made with, and what it does when its visitor has said who they are."
+
+    def __init__(self, config: AppConfig, state: Path, **more):
+        self.state = state
+        self.disk = config.disk_limit * 1e9
+        limit = int(config.upload_limit * 1e6)
+        super().__init__(uploads=state / "uploads" / "nobody", limit=limit, shut=True, **more)
 
     def on_hello(self, visitor: str):
         if not VISITOR.fullmatch(str(visitor)):
@@ -156,21 +162,21 @@ class Visit:
         return Runs(self.state).where(f"state in {GOING}")
 
 # %% ../nbs/96_app.ipynb #12ccce63
-def visitor_desk(config: AppConfig, state: Path, runs: Runs | None = None) -> dict:
-    "What a desk of a visitor is made with."
-    shut = dict(uploads=state / "uploads" / "nobody", limit=int(config.upload_limit * 1e6), shut=True)
-    return shut if runs is None else shut | {"worker": Elsewhere(runs, OWNER, inside=True)}
+class QueuedVisit(Visit):
+    "A desk whose runs the worker of all visitors makes."
+
+    def __init__(self, config: AppConfig, state: Path):
+        runs = Runs(state)
+        worker = Elsewhere(runs, OWNER, inside=True)
+        super().__init__(config, state, visitor="nobody", runs=runs, worker=worker)
+        self.waiting_limit = config.queue_limit
 
 
-class VisitorApp(Visit, App):
+class VisitorApp(QueuedVisit, App):
     "The form for maps, for a visitor."
 
     def __init__(self, config: AppConfig, state: Path):
-        self.state = state
-        self.disk = config.disk_limit * 1e9
-        runs = Runs(state)
-        super().__init__(visitor="nobody", runs=runs, **visitor_desk(config, state, runs))
-        self.waiting_limit = config.queue_limit
+        super().__init__(config, state)
         self.form.set(export_osz=True)
 
     def welcome(self):
@@ -196,21 +202,9 @@ class VisitorApp(Visit, App):
 class VisitorTiming(Visit, TimingDesk):
     "The form for timing, for a visitor."
 
-    def __init__(self, config: AppConfig, state: Path):
-        self.state = state
-        self.disk = config.disk_limit * 1e9
-        super().__init__(**visitor_desk(config, state))
-
 # %% ../nbs/96_app.ipynb #94470a95
-class VisitorMod(Visit, ModDesk):
+class VisitorMod(QueuedVisit, ModDesk):
     "Maps to be looked over, for a visitor."
-
-    def __init__(self, config: AppConfig, state: Path):
-        self.state = state
-        self.disk = config.disk_limit * 1e9
-        runs = Runs(state)
-        super().__init__(runs=runs, visitor="nobody", **visitor_desk(config, state, runs))
-        self.waiting_limit = config.queue_limit
 
 
 def pages(config: AppConfig, state: Path) -> W.Widget:
