@@ -23,19 +23,19 @@ from .osu.check import check_set, name_of, video_of
 from .osu.faults import AFTER_OBJECT, PREEMPT, SHORTEST_BREAK, preempt
 from .osu.files import NAME_LETTERS, file_name, find_file, read_osz, safe_member
 from .osu.findings import CLAMP, LENIENCY, SEVERITIES, Facts, Finding, Report, of_set, several
-from .rehearse import BANKS
+from .rehearse import ADDITIONS, BANKS
 from .postprocess import lead_in, preview_point, size_hitsounds
 
 # %% auto #0
 __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEXT', 'WHERE', 'HITSOUND', 'SKIN', 'SONGS',
            'LEAST_KBPS', 'SMALLEST', 'LARGEST', 'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE', 'SHORTEST',
-           'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'ADDITIONS', 'SKIN_SETS', 'ELEMENT_SIZES',
-           'RATE', 'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset', 'read_set', 'Named',
-           'named_files', 'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing',
-           'unused_files', 'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks',
-           'elements_of', 'check_skin', 'check_element_sizes', 'song_named', 'song_of', 'hear_song', 'copy_on_disk',
-           'check_mapset', 'mend', 'mend_set', 'find_sets', 'Verified', 'opened', 'verify_one', 'verify', 'exit_code',
-           'as_text', 'as_json']
+           'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'SKIN_SETS', 'ELEMENT_SIZES', 'RATE',
+           'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset', 'read_set', 'Named', 'named_files',
+           'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing', 'unused_files',
+           'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks', 'elements_of',
+           'check_skin', 'check_element_sizes', 'song_named', 'song_of', 'hear_song', 'copy_on_disk', 'check_mapset',
+           'mend', 'mend_set', 'find_sets', 'Verified', 'opened', 'verify_one', 'verify', 'exit_code', 'as_text',
+           'as_json']
 
 # %% ../nbs/79_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -512,9 +512,6 @@ def check_hitsound_files(mapset: Mapset) -> Iterator[Finding]:
             yield from _check_sound(name, mapset.files[name])
 
 # %% ../nbs/79_verify.ipynb #1e03c58b
-ADDITIONS = {2: "hitwhistle", 4: "hitfinish", 8: "hitclap"}
-
-
 def _asked(b: Beatmap) -> Counter:  # (bank, sound, number) of a custom sample -> how often it is asked for
     out = Counter()
     for o in b.hit_objects:
@@ -524,7 +521,7 @@ def _asked(b: Beatmap) -> Counter:  # (bank, sound, number) of a custom sample -
         bank = BANKS.get(sample.addition_set or sample.normal_set or line.sample_set, "soft")
         for bit, sound in ADDITIONS.items():
             if number and o.hitsound & bit:
-                out[bank, sound, number] += 1
+                out[bank, f"hit{sound}", number] += 1
     return out
 
 
