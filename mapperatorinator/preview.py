@@ -15,13 +15,10 @@ from .config import PreviewConfig
 from .core import UserError, asset, quoted, shown, user_path, write_atomic, write_new
 from mapperatorinator.osu.beatmap import (
     Beatmap,
-    Circle,
     HitObject,
-    Hold,
     Slider,
     Spinner,
     clamp,
-    combo_numbers,
     kind,
     number,
 )

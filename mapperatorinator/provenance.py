@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional
 
 from . import __version__
-from .config import BANNED
 from .consent import mapper_key
 from .core import quoted
 from .osu.beatmap import Beatmap, format_hit_object, format_timing_point

@@ -5,7 +5,7 @@
 # %% ../nbs/97_wizard.ipynb #869f6b0c
 from __future__ import annotations
 import os, re, shlex, subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Callable, Optional, Protocol, Sequence
 
 from .audio import song_path

@@ -1,6 +1,7 @@
 "Reads the notebooks and the package as data, for the tests that measure them."
 
 import ast
+import importlib.util
 import io
 import re
 import tokenize
@@ -14,6 +15,14 @@ import nbformat
 repo = Path(__file__).resolve().parent.parent
 package = repo / "mapperatorinator"
 exports = re.compile(r"^#\s*\|\s*export", re.MULTILINE)
+
+
+def load_tool(name):
+    "tools/NAME.py as a module."
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", repo / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def room_paths():

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from mapperatorinator.cli import main
-from mapperatorinator.config import CheckConfig
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.check import NOT_OURS, UPSTREAM, check_map, check_set
 from mapperatorinator.osu.files import file_name

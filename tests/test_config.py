@@ -1,7 +1,7 @@
 "What a setting may be: one sentence for what it may not, from wherever it comes, and all of them at once."
 
 import math
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,6 @@ from mapperatorinator.config import (
     LanguageConfig,
     LoraConfig,
     ModelConfig,
-    Number,
-    Place,
     RefineConfig,
     SpectrogramConfig,
     Text,

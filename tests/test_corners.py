@@ -15,7 +15,7 @@ from mapperatorinator.core import UserError
 from mapperatorinator.data import Listing, MapItem, frame_labels, load_songs, object_times
 from mapperatorinator.events import ContextType, EventType
 from mapperatorinator.request import contexts_of
-from mapperatorinator.osu.beatmap import LIMIT, Beatmap, Circle, Hold, Slider, TimingPoint
+from mapperatorinator.osu.beatmap import LIMIT, Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.curves import SliderPath
 from mapperatorinator.osu.difficulty import star_rating, strains

@@ -1,7 +1,6 @@
 "The documentation: every page is there, every link leads somewhere, and nothing is fetched from elsewhere."
 
 import html
-import importlib.util
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -16,11 +15,7 @@ pytest.importorskip("nbconvert")
 
 @pytest.fixture(scope="module")
 def tool():
-    "tools/docs.py as a module."
-    spec = importlib.util.spec_from_file_location("docs_tool", house.repo / "tools/docs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return house.load_tool("docs")
 
 
 @pytest.fixture(scope="module")

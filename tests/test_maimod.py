@@ -21,11 +21,7 @@ from mapperatorinator.events import EventType as E
 from mapperatorinator.events import read_events
 from mapperatorinator.maimod.planted import (
     KINDS,
-    Case,
-    Fault,
-    Kind,
     Outcome,
-    Trouble,
     bins_of,
     by_ratio,
     plant_fault,

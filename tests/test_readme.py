@@ -1,6 +1,5 @@
 "README.md is what nbs/index.ipynb says, and what it says is true."
 
-import importlib.util
 import re
 
 import nbformat
@@ -11,11 +10,7 @@ import house
 
 @pytest.fixture(scope="module")
 def tool():
-    "tools/readme.py as a module."
-    spec = importlib.util.spec_from_file_location("readme_tool", house.repo / "tools/readme.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return house.load_tool("readme")
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,14 @@ import soundfile
 import house
 from mapperatorinator import cli
 from mapperatorinator.audio import OSU_OFFSET_MS, clicks, load_audio
-from mapperatorinator.config import GenerateConfig, known_settings
+from mapperatorinator.config import BANNED, GenerateConfig, known_settings
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.loudness import loudness_of
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.criteria import luminosity
 from mapperatorinator.osu.files import read_osz
 from mapperatorinator.pipeline import Result, SongContext, chart_offset
-from mapperatorinator.provenance import BANNED, origin_of, read_record
+from mapperatorinator.provenance import origin_of, read_record
 from mapperatorinator.request import prepare
 from mapperatorinator.song import ATTACHED, look_into
 from mapperatorinator.verify import check_mapset, read_set

@@ -13,7 +13,6 @@ import yaml
 from mapperatorinator.config import LanguageConfig, SpectrogramConfig, TrainConfig, from_dict, load_preset
 from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.data import load_corpus
-from mapperatorinator.events import EventType
 from mapperatorinator.model.hub import load_bundle
 from mapperatorinator.team import Team, pick_logger
 from mapperatorinator.train import Lesson, Sampler, check_team, parts_of, start_run, train, train_step

@@ -26,7 +26,7 @@ from ..groups import hitsound_parts, mark_of, place_of
 from .surprise import Decider, Heard, Line, MapText, Place, Scores, drum_class
 from .surprise import body_starts, lines_for, nothing, places_of, radius_of
 from .surprise import read_line, read_lines
-from ..osu.beatmap import Beatmap, Circle, HitObject, Slider, Spinner
+from ..osu.beatmap import Beatmap, HitObject, Slider, Spinner
 from ..osu.findings import clock
 from ..osu.timing import Timing, change
 from ..parse import Parser
