@@ -27,7 +27,7 @@ def load_tool(name):
 
 def room_paths():
     "Numbered notebooks, in order."
-    return sorted((repo / "nbs").glob("[0-9][0-9]_*.ipynb"))
+    return sorted((repo / "nbs").glob("[0-9][0-9][0-9]_*.ipynb"))
 
 
 def all_paths():

@@ -1,4 +1,4 @@
-"""Rooms 10 to 13 against the corpus, the reference's figures and other readers."""
+"""The rooms of `osu` against the corpus, the reference's figures and other readers."""
 
 import math, random, warnings
 

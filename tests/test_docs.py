@@ -80,7 +80,7 @@ def test_links_that_leave_lead_to_files_that_are_there(tool, pages):
     begin = f"{tool.on_github()}/"
     names = {link[len(begin) :] for page in pages.values() for link in page.links if link.startswith(begin)}
     assert not [name for name in names if not (house.repo / unquote(name).partition("#")[0]).exists()]
-    assert {"LICENSE", "mapperatorinator/assets/README.md", "nbs/00_core.ipynb"} <= names
+    assert {"LICENSE", "mapperatorinator/assets/README.md", "nbs/000_core.ipynb"} <= names
 
 
 def test_nothing_is_loaded_from_elsewhere(site, pages):
@@ -95,8 +95,8 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 
 
 def test_formulas_code_and_pictures(tool, tmp_path):
-    (page,) = tool.write(tmp_path, only=["nbs/34_windows.ipynb"])
-    text = (tmp_path / "nbs/34_windows.html").read_text(encoding="utf-8")
+    (page,) = tool.write(tmp_path, only=["nbs/340_windows.ipynb"])
+    text = (tmp_path / "nbs/340_windows.html").read_text(encoding="utf-8")
     assert page.title in text and 'class="kn">import' in text and "#| export" not in text
     assert 'aria-label="1 - \\text{lookback} - \\text{lookahead}"' in text and "lookback} -$" not in text
     assert "data:image/png;base64," in text and 'class="code exported"' in text
@@ -109,7 +109,7 @@ def test_formulas_code_and_pictures(tool, tmp_path):
 def test_a_reader_searches_and_nobody_hears_of_it(tool, site):
     with browser.browser() as page:
         page.size(1000, 800)
-        page.open(site / tool.address("nbs/91_preview.ipynb"))
+        page.open(site / tool.address("nbs/910_preview.ipynb"))
         page.run("document.getElementById('query').focus()")
         page.call("Input.insertText", text="slider path")
         page.until("document.querySelectorAll('#found a').length > 3")
@@ -120,7 +120,7 @@ def test_a_reader_searches_and_nobody_hears_of_it(tool, site):
         )
         page.press("Enter", code="Enter", windowsVirtualKeyCode=13)
         page.until(
-            "location.pathname.endsWith('10_osu.curves.html') && location.hash === '#the-path-of-a-slider'"
+            "location.pathname.endsWith('100_osu.curves.html') && location.hash === '#the-path-of-a-slider'"
         )
         page.run("document.getElementById('query').focus()")
         page.call("Input.insertText", text="<img src=x onerror=alert(1)>")

@@ -62,7 +62,7 @@ def test_layout_is_that_of_the_formatter():
 
 
 def test_numbers_are_unique():
-    numbers = Counter(path.name[:2] for path in house.room_paths())
+    numbers = Counter(path.name[:3] for path in house.room_paths())
     assert not (twice := [n for n, times in numbers.items() if times > 1]), (
         f"several rooms have the numbers {twice}"
     )
@@ -122,7 +122,7 @@ def test_imports_go_down():
         for cell in house.code(house.read(path)):
             for name in house.our_imports(house.python(cell)):
                 below = rooms.get(name)
-                if below and below != path and int(below.name[:2]) >= int(path.name[:2]):
+                if below and below != path and int(below.name[:3]) >= int(path.name[:3]):
                     upward.append(f"{path.stem} imports {name} of {below.stem}")
     assert not upward, "\n".join(sorted(set(upward)))
 

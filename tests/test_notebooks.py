@@ -92,8 +92,8 @@ def test_check_notices(repo, tmp_path, change, complaint):
         with (tmp_path / "mapperatorinator/core.py").open("a") as f:
             f.write("edited = True\n")
     else:
-        text = (tmp_path / "nbs/00_core.ipynb").read_text(encoding="utf-8")
-        (tmp_path / "nbs/00_core.ipynb").write_text(
+        text = (tmp_path / "nbs/000_core.ipynb").read_text(encoding="utf-8")
+        (tmp_path / "nbs/000_core.ipynb").write_text(
             text.replace('"execution_count": null', '"execution_count": 7', 1), encoding="utf-8"
         )
     done = subprocess.run([sys.executable, tmp_path / "tools/check.py"], capture_output=True, text=True)
@@ -121,9 +121,9 @@ def test_no_room_is_announced_that_does_not_exist():
         for cell in house.read(path).cells:
             if cell.cell_type == "markdown":
                 for name, stem in re.findall(
-                    r"\[`?([\w.]+)`?\]\((?:\.\./)?(\d\d_[\w.]+)\.ipynb", cell.source
+                    r"\[`?([\w.]+)`?\]\((?:\.\./)?(\d{3}_[\w.]+)\.ipynb", cell.source
                 ):
                     if name not in (stem, stem.partition("_")[2]) and name in modules:
                         wrong.append(f"{path.name}: {name} leads to {stem}")
-                wrong += [f"{path.name}: room {n}" for n in re.findall(r"\brooms? (\d\d)\b", cell.source)]
+                wrong += [f"{path.name}: room {n}" for n in re.findall(r"\brooms? (\d{2,3})\b", cell.source)]
     assert not wrong, "; ".join(wrong)

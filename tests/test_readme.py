@@ -55,7 +55,7 @@ def test_rendering(tool):
                 "#| eval: false\n1 + 1", outputs=[v4.new_output("execute_result", {"text/plain": "2"})]
             ),
             v4.new_markdown_cell(
-                "[room](00_core.ipynb), [rules](../CONTRIBUTING.md), [osu!](https://osu.ppy.sh)"
+                "[room](000_core.ipynb), [rules](../CONTRIBUTING.md), [osu!](https://osu.ppy.sh)"
             ),
             v4.new_code_cell(
                 "#| echo: false\ntable()",
@@ -83,7 +83,7 @@ def test_rendering(tool):
 
     2
 
-[room](nbs/00_core.ipynb), [rules](CONTRIBUTING.md), [osu!](https://osu.ppy.sh)
+[room](nbs/000_core.ipynb), [rules](CONTRIBUTING.md), [osu!](https://osu.ppy.sh)
 
 | a |
 

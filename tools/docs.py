@@ -65,7 +65,7 @@ def wings():
     for row in (repo / "README.md").read_text(encoding="utf-8").splitlines():
         if floor := re.match(r"\| \*\*(.+?)\*\* \| \|", row):
             found[floor[1]] = rooms = []
-        elif room := re.match(r"\| \[`[^`]+`\]\((nbs/\d\d_[^)]+)\)", row):
+        elif room := re.match(r"\| \[`[^`]+`\]\((nbs/\d{3}_[^)]+)\)", row):
             rooms.append(room[1])
     found["explanations"] = names("nbs/explanations/*.ipynb")
     found["on Colab"] = names("colab/*.ipynb")
