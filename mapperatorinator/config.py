@@ -782,6 +782,8 @@ BENCH_TASKS = {
     "pipelining": ["fp32", "int8"],
     "memory": ["auto"],
     "busy": ["fp32"],
+    "against": ["fp32", "auto"],
+    "growth": ["auto"],
     "training": ["fp32"],
 }  # and the precisions that each compares
 
@@ -792,7 +794,7 @@ class BenchConfig(Settings):
 
     task: str = setting(
         "speed", Choice(tuple(BENCH_TASKS), "task")
-    )  # speed, ladder, song (whole maps), pipelining, memory, busy, training
+    )  # speed, ladder, song (whole maps), pipelining, memory, busy, against, growth, training
     model: str = setting("embedded", NAMED)  # as for a map; v32-size, v32-mini-size: random weights
     seconds: float = setting(180, Number(1, 3600, "s"))  # length of the song, the demo song repeated
     windows: int = setting(12, Number(0, 100000))  # windows measured, from the beginning; 0: all

@@ -6,25 +6,17 @@ import time
 import numpy as np
 import pytest
 
-from mapperatorinator.bench import (
-    TASKS,
-    Stages,
-    bench,
-    both_counts,
-    compiled,
-    engines,
-    plain_loop,
-    report_lines,
-    requests,
-    run_bench,
-    rungs,
-    write_song,
-)
+from mapperatorinator.bench import TASKS, bench, report_lines, run_bench
 from mapperatorinator.config import BENCH_TASKS, BenchConfig, LanguageConfig, compose, settings_table
 from mapperatorinator.core import Progress, UserError
 from mapperatorinator.engine import Engine, Job
 from mapperatorinator.events import ContextType
 from mapperatorinator.measure import CLOCKS, clock_in_use, fastest, interleave, seconds_of, table_lines
+from mapperatorinator.speed.growth import GROWS, exponent, grow_apart, growth_lines
+from mapperatorinator.speed.ladder import compiled, engines, rungs
+from mapperatorinator.speed.loop import plain_loop, write_song
+from mapperatorinator.speed.neighbours import PLAIN, Round, bandwidth, in_short
+from mapperatorinator.speed.songs import Stages, both_counts, requests
 from mapperatorinator.workload import SIZES, map_text, random_prompts, sized_model, song_windows
 from tiny import tiny_bundle
 
@@ -256,3 +248,45 @@ def test_dictated_texts_are_in_the_language():
                 and bundle.tokenizer.decode_ids(text[:-1], 0)
                 and len(prompt) < bundle.language.tgt_seq_len - 70
             )
+
+
+# against and growth
+
+
+def test_a_ratio_is_taken_within_its_round():
+    "The machine became twice as slow between two rounds: the ratios do not see it."
+    quick = Round(20.0, {PLAIN: 2.0, "fp32": 1.0})
+    slow = Round(10.0, {"fp32": 2.0, PLAIN: 4.0})
+    found = in_short([quick, slow])
+    assert found["times_plain"] == {"fp32": [2.0, 2.0, 2.0]}
+    assert found["seconds"]["fp32"] == [1.5, 1.0, 2.0] and found["bandwidth_gb_s"] == [15.0, 10.0, 20.0]
+    assert bandwidth() > 0
+
+
+def test_against(capsys, monkeypatch):
+    "Every way takes its turn in every round, beside as many programs as there are cores, and beside none."
+    from mapperatorinator.speed import neighbours
+
+    turns = []
+    real = neighbours.one_round
+    noted = lambda ways, busy, backwards: turns.append((busy, backwards)) or real(ways, busy, backwards)
+    monkeypatch.setattr(neighbours, "one_round", noted)
+    monkeypatch.setattr(neighbours.os, "cpu_count", lambda: 1)
+    report = printed(capsys, task="against", precisions=["fp32"], windows=1, tokens=2, repeats=2)
+    assert turns == [(0, False), (1, False), (0, True), (1, True)]
+    assert {busy: set(f["times_plain"]) for busy, f in report["against"].items()} == {
+        "0": {"fp32"},
+        "1": {"fp32"},
+    }
+
+
+def test_growth(monkeypatch):
+    "A size is measured in a process of its own, whose peak is not that of this one."
+    conf = BenchConfig(task="growth", precisions=["fp32"], **small)
+    held = np.ones(40_000_000)  # 320 MB that the other one does not hold
+    row = grow_apart(conf, "songs written together", 2)
+    assert row["size"] == 2 and row["seconds"] > 0 and 0 < row["peak_mb"] and held.any()
+    larger = row | {"size": 8, "seconds": 4 * row["seconds"]}
+    assert exponent(row, larger) == pytest.approx(1)
+    lines = growth_lines({"growth": {"songs written together": [row, larger]}})
+    assert "1.00" in lines[-1] and len(lines) == 4 and set(GROWS) >= {"difficulties", "minutes of song"}

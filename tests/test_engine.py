@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mapperatorinator.audio import load_audio
-from mapperatorinator.bench import agreement
+from mapperatorinator.speed.loop import agreement
 from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError, demo_song
 from mapperatorinator.engine import Engine, Job, merge_jobs, sample

@@ -8,12 +8,13 @@ import sys
 import pytest
 import torch
 
-from mapperatorinator import bench
-from mapperatorinator.bench import BENCH_TASKS, busy_lines, busy_programs, measure_busy, plain_loop
-from mapperatorinator.config import BenchConfig
+from mapperatorinator.config import BENCH_TASKS, BenchConfig
 from mapperatorinator.engine import Engine, Job
 from mapperatorinator.model.layers import has_packing
 from mapperatorinator.rules import TopP
+from mapperatorinator.speed import neighbours
+from mapperatorinator.speed.loop import plain_loop
+from mapperatorinator.speed.neighbours import busy_lines, busy_programs, measure_busy
 from mapperatorinator.threads import ThreadCount, threads_kept, timed_step
 from mapperatorinator.workload import random_prompts, sized_model, song_windows
 
@@ -129,7 +130,7 @@ def test_busy_programs_end(monkeypatch):
     started = []
     real = subprocess.Popen
     monkeypatch.setattr(
-        bench.subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1]
+        neighbours.subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1]
     )
     with pytest.raises(ZeroDivisionError), busy_programs(2):
         1 / 0
@@ -138,20 +139,20 @@ def test_busy_programs_end(monkeypatch):
 
 def test_a_process_of_its_own_beside_a_busy_one():
     conf = BenchConfig(task="busy", seconds=20, windows=1, prompt=20, tokens=3, threads=1, repeats=1)
-    assert bench.write_apart(conf, list(bench.WAYS)[-1], busy=1) > 0
+    assert neighbours.write_apart(conf, list(neighbours.WAYS)[-1], busy=1) > 0
 
 
 def test_busy_task(monkeypatch):
     "Both ways, quiet and beside a program for each core; the best of the rounds counts."
-    speeds = {way: iter(range(10 * n, 10 * n + 9)) for n, way in enumerate(bench.WAYS, 1)}
+    speeds = {way: iter(range(10 * n, 10 * n + 9)) for n, way in enumerate(neighbours.WAYS, 1)}
     beside = []
-    monkeypatch.setattr(bench.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(neighbours.os, "cpu_count", lambda: 3)
     monkeypatch.setattr(
-        bench, "write_apart", lambda conf, way, busy: beside.append(busy) or next(speeds[way])
+        neighbours, "write_apart", lambda conf, way, busy: beside.append(busy) or next(speeds[way])
     )
     report = measure_busy(None, BenchConfig(task="busy", repeats=2))
     assert "busy" in BENCH_TASKS and sorted(beside) == [0] * 4 + [3] * 4
-    assert [*report["ways"]] == [*bench.WAYS] and report["cores"] == 3
+    assert [*report["ways"]] == [*neighbours.WAYS] and report["cores"] == 3
     for n, rate in enumerate(report["ways"].values(), 1):
         assert sorted(rate) == ["busy", "quiet"] and {*rate.values()} == {10 * n + 2, 10 * n + 3}
     assert len(busy_lines(report)) == 4
