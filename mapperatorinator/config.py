@@ -395,6 +395,9 @@ class GenerateConfig(Settings):
     do_sample: bool = setting(True, Flag(), "Draw by chance", 2)  # false: always the likeliest token
     num_beams: int = setting(1, Number(1, 16), "Beams", 2)  # lines kept in beam search; 1: none
     parallel: bool = setting(False, Flag(), "All windows at once", 2)  # faster on a GPU, seams may show
+    strands: int = setting(
+        1, Number(0, 64), "Parts at once", 2
+    )  # parts of a song that are written side by side, each with its own memory; 0: as many as pay
     lookback: float = setting(0.5, Number(0, 0.95), rank=2)  # share of a window given from the one before
     lookahead: float = setting(0.125, Number(0, 0.95), rank=2)  # share of a window heard but not written
     # after the model

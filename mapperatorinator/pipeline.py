@@ -78,9 +78,9 @@ from .synth.instruments import SR
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
-__all__ = ['NOTHING_ASKED', 'CONVENTIONS', 'SongContext', 'Audio2Events', 'convention_ms', 'rows_at_once', 'Result',
-           'recorded_settings', 'Song2Map', 'styled', 'chart_offset', 'File2File', 'draw', 'set_files', 'save_sounds',
-           'generate_map']
+__all__ = ['LONG_STRAND', 'MOST_ROWS', 'NOTHING_ASKED', 'CONVENTIONS', 'SongContext', 'Audio2Events', 'rows_at_once',
+           'strands_at_once', 'convention_ms', 'Result', 'recorded_settings', 'Song2Map', 'styled', 'chart_offset',
+           'File2File', 'draw', 'set_files', 'save_sounds', 'generate_map']
 
 # %% ../nbs/780_pipeline.ipynb #037781eb
 @dataclass
@@ -143,6 +143,33 @@ def encode(
     return listen(self.engine, samples, plan, progress)
 
 
+LONG_STRAND = 10  # windows, from which a strand of its own pays: what it writes twice is then a tenth
+MOST_ROWS = 8  # written together, until which a row more costs a processor little
+
+
+def rows_at_once(c: GenerateConfig) -> int:
+    "Maps that are written side by side: the memory of each is that of all its beams, and of what guidance leads away from."
+    lines = c.num_beams * (1 if c.guidance == 1 else 2)
+    return max(c.max_batch_size // lines, 1)
+
+
+def strands_at_once(
+    plan: SongPlan,
+    requests: Sequence[MapRequest],
+    inputs: Sequence = (),  # contexts that the model is told
+) -> int:
+    "In how many parts a song is written side by side; in one where a map is continued or windows have no memory anyway."
+    c = requests[0].config
+    if plan.parallel or not all(context.finished for context in inputs):
+        return 1
+    wanted = c.strands
+    room = rows_at_once(c) // len(requests)
+    if not wanted:
+        wanted = len(plan.windows) // LONG_STRAND
+        room = min(room, MOST_ROWS // len(requests))
+    return max(min(wanted, room), 1)
+
+
 @patch
 def write(
     self: Audio2Events,
@@ -154,6 +181,8 @@ def write(
 ) -> list[Generated]:
     "Write contexts over the windows of a song, a row for each request."
     scale = self.language.star_scale
+    strands = strands_at_once(song.plan, requests, inputs)
+    song = replace(song, plan=replace(song.plan, strands=strands))
     rows = [
         RowRequest(r.metadata(song.ms, scale), r.config.seed or 0, r.negative(song.ms, scale))
         for r in requests
@@ -249,12 +278,6 @@ def listen_to(
     timing = self.find_grid(song, c, progress, reference)
     inputs = inputs_of(c, self.language, timing, song.ms, reference)
     return SongContext(song, timing, inputs, reference)
-
-
-def rows_at_once(c: GenerateConfig) -> int:
-    "Maps that are written side by side: the memory of each is that of all its beams, and of what guidance leads away from."
-    lines = c.num_beams * (1 if c.guidance == 1 else 2)
-    return max(c.max_batch_size // lines, 1)
 
 
 @patch

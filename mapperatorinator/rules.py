@@ -4,6 +4,7 @@
 
 # %% ../nbs/700_rules.ipynb #6678c5be
 from __future__ import annotations
+import copy
 from typing import NamedTuple, Sequence
 
 import torch
@@ -609,12 +610,23 @@ class Grammar(Rule):
         self.closing = closing
         return self
 
+    def twin(self) -> Grammar:
+        "The same grammar for other rows, which start and go on by themselves."
+        twin = copy.copy(self)
+        twin.time = MonotonicTime(self.tokenizer)
+        return twin
+
+    def to(self, device: torch.device) -> Grammar:
+        "Its tables on a device, where all twins find them."
+        for name in self.tables:
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
 # %% ../nbs/700_rules.ipynb #a09ee9ff
 @patch
 def reset(self: Grammar, prompts: Tensor):
     device = prompts.device
-    for name in self.tables:
-        setattr(self, name, getattr(self, name).to(device))
+    self.to(device)
     self.time.reset(prompts)
     names = self.open or ["free"] * len(prompts)
     self.state = torch.tensor([self.automaton.roots[name] for name in names], device=device)

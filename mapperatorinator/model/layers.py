@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 # %% auto #0
-__all__ = ['FEW', 'TINY', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few', 'attend',
-           'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer', 'skeleton',
-           'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear', 'WidenedLinear',
-           'half_linear', 'multiply_rows', 'has_int8', 'row_scales', 'eight_bits', 'Int8Linear', 'exchange',
-           'with_linears', 'sinusoids']
+__all__ = ['FEW', 'TINY', 'SHORT', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few',
+           'attend', 'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer',
+           'skeleton', 'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear', 'WidenedLinear',
+           'half_linear', 'multiply_rows', 'few_by_eight_bits', 'has_int8', 'row_scales', 'eight_bits',
+           'fits_eight_bits', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/600_model.layers.ipynb #17f025cd
 def make_norm(kind: str, width: int) -> nn.Module:  # kind: rms or layer
@@ -460,13 +460,31 @@ def multiply_rows(
         return x @ rows.mT
     return onednn_linear(x, rows)
 
-# %% ../../nbs/600_model.layers.ipynb #f3d42664
+# %% ../../nbs/600_model.layers.ipynb #4aa7229f
 TINY = 1e-12  # largest of a row of zeros
+SHORT = 9  # tokens of a row, up to which the weights are multiplied as they lie: one, and a draft
 
 
+def few_by_eight_bits(
+    x: Tensor,  # (rows, in) bfloat16
+    whole: Tensor,  # (out, in) int8
+    scale: Tensor,  # (out,) bfloat16
+) -> Tensor:  # (rows, out) bfloat16
+    "A few rows times weights in 8 bits, through an operator that PyTorch keeps to itself."
+    return torch.ops.aten._weight_int8pack_mm(x, whole, scale)
+
+
+@lru_cache
 def has_int8() -> bool:
-    "Whether this CPU multiplies 8-bit integers fast, through oneDNN."
-    return has_packing() and torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    "Whether this PyTorch multiplies weights in 8 bits on this CPU: tried once."
+    if not hasattr(torch.ops.aten, "_weight_int8pack_mm"):
+        return False
+    x = torch.arange(64, dtype=torch.bfloat16)[None]
+    one = torch.ones(64, dtype=torch.bfloat16)
+    try:
+        return torch.equal(few_by_eight_bits(x, torch.eye(64, dtype=torch.int8), one), x)
+    except (RuntimeError, NotImplementedError):
+        return False
 
 
 def row_scales(
@@ -486,43 +504,32 @@ def eight_bits(
     whole = (exact / row_scales(scale, exact)).round().to(torch.int8)
     return whole, scale
 
-# %% ../../nbs/600_model.layers.ipynb #4519a6ef
+
+def fits_eight_bits(weight: Tensor) -> bool:  # (rows, ...)
+    "Whether a weight loses nothing in 8 bits, since it was stored so."
+    whole, scale = eight_bits(weight)
+    return torch.allclose(whole * row_scales(scale, whole), weight.detach().float(), rtol=1e-5, atol=0)
+
+# %% ../../nbs/600_model.layers.ipynb #b4954ad1
 class Int8Linear(nn.Module):
-    "A linear layer in 8-bit integers with a scale per row and per channel (https://arxiv.org/abs/2208.07339), for inference on a CPU."
+    "A linear layer with weights in 8-bit integers and a scale per channel, for inference on a CPU."
 
     dtype = torch.int8
-    ZERO = 128  # stands for zero in the unsigned integers of the rows
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        whole, self.scale = eight_bits(linear.weight)
-        self.packed = torch.ops.onednn.qlinear_prepack(whole, None)
-        self.zero = torch.zeros(len(whole), dtype=torch.long)
-        self.bias = torch.zeros(len(whole)) if linear.bias is None else linear.bias.detach().float()
+        self.packed, self.scale = eight_bits(linear.weight)
+        self.one = torch.ones(len(self.scale), dtype=torch.bfloat16)
+        self.bias = torch.zeros(len(self.scale)) if linear.bias is None else linear.bias.detach().float()
+        self.wide = torch.bfloat16 if has_packing(torch.bfloat16) else torch.float32
 
-    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
-        scale = x.abs().amax(-1, keepdim=True).clamp(min=TINY) / 127
-        whole = (x / scale + (self.ZERO + 0.5)).to(torch.uint8).flatten(0, -2)
-        y = self.multiply(whole).view(*x.shape[:-1], -1)
-        return torch.addcmul(self.bias, y, scale)
-
-    def multiply(self, whole: Tensor) -> Tensor:  # (rows, in) uint8 -> (rows, out) float32
-        "The product of integers, by the scales of the channels."
-        return torch.ops.onednn.qlinear_pointwise(
-            whole,
-            x_scale=1.0,
-            x_zero_point=self.ZERO,
-            qw=self.packed,
-            w_scale=self.scale,
-            w_zero_point=self.zero,
-            bias=None,
-            output_scale=1.0,
-            output_zero_point=0,
-            output_dtype=torch.float32,
-            post_op_name="none",
-            post_op_args=[],
-            post_op_algorithm="",
-        )
+    def forward(self, x: Tensor) -> Tensor:  # (..., length, in) -> (..., length, out)
+        if x.shape[-2] <= SHORT:
+            rows = x.flatten(0, -2).to(torch.bfloat16)
+            y = few_by_eight_bits(rows, self.packed, self.one).view(*x.shape[:-1], -1)
+        else:
+            y = F.linear(x.to(self.wide), self.packed.to(self.wide))
+        return torch.addcmul(self.bias, y.float(), self.scale)
 
 # %% ../../nbs/600_model.layers.ipynb #b5d9e3b4
 def exchange(
