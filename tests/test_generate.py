@@ -1,10 +1,12 @@
 "Windows become a song: whole groups, stitched in order, repeatable, inside the range asked for."
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from mapperatorinator.config import LanguageConfig, compose
+from mapperatorinator.config import GenerateConfig, LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.engine import Engine, Output
 from mapperatorinator.events import ContextType, Event, EventStream, EventType
@@ -23,8 +25,9 @@ from mapperatorinator.generate import (
 )
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.osu.timing import Timing
+from mapperatorinator.pipeline import strands_at_once
 from mapperatorinator.prompt import Context, Metadata
-from mapperatorinator.request import contexts_of, negative_request
+from mapperatorinator.request import MapRequest, contexts_of, negative_request
 from mapperatorinator.groups import (
     MARKS,
     held_columns,
@@ -34,7 +37,7 @@ from mapperatorinator.groups import (
     split_groups,
 )
 from mapperatorinator.unparse import to_hit_objects
-from mapperatorinator.windows import plan
+from mapperatorinator.windows import changeovers, plan, strands_of
 from tiny import tiny_bundle
 
 E, C = EventType, ContextType
@@ -373,6 +376,56 @@ def test_windows_side_by_side(batch):
     alone = write(make_engine(), SAMPLES, [wish(cs=5.0)], [2], [C.TIMING, C.MAP], parallel=True)[0]
     assert made[1].streams == alone.streams and len(alone.streams[C.MAP])
     assert sum(map(len, split_groups(alone.streams[C.MAP].events, False))) == len(alone.streams[C.MAP])
+
+
+@pytest.mark.parametrize("mode,strands", [(0, 2), (3, 3), (0, 50)])
+def test_strands(engine, mode, strands):
+    "A map written in strands is whole, in order and covers the song; a row does not notice the others; the first strand begins as the song does."
+    song = SAMPLES[: 36000 if strands == 2 else 24000]
+    ask = [wish(mode), wish(mode, cs=5.0)]
+    both = write(engine, song, ask, [1, 2], strands=strands)
+    alone = write(engine, song, ask[1:], [2], strands=strands)[0]
+    assert both[1].streams == alone.streams
+    for made in both:
+        stream = made.streams[C.MAP]
+        stuck = any("also when drawn again" in problem for problem in made.problems)
+        assert stream.times == sorted(stream.times)
+        assert mode == 3 or stream.times[-1] > 1000
+        assert sum(map(len, split_groups(stream.events, False))) == len(stream)
+        assert stuck or not malformed(stream, engine.language, mode)[0]
+    if strands == 2:
+        first, second = strands_of(plan(len(song), engine.language), 2, 16000)
+        own = min(second[0].keep_from + 100, *changeovers([first, second]))
+        in_one = write(engine, song, ask[:1], [1])[0]
+        early = lambda made: [e for e, at in made.streams[C.MAP] if at < own]
+        assert early(both[0]) == early(in_one) != []
+
+
+def test_strands_with_guidance_are_each_alone(engine):
+    "Where a request leads away from another, jobs cannot be merged: the same strands one after another."
+    guided = Sampling(guidance=1.5)
+    away = [Metadata(0, song_length=3000, difficulty=1.0)]
+    made = write(engine, SAMPLES[:24000], [wish()], [1], sampling=guided, negatives=away, strands=2)[0]
+    assert made.streams[C.MAP].times[-1] > 1000
+
+
+def test_strands_write_whole_maps(engine):
+    with pytest.raises(UserError, match="strands=1"):
+        write(engine, SAMPLES, [wish()], [1], given=[Context(C.MAP)], strands=2)
+
+
+def test_as_many_strands_as_pay(engine):
+    "A strand is ten windows at least, and all rows together are eight at most; what is asked for is held to the batch."
+    ask = lambda n, **settings: [MapRequest.of(GenerateConfig(difficulty=4.0, **settings))] * n
+    long = SongPlan.of(20 * len(SAMPLES), engine.language)
+    short = SongPlan.of(len(SAMPLES), engine.language)
+    assert len(short.windows) < 20 < 80 < len(long.windows)
+    assert [strands_at_once(long, ask(n, strands=0)) for n in (1, 2, 4, 8, 9)] == [8, 4, 2, 1, 1]
+    assert strands_at_once(short, ask(1, strands=0)) == 1
+    assert strands_at_once(long, ask(1)) == 1
+    assert strands_at_once(long, ask(4, strands=6, max_batch_size=16)) == 4
+    assert strands_at_once(replace(long, parallel=True), ask(1, strands=4)) == 1
+    assert strands_at_once(long, ask(1, strands=4), [Context(C.MAP)]) == 1
 
 
 def test_requests_are_heard_with_the_song():
