@@ -277,7 +277,7 @@ class LoraConfig:
     init: str = setting("pissa", Choice(("pissa", "zero"), "start"))  # pissa: from its strongest directions
     targets: list[str] = setting(ADAPTED, TAGS)  # our module names
 
-# %% ../nbs/020_config.ipynb #709cca9d
+# %% ../nbs/020_config.ipynb #bc4ce6b7
 @dataclass
 class GenerateConfig(Settings):
     "One request: a song in, a beatmap out."
@@ -352,7 +352,7 @@ class GenerateConfig(Settings):
     )  # how strongly an easier map keeps to the rhythm of the next harder one
     level_limits: bool = setting(
         False, Flag(), "Limits of the level"
-    )  # Easy keeps to half beats, Normal to quarters and thirds seldom, as the criteria ask
+    )  # Easy keeps to half beats, Normal to halves and thirds, Hard to quarters and sixths, as the criteria ask
     any_stars: bool = setting(
         False, Flag(), "Any stars"
     )  # write stars that no map of a song with so few notes has had, too
