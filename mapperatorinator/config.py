@@ -846,7 +846,7 @@ class BenchConfig(Settings):
     device: str = setting("auto", Device())  # what computes
     seed: int = setting(0, SEED)  # of random weights and prompts
 
-# %% ../nbs/020_config.ipynb #11f6a3de
+# %% ../nbs/020_config.ipynb #a9fa1c58
 @dataclass
 class TimingConfig(Settings):
     "Red lines of songs, without a map."
@@ -889,8 +889,10 @@ class PlanConfig(Settings):
     paths: list[str] = setting([], Several(Place(), 0, 1))  # the song; needs no key=
     gamemode: int = setting(0, MODE)  # 0 osu!, 1 taiko, 2 catch, 3 mania: whose spread is proposed
     output: str = setting("", Place())  # write it to a file as well; empty: only show it
-    timing: str = setting("grid", PROVIDER)  # who finds the beats
-    model: str = setting("embedded", NAMED)  # that listens along, where it is asked to
+    timing: str = setting(
+        "auto", replace(TIMING, choices=("auto", "grid", "super", "model"))
+    )  # who finds the beats
+    model: str = setting("embedded", NAMED)  # that listens along
     seed: int = setting(0, SEED)  # of its votes
     device: str = setting("auto", Device())  # what computes
     precision: str = setting("auto", PRECISION)  # auto: the fastest here; fp32: exact
