@@ -17,9 +17,9 @@ from .rules import Automaton, Columns, Grammar, Rule, in_range
 from .tokenizer import Tokenizer
 
 # %% auto #0
-__all__ = ['STARTS', 'FAR', 'STREAM', 'PER_STEP', 'WHISTLE', 'FINISH', 'CLAP', 'KINDS', 'USUAL_JUMP', 'PER_PX', 'start_states',
-           'place_states', 'TimeCurve', 'Nearness', 'tokens_of', 'Lean', 'cell_places', 'Jumps', 'Jacks', 'Boldness',
-           'steering_rules']
+__all__ = ['STARTS', 'FAR', 'STREAM', 'PER_STEP', 'WHISTLE', 'FINISH', 'CLAP', 'KINDS', 'USUAL_JUMP', 'PER_PX', 'FIELD',
+           'start_states', 'place_states', 'TimeCurve', 'Nearness', 'tokens_of', 'Lean', 'cell_places', 'Jumps',
+           'Jacks', 'Boldness', 'steering_rules']
 
 # %% ../nbs/705_steer.ipynb #85ae84e2
 _E = EventType
@@ -87,10 +87,10 @@ class TimeCurve(Rule):
         scores[:, self.snaps] += added
         return scores
 
-# %% ../nbs/705_steer.ipynb #5215c142
+# %% ../nbs/705_steer.ipynb #a2fa1603
 FAR = 100  # time tokens, a second: all that is farther is as far
 STREAM = (4, 14)  # time tokens: quarters of a beat at 107 to 375 BPM
-PER_STEP = 0.03  # of the strength, for each 10 ms
+PER_STEP = 0.015  # of the strength, for each 10 ms
 
 
 def _column(values: Sequence[float]) -> Tensor:  # (rows, 1)
@@ -182,9 +182,10 @@ class Lean(Rule):
     def __call__(self, scores: Tensor) -> Tensor:
         return scores + self.added
 
-# %% ../nbs/705_steer.ipynb #cf79492c
+# %% ../nbs/705_steer.ipynb #5b4e3e1c
 USUAL_JUMP = 130.0  # px between two objects: what is farther gains
-PER_PX = 0.01  # of the strength
+PER_PX = 0.004  # of the strength
+FIELD = (512, 384)  # px: nothing is gained beyond
 
 
 def cell_places(language: LanguageConfig, n: int) -> Tensor:  # (cells, 2) px
@@ -202,11 +203,13 @@ class Jumps(Rule):
         self.strength = _column(strength)
         self.first, self.end = grammar.tokenizer.range(_E.POS)
         self.places = cell_places(language, self.end - self.first)
-        self.away = torch.cdist(self.places, self.places)
+        away = torch.cdist(self.places, self.places)
+        is_inside = ((self.places >= 0) & (self.places <= torch.tensor(FIELD))).all(1)
+        self.gain = torch.where(is_inside, away - USUAL_JUMP, -USUAL_JUMP).clamp(max=USUAL_JUMP)
         self.begins = place_states(grammar.automaton, grammar.types_first)
 
     def reset(self, prompts: Tensor):
-        for name in ("strength", "away", "begins"):
+        for name in ("strength", "gain", "begins"):
             setattr(self, name, getattr(self, name).to(prompts.device))
         self.last = torch.full_like(prompts[:, 0], -1)  # cell; -1: none yet
         for ids in prompts[:, -64:].T:
@@ -216,9 +219,9 @@ class Jumps(Rule):
         self.last = torch.where(in_range(ids, self.first, self.end), ids - self.first, self.last)
 
     def __call__(self, scores: Tensor) -> Tensor:
-        beyond = (self.away[self.last.clamp(min=0)] - USUAL_JUMP).clamp(max=2 * USUAL_JUMP)
+        gain = self.gain[self.last.clamp(min=0)]
         where = self.begins[self.grammar.state] & (self.last >= 0)
-        scores[:, self.first : self.end] += self.strength * PER_PX * beyond * where[:, None]
+        scores[:, self.first : self.end] += self.strength * PER_PX * gain * where[:, None]
         return scores
 
 
