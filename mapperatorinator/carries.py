@@ -122,7 +122,7 @@ def refusal(facts: SongFacts, mode: int, stars: float | None) -> str:  # empty: 
         f"notes that human maps of {stars:g} stars have; ask for {nearest:g}, the nearest that it does carry, or say any_stars=true."
     )
 
-# %% ../nbs/585_carries.ipynb #6ced9d8b
+# %% ../nbs/585_carries.ipynb #817a0a70
 HARDEST = (
     (4.97, 1.66, 0.64, 0.12),
     (4.49, 0.76, 0.52, 0.83),

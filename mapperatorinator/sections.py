@@ -99,7 +99,7 @@ def similarity(table: np.ndarray) -> np.ndarray:  # (bars, k) -> (bars, bars), 1
     square = ((table[:, None] - table[None]) ** 2).sum(-1)
     return np.exp(-square / (square.mean() + 1e-9))
 
-# %% ../nbs/575_sections.ipynb #f2d9c756
+# %% ../nbs/575_sections.ipynb #7ee24e44
 PART = 3.0  # what a part costs, in the squares of the table
 ODD = 0.5  # and more where its bars are no multiple of two, and of four
 MOST_BARS = 32  # of a part

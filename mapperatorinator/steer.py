@@ -182,9 +182,9 @@ class Lean(Rule):
     def __call__(self, scores: Tensor) -> Tensor:
         return scores + self.added
 
-# %% ../nbs/705_steer.ipynb #5b4e3e1c
+# %% ../nbs/705_steer.ipynb #372116c8
 USUAL_JUMP = 130.0  # px between two objects: what is farther gains
-PER_PX = 0.004  # of the strength
+PER_PX = 0.008  # of the strength
 FIELD = (512, 384)  # px: nothing is gained beyond
 
 
