@@ -34,20 +34,20 @@ from .core import UserError, nearest, pick_device, quoted, shown
 # %% auto #0
 __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', 'STEPS', 'RATE', 'THREADS', 'NAMED', 'TEMPO',
            'OFFSET', 'METER', 'PX', 'LENIENCE', 'FACTOR', 'LEVEL', 'PERCENT', 'GUIDANCE', 'VELOCITY', 'CORNERS',
-           'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'SHIFT', 'LOUDNESS', 'COLOURS', 'MODES', 'MODE_WORDS',
-           'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER', 'COUNTS',
-           'CONVENTION', 'EVAL_TIMING', 'EVAL_TASKS', 'PRECISION_WORDS', 'PRECISION', 'PRECISIONS', 'TRAIN_PRECISION',
-           'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'SHELL', 'ADAPTED', 'BENCH_TASKS',
-           'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig',
-           'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig',
-           'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig', 'EvalConfig', 'PreviewConfig',
-           'ProvenanceConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig',
-           'ModConfig', 'BenchConfig', 'TimingConfig', 'DoctorConfig', 'WizardConfig', 'CompletionConfig',
-           'contradictions', 'problems', 'check_settings', 'is_packed', 'makes_set', 'known_settings', 'group_of',
-           'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said',
-           'from_dict', 'changed', 'said_of', 'settings_table']
+           'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'SHIFT', 'LOUDNESS', 'LEAN', 'NESTING', 'COLOURS', 'MODES',
+           'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER',
+           'COUNTS', 'CONVENTION', 'EVAL_TIMING', 'EVAL_TASKS', 'PRECISION_WORDS', 'PRECISION', 'PRECISIONS',
+           'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'SHELL',
+           'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END',
+           'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig',
+           'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig', 'EvalConfig',
+           'PreviewConfig', 'ProvenanceConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig',
+           'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'TimingConfig', 'DoctorConfig', 'WizardConfig',
+           'PlanConfig', 'CompletionConfig', 'contradictions', 'problems', 'check_settings', 'is_packed', 'makes_set',
+           'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of',
+           'show_layers', 'as_said', 'from_dict', 'changed', 'said_of', 'settings_table']
 
-# %% ../nbs/020_config.ipynb #05503548
+# %% ../nbs/020_config.ipynb #2d2aad04
 STARS = Number(0, 12, "stars")
 SHARE = Number(0, 1)
 TEMPERATURE = Number(0, 5)
@@ -77,6 +77,8 @@ OFFSETS = Several(OFFSET, 1, 1000)
 METERS = Several(METER, 1, 1000)
 SHIFT = Number(-1000, 1000, "ms")
 LOUDNESS = Number(-40, -5, "LUFS")
+LEAN = Number(-5, 5)  # added to the scores of what is wanted
+NESTING = Number(0, 10)
 COLOURS = Several(Text(7, "#[0-9a-fA-F]{6}", "colours such as #ff6a3d"), 2, 8)
 
 MODES = ("standard", "taiko", "catch", "mania")
@@ -275,7 +277,7 @@ class LoraConfig:
     init: str = setting("pissa", Choice(("pissa", "zero"), "start"))  # pissa: from its strongest directions
     targets: list[str] = setting(ADAPTED, TAGS)  # our module names
 
-# %% ../nbs/020_config.ipynb #ca06d2bf
+# %% ../nbs/020_config.ipynb #bc4ce6b7
 @dataclass
 class GenerateConfig(Settings):
     "One request: a song in, a beatmap out."
@@ -324,7 +326,36 @@ class GenerateConfig(Settings):
     scroll_speed_ratio: Optional[float] = setting(
         None, SHARE, "Share of speed changes"
     )  # share of notes that change the scroll speed; null: the model's choice
+    # patterns
+    density: float = setting(0.0, LEAN, "Busier")  # more objects above 0, fewer below
+    jumps: float = setting(0.0, LEAN, "Jumps")  # objects farther apart above 0, nearer below
+    streams: float = setting(0.0, LEAN, "Streams")  # more runs of quick objects above 0, fewer below
+    sliders: float = setting(0.0, LEAN, "Sliders")  # more sliders above 0, more circles below
+    kats: float = setting(0.0, LEAN, "Kats")  # more kats above 0, more dons below (taiko)
+    finishers: float = setting(0.0, LEAN, "Finishers")  # more large notes above 0, fewer below (taiko)
+    long_notes: float = setting(0.0, LEAN, "Long notes")  # more above 0, more rice below (mania)
+    chords: float = setting(0.0, LEAN, "Chords")  # more notes at once above 0, fewer below (mania)
+    jacks: float = setting(0.0, LEAN, "Jacks")  # columns hit again at once: more above 0, fewer below (mania)
+    # the plan
+    plan: str = setting(
+        "", Place(), "Plan of the song"
+    )  # auto: made from its sections and kept beside the map; or a file; empty: none
+    repeat_rhythm: float = setting(
+        0.0, NESTING, "Repeat rhythms"
+    )  # how strongly a section that comes back keeps its rhythm, where there is a plan
     # several at once
+    auto_spread: bool = setting(
+        False, Flag(), "The song's own spread"
+    )  # stars as people map such songs; difficulty=auto says the same
+    nested: float = setting(
+        0.0, NESTING, "Nest the rhythms"
+    )  # how strongly an easier map keeps to the rhythm of the next harder one
+    level_limits: bool = setting(
+        False, Flag(), "Limits of the level"
+    )  # Easy keeps to half beats, Normal to halves and thirds, Hard to quarters and sixths, as the criteria ask
+    any_stars: bool = setting(
+        False, Flag(), "Any stars"
+    )  # write stars that no map of a song with so few notes has had, too
     difficulties: Optional[list[float]] = setting(
         None, SPREAD, "Spread", 0
     )  # stars of several maps, in one .osz; null: one map
@@ -820,7 +851,7 @@ class BenchConfig(Settings):
     device: str = setting("auto", Device())  # what computes
     seed: int = setting(0, SEED)  # of random weights and prompts
 
-# %% ../nbs/020_config.ipynb #58d85e4e
+# %% ../nbs/020_config.ipynb #a9fa1c58
 @dataclass
 class TimingConfig(Settings):
     "Red lines of songs, without a map."
@@ -854,6 +885,22 @@ class WizardConfig(Settings):
 
     audio_path: str = setting("", Place())  # song; empty: it is asked for
     run: bool = True  # false: only say the command
+
+
+@dataclass
+class PlanConfig(Settings):
+    "A song whose plan is wanted."
+
+    paths: list[str] = setting([], Several(Place(), 0, 1))  # the song; needs no key=
+    gamemode: int = setting(0, MODE)  # 0 osu!, 1 taiko, 2 catch, 3 mania: whose spread is proposed
+    output: str = setting("", Place())  # write it to a file as well; empty: only show it
+    timing: str = setting(
+        "auto", replace(TIMING, choices=("auto", "grid", "super", "model"))
+    )  # who finds the beats
+    model: str = setting("embedded", NAMED)  # that listens along
+    seed: int = setting(0, SEED)  # of its votes
+    device: str = setting("auto", Device())  # what computes
+    precision: str = setting("auto", PRECISION)  # auto: the fastest here; fp32: exact
 
 
 @dataclass
@@ -950,8 +997,14 @@ def check_settings(
     if found := [*problems(conf), *_absent(getattr(conf, "device", "cpu")), *more]:
         raise UserError(*found)
 
-# %% ../nbs/020_config.ipynb #3fd6918b
+# %% ../nbs/020_config.ipynb #87520ee3
 def _spread(c: GenerateConfig) -> Iterator[str]:
+    if c.auto_spread and c.difficulties:
+        yield f"difficulties={spell(c.difficulties)} are given, and auto_spread would choose others; leave one out."
+    if c.auto_spread and (c.version or c.add_to_beatmap):
+        yield "auto_spread makes several maps with names of their own; leave version and add_to_beatmap out."
+    if c.repeat_rhythm and not c.plan:
+        yield "repeat_rhythm follows the sections of a plan; give plan=auto, or a file."
     if len(set(c.difficulties or [])) < len(c.difficulties or []):
         yield f"difficulties={spell(c.difficulties)} names a difficulty twice; give different stars, such as [2,3.5,5]."
     if c.gamemode != 3 and (c.circle_size or 0) > 10:
@@ -987,7 +1040,7 @@ def _beats(c: GenerateConfig) -> Iterator[str]:
     if c.bpm and c.offset:
         yield from _sections(c)
 
-# %% ../nbs/020_config.ipynb #a9bd01b3
+# %% ../nbs/020_config.ipynb #1039bcf6
 def _places(c: GenerateConfig | RefineConfig) -> Iterator[str]:
     if None not in (c.start_time, c.end_time) and c.start_time >= c.end_time:
         yield f"end_time={spell(c.end_time)} is not after start_time={spell(c.start_time)}; give a range that lasts."
@@ -1006,7 +1059,7 @@ def _reference(c: GenerateConfig) -> Iterator[str]:
 
 def is_packed(c: GenerateConfig) -> bool:
     "Whether the maps go into an archive."
-    several = len(c.difficulties or []) > 1 or (c.output_path or "").lower().endswith(".osz")
+    several = c.auto_spread or len(c.difficulties or []) > 1 or (c.output_path or "").lower().endswith(".osz")
     return not c.game_folder and (c.export_osz or several)
 
 
@@ -1181,7 +1234,7 @@ def load_preset(name: str, group: str = "generate") -> dict:
     file = _preset_folder(group) / f"{found}.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
-# %% ../nbs/020_config.ipynb #aeb7108c
+# %% ../nbs/020_config.ipynb #65b51050
 SAME = {  # another word for a setting, by the class that has it
     "GenerateConfig": dict(
         cfg_scale="guidance",
@@ -1233,6 +1286,9 @@ SAME = {  # another word for a setting, by the class that has it
 }
 
 MEANT = {  # another word and its value, and what it means
+    ("difficulty", "auto"): ("auto_spread", True),
+    ("difficulties", "auto"): ("auto_spread", True),
+    ("stars", "auto"): ("auto_spread", True),
     ("super_timing", True): ("timing", "super"),
     ("super_timing", False): ("timing", "auto"),
     ("generate_positions", True): ("refiner", "osu-diffusion-v2"),

@@ -232,13 +232,14 @@ def language_of(model: str) -> LanguageConfig | None:  # None: not known before 
     said = read_json(file).get("language") if file else None
     return from_dict(LanguageConfig, said) if isinstance(said, dict) else None
 
-# %% ../nbs/930_form.ipynb #92ed90cf
+# %% ../nbs/930_form.ipynb #757092ca
 WANTS = dict(
     in_context=("beatmap_path", "a reference map is needed; choose one above"),
     add_to_beatmap=("beatmap_path", "a reference map is needed; choose one above"),
     overwrite_reference_beatmap=("add_to_beatmap", "only where a part of a reference map is remapped"),
     meter=("bpm", "found in the song, unless you give a BPM"),
     lora_weights=("lora_path", "for learnt styles only"),
+    repeat_rhythm=("plan", "where there is a plan of the song only"),
 )  # setting -> the setting that it goes with, and why it is off without that
 
 

@@ -30,6 +30,7 @@ from mapperatorinator.groups import (
 from .model.hub import Bundle, load_bundle
 from .model.lora import lay_over
 from .model.mapper import Encoded
+from .plan import Guide
 from .prompt import Context, Metadata, build, choose_template
 from mapperatorinator.rules import (
     Columns,
@@ -44,6 +45,7 @@ from mapperatorinator.rules import (
     temperature_rules,
     grammar_lines,
 )
+from .steer import TimeCurve, steering_rules
 from .tokenizer import EOS, Tokenizer
 from .windows import Window, changeovers, cut, plan, strands_of
 
@@ -265,7 +267,7 @@ class Sampling:
     def greedy(self, context: ContextType) -> bool:  # whether the likeliest token is always taken
         return not self.do_sample or self.temperature_of(context) <= 0
 
-# %% ../nbs/730_generate.ipynb #84e356bf
+# %% ../nbs/730_generate.ipynb #80b59da2
 def temperature_rule(
     s: Sampling, tokenizer: Tokenizer, language: LanguageConfig, context: ContextType, gamemode: int = 0
 ) -> Rule:
@@ -292,6 +294,7 @@ def make_rules(
     lookback_ms: float = 0,  # of this window
     grammar: Grammar | None = None,  # of this context
     columns: Columns | None = None,  # in mania
+    steering: Sequence[Rule] = (),  # towards what is wished
 ) -> list[Rule]:
     "The rules of a window, in order."
     greedy = sampling.greedy(context)
@@ -299,6 +302,7 @@ def make_rules(
     rules = [grammar or MonotonicTime(tokenizer)]
     if columns:
         rules.append(columns)
+    rules += steering
     if sampling.time_bias:
         rules.append(TimeBias(tokenizer, sampling.time_bias))
     if not greedy or share:
@@ -379,6 +383,7 @@ class RowRequest:
     metadata: Metadata
     seed: int = 0
     negative: Optional[Metadata] = None  # request to lead away from, where there is guidance
+    guide: Optional[Guide] = None  # what steers it
 
 
 @dataclass
@@ -402,6 +407,14 @@ class RowWindow:
 
     row: Row
     window: Window
+
+    @property
+    def middle(self) -> float:
+        return (self.window.keep_from + self.window.keep_to) / 2  # ms: of what it writes
+
+    @property
+    def guide(self) -> Guide:
+        return self.row.request.guide or Guide()  # one that steers nowhere, where there is none
 
 
 @dataclass
@@ -463,7 +476,7 @@ def _inputs(template: ContextTemplate, given: Sequence[Context], tokenizer: Toke
     have = {c.type: c for c in given} | {_C.NONE: Context(_C.NONE, finished=True)}
     return [have[_C(i)] for i in template.inputs if _C(i) in tokenizer.context_sos]
 
-# %% ../nbs/730_generate.ipynb #0e7c935c
+# %% ../nbs/730_generate.ipynb #cc21ef50
 @patch
 def prompts(
     self: SongRun, places: Sequence[RowWindow], k: int, negative: bool = False
@@ -476,6 +489,7 @@ def prompts(
     for p in places:
         request = p.row.request
         metadata = (request.negative if negative else None) or request.metadata
+        metadata = p.guide.metadata_at(metadata, p.middle)
         outputs = [*p.row.contexts[:k], self.continued(p.row.contexts[k])]
         start = p.window.time_ms
         prompt = build(e.tokenizer, language, metadata, inputs=self.inputs, outputs=outputs, start=start)
@@ -523,6 +537,40 @@ def open_groups(self: SongRun, places: Sequence[RowWindow], k: int) -> tuple[Gra
     keys = [p.row.metadata.keycount or 18 for p in places]
     return grammar, Columns(grammar, keys, held)
 
+# %% ../nbs/730_generate.ipynb #62c3e5e6
+_OBJECTS = (_C.MAP, _C.GD, _C.NO_HS)
+
+
+@patch
+def time_curve(
+    self: SongRun, places: Sequence[RowWindow], k: int, grammar: Grammar, columns: Columns | None
+) -> list[Rule]:
+    "The rule for the times of some places; none where nothing is planned for them."
+    tokenizer = self.engine.tokenizer
+    times = tokenizer.times(np.arange(*tokenizer.range(_E.TIME_SHIFT)))
+    starts = []
+    every = []
+    for p in places:
+        heard = p.window.time_ms + times
+        starts.append(p.guide.starts(heard, self.continued(p.row.contexts[k]).stream))
+        every.append(p.guide.all_times(heard))
+    if not np.any(starts) and not np.any(every):
+        return []
+    return [TimeCurve(grammar, np.stack(starts), np.stack(every), columns)]
+
+
+@patch
+def steering(
+    self: SongRun, places: Sequence[RowWindow], k: int, grammar: Grammar | None, columns: Columns | None
+) -> list[Rule]:
+    "The rules that the guides of some places ask for."
+    is_map = places[0].row.contexts[k].type in _OBJECTS
+    if grammar is None or not is_map or not any(p.row.request.guide for p in places):
+        return []
+    wishes = [p.guide.wishes_at(p.middle) for p in places]
+    patterns = steering_rules(wishes, grammar, self.engine.language, self.gamemode, columns)
+    return [*self.time_curve(places, k, grammar, columns), *patterns]
+
 
 @patch
 def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling) -> list[Rule]:
@@ -538,6 +586,7 @@ def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling
         lookback_ms=lookback,
         grammar=grammar,
         columns=columns,
+        steering=self.steering(places, k, grammar, columns),
     )
 
 
@@ -604,7 +653,7 @@ def is_silent(self: SongRun, p: RowWindow, k: int, written: Output) -> bool:
     start = p.window.keep_from
     end = p.window.keep_to
     is_long = end - since >= MAX_SILENCE > start - since
-    if not is_long or is_held(context.stream.events[-50:] + new):
+    if not is_long or is_held(context.stream.events[-50:] + new) or p.guide.has_silence(since, end):
         return False
     return self.loudness.loud(max(since, start), end)
 

@@ -123,7 +123,7 @@ class View {
 
   draw() {
     const only = this.model.get("only");
-    const parts = only === "mod" ? [this.map(), this.history()] : only === "timing" ? [this.song(), this.beats()] : [this.song(), this.kinds(), this.stars(), this.style(), this.start(), this.more(), this.shelf(), this.history()];
+    const parts = only === "mod" ? [this.map(), this.history()] : only === "timing" ? [this.song(), this.beats()] : [this.song(), this.kinds(), this.stars(), this.style(), this.start(), this.more(), this.planner(), this.shelf(), this.history()];
     this.notice = h("div", { class: "mp-notice", role: "alert" });
     this.el.replaceChildren(h("div", { class: "mp" }, this.notice, ...parts));
     this.listen("wishes", () => this.showWishes());
@@ -397,6 +397,19 @@ class View {
     );
   }
 
+  planner() {
+    this.planText = h("textarea", { rows: 8, spellcheck: "false", class: "mp-plan", "aria-label": "The plan of the song: a line for each section" });
+    const act = (text, click) => h("button", { type: "button", class: "mp-quiet", onclick: click }, text);
+    return h(
+      "details",
+      { class: "mp-card" },
+      h("summary", {}, "Plan of the song"),
+      h("p", { class: "mp-help" }, "A line for each section: how much harder and busier, kiai, silence, which line it repeats. Propose one from the song, change it, and use it."),
+      this.planText,
+      h("div", { class: "mp-row" }, act("Propose", () => this.say("propose_plan")), act("Use this plan", () => this.say("use_plan", { text: this.planText.value })), act("No plan", () => this.say("forget", { names: ["plan"] }))),
+    );
+  }
+
   history() {
     this.active = h("div", { class: "mp-active", "aria-live": "polite" });
     this.past = h("div", { class: "mp-past" });
@@ -630,6 +643,7 @@ class View {
   heard(message, buffers) {
     const blob = this.files.heard(message, buffers);
     if (message.kind === "mappers") this.showMappers(message.found, message.text);
+    if (message.kind === "plan") this.planText.value = message.text;
     if (!blob) return;
     const url = () => URL.createObjectURL(blob);
     if (message.what === "file") save(blob, message.name);
