@@ -78,9 +78,9 @@ from .synth.instruments import SR
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
-__all__ = ['NOTHING_ASKED', 'CONVENTIONS', 'SongContext', 'Audio2Events', 'convention_ms', 'rows_at_once', 'Result',
+__all__ = ['NOTHING_ASKED', 'CONVENTIONS', 'USUAL', 'SongContext', 'Audio2Events', 'convention_ms', 'rows_at_once', 'Result',
            'recorded_settings', 'Song2Map', 'styled', 'chart_offset', 'File2File', 'draw', 'set_files', 'save_sounds',
-           'generate_map', 'ears']
+           'ready', 'generate_map', 'ears']
 
 # %% ../nbs/780_pipeline.ipynb #037781eb
 @dataclass
@@ -568,7 +568,7 @@ def save(self: File2File, made: list[Result], job: Prepared):
     if job.config.open:
         made[-1].report["opened"] = open_file(written)
 
-# %% ../nbs/780_pipeline.ipynb #8f87ca72
+# %% ../nbs/780_pipeline.ipynb #1c4f5bcc
 @lru_cache(maxsize=1)
 def _ready(model, device, precision, max_batch_size, gamemode, lora_path, lora_weights) -> File2File:
     return File2File(
@@ -582,25 +582,31 @@ def _ready(model, device, precision, max_batch_size, gamemode, lora_path, lora_w
     )
 
 
+USUAL = dict(
+    device="auto",
+    precision=GenerateConfig.precision,
+    max_batch_size=GenerateConfig.max_batch_size,
+    gamemode=None,
+    lora_path=(),
+    lora_weights=(),
+)  # of who makes maps, where a config does not say
+
+
+def ready(c) -> File2File:  # c: a config with a model
+    "Who makes maps with the model of a config; the last one is kept."
+    said = {name: getattr(c, name, usual) for name, usual in USUAL.items()}
+    return _ready(c.model, **{name: tuple(v) if isinstance(v, list) else v for name, v in said.items()})
+
+
 def generate_map(
     config: GenerateConfig,
     progress: Callable | None = None,  # gets a `core.Progress`; returning true cancels
 ) -> Result:
     "A song in, a map out. Raises `UserError` in one sentence for what cannot work."
     job = prepare(config)  # before a model is loaded
-    c = job.config
-    make = _ready(
-        model=c.model,
-        device=c.device,
-        precision=c.precision,
-        max_batch_size=c.max_batch_size,
-        gamemode=c.gamemode,
-        lora_path=tuple(c.lora_path),
-        lora_weights=tuple(c.lora_weights),
-    )
-    return make(job, progress)
+    return ready(job.config)(job, progress)
 
-# %% ../nbs/780_pipeline.ipynb #c2b3fd1c
+# %% ../nbs/780_pipeline.ipynb #cf75e085
 def ears(c: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red lines
     "The pipeline as a listener; the model is loaded with the first song."
     asked = GenerateConfig(timing=c.provider, timing_budget=c.timing_budget, seed=c.seed)
@@ -608,15 +614,7 @@ def ears(c: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red l
     def hear(audio: Path, beatmap: Beatmap | None) -> Timing:
         if c.provider == "reference":
             return find_timing(None, provider="reference", beatmap=beatmap)
-        model = _ready(
-            model=c.model,
-            device=c.device,
-            precision=c.precision,
-            max_batch_size=asked.max_batch_size,
-            gamemode=None,
-            lora_path=(),
-            lora_weights=(),
-        )
+        model = ready(c)
         samples = load_audio(audio, model.language.sample_rate)
         return model.find_grid(model.encode(samples, asked), asked)
 
