@@ -20,7 +20,7 @@ from ..table import Table, is_alive, this_process
 __all__ = ['LISTS', 'LIST_BYTES', 'TOLD', 'WAITS', 'RUNS', 'DONE', 'FAILED', 'ASIDE', 'OVER', 'DEATHS', 'Wish', 'read_list',
            'Job', 'mark_of', 'Jobs']
 
-# %% ../../nbs/962_bulk.jobs.ipynb #17c1ffd2
+# %% ../../nbs/962_bulk.jobs.ipynb #16b2a9a6
 LISTS = (".txt", ".csv", ".json", ".jsonl")
 LIST_BYTES = 2**26
 TOLD = 20  # bad lines that are named
@@ -76,7 +76,7 @@ def _entries(
         return _of_csv(text)
     return ((n, _parsed(line) if suffix == ".jsonl" else line) for n, line in _lines(text))
 
-# %% ../../nbs/962_bulk.jobs.ipynb #86135604
+# %% ../../nbs/962_bulk.jobs.ipynb #a644c0ba
 def _wish(entry: Any, folder: Path, where: str) -> Wish:
     "An entry of a list. Raises `ValueError` where it is none."
     if isinstance(entry, ValueError):
@@ -188,7 +188,7 @@ def counts(self: Jobs) -> dict[str, int]:
     with self.open() as db:
         return dict(db.execute("select state, count(*) from jobs group by state").fetchall())
 
-# %% ../../nbs/962_bulk.jobs.ipynb #18cf4d05
+# %% ../../nbs/962_bulk.jobs.ipynb #1074f933
 @patch
 def lead(self: Jobs, lease: float):  # s without a sign of life
     "Become the one who works on these jobs. Raises `UserError` where another one does."
@@ -215,15 +215,21 @@ def _leads(other: dict, lease: float) -> bool:
 
 
 @patch
+def is_mine(self: Jobs) -> bool:
+    "Whether this process leads."
+    found = self.known("leader") or {}
+    sign = _sign()
+    return all(found.get(name) == sign[name] for name in ("host", "process"))
+
+
+@patch
 def live(self: Jobs):
     "Give a sign of life. Raises `UserError` when another one has taken over meanwhile."
-    sign = _sign()
-    found = self.known("leader") or sign
-    if (found["host"], found["process"]) != (sign["host"], sign["process"]):
+    if not self.is_mine():
         raise UserError(
             f"Another run has taken over in {quoted(self.path.parent)}, since this one was silent for long."
         )
-    self.know("leader", sign)
+    self.know("leader", _sign())
 
 
 @patch
@@ -232,20 +238,22 @@ def retire(self: Jobs):
     with self.open() as db:
         db.execute("delete from run where key='leader'")
 
-# %% ../../nbs/962_bulk.jobs.ipynb #610e8809
+# %% ../../nbs/962_bulk.jobs.ipynb #648e7842
 DEATHS = 2  # of workers, after which a job is set aside
 
 
 @patch
 def take(self: Jobs, most: int) -> list[Job]:  # at work from now on
-    "The next jobs, those first that were never tried."
-    order = "select id from jobs where state='waiting' order by tries + deaths, id limit ?"
-    found = self.where(f"id in ({order})", most)
+    "The next jobs that were never tried; when there are none, one that was."
+    fresh = "state='waiting' and tries + deaths = 0"
+    found = self.where(f"id in (select id from jobs where {fresh} order by id limit ?)", most)
+    tried = "select id from jobs where state='waiting' order by tries + deaths, id limit 1"
+    found = found or self.where(f"id in ({tried})")
     with self.open() as db:
         db.executemany(
             "update jobs set state='running', begun=? where id=?", [(time.time(), job.id) for job in found]
         )
-    return sorted(found, key=lambda job: (job.tries + job.deaths, job.id))
+    return found
 
 
 @patch
@@ -272,7 +280,7 @@ def lose(self: Jobs, id: int, why: str):
     deaths = job.deaths + 1
     self.set(id, state=ASIDE if deaths >= DEATHS else WAITS, deaths=deaths, reasons=[*job.reasons, why])
 
-# %% ../../nbs/962_bulk.jobs.ipynb #dda70c2f
+# %% ../../nbs/962_bulk.jobs.ipynb #a90ebcc2
 @patch
 def agree(self: Jobs, plan: dict):  # what the jobs are done with, by name
     "Keep a plan, or hold another one against it. Raises `UserError` where they differ."
