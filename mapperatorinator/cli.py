@@ -469,15 +469,16 @@ def run_data_build(config: DataConfig) -> None:
     for line in report(made):
         say(line)
 
-# %% ../nbs/990_cli.ipynb #4a88ebb3
+# %% ../nbs/990_cli.ipynb #25caf8ac
 @contextlib.contextmanager
-def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row above them
-    "Bars for a training, one line at a time with its measurements."
-    from mapperatorinator.train import say_row
+def barred(say_row: Callable | None = None) -> Iterator[tuple[Bars, Callable]]:  # None: as a training says it
+    "Bars, and what says a row above them."
+    if say_row is None:
+        from mapperatorinator.train import say_row
 
     bars = Bars()
 
-    def report(row: dict):
+    def report(row):
         bars.close()
         bars.stage = None
         say_row(row)
@@ -537,7 +538,7 @@ def run_eval(config: EvalConfig) -> None:
 
     evaluate(config, say)
 
-# %% ../nbs/990_cli.ipynb #2c507736
+# %% ../nbs/990_cli.ipynb #ace062f5
 def run_timing(config: TimingConfig) -> int:  # 0 all sure, 1 a timing is in doubt, 2 something was not timed
     "Print the red lines of songs, and write them when asked to."
     from mapperatorinator.outfit import title_and_artist
@@ -565,11 +566,8 @@ def run_bulk(config: BulkConfig) -> int:  # 0 all well, 1 a job found a problem,
     "Work on many songs, with a bar on stderr and a line for each on stdout."
     from mapperatorinator.bulk.run import bulk
 
-    bars = Bars()
-    try:
-        return bulk(config, say, bars)
-    finally:
-        bars.close()
+    with barred(say) as (bars, line):
+        return bulk(config, line, bars)
 
 
 def run_doctor(config: DoctorConfig) -> int:  # 1: a problem

@@ -69,7 +69,9 @@ def test_timing_refuses_in_one_sentence(songs):
 
 def test_timing_says_what_it_could_not_read(songs, monkeypatch):
     (songs / "bad.osu").write_text("no map")
-    monkeypatch.setattr(pipeline, "ears", lambda config: lambda audio, beatmap: pytest.fail("nothing to hear"))
+    monkeypatch.setattr(
+        pipeline, "ears", lambda config: lambda audio, beatmap: pytest.fail("nothing to hear")
+    )
     code, out, _ = shell("timing", str(songs / "bad.osu"), str(songs / "gone.osz"), "--json")
     assert code == 2 and all(r["unreadable"] for r in json.loads(out)["results"])
 

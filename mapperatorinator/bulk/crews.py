@@ -160,7 +160,7 @@ class LocalCrew:
             worker.pipe.close()
         self.team = []
 
-# %% ../../nbs/966_bulk.crews.ipynb #cc236be4
+# %% ../../nbs/966_bulk.crews.ipynb #c65eb34e
 def needed(name: str):  # the module
     "A library that only a cluster needs. Raises `UserError` without it."
     try:
@@ -197,12 +197,20 @@ class RayCrew:
         self.workers = workers
         self.started = not ray.is_initialized()
         if self.started:
-            ray.init(
-                address=address or None, include_dashboard=False, log_to_driver=False, logging_level="error"
-            )
+            self.join(address)
         self.kind = ray.remote(**{"num_cpus": order.threads} | options_of(options))(Attendant)
         self.idle: list = []  # actors
         self.busy: dict = {}  # reference of a result -> actor, load
+
+    def join(self, address: str):
+        "Find a cluster, or start one here. Raises `UserError`."
+        quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="error")
+        try:
+            self.ray.init(address=address or None, **({} if address else quiet))
+        except Exception as e:  # Ray raises all kinds, and plain ones
+            raise UserError(
+                f"Ray cannot be had ({str(e).splitlines()[0]}); look at cluster={address}, or give engine=local."
+            ) from e
 
     def free(self) -> int:
         return self.workers - len(self.busy)
@@ -269,7 +277,7 @@ def read_answers(order: Order, load: Load) -> list[Answer]:
             path.unlink()
     return found
 
-# %% ../../nbs/966_bulk.crews.ipynb #bd97da52
+# %% ../../nbs/966_bulk.crews.ipynb #670e1196
 class SubmititCrew:
     "Jobs of Slurm, or processes that stand for them (https://github.com/facebookincubator/submitit)."
 
@@ -321,7 +329,7 @@ class SubmititCrew:
             job.cancel(check=False)
         self.busy = []
 
-# %% ../../nbs/966_bulk.crews.ipynb #f46055c0
+# %% ../../nbs/966_bulk.crews.ipynb #5fa8a7be
 def suspects(load: Load, batch: int) -> list[Item]:
     "The jobs of a load that were at work when its worker was lost."
     return next(
