@@ -469,16 +469,15 @@ def run_data_build(config: DataConfig) -> None:
     for line in report(made):
         say(line)
 
-# %% ../nbs/990_cli.ipynb #25caf8ac
+# %% ../nbs/990_cli.ipynb #4a1a1b09
 @contextlib.contextmanager
-def barred(say_row: Callable | None = None) -> Iterator[tuple[Bars, Callable]]:  # None: as a training says it
-    "Bars, and what says a row above them."
-    if say_row is None:
-        from mapperatorinator.train import say_row
+def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row above them
+    "Bars for a training, one line at a time with its measurements."
+    from mapperatorinator.train import say_row
 
     bars = Bars()
 
-    def report(row):
+    def report(row: dict):
         bars.close()
         bars.stage = None
         say_row(row)
@@ -538,7 +537,7 @@ def run_eval(config: EvalConfig) -> None:
 
     evaluate(config, say)
 
-# %% ../nbs/990_cli.ipynb #ace062f5
+# %% ../nbs/990_cli.ipynb #37149ff0
 def run_timing(config: TimingConfig) -> int:  # 0 all sure, 1 a timing is in doubt, 2 something was not timed
     "Print the red lines of songs, and write them when asked to."
     from mapperatorinator.outfit import title_and_artist
@@ -566,8 +565,19 @@ def run_bulk(config: BulkConfig) -> int:  # 0 all well, 1 a job found a problem,
     "Work on many songs, with a bar on stderr and a line for each on stdout."
     from mapperatorinator.bulk.run import bulk
 
-    with barred(say) as (bars, line):
+    bars = Bars()
+    live = getattr(bars.file, "isatty", lambda: False)()
+
+    def line(text: str):
+        if live:  # or the line would stand behind the bar
+            bars.close()
+            bars.stage = None
+        say(text)
+
+    try:
         return bulk(config, line, bars)
+    finally:
+        bars.close()
 
 
 def run_doctor(config: DoctorConfig) -> int:  # 1: a problem

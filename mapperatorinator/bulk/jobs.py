@@ -20,7 +20,7 @@ from ..table import Table, is_alive, this_process
 __all__ = ['LISTS', 'LIST_BYTES', 'TOLD', 'WAITS', 'RUNS', 'DONE', 'FAILED', 'ASIDE', 'OVER', 'DEATHS', 'Wish', 'read_list',
            'Job', 'mark_of', 'Jobs']
 
-# %% ../../nbs/962_bulk.jobs.ipynb #16b2a9a6
+# %% ../../nbs/962_bulk.jobs.ipynb #73c02200
 LISTS = (".txt", ".csv", ".json", ".jsonl")
 LIST_BYTES = 2**26
 TOLD = 20  # bad lines that are named
@@ -76,7 +76,7 @@ def _entries(
         return _of_csv(text)
     return ((n, _parsed(line) if suffix == ".jsonl" else line) for n, line in _lines(text))
 
-# %% ../../nbs/962_bulk.jobs.ipynb #a644c0ba
+# %% ../../nbs/962_bulk.jobs.ipynb #70304814
 def _wish(entry: Any, folder: Path, where: str) -> Wish:
     "An entry of a list. Raises `ValueError` where it is none."
     if isinstance(entry, ValueError):
@@ -166,7 +166,7 @@ class Jobs(Table):
         with self.open() as db:
             db.execute("insert or replace into run values (?, ?)", [key, json.dumps(value)])
 
-# %% ../../nbs/962_bulk.jobs.ipynb #faa47171
+# %% ../../nbs/962_bulk.jobs.ipynb #4f9476b3
 @patch
 def add(self: Jobs, sources: list[tuple[Path, dict]]) -> int:  # with settings of their own; how many are new
     "Put what is not there yet below the others, all or nothing."
@@ -175,7 +175,12 @@ def add(self: Jobs, sources: list[tuple[Path, dict]]) -> int:  # with settings o
     seen = {key(job.source, job.said) for job in there}
     fresh = {key(str(path), said): (path, said) for path, said in sources}
     fresh = [pair for k, pair in fresh.items() if k not in seen]
-    names = distinct([*(job.name for job in there), *(safe_name(path.stem or "song") for path, _ in fresh)])
+    names = distinct(
+        [
+            *(job.name for job in there),
+            *(safe_name(path.name if path.is_dir() else path.stem) for path, _ in fresh),
+        ]
+    )
     with self.open() as db:
         for name, (path, said) in zip(names[len(there) :], fresh):
             self.insert(db, Job(name=name, source=str(path), said=said, mark=mark_of(path)))
@@ -238,7 +243,7 @@ def retire(self: Jobs):
     with self.open() as db:
         db.execute("delete from run where key='leader'")
 
-# %% ../../nbs/962_bulk.jobs.ipynb #648e7842
+# %% ../../nbs/962_bulk.jobs.ipynb #b90b7aed
 DEATHS = 2  # of workers, after which a job is set aside
 
 
@@ -280,7 +285,7 @@ def lose(self: Jobs, id: int, why: str):
     deaths = job.deaths + 1
     self.set(id, state=ASIDE if deaths >= DEATHS else WAITS, deaths=deaths, reasons=[*job.reasons, why])
 
-# %% ../../nbs/962_bulk.jobs.ipynb #a90ebcc2
+# %% ../../nbs/962_bulk.jobs.ipynb #47ad3fe5
 @patch
 def agree(self: Jobs, plan: dict):  # what the jobs are done with, by name
     "Keep a plan, or hold another one against it. Raises `UserError` where they differ."
