@@ -1,7 +1,7 @@
-"""python tests/bulk_figures.py FOLDER [same|speed|growth|together …] [songs=60]: figures of a bulk run over a corpus, such as ../shared/data.
+"""python tests/bulk_figures.py FOLDER [same|speed|growth|together …] [songs=60] [seconds=0] [crews=submitit,ray]: figures of a bulk run over a corpus, such as ../shared/data.
 
 same: killed three times and one worker lost, Ray and submitit: the bytes of an uninterrupted run. speed: two processes beside one.
-growth: 1, 10, 100 songs. together: songs written at one engine. Only figures leave this program."""
+seconds: songs to be timed are cut to so many; 0: whole. growth: 1, 10, 100 songs. together: songs written at one engine. Only figures leave this program."""
 
 import hashlib
 import json
@@ -15,7 +15,9 @@ from pathlib import Path
 
 import psutil
 
-CREWS = next((w[6:].split(",") for w in sys.argv if w.startswith("crews=")), ["submitit", "ray"])
+said = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+CREWS = said.get("crews", "submitit,ray").split(",")
+SECONDS = float(said.get("seconds", 0))
 SHORT = "settings=[difficulty=3,end_time=15000,star_tries=0]"  # the first 15 s of a song, one draft
 
 
@@ -23,6 +25,31 @@ def song_folders(corpus, count):
     "Folders of songs with maps, spread evenly over the corpus."
     found = sorted(p for p in Path(corpus).glob("songs/*/*") if any(p.glob("*.osu")))
     return [str(found[i * len(found) // count]) for i in range(min(count, len(found)))]
+
+
+def cut(songs, place):
+    "The beginnings of songs, as a folder of sounds."
+    import soundfile
+
+    from mapperatorinator.audio import load_audio
+    from mapperatorinator.timing.sheet import paths_of, songs_at
+    from mapperatorinator.config import TimingConfig
+
+    place.mkdir()
+    for i, path in enumerate(paths_of(TimingConfig(paths=songs))):
+        for song in songs_at(path):
+            samples = load_audio(song.audio)[: int(16000 * SECONDS)]
+            soundfile.write(place / f"{i:03}.wav", samples, 16000)
+    return [str(place)]
+
+
+def sources(corpus, count, task, place):
+    "What a task works on."
+    songs = song_folders(corpus, count)
+    if task != "timing" or not SECONDS:
+        return songs
+    folder = place / f"cut-{count}"
+    return [str(folder)] if folder.exists() else cut(songs, folder)
 
 
 def start(songs, output, *words):
@@ -73,14 +100,14 @@ def workers_of(process):
     return [c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
 
 
-def interrupted(songs, output, *words):
+def interrupted(songs, output, count, *words):  # count: jobs
     "A run that is killed three times and then loses a worker."
     for share in (0.1, 0.35, 0.6):
         run = start(songs, output, *words)
-        wait_for(output, max(int(share * len(songs)), 1), run)
+        wait_for(output, max(int(share * count), 1), run)
         kill(run)
     run = start(songs, output, *words)
-    wait_for(output, int(0.75 * len(songs)), run)
+    wait_for(output, int(0.75 * count), run)
     workers_of(run)[0].kill()
     return finish(run)
 
@@ -95,11 +122,11 @@ def deaths(output):
 
 def same(corpus, count, place):
     "The bytes do not depend on what happened, nor on who did it."
-    songs = song_folders(corpus, count)
     for task in ("check", "timing"):
+        songs = sources(corpus, count, task, place)
         whole = finish(start(songs, place / f"{task}-whole", f"task={task}", "workers=2"))
-        print(f"{task}: {len(songs)} songs, uninterrupted {whole['seconds']} s, {whole}", flush=True)
-        last = interrupted(songs, place / f"{task}-killed", f"task={task}", "workers=2")
+        print(f"{task}: uninterrupted {whole['seconds']} s, {whole}", flush=True)
+        last = interrupted(songs, place / f"{task}-killed", whole["done"], f"task={task}", "workers=2")
         lost = deaths(place / f"{task}-killed")
         for engine in CREWS:
             words = [f"engine={engine}", "cluster=local"] if engine == "submitit" else [f"engine={engine}"]
@@ -118,8 +145,8 @@ def same(corpus, count, place):
 
 def speed(corpus, count, place):
     "Two processes beside one, in turns."
-    songs = song_folders(corpus, count)
     for task in ("timing", "check"):
+        songs = sources(corpus, count, task, place)
         took = {1: [], 2: []}
         for turn in range(3):
             for workers in (1, 2) if turn % 2 else (2, 1):
@@ -200,7 +227,7 @@ def together(corpus, count, place):
 
 if __name__ == "__main__":
     corpus, *words = sys.argv[1:]
-    count = next((int(w.partition("=")[2]) for w in words if w.startswith("songs=")), 60)
+    count = int(said.get("songs", 60))
     for what in [w for w in words if "=" not in w] or ["same"]:
         with tempfile.TemporaryDirectory() as place:
             globals()[what](corpus, count, Path(place))

@@ -359,8 +359,8 @@ def test_maps_of_songs_and_archives_by_the_pipeline(tmp_path):
     b = song.map(2)
     b.audio_filename, b.title = "song.ogg", "Named"
     write_osz(tmp_path / "set.osz", [b], {"song.ogg": (tmp_path / "song.ogg").read_bytes()})
-    (tmp_path / "list.csv").write_text("path,difficulty\nsong.ogg,2\nset.osz,3.5\n")
-    short = ["end_time=4000", "star_tries=0", "bpm=150", "offset=0", "device=cpu"]
+    (tmp_path / "list.csv").write_text("path,difficulty\nsong.ogg,4.5\nset.osz,3.5\n")
+    short = ["end_time=6000", "star_tries=0", "bpm=150", "offset=0", "device=cpu", "seed=1"]
     order, sources = planned(
         BulkConfig(
             songs=[str(tmp_path / "list.csv")], settings=short, output=str(tmp_path / "apart"), batch=2
@@ -395,10 +395,11 @@ def test_submitit_makes_the_same_bytes(sets, tmp_path, here):
 
 
 @pytest.mark.slow  # half a minute for a cluster of two nodes
-def test_ray_loses_a_node_and_makes_the_same_bytes(sets, tmp_path, here):
+def test_ray_loses_a_node_and_makes_the_same_bytes(sets, tmp_path, here, monkeypatch):
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_agent_register_timeout_ms", "200000")
     lines_of(config(sets, tmp_path / "whole"))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     other = cluster.add_node(num_cpus=1)
@@ -440,5 +441,5 @@ def test_sixty_songs_killed_three_times_are_the_same_bytes(tmp_path, task):
     songs = bulk_figures.song_folders(corpus, 60)
     words = [f"task={task}", "workers=2"]
     bulk_figures.finish(bulk_figures.start(songs, tmp_path / "whole", *words))
-    assert bulk_figures.interrupted(songs, tmp_path / "killed", *words)["done"] == len(songs)
+    assert bulk_figures.interrupted(songs, tmp_path / "killed", len(songs), *words)["done"] == len(songs)
     assert bulk_figures.made(tmp_path / "killed") == bulk_figures.made(tmp_path / "whole")
