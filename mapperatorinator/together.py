@@ -14,7 +14,7 @@ from .engine import Engine, Job, Output, merge_jobs
 # %% auto #0
 __all__ = ['Asked', 'answer_all', 'SharedEngine', 'together']
 
-# %% ../nbs/785_together.ipynb #c8b33acf
+# %% ../nbs/785_together.ipynb #2b838071
 @dataclass
 class Asked:
     "A job that somebody waits for."

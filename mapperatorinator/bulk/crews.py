@@ -15,9 +15,9 @@ from .work import Answer, Item, Order, groups_of, serve
 from ..core import UserError, write_atomic
 
 # %% auto #0
-__all__ = ['LONGEST', 'STOP', 'Load', 'News', 'Crew', 'use_threads', 'attend', 'Worker', 'LocalCrew', 'needed', 'Attendant',
-           'options_of', 'RayCrew', 'work_folder', 'serve_load', 'read_answers', 'SubmititCrew', 'suspects',
-           'make_crew']
+__all__ = ['RESOURCES', 'LONGEST', 'STOP', 'Load', 'News', 'Crew', 'use_threads', 'attend', 'Worker', 'LocalCrew', 'needed',
+           'Attendant', 'options_of', 'RayCrew', 'work_folder', 'serve_load', 'read_answers', 'SubmititCrew',
+           'suspects', 'make_crew']
 
 # %% ../../nbs/966_bulk.crews.ipynb #d1729432
 @dataclass
@@ -160,7 +160,7 @@ class LocalCrew:
             worker.pipe.close()
         self.team = []
 
-# %% ../../nbs/966_bulk.crews.ipynb #c65eb34e
+# %% ../../nbs/966_bulk.crews.ipynb #2b132e72
 def needed(name: str):  # the module
     "A library that only a cluster needs. Raises `UserError` without it."
     try:
@@ -187,6 +187,9 @@ def options_of(words: Sequence[str]) -> dict:  # key=value
     return {name: number(value) for name, _, value in pairs}
 
 
+RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus"}  # of a cluster -> what an actor needs of it
+
+
 class RayCrew:
     "Actors of a Ray cluster (https://docs.ray.io/en/latest/ray-core/actors.html)."
 
@@ -198,13 +201,15 @@ class RayCrew:
         self.started = not ray.is_initialized()
         if self.started:
             self.join(address)
-        self.kind = ray.remote(**{"num_cpus": order.threads} | options_of(options))(Attendant)
+        self.needs = {"num_cpus": order.threads} | options_of(options)  # of an actor
+        self.kind = ray.remote(**self.needs)(Attendant)
         self.idle: list = []  # actors
         self.busy: dict = {}  # reference of a result -> actor, load
 
     def join(self, address: str):
         "Find a cluster, or start one here. Raises `UserError`."
         quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="error")
+        os.environ.setdefault("RAY_agent_register_timeout_ms", "200000")  # a busy machine is slow, not broken
         try:
             self.ray.init(address=address or None, **({} if address else quiet))
         except Exception as e:  # Ray raises all kinds, and plain ones
@@ -213,7 +218,12 @@ class RayCrew:
             ) from e
 
     def free(self) -> int:
-        return self.workers - len(self.busy)
+        "As many as the cluster has room for: an actor too many would wait for ever, and its jobs with it."
+        have = self.ray.cluster_resources()  # fewer when a machine was lost
+        room = [
+            have.get(key, 0) // self.needs[name] for key, name in RESOURCES.items() if self.needs.get(name)
+        ]
+        return min(self.workers, max(int(min(room, default=self.workers)), 1)) - len(self.busy)
 
     def give(self, load: Load):
         actor = self.idle.pop() if self.idle else self.kind.remote(self.order)
@@ -277,7 +287,7 @@ def read_answers(order: Order, load: Load) -> list[Answer]:
             path.unlink()
     return found
 
-# %% ../../nbs/966_bulk.crews.ipynb #670e1196
+# %% ../../nbs/966_bulk.crews.ipynb #3c04981b
 class SubmititCrew:
     "Jobs of Slurm, or processes that stand for them (https://github.com/facebookincubator/submitit)."
 
@@ -329,7 +339,7 @@ class SubmititCrew:
             job.cancel(check=False)
         self.busy = []
 
-# %% ../../nbs/966_bulk.crews.ipynb #5fa8a7be
+# %% ../../nbs/966_bulk.crews.ipynb #049a13f1
 def suspects(load: Load, batch: int) -> list[Item]:
     "The jobs of a load that were at work when its worker was lost."
     return next(
