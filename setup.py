@@ -50,6 +50,7 @@ setup(
     extras_require={
         "app": words("app_requirements"),
         "data": words("data_requirements"),
+        "bulk": words("bulk_requirements"),
         "train": words("train_requirements"),
         "test": words("test_requirements"),
         "dev": words("train_requirements") + words("test_requirements") + words("dev_requirements"),

@@ -37,15 +37,16 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'PARTS', 'SPREAD', 'TEMPOS', 'OFFSETS', 'METERS', 'SHIFT', 'LOUDNESS', 'LEAN', 'NESTING', 'COLOURS', 'MODES',
            'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER',
            'COUNTS', 'CONVENTION', 'EVAL_TIMING', 'EVAL_TASKS', 'PRECISION_WORDS', 'PRECISION', 'PRECISIONS',
-           'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'SHELL',
-           'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END',
-           'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig', 'ModelConfig',
-           'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig', 'EvalConfig',
-           'PreviewConfig', 'ProvenanceConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig', 'RefineConfig',
-           'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'TimingConfig', 'DoctorConfig', 'WizardConfig',
-           'PlanConfig', 'CompletionConfig', 'contradictions', 'problems', 'check_settings', 'is_packed', 'makes_set',
-           'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of',
-           'show_layers', 'as_said', 'from_dict', 'changed', 'said_of', 'settings_table']
+           'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'BULK_TASK',
+           'CREW', 'SHELL', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
+           'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
+           'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
+           'EvalConfig', 'PreviewConfig', 'ProvenanceConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig',
+           'RefineConfig', 'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'TimingConfig', 'BulkConfig',
+           'DoctorConfig', 'WizardConfig', 'PlanConfig', 'CompletionConfig', 'contradictions', 'problems',
+           'check_settings', 'is_packed', 'makes_set', 'known_settings', 'group_of', 'preset_names', 'load_preset',
+           'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'said_of',
+           'settings_table']
 
 # %% ../nbs/020_config.ipynb #2d2aad04
 STARS = Number(0, 12, "stars")
@@ -121,6 +122,8 @@ BANNED = (
     "The ranking criteria ban AI from what is ranked: objects, hitsounds and timing must come from a person, "
     "so a generated map, or a part of it, must not be submitted for ranking."
 )  # said at every door
+BULK_TASK = Choice(("generate", "timing", "mod", "check", "eval"), "task")
+CREW = Choice(("local", "ray", "submitit"), "engine")
 SHELL = Choice(("bash", "zsh", "fish", "powershell"), "shell", {"pwsh": "powershell"})
 
 # %% ../nbs/020_config.ipynb #9a526046
@@ -869,6 +872,37 @@ class TimingConfig(Settings):
     seed: int = setting(0, SEED)  # of these votes
     device: str = setting("auto", Device())  # what computes
     precision: str = setting("auto", PRECISION)  # auto: the fastest here; fp32: exact
+
+
+@dataclass
+class BulkConfig(Settings):
+    "One command over many songs."
+
+    # What to do
+    songs: list[str] = setting(
+        [], Several(Place(), most=10**6)
+    )  # folders, songs, maps, archives, lists of them (.txt, .csv, .json, .jsonl); need no key=
+    task: str = setting("generate", BULK_TASK)  # what is done with each
+    settings: list[str] = setting([], TAGS)  # of that command, such as [difficulty=5.5,seed=1]
+    output: str = setting(
+        "bulk", NAMED
+    )  # folder of what is made, with table and report; a run that was stopped goes on there
+    # Who does it
+    engine: str = setting("local", CREW)  # processes of this machine, a Ray cluster, or Slurm by submitit
+    workers: int = setting(2, Number(1, 1024, "processes"))  # that work at once
+    batch: int = setting(1, Number(1, 64, "songs"))  # generate: songs that are written together
+    threads: int = setting(1, THREADS)  # CPU threads of each worker
+    cluster: str = setting("", Text(200))  # address of a Ray cluster; submitit: slurm or local; empty: found
+    options: list[str] = setting([], TAGS)  # of the cluster, such as num_gpus=1, slurm_partition=gpu
+    # When something goes wrong
+    retries: int = setting(2, Number(0, 100))  # more tries of a job that failed through no fault of its song
+    limit: float = setting(0, MINUTES)  # minutes that a job may take; 0: as long as it needs
+    lease: float = setting(
+        60.0, Number(5, 86400, "s")
+    )  # silence after which a run on another machine is dead
+    again: bool = False  # also take up what has failed or was set aside
+    stop: bool = False  # ask the run in `output` to stop after the jobs at work
+    json: bool = False  # each line as JSON
 
 
 @dataclass

@@ -223,9 +223,9 @@ def by_peer(provider: str, samples: np.ndarray) -> BeatGrid:
 # %% ../nbs/860_evaluate.ipynb #ca21c6a2
 def _by_model(conf: EvalConfig, provider: str) -> Callable:  # samples -> Timing
     "A provider that the model helps: with its ear alone, or with what it writes."
-    from mapperatorinator.pipeline import Audio2Events
+    from mapperatorinator.pipeline import ready
 
-    maker = Audio2Events(conf.model, conf.device)
+    maker = ready(conf)
     if provider != "auto":
         return partial(find_timing, provider=provider, listen=maker.listener(GenerateConfig(seed=0)))
     return lambda x: maker.find_grid(maker.encode(x, GenerateConfig()), GenerateConfig(timing="auto"))
@@ -473,9 +473,9 @@ def _judged_maps(conf: EvalConfig, make, song: Judged, notes: list) -> list[dict
 
 def eval_generate(conf: EvalConfig, report, listing: Listing) -> dict:
     "Maps of some songs at some difficulties, those of a song side by side."
-    from mapperatorinator.pipeline import Song2Map
+    from mapperatorinator.pipeline import ready
 
-    make = Song2Map(conf.model, conf.device)
+    make = ready(conf)
     rows = []
     for song in judged_songs(conf, listing):
         found = attempt(partial(_judged_maps, conf, make, song), title_of(song.audio), listing)

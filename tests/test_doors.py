@@ -10,7 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from mapperatorinator import cli, doctor
+from mapperatorinator import doctor, pipeline
 from mapperatorinator.cli import COMMANDS, main
 from mapperatorinator.completion import SHELLS, script
 from mapperatorinator.config import GenerateConfig, WizardConfig, compose
@@ -69,7 +69,9 @@ def test_timing_refuses_in_one_sentence(songs):
 
 def test_timing_says_what_it_could_not_read(songs, monkeypatch):
     (songs / "bad.osu").write_text("no map")
-    monkeypatch.setattr(cli, "_ears", lambda config: lambda audio, beatmap: pytest.fail("nothing to hear"))
+    monkeypatch.setattr(
+        pipeline, "ears", lambda config: lambda audio, beatmap: pytest.fail("nothing to hear")
+    )
     code, out, _ = shell("timing", str(songs / "bad.osu"), str(songs / "gone.osz"), "--json")
     assert code == 2 and all(r["unreadable"] for r in json.loads(out)["results"])
 
@@ -79,7 +81,7 @@ def test_timing_in_doubt_has_a_code(songs, monkeypatch, confidence, code):
     from mapperatorinator.timing.providers import Estimate
 
     found = Estimate([TimingPoint(0, 500)], "grid", confidence)
-    monkeypatch.setattr(cli, "_ears", lambda config: lambda audio, beatmap: found)
+    monkeypatch.setattr(pipeline, "ears", lambda config: lambda audio, beatmap: found)
     assert shell("timing", str(songs / "song.ogg"))[0] == code
 
 
