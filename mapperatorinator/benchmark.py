@@ -196,7 +196,16 @@ def timing_table(records: dict[str, dict]) -> list[str]:  # lines; records: by s
     head = ["songs", "provider", "n", "BPM right", "up to octave", "median ms", "95 % ms", "downbeats"]
     return as_markdown(head, rows)
 
-# %% ../nbs/904_benchmark.ipynb #d33f4f55
+# %% ../nbs/904_benchmark.ipynb #956eaac4
+def _draw_series(ax, groups: Sequence[dict], name: str, shift: float, colour: str):  # shift: rows
+    "One series: a dot and its interval in every row that has it."
+    known = [(row, some[name]) for row, some in enumerate(groups) if name in some]
+    at = [row + shift for row, _ in known]
+    means = [i.mean for _, i in known]
+    spread = [[i.mean - i.low for _, i in known], [i.high - i.mean for _, i in known]]
+    ax.errorbar(means, at, xerr=spread, fmt="o", color=colour, ms=4, lw=1.5, label=name)
+
+
 def show_intervals(groups: dict[str, dict[str, Interval]], label: str):
     "Means and their intervals: a row for each group, a colour for each series."
     from mapperatorinator.osu.show import PALETTE, canvas
@@ -207,11 +216,8 @@ def show_intervals(groups: dict[str, dict[str, Interval]], label: str):
     ax = fig.add_subplot()
     ax.set_facecolor(PALETTE["panel"])
     for k, name in enumerate(series):
-        known = [(row, some[name]) for row, some in enumerate(groups.values()) if name in some]
-        at = [row + 0.6 * (k / len(series) - 0.4) for row, _ in known]
-        means = [i.mean for _, i in known]
-        spread = [[i.mean - i.low for _, i in known], [i.high - i.mean for _, i in known]]
-        ax.errorbar(means, at, xerr=spread, fmt="o", color=colours[k % 6], ms=4, lw=1.5, label=name)
+        shift = 0.6 * (k / len(series) - 0.4)
+        _draw_series(ax, list(groups.values()), name, shift=shift, colour=colours[k % 6])
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_xlabel(label, color=PALETTE["text"], fontsize=9)
     ax.tick_params(colors=PALETTE["text"], labelsize=9)
@@ -220,7 +226,7 @@ def show_intervals(groups: dict[str, dict[str, Interval]], label: str):
     ax.legend(fontsize=8, frameon=False, labelcolor=PALETTE["text"], bbox_to_anchor=(1, 1), loc="upper left")
     return fig
 
-# %% ../nbs/904_benchmark.ipynb #9eae92bd
+# %% ../nbs/904_benchmark.ipynb #6e9d7c92
 SHORT = (
     ("F1 within 20 ms, own beats", "auto", "f1_20"),
     ("F1, human beats", "reference", "f1_20"),
@@ -264,7 +270,7 @@ def maimod_table(records: dict[str, dict]) -> list[str]:  # lines; records: by m
     ]
     return as_markdown(head, rows)
 
-# %% ../nbs/904_benchmark.ipynb #bf7e4a21
+# %% ../nbs/904_benchmark.ipynb #6bbb5c6d
 DIVIDER = "<!-- Above: equal to the digit in every run on this machine. Below: speed, which is not. -->"
 
 By = dict[str, dict]  # records of a part by the name of their section
@@ -284,16 +290,17 @@ def _missing(records: By) -> list[str]:
 
 def _timing_lines(records: By) -> list[str]:
     about = (
-        "Right: within 0.2 % of the human tempo where it holds longest; intervals are 95 % over songs; errors are those of all beats of songs with the right tempo. "
-        "*planted* songs are composed, *plain* ones are clicks, loops and sines; in both the truth is exact. *librosa* is the peer."
+        "Right: within 0.2 % of the human tempo where it holds longest; intervals are 95 % over songs; "
+        "errors are those of all beats of songs with the right tempo. *planted* songs are composed, *plain* ones are "
+        "clicks, loops and sines; in both the truth is exact. *librosa* is the peer."
     )
     return [about, "", *timing_table(records), ""]
 
 
 def _maps_lines(records: By) -> list[str]:
     about = (
-        "Each human map asks for a map of its stars. *Own beats*: red lines found by us; *human beats*: those of the human map. The ceiling is the human map of another difficulty. "
-        "Means over songs with 95 % intervals, the number of maps in brackets."
+        "Each human map asks for a map of its stars. *Own beats*: red lines found by us; *human beats*: those of "
+        "the human map. The ceiling is the human map of another difficulty. Means over songs with 95 % intervals, the number of maps in brackets."
     )
     lines = [about, "", *maps_table(records), ""]
     for mode, record in records.items():
@@ -350,7 +357,7 @@ def _maimod_picture(records: By):
 
 PICTURES = {"timing": _timing_picture, "maps": _maps_picture, "maimod": _maimod_picture}
 
-# %% ../nbs/904_benchmark.ipynb #88f49b5b
+# %% ../nbs/904_benchmark.ipynb #6636d02a
 def run_table(records: dict[str, By]) -> list[str]:  # lines; records: by part
     "What each section cost."
     rows = [
@@ -380,7 +387,7 @@ def model_line(name: str) -> str:
     parameters = load_bundle(name).model.n_params() / 1e6
     return f"Model: {Path(name).name}, {parameters:.1f} M parameters, {size:.1f} MB of weights (crc32 {mark:08x})."
 
-# %% ../nbs/904_benchmark.ipynb #d87d7e0d
+# %% ../nbs/904_benchmark.ipynb #baf73997
 def command_of(conf: BenchmarkConfig) -> str:
     "How the page is made again."
     said = {name: value for name, value in vars(conf).items() if value != getattr(BenchmarkConfig(), name)}
@@ -415,8 +422,7 @@ def page_lines(
         model_line(conf.model),
         "",
     ]
-    steady = [part for part in records if part != "speed"]
-    for part in steady:
+    for part in [part for part in records if part != "speed"]:
         lines += _part_lines(part, records[part], pictures)
     lines += [DIVIDER, ""]
     if "speed" in records:

@@ -63,7 +63,7 @@ def marks_of_map(b: Beatmap, mapset: Mapset) -> list[tuple[str, str]]:  # the su
     title = ("title", f"{_plain(b.artist)} {_plain(b.title)}")
     return [*sound, ("name", mapset.path.stem), title]
 
-# %% ../nbs/908_contest.ipynb #dc0cefef
+# %% ../nbs/908_contest.ipynb #2d2d5f39
 @dataclass(frozen=True)
 class Answer:
     "A map of another program, and the human map that it answers."
@@ -86,7 +86,7 @@ def _asked_by(name: str, b: Beatmap, song: AskedSong) -> tuple[str, float]:  # h
     ask = min(same or named or song.asks, key=lambda a: abs(a.stars - stars))
     return ask.name, abs(ask.stars - stars)
 
-
+# %% ../nbs/908_contest.ipynb #a6c3aab7
 def _answer(system: str, name: str, b: Beatmap, mapset: Mapset, songs: dict) -> Answer:  # songs: by mark
     "What a map answers. Raises `UserError` when it is nothing."
     known = [mark for mark in marks_of_map(b, mapset) if mark in songs]
@@ -121,7 +121,7 @@ def only_one_each(answers: Iterable[Answer], listing: Listing) -> list[Answer]:
             listing.left_out[answer.place] = f"{first.place} answers {answer.name} already, nearer in stars."
     return list(kept.values())
 
-# %% ../nbs/908_contest.ipynb #6ccf2293
+# %% ../nbs/908_contest.ipynb #b6958ab9
 def systems_in(folder: Path) -> dict[str, Path]:
     "Folders of systems; a folder that holds maps itself is one system."
     if not folder.is_dir():
@@ -140,7 +140,7 @@ def _lay_out(answers: Iterable[Answer], folder: Path):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, a.beatmap.to_bytes())
 
-
+# %% ../nbs/908_contest.ipynb #c8b1d08f
 def pair_all(conf: BenchmarkConfig, folder: Path, listing: Listing) -> list[Answer]:
     "Pair every system in every mode with the human maps."
     asked = EvalConfig(
@@ -182,7 +182,7 @@ def replace_places(asked: EvalConfig, conf: BenchmarkConfig, folder: Path) -> Ev
     "What is measured of the paired maps: nobody writes, nothing is damaged."
     return replace(asked, timings=[], probes=False, seconds=conf.seconds, maps=str(folder), seed=conf.seed)
 
-# %% ../nbs/908_contest.ipynb #90ee5e6e
+# %% ../nbs/908_contest.ipynb #0f623104
 @dataclass(frozen=True)
 class ContestRequest:
     "What a program is handed."
@@ -236,7 +236,7 @@ def read_request(folder: Path) -> ContestRequest:
         raise UserError(f"{quoted(folder)} is no request: it lacks {'red lines' if audio else 'a song'}.")
     return ContestRequest(folder.name, audio, red, _asked_stars(folder, b))
 
-# %% ../nbs/908_contest.ipynb #72cd1bc9
+# %% ../nbs/908_contest.ipynb #f21c6b85
 class Contestant:
     "Our model, loaded when it is first asked."
 
@@ -267,16 +267,18 @@ class Contestant:
 
 def stage_one(r: ContestRequest, b: Beatmap) -> dict:
     "Stars against the request, the gate, and whether the red lines are the true ones."
-    found = check_map(b, load_audio(r.audio, 16000), stars=r.stars)
+    samples = load_audio(r.audio, 16000)
+    found = check_map(b, samples, stars=r.stars)
+    asked = Timing.of(counted(r.timing, len(samples) / 16))
     off = star_rating(b) - r.stars
     tempo = lambda points: {(round(p.beat_length, 3), p.meter) for p in points}
     row = {"request": r.name, "asked": round(r.stars, 2), "stars": round(r.stars + off, 2)}
     row |= {"within half a star": abs(off) <= 0.5, "objects": len(b.hit_objects)}
-    row |= {"red lines": tempo(Timing.of(b).red) == tempo(Timing.of(counted(r.timing, 1e9)).red)}
+    row |= {"red lines": tempo(Timing.of(b).red) == tempo(asked.red)}
     problems = sorted({f.kind for f in found.problems})
     return row | {"warnings": len(found.of("warning")), "problems": ", ".join(problems) or "none"}
 
-# %% ../nbs/908_contest.ipynb #a66edd5a
+# %% ../nbs/908_contest.ipynb #15503b4b
 def _theirs(folder: Path, r: ContestRequest) -> Beatmap:
     "What another program answered. Raises `UserError` when there is nothing."
     inside = _only(folder / r.name, ".osu") if (folder / r.name).is_dir() else None
@@ -299,7 +301,7 @@ def contest_table(rows: Sequence[dict]) -> list[str]:  # lines
         f"{off:.2f} stars off, {within} of {len(rows)} within half a star, {sound} without a problem.",
     ]
 
-
+# %% ../nbs/908_contest.ipynb #c3679f82
 def mirex(
     conf: BenchmarkConfig, say: Callable = say, write: Callable | None = None
 ) -> int:  # 1: some map has a problem
