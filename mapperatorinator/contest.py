@@ -86,7 +86,7 @@ def _asked_by(name: str, b: Beatmap, song: AskedSong) -> tuple[str, float]:  # h
     ask = min(same or named or song.asks, key=lambda a: abs(a.stars - stars))
     return ask.name, abs(ask.stars - stars)
 
-# %% ../nbs/908_contest.ipynb #a6c3aab7
+# %% ../nbs/908_contest.ipynb #c4b840a0
 def _answer(system: str, name: str, b: Beatmap, mapset: Mapset, songs: dict) -> Answer:  # songs: by mark
     "What a map answers. Raises `UserError` when it is nothing."
     known = [mark for mark in marks_of_map(b, mapset) if mark in songs]
@@ -121,7 +121,7 @@ def only_one_each(answers: Iterable[Answer], listing: Listing) -> list[Answer]:
             listing.left_out[answer.place] = f"{first.place} answers {answer.name} already, nearer in stars."
     return list(kept.values())
 
-# %% ../nbs/908_contest.ipynb #b6958ab9
+# %% ../nbs/908_contest.ipynb #9c155c62
 def systems_in(folder: Path) -> dict[str, Path]:
     "Folders of systems; a folder that holds maps itself is one system."
     if not folder.is_dir():
@@ -140,7 +140,7 @@ def _lay_out(answers: Iterable[Answer], folder: Path):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, a.beatmap.to_bytes())
 
-# %% ../nbs/908_contest.ipynb #c8b1d08f
+# %% ../nbs/908_contest.ipynb #a02efedd
 def pair_all(conf: BenchmarkConfig, folder: Path, listing: Listing) -> list[Answer]:
     "Pair every system in every mode with the human maps."
     asked = EvalConfig(
@@ -182,7 +182,7 @@ def replace_places(asked: EvalConfig, conf: BenchmarkConfig, folder: Path) -> Ev
     "What is measured of the paired maps: nobody writes, nothing is damaged."
     return replace(asked, timings=[], probes=False, seconds=conf.seconds, maps=str(folder), seed=conf.seed)
 
-# %% ../nbs/908_contest.ipynb #0f623104
+# %% ../nbs/908_contest.ipynb #4f048888
 @dataclass(frozen=True)
 class ContestRequest:
     "What a program is handed."
@@ -278,7 +278,7 @@ def stage_one(r: ContestRequest, b: Beatmap) -> dict:
     problems = sorted({f.kind for f in found.problems})
     return row | {"warnings": len(found.of("warning")), "problems": ", ".join(problems) or "none"}
 
-# %% ../nbs/908_contest.ipynb #15503b4b
+# %% ../nbs/908_contest.ipynb #3dcad536
 def _theirs(folder: Path, r: ContestRequest) -> Beatmap:
     "What another program answered. Raises `UserError` when there is nothing."
     inside = _only(folder / r.name, ".osu") if (folder / r.name).is_dir() else None
@@ -301,7 +301,7 @@ def contest_table(rows: Sequence[dict]) -> list[str]:  # lines
         f"{off:.2f} stars off, {within} of {len(rows)} within half a star, {sound} without a problem.",
     ]
 
-# %% ../nbs/908_contest.ipynb #c3679f82
+# %% ../nbs/908_contest.ipynb #ca72ca2c
 def mirex(
     conf: BenchmarkConfig, say: Callable = say, write: Callable | None = None
 ) -> int:  # 1: some map has a problem
