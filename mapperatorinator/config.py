@@ -38,15 +38,15 @@ __all__ = ['STARS', 'SHARE', 'TEMPERATURE', 'SEED', 'USER_ID', 'TAGS', 'SIZE', '
            'MODE_WORDS', 'MODE', 'MODE_NAME', 'ANY_MODE', 'CONTEXT', 'OUTPUT', 'CONDITION', 'TIMING', 'PROVIDER',
            'COUNTS', 'CONVENTION', 'EVAL_TIMING', 'EVAL_TASKS', 'PRECISION_WORDS', 'PRECISION', 'PRECISIONS',
            'TRAIN_PRECISION', 'MINUTES', 'DROPOUT', 'FIGURE', 'ADAPTERS', 'WEIGHTS', 'LOGGER', 'BANNED', 'BULK_TASK',
-           'CREW', 'SHELL', 'ADAPTED', 'BENCH_TASKS', 'LARGEST', 'SHORT', 'SAME', 'MEANT', 'IDLE', 'KINDS', 'FIELD',
-           'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate', 'CompatConfig', 'LanguageConfig',
-           'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig', 'DataConfig', 'FinetuneConfig',
-           'EvalConfig', 'PreviewConfig', 'ProvenanceConfig', 'CheckConfig', 'AppConfig', 'DiffusionConfig',
-           'RefineConfig', 'TrainRefineConfig', 'ModConfig', 'BenchConfig', 'TimingConfig', 'BulkConfig',
-           'DoctorConfig', 'WizardConfig', 'PlanConfig', 'CompletionConfig', 'contradictions', 'problems',
-           'check_settings', 'is_packed', 'makes_set', 'known_settings', 'group_of', 'preset_names', 'load_preset',
-           'Words', 'Said', 'compose', 'layers_of', 'show_layers', 'as_said', 'from_dict', 'changed', 'said_of',
-           'settings_table']
+           'CREW', 'SHELL', 'ADAPTED', 'BENCH_TASKS', 'BENCHMARK_TASKS', 'BENCHMARK_PARTS', 'LARGEST', 'SHORT', 'SAME',
+           'MEANT', 'IDLE', 'KINDS', 'FIELD', 'FIELD_END', 'HEADING', 'SpectrogramConfig', 'ContextTemplate',
+           'CompatConfig', 'LanguageConfig', 'ModelConfig', 'LoraConfig', 'GenerateConfig', 'RunConfig', 'TrainConfig',
+           'DataConfig', 'FinetuneConfig', 'EvalConfig', 'PreviewConfig', 'ProvenanceConfig', 'CheckConfig',
+           'AppConfig', 'DiffusionConfig', 'RefineConfig', 'TrainRefineConfig', 'ModConfig', 'BenchConfig',
+           'BenchmarkConfig', 'TimingConfig', 'BulkConfig', 'DoctorConfig', 'WizardConfig', 'PlanConfig',
+           'CompletionConfig', 'contradictions', 'problems', 'check_settings', 'is_packed', 'makes_set',
+           'known_settings', 'group_of', 'preset_names', 'load_preset', 'Words', 'Said', 'compose', 'layers_of',
+           'show_layers', 'as_said', 'from_dict', 'changed', 'said_of', 'settings_table']
 
 # %% ../nbs/020_config.ipynb #2d2aad04
 STARS = Number(0, 12, "stars")
@@ -853,6 +853,41 @@ class BenchConfig(Settings):
     clock: str = setting("wall", Choice(("wall", "cpu"), "clock"))  # cpu: processor time, which is steadier
     device: str = setting("auto", Device())  # what computes
     seed: int = setting(0, SEED)  # of random weights and prompts
+
+# %% ../nbs/020_config.ipynb #e4cf0e96
+BENCHMARK_TASKS = Choice(("page", "others", "mirex", "sweep", "blind", "votes"), "task")
+BENCHMARK_PARTS = Choice(("timing", "maps", "maimod", "speed"), "part")
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig(Settings):
+    "One public measurement, over a folder of songs with human maps."
+
+    task: str = setting("page", BENCHMARK_TASKS)  # page, others, mirex, sweep, blind, votes
+    dataset: str = setting("", Place())  # folder with songs/<split>/<song>/; mirex: folder of requests
+    split: str = setting("validation", NAMED)  # split measured on
+    mode: str = setting("all", ANY_MODE)  # whose maps are measured
+    parts: list[str] = setting(list(BENCHMARK_PARTS.choices), Several(BENCHMARK_PARTS, 1))  # page: what of it
+    songs: int = setting(0, Number(0, 1000000))  # how many songs of each mode, spread evenly; 0: all
+    seconds: float = setting(45.0, Number(10, 36000))  # of each song
+    timings: list[str] = setting(
+        ["auto", "reference"], Several(EVAL_TIMING)
+    )  # page: beats of our maps; []: none
+    providers: list[str] = setting(["grid", "auto", "librosa"], Several(PROVIDER, 1, 10))  # page: of timing
+    page: str = setting("", Place())  # page, others: file of Markdown; empty: OUTPUT/benchmark.md
+    output: str = setting("runs/benchmark", Place(needed=True))  # folder of what was measured and made
+    others: str = setting(
+        "", Place()
+    )  # others, blind: folder of a system's .osu files, or of several systems
+    stars: list[float] = setting([2.0, 3.5, 5.0], SPREAD)  # sweep: difficulties asked for
+    grid: list[str] = setting(
+        ["temperature=0.9", "temperature=1.1"], TAGS
+    )  # sweep: settings, each tried alone
+    pairs: int = setting(10, Number(1, 1000))  # blind: songs in the pack
+    ballots: list[str] = setting([], Several(Place(), most=10**5))  # votes: JSON files of raters, or folders
+    model: str = setting("embedded", NAMED)  # embedded or a folder
+    seed: int = setting(0, SEED)
+    device: str = setting("auto", Device())  # what computes
 
 # %% ../nbs/020_config.ipynb #a9fa1c58
 @dataclass

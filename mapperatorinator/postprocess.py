@@ -546,7 +546,7 @@ def settings_of(config: GenerateConfig, keys: int, **metadata) -> dict:
     )
     return {k: v for k, v in (out | metadata).items() if v is not None}
 
-# %% ../nbs/760_postprocess.ipynb #06e9ff26
+# %% ../nbs/760_postprocess.ipynb #efc2c0f3
 def _merged(streams: EventStream | Iterable[EventStream]) -> EventStream:
     out = EventStream()
     for stream in [streams] if isinstance(streams, EventStream) else streams:
@@ -571,6 +571,7 @@ def assemble(
     report: Optional[Counter] = None,  # counts of what was changed and dropped are added to it
     # (groups, timing=, slider_multiplier=) -> the groups in better places, once they are in time
     refine_groups: Optional[Callable] = None,
+    repair: bool = True,  # False: what the model wrote, as it is, to see what repairs are for
     **metadata,  # of the map: title, artist, audio_filename, background …
 ) -> Beatmap:
     "Events and red lines to a finished map."
@@ -580,18 +581,19 @@ def assemble(
     map = Beatmap.new(**settings_of(config, keys, **metadata))
     # 1) groups, in time and in place
     parts = read_groups(_merged(streams), language, keys)
-    if config.resnap_events:
+    if config.resnap_events and repair:
         report["resnap"] += resnap(parts, timing)
         report["resnap"] += settle(parts, timing) if language.compat == CompatConfig() else 0
     if refine_groups:
         parts = refine_groups(parts, timing=timing, slider_multiplier=map.slider_multiplier)
-    report["snap_overlaps"] += snap_overlaps(parts) if config.gamemode in (0, 2) else 0
+    report["snap_overlaps"] += snap_overlaps(parts) if config.gamemode in (0, 2) and repair else 0
     # 2) objects, and the lines that hold for them
     found = to_hit_objects(parts, timing, map.slider_multiplier, language, map.mode)
     map.timing_points = _lines_for(found, timing)
     map.hit_objects = found.objects
     # 3) what the game would not play as it is meant
-    report.update(clean(map, is_calm(config)))
+    if repair:
+        report.update(clean(map, is_calm(config)))
     report.update(found.dropped)
     return map
 

@@ -95,3 +95,33 @@ plot()
 """
     )
     assert data.startswith(b"\x89PNG")
+
+
+FIGURE = re.compile(
+    r"(?<![\w.\[-])\d[\d,]*(?:\.\d+)?\s?(?:%|ms|MB|GB|kB|s|min|minutes|times)(?!\w)|(?<![\w.\[-])\d*\.\d+(?![\w.])"
+)
+NOT_MEASURED = {"3.11", "3.13"}  # versions of Python
+
+
+def figures(text):
+    "What a page says was measured: numbers with a unit or a fraction, in its prose and tables of figures."
+    prose = re.sub(
+        r"```.*?```|`[^`]*`|<details>.*?</details>|\]\([^)]*\)|^    .*$", "", text, flags=re.S | re.M
+    )
+    return {found[0] for found in FIGURE.finditer(prose)} - NOT_MEASURED
+
+
+def test_every_figure_is_printed_by_the_benchmark(text):
+    page = (house.repo / "docs/benchmark.md").read_text(encoding="utf-8")
+    printed = re.sub(r"\s+", " ", page)
+    lost = [
+        figure for figure in figures(text) if not re.search(rf"(?<![\d.]){re.escape(figure)}(?!\w)", printed)
+    ]
+    assert not lost, (
+        f"no run prints {', '.join(lost)}: see docs/benchmark.md, which `mapperatorinator benchmark` makes"
+    )
+
+
+def test_figures_are_seen():
+    said = "It is right in 92 % of songs ([card](a 5.5 %)), off by 0.21 stars, in 3 min; Python 3.11, `x=4.5`, 4 modes."
+    assert figures(said) == {"92 %", "0.21", "3 min"}
