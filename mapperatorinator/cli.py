@@ -468,7 +468,7 @@ def run_data_build(config: DataConfig) -> None:
     for line in report(made):
         say(line)
 
-# %% ../nbs/990_cli.ipynb #4a88ebb3
+# %% ../nbs/990_cli.ipynb #9b62f1b5
 @contextlib.contextmanager
 def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row above them
     "Bars for a training, one line at a time with its measurements."
@@ -533,6 +533,8 @@ def run_eval(config: EvalConfig) -> None:
 
     if config.task.startswith("maimod"):
         import mapperatorinator.maimod.planted  # noqa: F401, which adds its tasks
+    if config.task.startswith("judges"):
+        import mapperatorinator.heads  # noqa: F401, which adds its tasks
 
     evaluate(config, say)
 

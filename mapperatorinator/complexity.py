@@ -79,7 +79,9 @@ class Rhythm(nn.Module):
         self.drop = nn.Dropout(drop)
         self.register_buffer("temperature", torch.ones(()))  # found on songs that were not learnt from
 
-    def forward(self, gaps: Tensor, held: Tensor, mode: Tensor) -> Tensor:  # (n, BACK) twice, (n,) -> (n, steps)
+    def forward(
+        self, gaps: Tensor, held: Tensor, mode: Tensor
+    ) -> Tensor:  # (n, BACK) twice, (n,) -> (n, steps)
         x = (self.gap(gaps) + self.hold(held)).flatten(1)
         x = torch.cat([x, self.mode(mode)], 1)
         for layer in (self.first, self.second):

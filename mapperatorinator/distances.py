@@ -95,7 +95,9 @@ def between_songs(a: Cloud, b: Cloud) -> np.ndarray:  # (songs of a, songs of b)
     return total / np.outer(a.owner.sum(0), b.owner.sum(0))
 
 
-def over_pairs(k: np.ndarray, times: np.ndarray) -> float:  # (songs, songs), (songs,) how often each was drawn
+def over_pairs(
+    k: np.ndarray, times: np.ndarray
+) -> float:  # (songs, songs), (songs,) how often each was drawn
     "The mean over pairs of different songs."
     weight = np.outer(times, times).astype(float)
     np.fill_diagonal(weight, 0)
@@ -133,7 +135,9 @@ DRAWS = 300
 LEAST_SONGS = 3
 
 
-def draws(songs: int, count: int = DRAWS, seed: int = 0) -> np.ndarray:  # (count, songs) how often each was drawn
+def draws(
+    songs: int, count: int = DRAWS, seed: int = 0
+) -> np.ndarray:  # (count, songs) how often each was drawn
     "Songs drawn with replacement; at least two of them differ."
     rng = np.random.default_rng(seed)
     found = []
@@ -144,7 +148,9 @@ def draws(songs: int, count: int = DRAWS, seed: int = 0) -> np.ndarray:  # (coun
     return np.array(found, float)
 
 
-def with_interval(value: Callable, songs: int) -> Interval:  # value: (songs,) how often each was drawn -> figure
+def with_interval(
+    value: Callable, songs: int
+) -> Interval:  # value: (songs,) how often each was drawn -> figure
     "A figure of all songs, and where 95 % of the drawn ones lie."
     at = value(np.ones(songs))
     if songs < LEAST_SONGS:
@@ -173,6 +179,8 @@ def halves(c: Cloud, size: int, count: int = 20, seed: int = 0) -> list[tuple[Cl
 
 def among_people(measure: str, c: Cloud, size: int) -> Interval:  # size: songs of the smaller part
     "How far human songs lie from other human songs: the mean over ways to part them, and 95 % of these."
-    found = [MEASURES[measure](Yardstick(rest), some)(np.ones(len(some.names))) for some, rest in halves(c, size)]
+    found = [
+        MEASURES[measure](Yardstick(rest), some)(np.ones(len(some.names))) for some, rest in halves(c, size)
+    ]
     low, high = np.quantile(found, [0.025, 0.975])
     return Interval(float(np.mean(found)), float(low), float(high), min(size, len(c.names) // 2))
