@@ -64,7 +64,7 @@ def joined(some: Sequence[Intervals]) -> Intervals:
     "Those of several maps."
     return Intervals(*(np.concatenate(x) for x in zip(*some)))
 
-# %% ../nbs/874_complexity.ipynb #634388db
+# %% ../nbs/874_complexity.ipynb #51795607
 class Rhythm(nn.Module):
     "Chances of the next step (logits), from those before."
 
@@ -96,12 +96,12 @@ def guesses(net: Rhythm, x: Intervals, batch: int = 8192) -> np.ndarray:  # (n, 
     parts = [net.eval()(*(a[i : i + batch] for a in read)) for i in range(0, len(x.next), batch)]
     return torch.cat(parts).log_softmax(1).numpy() if parts else np.zeros((0, MOST + 1), np.float32)
 
-# %% ../nbs/874_complexity.ipynb #1511fba3
+# %% ../nbs/874_complexity.ipynb #68a104db
 @dataclass(frozen=True)
 class RhythmFit:
     "How the network is taught."
 
-    rounds: int = 6
+    rounds: int = 4
     batch: int = 512
     rate: float = 2e-3
     decay: float = 0.01
