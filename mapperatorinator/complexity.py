@@ -64,7 +64,7 @@ def joined(some: Sequence[Intervals]) -> Intervals:
     "Those of several maps."
     return Intervals(*(np.concatenate(x) for x in zip(*some)))
 
-# %% ../nbs/874_complexity.ipynb #51795607
+# %% ../nbs/874_complexity.ipynb #466bd7be
 class Rhythm(nn.Module):
     "Chances of the next step (logits), from those before."
 

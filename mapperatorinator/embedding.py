@@ -110,7 +110,7 @@ def read_windows(bundle: Bundle, sounds: Sounds, b: Beatmap) -> np.ndarray:  # (
         found.append(pooled(states[0, inside(bundle, one.ids)]))
     return np.array(found, np.float32).reshape(len(found), 2 * bundle.model.c.d_model)
 
-# %% ../nbs/872_embedding.ipynb #7998befb
+# %% ../nbs/872_embedding.ipynb #6dda2069
 def kept(folder: Path | None, words: Sequence, make: Callable[[], np.ndarray]) -> np.ndarray:
     "An array that lies in a folder under some words, or is made now."
     if folder is None:
