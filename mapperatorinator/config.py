@@ -107,7 +107,10 @@ _COUNT = "0*([2-9]|[1-9][0-9]{1,3})"
 COUNTS = Text(20, f"{_COUNT}/{_COUNT}", "tokens of beats and of objects, at least 2 each, such as 20/80")
 CONVENTION = Choice(("osu", "acoustic"), "convention")
 EVAL_TIMING = replace(TIMING, choices=TIMING.choices[:-1])  # nobody types beats for a whole corpus
-EVAL_TASKS = Choice(("generate", "timing", "refine", "maps", "statistics", "maimod", "maimod_fit"), "task")
+EVAL_TASKS = Choice(
+    ("generate", "timing", "refine", "maps", "statistics", "maimod", "maimod_fit", "judges", "judges_fit"),
+    "task",
+)
 PRECISION_WORDS = {"float32": "fp32", "32": "fp32", "no": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 PRECISION = Choice(("auto", "fp32", "bf16", "int8"), "precision", PRECISION_WORDS)
 PRECISIONS = Several(PRECISION, 1, 10)
@@ -612,7 +615,7 @@ class FinetuneConfig(Settings):
     seed: int = setting(42, SEED)  # of adapters and data
     lora: LoraConfig = field(default_factory=lambda: LoraConfig(rank=16, alpha=16.0))  # the adapters
 
-# %% ../nbs/020_config.ipynb #04f2c43a
+# %% ../nbs/020_config.ipynb #b214b3da
 @dataclass
 class EvalConfig(Settings):
     "One measurement on songs with human maps."
@@ -623,7 +626,7 @@ class EvalConfig(Settings):
     mode: str = setting("standard", ANY_MODE)  # whose maps are measured
     songs: int = setting(5, Number(0, 1000000))  # how many songs, spread evenly; 0: all
     stars: list[float] = setting([2.0, 3.5, 5.0], SPREAD)  # generate, refine: difficulties asked for
-    each: int = setting(1, Number(0, 1000))  # maps: human maps of a song that are answered; 0: all
+    each: int = setting(1, Number(0, 1000))  # maps, judges: human maps of a song that are answered; 0: all
     seconds: float = setting(45.0, Number(0, 36000))  # maps, generate: of each song; 0: all
     timings: list[str] = setting(
         ["auto", "reference"], Several(EVAL_TIMING)
@@ -636,6 +639,8 @@ class EvalConfig(Settings):
     providers: list[str] = setting(["grid"], Several(PROVIDER, 1, 10))  # of timing; also librosa, essentia
     refiner: str = setting("", Place())  # of refine: the denoiser judged, a folder
     levels: list[int] = setting([25, 50, 100], Several(Number(1, 1000), 1))  # refine: how far into the noise
+    heads: str = setting("", Place())  # judges: folder of heads, from eval task=judges_fit; empty: as shipped
+    reads: str = setting("", Place())  # judges: folder that keeps what was read of maps
     model: str = setting("embedded", NAMED)  # embedded or a folder
     output: str = setting("", Place())  # folder that keeps what was measured; statistics: a file
     seed: int = setting(0, SEED)

@@ -13,8 +13,8 @@ from .core import UserError, asset, quoted, user_path
 from .osu.beatmap import Beatmap
 
 # %% auto #0
-__all__ = ['ROBOTS', 'VARIABLE', 'disallows', 'mapper_key', 'OptOut', 'parse_opt_out', 'read_opt_out', 'opt_out', 'refusal',
-           'objections']
+__all__ = ['ROBOTS', 'VARIABLE', 'disallows', 'mapper_key', 'guest_of', 'OptOut', 'parse_opt_out', 'read_opt_out', 'opt_out',
+           'refusal', 'objections']
 
 # %% ../nbs/260_consent.ipynb #b3517f72
 ROBOTS = re.compile(r"(?<!\w)robots\s*[:=]\s*disallow(?!\w)", re.IGNORECASE)
@@ -26,10 +26,16 @@ def disallows(
     "Whether a map asks not to be read by machines that learn."
     return bool(ROBOTS.search(tags))
 
-# %% ../nbs/260_consent.ipynb #3547c755
+# %% ../nbs/260_consent.ipynb #257552d4
 def mapper_key(name: str) -> str:
     "Equal for two spellings of one name (https://osu.ppy.sh/wiki/en/Help_centre/Account)."
     return name.strip().replace("_", " ").casefold()
+
+
+def guest_of(version: str) -> str:  # "": none
+    "The mapper after whom a difficulty is called, such as Somebody in Somebody's Hard."
+    guest = re.match(r"(.+?)(?:'s|’s|') ", version + " ")
+    return guest[1] if guest else ""
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ class OptOut:
 
     def has_guest(self, version: str) -> bool:  # name of a difficulty
         "Whether a difficulty is called after one of them."
-        guest = re.match(r"(.+?)(?:'s|’s|') ", version + " ")
-        return bool(guest) and mapper_key(guest[1]) in self.names
+        guest = guest_of(version)
+        return bool(guest) and mapper_key(guest) in self.names
 
 
 def parse_opt_out(

@@ -34,12 +34,12 @@ from .timing.providers import find_timing
 from .train_refine import crumbled, placement, px_apart, refined
 
 # %% auto #0
-__all__ = ['PEERS', 'TASKS', 'Judged', 'judged_songs', 'Case', 'planted_case', 'timing_cases', 'by_peer', 'faults', 'judge_map',
-           'attempt', 'eval_timing', 'star_requests', 'eval_generate', 'eval_refine', 'AskedSong', 'asked_songs',
-           'MapWriter', 'sharing_beats', 'Ledger', 'Judging', 'judge_song', 'no_maps', 'Found', 'eval_maps',
-           'eval_statistics', 'evaluate', 'judge_clips', 'clip_judge']
+__all__ = ['PEERS', 'TASKS', 'Judged', 'converted_charts', 'spread', 'judged_songs', 'Case', 'planted_case', 'timing_cases',
+           'by_peer', 'faults', 'judge_map', 'attempt', 'eval_timing', 'star_requests', 'eval_generate', 'eval_refine',
+           'AskedSong', 'asked_songs', 'MapWriter', 'sharing_beats', 'Ledger', 'Judging', 'judge_song', 'no_maps',
+           'Found', 'eval_maps', 'eval_statistics', 'evaluate', 'judge_clips', 'clip_judge']
 
-# %% ../nbs/860_evaluate.ipynb #39108160
+# %% ../nbs/860_evaluate.ipynb #93b453b5
 @dataclass
 class Judged:
     "A song with its human maps."
@@ -70,7 +70,7 @@ class Judged:
         return min(self.maps, key=lambda b: abs(star_rating(b) - stars))
 
 
-def _converted(folder: Path) -> set[str]:
+def converted_charts(folder: Path) -> set[str]:
     "Names of charts that `song.json` calls converted from other games."
     file = folder / "song.json"
     if not file.is_file():
@@ -81,7 +81,7 @@ def _converted(folder: Path) -> set[str]:
 
 def _human_maps(folder: Path, mode: str, listing: Listing | None = None) -> list[tuple[Path, Beatmap]]:
     "Maps of a mode, or of the first mode that has some; converted charts do not count."
-    maps = read_maps(folder, _converted(folder), listing)
+    maps = read_maps(folder, converted_charts(folder), listing)
     wanted = min((b.mode for _, b in maps), default=0) if mode == "all" else MODES[mode]
     return [(file, b) for file, b in maps if b.mode == wanted]
 
@@ -93,8 +93,8 @@ def _songs_in(folder: Path, mode: str, listing: Listing) -> list[Judged]:
     name = lambda song: folder.name if alone else title_of(song)
     return [Judged(name(song), song, [b for _, b in maps]) for song, maps in songs.items()]
 
-# %% ../nbs/860_evaluate.ipynb #5fe8acc2
-def _spread(cases: list, count: int) -> list:  # count: 0 for all
+# %% ../nbs/860_evaluate.ipynb #c9b9c866
+def spread(cases: list, count: int) -> list:  # count: 0 for all
     "Some of many, evenly."
     wanted = min(count or len(cases), len(cases))
     places = np.linspace(0, len(cases) - 1, wanted).round().astype(int)
@@ -113,9 +113,9 @@ def judged_songs(
     found = [song for folder in folders for song in _songs_in(folder, conf.mode, listing)]
     if not found:
         raise UserError(f"No {conf.mode} maps in '{conf.dataset}/songs/{conf.split}'.")
-    return _spread(found, conf.songs)
+    return spread(found, conf.songs)
 
-# %% ../nbs/860_evaluate.ipynb #e95711a7
+# %% ../nbs/860_evaluate.ipynb #c48685fb
 @dataclass
 class Case:
     "Audio and its true beats."
@@ -168,7 +168,7 @@ def _tapped_cases(conf: EvalConfig) -> list[Case]:
         return []
     rows = [r for r in _read_table(index) if r["split"] == conf.split]
     folders = sorted(Path(conf.dataset) / r["folder"] for r in rows)
-    return [_tapped_case(f) for f in _spread(folders, conf.songs)]
+    return [_tapped_case(f) for f in spread(folders, conf.songs)]
 
 # %% ../nbs/860_evaluate.ipynb #c7d28c08
 def planted_case(number: int, seed: int = 0, plain: bool = False) -> Case:
@@ -542,7 +542,7 @@ def eval_refine(conf: EvalConfig, report, listing: Listing) -> dict:
         rows.append(report({"way": name, "px_off": round(float(px), 2), **figures}))
     return {"drafts": len(made), "human": len(everyone), "ways": rows}
 
-# %% ../nbs/860_evaluate.ipynb #8859d645
+# %% ../nbs/860_evaluate.ipynb #9811fb60
 @dataclass
 class AskedSong:
     "A song with what its human maps ask for."
@@ -572,7 +572,7 @@ def asked_songs(conf: EvalConfig, mode: str, listing: Listing) -> Iterator[Asked
     "The songs of a split with human maps of a mode; `songs` limits them to some, spread evenly."
     folders = song_folders(conf.dataset, conf.split)
     songs = [one for d in folders for one in _maps_by_song(d, mode, listing).items()]
-    for song, files in _spread(songs, conf.songs):
+    for song, files in spread(songs, conf.songs):
         asked = attempt(partial(_asked_song, song, files, conf), title_of(song), listing)
         if asked and asked.asks:
             yield asked

@@ -396,7 +396,7 @@ def frame_logits(self: Mapper, states: Tensor) -> Tensor:  # (batch, positions, 
     "Onset, beat and downbeat logits for every mel frame, from the encoder alone: (batch, frames, frame_heads)."
     return self.frame_head(states).unflatten(-1, (2, -1)).flatten(1, 2)
 
-# %% ../../nbs/610_model.mapper.ipynb #8549044c
+# %% ../../nbs/610_model.mapper.ipynb #d6a96d1c
 @patch
 def score(
     self: Mapper,
@@ -415,13 +415,13 @@ def score(
 
 
 @patch
-def decode(
+def decoder_states(
     self: Mapper,
     ids: Tensor,  # (batch, length), padded with 0
     encoded: Encoded,
     real: Tensor | None = None,  # (batch, length) false at padding, when some of it is on the left
-) -> Tensor:  # (batch, length, vocab_out)
-    "Scores after every token: the teacher-forced pass of training and MaiMod."
+) -> tuple[Tensor, Tensor]:  # (batch, length, d_model), and the time value at each
+    "What the decoder knows after every token."
     d = self.decoder
     now = d.now(ids, torch.zeros_like(ids[:, 0]))
     mask = None
@@ -439,8 +439,20 @@ def decode(
         mask=mask,
         causal=real is None,
     )
-    keys = d.ruler.keys(encoded.bins) if d.ruler else None
-    return self.score(x, now, keys)
+    return x, now
+
+
+@patch
+def decode(
+    self: Mapper,
+    ids: Tensor,  # (batch, length), padded with 0
+    encoded: Encoded,
+    real: Tensor | None = None,  # (batch, length) false at padding, when some of it is on the left
+) -> Tensor:  # (batch, length, vocab_out)
+    "Scores after every token: the teacher-forced pass of training and MaiMod."
+    x, now = self.decoder_states(ids, encoded, real)
+    ruler = self.decoder.ruler
+    return self.score(x, now, ruler.keys(encoded.bins) if ruler else None)
 
 
 @patch
