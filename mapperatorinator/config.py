@@ -930,7 +930,9 @@ class BulkConfig(Settings):
     # Who does it
     engine: str = setting("local", CREW)  # processes of this machine, a Ray cluster, or Slurm by submitit
     workers: int = setting(2, Number(1, 1024, "processes"))  # that work at once
-    batch: int = setting(1, Number(1, 64, "songs"))  # generate: songs that are written together
+    batch: int = setting(
+        1, Number(1, 64, "songs")
+    )  # generate: songs written together; above 1 bytes may differ
     threads: int = setting(1, THREADS)  # CPU threads of each worker
     cluster: str = setting("", Text(200))  # address of a Ray cluster; submitit: slurm or local; empty: found
     options: list[str] = setting([], TAGS)  # of the cluster, such as num_gpus=1, slurm_partition=gpu

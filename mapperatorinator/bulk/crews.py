@@ -160,7 +160,7 @@ class LocalCrew:
             worker.pipe.close()
         self.team = []
 
-# %% ../../nbs/966_bulk.crews.ipynb #2b132e72
+# %% ../../nbs/966_bulk.crews.ipynb #ad626eed
 def needed(name: str):  # the module
     "A library that only a cluster needs. Raises `UserError` without it."
     try:
@@ -186,7 +186,7 @@ def options_of(words: Sequence[str]) -> dict:  # key=value
     number = lambda text: json.loads(text) if text.replace(".", "", 1).isdecimal() else text
     return {name: number(value) for name, _, value in pairs}
 
-
+# %% ../../nbs/966_bulk.crews.ipynb #70b3fd3c
 RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus"}  # of a cluster -> what an actor needs of it
 
 
@@ -218,8 +218,7 @@ class RayCrew:
             ) from e
 
     def free(self) -> int:
-        "As many as the cluster has room for: an actor too many would wait for ever, and its jobs with it."
-        have = self.ray.cluster_resources()  # fewer when a machine was lost
+        have = self.ray.cluster_resources()
         room = [
             have.get(key, 0) // self.needs[name] for key, name in RESOURCES.items() if self.needs.get(name)
         ]
@@ -287,7 +286,7 @@ def read_answers(order: Order, load: Load) -> list[Answer]:
             path.unlink()
     return found
 
-# %% ../../nbs/966_bulk.crews.ipynb #3c04981b
+# %% ../../nbs/966_bulk.crews.ipynb #ada236c4
 class SubmititCrew:
     "Jobs of Slurm, or processes that stand for them (https://github.com/facebookincubator/submitit)."
 
@@ -339,7 +338,7 @@ class SubmititCrew:
             job.cancel(check=False)
         self.busy = []
 
-# %% ../../nbs/966_bulk.crews.ipynb #049a13f1
+# %% ../../nbs/966_bulk.crews.ipynb #4061d037
 def suspects(load: Load, batch: int) -> list[Item]:
     "The jobs of a load that were at work when its worker was lost."
     return next(

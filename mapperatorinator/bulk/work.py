@@ -158,7 +158,7 @@ def do_generate(source: Path, c: GenerateConfig, folder: Path, make: Callable | 
     came = "; ".join(f"{r['achieved_stars']:.2f} stars, {r['objects']} objects" for r in kept)
     return Made(json.loads(json.dumps(kept, default=str)), came)
 
-# %% ../../nbs/964_bulk.work.ipynb #521d00cf
+# %% ../../nbs/964_bulk.work.ipynb #7b8f9f58
 EACH = ("timing", "generate")  # tasks of eval that look at one song at a time
 
 
@@ -199,7 +199,7 @@ def do_eval(source: Path, c: EvalConfig, folder: Path) -> Made:
         timeless(json.loads(json.dumps({"rows": rows, "left_out": listing.left_out}, default=float))), came
     )
 
-# %% ../../nbs/964_bulk.work.ipynb #535d9995
+# %% ../../nbs/964_bulk.work.ipynb #acd1c228
 def song_sources(path: Path) -> list[Path]:
     return sheet.paths_of(TimingConfig(paths=[str(path)]))
 
@@ -236,7 +236,7 @@ TASKS = {
     "eval": Task(EvalConfig, ("dataset", "songs", "output", "maps"), set_sources, do_eval),
 }
 
-# %% ../../nbs/964_bulk.work.ipynb #f1b4894f
+# %% ../../nbs/964_bulk.work.ipynb #ab3410a1
 def _is_place(said: Said, name: str) -> bool:
     bounds = said.known[name].bounds
     return isinstance(getattr(bounds, "of", bounds), Place)
@@ -329,7 +329,7 @@ def finished(order: Order, item: Item, **more) -> Answer:  # more: for the task
         return _kept(final, item, asked)  # another worker was as quick
     return Answer(item.id, code=made.code, came=made.came)
 
-# %% ../../nbs/964_bulk.work.ipynb #0faed91e
+# %% ../../nbs/964_bulk.work.ipynb #4bafedb7
 def _causes(e: BaseException | None) -> Iterator[BaseException]:
     while e is not None:
         yield e
@@ -355,7 +355,7 @@ def do(order: Order, item: Item, **more) -> Answer:
     answer.seconds = time.perf_counter() - begun
     return answer
 
-
+# %% ../../nbs/964_bulk.work.ipynb #2d07b612
 def serve(order: Order, items: Sequence[Item]) -> Iterator[Answer]:
     "Do some jobs: one after the other, or songs that are written together."
     if order.task == "generate" and len(items) > 1:
