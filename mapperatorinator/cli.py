@@ -540,7 +540,7 @@ def run_eval(config: EvalConfig) -> None:
 
     evaluate(config, say)
 
-# %% ../nbs/990_cli.ipynb #c92f7178
+# %% ../nbs/990_cli.ipynb #a6ce5127
 def _ears(config: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red lines
     "The pipeline as a listener; the model is loaded with the first song."
     from functools import lru_cache
@@ -582,7 +582,7 @@ def run_timing(config: TimingConfig) -> int:  # 0 all sure, 1 a timing is in dou
         say(as_json(results))
     return exit_code(results)
 
-
+# %% ../nbs/990_cli.ipynb #f9be2365
 def run_plan(config: PlanConfig) -> None:
     "Print the plan that a song proposes, and what it carries; write it when asked to."
     from mapperatorinator.audio import load_audio
@@ -606,7 +606,7 @@ def run_plan(config: PlanConfig) -> None:
     if config.output:
         say(f"  written to  {shown(str(write_new(user_path(config.output), text.encode())))}")
 
-
+# %% ../nbs/990_cli.ipynb #d56ac9c8
 def run_doctor(config: DoctorConfig) -> int:  # 1: a problem
     "Look at the machine, line by line or as one JSON document."
     from mapperatorinator.doctor import as_json, as_text, examine, exit_code

@@ -315,7 +315,7 @@ class Result(Draft):
     def mel(self) -> np.ndarray | None:
         return self.listen and self.listen()  # (mels, frames) of the song, for pictures
 
-# %% ../nbs/780_pipeline.ipynb #171eb8b1
+# %% ../nbs/780_pipeline.ipynb #20bf06ee
 def recorded_settings(c: GenerateConfig) -> dict:  # without the places of this machine
     "The settings that a map is recorded with."
     return {name: value for name, value in vars(c).items() if name not in OWN_PLACE}
@@ -371,7 +371,7 @@ class Song2Map(Audio2Events):
             harder = starts_of(best_draft(pools[0]).beatmap)
         return pools
 
-
+# %% ../nbs/780_pipeline.ipynb #5e2d851b
 def starts_of(b: Beatmap) -> np.ndarray:  # sorted ms
     "The rhythm of a map."
     return np.unique([o.time for o in b.hit_objects])
@@ -390,7 +390,7 @@ def settled(self: Song2Map, song: SongContext, c: GenerateConfig) -> GenerateCon
         raise UserError(*filter(None, wrong))
     return c
 
-
+# %% ../nbs/780_pipeline.ipynb #9115d672
 @patch
 def maps(
     self: Song2Map,
@@ -479,7 +479,7 @@ def finish_map(self: Song2Map, b: Beatmap, song: SongContext, c: GenerateConfig)
     by = convention_ms(c) + c.offset_shift
     return move_map(b, by) if by else b
 
-# %% ../nbs/780_pipeline.ipynb #d8daba10
+# %% ../nbs/780_pipeline.ipynb #b82b4a84
 @patch
 def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Generated, **metadata) -> Result:
     "What one row wrote, as a map with its figures."
@@ -506,7 +506,7 @@ def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Gene
         listen=partial(song_mel, self.engine, encoded.samples),
     )
 
-
+# %% ../nbs/780_pipeline.ipynb #5752c3b7
 def level_limits(c: GenerateConfig) -> str | None:  # None: none were asked for
     "What the level of a map keeps to."
     divisors = level_divisors(c.difficulty) if c.level_limits else ()
@@ -587,7 +587,7 @@ def read_song(self: File2File, job: Prepared, notes: list[str]) -> np.ndarray:  
     check_writable(job.destination, job.files)
     return samples
 
-# %% ../nbs/780_pipeline.ipynb #3da50c30
+# %% ../nbs/780_pipeline.ipynb #bc95dad2
 @patch
 def save_maps(self: File2File, made: list[Result], job: Prepared) -> Path:  # absolute path written
     "Write the maps: into the reference map itself, together in an archive, or the only one."
@@ -632,7 +632,7 @@ def save_sounds(r: Result, job: Prepared, path: Path, version: str) -> list[Path
     places = {name: path_beside(path, version, f" {name}.ogg") for name in tracks}
     return [write_new(places[name], vorbis_of([(SR, x[:, None])])) for name, x in tracks.items()]
 
-
+# %% ../nbs/780_pipeline.ipynb #3eae76fd
 @patch
 def save(self: File2File, made: list[Result], job: Prepared):
     "Write the maps and their pictures, and say what became of a file that was there."
