@@ -555,7 +555,7 @@ def run_benchmark(config: BenchmarkConfig) -> int | None:  # 1: sweep, mirex: a 
     done = benchmark(config, say)
     return done if isinstance(done, int) else None
 
-# %% ../nbs/990_cli.ipynb #099c5f56
+# %% ../nbs/990_cli.ipynb #b03746b4
 def run_timing(config: TimingConfig) -> int:  # 0 all sure, 1 a timing is in doubt, 2 something was not timed
     "Print the red lines of songs, and write them when asked to."
     from mapperatorinator.outfit import title_and_artist
@@ -578,7 +578,7 @@ def run_timing(config: TimingConfig) -> int:  # 0 all sure, 1 a timing is in dou
         say(as_json(results))
     return exit_code(results)
 
-
+# %% ../nbs/990_cli.ipynb #dda547dc
 def run_plan(config: PlanConfig) -> None:
     "Print the plan that a song proposes, and what it carries; write it when asked to."
     from mapperatorinator.audio import load_audio
@@ -621,7 +621,7 @@ def run_bulk(config: BulkConfig) -> int:  # 0 all well, 1 a job found a problem,
     finally:
         bars.close()
 
-
+# %% ../nbs/990_cli.ipynb #a0d0cad6
 def run_doctor(config: DoctorConfig) -> int:  # 1: a problem
     "Look at the machine, line by line or as one JSON document."
     from mapperatorinator.doctor import as_json, as_text, examine, exit_code

@@ -537,7 +537,7 @@ def open_groups(self: SongRun, places: Sequence[RowWindow], k: int) -> tuple[Gra
     keys = [p.row.metadata.keycount or 18 for p in places]
     return grammar, Columns(grammar, keys, held)
 
-# %% ../nbs/730_generate.ipynb #62c3e5e6
+# %% ../nbs/730_generate.ipynb #1982e6fc
 _OBJECTS = (_C.MAP, _C.GD, _C.NO_HS)
 
 
@@ -571,7 +571,7 @@ def steering(
     patterns = steering_rules(wishes, grammar, self.engine.language, self.gamemode, columns)
     return [*self.time_curve(places, k, grammar, columns), *patterns]
 
-
+# %% ../nbs/730_generate.ipynb #bd497c99
 @patch
 def rules(self: SongRun, places: Sequence[RowWindow], k: int, sampling: Sampling) -> list[Rule]:
     "The rules for some places."

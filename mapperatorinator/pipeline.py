@@ -397,7 +397,7 @@ class Song2Map(Audio2Events):
             harder = starts_of(best_draft(pools[0]).beatmap)
         return pools
 
-
+# %% ../nbs/780_pipeline.ipynb #5e2d851b
 def starts_of(b: Beatmap) -> np.ndarray:  # sorted ms
     "The rhythm of a map."
     return np.unique([o.time for o in b.hit_objects])
@@ -416,7 +416,7 @@ def settled(self: Song2Map, song: SongContext, c: GenerateConfig) -> GenerateCon
         raise UserError(*filter(None, wrong))
     return c
 
-
+# %% ../nbs/780_pipeline.ipynb #9115d672
 @patch
 def maps(
     self: Song2Map,
@@ -532,7 +532,7 @@ def finish(self: Song2Map, song: SongContext, request: MapRequest, written: Gene
         listen=partial(song_mel, self.engine, encoded.samples),
     )
 
-
+# %% ../nbs/780_pipeline.ipynb #5752c3b7
 def level_limits(c: GenerateConfig) -> str | None:  # None: none were asked for
     "What the level of a map keeps to."
     divisors = level_divisors(c.difficulty) if c.level_limits else ()
@@ -658,7 +658,7 @@ def save_sounds(r: Result, job: Prepared, path: Path, version: str) -> list[Path
     places = {name: path_beside(path, version, f" {name}.ogg") for name in tracks}
     return [write_new(places[name], vorbis_of([(SR, x[:, None])])) for name, x in tracks.items()]
 
-
+# %% ../nbs/780_pipeline.ipynb #3eae76fd
 @patch
 def save(self: File2File, made: list[Result], job: Prepared):
     "Write the maps and their pictures, and say what became of a file that was there."

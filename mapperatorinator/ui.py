@@ -836,7 +836,7 @@ def preview_of(maps: Sequence[Path], song: str) -> list[W.Widget]:
     "The maps as they are played."
     return [Preview([Beatmap.read(path) for path in maps], audio=song)] if maps else []
 
-# %% ../nbs/950_ui.ipynb #b4064334
+# %% ../nbs/950_ui.ipynb #fe8be593
 @patch
 def on_like(self: App, id: int):
     "More maps like one."
@@ -892,7 +892,7 @@ def take(self: App, said: dict):
 def on_paste(self: App, text: str):
     self.take(read_command(str(text)))
 
-
+# %% ../nbs/950_ui.ipynb #1f2e253b
 @patch
 def on_propose_plan(self: App):
     "A plan of the song that was chosen, to be looked at and changed."
@@ -915,7 +915,7 @@ def on_use_plan(self: App, text: str):
     self.say(f"A plan of {len(plan)} sections is followed from now on.", "success")
     self.refresh()
 
-
+# %% ../nbs/950_ui.ipynb #5cfb7e6c
 @patch
 def on_load_preset(self: App, name: str):
     song = {"audio_path": s} if (s := self.form.said.get("audio_path")) else {}
