@@ -83,7 +83,7 @@ def frechet(a: Moments, b: Moments) -> float:
     apart = ((a.mean - b.mean) ** 2).sum()
     return float(apart + np.trace(a.cov) + np.trace(b.cov) - 2 * np.sqrt(np.maximum(between, 0)).sum())
 
-# %% ../nbs/876_distances.ipynb #7d86fbab
+# %% ../nbs/876_distances.ipynb #5e69dc8d
 def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     "How alike rows are (Bińkowski et al. 2018)."
     return (x @ y.T / x.shape[1] + 1) ** 3
@@ -130,7 +130,7 @@ class Yardstick:
 
 MEASURES = {"Fréchet": Yardstick.frechet, "kernel": Yardstick.kernel}
 
-# %% ../nbs/876_distances.ipynb #43bc83fa
+# %% ../nbs/876_distances.ipynb #9bf9edd8
 DRAWS = 300
 LEAST_SONGS = 3
 
@@ -169,7 +169,7 @@ def change(measure: str, stick: Yardstick, before: Cloud, after: Cloud) -> Inter
     one, two = (MEASURES[measure](stick, c) for c in (before, after))
     return with_interval(lambda times: two(times) - one(times), len(before.names))
 
-# %% ../nbs/876_distances.ipynb #ed123bd5
+# %% ../nbs/876_distances.ipynb #f1926fea
 def halves(c: Cloud, size: int, count: int = 20, seed: int = 0) -> list[tuple[Cloud, Cloud]]:
     "Some songs, and all others, again and again."
     rng = np.random.default_rng(seed)
