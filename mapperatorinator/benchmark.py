@@ -226,7 +226,7 @@ def show_intervals(groups: dict[str, dict[str, Interval]], label: str):
     ax.legend(fontsize=8, frameon=False, labelcolor=PALETTE["text"], bbox_to_anchor=(1, 1), loc="upper left")
     return fig
 
-# %% ../nbs/904_benchmark.ipynb #6e9d7c92
+# %% ../nbs/904_benchmark.ipynb #73fa8325
 SHORT = (
     ("F1 within 20 ms, own beats", "auto", "f1_20"),
     ("F1, human beats", "reference", "f1_20"),
@@ -357,7 +357,7 @@ def _maimod_picture(records: By):
 
 PICTURES = {"timing": _timing_picture, "maps": _maps_picture, "maimod": _maimod_picture}
 
-# %% ../nbs/904_benchmark.ipynb #6636d02a
+# %% ../nbs/904_benchmark.ipynb #f135f107
 def run_table(records: dict[str, By]) -> list[str]:  # lines; records: by part
     "What each section cost."
     rows = [
@@ -433,7 +433,7 @@ def page_lines(
 def steady(page: str) -> str:
     return page.partition(DIVIDER)[0]  # what every run repeats
 
-# %% ../nbs/904_benchmark.ipynb #84dbd84c
+# %% ../nbs/904_benchmark.ipynb #98ffd4cb
 def _pictured(records: dict[str, By], folder: Path):
     "Draw what can be drawn."
     from mapperatorinator.osu.show import save_png
@@ -448,12 +448,12 @@ def place_of_page(conf: BenchmarkConfig, name: str = "benchmark") -> Path:
     return Path(conf.page or Path(conf.output) / f"{name}.md")
 
 
-def write_page(conf: BenchmarkConfig, say: Callable = say) -> Path:
+def write_page(conf: BenchmarkConfig, say: Callable = say, tell: Callable = note) -> Path:
     "Measure what is missing, and write the page."
     song_folders(conf.dataset, conf.split)
     records = defaultdict(dict)
     for section in sections(conf):
-        record = taken(section, Path(conf.output), lambda row: note(f"  {row}"))
+        record = taken(section, Path(conf.output), lambda row: tell(f"  {row}"))
         records[section.part][section.name] = record
         say(f"{section.part}: {section.name}, {duration(record['seconds'])}")
     page = place_of_page(conf)

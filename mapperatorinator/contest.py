@@ -86,7 +86,7 @@ def _asked_by(name: str, b: Beatmap, song: AskedSong) -> tuple[str, float]:  # h
     ask = min(same or named or song.asks, key=lambda a: abs(a.stars - stars))
     return ask.name, abs(ask.stars - stars)
 
-# %% ../nbs/908_contest.ipynb #c4b840a0
+# %% ../nbs/908_contest.ipynb #5df1cba0
 def _answer(system: str, name: str, b: Beatmap, mapset: Mapset, songs: dict) -> Answer:  # songs: by mark
     "What a map answers. Raises `UserError` when it is nothing."
     known = [mark for mark in marks_of_map(b, mapset) if mark in songs]
@@ -121,7 +121,7 @@ def only_one_each(answers: Iterable[Answer], listing: Listing) -> list[Answer]:
             listing.left_out[answer.place] = f"{first.place} answers {answer.name} already, nearer in stars."
     return list(kept.values())
 
-# %% ../nbs/908_contest.ipynb #9c155c62
+# %% ../nbs/908_contest.ipynb #574e3bc5
 def systems_in(folder: Path) -> dict[str, Path]:
     "Folders of systems; a folder that holds maps itself is one system."
     if not folder.is_dir():
@@ -140,7 +140,7 @@ def _lay_out(answers: Iterable[Answer], folder: Path):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, a.beatmap.to_bytes())
 
-# %% ../nbs/908_contest.ipynb #a02efedd
+# %% ../nbs/908_contest.ipynb #415a003e
 def pair_all(conf: BenchmarkConfig, folder: Path, listing: Listing) -> list[Answer]:
     "Pair every system in every mode with the human maps."
     asked = EvalConfig(
@@ -156,7 +156,7 @@ def pair_all(conf: BenchmarkConfig, folder: Path, listing: Listing) -> list[Answ
     return found
 
 
-def judge_others(conf: BenchmarkConfig, say: Callable = say) -> list[Answer]:
+def judge_others(conf: BenchmarkConfig, say: Callable = say, tell: Callable = note) -> list[Answer]:
     "Pair, judge, and say who answers what and who cannot be paired."
     listing = Listing()
     folder = Path(conf.output) / "paired"
@@ -170,7 +170,7 @@ def judge_others(conf: BenchmarkConfig, say: Callable = say) -> list[Answer]:
     lines += as_markdown(["system", "map", "answers", "song known by", "stars off"], rows)
     asked = EvalConfig(task="maps", dataset=conf.dataset, split=conf.split, mode=conf.mode, songs=0, each=0)
     asked = replace_places(asked, conf, folder)
-    lines += ["", *eval_maps(asked, lambda row: note(f"  {row}") or row, listing).lines]
+    lines += ["", *eval_maps(asked, lambda row: tell(f"  {row}") or row, listing).lines]
     lines += ["## Not judged", "", *(f"- {s}" for s in listing.sentences())] if listing.sentences() else []
     for line in lines:
         say(line)
@@ -182,7 +182,7 @@ def replace_places(asked: EvalConfig, conf: BenchmarkConfig, folder: Path) -> Ev
     "What is measured of the paired maps: nobody writes, nothing is damaged."
     return replace(asked, timings=[], probes=False, seconds=conf.seconds, maps=str(folder), seed=conf.seed)
 
-# %% ../nbs/908_contest.ipynb #4f048888
+# %% ../nbs/908_contest.ipynb #f548e9d2
 @dataclass(frozen=True)
 class ContestRequest:
     "What a program is handed."
@@ -278,7 +278,7 @@ def stage_one(r: ContestRequest, b: Beatmap) -> dict:
     problems = sorted({f.kind for f in found.problems})
     return row | {"warnings": len(found.of("warning")), "problems": ", ".join(problems) or "none"}
 
-# %% ../nbs/908_contest.ipynb #3dcad536
+# %% ../nbs/908_contest.ipynb #d7d9778e
 def _theirs(folder: Path, r: ContestRequest) -> Beatmap:
     "What another program answered. Raises `UserError` when there is nothing."
     inside = _only(folder / r.name, ".osu") if (folder / r.name).is_dir() else None
@@ -301,9 +301,9 @@ def contest_table(rows: Sequence[dict]) -> list[str]:  # lines
         f"{off:.2f} stars off, {within} of {len(rows)} within half a star, {sound} without a problem.",
     ]
 
-# %% ../nbs/908_contest.ipynb #ca72ca2c
+# %% ../nbs/908_contest.ipynb #14bd91b0
 def mirex(
-    conf: BenchmarkConfig, say: Callable = say, write: Callable | None = None
+    conf: BenchmarkConfig, say: Callable = say, write: Callable | None = None, tell: Callable = note
 ) -> int:  # 1: some map has a problem
     "Answer every request of a folder, or judge the answers of others. Raises `UserError` when there is none."
     listing = Listing()
@@ -318,7 +318,7 @@ def mirex(
             (folder / r.name).mkdir(parents=True, exist_ok=True)
             b.write(folder / r.name / f"{r.name}.osu")
             rows.append(stage_one(r, b))
-            note("  ".join(f"{k}={v}" for k, v in rows[-1].items()))
+            tell("  ".join(f"{k}={v}" for k, v in rows[-1].items()))
     if not rows:
         raise UserError(
             f"No request in {quoted(conf.dataset)} was answered: {' '.join(listing.sentences()[:3])}"

@@ -106,8 +106,8 @@ def batch_rows(write: Callable, hear: Callable, requests: Sequence[GenerateConfi
         rows = [{"stars": c.difficulty, "objects": 0, "why": str(e)} | failed for c in requests]
     return [about | row for row in rows]
 
-# %% ../nbs/906_sweep.ipynb #17fbe375
-def sweep_rows(conf: BenchmarkConfig, write: Callable, listing: Listing) -> list[dict]:
+# %% ../nbs/906_sweep.ipynb #48d852ed
+def sweep_rows(conf: BenchmarkConfig, write: Callable, listing: Listing, tell: Callable = note) -> list[dict]:
     "Every song in every cell, from what is kept or written now."
     kept = Ledger(EvalConfig(output=conf.output, seconds=conf.seconds))
     rows = []
@@ -119,7 +119,7 @@ def sweep_rows(conf: BenchmarkConfig, write: Callable, listing: Listing) -> list
             make = partial(batch_rows, write, hear, requests_of(conf, mode, setting), **about)
             batch = attempt(lambda notes: kept.take(key, make), case.name, listing)
             for row in batch or []:
-                note("  ".join(f"{k}={v}" for k, v in row.items()))
+                tell("  ".join(f"{k}={v}" for k, v in row.items()))
                 rows.append(row)
     return rows
 
