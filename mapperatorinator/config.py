@@ -358,7 +358,7 @@ class GenerateConfig(Settings):
     )  # how strongly an easier map keeps to the rhythm of the next harder one
     level_limits: bool = setting(
         False, Flag(), "Limits of the level"
-    )  # Easy keeps to half beats, Normal to halves and thirds, Hard to quarters and sixths, as the criteria ask
+    )  # Easy keeps to halves of a beat, Normal also to thirds, Hard to quarters and sixths
     any_stars: bool = setting(
         False, Flag(), "Any stars"
     )  # write stars that no map of a song with so few notes has had, too
@@ -434,7 +434,7 @@ class GenerateConfig(Settings):
     parallel: bool = setting(False, Flag(), "All windows at once", 2)  # faster on a GPU, seams may show
     strands: int = setting(
         1, Number(0, 64), "Parts at once", 2
-    )  # parts of a song that are written side by side, each with its own memory; 0: as many as pay
+    )  # parts of a song that are written side by side; 0: as many as pay
     lookback: float = setting(0.5, Number(0, 0.95), rank=2)  # share of a window given from the one before
     lookahead: float = setting(0.125, Number(0, 0.95), rank=2)  # share of a window heard but not written
     # after the model

@@ -29,7 +29,7 @@ from .timing.providers import reference
 from .verify import Mapset, find_sets, opened
 
 # %% auto #0
-__all__ = ['TASKS', 'marks_of_song', 'marks_of_map', 'Answer', 'answers_in', 'only_one_each', 'systems_in', 'pair_all',
+__all__ = ['SONGS', 'TASKS', 'marks_of_song', 'marks_of_map', 'Answer', 'answers_in', 'only_one_each', 'systems_in', 'pair_all',
            'judge_others', 'replace_places', 'ContestRequest', 'read_request', 'Contestant', 'stage_one',
            'contest_table', 'mirex']
 
@@ -228,9 +228,12 @@ def _asked_stars(folder: Path, b: Beatmap | None) -> float:
     return star_rating(b)
 
 
+SONGS = (".mp3", ".ogg", ".wav", ".flac", ".m4a", ".opus")
+
+
 def read_request(folder: Path) -> ContestRequest:
     "A request. Raises `UserError` that says what it lacks."
-    audio = _only(folder, ".mp3", ".ogg", ".wav", ".flac", ".m4a", ".opus")
+    audio = _only(folder, *SONGS)
     red, b = _red_lines(folder)
     if audio is None or not red:
         raise UserError(f"{quoted(folder)} is no request: it lacks {'red lines' if audio else 'a song'}.")

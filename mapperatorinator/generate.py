@@ -57,7 +57,7 @@ _C = ContextType
 __all__ = ['MAX_SILENCE', 'EMPTY', 'RETRY_TIME_BIAS', 'load_engine', 'SongPlan', 'EncodedSong', 'encode_song', 'stitch', 'listen',
            'song_mel', 'show_frames', 'Sampling', 'temperature_rule', 'make_rules', 'stop_ids', 'loops',
            'decoding_problem', 'Loudness', 'generator', 'RowRequest', 'Row', 'RowWindow', 'Generated', 'SongRun',
-           'retry_sampling', 'alike', 'generate', 'show_generated', 'Seam', 'WatchedRun', 'show_seams']
+           'retry_sampling', 'generate', 'show_generated', 'Seam', 'WatchedRun', 'show_seams']
 
 # %% ../nbs/730_generate.ipynb #40a48b98
 def load_engine(
@@ -730,11 +730,14 @@ def steps(self: SongRun) -> Iterator[list[tuple[int, list[RowWindow]]]]:  # cont
     lag = min(self.lag(), len(batches))
     for i in range(len(batches) + lag * (len(self.grammars) - 1)):
         at = {k: i - n * lag for n, k in enumerate(self.grammars)}
-        yield [(k, some) for k, j in at.items() if 0 <= j < len(batches) for some in alike(batches[j])]
+        yield [(k, some) for k, j in at.items() if 0 <= j < len(batches) for some in self.alike(batches[j])]
 
 
-def alike(places: Sequence[RowWindow]) -> list[list[RowWindow]]:
+@patch
+def alike(self: SongRun, places: list[RowWindow]) -> list[list[RowWindow]]:
     "Places whose windows have the same margins, together: where strands begin and end, they differ."
+    if self.plan.parallel:
+        return [places]
     kind = lambda p: (p.window.first, p.window.last)
     kinds = dict.fromkeys(map(kind, places))
     return [[p for p in places if kind(p) == one] for one in kinds]
@@ -772,7 +775,7 @@ def write_song(self: SongRun):
         self.write(step)
     tell(self.progress, stage, len(steps), len(steps), _tokens_per_second(before, self.engine.speed))
 
-# %% ../nbs/730_generate.ipynb #c847a555
+# %% ../nbs/730_generate.ipynb #2d329218
 @patch(cls_method=True)
 def start(
     cls: SongRun,
@@ -828,13 +831,15 @@ def joined(self: SongRun, strands: Sequence[Row]) -> list[Context]:
             continue
         whole = EventStream()
         for row, (start, end) in zip(strands, parts):
+            if whole.times:  # what is held over the change is held to its end
+                start = max(start, whole.times[-1] + 1)
             part = objects_between(row.contexts[k].stream, self.types_first, start, end, slack=0)
             whole.events += part.events
             whole.times += part.times
         out.append(replace(context, stream=whole))
     return out
 
-
+# %% ../nbs/730_generate.ipynb #bcc16350
 @patch
 def in_range(self: SongRun, context: Context) -> EventStream:
     "What is handed back of a context: the objects that begin in the range asked for; all of one that was given whole."

@@ -22,15 +22,16 @@ from mapperatorinator.events import (
 )
 
 # %% auto #0
-__all__ = ['MARKS', 'HEADS', 'ENDS', 'MIDDLES', 'PARTS', 'group_spans', 'split_groups', 'mark_of', 'time_of', 'column_of',
-           'said_times', 'event_times', 'place_of', 'column_place', 'Group', 'hitsound_parts', 'read_groups',
-           'heads_of', 'keep_until', 'objects_between', 'held_columns', 'is_held', 'still_open']
+__all__ = ['MARKS', 'STARTS', 'HEADS', 'ENDS', 'MIDDLES', 'PARTS', 'group_spans', 'split_groups', 'mark_of', 'time_of',
+           'column_of', 'said_times', 'event_times', 'place_of', 'column_place', 'Group', 'hitsound_parts',
+           'read_groups', 'heads_of', 'keep_until', 'objects_between', 'held_columns', 'is_held', 'still_open']
 
 # %% ../nbs/210_groups.ipynb #3c6bbc46
 _E = EventType
 
-# %% ../nbs/210_groups.ipynb #14180604
+# %% ../nbs/210_groups.ipynb #378da9d1
 MARKS = GROUP_TYPES | SUSTAIN_TYPES  # types that make a group
+STARTS = (_E.CIRCLE, _E.SLIDER_HEAD, _E.SPINNER, _E.HOLD_NOTE, _E.DRUMROLL, _E.DENDEN)  # begin an object
 
 
 def group_spans(

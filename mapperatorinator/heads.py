@@ -46,10 +46,10 @@ from .synth.damage import PROBES, Probe
 __all__ = ['WIDTH', 'LEAST_VALUE', 'GRAIN', 'LEAST_SONGS', 'DECAY', 'KINDS', 'FILE', 'LEAST_OBJECTS', 'KEPT_APART', 'TASKS',
            'Read', 'mapper_of', 'Space', 'song_weights', 'fit_space', 'Near', 'direction', 'Atlas', 'Style',
            'several_songs', 'softmax_loss', 'fit_style', 'Answers', 'answers_to', 'song_by_song', 'most_usual', 'Heads',
-           'shipped_heads', 'Song', 'songs_in', 'songs_of', 'as_read', 'read_songs', 'fitted_rhythm', 'fitted_style',
-           'style_record', 'short', 'with_more', 'wanted_for_fit', 'eval_judges_fit', 'rhythm_record', 'near_record',
-           'Side', 'probe_reads', 'changes', 'systems_in', 'Asked', 'noticed', 'distance_table', 'level_cell',
-           'probe_table', 'as_record', 'asked_of', 'figure_lines', 'eval_judges']
+           'shipped_heads', 'Song', 'songs_in', 'songs_of', 'as_read', 'read_songs', 'with_more', 'short',
+           'fitted_rhythm', 'fitted_style', 'style_record', 'wanted_for_fit', 'eval_judges_fit', 'rhythm_record',
+           'near_record', 'Side', 'probe_reads', 'changes', 'systems_in', 'Asked', 'noticed', 'distance_table',
+           'level_cell', 'probe_table', 'as_record', 'asked_of', 'figure_lines', 'add_mode', 'eval_judges']
 
 # %% ../nbs/878_heads.ipynb #318be21a
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Atlas:
             for i in best
         ]
 
-# %% ../nbs/878_heads.ipynb #0baea1b0
+# %% ../nbs/878_heads.ipynb #7b980ee3
 LEAST_SONGS = 3  # of a mapper, in one mode
 DECAY = 3.0  # of the weights
 
@@ -218,7 +218,7 @@ def several_songs(some: Sequence[Read]) -> dict[str, set[int]]:  # modes of each
             out[mapper].add(mode)
     return dict(sorted(out.items()))
 
-# %% ../nbs/878_heads.ipynb #d5f1f675
+
 def softmax_loss(w, x, own, allowed, weight, decay) -> tuple[float, np.ndarray]:
     "Weighted nats of the right classes, with decay; and the slope."
     w = w.reshape(x.shape[1], -1)
@@ -355,7 +355,7 @@ def shipped_heads() -> Heads:
     "Those of the package, for the embedded model."
     return Heads.read(asset("heads"))
 
-# %% ../nbs/878_heads.ipynb #05c509b4
+# %% ../nbs/878_heads.ipynb #5ac22c16
 LEAST_OBJECTS = 20  # in the part of a map that is read
 
 
@@ -397,7 +397,14 @@ def songs_of(conf: EvalConfig, listing: Listing) -> list[Song]:
 
 
 def as_read(b: Beatmap, x: np.ndarray, song: Song) -> Read:
-    return Read(song.key, int(b.beatmap_id or 0), b.mode, star_rating(b), mapper_of(b), x)
+    return Read(
+        song=song.key,
+        id=int(b.beatmap_id or 0),
+        mode=b.mode,
+        stars=star_rating(b),
+        mapper=mapper_of(b),
+        x=x,
+    )
 
 
 def read_songs(
@@ -417,7 +424,16 @@ def read_songs(
         out += found
     return out
 
-# %% ../nbs/878_heads.ipynb #80f1da7c
+
+def with_more(some: list[Beatmap], more: list[Beatmap]) -> list[Beatmap]:
+    "Both, each map once."
+    return list({id(b): b for b in [*some, *more]}.values())
+
+
+def short(x: float) -> float:  # as it is written
+    return round(float(x), 4)
+
+# %% ../nbs/878_heads.ipynb #1c75733f
 KEPT_APART = 10  # one song in so many is not learnt from, and sets the temperature of the rhythm
 
 
@@ -463,18 +479,13 @@ def style_record(style: Style, answers: Answers) -> dict:
     return out
 
 
-def short(x: float) -> float:  # as it is written
-    return round(float(x), 4)
-
-
-def with_more(some: list[Beatmap], more: list[Beatmap]) -> list[Beatmap]:
-    "Both, each map once."
-    return list({id(b): b for b in [*some, *more]}.values())
-
-
 def wanted_for_fit(conf: EvalConfig, songs: Sequence[Song]) -> Callable:  # a song -> its maps to be read
     "Some maps of each song, and all by mappers who have several."
-    plain = [Read(s.key, 0, s.mode, 0, mapper_of(b), None) for s in songs for b in s.maps]
+    plain = [
+        Read(song=s.key, id=0, mode=s.mode, stars=0, mapper=mapper_of(b), x=None)
+        for s in songs
+        for b in s.maps
+    ]
     modes = several_songs(plain)
     theirs = lambda s: [b for b in s.maps if s.mode in modes.get(mapper_of(b), ())]
     return lambda s: with_more(middle(s.maps, conf.each), theirs(s))
@@ -653,7 +664,7 @@ def as_record(a: Asked) -> dict:  # for JSON
         },
     }
 
-# %% ../nbs/878_heads.ipynb #ff7cb474
+# %% ../nbs/878_heads.ipynb #1cf8133e
 def asked_of(
     conf: EvalConfig, heads: Heads, embedder: Embedder, songs: list[Song], some: list[Read], report
 ) -> Asked:
@@ -675,6 +686,15 @@ def figure_lines(title: str, by_mode: dict[str, dict]) -> list[str]:
     return as_markdown([title, *(name.replace("_", " ") for name in names)], rows)
 
 
+def add_mode(found: Found, heads: Heads, a: Asked, songs: list[Song], some: list[Read]):
+    "What the heads say of the maps of one mode, as figures and as lines."
+    name = list(MODES)[a.mode]
+    found["rhythm"][name] = rhythm_record(heads.rhythm, songs)
+    found["nearest"][name] = near_record(heads, some)
+    found["modes"][name] = as_record(a)
+    found.lines += ["", *distance_table(a), "", *(probe_table(a) if a.probes else [])]
+
+
 def eval_judges(conf: EvalConfig, report: Callable, listing: Listing) -> Found:
     "The shipped heads, or those of `heads=FOLDER`, on songs that they do not know."
     heads = Heads.read(Path(conf.heads)) if conf.heads else shipped_heads()
@@ -689,14 +709,10 @@ def eval_judges(conf: EvalConfig, report: Callable, listing: Listing) -> Found:
     found = Found(style=style_record(heads.style, answers), rhythm={}, nearest={}, modes={})
     found.lines = []
     for mode in sorted({s.mode for s in songs}):
-        name = list(MODES)[mode]
         own = [s for s in songs if s.mode == mode]
         theirs = [r for r in some if r.mode == mode]
-        found["rhythm"][name] = rhythm_record(heads.rhythm, own)
-        found["nearest"][name] = near_record(heads, theirs)
-        a = asked_of(conf, heads, embedder, own, theirs, report)
-        found["modes"][name] = as_record(a)
-        found.lines += ["", *distance_table(a), "", *(probe_table(a) if a.probes else [])]
+        a = asked_of(conf, heads, embedder, songs=own, some=theirs, report=report)
+        add_mode(found, heads, a, songs=own, some=theirs)
     for part in ("style", "rhythm", "nearest"):
         found.lines += ["", *figure_lines(part, found[part])]
     return found

@@ -133,7 +133,7 @@ class Audio2Events:
         self.star_shift = bundle.star_shift
         self.language = self.engine.language
 
-# %% ../nbs/780_pipeline.ipynb #f66aafbf
+# %% ../nbs/780_pipeline.ipynb #59b9327f
 @patch
 def encode(
     self: Audio2Events, samples: np.ndarray, c: GenerateConfig, progress=None
@@ -179,7 +179,7 @@ def strands_at_once(
         room = min(room, MOST_ROWS // len(requests))
     return max(min(wanted, room), 1)
 
-
+# %% ../nbs/780_pipeline.ipynb #c94bf38e
 @patch
 def write(
     self: Audio2Events,
@@ -276,7 +276,7 @@ def find_grid(
     tell(progress, "timing", 1, 1)
     return found
 
-# %% ../nbs/780_pipeline.ipynb #f694f6da
+# %% ../nbs/780_pipeline.ipynb #0b8ac197
 @patch
 def listen_to(
     self: Audio2Events,
@@ -319,7 +319,8 @@ def __call__(
     batches = [requests[i : i + size] for i in range(0, len(requests), size)]
     guides = lambda batch: [guide_of(r.config, song, harder) for r in batch]
     made = [
-        self.write(song.encoded, batch, outputs, song.inputs, progress, guides(batch)) for batch in batches
+        self.write(song.encoded, batch, outputs, song.inputs, progress, guides=guides(batch))
+        for batch in batches
     ]
     return [one for batch in made for one in batch]
 

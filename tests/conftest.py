@@ -28,10 +28,10 @@ def repo():
 
 @pytest.fixture(scope="session")
 def make():
-    "The pipeline with the embedded model."
+    "The pipeline with the embedded model, in exact numbers, so that it is the same on every machine."
     from mapperatorinator.pipeline import File2File
 
-    return File2File("embedded", device="cpu")
+    return File2File("embedded", device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_help_names_every_setting_with_default_and_help(command, cls):
         (["difficulty=5"], "mapperatorinator generate difficulty=5"),
         (
             ["xyzzy"],
-            "generate, app, wizard, check, provenance, mod, preview, timing, doctor, data build, train",
+            "generate, app, wizard, check, provenance, mod, preview, timing, plan, doctor, data build, train",
         ),
         (["generate", "dificulty=5"], "did you mean 'difficulty'?"),
         (["generate", "seed=abc"], "seed=abc"),

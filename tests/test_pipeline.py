@@ -170,7 +170,7 @@ def test_what_can_be_known_before_is_refused_before_the_model_runs(make, clip, t
     write_picture(tmp_path / "a, b.png")
     (tmp_path / "song.osu").write_bytes(clip.read_bytes())
     before = sorted(p.name for p in tmp_path.iterdir())
-    monkeypatch.setattr(type(make), "maps", lambda *_, **__: pytest.fail("the model ran"))
+    monkeypatch.setattr(type(make), "listen_to", lambda *_, **__: pytest.fail("the model ran"))
     with pytest.raises(UserError) as e:
         make(replace(ASK, **dict(audio_path=str(clip), output_path=str(tmp_path)) | LATE[what]))
     assert "\n" not in str(e.value) and sorted(p.name for p in tmp_path.iterdir()) == before

@@ -139,7 +139,8 @@ def asked(tmp_path):
 def quick(make, monkeypatch):
     "The pipeline, but the model writes two notes at once."
 
-    def maps(self, samples, requests, progress=None, reference=None, **metadata):
+    def maps_of(self, song, requests, progress=None, begun=None, **metadata):
+        reference = song.reference
         notes = [Circle(64, 64, 500 + 250 * i) for i in range(9)]
         known = {key: value for key, value in metadata.items() if key != "tags"}
         version = requests[0].version or "Hard"
@@ -147,7 +148,7 @@ def quick(make, monkeypatch):
         b = reference.copy() if reference is not None and requests[0].add_to_beatmap else b
         return [Result(b, dict(seed=1, achieved_stars=1.0, objects=9), span=(0, 1500))]
 
-    monkeypatch.setattr(type(make), "maps", maps)
+    monkeypatch.setattr(type(make), "maps_of", maps_of)
     return make
 
 
@@ -218,7 +219,7 @@ def test_what_the_game_plays_stays_as_it_is(quick, asked, tune, tmp_path):
 
 
 def test_a_picture_that_is_none_is_said_before_the_model_runs(make, asked, tagged, tmp_path, monkeypatch):
-    monkeypatch.setattr(type(make), "maps", lambda *_, **__: pytest.fail("the model ran"))
+    monkeypatch.setattr(type(make), "listen_to", lambda *_, **__: pytest.fail("the model ran"))
     for name, data, word in (("a.png", b"art", "no picture"), ("b.png", bomb(), "pixels")):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match=word) as said:

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 # %% auto #0
-__all__ = ['FEW', 'TINY', 'SHORT', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads', 'attend_few',
-           'attend', 'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer', 'DecoderLayer',
-           'skeleton', 'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear', 'WidenedLinear',
-           'half_linear', 'multiply_rows', 'few_by_eight_bits', 'has_int8', 'row_scales', 'eight_bits',
-           'fits_eight_bits', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
+__all__ = ['FEW', 'TINY', 'SHORT', 'BLOCK', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads',
+           'attend_few', 'attend', 'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer',
+           'DecoderLayer', 'skeleton', 'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear',
+           'WidenedLinear', 'half_linear', 'multiply_rows', 'few_by_eight_bits', 'many_by_eight_bits', 'has_int8',
+           'row_scales', 'eight_bits', 'fits_eight_bits', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
 
 # %% ../../nbs/600_model.layers.ipynb #17f025cd
 def make_norm(kind: str, width: int) -> nn.Module:  # kind: rms or layer
@@ -474,6 +474,20 @@ def few_by_eight_bits(
     return torch.ops.aten._weight_int8pack_mm(x, whole, scale)
 
 
+BLOCK = 64  # rows that are multiplied together
+
+
+def many_by_eight_bits(
+    x: Tensor,  # (rows, in)
+    whole: Tensor,  # (out, in) int8
+    dtype: torch.dtype,  # in which they are multiplied
+) -> Tensor:  # (rows, out)
+    "Many rows times weights in 8 bits, widened once; in blocks of one shape, since the order of a sum hangs on how many rows there are."
+    weight = whole.to(dtype)
+    blocks = F.pad(x.to(dtype), (0, 0, 0, -len(x) % BLOCK)).split(BLOCK)
+    return torch.cat([F.linear(block, weight) for block in blocks])[: len(x)]
+
+
 @lru_cache
 def has_int8() -> bool:
     "Whether this PyTorch multiplies weights in 8 bits on this CPU: tried once."
@@ -524,12 +538,12 @@ class Int8Linear(nn.Module):
         self.wide = torch.bfloat16 if has_packing(torch.bfloat16) else torch.float32
 
     def forward(self, x: Tensor) -> Tensor:  # (..., length, in) -> (..., length, out)
+        rows = x.flatten(0, -2)
         if x.shape[-2] <= SHORT:
-            rows = x.flatten(0, -2).to(torch.bfloat16)
-            y = few_by_eight_bits(rows, self.packed, self.one).view(*x.shape[:-1], -1)
+            y = few_by_eight_bits(rows.to(torch.bfloat16), self.packed, self.one)
         else:
-            y = F.linear(x.to(self.wide), self.packed.to(self.wide))
-        return torch.addcmul(self.bias, y.float(), self.scale)
+            y = many_by_eight_bits(rows, self.packed, self.wide)
+        return torch.addcmul(self.bias, y.float(), self.scale).view(*x.shape[:-1], -1)
 
 # %% ../../nbs/600_model.layers.ipynb #b5d9e3b4
 def exchange(

@@ -396,7 +396,7 @@ def frame_logits(self: Mapper, states: Tensor) -> Tensor:  # (batch, positions, 
     "Onset, beat and downbeat logits for every mel frame, from the encoder alone: (batch, frames, frame_heads)."
     return self.frame_head(states).unflatten(-1, (2, -1)).flatten(1, 2)
 
-# %% ../../nbs/610_model.mapper.ipynb #d6a96d1c
+# %% ../../nbs/610_model.mapper.ipynb #f4f6ce36
 @patch
 def score(
     self: Mapper,
@@ -413,7 +413,7 @@ def score(
     around = (pointer.start, logits.shape[-1] - pointer.end)
     return logits + F.pad(pointer.scores(x, now, keys, table), around)
 
-
+# %% ../../nbs/610_model.mapper.ipynb #f4614bce
 @patch
 def decoder_states(
     self: Mapper,
