@@ -15,6 +15,7 @@ import numpy as np
 from .audio import load_audio
 from .benchmark import TASKS, place_of_page
 from .config import BenchmarkConfig, EvalConfig, GenerateConfig
+from .corpus import AUDIO
 from .core import UserError, note, quoted, say, user_path, write_atomic
 from .data import MODES, Listing
 from .evaluate import AskedSong, asked_songs, attempt, eval_maps
@@ -29,7 +30,7 @@ from .timing.providers import reference
 from .verify import Mapset, find_sets, opened
 
 # %% auto #0
-__all__ = ['SONGS', 'TASKS', 'marks_of_song', 'marks_of_map', 'Answer', 'answers_in', 'only_one_each', 'systems_in', 'pair_all',
+__all__ = ['TASKS', 'marks_of_song', 'marks_of_map', 'Answer', 'answers_in', 'only_one_each', 'systems_in', 'pair_all',
            'judge_others', 'replace_places', 'ContestRequest', 'read_request', 'Contestant', 'stage_one',
            'contest_table', 'mirex']
 
@@ -228,12 +229,9 @@ def _asked_stars(folder: Path, b: Beatmap | None) -> float:
     return star_rating(b)
 
 
-SONGS = (".mp3", ".ogg", ".wav", ".flac", ".m4a", ".opus")
-
-
 def read_request(folder: Path) -> ContestRequest:
     "A request. Raises `UserError` that says what it lacks."
-    audio = _only(folder, *SONGS)
+    audio = _only(folder, *(f".{kind}" for kind in AUDIO))
     red, b = _red_lines(folder)
     if audio is None or not red:
         raise UserError(f"{quoted(folder)} is no request: it lacks {'red lines' if audio else 'a song'}.")

@@ -297,9 +297,8 @@ def song_by_song(
 
 def most_usual(some: Sequence[Read], modes: dict[str, set[int]], mode: int) -> str:
     "Whoever has most maps of a mode: the answer of one who does not look."
-    return Counter(r.mapper for r in some if r.mode == mode and mode in modes.get(r.mapper, ())).most_common(
-        1
-    )[0][0]
+    theirs = Counter(r.mapper for r in some if r.mode == mode and mode in modes.get(r.mapper, ()))
+    return theirs.most_common(1)[0][0]
 
 # %% ../nbs/878_heads.ipynb #ec06ea42
 KINDS = ("float16", "float32", "int8", "int32")  # of numbers in the file
