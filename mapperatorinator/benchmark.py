@@ -7,7 +7,6 @@ from __future__ import annotations
 import json, os, time, zlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
@@ -281,6 +280,12 @@ def _details(title: str, lines: Iterable[str]) -> list[str]:
     return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
+def _folded(title: str, records: By) -> list[str]:
+    "What was found in each mode, folded away."
+    found = {mode: record["found"].get("lines", []) for mode, record in records.items()}
+    return [line for mode, lines in found.items() for line in _details(f"{mode}: {title}", lines)]
+
+
 def _missing(records: By) -> list[str]:
     "What could not be measured, and what was left out."
     found = [f"- {name}: {r['found']['missing']}" for name, r in records.items() if "missing" in r["found"]]
@@ -302,11 +307,8 @@ def _maps_lines(records: By) -> list[str]:
         "Each human map asks for a map of its stars. *Own beats*: red lines found by us; *human beats*: those of "
         "the human map. The ceiling is the human map of another difficulty. Means over songs with 95 % intervals, the number of maps in brackets."
     )
-    lines = [about, "", *maps_table(records), ""]
-    for mode, record in records.items():
-        title = f"{mode}: all measures, all rivals, and which damage each measure notices"
-        lines += _details(title, record["found"].get("lines", []))
-    return lines
+    title = "all measures, all rivals, and which damage each measure notices"
+    return [about, "", *maps_table(records), "", *_folded(title, records)]
 
 
 def _maimod_lines(records: By) -> list[str]:
@@ -314,10 +316,7 @@ def _maimod_lines(records: By) -> list[str]:
         "Slips of thirteen kinds at three strengths, planted in human maps; *surprisal* and *ratio* are the simple rivals, *check* the rules without a model. "
         "What is said of untouched maps counts as false."
     )
-    lines = [about, "", *maimod_table(records), ""]
-    for mode, record in records.items():
-        lines += _details(f"{mode}: by kind of slip", record["found"].get("lines", []))
-    return lines
+    return [about, "", *maimod_table(records), "", *_folded("by kind of slip", records)]
 
 # %% ../nbs/904_benchmark.ipynb #ecbe6f6b
 def _speed_lines(records: By) -> list[str]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .audio import load_audio
-from .benchmark import TASKS, show_intervals
+from .benchmark import TASKS
 from .config import BenchmarkConfig, EvalConfig
 from .core import UserError, asset, quoted, say, user_path, write_atomic
 from .data import MODES, Listing
@@ -35,7 +35,7 @@ from mapperatorinator.osu.beatmap import (
 from .osu.files import osz_bytes
 from .osu.timing import Timing, TimingBuilder
 from .postprocess import lead_in, set_breaks
-from .preview import module_text, preview_html
+from .preview import preview_html
 from .songfile import vorbis_of
 from .statistics import clip
 

@@ -584,18 +584,18 @@ def run_plan(config: PlanConfig) -> None:
     from mapperatorinator.audio import load_audio
     from mapperatorinator.carries import SongFacts, carried, suitable_spread
     from mapperatorinator.core import write_new
-    from mapperatorinator.pipeline import Audio2Events
-    from mapperatorinator.plan import as_text, propose
-    from mapperatorinator.sections import find_sections
+    from mapperatorinator.pipeline import ready
+    from mapperatorinator.plan import as_text, plan_of_song
 
     if not config.paths:
         raise UserError("No song: give its file, such as mapperatorinator plan song.mp3.")
-    model = Audio2Events(config.model, config.device, config.precision)
+    model = ready(config)
     asked = GenerateConfig(timing=config.timing, seed=config.seed)
     samples = load_audio(config.paths[0], model.language.sample_rate)
-    timing = model.find_grid(model.encode(samples, asked), asked)
-    text = as_text(propose(find_sections(samples, model.language.sample_rate, timing), timing))
-    facts = SongFacts.of(samples, model.language.sample_rate, timing)
+    rate = model.language.sample_rate
+    timing = model.grid_of(samples, asked)
+    text = as_text(plan_of_song(samples, rate, timing))
+    facts = SongFacts.of(samples, rate, timing)
     low, high = carried(facts, config.gamemode)
     stars = ", ".join(f"{s:g}" for s in suitable_spread(facts, config.gamemode))
     say(f"{text.rstrip()}\n# stars that it carries: {low:.1f} to {high:.1f}; a spread that suits it: {stars}")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .calibrate import Group, reliability, show_reliability
+from .calibrate import Group
 from .statistics import REST_MS, Chart
 
 # %% auto #0

@@ -16,7 +16,7 @@ import torch
 from .audio import load_audio
 from .config import EvalConfig
 from .core import atomic_path
-from .data import STATE_MS, MapItem, cut_frames, pad_rows
+from .data import STATE_MS, MapItem, cut_frames
 from .events import ContextType
 from .lines import Line, Window, line
 from .model.hub import Bundle, load_bundle

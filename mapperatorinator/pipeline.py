@@ -36,7 +36,7 @@ from .osu.beatmap import Beatmap
 from .osu.check import check_map
 from .osu.timing import Timing, counted
 from .outfit import add_video, made_files
-from .plan import Guide, Plan, as_text, level_divisors, level_ticks, propose, with_kiai
+from .plan import Guide, Plan, as_text, level_divisors, level_ticks, plan_of_song, with_kiai
 from mapperatorinator.postprocess import (
     as_one_set,
     assemble,
@@ -78,7 +78,6 @@ from mapperatorinator.request import (
     takes_beats,
     unheard,
 )
-from .sections import find_sections
 from .songfile import vorbis_of
 from .synth.instruments import SR
 from .timing.providers import Listener, find_timing
@@ -291,7 +290,7 @@ def listen_to(
     inputs = inputs_of(c, self.language, timing, song.ms, reference)
     plan = given_plan(c)
     if c.plan == AUTO_PLAN:
-        plan = propose(find_sections(samples, song.rate, timing), timing)
+        plan = plan_of_song(samples, song.rate, timing)
     return SongContext(song, timing, inputs, reference, plan)
 
 
@@ -407,13 +406,14 @@ def starts_of(b: Beatmap) -> np.ndarray:  # sorted ms
 @patch
 def settled(self: Song2Map, song: SongContext, c: GenerateConfig) -> GenerateConfig:
     "The request with the stars that suit its song. Raises `UserError` for stars that the song does not carry."
-    if ContextType.MAP not in outputs_of(c, self.language):
+    asked = [] if c.any_stars else [s for s in c.difficulties or [c.difficulty] if s is not None]
+    if ContextType.MAP not in outputs_of(c, self.language) or not (asked or c.auto_spread):
         return c
     facts = SongFacts.of(song.encoded.samples, song.encoded.rate, song.timing)
     if c.auto_spread:
         return replace(c, difficulties=suitable_spread(facts, c.gamemode), auto_spread=False)
-    wrong = [refusal(facts, c.gamemode, stars) for stars in c.difficulties or [c.difficulty]]
-    if any(wrong) and not c.any_stars:
+    wrong = [refusal(facts, c.gamemode, stars) for stars in asked]
+    if any(wrong):
         raise UserError(*filter(None, wrong))
     return c
 
@@ -723,6 +723,12 @@ def generate_map(
     return ready(job.config)(job, progress)
 
 # %% ../nbs/780_pipeline.ipynb #27e58382
+@patch
+def grid_of(self: Audio2Events, samples: np.ndarray, c: GenerateConfig) -> Timing:  # samples: (n,)
+    "The beat grid of a song that is only listened to."
+    return self.find_grid(self.encode(samples, c), c)
+
+
 def ears(c: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red lines
     "The pipeline as a listener; the model is loaded with the first song."
     asked = GenerateConfig(timing=c.provider, timing_budget=c.timing_budget, seed=c.seed)
@@ -732,6 +738,6 @@ def ears(c: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red l
             return find_timing(None, provider="reference", beatmap=beatmap)
         model = ready(c)
         samples = load_audio(audio, model.language.sample_rate)
-        return model.find_grid(model.encode(samples, asked), asked)
+        return model.grid_of(samples, asked)
 
     return hear

@@ -31,13 +31,13 @@ from .metrics import from_nearest
 from .osu.beatmap import TimingPoint
 from .osu.timing import Timing, change
 from .prompt import Metadata
-from .sections import Section
+from .sections import Section, find_sections
 
 # %% auto #0
 __all__ = ['WISHES', 'Plan', 'KIAI_SHARE', 'KIAI_BEATS', 'KIAI_LEAST', 'HEAD', 'ABOUT', 'MOST_ROWS', 'MOST_BYTES', 'NOTHING',
-           'SILENT', 'OFF_LIMITS', 'NEAR_MS', 'LEVEL_TICKS', 'BARS_AROUND', 'PlanRow', 'propose', 'clock', 'as_text',
-           'parse_plan', 'read_plan', 'row_at', 'spans', 'with_kiai', 'Guide', 'written_starts', 'level_divisors',
-           'level_ticks']
+           'SILENT', 'OFF_LIMITS', 'NEAR_MS', 'LEVEL_TICKS', 'BARS_AROUND', 'PlanRow', 'propose', 'plan_of_song',
+           'clock', 'as_text', 'parse_plan', 'read_plan', 'row_at', 'spans', 'with_kiai', 'Guide', 'written_starts',
+           'level_divisors', 'level_ticks']
 
 # %% ../nbs/715_plan.ipynb #e79fb2af
 WISHES = ("jumps", "streams", "sliders", "kats", "finishers", "long_notes", "chords", "jacks")
@@ -98,6 +98,11 @@ def propose(sections: Sequence[Section], timing: Timing) -> Plan:
             )
         )
     return tuple(rows)
+
+
+def plan_of_song(samples: np.ndarray, rate: int, timing: Timing) -> Plan:  # (n,), Hz
+    "The plan that a song proposes."
+    return propose(find_sections(samples, rate, timing), timing)
 
 # %% ../nbs/715_plan.ipynb #f00e8c12
 HEAD = ("from", "intensity", "density", "stars", "boldness", "kiai", "silence", "like", "wishes")

@@ -50,12 +50,11 @@ from mapperatorinator.form import (
 )
 from .osu.beatmap import Beatmap
 from .osu.files import safe_name, write_osz
-from .plan import as_text, parse_plan, propose
+from .plan import as_text, parse_plan, plan_of_song
 from .preview import Preview
 from .config import BANNED
 from .request import AUTO_PLAN, given_files
 from .runs import Run, Runs, Worker, ending, new_owner
-from .sections import find_sections
 
 # %% auto #0
 __all__ = ['PEAKS', 'LISTENING', 'PIECE', 'VISITOR', 'HIDDEN', 'SHUT', 'UPLOADED', 'UNSHOWN', 'MAPS', 'Notice', 'Meter', 'Inbox',
@@ -900,7 +899,7 @@ def on_propose_plan(self: App):
         raise UserError("No song: choose one first.")
     self.permit({"audio_path": path})
     beats = beat_of(path)
-    plan = propose(find_sections(samples_of(path), 16000, beats), beats)
+    plan = plan_of_song(samples_of(path), 16000, beats)
     self.view.send(dict(kind="plan", text=as_text(plan)))
 
 

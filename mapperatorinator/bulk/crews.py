@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import Any, Iterator, Protocol, Sequence
+from typing import Any, Protocol, Sequence
 
 from .work import Answer, Item, Order, groups_of, serve
 from ..core import UserError, write_atomic

@@ -9,28 +9,29 @@ from math import log
 import numpy as np
 import torch
 
-from ..config import BENCH_TASKS, BenchConfig, GenerateConfig
+from ..config import BenchConfig, GenerateConfig
 from ..engine import Engine, Job
 from ..measure import in_new_process, peak_mb, seconds_of, table_lines
 from ..model.hub import Bundle
 from ..pipeline import Song2Map
+from .ladder import precisions_of
 from ..workload import random_prompts, sized_model, song_samples, song_windows
 
 # %% auto #0
-__all__ = ['GROWS', 'grow_song', 'grow_spread', 'grow_batch', 'precision_of', 'request_of', 'grow', 'grow_apart',
-           'measure_growth', 'exponent', 'growth_lines']
+__all__ = ['GROWS', 'grow_song', 'grow_spread', 'grow_batch', 'request_of', 'grow', 'grow_apart', 'measure_growth', 'exponent',
+           'growth_lines']
 
 # %% ../../nbs/807_speed.growth.ipynb #1c442cb2
 def grow_song(bundle: Bundle, conf: BenchConfig, size: int) -> float:  # seconds
     "One map of a song of so many minutes."
-    song2map = Song2Map(bundle, conf.device, precision_of(conf))
+    song2map = Song2Map(bundle, conf.device, precisions_of(conf)[0])
     samples = song_samples(bundle.language, 60 * size)
     return seconds_of(lambda: song2map.maps(samples, [request_of(conf, conf.difficulty)]))
 
 
 def grow_spread(bundle: Bundle, conf: BenchConfig, size: int) -> float:  # seconds
     "So many difficulties of the song, from one star to seven."
-    song2map = Song2Map(bundle, conf.device, precision_of(conf))
+    song2map = Song2Map(bundle, conf.device, precisions_of(conf)[0])
     samples = song_samples(bundle.language, conf.seconds)
     asked = [request_of(conf, stars) for stars in np.linspace(1, 7, size).round(2).tolist()]
     return seconds_of(lambda: song2map.maps(samples, asked))
@@ -38,7 +39,7 @@ def grow_spread(bundle: Bundle, conf: BenchConfig, size: int) -> float:  # secon
 
 def grow_batch(bundle: Bundle, conf: BenchConfig, size: int) -> float:  # seconds
     "A window of so many songs: heard, and written together."
-    engine = Engine(bundle, conf.device, precision_of(conf), speculate=0)
+    engine = Engine(bundle, conf.device, precisions_of(conf)[0], speculate=0)
     (window,) = song_windows(bundle, conf.seconds, 1)
     windows = np.stack([window] * size)
     prompts = random_prompts(bundle, size, conf.prompt, conf.seed)
@@ -48,11 +49,6 @@ def grow_batch(bundle: Bundle, conf: BenchConfig, size: int) -> float:  # second
         engine.generate(Job(prompts, heard, stop=(), max_new=conf.tokens))
 
     return seconds_of(write)
-
-
-def precision_of(conf: BenchConfig) -> str:
-    "The one that is measured."
-    return (conf.precisions or BENCH_TASKS["growth"])[0]
 
 
 def request_of(conf: BenchConfig, stars: float) -> GenerateConfig:

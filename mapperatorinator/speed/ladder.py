@@ -24,7 +24,7 @@ from ..rules import ForcedTokens, Rule
 from ..workload import map_text, random_prompts, song_windows
 
 # %% auto #0
-__all__ = ['PAYS', 'engines', 'sweep', 'compiled', 'Ladder', 'rungs', 'ladder', 'ladder_lines']
+__all__ = ['PAYS', 'precisions_of', 'engines', 'sweep', 'compiled', 'Ladder', 'rungs', 'ladder', 'ladder_lines']
 
 # %% ../../nbs/804_speed.ladder.ipynb #adb1a021
 def _step_bytes(engine: Engine) -> int:
@@ -61,9 +61,14 @@ def _writing_speed(
     }
 
 # %% ../../nbs/804_speed.ladder.ipynb #c24f6946
+def precisions_of(conf: BenchConfig) -> list[str]:
+    "Those that were asked for, or the usual ones of the task."
+    return conf.precisions or BENCH_TASKS[conf.task]
+
+
 def engines(bundle: Bundle, conf: BenchConfig, **settings) -> Iterator[tuple[str, Engine]]:
     "An engine for each precision, one after the other. Of those nobody asked for by name, what this machine lacks is left out."
-    for precision in conf.precisions or BENCH_TASKS[conf.task]:
+    for precision in precisions_of(conf):
         try:
             engine = Engine(bundle, conf.device, precision, **settings)
         except UserError:

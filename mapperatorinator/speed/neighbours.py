@@ -13,11 +13,11 @@ from statistics import median
 
 import torch
 
-from ..config import BENCH_TASKS, BenchConfig
+from ..config import BenchConfig
 from ..engine import Engine, Job
 from ..measure import in_new_process, interleave, seconds_of, table_lines
 from ..model.hub import Bundle
-from .ladder import engines
+from .ladder import engines, precisions_of
 from .loop import plain_loop, write_song
 from ..workload import random_prompts, sized_model, song_windows
 
@@ -50,7 +50,7 @@ def write_alone(conf: BenchConfig, threads: str) -> dict:  # tokens_per_s
     "Write one row for some windows, in this process."
     torch.set_num_threads(conf.threads)
     bundle = sized_model(conf.model, conf.seed)
-    precision = (conf.precisions or BENCH_TASKS["busy"])[0]
+    precision = precisions_of(conf)[0]
     count = conf.threads if threads == "all" else None
     engine = Engine(bundle, conf.device, precision, speculate=0, threads=count)
     heard = engine.encode(song_windows(bundle, conf.seconds, 1))

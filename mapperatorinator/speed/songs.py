@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from ..config import BENCH_TASKS, COUNTS, BenchConfig, GenerateConfig
+from ..config import COUNTS, BenchConfig, GenerateConfig
 from ..core import Progress, UserError
 from ..engine import Engine, Job, merge_jobs
 from ..events import ContextType
@@ -20,7 +20,7 @@ from ..model.mapper import Encoded
 from ..pipeline import Song2Map
 from ..request import spread
 from ..rules import ForcedTokens
-from .ladder import PAYS, engines
+from .ladder import PAYS, engines, precisions_of
 from ..tokenizer import EOS
 from ..workload import map_text, song_samples, song_windows
 
@@ -100,7 +100,7 @@ def measure_maps(bundle: Bundle, conf: BenchConfig) -> dict:  # runs, by precisi
     "Whole songs with a real model, what is compared in turns, the fastest of some rounds."
     samples = song_samples(bundle.language, conf.seconds)
     out = {}
-    for precision in conf.precisions or BENCH_TASKS["song"]:
+    for precision in precisions_of(conf):
         song2map = Song2Map(bundle, conf.device, precision)
         runs = {
             name: partial(_write_maps, song2map, samples, asked) for name, asked in requests(conf).items()
