@@ -4,7 +4,6 @@
 
 # %% ../nbs/715_plan.ipynb #3c5b09b9
 from __future__ import annotations
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Mapping, Optional, Sequence
@@ -23,7 +22,7 @@ from mapperatorinator.bounds import (
     spell,
 )
 from .config import LEAN, SHARE, GenerateConfig, known_settings
-from .core import UserError, nearest, quoted
+from .core import nearest, quoted
 from .events import EventStream
 from .foreign import damaged
 from .groups import STARTS

@@ -12,6 +12,7 @@ from ..config import BenchConfig
 from ..engine import Engine, Job, merge_jobs, pad_left
 from ..measure import now, peak_mb
 from ..model.hub import Bundle
+from ..model.mapper import Encoded
 from .ladder import engines, sweep
 from ..workload import random_prompts, song_windows
 
