@@ -42,7 +42,7 @@ demo: .venv/run ## turn the bundled song into a beatmap in runs/demo, and play i
 test: .venv/dev ## check notebooks and package, run every notebook and every test
 	$(PY) tools/check.py
 	MPLBACKEND=agg $(BIN)/nbdev_test --n_workers $(WORKERS) --timing
-	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 minutes ?= 5
 fuzz: .venv/dev ## try made-up files with new seeds: make fuzz minutes=20

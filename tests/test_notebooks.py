@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 
@@ -70,34 +71,58 @@ def test_cell_ids_are_stable():
         )
 
 
-def test_clean_and_in_sync(repo):
+KIT = (
+    "nbs/000_core.ipynb",
+    "nbs/010_bounds.ipynb",
+    "mapperatorinator/__init__.py",
+    "tools/check.py",
+    "settings.ini",
+)
+
+
+@pytest.fixture(scope="module")
+def kit(repo, tmp_path_factory):
+    "A house of two rooms with the check in it, clean and in sync."
     pytest.importorskip("nbdev")
-    done = subprocess.run([sys.executable, repo / "tools/check.py"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path_factory.mktemp("kit")
+    for name in KIT:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(repo / name, folder / name)
+    export = "from nbdev.doclinks import nbdev_export; nbdev_export()"
+    subprocess.run([sys.executable, "-c", export], cwd=folder, check=True, capture_output=True)
+    return folder
 
 
-@pytest.mark.parametrize("change, complaint", [("package", "Not in sync"), ("notebook", "Not clean")])
-def test_check_notices(repo, tmp_path, change, complaint):
-    "The check itself: it sees a module edited by hand, and a notebook that was run and not cleaned."
-    pytest.importorskip("nbdev")
-    import shutil
+def forget(folder):
+    "Nothing."
 
-    for name in ("mapperatorinator", "tools"):
-        shutil.copytree(repo / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "assets"))
-    shutil.copy(repo / "settings.ini", tmp_path)
-    (tmp_path / "nbs").mkdir()
-    for path in house.room_paths():
-        shutil.copy(path, tmp_path / "nbs")
-    if change == "package":
-        with (tmp_path / "mapperatorinator/core.py").open("a") as f:
-            f.write("edited = True\n")
-    else:
-        text = (tmp_path / "nbs/000_core.ipynb").read_text(encoding="utf-8")
-        (tmp_path / "nbs/000_core.ipynb").write_text(
-            text.replace('"execution_count": null', '"execution_count": 7', 1), encoding="utf-8"
-        )
-    done = subprocess.run([sys.executable, tmp_path / "tools/check.py"], capture_output=True, text=True)
-    assert done.returncode == 1 and complaint in done.stdout, done.stdout + done.stderr
+
+def edit(folder):
+    "A module, by hand."
+    with (folder / "mapperatorinator/core.py").open("a") as f:
+        f.write("edited = True\n")
+
+
+def run(folder):
+    "A notebook, and forget to clean it."
+    path = folder / "nbs/000_core.ipynb"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"execution_count": null', '"execution_count": 7', 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change, says", [(forget, "in sync"), (edit, "Not in sync"), (run, "Not clean")])
+def test_the_check_notices(kit, tmp_path, change, says):
+    "The check itself, with which `make test` begins; here in a small house, so that it takes seconds."
+    folder = shutil.copytree(kit, tmp_path / "house")
+    change(folder)
+    done = subprocess.run([sys.executable, folder / "tools/check.py"], capture_output=True, text=True)
+    assert done.returncode == (change is not forget) and says in done.stdout, done.stdout + done.stderr
+
+
+def test_make_test_begins_with_the_check(repo):
+    "Of all notebooks and the whole package."
+    recipe = re.search(r"^test: \.venv.*\n((?:\t.*\n)+)", (repo / "Makefile").read_text(), re.MULTILINE)
+    assert recipe[1].splitlines()[0] == "\t$(PY) tools/check.py"
 
 
 def test_links_between_notebooks_lead_somewhere():

@@ -16,7 +16,7 @@ from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.files import read_osz
 from mapperatorinator.pipeline import Result, Song2Map, generate_map
 
-ASK = GenerateConfig(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377)
+ASK = GenerateConfig(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377, star_tries=0)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,6 @@ def test_what_was_mended_in_the_song_stands_in_the_report(make, made, clip, tmp_
         output_path=str(tmp_path),
         difficulties=[2.0, 3.0],
         end_time=4000,
-        star_tries=0,
     )
     result = make(ask)
     assert (
@@ -249,6 +248,7 @@ def test_a_map_goes_into_an_archive_with_its_song_and_picture(make, clip, made, 
             end_time=2000,
             export_osz=True,
             seed=1,
+            star_tries=0,
             device="cpu",
             output_path=str(tmp_path / "out"),
         )
