@@ -10,7 +10,7 @@ import numpy as np
 
 from .audio import OSU_OFFSET_MS
 from .config import EvalConfig
-from .evaluate import Case, timing_cases
+from .evaluation.timing import Case, timing_cases
 from .timing.follow import all_segments
 from .metrics import BeatGrid, from_nearest
 from .timing.octave import main_line
@@ -29,7 +29,7 @@ __all__ = ['Group', 'Choice', 'is_true', 'choice_of', 'case_choices', 'octave_ch
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from .evaluate import planted_case
+from .evaluation.timing import planted_case
 from .timing.octave import FAR, Passage, Scorer
 
 # %% ../nbs/870_calibrate.ipynb #03ba3332
@@ -59,7 +59,7 @@ def choice_of(passage: Passage, case: Case, weight: float) -> Choice:
     right = np.array([is_true(line, beats) for line in lines])
     return Choice(list(features[0]), x, right, weight)
 
-
+# %% ../nbs/870_calibrate.ipynb #25116639
 def case_choices(
     case: Case,
     weight: float = 1.0,

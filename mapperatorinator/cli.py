@@ -246,7 +246,7 @@ def memory_of(progress) -> str:
     used = getattr(progress, "memory", 0)
     return f", {used / 2**30:.1f} GB" if used else ""
 
-
+# %% ../nbs/990_cli.ipynb #2901619e
 class Bars:
     "A progress callback that draws a bar for every stage."
 
@@ -334,7 +334,7 @@ LABELS = dict(
     path=("written to", "{}"),
 )
 
-
+# %% ../nbs/990_cli.ipynb #712593aa
 def report_table(report: dict) -> str:
     "The figures of a run as aligned lines; what is None is left out."
     known = {key: value for key, value in report.items() if value is not None}
@@ -495,7 +495,7 @@ def barred() -> Iterator[tuple[Bars, Callable]]:  # bars, and what says a row ab
 
 def run_train(config: TrainConfig) -> None:
     "Train a model; the run resumes when its folder holds one."
-    from mapperatorinator.evaluate import clip_judge
+    from mapperatorinator.evaluation.generate import clip_judge
     from mapperatorinator.train import train
 
     with barred() as (bars, report):
@@ -518,7 +518,7 @@ def run_finetune(config: FinetuneConfig) -> None:
         done = finetune(config, report, progress=bars)
     say(report_table(done.report))
 
-
+# %% ../nbs/990_cli.ipynb #3aa915ed
 def run_bench(config: BenchConfig) -> None:
     "Print a row per measurement and a last line of JSON."
     from mapperatorinator.bench import run_bench
@@ -950,7 +950,7 @@ def _exit_code(args: list[str]) -> int:
             f"mapperatorinator: This machine refuses ({shown(e)}); make room, or close other programs.", 2
         )
 
-
+# %% ../nbs/990_cli.ipynb #632c65e7
 def main(args: list[str] | None = None) -> int:  # exit code
     "The entry point of `mapperatorinator`: 0 done, 1 a check found a problem, 2 the user's turn, 130 interrupted, 143 stopped."
     streams = [s for s in (sys.stdout, sys.stderr) if s is not None]

@@ -522,19 +522,23 @@ class Sampler:
     def size(self) -> int:
         return self.conf.language.src_seq_len  # frames of a window
 
-    def draw_song(self, rng) -> SongItem:
-        "A song, by length; now and then a composed one."
-        if self.extra and rng.random() < self.conf.synth_share:
-            return self.extra[rng.choice(len(self.extra), p=self.extra_shares)]
-        return self.songs[rng.choice(len(self.songs), p=self.shares)]
+# %% ../nbs/800_data.ipynb #2fa983b9
+@patch
+def draw_song(self: Sampler, rng) -> SongItem:
+    "A song, by length; now and then a composed one."
+    if self.extra and rng.random() < self.conf.synth_share:
+        return self.extra[rng.choice(len(self.extra), p=self.extra_shares)]
+    return self.songs[rng.choice(len(self.songs), p=self.shares)]
 
-    def draw_speed(self, rng) -> float:
-        "A playing speed, nearly always one."
-        low, high = self.conf.speed_range
-        near = SPEEDS[(SPEEDS >= low) & (SPEEDS <= high)]
-        if self.augment and rng.random() < self.conf.speed_prob:
-            return float(rng.choice(near))
-        return 1.0
+
+@patch
+def draw_speed(self: Sampler, rng) -> float:
+    "A playing speed, nearly always one."
+    low, high = self.conf.speed_range
+    near = SPEEDS[(SPEEDS >= low) & (SPEEDS <= high)]
+    if self.augment and rng.random() < self.conf.speed_prob:
+        return float(rng.choice(near))
+    return 1.0
 
 # %% ../nbs/800_data.ipynb #5ea688a3
 @patch

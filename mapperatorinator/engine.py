@@ -275,7 +275,7 @@ def step_threads(device: torch.device, threads: int | None) -> ThreadCount:
         return ThreadCount(thread_counts(torch.get_num_threads()))
     return ThreadCount([threads or torch.get_num_threads()])
 
-
+# %% ../nbs/720_engine.ipynb #fccc1207
 class Engine:
     "A model at work."
 
@@ -403,7 +403,7 @@ class CancelCheck:
             raise Cancelled
         self.due = step + self.EVERY
 
-
+# %% ../nbs/720_engine.ipynb #913ff1b8
 @patch
 def _is_done(self: Engine, state: DecodingState, look: bool) -> bool:
     "Whether no row is left; asking the device costs time, so it is asked now and then, or when told to look."

@@ -284,7 +284,7 @@ def write_style(conf: FinetuneConfig, run: StyleRun, report: dict) -> Path:
     report["path"] = str(folder)
     return folder
 
-
+# %% ../nbs/840_finetune.ipynb #a642f2b6
 def samplers(run: StyleRun, learnt: list[SongItem], held: list[SongItem]) -> tuple[Sampler, Sampler | None]:
     "What draws windows to learn from, and fixed ones with all maps to measure by."
     tok = run.bundle.tokenizer

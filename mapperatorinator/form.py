@@ -279,7 +279,7 @@ def reasons(said: dict) -> dict[str, str]:  # setting -> why it is off
         off |= dict(_not_learnt(language, model))
     return off
 
-
+# %% ../nbs/930_form.ipynb #ebaf42f4
 def modes_off(model: str) -> dict[int, str]:  # mode -> why it is off
     "Modes that a model does not write."
     language = language_of(model)

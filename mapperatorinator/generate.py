@@ -815,7 +815,7 @@ def start(
         cancel=cancel,
     )
 
-
+# %% ../nbs/730_generate.ipynb #9632fe62
 @patch
 def joined(self: SongRun, strands: Sequence[Row]) -> list[Context]:
     "The contexts of a map, from its strands: of each the objects that begin in its part."

@@ -93,7 +93,7 @@ def asks_of(
     found = [ask(name, Chart.of(b)) for name, b in short.items()]
     return sorted(found, key=lambda a: a.stars)
 
-
+# %% ../nbs/820_judge.ipynb #2adae26b
 def middle(asks: list, count: int) -> list:  # count: 0 for all
     "Some of a song's asks: the middle one, or several evenly between the ends."
     if not count or count >= len(asks):
@@ -338,7 +338,7 @@ def measures_of(mode: int) -> dict[str, str]:
     fit = {f"{name}_fit": f"{word}, score in the human range" for name, word in words.items()}
     return MEASURES | fit | {name: f"{word}, raw" for name, word in words.items()}
 
-
+# %% ../nbs/820_judge.ipynb #1c3fe3c4
 @dataclass
 class Verdicts:
     "All that was measured in a mode: rows of every system, and the probes."
@@ -381,7 +381,7 @@ def as_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]
     line = lambda cells: f"| {' | '.join(cells)} |"
     return [line(head), line(["---"] * len(head)), *map(line, rows)]
 
-
+# %% ../nbs/820_judge.ipynb #340f0acd
 def system_table(v: Verdicts) -> list[str]:  # lines
     "Measures by system."
     words = measures_of(v.mode)

@@ -101,7 +101,7 @@ def _backdrop(data: bytes, said: str, name: str) -> Backdrop:
     called = name if path.suffix.lower() in suffixes else f"{path.stem}{suffixes[0]}"
     return Backdrop(called, data if kept else background_jpeg(picture), colours)
 
-
+# %% ../nbs/490_outfit.ipynb #e76fbb8f
 def given_picture(path: Path) -> Backdrop:
     "A picture that was named. Raises `UserError` where it is none."
     name = path.name.replace(",", "").replace('"', "")
@@ -170,7 +170,7 @@ def _names_beside(c: GenerateConfig, audio: Path) -> dict[str, str]:
     picture = name_in_map(user_path(c.background), "picture", '\\,"') if c.background else ""
     return {"audio_filename": name_in_map(audio, "song"), "background": picture}
 
-
+# %% ../nbs/490_outfit.ipynb #55970041
 def outfit(
     c: GenerateConfig,
     audio: Path,

@@ -325,22 +325,30 @@ class Scribe:
         mark = _event(type, value)
         self.groups.append((self.ms(us), [mark, *out] if self.language.types_first else [*out, mark]))
 
-    def when(self, us: int, snap: bool) -> list[Event]:  # time, and the snap that it has
-        time = Event(_E.TIME_SHIFT, self.ms(us))
-        if snap and self.language.add_snapping:
-            return [time, _event(_E.SNAPPING, self.snaps[us])]
-        return [time]
+# %% ../nbs/220_parse.ipynb #64fb9fd7
+@patch
+def when(self: Scribe, us: int, snap: bool) -> list[Event]:  # time, and the snap that it has
+    time = Event(_E.TIME_SHIFT, self.ms(us))
+    if snap and self.language.add_snapping:
+        return [time, _event(_E.SNAPPING, self.snaps[us])]
+    return [time]
 
-    def sustain(self, type: EventType, start: int, end: int, pos=None):  # reminders that something is held
-        step = (self.language.sustain_interval or 0) * US
-        times = range(start + step, end - 10 * US, step) if step else range(0)
-        for us in self.some(times):
-            self.group(type, us, snap=False, pos=pos)
 
-    def some(self, wanted: range) -> range:  # of what more is wanted, what this map may still say
-        allowed = wanted[: self.left]
-        self.left -= len(allowed)
-        return allowed
+@patch
+def sustain(
+    self: Scribe, type: EventType, start: int, end: int, pos=None
+):  # reminders that something is held
+    step = (self.language.sustain_interval or 0) * US
+    times = range(start + step, end - 10 * US, step) if step else range(0)
+    for us in self.some(times):
+        self.group(type, us, snap=False, pos=pos)
+
+
+@patch
+def some(self: Scribe, wanted: range) -> range:  # of what more is wanted, what this map may still say
+    allowed = wanted[: self.left]
+    self.left -= len(allowed)
+    return allowed
 
 # %% ../nbs/220_parse.ipynb #5c81be01
 @patch
@@ -516,7 +524,7 @@ def anchors(self: Scribe, us: int, kind: str, points: Sequence[tuple], slide: in
     if not spread:
         self.group(_E.LAST_ANCHOR, us, timed=False, pos=points[-1])
 
-
+# %% ../nbs/220_parse.ipynb #be0464fb
 @patch
 def slider(self: Scribe, slider: Slider):
     "A slider outside taiko."

@@ -286,7 +286,7 @@ class GroupSketch(Sketch):
         length = head.scroll_speed * beats * 100 * self.sm
         self.guides.append(Guide(control, end, curve, length))
 
-
+# %% ../nbs/750_refine.ipynb #4cab71e7
 def group_points(
     groups: Sequence[Group],  # of a language that says a slider anchor by anchor
     timing: Timing | None = None,  # with it, and with velocities in the language, slider ends are guided

@@ -282,20 +282,24 @@ class Worker:
             with contextlib.suppress(BaseException):
                 self.do(run)  # it was noted
 
-    def begin(self):
-        "Work beside the notebook, unless that goes on already."
-        with self.lock:
-            if self.thread is None or not self.thread.is_alive():
-                self.thread = threading.Thread(target=self._serve, daemon=True)
-                self.thread.start()
+# %% ../nbs/940_runs.ipynb #ac473436
+@patch
+def begin(self: Worker):
+    "Work beside the notebook, unless that goes on already."
+    with self.lock:
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self._serve, daemon=True)
+            self.thread.start()
 
-    def _serve(self):
-        while True:
-            self.work()
-            with self.lock:
-                if not self.runs.where("owner=? and state='waiting'", self.owner):
-                    self.thread = None
-                    return
+
+@patch
+def _serve(self: Worker):
+    while True:
+        self.work()
+        with self.lock:
+            if not self.runs.where("owner=? and state='waiting'", self.owner):
+                self.thread = None
+                return
 
 # %% ../nbs/940_runs.ipynb #d5b5c379
 @patch
@@ -377,7 +381,7 @@ def end_of(self: Runs, owner: str, waiting: bool = True):  # waiting: those that
             f"update runs set state='lost', ended=?, sentence=? where owner=? and state in {states}", values
         )
 
-
+# %% ../nbs/940_runs.ipynb #07dbd24e
 def size_of(folder: Path) -> int:  # bytes
     "What a folder takes on the disk."
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -65,24 +65,28 @@ class ThreadCount:
         else:
             self.judge(kind, seconds)
 
-    def work(self, kind: Hashable, seconds: float):
-        "A step with the count in use; begins a trial when it is time."
-        times = self.usual.setdefault(kind, deque(maxlen=5))
-        times.append(seconds)
-        self.left -= 1
-        if len(times) < times.maxlen:
-            return
-        self.notice(kind, median(times))
-        if self.left <= 0:
-            self.begin()
+# %% ../nbs/030_threads.ipynb #2c6808b4
+@patch
+def work(self: ThreadCount, kind: Hashable, seconds: float):
+    "A step with the count in use; begins a trial when it is time."
+    times = self.usual.setdefault(kind, deque(maxlen=5))
+    times.append(seconds)
+    self.left -= 1
+    if len(times) < times.maxlen:
+        return
+    self.notice(kind, median(times))
+    if self.left <= 0:
+        self.begin()
 
-    def notice(self, kind: Hashable, now: float):  # s that a step takes of late
-        "Try other counts soon when the machine is not what it was."
-        before = self.first.setdefault(kind, now)
-        if not before / self.CHANGED < now < before * self.CHANGED:
-            self.first = {kind: now}
-            self.wait = self.SOONEST
-            self.left = min(self.left, self.wait)
+
+@patch
+def notice(self: ThreadCount, kind: Hashable, now: float):  # s that a step takes of late
+    "Try other counts soon when the machine is not what it was."
+    before = self.first.setdefault(kind, now)
+    if not before / self.CHANGED < now < before * self.CHANGED:
+        self.first = {kind: now}
+        self.wait = self.SOONEST
+        self.left = min(self.left, self.wait)
 
 # %% ../nbs/030_threads.ipynb #76f7c249
 @patch

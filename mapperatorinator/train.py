@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 import torch
 import yaml
+from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -326,22 +327,26 @@ class Resumable:
             setattr(self, name, state[name])
         return self
 
-    def keep_best(self):
-        "Write the weights as they are: those that measured best."
-        if self.team.leads:
-            write_tensors(self.folder / "best.pt", {n: m.state_dict() for n, m in self.modules.items()})
+# %% ../nbs/830_train.ipynb #3e230190
+@patch
+def keep_best(self: Resumable):
+    "Write the weights as they are: those that measured best."
+    if self.team.leads:
+        write_tensors(self.folder / "best.pt", {n: m.state_dict() for n, m in self.modules.items()})
 
-    def take_best(self):  # itself
-        "The weights that measured best by `stop_on`, where some were kept."
-        path = self.folder / "best.pt"
-        if not self.conf.stop_on or not path.exists():
-            return self
-        state = read_pickle(path, cure=CURE)
-        _check_parts(state | {"optimizers": []} if isinstance(state, dict) else state, self, path)
-        for name, module in self.modules.items():
-            _check_module(state[name], module, path)
-            module.load_state_dict(state[name])
+
+@patch
+def take_best(self: Resumable):  # itself
+    "The weights that measured best by `stop_on`, where some were kept."
+    path = self.folder / "best.pt"
+    if not self.conf.stop_on or not path.exists():
         return self
+    state = read_pickle(path, cure=CURE)
+    _check_parts(state | {"optimizers": []} if isinstance(state, dict) else state, self, path)
+    for name, module in self.modules.items():
+        _check_module(state[name], module, path)
+        module.load_state_dict(state[name])
+    return self
 
 # %% ../nbs/830_train.ipynb #a1315c1d
 CURE = "remove it, or give another folder (run=FOLDER)"
@@ -800,7 +805,7 @@ def measured(run: Resumable, measure: Callable | None, team: Team) -> dict[str, 
             row[run.conf.stop_on] = figure  # all must know when to stop
     return row
 
-
+# %% ../nbs/830_train.ipynb #012ee023
 def train_loop(
     run: Resumable,
     step: Callable,  # () -> figures of one step

@@ -11,6 +11,7 @@ from typing import Callable
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
@@ -140,31 +141,39 @@ class Windows:
         context = self.context(rng, m.points, part, times)
         return x0, context, self.wish(rng, m, double)
 
-    def mirror(self, rng, x0: Tensor) -> Tensor:  # (1, 2, points)
-        "Left-right, top-bottom, both or neither."
-        if not self.augment:
-            return x0
-        signs = torch.tensor(rng.choice([-1.0, 1.0], 2), dtype=torch.float32)
-        return x0 * signs[None, :, None]
+# %% ../nbs/850_train_refine.ipynb #bdbad097
+@patch
+def mirror(self: Windows, rng, x0: Tensor) -> Tensor:  # (1, 2, points)
+    "Left-right, top-bottom, both or neither."
+    if not self.augment:
+        return x0
+    signs = torch.tensor(rng.choice([-1.0, 1.0], 2), dtype=torch.float32)
+    return x0 * signs[None, :, None]
 
-    def context(self, rng, points: Points, part: slice, times: np.ndarray) -> Tensor:  # (272, points)
-        "What the points of a window say: distances a little off, and often not told."
-        factor = 2 ** rng.normal(0, self.conf.distance_noise, len(times))
-        distances = torch.as_tensor(points.distances[part] * factor, dtype=torch.float32)
-        told = rng.random() >= self.conf.distance_dropout
-        kinds = torch.as_tensor(points.kinds[part])
-        times = torch.as_tensor(times, dtype=torch.float32)
-        return point_features(times, distances if told else None, kinds)
 
-    def wish(self, rng, m: Traced, double: bool) -> Tensor:  # (classes,)
-        "What the map would be asked for by, some of it hidden."
-        stars = self.hide(rng, m.double_stars if double else m.stars)
-        circle_size = self.hide(rng, m.circle_size)
-        return class_vector(self.classes, difficulty=stars, circle_size=circle_size)
+@patch
+def context(self: Windows, rng, points: Points, part: slice, times: np.ndarray) -> Tensor:  # (272, points)
+    "What the points of a window say: distances a little off, and often not told."
+    factor = 2 ** rng.normal(0, self.conf.distance_noise, len(times))
+    distances = torch.as_tensor(points.distances[part] * factor, dtype=torch.float32)
+    told = rng.random() >= self.conf.distance_dropout
+    kinds = torch.as_tensor(points.kinds[part])
+    times = torch.as_tensor(times, dtype=torch.float32)
+    return point_features(times, distances if told else None, kinds)
 
-    def hide(self, rng, value: float) -> float | None:
-        "A wish, or nothing: for classifier-free guidance (https://arxiv.org/abs/2207.12598)."
-        return value if rng.random() >= self.conf.class_dropout else None
+
+@patch
+def wish(self: Windows, rng, m: Traced, double: bool) -> Tensor:  # (classes,)
+    "What the map would be asked for by, some of it hidden."
+    stars = self.hide(rng, m.double_stars if double else m.stars)
+    circle_size = self.hide(rng, m.circle_size)
+    return class_vector(self.classes, difficulty=stars, circle_size=circle_size)
+
+
+@patch
+def hide(self: Windows, rng, value: float) -> float | None:
+    "A wish, or nothing: for classifier-free guidance (https://arxiv.org/abs/2207.12598)."
+    return value if rng.random() >= self.conf.class_dropout else None
 
 # %% ../nbs/850_train_refine.ipynb #60ecb2f2
 @dataclass
@@ -318,7 +327,7 @@ A denoiser of object positions for osu! standard, in the layout of osu-diffusion
 {notes}
 """
 
-
+# %% ../nbs/850_train_refine.ipynb #a1ccce50
 def refiner_card(run: RefineRun, maps: list[Traced], name: str, notes: str = "") -> str:
     "The card of a run, from its log."
     c = run.conf

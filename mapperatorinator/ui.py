@@ -102,7 +102,7 @@ class Notice:
             if again:
                 raise
 
-
+# %% ../nbs/950_ui.ipynb #4a7cfa76
 class Meter(Notice):
     "A progress callback with a bar and a line of text, for a cell."
 
@@ -190,7 +190,7 @@ def song_facts(path: str | Path) -> dict:
         "peaks": peaks_of(samples),
     }
 
-
+# %% ../nbs/950_ui.ipynb #8ba1f1ae
 @lru_cache(maxsize=4)
 def _beat(path: str, changed: int):
     from mapperatorinator.timing.providers import find_timing
@@ -447,7 +447,7 @@ def on_range(self: Desk, start: int | None, end: int | None):  # ms
         self.form.type(name, "" if value is None else value)
     self.refresh()
 
-
+# %% ../nbs/950_ui.ipynb #3b4d02d8
 @patch
 def on_chunk(self: Desk, key: str, what: str, name: str, size: int, at: int, data: bytes):
     try:
@@ -686,7 +686,7 @@ def queue(self: QueueDesk, many: Sequence[dict]) -> list[Run]:
     self.show_runs()
     return added
 
-
+# %% ../nbs/950_ui.ipynb #3935c82c
 @patch
 def title_of(self: QueueDesk, said: dict) -> str:
     "What a run is called: as its song is."
@@ -739,7 +739,7 @@ def figures_of(report: dict) -> list[list[str]]:
     text = lambda v: f"{v:.4g}" if isinstance(v, float) else shown(v)
     return [[n.replace("_", " "), text(v)] for n, v in said.items()]
 
-
+# %% ../nbs/950_ui.ipynb #e9349a62
 @patch
 def show_runs(self: QueueDesk):
     "Tell the page what became of the runs."

@@ -100,23 +100,29 @@ class Assembler:
     def drop(self, why: str):
         self.out.dropped[why] += 1
 
-    def begin(self, g: Group, key: str):  # something long starts; an open one of its kind is lost
-        if self.open.pop(key, None):
-            self.drop(f"{key.split(' ')[0]} without an end")
-        self.open[key] = g
+# %% ../nbs/230_unparse.ipynb #bbbdf3ae
+@patch
+def begin(self: Assembler, g: Group, key: str):  # something long starts; an open one of its kind is lost
+    if self.open.pop(key, None):
+        self.drop(f"{key.split(' ')[0]} without an end")
+    self.open[key] = g
 
-    def end(self, g: Group, key: str) -> Optional[Group]:  # its start, when it lasts at all
-        start = self.open.pop(key, None)
-        if start is None:
-            self.drop(f"{key.split(' ')[0]} without a start")
-        elif round(g.time) <= round(start.time):
-            self.drop(f"{key.split(' ')[0]} of no duration")
-        else:
-            return start
 
-    def sample(self, g: Group, volume: bool = False) -> str:  # hit sample field
-        _, s, a = g.sound()
-        return f"{s}:{a}:0:{g.volumes[0] if volume and g.volumes else 0}:"
+@patch
+def end(self: Assembler, g: Group, key: str) -> Optional[Group]:  # its start, when it lasts at all
+    start = self.open.pop(key, None)
+    if start is None:
+        self.drop(f"{key.split(' ')[0]} without a start")
+    elif round(g.time) <= round(start.time):
+        self.drop(f"{key.split(' ')[0]} of no duration")
+    else:
+        return start
+
+
+@patch
+def sample(self: Assembler, g: Group, volume: bool = False) -> str:  # hit sample field
+    _, s, a = g.sound()
+    return f"{s}:{a}:0:{g.volumes[0] if volume and g.volumes else 0}:"
 
 # %% ../nbs/230_unparse.ipynb #d8018af0
 @patch

@@ -20,6 +20,16 @@ os.environ["MAPPERATORINATOR_STATE"] = tempfile.mkdtemp(
 )  # the history of whoever runs the tests is theirs
 
 
+LONGEST = """app colab pipeline bulk options cli fuzz parity ui preview check doors train team hub lora bench language
+    song benchmark engine maimod generate docs""".split()  # files that take longest, in this order
+
+
+def pytest_collection_modifyitems(items):
+    "What takes longest comes first: two workers that take a file at a time then end together."
+    places = {f"test_{name}": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture(scope="session")
 def repo():
     "Root of the repository."

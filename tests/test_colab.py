@@ -118,7 +118,7 @@ def test_a_style_from_top_to_bottom(tmp_path):
     nb = nbformat.read(STYLE, 4)
     for cell in nb.cells:
         cell.source = re.sub(r"^steps = 200", "steps = 2", cell.source, flags=re.M)
-        cell.source = cell.source.replace("end_time=16_000", "end_time=6_000").replace(
+        cell.source = cell.source.replace("end_time=16_000", "end_time=6_000, star_tries=0").replace(
             "asked = FinetuneConfig(", "asked = FinetuneConfig(batch_size=1, logger='none', "
         )
     run(nb, tmp_path)
@@ -211,8 +211,9 @@ def test_runs_top_to_bottom_with_a_made_up_pipeline(tmp_path):
     check(run(source(), tmp_path, FAKE, "app.form.set(audio_path='song.wav')"))
 
 
-def test_runs_top_to_bottom_with_the_embedded_model(tmp_path):
+def test_runs_top_to_bottom_with_the_embedded_model(excerpt, tmp_path):
     pytest.importorskip("mapperatorinator.pipeline")
-    nb = run(source(), tmp_path, after_form="app.form.set(end_time=16000, seed=1)")
+    asked = f"app.form.set(audio_path={str(excerpt(6))!r}, star_tries=0, seed=1)"
+    nb = run(source(), tmp_path, after_form=asked)
     check(nb)
     assert list((tmp_path / "maps").glob("*.osu"))

@@ -97,7 +97,8 @@ def test_choices_are_those_of_the_rooms():
     import mapperatorinator.maimod.planted  # noqa: F401, which adds its tasks
     from mapperatorinator.data import MODES
     from mapperatorinator.model.diffusion import noise_betas
-    from mapperatorinator.evaluate import PEERS, TASKS
+    from mapperatorinator.evaluate import TASKS
+    from mapperatorinator.evaluation.timing import PEERS
     from mapperatorinator.events import ContextType
     from mapperatorinator.timing.providers import PROVIDERS
 

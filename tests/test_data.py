@@ -28,7 +28,8 @@ from mapperatorinator.osu.files import find_file
 from mapperatorinator.parse import Parser
 from mapperatorinator.prompt import Metadata
 from mapperatorinator.tokenizer import Tokenizer
-from mapperatorinator.evaluate import PEERS, by_peer, evaluate
+from mapperatorinator.evaluate import evaluate
+from mapperatorinator.evaluation.timing import PEERS, by_peer
 from sounds import RATE, bursts, damage, encoded
 from mapperatorinator.model.mapper import tiny_model
 

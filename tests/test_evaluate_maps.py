@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from mapperatorinator import evaluate
 from mapperatorinator.config import EvalConfig
 from mapperatorinator.core import UserError, asset
 from mapperatorinator.data import Listing
+from mapperatorinator.evaluate import evaluate
+from mapperatorinator.evaluation import maps as judging
+from mapperatorinator.evaluation.generate import star_requests
+from mapperatorinator.evaluation.songs import MappedSong
 from mapperatorinator.judge import Verdicts, asks_of, measure, noticed_table, seen_by, try_probe
 from mapperatorinator.metrics import HumanGrid, authored_divisors, bootstrap, count_matches, rank_correlation
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, TimingPoint
@@ -184,7 +187,7 @@ def corpus(tmp_path_factory):
 
 def judged(corpus, lines=None, **kw):
     given = dict(dataset=str(corpus), task="maps", songs=0, each=0, seconds=15, timings=[], probes=False)
-    return evaluate.evaluate(EvalConfig(**given | kw), [].append if lines is None else lines.append)
+    return evaluate(EvalConfig(**given | kw), [].append if lines is None else lines.append)
 
 
 def test_the_last_line_is_json(corpus):
@@ -228,7 +231,7 @@ def test_a_stopped_run_goes_on(corpus, tmp_path, monkeypatch):
     ways = dict(timings=["auto", "reference"], probes=True)
 
     def run(name, most):
-        monkeypatch.setattr(evaluate, "MapWriter", lambda conf: Written(most))
+        monkeypatch.setattr(judging, "MapWriter", lambda conf: Written(most))
         return judged(corpus, maps=str(tmp_path / name / "maps"), output=str(tmp_path / name), **ways)
 
     whole = run("whole", 99)
@@ -253,35 +256,35 @@ def test_statistics_are_learnt(corpus, tmp_path):
         task="statistics", dataset=str(corpus), split="validation", output=str(tmp_path / "s.json")
     )
     lines = []
-    evaluate.evaluate(conf, lines.append)
+    evaluate(conf, lines.append)
     assert json.loads(lines[-1]) == {"task": "statistics", "standard": 4}
     assert set(json.loads((tmp_path / "s.json").read_text())) == {"0"}
     with pytest.raises(UserError, match="No human mania map"):
-        evaluate.evaluate(replace(conf, mode="mania"), lines.append)
+        evaluate(replace(conf, mode="mania"), lines.append)
 
 
 def test_songs_and_targets_are_limited(corpus):
     conf = EvalConfig(task="maps", dataset=str(corpus), songs=1, each=1, seconds=15)
-    songs = list(evaluate.asked_songs(conf, "standard", Listing()))
+    songs = list(judging.asked_songs(conf, "standard", Listing()))
     assert [len(s.asks) for s in songs] == [1] and len(songs[0].samples) == 15 * 16000
 
 
 def test_maps_that_share_their_beats_are_written_together(corpus):
     conf = EvalConfig(task="maps", dataset=str(corpus), songs=1, each=0, seconds=15)
-    (song,) = evaluate.asked_songs(conf, "standard", Listing())
+    (song,) = judging.asked_songs(conf, "standard", Listing())
     easy, hard = song.asks
     other = replace(hard, human=hard.chart(late(hard.human.beatmap, 0)))
     other.human.beatmap.timing_points = [TimingPoint(0, 333)]
-    count = lambda asks, timing: [len(group) for group in evaluate.sharing_beats(asks, timing)]
+    count = lambda asks, timing: [len(group) for group in judging.sharing_beats(asks, timing)]
     assert count([easy, hard], "reference") == count([easy, other], "auto") == [2]
     assert count([easy, other], "reference") == [1, 1]
-    assert evaluate.sharing_beats([], "auto") == []
+    assert judging.sharing_beats([], "auto") == []
 
 
 def test_a_song_is_asked_for_maps_of_its_mode():
     human = Beatmap.new(mode=3, cs=7, timing_points=[TimingPoint(0, 400)], hit_objects=[Circle(64, 192, 0)])
-    song = evaluate.Judged("song", Path("song.ogg"), [human])
-    asked = evaluate.star_requests(EvalConfig(stars=[2, 4], settings=["temperature=0.5"]), song)
+    song = MappedSong("song", Path("song.ogg"), [human])
+    asked = star_requests(EvalConfig(stars=[2, 4], settings=["temperature=0.5"]), song)
     assert [(c.gamemode, c.keycount, c.difficulty, c.temperature) for c in asked] == [
         (3, 7, 2, 0.5),
         (3, 7, 4, 0.5),

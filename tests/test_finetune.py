@@ -9,12 +9,12 @@ import torch
 from mapperatorinator.cli import COMMANDS, config_of
 from mapperatorinator.config import FinetuneConfig, LanguageConfig, LoraConfig
 from mapperatorinator.core import UserError
+from mapperatorinator.finish import styled
 from mapperatorinator.finetune import finetune, is_by, sets_by_name, split_songs, without_adapters
 from mapperatorinator.generate import load_engine
 from mapperatorinator.model.hub import load_bundle, save_bundle
 from mapperatorinator.model.lora import adapters, lay_over, made_for, merge, load_lora, weights_hash
 from mapperatorinator.osu.beatmap import Beatmap
-from mapperatorinator.pipeline import styled
 from mapperatorinator.config import GenerateConfig
 from tiny import tiny_bundle, tiny_song
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mapperatorinator.audio2events import strands_at_once
 from mapperatorinator.config import GenerateConfig, LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.engine import Engine, Output
@@ -25,7 +26,6 @@ from mapperatorinator.generate import (
 )
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.pipeline import strands_at_once
 from mapperatorinator.prompt import Context, Metadata
 from mapperatorinator.request import MapRequest, contexts_of, negative_request
 from mapperatorinator.groups import (

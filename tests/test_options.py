@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mapperatorinator.audio2events import rows_at_once
 from mapperatorinator.config import GenerateConfig, LanguageConfig, compose, preset_names
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.events import EventType
@@ -12,7 +13,7 @@ from mapperatorinator.generate import Sampling
 from mapperatorinator.osu.beatmap import Beatmap
 from mapperatorinator.osu.check import compare_maps
 from mapperatorinator.osu.files import read_osz
-from mapperatorinator.pipeline import generate_map, rows_at_once
+from mapperatorinator.pipeline import generate_map
 from mapperatorinator.prompt import request_ids
 from mapperatorinator.request import MapRequest, advice, check_request, inherited, unheard
 from mapperatorinator.tokenizer import Tokenizer

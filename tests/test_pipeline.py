@@ -10,11 +10,12 @@ import soundfile
 from mapperatorinator.audio import load_audio
 from mapperatorinator.config import GenerateConfig, LanguageConfig
 from mapperatorinator.core import UserError, demo_song
-from mapperatorinator.evaluate import faults
+from mapperatorinator.evaluation.generate import faults
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.files import read_osz
-from mapperatorinator.pipeline import Result, Song2Map, generate_map
+from mapperatorinator.pipeline import generate_map
+from mapperatorinator.song2map import Result, Song2Map
 
 ASK = GenerateConfig(difficulty=3, seed=1, device="cpu", timing="manual", bpm=128, offset=377, star_tries=0)
 

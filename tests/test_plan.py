@@ -8,6 +8,7 @@ import torch
 from tiny import tiny_bundle
 
 from mapperatorinator import cli
+from mapperatorinator.audio2events import SongContext
 from mapperatorinator.config import GenerateConfig, LanguageConfig, check_settings, compose
 from mapperatorinator.core import UserError, demo_song
 from mapperatorinator.engine import Engine
@@ -15,10 +16,11 @@ from mapperatorinator.events import ContextType, Event, EventStream, EventType, 
 from mapperatorinator.generate import EncodedSong, RowRequest, Sampling, SongPlan, generate, listen
 from mapperatorinator.osu.beatmap import TimingPoint
 from mapperatorinator.osu.timing import Timing
-from mapperatorinator.pipeline import Song2Map, SongContext, generate_map
+from mapperatorinator.pipeline import generate_map
 from mapperatorinator.plan import Guide, PlanRow, as_text, level_ticks, parse_plan, read_plan, written_starts
 from mapperatorinator.prompt import Metadata
 from mapperatorinator.rules import Columns, Grammar, apply_rules, grammar_lines
+from mapperatorinator.song2map import Song2Map
 from mapperatorinator.steer import steering_rules
 from mapperatorinator.tokenizer import SOS
 

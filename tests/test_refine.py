@@ -18,13 +18,13 @@ from mapperatorinator.config import (
 )
 from mapperatorinator.core import Cancelled, UserError
 from mapperatorinator.events import Event, EventStream, EventType as E
+from mapperatorinator.finish import finished as last_steps
 from mapperatorinator.groups import read_groups
 from mapperatorinator.model.dit import Classes, new_denoiser, save_denoiser
 from mapperatorinator.osu.beatmap import Beatmap, Slider
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser
 from mapperatorinator.generate import SongPlan
-from mapperatorinator.pipeline import Song2Map
 from mapperatorinator.postprocess import assemble, clean, hyperdashes
 from mapperatorinator.refine import group_points, map_points, move_map, refine, refine_stage, refined
 from mapperatorinator.train_refine import half_covered, placement, sliders_outside, train_refine, travel
@@ -251,7 +251,7 @@ def finished(wild, tmp_path):
 
     def finished(map, reference=None, language=LanguageConfig(), **settings):
         ask = GenerateConfig(refiner=str(tmp_path), device="cpu", seed=1, **settings)
-        return Song2Map.finish_map(SimpleNamespace(language=language), map, song(reference, ask), ask)
+        return last_steps(map, song(reference, ask), ask, language)
 
     return finished
 

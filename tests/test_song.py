@@ -17,16 +17,18 @@ import soundfile
 import house
 from mapperatorinator import cli
 from mapperatorinator.audio import OSU_OFFSET_MS, clicks, load_audio
+from mapperatorinator.audio2events import SongContext
 from mapperatorinator.config import BANNED, GenerateConfig, known_settings
 from mapperatorinator.core import UserError, demo_song
+from mapperatorinator.finish import chart_offset, finished
 from mapperatorinator.loudness import loudness_of
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.criteria import luminosity
 from mapperatorinator.osu.files import read_osz
-from mapperatorinator.pipeline import Result, SongContext, chart_offset
 from mapperatorinator.provenance import origin_of, read_record
 from mapperatorinator.request import prepare
 from mapperatorinator.song import ATTACHED, look_into
+from mapperatorinator.song2map import Result
 from mapperatorinator.verify import check_mapset, read_set
 
 av = pytest.importorskip("av")
@@ -327,7 +329,7 @@ def test_conventions_and_shifts_move_the_whole_map_and_the_report_says_so(make):
     song = SongContext(encoded, None, [])
     b = Beatmap.new(timing_points=[TimingPoint(500, 500)], hit_objects=[Circle(9, 9, t) for t in times])
     other = replace(ASK, offset_convention="acoustic", offset=[400], offset_shift=40)
-    usual, moved = (make.finish_map(b.copy(), song, c) for c in (ASK, other))
+    usual, moved = (finished(b.copy(), song, c, make.language) for c in (ASK, other))
     later = OSU_OFFSET_MS + 40  # of the acoustic clock, and of the shift
     for kind in ("hit_objects", "timing_points"):
         assert [o.time for o in getattr(moved, kind)] == [o.time + later for o in getattr(usual, kind)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mapperatorinator import data, evaluate, train, train_refine
+from mapperatorinator import data, train, train_refine
 from mapperatorinator.bench import bench
 from mapperatorinator.config import (
     BenchConfig,
@@ -21,6 +21,8 @@ from mapperatorinator.config import (
     spell,
 )
 from mapperatorinator.core import UserError
+from mapperatorinator.evaluate import evaluate
+from mapperatorinator.evaluation import generate, maps, refine, timing
 from mapperatorinator.train import Resumable, check_run, train_loop, make_optimizers, lr_schedule
 
 # before a song is read
@@ -45,7 +47,10 @@ def unread(monkeypatch):
         train: ["load_corpus", "start_run"],
         train_refine: ["traced_maps", "start_refine_run"],
         data: ["load_songs"],
-        evaluate: ["judged_songs", "timing_cases", "load_denoiser"],
+        generate: ["mapped_songs"],
+        refine: ["mapped_songs", "load_denoiser"],
+        timing: ["timing_cases"],
+        maps: ["asked_songs"],
     }.items():
         for name in names:
             monkeypatch.setattr(room, name, read)
@@ -144,7 +149,7 @@ def test_train_refine_refuses_before_it_reads(settings, name, corpus, unread, tm
     ],
 )
 def test_evaluate_refuses_before_it_reads(settings, name, corpus, unread):
-    assert name in said(lambda: evaluate.evaluate(EvalConfig(**dict(dataset=str(corpus)) | settings)))[0]
+    assert name in said(lambda: evaluate(EvalConfig(**dict(dataset=str(corpus)) | settings)))[0]
 
 
 @pytest.mark.parametrize(

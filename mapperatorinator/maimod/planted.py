@@ -35,7 +35,8 @@ from ..audio import load_audio
 from ..core import UserError, rewrite
 from ..data import MODES, Listing
 from ..engine import Engine
-from ..evaluate import TASKS, Found, Judged, attempt, judged_songs, no_maps
+from ..evaluate import TASKS
+from ..evaluation.songs import Found, MappedSong, attempt, mapped_songs, no_maps
 from ..judge import as_markdown
 from .suggest import shipped_judges
 from .surprise import Heard, MapText, Scores, reading_engine
@@ -819,14 +820,14 @@ def fit_scores(cases: Sequence[Case]) -> Judges:
 LEAST_OBJECTS = 40
 
 
-def map_of(song: Judged, seconds: float) -> Optional[Beatmap]:
+def map_of(song: MappedSong, seconds: float) -> Optional[Beatmap]:
     "The map of a song that is in the middle by the number of its objects, cut to its first seconds."
     cut = [clip(b, seconds) if seconds else b for b in song.maps]
     cut = sorted((b for b in cut if len(b.hit_objects) >= LEAST_OBJECTS), key=lambda b: len(b.hit_objects))
     return cut[len(cut) // 2] if cut else None
 
 
-def bench_song(conf: EvalConfig, engine: Engine, song: Judged, levels: Levels) -> Optional[Case]:
+def bench_song(conf: EvalConfig, engine: Engine, song: MappedSong, levels: Levels) -> Optional[Case]:
     "One map of a song with slips."
     b = map_of(song, conf.seconds)
     if b is None:
@@ -845,7 +846,7 @@ def cases_of(conf: EvalConfig, report: Callable, listing: Listing, levels: Level
     engine = reading_engine(load_bundle(conf.model), conf.device)
     out = defaultdict(list)
     for mode in MODES if conf.mode == "all" else [conf.mode]:
-        for song in judged_songs(replace(conf, mode=mode), listing):
+        for song in mapped_songs(replace(conf, mode=mode), listing):
             made = attempt(lambda notes: bench_song(conf, engine, song, levels), song.name, listing)
             if made:
                 out[made.mode].append(made)

@@ -941,7 +941,7 @@ def shipped_judges() -> Judges:
     "Those that come with the package."
     return read_judges(asset("maimod.json"))[0]
 
-
+# %% ../../nbs/890_maimod.suggest.ipynb #c8c75402
 def score_remarks(remarks: Sequence[Remark], mode: int, judges: Optional[Judges] = None):
     "Fill in the scores. A category of which no slip was planted in a mode has none: 0."
     judges = shipped_judges() if judges is None else judges
@@ -1058,7 +1058,7 @@ class Modded:
     def likely(self) -> list[Suggestion]:
         return [s for s in self.suggestions if s.word in ("certain", "likely")]
 
-
+# %% ../../nbs/890_maimod.suggest.ipynb #18e96683
 class Modder:
     "A model that looks over maps."
 

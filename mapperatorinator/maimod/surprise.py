@@ -381,7 +381,7 @@ class Scores:
         whole = cls(*(np.concatenate([getattr(s, name) for s in some]) for name in names))
         return whole.rows(np.lexsort((whole.event, whole.context)))
 
-
+# %% ../../nbs/880_maimod.surprise.ipynb #08fabb4d
 TOP = 12  # tokens kept of each place
 
 
@@ -429,7 +429,7 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     if batch:
         yield batch
 
-
+# %% ../../nbs/880_maimod.surprise.ipynb #3e84931a
 @torch.inference_mode()
 def read_lines(
     engine: Engine,

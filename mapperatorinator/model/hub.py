@@ -89,7 +89,7 @@ class Bundle:
         given = Conditioning(torch.full((n,), stars), torch.full((n,), mapper), place)
         return given.to(self.model.device)
 
-
+# %% ../../nbs/630_model.hub.ipynb #fed55a09
 def new_bundle(
     conf: ModelConfig,  # sizes; vocabulary and window sizes are filled in from the language
     language: LanguageConfig,
@@ -487,7 +487,7 @@ class OurConfig:
     gamemodes: list[int] = field(default_factory=list)  # learnt
     star_shift: list[float] = field(default_factory=lambda: [0.0] * 4)  # by mode, of the stars told
 
-
+# %% ../../nbs/630_model.hub.ipynb #3afc0928
 LONGEST = 600_000  # ms of a window; the longest published one has 33 s
 
 

@@ -500,7 +500,7 @@ def has_int8() -> bool:
     except (RuntimeError, NotImplementedError):
         return False
 
-
+# %% ../../nbs/600_model.layers.ipynb #ea384b95
 def row_scales(
     scale: Tensor,  # (rows,)
     weight: Tensor,  # (rows, ...)

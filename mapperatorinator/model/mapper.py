@@ -487,7 +487,7 @@ def cross_entropy(
     per_token = F.cross_entropy(scores, labels.flatten(), reduction="none", **known)
     return (per_token.view_as(labels).sum(1) * row_weights).sum()
 
-
+# %% ../../nbs/610_model.mapper.ipynb #1ad6205d
 @patch
 def _token_loss(
     self: Mapper, logits: list[Tensor], labels: list[Tensor], rhythm_weight: float, smoothing: float
@@ -606,7 +606,7 @@ def _mask(self: Mapper, real: Tensor, start: int) -> Tensor:  # (batch, length) 
     seen = (key <= query) & real[:, None]
     return (seen | (key == query))[:, None]
 
-
+# %% ../../nbs/610_model.mapper.ipynb #e3fb510f
 def _turned(cache: Cache, start: int, end: int) -> tuple[Tensor, tuple]:
     "Positions of some places of a cache, padding left out of the count, and their rows of the table of self-attention."
     if cache.padded:

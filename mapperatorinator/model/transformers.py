@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 
 from ..config import ModelConfig
@@ -116,26 +117,37 @@ class PreTrainedMapper(transformers.PreTrainedModel):
         bundle = load_bundle(f"{place}@{revision}" if revision else place, device, kind, gamemode)
         return cls(config or MapperConfig.of(bundle), bundle).eval()
 
-    def save_pretrained(
-        self, folder: str | Path, *args, push_to_hub: bool = False, repo_id: str | None = None, **kwargs
-    ):
-        "Write the folder that `from_pretrained` and `load_bundle` read."
-        save_bundle(self.bundle, folder, self.mapper.dtype)
-        if push_to_hub:
-            self.push_to_hub(repo_id or Path(folder).name)
+# %% ../../nbs/660_model.transformers.ipynb #8d6ef803
+@patch
+def save_pretrained(
+    self: PreTrainedMapper,
+    folder: str | Path,
+    *args,
+    push_to_hub: bool = False,
+    repo_id: str | None = None,
+    **kwargs,
+):
+    "Write the folder that `from_pretrained` and `load_bundle` read."
+    save_bundle(self.bundle, folder, self.mapper.dtype)
+    if push_to_hub:
+        self.push_to_hub(repo_id or Path(folder).name)
 
-    def push_to_hub(
-        self, repo_id: str, *, private: bool | None = None, commit_message: str = "Upload model", **ignored
-    ) -> str:  # where it is
-        "Upload the folder that `save_pretrained` writes; private unless said otherwise."
-        return push_bundle(
-            self.bundle, repo_id, private is not False, dtype=self.mapper.dtype, message=commit_message
-        )
+
+@patch
+def push_to_hub(
+    self: PreTrainedMapper,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    commit_message: str = "Upload model",
+    **ignored,
+) -> str:  # where it is
+    "Upload the folder that `save_pretrained` writes; private unless said otherwise."
+    return push_bundle(
+        self.bundle, repo_id, private is not False, dtype=self.mapper.dtype, message=commit_message
+    )
 
 # %% ../../nbs/660_model.transformers.ipynb #b45b60a2
-from fastcore.basics import patch
-
-
 @patch
 def forward(
     self: PreTrainedMapper,

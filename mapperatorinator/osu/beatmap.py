@@ -169,7 +169,7 @@ def _meter(text: str) -> int:  # the game reads what begins with 0 as 4
         raise ValueError("the meter is below 1")
     return meter
 
-
+# %% ../../nbs/110_osu.beatmap.ipynb #c05fdc41
 USUAL = (
     "",
     "",
@@ -398,7 +398,7 @@ def _curve(text: str, head: tuple, place: Callable) -> tuple[str, list, list]:  
     points = [head, *_points([part for part in parts if not _is_letter(part)], place)]
     return first.strip() or "C", points, _segments(parts, len(points))
 
-
+# %% ../../nbs/110_osu.beatmap.ipynb #9165af59
 @lru_cache(maxsize=1024)
 def _additions(text: str) -> tuple:  # "s:a|s:a" -> pairs of sets
     return tuple(parse_sample(part)[:2] for part in text.split("|")) if text else ()

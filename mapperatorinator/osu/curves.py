@@ -184,7 +184,7 @@ def circle_through(a: complex, b: complex, c: complex) -> Optional[tuple[complex
     sweep = end - start
     return centre, radius, start, -(2 * math.pi - sweep) if _is_clockwise(a, b, c) else sweep
 
-
+# %% ../../nbs/100_osu.curves.ipynb #f9897b23
 def _vertices_of_arc(radius: float, sweep: float, tolerance: float) -> int:
     "How many make a polyline that leaves the arc by less than `tolerance` px."
     if 2 * radius <= tolerance:

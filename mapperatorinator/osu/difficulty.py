@@ -63,7 +63,7 @@ def nested(beatmap: Beatmap) -> float:
             n += _within(o, beatmap)
     return n
 
-
+# %% ../../nbs/130_osu.difficulty.ipynb #5564640d
 def _load(beatmap: Beatmap | str | bytes, mode: int | None):  # -> rosu_pp_py.Beatmap in that mode
     import rosu_pp_py as rosu
 

@@ -226,7 +226,7 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> byt
             out.write(piece)
     return out.getvalue()
 
-
+# %% ../../nbs/160_osu.files.ipynb #89f93c19
 class _Opening:  # an archive that is being read, and what may still be unpacked of it
     def __init__(self, archive: zipfile.ZipFile, budget: int):  # bytes
         self.archive = archive

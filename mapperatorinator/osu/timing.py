@@ -10,23 +10,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Callable, Iterable, Iterator, NamedTuple, Optional
 
+from fastcore.basics import patch
+
 from ..core import UserError
 from .beatmap import BEAT_MS, LIMIT, Beatmap, TimingPoint, clamp
 
 # %% auto #0
-__all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'LIMITS', 'Beat', 'Timing', 'Stretch', 'snap_divisor', 'median_beat_length',
+__all__ = ['MOST_TICKS', 'ADVICE', 'FIELDS', 'LIMITS', 'Timing', 'Beat', 'Stretch', 'snap_divisor', 'median_beat_length',
            'counted', 'TimingBuilder', 'change']
 
 # %% ../../nbs/120_osu.timing.ipynb #adfb799d
-class Beat(NamedTuple):
-    "A tick of the grid."
-
-    time: float  # ms, exact
-    index: int  # counted from its red line, in ticks
-    divisor: int  # 1 for a beat, 2 for the half between two beats …
-    downbeat: bool  # first beat of a bar
-
-
 class Timing:
     "Timing points in time order, with lookups."
 
@@ -84,20 +77,23 @@ class Timing:
         red = self.redline_at(time)
         return (time - red.time) / red.beat_ms
 
-    def beats(self, start: float, end: float, divisor: int = 1) -> list[Beat]:
-        return _ticks(self, start, end, divisor)
-
     def snap_divisor(self, time: float, tolerance: float = 2.0) -> int:
         return _snap_divisor(self, time, tolerance)
-
-    def resnap(self, time: float, divisor: int, max_distance: float = 20.0) -> float:
-        return _resnap(self, time, divisor, max_distance)
 
     def median_beat_length(self, last_time: float, whole_seconds: bool = False) -> float:
         return median_beat_length(self.points, last_time, whole_seconds)
 
 # %% ../../nbs/120_osu.timing.ipynb #d6ca111d
 MOST_TICKS = 1_000_000  # of one question; a song of an hour at 300 BPM has 288,000 sixteenths
+
+
+class Beat(NamedTuple):
+    "A tick of the grid."
+
+    time: float  # ms, exact
+    index: int  # counted from its red line, in ticks
+    divisor: int  # 1 for a beat, 2 for the half between two beats …
+    downbeat: bool  # first beat of a bar
 
 
 class Stretch(NamedTuple):
@@ -125,7 +121,7 @@ class Stretch(NamedTuple):
             k += 1
         return out
 
-
+# %% ../../nbs/120_osu.timing.ipynb #cd148087
 def _stretches(timing: Timing, start: float, end: float) -> Iterator[Stretch]:
     "The sections of the grid between two times; the first section reaches back before its red line."
     red = timing.red
@@ -136,10 +132,11 @@ def _stretches(timing: Timing, start: float, end: float) -> Iterator[Stretch]:
         yield Stretch(p, low, high)
 
 
-def _ticks(timing: Timing, start: float, end: float, divisor: int) -> list[Beat]:
+@patch
+def beats(self: Timing, start: float, end: float, divisor: int = 1) -> list[Beat]:
     "Grid ticks with start <= time < end."
     out = []
-    for part in _stretches(timing, start, end):
+    for part in _stretches(self, start, end):
         step = part.red.beat_ms / divisor
         if part.red.is_tempo and (part.high - part.low) / step + len(out) > MOST_TICKS:
             raise UserError(
@@ -182,11 +179,12 @@ def _ticks_near(timing: Timing, time: float, divisor: int) -> list[float]:  # ms
     return ticks
 
 
-def _resnap(timing: Timing, time: float, divisor: int, max_distance: float) -> float:
+@patch
+def resnap(self: Timing, time: float, divisor: int, max_distance: float = 20.0) -> float:
     "The nearest tick of 1/divisor in whole ms, or the time as it was when that is too far or nearly the same."
-    if divisor < 1 or not timing.red:
+    if divisor < 1 or not self.red:
         return time
-    best = min(_ticks_near(timing, time, divisor), key=lambda t: abs(t - time))
+    best = min(_ticks_near(self, time, divisor), key=lambda t: abs(t - time))
     if not 1 <= abs(best - time) <= max_distance:
         return time
     return math.floor(best + 1e-6)

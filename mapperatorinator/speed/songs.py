@@ -59,7 +59,7 @@ class Stages(Timeline):
             total[stage] += lasted
         return total
 
-
+# %% ../../nbs/806_speed.songs.ipynb #060313e7
 def requests(conf: BenchConfig) -> dict[str, list[GenerateConfig]]:
     "What is asked for, the cheapest first, so that the memory of each can be told."
     ask = GenerateConfig(difficulty=conf.difficulty, seed=conf.seed, star_tries=conf.star_tries)

@@ -199,7 +199,7 @@ def repetition(pattern: dict) -> dict[str, float]:
         out[f"low middle {lag}"] = correlation(x, lag, 1, 2) + correlation(x, lag, 2, 1)
     return out
 
-
+# %% ../../nbs/530_timing.octave.ipynb #87f55e35
 def best_of_bar(x: np.ndarray, meter: int) -> float:  # x: (beats,)
     "How far the best beat of the bar stands out."
     return float(max(x[i::meter].mean() for i in range(min(meter, len(x)))) - x.mean())
