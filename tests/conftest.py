@@ -1,6 +1,7 @@
 "What all tests share: where the repository is, oracles and maps that are carried here, and those beside the repository when there are any."
 
 import os
+import signal
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,14 @@ def make():
     from mapperatorinator.pipeline import File2File
 
     return File2File("embedded", device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def heard():
+    "Ctrl-C is heard by what is started, also where the tests run in the background of a shell, which ignores it there."
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

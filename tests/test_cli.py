@@ -213,14 +213,6 @@ def test_letters_survive_a_console_that_lacks_them(tmp_path, encoding):
     assert done.returncode == 0 and "夜 – ω" in done.stdout, done.stderr
 
 
-@pytest.fixture
-def heard():
-    "Ctrl-C is heard by what is started, also where the tests run in the background of a shell, which ignores it there."
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
 def test_ctrl_c_is_130_and_leaves_nothing(tmp_path, heard):
     run = subprocess.Popen(

@@ -377,7 +377,7 @@ def test_cancel_leaves_nothing(make, clip, tmp_path, stage):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
-def test_ctrl_c_while_writing_leaves_nothing(tmp_path):
+def test_ctrl_c_while_writing_leaves_nothing(tmp_path, heard):
     run = subprocess.Popen(
         [*COMMAND, "generate", f"audio_path={demo_song()}", f"output_path={tmp_path}"],
         stdout=subprocess.PIPE,

@@ -133,7 +133,7 @@ def bare_map(song: Song, found: Estimate, names: dict) -> Beatmap:  # names: of 
     beatmap.timing_points = lines
     return beatmap
 
-# %% ../../nbs/570_timing.sheet.ipynb #518ddb5a
+
 def time_song(song: Song, hear: Hear, names: Callable[[Path], dict]) -> Timed:
     "Hear one song."
     try:
