@@ -1009,7 +1009,7 @@ def _wrong(conf, prefix: str = "") -> dict[str, str]:  # dotted name -> sentence
                 out |= _wrong(one, f"{name}.{i}.")
     return out
 
-# %% ../nbs/020_config.ipynb #1a0da16f
+
 def _touched(conf, wrong: dict[str, str], prefix: str) -> list[Setting]:
     "The settings of a config in which something is wrong."
     return [
