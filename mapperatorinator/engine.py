@@ -312,7 +312,9 @@ class Engine:
         self.static = self.device.type == "cuda" if static is None else static
         compiled = compiled_reader(bundle.model, self.precisions[1])
         self.read = compiled or self.model.steps
-        self.speculate = 0 if self.static or compiled else speculate  # to it a token more costs as much as the first
+        if compiled:
+            speculate = min(speculate, 3)  # it multiplies four tokens as fast as one
+        self.speculate = 0 if self.static else speculate
         self.check_every = 1 if on_cpu else 8  # steps between looks at who is done
         self.drops_finished = on_cpu and not self.static
         self.threads = step_threads(self.device, threads)
