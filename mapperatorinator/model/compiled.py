@@ -32,7 +32,7 @@ except ImportError:  # the loops stay Python, and `compiled_step` gives none
 # %% auto #0
 __all__ = ['EPS', 'MOST', 'KNOWN', 'compiled', 'dot', 'dots', 'multiply', 'normalise', 'bend', 'turn', 'mix', 'places',
            'ask_past', 'ask_audio', 'linear', 'normed', 'read_layer', 'point_at_times', 'loop_weight', 'loop_layer',
-           'numbers_of', 'Memory', 'CompiledStep', 'shares', 'helpers', 'in_threads', 'compiled_step']
+           'numbers_of', 'Memory', 'shares', 'helpers', 'in_threads', 'CompiledStep', 'compiled_step']
 
 # %% ../../nbs/655_model.compiled.ipynb #c72dbe39
 def compiled(function):
@@ -151,68 +151,61 @@ def places(numbers, start, count, dim):  # (all,) -> (count, dim)
 
 @compiled
 def ask_past(
-    qkv,  # (rows, new, 3 · width)
-    nows,  # place of the first new token, and (rows,) that of the first real one
+    qkv,  # (rows, new, 3, heads, dim)
+    begins,  # place of the first new token, and (rows,) that of the first real one
     table,  # cos and sin: (places, dim)
     memory,  # keys, values: numbers of this layer; strides of rows and heads
-    out,  # (rows, new, width), written
+    out,  # (rows, new, heads, dim), written
 ):
     "Self-attention of new tokens; their keys and values go into the memory."
-    start, first = nows
+    start, first = begins
     cos, sin = table
     keys, values, of_row, of_head = memory
-    dim = cos.shape[1]
-    width = out.shape[2]
+    rows, new, heads, dim = out.shape
     query = np.empty(dim, np.float32)
-    scores = np.empty(start + out.shape[1], np.float32)
+    scores = np.empty(start + new, np.float32)
     one = np.float32(1)
     shrink = np.float32(1 / math.sqrt(dim))
-    for row in range(out.shape[0]):
-        for head in range(width // dim):
+    for row in range(rows):
+        for head in range(heads):
             begin = row * of_row + head * of_head
             oldest = begin + first[row] * dim
-            for t in range(out.shape[1]):
-                told = qkv[row, t, head * dim :]
+            for t in range(new):
                 at = max(start + t - first[row], 0)  # counted from the first real token
                 here = begin + (start + t) * dim
-                turn(told[:dim], cos[at], sin[at], shrink, query)
-                turn(told[width : width + dim], cos[at], sin[at], one, keys[here : here + dim])
-                values[here : here + dim] = told[2 * width : 2 * width + dim]
-                mix(
-                    query,
-                    places(keys, oldest, at + 1, dim),
-                    places(values, oldest, at + 1, dim),
-                    scores,
-                    out[row, t, head * dim : head * dim + dim],
-                )
+                turn(qkv[row, t, 0, head], cos[at], sin[at], shrink, query)
+                turn(qkv[row, t, 1, head], cos[at], sin[at], one, keys[here : here + dim])
+                values[here : here + dim] = qkv[row, t, 2, head]
+                seen = places(keys, oldest, at + 1, dim)
+                told = places(values, oldest, at + 1, dim)
+                mix(query, seen, told, scores, out[row, t, head])
 
 # %% ../../nbs/655_model.compiled.ipynb #5867117f
 @compiled
 def ask_audio(
-    asked,  # (rows, new, width)
+    asked,  # (rows, new, heads, dim)
     nows,  # (rows, new) time value at each token
     table,  # cos and sin: (time values, dim)
     memory,  # keys, values: numbers of this layer; strides of rows and heads
-    out,  # (rows, new, width), written
+    out,  # (rows, new, heads, dim), written
 ):
     "Cross-attention of new tokens."
     cos, sin = table
     keys, values, of_row, of_head = memory
-    dim = cos.shape[1]
-    query = np.empty(dim, np.float32)
+    rows, new, heads, dim = out.shape
     positions = of_head // dim
+    query = np.empty(dim, np.float32)
     scores = np.empty(positions, np.float32)
     shrink = np.float32(1 / math.sqrt(dim))
-    for row in range(out.shape[0]):
-        for head in range(out.shape[2] // dim):
+    for row in range(rows):
+        for head in range(heads):
             begin = row * of_row + head * of_head
             heard = places(keys, begin, positions, dim)
             meant = places(values, begin, positions, dim)
-            part = slice(head * dim, head * dim + dim)
-            for t in range(out.shape[1]):
+            for t in range(new):
                 now = nows[row, t]
-                turn(asked[row, t, part], cos[now], sin[now], shrink, query)
-                mix(query, heard, meant, scores, out[row, t, part])
+                turn(asked[row, t, head], cos[now], sin[now], shrink, query)
+                mix(query, heard, meant, scores, out[row, t, head])
 
 # %% ../../nbs/655_model.compiled.ipynb #1f5d7f57
 @compiled
@@ -245,15 +238,16 @@ def read_layer(
 ):
     "A decoder layer."
     to_past, from_past, to_audio, from_audio, up, down = weights
-    shape = x.shape
-    flat = x.reshape(-1, shape[2])
-    mixed = np.empty(shape, np.float32)
+    rows, new, width = x.shape
+    dim = tables[0][0].shape[1]
+    mixed = np.empty((rows, new, width // dim, dim), np.float32)
+    flat = x.reshape(-1, width)
     told = linear(normed(flat, norms[0]), to_past)
-    ask_past(told.reshape(shape[0], shape[1], -1), begins, tables[0], past, mixed)
-    flat += linear(mixed.reshape(flat.shape), from_past)
+    ask_past(told.reshape(rows, new, 3, -1, dim), begins, tables[0], past, mixed)
+    flat += linear(mixed.reshape(-1, width), from_past)
     asked = linear(normed(flat, norms[1]), to_audio)
-    ask_audio(asked.reshape(shape), nows, tables[1], audio, mixed)
-    flat += linear(mixed.reshape(flat.shape), from_audio)
+    ask_audio(asked.reshape(mixed.shape), nows, tables[1], audio, mixed)
+    flat += linear(mixed.reshape(-1, width), from_audio)
     wide = linear(normed(flat, norms[2]), up)
     bend(wide)
     flat += linear(wide, down)
@@ -331,6 +325,26 @@ class Memory:
         of_row, of_head = x.stride()[:2]
         return (of_row if len(x) > 1 else 0), of_head
 
+# %% ../../nbs/655_model.compiled.ipynb #10a29c9a
+def shares(rows: int, count: int) -> list[slice]:  # threads
+    "Rows in parts that are as large as one another, one for each thread."
+    count = min(rows, count)
+    ends = [rows * i // count for i in range(count + 1)]
+    return [slice(start, end) for start, end in zip(ends, ends[1:])]
+
+
+@lru_cache
+def helpers(count: int) -> ThreadPoolExecutor:  # they sleep while there is nothing to do
+    return ThreadPoolExecutor(count, thread_name_prefix="step")
+
+
+def in_threads(do: Callable, parts: Sequence) -> list:
+    "What each part gives, the first by this thread."
+    if len(parts) == 1:
+        return [do(parts[0])]
+    others = [helpers(len(parts) - 1).submit(do, part) for part in parts[1:]]
+    return [do(parts[0]), *(other.result() for other in others)]
+
 # %% ../../nbs/655_model.compiled.ipynb #d8dc5156
 class CompiledStep:
     "Reads a few tokens into a cache, as `Mapper.steps` does."
@@ -370,7 +384,17 @@ class CompiledStep:
         memory = Memory(cache, ids.shape[1])
         x = self.embedded(ids, memory.bins)
         for layer, past, audio in zip(self.layers, memory.past, memory.audio):
-            read_layer(x, nows, memory.begins, past, audio, memory.tables, *layer)
+            norms, weights = layer
+            read_layer(
+                x=x,
+                nows=nows,
+                begins=memory.begins,
+                past=past,
+                audio=audio,
+                tables=memory.tables,
+                norms=norms,
+                weights=weights,
+            )
         return self.scored(x, nows, memory)
 
     def __call__(self, ids: Tensor, cache: Cache) -> Tensor:  # (rows, new) -> (rows, new, vocab_out)
@@ -384,26 +408,6 @@ class CompiledStep:
         scores = in_threads(read, shares(len(ids), torch.get_num_threads()))
         cache.advance(nows)
         return torch.from_numpy(np.concatenate(scores))
-
-
-def shares(rows: int, count: int) -> list[slice]:  # threads
-    "Rows in parts that are as large as one another, one for each thread."
-    count = min(rows, count)
-    ends = [rows * i // count for i in range(count + 1)]
-    return [slice(start, end) for start, end in zip(ends, ends[1:])]
-
-
-@lru_cache
-def helpers(count: int) -> ThreadPoolExecutor:  # they sleep while there is nothing to do
-    return ThreadPoolExecutor(count, thread_name_prefix="step")
-
-
-def in_threads(do: Callable, parts: Sequence) -> list:
-    "What each part gives, the first by this thread."
-    if len(parts) == 1:
-        return [do(parts[0])]
-    others = [helpers(len(parts) - 1).submit(do, part) for part in parts[1:]]
-    return [do(parts[0]), *(other.result() for other in others)]
 
 # %% ../../nbs/655_model.compiled.ipynb #feeed36b
 MOST = 30_000_000  # parameters
