@@ -25,7 +25,7 @@ from .tokenizer import PAD
 
 # %% auto #0
 __all__ = ['BUCKET', 'decode_naively', 'sample', 'greedy', 'Output', 'pad_left', 'trim', 'Job', 'DecodingState', 'CudaGraphStep',
-           'Speed', 'step_threads', 'Engine', 'CancelCheck', 'GroupedRules', 'merge_jobs', 'Beams']
+           'Speed', 'step_threads', 'compiled_reader', 'Engine', 'CancelCheck', 'GroupedRules', 'merge_jobs', 'Beams']
 
 # %% ../nbs/720_engine.ipynb #4f0a028c
 def decode_naively(
@@ -275,6 +275,15 @@ def step_threads(device: torch.device, threads: int | None) -> ThreadCount:
         return ThreadCount(thread_counts(torch.get_num_threads()))
     return ThreadCount([threads or torch.get_num_threads()])
 
+# %% ../nbs/720_engine.ipynb #70109afb
+def compiled_reader(model: Mapper, precision: str) -> Callable | None:
+    "The step as machine code, where the decoder is held in 8 bits and it can be had; numba is imported only then."
+    if precision != "int8":
+        return None
+    from mapperatorinator.model.compiled import compiled_step
+
+    return compiled_step(model)
+
 # %% ../nbs/720_engine.ipynb #fccc1207
 class Engine:
     "A model at work."
@@ -301,6 +310,10 @@ class Engine:
         if on_cpu and self.n_params >= LARGE:
             self.max_batch_size = min(max_batch_size, 4)  # as fast, in less memory
         self.static = self.device.type == "cuda" if static is None else static
+        compiled = compiled_reader(bundle.model, self.precisions[1])
+        self.read = compiled or self.model.steps
+        if compiled:
+            speculate = min(speculate, 3)  # it multiplies four tokens as fast as one
         self.speculate = 0 if self.static else speculate
         self.check_every = 1 if on_cpu else 8  # steps between looks at who is done
         self.drops_finished = on_cpu and not self.static
@@ -384,7 +397,7 @@ def _step(
     if self._graph_step:
         return self._graph_step(ids[:, 0]).float()[:, None]
     with timed_step(self.threads, tuple(ids.shape)):
-        return self.model.steps(ids, cache).float()
+        return self.read(ids, cache).float()
 
 # %% ../nbs/720_engine.ipynb #a85a97f3
 class CancelCheck:

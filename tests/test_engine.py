@@ -12,12 +12,14 @@ from mapperatorinator.config import LanguageConfig, compose
 from mapperatorinator.core import Cancelled, UserError, demo_song
 from mapperatorinator.engine import Engine, Job, merge_jobs, sample
 from mapperatorinator.events import ContextType, EventType
+from mapperatorinator.model.compiled import CompiledStep, compiled_step
 from mapperatorinator.model.hub import Bundle, load_bundle
 from mapperatorinator.model.layers import SHORT, Int8Linear, eight_bits, has_int8
 from mapperatorinator.model.precision import resolve_precision
 from mapperatorinator.prompt import Context, Metadata, build
 from mapperatorinator.rules import Grammar, MonotonicTime, Rule, Temperature, TopK, TopP, grammar_lines
 from mapperatorinator.speculate import PromptLookup
+from mapperatorinator.threads import threads_kept
 from mapperatorinator.tokenizer import SOS
 from mapperatorinator.windows import cut, plan
 from tiny import tiny_bundle
@@ -311,6 +313,84 @@ def test_eight_bits_lose_only_what_comes_in():
         with torch.inference_mode():
             assert torch.allclose(small(x), linear(x), rtol=0.01, atol=0.01)
             assert torch.equal(small(x)[1:], small(x[1:]))
+
+
+@pytest.mark.parametrize("width", [8, 40, 72])
+def test_eight_bits_of_any_width(width):
+    "PyTorch's operator reads beyond the end of a row that is no multiple of 16: such layers go another way."
+    if not has_int8():
+        pytest.skip("no fast 8-bit weights here")
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(width, 30)
+    x = torch.randn(3, 1, width)
+    with torch.inference_mode():
+        assert torch.allclose(Int8Linear(linear)(x), linear(x), atol=0.1)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    "The model that comes along and what it hears of the demo song."
+    bundle = load_bundle("embedded")
+    engine = Engine(bundle, "cpu", "int8")
+    samples = load_audio(demo_song(), bundle.language.sample_rate)
+    heard = engine.encode(cut(samples, plan(len(samples), bundle.language)[:4]))
+    return engine, heard, told(bundle, samples)
+
+
+def test_loops_give_the_scores_of_the_exact_model(shipped):
+    "Weights that fit 8 bits exactly: only the order of sums differs from 32 bits."
+    pytest.importorskip("numba")
+    engine, heard, prompt = shipped
+    assert isinstance(engine.read, CompiledStep)
+    exact = Engine(load_bundle("embedded"), "cpu", "fp32")
+    prompts = torch.tensor([prompt, [0] * 4 + prompt[:-4]])
+    with torch.inference_mode():
+        memories = [exact.model.new_cache(2, len(prompt) + 64) for _ in range(2)]
+        for memory in memories:
+            exact.model.prefill(prompts, heard.rows([0, 1]), memory)
+        for new in (1, 3, 1):
+            ids = torch.randint(3, 2000, (2, new))
+            theirs = exact.model.steps(ids, memories[0])
+            ours = engine.read(ids, memories[1])
+            assert torch.allclose(ours, theirs, atol=1e-3)
+            assert torch.equal(memories[0].now, memories[1].now)
+
+
+def test_loops_do_not_see_neighbours_threads_or_drafts(shipped):
+    "The scores of a row are the same bits, alone or beside others, token by token or some at once."
+    pytest.importorskip("numba")
+    engine, heard, prompt = shipped
+    prompts = torch.tensor([prompt] * 6)
+    ids = torch.randint(3, 2000, (6, 4), generator=torch.Generator().manual_seed(1))
+    whole = engine.model.new_cache(6, len(prompt) + 8)
+
+    def scores(rows: slice, threads: int, at_once: int) -> torch.Tensor:
+        whole.length = len(prompt)
+        whole.now.fill_(0)
+        torch.set_num_threads(threads)
+        part = whole.rows(rows)
+        return torch.cat([engine.read(some, part) for some in ids[rows].split(at_once, 1)], 1)
+
+    with torch.inference_mode(), threads_kept():
+        engine.model.prefill(prompts, heard.rows([0]), whole)
+        together = scores(slice(0, 6), 1, 4)
+        for rows in (slice(0, 6), slice(2, 3), slice(1, 6)):
+            for threads, at_once in ((1, 1), (2, 4), (3, 2)):
+                assert torch.equal(scores(rows, threads, at_once), together[rows])
+
+
+def test_an_adapter_that_is_not_merged_is_read_by_pytorch():
+    "The loops know the parts of a model as they were made, and no others."
+    bundle = load_bundle("embedded")
+    assert compiled_step(bundle.model) is not None
+    bundle.model.decoder.layers[0].ff.up = torch.nn.Sequential(bundle.model.decoder.layers[0].ff.up)
+    assert compiled_step(bundle.model) is None
+
+
+def test_without_numba_pytorch_reads(monkeypatch):
+    monkeypatch.setattr("mapperatorinator.model.compiled.njit", None)
+    engine = Engine(load_bundle("embedded"), "cpu", "int8")
+    assert engine.read == engine.model.steps
 
 
 def test_precisions(engine):

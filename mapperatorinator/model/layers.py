@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 # %% auto #0
-__all__ = ['FEW', 'TINY', 'SHORT', 'BLOCK', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads',
+__all__ = ['FEW', 'TINY', 'SHORT', 'LANES', 'BLOCK', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads',
            'attend_few', 'attend', 'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer',
            'DecoderLayer', 'skeleton', 'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear',
            'WidenedLinear', 'half_linear', 'multiply_rows', 'few_by_eight_bits', 'many_by_eight_bits', 'has_int8',
@@ -463,6 +463,7 @@ def multiply_rows(
 # %% ../../nbs/600_model.layers.ipynb #4aa7229f
 TINY = 1e-12  # largest of a row of zeros
 SHORT = 9  # tokens of a row, up to which the weights are multiplied as they lie: one, and a draft
+LANES = 16  # numbers that the operator takes at once; of a width that is no multiple it reads beyond the end
 
 
 def few_by_eight_bits(
@@ -539,7 +540,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (..., length, in) -> (..., length, out)
         rows = x.flatten(0, -2)
-        if x.shape[-2] <= SHORT:
+        if x.shape[-2] <= SHORT and x.shape[-1] % LANES == 0:
             y = few_by_eight_bits(rows.to(torch.bfloat16), self.packed, self.one)
         else:
             y = many_by_eight_bits(rows, self.packed, self.wide)
