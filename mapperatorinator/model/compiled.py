@@ -32,7 +32,8 @@ except ImportError:  # the loops stay Python, and `compiled_step` gives none
 # %% auto #0
 __all__ = ['EPS', 'MOST', 'KNOWN', 'compiled', 'dot', 'dots', 'multiply', 'normalise', 'bend', 'turn', 'mix', 'places',
            'ask_past', 'ask_audio', 'linear', 'normed', 'read_layer', 'point_at_times', 'loop_weight', 'loop_layer',
-           'numbers_of', 'Memory', 'shares', 'helpers', 'in_threads', 'CompiledStep', 'compiled_step']
+           'numbers_of', 'Memory', 'first_places', 'past_of', 'strides_of', 'shares', 'helpers', 'in_threads',
+           'CompiledStep', 'compiled_step']
 
 # %% ../../nbs/655_model.compiled.ipynb #c72dbe39
 def compiled(function):
@@ -306,24 +307,36 @@ class Memory:
 
     def __init__(self, cache: Cache, new: int):  # new: tokens that will be read
         start, end = cache.places(new)
-        first = np.zeros(len(cache.real), np.int64)
-        if cache.padded:
-            first = cache.real[:, :end].byte().argmax(1).numpy()
-        self.begins = (start, first)
-        keys, values = numbers_of(cache.k), numbers_of(cache.v)
-        of_layer, *of_rows_and_heads = cache.k.stride()[:3]
-        layers = range(len(cache.k))
-        self.past = [(keys[i * of_layer :], values[i * of_layer :], *of_rows_and_heads) for i in layers]
-        self.audio = [(k.numpy().ravel(), v.numpy().ravel(), *self.strides(k)) for k, v in cache.cross]
+        self.begins = (start, first_places(cache, end))
+        self.past = past_of(cache)
+        self.audio = [(k.numpy().ravel(), v.numpy().ravel(), *strides_of(k)) for k, v in cache.cross]
         self.bins = cache.bins.numpy()
         self.pointer = cache.keys.numpy()
         tables = {name: (cos.numpy(), sin.numpy()) for name, (cos, sin) in cache.tables.items()}
         self.tables = (tables["rope"], tables["cross"])
         self.times = tables["point"]
 
-    def strides(self, x: Tensor) -> tuple[int, int]:  # of rows and heads
-        of_row, of_head = x.stride()[:2]
-        return (of_row if len(x) > 1 else 0), of_head
+
+def first_places(cache: Cache, end: int) -> np.ndarray:  # (rows,)
+    "Where each row has its first token that is no padding."
+    if not cache.padded:
+        return np.zeros(len(cache.real), np.int64)
+    return cache.real[:, :end].byte().argmax(1).numpy()
+
+
+def past_of(cache: Cache) -> list[tuple]:  # of each layer, for `ask_past`
+    "Keys and values of the tokens."
+    keys = numbers_of(cache.k)
+    values = numbers_of(cache.v)
+    of_layer, of_row, of_head = cache.k.stride()[:3]
+    starts = [i * of_layer for i in range(len(cache.k))]
+    return [(keys[start:], values[start:], of_row, of_head) for start in starts]
+
+
+def strides_of(x: Tensor) -> tuple[int, int]:  # (rows or 1, heads, …)
+    "Numbers from one row to the next, 0 where all share one, and from one head to the next."
+    of_row, of_head = x.stride()[:2]
+    return (of_row if len(x) > 1 else 0), of_head
 
 # %% ../../nbs/655_model.compiled.ipynb #10a29c9a
 def shares(rows: int, count: int) -> list[slice]:  # threads
