@@ -97,7 +97,7 @@ class Song:
     def growth(self) -> np.ndarray:  # (frames,) to lay maps over
         return growth_of(self.samples, RATE)
 
-
+# %% ../../nbs/920_maimod.report.ipynb #474c947f
 class SetModder:
     "Looks over sets with one model."
 
@@ -255,7 +255,7 @@ def grouped(suggestions: Sequence[Suggestion], config: ModConfig) -> dict[str, l
         return {"By time": sorted((s for some in best.values() for s in some), key=time)}
     return best
 
-
+# %% ../../nbs/920_maimod.report.ipynb #103d2111
 def show_map(m: Modded, config: ModConfig, console):
     "One difficulty in the console."
     count = Counter(s.word for s in m.suggestions)

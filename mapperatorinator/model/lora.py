@@ -337,7 +337,7 @@ def weights_of(folder: Path) -> Path:
     found = (folder / name for name in WEIGHTS if (folder / name).is_file())
     return next(found, folder / WEIGHTS[0])
 
-
+# %% ../../nbs/640_model.lora.ipynb #221e712b
 def fetch_lora(address: Address) -> Path:  # folder in the cache of the hub
     "An adapter of the hub: what it is, then the weights that it has."
     inside = f"{address.subfolder}/" if address.subfolder else ""
@@ -476,7 +476,7 @@ def _pair(a: Tensor | None, b: Tensor | None, rank: int, scale: float) -> tuple[
         raise ValueError("holds numbers out of all proportion")
     return a, b
 
-
+# %% ../../nbs/640_model.lora.ipynb #956db3c5
 def _by_layer(tensors: dict[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
     "The matrices of a file by layer and letter. Raises `UserError` when some are none, or stand twice."
     found = {}

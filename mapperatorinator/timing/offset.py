@@ -86,7 +86,7 @@ class ChartOffset:
             return f"not measured: {self.why}"
         return f"{abs(self.ms):.1f} ms {'early' if self.ms < 0 else 'late'}, times are {CONVENTIONS[self.convention]}"
 
-
+# %% ../../nbs/555_timing.offset.ipynb #c70866c0
 FEW = f"fewer than {LEAST_TIMES} times to measure by"
 
 

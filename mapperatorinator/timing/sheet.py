@@ -123,7 +123,7 @@ def on_disk(song: Song) -> Iterator[Path]:
         path.write_bytes(song.audio)
         yield path
 
-
+# %% ../../nbs/570_timing.sheet.ipynb #8db3d374
 def bare_map(song: Song, found: Estimate, names: dict) -> Beatmap:  # names: of a song without a map
     "A map with red lines and nothing else."
     lines = list(found.red)
