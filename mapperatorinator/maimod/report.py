@@ -97,7 +97,7 @@ class Song:
     def growth(self) -> np.ndarray:  # (frames,) to lay maps over
         return growth_of(self.samples, RATE)
 
-# %% ../../nbs/920_maimod.report.ipynb #474c947f
+
 class SetModder:
     "Looks over sets with one model."
 
