@@ -11,7 +11,6 @@ from typing import Sequence
 import numpy as np
 from fastcore.basics import patch
 
-from .audio import OSU_OFFSET_MS
 from .config import GenerateConfig
 from .core import tell
 from .events import ContextType
@@ -25,7 +24,6 @@ from mapperatorinator.generate import (
     listen,
     load_engine,
 )
-from .metrics import growth_of
 from .osu.beatmap import Beatmap
 from .osu.timing import Timing, counted
 from .plan import Guide, Plan, level_ticks, plan_of_song
@@ -38,11 +36,12 @@ from mapperatorinator.request import (
     outputs_of,
     takes_beats,
 )
+from .timing.offset import after_osu, growth_of
 from .timing.providers import Listener, find_timing
 
 # %% auto #0
 __all__ = ['LONG_STRAND', 'MOST_ROWS', 'NOTHING_ASKED', 'SongContext', 'Audio2Events', 'rows_at_once', 'strands_at_once',
-           'convention_ms', 'guide_of']
+           'guide_of']
 
 # %% ../nbs/772_audio2events.ipynb #7a0de3b6
 @dataclass
@@ -199,11 +198,6 @@ def timing_hints(self: Audio2Events, song: EncodedSong, c: GenerateConfig, provi
     return hints
 
 
-def convention_ms(c: GenerateConfig) -> float:
-    "By how much the times of a map lie after those of osu!, which come before the sound."
-    return OSU_OFFSET_MS if c.offset_convention == "acoustic" else 0.0
-
-
 @patch
 def find_grid(
     self: Audio2Events, song: EncodedSong, c: GenerateConfig, progress=None, reference: Beatmap | None = None
@@ -221,7 +215,7 @@ def find_grid(
         song.rate,
         provider,
         bpm=c.bpm,
-        offset=c.offset and [ms - convention_ms(c) for ms in c.offset],
+        offset=c.offset and [ms - after_osu(c.offset_convention) for ms in c.offset],
         meter=c.meter,
         progress=progress,
         budget=c.timing_budget,

@@ -299,7 +299,7 @@ class Bars:
             self.bar.disable = True
         self.file = self.bar = None
 
-# %% ../nbs/990_cli.ipynb #29ac9afd
+# %% ../nbs/990_cli.ipynb #62683278
 LABELS = dict(
     bpm=("BPM", "{:.6g}"),
     offset=("offset", "{:.0f} ms"),
@@ -314,6 +314,7 @@ LABELS = dict(
     heard=("heard", "{}"),
     timing_confidence=("timing sure to", "{:.0%}"),
     chart_offset=("objects late by", "{:.1f} ms"),
+    not_measured=("objects late by", "not measured: {}"),
     convention=("times are", "{}"),
     note=("to know", "{}"),
     set=("in the set", "{}"),

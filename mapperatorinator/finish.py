@@ -7,13 +7,11 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
-from .audio import OSU_OFFSET_MS
-from .audio2events import SongContext, convention_ms
+from .audio2events import SongContext
 from .config import GenerateConfig, LanguageConfig
 from .engine import Engine
 from .events import ContextType
 from .generate import Generated
-from .metrics import sound_distance
 from .osu.beatmap import Beatmap
 from .plan import level_divisors, with_kiai
 from mapperatorinator.postprocess import (
@@ -29,9 +27,10 @@ from .provenance import declared
 from .refine import refine_stage, refined
 from .remap import asked_for, splice
 from .request import difficulty_name, map_figures, old_scale, setting_tags
+from .timing.offset import after_osu, chart_offset
 
 # %% auto #0
-__all__ = ['CONVENTIONS', 'assembled', 'finished', 'level_limits', 'styled', 'chart_offset', 'figures']
+__all__ = ['assembled', 'finished', 'level_limits', 'styled', 'figures']
 
 # %% ../nbs/774_finish.ipynb #f2dbce4d
 def assembled(
@@ -79,7 +78,7 @@ def finished(b: Beatmap, song: SongContext, c: GenerateConfig, language: Languag
         clean_range(b, plan.start, plan.end, is_calm(c))
     elif late:
         clean(b, is_calm(c))
-    by = convention_ms(c) + c.offset_shift
+    by = after_osu(c.offset_convention) + c.offset_shift
     return move_map(b, by) if by else b
 
 # %% ../nbs/774_finish.ipynb #9be8e6aa
@@ -103,24 +102,15 @@ def styled(styles: list[str], c: GenerateConfig) -> str | None:  # None: no adap
     return "; ".join([*styles, timing, *refiner])
 
 # %% ../nbs/774_finish.ipynb #5e37e324
-def chart_offset(song: SongContext, c: GenerateConfig, b: Beatmap) -> float | None:  # ms
-    "How late the objects of a map come, by the sound and in the convention that was asked for."
-    found = sound_distance(song.growth, [o.time for o in b.hit_objects])
-    return None if found is None else round(OSU_OFFSET_MS - convention_ms(c) - found, 1)
-
-
-CONVENTIONS = dict(osu="osu!, 23 ms before the sound", acoustic="acoustic, on the sound")
-
-
 def figures(
     song: SongContext, c: GenerateConfig, b: Beatmap, engine: Engine
 ) -> dict:  # engine: that wrote it
     "The figures of a map's report."
+    late = chart_offset(song.growth, [o.time for o in b.hit_objects], c.offset_convention)
     return {
         "bpm": song.timing.bpm,
-        "offset": song.timing.offset + convention_ms(c) + c.offset_shift,
-        "chart_offset": chart_offset(song, c, b),
-        "convention": CONVENTIONS[c.offset_convention],
+        "offset": song.timing.offset + after_osu(c.offset_convention) + c.offset_shift,
+        **late.row(),
         "requested_stars": c.difficulty,
         **old_scale(c, engine.language),
         **map_figures(b),

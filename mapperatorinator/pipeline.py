@@ -22,6 +22,8 @@ from .refine import check_denoiser, refine_stage
 from .request import Prepared, check_request, check_writable, prepare
 from .save import save
 from .song2map import Result, Song2Map, recorded_settings
+from .synth.instruments import SR
+from .timing.offset import ChartOffset, beats_offset
 from .timing.providers import find_timing
 
 # %% auto #0
@@ -105,15 +107,21 @@ def grid_of(self: Audio2Events, samples: np.ndarray, c: GenerateConfig) -> Timin
     return self.find_grid(self.encode(samples, c), c)
 
 
-def ears(c: TimingConfig) -> Callable:  # (path of a song, a map of it) -> red lines
+def ears(
+    c: TimingConfig,
+) -> Callable:  # (path of a song, a map of it) -> red lines, how late their beats come
     "The pipeline as a listener; the model is loaded with the first song."
     asked = GenerateConfig(timing=c.provider, timing_budget=c.timing_budget, seed=c.seed)
 
-    def hear(audio: Path, beatmap: Beatmap | None) -> Timing:
+    def hear(audio: Path, beatmap: Beatmap | None) -> tuple[Timing, ChartOffset]:
         if c.provider == "reference":
-            return find_timing(None, provider="reference", beatmap=beatmap)
+            samples = load_audio(audio, SR)
+            found = find_timing(None, provider="reference", beatmap=beatmap)
+            return found, beats_offset(samples, SR, found)
         model = ready(c)
-        samples = load_audio(audio, model.language.sample_rate)
-        return model.grid_of(samples, asked)
+        rate = model.language.sample_rate
+        samples = load_audio(audio, rate)
+        found = model.grid_of(samples, asked)
+        return found, beats_offset(samples, rate, found)
 
     return hear

@@ -34,10 +34,10 @@ from .request import completed
 from .unparse import Unparsed, to_hit_objects
 
 # %% auto #0
-__all__ = ['USUAL', 'MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'resnap', 'settle', 'snap_overlaps',
+__all__ = ['USUAL', 'MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'VOLUMES', 'resnap', 'settle', 'snap_overlaps',
            'one_at_a_time', 'inside', 'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos',
-           'is_calm', 'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'move_map', 'clean', 'clean_range',
-           'lead_in', 'settings_of', 'assemble', 'as_one_set']
+           'is_calm', 'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'audible', 'move_map', 'clean',
+           'clean_range', 'lead_in', 'settings_of', 'assemble', 'as_one_set']
 
 # %% ../nbs/760_postprocess.ipynb #88e22d35
 def resnap(
@@ -467,6 +467,19 @@ def set_breaks(
     map.events = new
     return len(lines) * changed
 
+# %% ../nbs/760_postprocess.ipynb #7d7baf2d
+VOLUMES = (5, 100)  # %: what the game plays
+
+
+def audible(map: Beatmap) -> int:  # lines changed
+    "Bring the volumes of all lines to what the game plays."
+    low, high = VOLUMES
+    wrong = [i for i, p in enumerate(map.timing_points) if not low <= p.volume <= high]
+    for i in wrong:
+        p = map.timing_points[i]
+        map.timing_points[i] = replace(p, volume=min(max(p.volume, low), high), raw=None)
+    return len(wrong)
+
 # %% ../nbs/760_postprocess.ipynb #4b653f8f
 def move_map(map: Beatmap, by: float) -> Beatmap:  # by: ms, above 0: later; the map itself, changed in place
     "Everything of a map at other times."
@@ -546,7 +559,7 @@ def settings_of(config: GenerateConfig, keys: int, **metadata) -> dict:
     )
     return {k: v for k, v in (out | metadata).items() if v is not None}
 
-# %% ../nbs/760_postprocess.ipynb #efc2c0f3
+# %% ../nbs/760_postprocess.ipynb #65f49bfa
 def _merged(streams: EventStream | Iterable[EventStream]) -> EventStream:
     out = EventStream()
     for stream in [streams] if isinstance(streams, EventStream) else streams:
@@ -593,6 +606,7 @@ def assemble(
     map.hit_objects = found.objects
     # 3) what the game would not play as it is meant
     if repair:
+        report["audible"] += audible(map)
         report.update(clean(map, is_calm(config)))
     report.update(found.dropped)
     return map

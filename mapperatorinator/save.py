@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Sequence
 
 from .audio import OSU_OFFSET_MS, load_audio
-from .audio2events import convention_ms
 from .core import quoted, rewrite, undo_copies, write_new
 from .game import open_file, write_set
 from .outfit import add_video, made_files
@@ -19,6 +18,7 @@ from .request import AUTO_PLAN, Prepared, dressed, file_bytes, path_beside
 from .song2map import Result
 from .songfile import vorbis_of
 from .synth.instruments import SR
+from .timing.offset import after_osu
 
 # %% auto #0
 __all__ = ['draw', 'set_files', 'save_sounds', 'save_maps', 'save']
@@ -50,7 +50,8 @@ def set_files(made: list[Result], job: Prepared) -> dict:  # name -> bytes or pa
 # %% ../nbs/778_save.ipynb #ee18191b
 def save_sounds(r: Result, job: Prepared, path: Path, version: str) -> list[Path]:
     "Write a map over its song, to be listened to."
-    tracks = rehearsals(r.beatmap, load_audio(job.audio, SR), late=OSU_OFFSET_MS - convention_ms(job.config))
+    late = OSU_OFFSET_MS - after_osu(job.config.offset_convention)
+    tracks = rehearsals(r.beatmap, load_audio(job.audio, SR), late=late)
     places = {name: path_beside(path, version, f" {name}.ogg") for name in tracks}
     return [write_new(places[name], vorbis_of([(SR, x[:, None])])) for name, x in tracks.items()]
 

@@ -78,9 +78,10 @@ def test_timing_says_what_it_could_not_read(songs, monkeypatch):
 
 @pytest.mark.parametrize("confidence, code", [(0.9, 0), (0.2, 1)])
 def test_timing_in_doubt_has_a_code(songs, monkeypatch, confidence, code):
+    from mapperatorinator.timing.offset import ChartOffset
     from mapperatorinator.timing.providers import Estimate
 
-    found = Estimate([TimingPoint(0, 500)], "grid", confidence)
+    found = Estimate([TimingPoint(0, 500)], "grid", confidence), ChartOffset(0.0)
     monkeypatch.setattr(pipeline, "ears", lambda config: lambda audio, beatmap: found)
     assert shell("timing", str(songs / "song.ogg"))[0] == code
 

@@ -1,6 +1,7 @@
 "Windows become a song: whole groups, stitched in order, repeatable, inside the range asked for."
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from mapperatorinator.generate import (
     generate,
     listen,
     loops,
+    make_rules,
+    stop_ids,
 )
 from mapperatorinator.osu.beatmap import Beatmap, TimingPoint
 from mapperatorinator.osu.timing import Timing
@@ -36,6 +39,8 @@ from mapperatorinator.groups import (
     read_groups,
     split_groups,
 )
+from mapperatorinator.rules import LookBack, LookBackShare
+from mapperatorinator.tokenizer import EOS, Tokenizer
 from mapperatorinator.unparse import to_hit_objects
 from mapperatorinator.windows import changeovers, plan, strands_of
 from tiny import tiny_bundle
@@ -493,3 +498,65 @@ def test_negatives_differ_where_they_should():
         and negative_request(m, ["b"]).descriptors == ["b"]
         and negative_request(wish(mapper_id=3)).mapper_id is None
     )
+
+
+# --- where a window ends: as measured on the reference of July 2026 (PR 119 and the look-back) --------------------------
+
+
+STOPS = {"v28": ((17, 426), (509, 836)), "v30": ((3, 1641), (1970, 3280)), "v32": ((9, 827), (992, 1647))}
+LAST_KEPT = {
+    "v28": 490,
+    "v30": 1965,
+    "v32": 982,
+}  # the last time of a middle window that is its own, in steps
+
+
+def in_language(preset, **sizes):
+    c = compose(LanguageConfig, preset=preset, **sizes)
+    return c, Tokenizer.from_config(c)
+
+
+@pytest.mark.parametrize("preset", STOPS)
+def test_a_middle_window_ends_at_the_ids_of_the_reference(preset):
+    "Times of the look-back and of the look-ahead end it; at the edges of the song only the end token does."
+    c, t = in_language(preset)
+    ends = {EOS, *(i for context, i in t.context_eos.items() if context is C.MAP)}
+    back, ahead = (set(range(*ids)) for ids in STOPS[preset])
+    margins = 0.5 * c.window_ms, 0.4 * c.window_ms
+    assert set(stop_ids(t, C.MAP, *margins)) == ends | back | ahead
+    assert set(stop_ids(t, C.MAP, 0, margins[1])) == ends | ahead  # the first
+    assert set(stop_ids(t, C.MAP, margins[0], 0)) == ends | back  # the last
+
+
+@pytest.mark.parametrize("preset", STOPS)
+@pytest.mark.parametrize("is_last", [False, True])
+def test_what_a_window_keeps_ends_where_the_reference_trims(preset, is_last):
+    "The step before the edge stays with its half step, the step after it is left to the next window."
+    c, t = in_language(preset)
+    song = SongPlan.of(3 * c.window_samples, c, lookback=0.5, lookahead=0.4)
+    window = replace(song.windows[1], last=is_last, time_ms=1234)
+    writer = SimpleNamespace(
+        engine=SimpleNamespace(language=c, tokenizer=t), plan=song, types_first=c.types_first
+    )
+    place = SimpleNamespace(window=window, row=SimpleNamespace(contexts=[Context(C.MAP)]))
+    kept = LAST_KEPT[preset]
+    groups = [[t.id(E.TIME_SHIFT, kept + step), t.id(E.CIRCLE)] for step in (-1, 0, 1)]
+    ids = [i for group in groups for i in (group[::-1] if c.types_first else group)]
+    written = Output([*ids, EOS], stopped=True)
+    times = [e.value for e in SongRun.kept(writer, place, 0, written) if e.type is E.TIME_SHIFT]
+    steps = (-1, 0, 1) if is_last else (-1, 0)
+    assert times == [1234 + 10 * (kept + step) + 5 for step in steps]
+
+
+@pytest.mark.parametrize("preset", STOPS)
+def test_the_look_back_is_closed_to_languages_with_the_time_first(preset):
+    "V30 and V32 cannot draw a time of the look-back; V28 gives its share to the end, so that it stays the chance of nothing more."
+    c, t = in_language(preset)
+    rules = make_rules(Sampling(grammar=False), t, c, C.MAP, lookback_ms=0.5 * c.window_ms)
+    kinds = {type(rule) for rule in rules} & {LookBack, LookBackShare}
+    assert kinds == {LookBackShare if preset == "v28" else LookBack}
+    names = [type(rule).__name__ for rule in rules]
+    assert names.index("MonotonicTime") < names.index(next(iter(kinds)).__name__) < names.index("TopP")
+    assert not {LookBack, LookBackShare} & {
+        type(r) for r in make_rules(Sampling(), t, c, C.MAP, lookback_ms=0)
+    }

@@ -249,6 +249,20 @@ def test_negative_times():
     assert "t-250 snap2" in ours and "t-5 snap0" in ours
 
 
+@pytest.mark.parametrize("version", ["v28", "v30", "v32"])
+def test_a_time_is_the_middle_of_its_step(version):
+    "Decoded times lie 5 ms into their step, so that they are early as often as late; in the same window they are the same token again."
+    tok = tokens(version)
+    start, end = tok.range(E.TIME_SHIFT)
+    said = tok.decode_ids(range(start, end), 700)
+    assert [e.value for e in said] == [700 + 10 * step + 5 for step in range(end - start)]
+    assert tok.encode_stream(EventStream(said, [e.value for e in said]), 700) == [*range(start, end)]
+    assert tok.times(np.arange(start, end), 700).tolist() == [e.value for e in said]
+    early = Tokenizer()  # a layout that has times before its window
+    before = [early.id(E.TIME_SHIFT, step) for step in (-3, -1, 0)]
+    assert [e.value for e in early.decode_ids(before, 700)] == [670, 690, 705]
+
+
 def test_short_line():
     assert "hitsound32 volume1 circle" in v32("0,0,0,1,0,0:0:0:0:", "0,500")
     assert "hitsound0 volume100 circle" in str(

@@ -1,7 +1,10 @@
 "LoRA: PEFT is the oracle, on our names and on published ones."
 
 import json
+import shutil
 from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torch import nn
 from mapperatorinator.config import LanguageConfig, LoraConfig
 from mapperatorinator.core import UserError
 from mapperatorinator.model.hub import load_bundle, new_bundle
-from mapperatorinator.model.lora import add_lora, adapters, load_lora, merge, save_lora, unmerge
+from mapperatorinator.model.lora import add_lora, adapters, lay_over, load_lora, merge, save_lora, unmerge
 from mapperatorinator.model.published import published_modules, to_published
 from mapperatorinator.model.mapper import tiny_model
 
@@ -48,9 +51,9 @@ def scores(b):
     return b.model.decode(ids, b.model.encode(samples))
 
 
-def stir(model):
+def stir(model, seed=2):
     "Adapters as if they had learnt something."
-    torch.manual_seed(2)
+    torch.manual_seed(seed)
     for name, p in model.named_parameters():
         if p.requires_grad:
             p.data += torch.randn_like(p) * 0.05
@@ -132,11 +135,11 @@ def test_cached_steps_equal_the_full_pass(bundle):
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
-def saved(bundle, folder, **how):
+def saved(bundle, folder, seed=2, **how):
     "A folder with adapters that do something, and the scores they give."
     b = deepcopy(bundle)
     add_lora(b.model, LoraConfig(rank=4, alpha=8))
-    stir(b.model)
+    stir(b.model, seed)
     save_lora(b, folder, **how)
     return scores(b)
 
@@ -395,3 +398,186 @@ def test_published_adapters(published, tmp_path, version, init):
         assert (ours[key] - weights[key]).abs().max() > 1e-3
         torch.testing.assert_close(ours[key], merged[key], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(again[key], merged[key], atol=1e-5, rtol=1e-4)
+
+
+# --- layouts of strangers: the table of room 640 ------------------------------------------------------------------------
+
+
+def relabelled(folder, rename, config={}):
+    "The matrices of a folder under other names, and other settings."
+    path = folder / "adapter_model.safetensors"
+    save_file({rename(k): v.clone() for k, v in load_file(path).items()}, path)
+    changed(folder, **config)
+
+
+def changed(folder, **config):
+    "A folder with other settings."
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+
+
+def pickled(folder, extra={}):
+    "Weights as PEFT wrote them before safetensors."
+    path = folder / "adapter_model.safetensors"
+    torch.save(load_file(path) | extra, folder / "adapter_model.bin")
+    path.unlink()
+
+
+def without_notes(folder):
+    "What PEFT alone would have written, from a trainer's own disk."
+    for path in folder.glob("mapperatorinator_*.json"):
+        path.unlink()
+    changed(folder, base_model_name_or_path="/workspace/runs/base")
+
+
+def below(folder, name="lora"):
+    "A trainer's checkpoint with the adapter in a folder of it."
+    (folder / name).mkdir()
+    for path in [p for p in folder.iterdir() if p.is_file()]:
+        path.rename(folder / name / path.name)
+
+
+def halved(folder):
+    path = folder / "adapter_model.safetensors"
+    save_file({k: v.bfloat16() for k, v in load_file(path).items()}, path)
+
+
+END = ".weight"
+LAYOUTS = {
+    "as PEFT writes it": without_notes,
+    "with the name of the adapter": lambda f: relabelled(f, lambda k: k.replace(END, ".default.weight")),
+    "with another name of it": lambda f: relabelled(f, lambda k: k.replace(END, ".style.weight")),
+    "without base_model.model": lambda f: relabelled(f, lambda k: k.removeprefix("base_model.model.")),
+    "compiled": lambda f: relabelled(f, lambda k: f"_orig_mod.{k}"),
+    "compiled within": lambda f: relabelled(
+        f, lambda k: k.replace("model.model.", "model.model._orig_mod.", 1)
+    ),
+    "on several cards": lambda f: relabelled(f, lambda k: f"module.{k}"),
+    "a pickle": pickled,
+    "in lora/": below,
+    "in a folder of a folder": lambda f: (below(f, "lora"), below_again(f)),
+    "in 16 bits": halved,
+    "targets as an expression": lambda f: changed(f, target_modules=r".*\.(attn|cross|ff)\..*"),
+    "all linear layers": lambda f: changed(f, target_modules="all-linear"),
+    "ranks by whole names": lambda f: changed(
+        f, r=3, rank_pattern={f"^{k}": 8 for k in layer_names(f)}, alpha_pattern={}
+    ),
+    "a start from the data": lambda f: changed(f, init_lora_weights="eva"),
+    "newer settings that are off": lambda f: changed(
+        f, use_dora=False, modules_to_save=None, lora_bias=False, corda_config=None
+    ),
+}
+
+
+def below_again(folder):
+    (folder / "checkpoint_1000").mkdir()
+    (folder / "lora").rename(folder / "checkpoint_1000" / "lora")
+
+
+def layer_names(folder):
+    keys = load_file(folder / "adapter_model.safetensors")
+    return {k.removeprefix("base_model.model.").partition(".lora_")[0] for k in keys}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_of_adapters(bundle, tmp_path, name):
+    "Whoever wrote it, and however it lies: the same style comes out."
+    want = saved(bundle, tmp_path)
+    LAYOUTS[name](tmp_path)
+    assert len(lay_over(bundle, [tmp_path])) == 1
+    loose = name == "in 16 bits"
+    torch.testing.assert_close(
+        scores(bundle), want, atol=2e-2 if loose else 1e-5, rtol=1e-1 if loose else 1e-4
+    )
+
+
+def two_adapters(folder):
+    below(folder, "a")
+    shutil.copytree(folder / "a", folder / "b")
+
+
+MISFITS = {
+    "two in one folder": (two_adapters, "holds 2 adapters, a, b; name one"),
+    "no plain pickle": (lambda f: pickled(f, {"x": Path("x")}), "adapter_model.bin"),
+    "modules_to_save": (lambda f: changed(f, modules_to_save=["proj_out"]), "uses modules_to_save"),
+    "another base": (
+        lambda f: (without_notes(f), changed(f, base_model_name_or_path="OliBomby/Mapperatorinator-v30")),
+        r"was made for .OliBomby/Mapperatorinator-v30., not for 'v32'",
+    ),
+    "another rank": (lambda f: changed(f, r=5), "where adapter_config.json says 5"),
+    "patterns that are expressions": (
+        lambda f: changed(f, rank_pattern={".*attn.*": 8}),
+        "write the names out",
+    ),
+    "a start that bends the base": (lambda f: changed(f, init_lora_weights="olora"), "init_lora_weights"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_why_an_adapter_was_not_applied(bundle, tmp_path, name):
+    "The reason is named, and the model stays as it was."
+    saved(bundle, tmp_path)
+    bundle.name = "v32"
+    do, words = MISFITS[name]
+    do(tmp_path)
+    before = scores(bundle)
+    with pytest.raises(UserError, match=words):
+        lay_over(bundle, [tmp_path])
+    assert torch.equal(scores(bundle), before)
+
+
+# --- on the hub ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(bundle, tmp_path, monkeypatch):
+    "A hub with one repository of two adapters, below it and beside each other, as safetensors and as a pickle."
+    from test_hub import FakeHub
+
+    source = tmp_path / "source"
+    wants = {}
+    for name, seed in (("first/lora", 2), ("second", 3)):
+        wants[name] = saved(bundle, source / name, seed=seed)
+    pickled(source / "second")
+    fake = FakeHub("someone/styles", source, tmp_path / "cache")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fake)
+    return SimpleNamespace(fake=fake, source=source, wants=wants)
+
+
+@pytest.mark.parametrize(
+    "asked, name", [("first", "first/lora"), ("first/lora", "first/lora"), ("second", "second")]
+)
+def test_an_adapter_of_the_hub_by_folder_and_revision(hub, bundle, asked, name):
+    "Only its own files are fetched, the weights from the commit of the settings."
+    from test_hub import COMMIT
+
+    (said,) = lay_over(bundle, [f"someone/styles/{asked}@main"])
+    torch.testing.assert_close(scores(bundle), hub.wants[name], atol=1e-5, rtol=1e-4)
+    assert (
+        said
+        == f"someone/styles/{asked}@main: applied to 12 layers of the model (10 of the decoder, 2 of the encoder)"
+    )
+    fetched = {
+        p.relative_to(hub.fake.cache / COMMIT).parts[0] for p in hub.fake.cache.rglob("adapter_model.*")
+    }
+    assert fetched == {name.partition("/")[0]}
+    assert {revision for _, revision in hub.fake.asked} == {"main", COMMIT}
+
+
+def test_several_adapters_of_the_hub_with_weights(hub, bundle):
+    "They add up by their weights; a repository of several wants a name."
+    plain = {k: v.clone() for k, v in bundle.model.state_dict().items()}
+    both = ["someone/styles/first", "someone/styles/second"]
+    said = lay_over(bundle, both, [1.0, 0.5])
+    assert [" counted 0.5 times" in text for text in said] == [False, True]
+    mixed = {k: v.clone() for k, v in bundle.model.state_dict().items()}
+    for name, weight in zip(both, (1.0, 0.5)):
+        bundle.model.load_state_dict(plain)
+        lay_over(bundle, [name])
+        for key in mixed:
+            mixed[key] -= weight * (bundle.model.state_dict()[key] - plain[key])
+    assert all(torch.allclose(mixed[k], plain[k], atol=1e-5) for k in plain)
+    with pytest.raises(UserError, match="first/lora, second; name one, as in 'someone/styles/first/lora'"):
+        lay_over(bundle, ["someone/styles"])
+    with pytest.raises(UserError, match="someone/styles/third' is incomplete: adapter_config.json"):
+        lay_over(bundle, ["someone/styles/third"])

@@ -10,6 +10,7 @@ from mapperatorinator.osu.difficulty import settings_for
 from mapperatorinator.core import UserError
 from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType as E
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
+from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.timing import Timing
 from mapperatorinator.parse import Parser, hold_note_ratio
 from mapperatorinator import postprocess
@@ -561,3 +562,16 @@ def test_every_rule_is_told():
     assert {*reference.RULES, *reference.SNAP_RULES} == {
         n for n, f in told("FIXES").items() if f[0] == "postprocess"
     }
+
+
+def test_no_stretch_of_a_map_is_silent():
+    "A model that says a volume of nothing gets the least that the game plays; what is unrepaired stays as it was said."
+    notes = [Circle(100 + 9 * i, 100, 500 * i) for i in range(1, 17)]
+    lines = [TimingPoint(0, 500, volume=60), TimingPoint(4000, -100, volume=0, uninherited=False)]
+    said = Parser(LanguageConfig()).map_events(Beatmap.new(timing_points=lines, hit_objects=notes))
+    done = Counter()
+    b = postprocess.assemble(said, Timing([TimingPoint(0, 500)]), report=done)
+    raw = postprocess.assemble(said, Timing([TimingPoint(0, 500)]), repair=False)
+    assert len(b.hit_objects) == 16 and done["audible"] >= 1
+    assert min(p.volume for p in b.timing_points) == 5 and min(p.volume for p in raw.timing_points) == 0
+    assert "silent_note" not in check_map(b).counts() and "silent_note" in check_map(raw).counts()

@@ -20,7 +20,7 @@ from mapperatorinator.audio import OSU_OFFSET_MS, clicks, load_audio
 from mapperatorinator.audio2events import SongContext
 from mapperatorinator.config import BANNED, GenerateConfig, known_settings
 from mapperatorinator.core import UserError, demo_song
-from mapperatorinator.finish import chart_offset, finished
+from mapperatorinator.finish import finished
 from mapperatorinator.loudness import loudness_of
 from mapperatorinator.osu.beatmap import Beatmap, Circle, TimingPoint
 from mapperatorinator.osu.criteria import luminosity
@@ -29,6 +29,7 @@ from mapperatorinator.provenance import origin_of, read_record
 from mapperatorinator.request import prepare
 from mapperatorinator.song import ATTACHED, look_into
 from mapperatorinator.song2map import Result
+from mapperatorinator.timing.offset import chart_offset
 from mapperatorinator.verify import check_mapset, read_set
 
 av = pytest.importorskip("av")
@@ -334,8 +335,39 @@ def test_conventions_and_shifts_move_the_whole_map_and_the_report_says_so(make):
     for kind in ("hit_objects", "timing_points"):
         assert [o.time for o in getattr(moved, kind)] == [o.time + later for o in getattr(usual, kind)]
     assert make.find_grid(encoded, other).offset == 377  # 400 on the sound is 377 in the game
-    assert chart_offset(song, ASK, usual) == pytest.approx(0, abs=3)
-    assert chart_offset(song, other, moved) == pytest.approx(40, abs=3)
+    for b, c, late in ((usual, ASK, 0), (moved, other, 40)):
+        found = chart_offset(song.growth, [o.time for o in b.hit_objects], c.offset_convention)
+        assert found.ms == pytest.approx(late, abs=3) and found.convention == c.offset_convention
+
+
+def test_every_report_says_how_late_the_chart_comes(tmp_path, capsys):
+    "check, mod and timing measure it on the song, and say why where there is none."
+    times = np.arange(500, 6000, 250.0)
+    sound = clicks(times + OSU_OFFSET_MS, 7 * RATE)
+    soundfile.write(tmp_path / "song.wav", sound, RATE)
+    b = Beatmap.new(audio_filename="song.wav", version="Hard", timing_points=[TimingPoint(500, 500)])
+    b.hit_objects = [Circle(99, 99, t + 12) for t in times]  # 12 ms late on its own red lines
+    path = tmp_path / "hard.osu"
+    b.write(path)
+
+    def said(*words):
+        cli.main([*words])
+        return capsys.readouterr().out
+
+    (checked,) = json.loads(said("check", str(path), "--json"))["results"]
+    (modded,) = json.loads(said("mod", f"beatmap_path={path}", "device=cpu", "json=true"))["results"]
+    (timed,) = json.loads(said("timing", str(path), "provider=reference", "--json"))["results"]
+    for row, late in ((checked["offsets"]["Hard"], 12), (modded["maps"][0], 12), (timed, 0)):
+        assert row["chart_offset"] == pytest.approx(late, abs=3) and "23 ms" in row["convention"]
+    assert "objects late by 1" in said("check", str(path)) and "23 ms before the sound" in said(
+        "timing", str(path)
+    )
+    (tmp_path / "song.wav").unlink()
+    (row,) = json.loads(said("check", str(path), "--json"))["results"]
+    assert (
+        row["offsets"]["Hard"]["chart_offset"] is None
+        and "not be heard" in row["offsets"]["Hard"]["not_measured"]
+    )
 
 
 def test_a_map_can_be_listened_to(quick, asked, tagged):

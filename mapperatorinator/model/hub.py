@@ -206,16 +206,16 @@ def save_bundle(
         write_atomic(folder / name, json.dumps(table, indent=1))
     write_atomic(folder / "README.md", card or default_card(bundle))
 
-# %% ../../nbs/630_model.hub.ipynb #9167032b
+# %% ../../nbs/630_model.hub.ipynb #0d978264
 _WORD = r"\w(?:[\w.-]{0,94}\w)?"  # 96 letters, a letter or digit at either end
 _ADDRESS = re.compile(
-    rf"(?P<repo>{_WORD}/{_WORD})(/(?P<subfolder>gamemode=[0-3]))?(@(?P<revision>\w[\w./-]*))?", re.ASCII
+    rf"(?P<repo>{_WORD}/{_WORD})(/(?P<subfolder>\w[\w./=-]*))?(@(?P<revision>\w[\w./-]*))?", re.ASCII
 )
 
 
 @dataclass(frozen=True)
 class Address:
-    "A model on the hub."
+    "A model on the hub, or an adapter for one."
 
     repo: str
     revision: str | None = None
@@ -223,17 +223,24 @@ class Address:
 
     @classmethod
     def of(cls, name: str, what: str = "model") -> Address:
-        "Read `owner/name[/gamemode=N][@revision]` or a short name. Raises `UserError` for anything else."
+        "Read `owner/name[/gamemode=N][@revision]` or a short name; other things than models may lie in any folder. Raises `UserError` for anything else."
         short, at, revision = name.partition("@")
         m = _ADDRESS.fullmatch(SHORT.get(short, short) + at + revision)
-        if m and not _is_forbidden(m["repo"]) and ".." not in name:
-            return cls(m["repo"], m["revision"], m["subfolder"] or "")
+        inside = m["subfolder"] or "" if m else ""
+        known_folder = what != "model" or not inside or re.fullmatch("gamemode=[0-3]", inside)
+        if m and known_folder and not _is_forbidden(m["repo"]) and ".." not in name:
+            return cls(m["repo"], m["revision"], inside.strip("/"))
         known = f"embedded, {', '.join(SHORT)}, " if what == "model" else ""
         said = name if len(name) <= 100 else f"{name[:100]}…"
         raise UserError(
             f"No {what} '{said}': expected {known}a folder with all its files, or owner/name on the "
             "Hugging Face hub."
         )
+
+    def at(self, root: Path) -> Address:  # a snapshot
+        "The same in the commit that was fetched, so that all files are of one."
+        commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else self.revision
+        return replace(self, revision=commit)
 
     def __str__(self):
         subfolder = f"/{self.subfolder}" if self.subfolder else ""
@@ -295,7 +302,7 @@ def snapshot(address: Address, patterns: list[str]) -> Path:  # folder in the ca
                 raise
             return Path(ask(local_files_only=True))  # some ask about a fixed commit even then
 
-# %% ../../nbs/630_model.hub.ipynb #72f48b22
+# %% ../../nbs/630_model.hub.ipynb #2ba6cca6
 SMALL = ["config.json", "tokenizer.json", "generation_config.json", "*.index.json"]  # say what there is
 
 
@@ -311,8 +318,7 @@ def fetch(
     inside = f"{wanted}/" if wanted and (root / wanted / "tokenizer.json").is_file() else ""
     if address.subfolder and not inside:
         raise UserError(f"The model '{address.repo}' has no {wanted}; leave that out of the name.")
-    commit = root.name if re.fullmatch("[0-9a-f]{40}", root.name) else address.revision
-    weights = snapshot(replace(address, revision=commit), [f"{inside}model*.safetensors"])
+    weights = snapshot(address.at(root), [f"{inside}model*.safetensors"])
     return weights / inside
 
 # %% ../../nbs/630_model.hub.ipynb #00baa588
