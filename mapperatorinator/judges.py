@@ -60,9 +60,9 @@ from .verify import copy_on_disk, find_sets, read_set, song_named
 __all__ = ['LEAST_OBJECTS', 'KEPT_APART', 'Reads', 'TASKS', 'Song', 'songs_in', 'songs_of', 'as_read', 'read_songs', 'with_more',
            'wanted_for_fit', 'short', 'fitted_rhythm', 'style_record', 'fitted_style', 'eval_judges_fit',
            'rhythm_record', 'near_record', 'Result', 'result_of', 'near_words', 'near_table', 'heard_maps',
-           'results_at', 'Side', 'probe_reads', 'changes', 'Asked', 'noticed', 'distance_table', 'distance_cell',
-           'level_cell', 'probe_table', 'as_record', 'systems_in', 'figure_lines', 'told_results', 'Asking',
-           'eval_judges']
+           'results_at', 'Side', 'probe_reads', 'changes', 'Asked', 'noticed', 'noticed_by', 'distance_table',
+           'distance_cell', 'level_cell', 'probe_table', 'as_record', 'systems_in', 'figure_lines', 'told_results',
+           'Asking', 'eval_judges']
 
 # %% ../nbs/879_judges.ipynb #889be79a
 LEAST_OBJECTS = 20  # in the part of a map that is read
@@ -361,7 +361,7 @@ def changes(
             out[name].append(change(name, stick, *sides))
     return out
 
-# %% ../nbs/879_judges.ipynb #d99c65bb
+# %% ../nbs/879_judges.ipynb #33e4b015
 @dataclass
 class Asked:
     "One pass over a mode."
@@ -391,6 +391,13 @@ def noticed(levels: Sequence[Interval]) -> bool:
     return levels[-1].clear and levels[-1].mean > 0
 
 
+def noticed_by(found: dict[str, list[Interval]]) -> str:  # by measure, by level
+    "The measures that notice a damage."
+    if any(np.isnan(levels[-1].low) for levels in found.values()):
+        return "too few songs"
+    return ", ".join(m for m, levels in found.items() if noticed(levels)) or "neither"
+
+
 def distance_table(a: Asked) -> list[str]:  # lines
     "Who lies how far from people."
     head = [list(MODES)[a.mode], "songs", *(word for m in MEASURES for word in (m, "as many people"))]
@@ -401,7 +408,7 @@ def distance_table(a: Asked) -> list[str]:  # lines
     ]
     return as_markdown(head, rows)
 
-# %% ../nbs/879_judges.ipynb #3185a8da
+# %% ../nbs/879_judges.ipynb #6c24846c
 def distance_cell(i: Interval) -> str:
     "A distance with its interval, where there are songs enough."
     return "–" if np.isnan(i.mean) else in_cell(i).removesuffix(" [nan, nan]")
@@ -417,7 +424,7 @@ def probe_table(a: Asked) -> list[str]:  # lines
     rows = []
     for name, found in a.probes.items():
         cells = [", ".join(level_cell(i) for i in found[m]) for m in MEASURES]
-        rows.append([name, *cells, ", ".join(m for m in MEASURES if noticed(found[m])) or "neither"])
+        rows.append([name, *cells, noticed_by(found)])
     return as_markdown(head, rows)
 
 
