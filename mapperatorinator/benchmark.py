@@ -443,7 +443,9 @@ def _pictured(records: dict[str, By], folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     for part, draw in PICTURES.items():
         if part in records:
-            save_png(draw(records[part]), folder / f"{part}.png")
+            place = folder / f"{part}.png"
+            place.unlink(missing_ok=True)  # or another would lie beside it
+            save_png(draw(records[part]), place)
 
 
 def place_of_page(conf: BenchmarkConfig, name: str = "benchmark") -> Path:

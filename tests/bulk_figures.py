@@ -158,7 +158,7 @@ def nodes(corpus, count, place):
         words = ("task=check", "workers=2", "engine=ray", f"cluster={cluster.address}")
         run = start(songs, place / "nodes", *words)
         wait_for(place / "nodes", whole["done"] // 2, run)
-        cluster.remove_node(other)
+        cluster.remove_node(other, allow_graceful=False)
         last = finish(run)
     finally:
         cluster.shutdown()
@@ -198,7 +198,7 @@ def speed(corpus, count, place):
     for task in TASKS:
         songs = sources(corpus, count, task, place)
         took = {1: [], 2: []}
-        for turn in range(3):
+        for turn in range(int(said.get("turns", 3))):
             for workers in (1, 2) if turn % 2 else (2, 1):
                 out = place / f"{task}-{turn}-{workers}"
                 took[workers].append(
