@@ -343,7 +343,7 @@ def probe_reads(conf: EvalConfig, embedder: Embedder, songs: Sequence[Song], rep
             for level in range(-1, len(probe.strengths)):
                 b = probe(human, level, conf.seed)
                 out[probe.name, level].append(as_read(b, heard.read(b), song.key))
-        report(dict(song=song.name, mode=list(MODES)[song.mode], probes=len(PROBES)))
+        report(dict(song=song.name, mode=list(MODES)[song.mode]))
     return out
 
 
