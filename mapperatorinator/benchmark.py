@@ -12,15 +12,17 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from .bench import bench, report_lines
 from .config import BenchConfig, BenchmarkConfig, EvalConfig, check_settings
-from .core import UserError, duration, note, quoted, say, write_atomic
+from .core import UserError, duration, note, pick_device, quoted, say, write_atomic
 from .data import MODES, Listing, song_folders
-from .evaluate import eval_maps, eval_timing
+from .evaluation.maps import eval_maps
+from .evaluation.timing import eval_timing
 from .judge import as_markdown, by_song_mean, in_cell
 from .maimod.planted import SYSTEMS, Verdict, bin_table, cases_of, recall_table
 from .maimod.planted import as_record as maimod_record
 from .measure import machine_name
 from .metrics import Interval, bootstrap
 from .model.hub import find_model, load_bundle, weight_files
+from .model.precision import resolve_precision
 
 # %% auto #0
 __all__ = ['SHORT', 'DIVIDER', 'By', 'PARTS', 'PICTURES', 'TASKS', 'measure_timing', 'measure_maps', 'measure_maimod',
@@ -377,14 +379,16 @@ def pace_table(records: By) -> list[str]:  # of timing
     return as_markdown(["songs", "provider", "processor seconds a minute of song"], rows) if rows else []
 
 
-def model_line(name: str) -> str:
-    "Which model the figures are of."
+def model_line(name: str, device: str = "auto") -> str:
+    "Which model the figures are of, and in which precision it calculates here."
     folder = find_model(name)
     files = [folder / file for file in weight_files(folder)]
     size = sum(file.stat().st_size for file in files) / 1e6
     mark = zlib.crc32(b"".join(file.read_bytes() for file in files))
-    parameters = load_bundle(name).model.n_params() / 1e6
-    return f"Model: {Path(name).name}, {parameters:.1f} M parameters, {size:.1f} MB of weights (crc32 {mark:08x})."
+    model = load_bundle(name).model
+    encoder, decoder = resolve_precision("auto", model, pick_device(device))
+    weights = f"{model.n_params() / 1e6:.1f} M parameters, {size:.1f} MB of weights (crc32 {mark:08x})"
+    return f"Model: {Path(name).name}, {weights}; encoder in {encoder}, decoder in {decoder}."
 
 # %% ../nbs/904_benchmark.ipynb #baf73997
 def command_of(conf: BenchmarkConfig) -> str:
@@ -418,7 +422,7 @@ def page_lines(
         "FOLDER holds `songs/<split>/<song>/` with one audio file and its human maps, as "
         "`mapperatorinator data build` makes it.",
         "",
-        model_line(conf.model),
+        model_line(conf.model, conf.device),
         "",
     ]
     for part in [part for part in records if part != "speed"]:
@@ -440,7 +444,9 @@ def _pictured(records: dict[str, By], folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     for part, draw in PICTURES.items():
         if part in records:
-            save_png(draw(records[part]), folder / f"{part}.png")
+            place = folder / f"{part}.png"
+            place.unlink(missing_ok=True)  # or another would lie beside it
+            save_png(draw(records[part]), place)
 
 
 def place_of_page(conf: BenchmarkConfig, name: str = "benchmark") -> Path:

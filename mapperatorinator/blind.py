@@ -18,7 +18,7 @@ from .benchmark import TASKS
 from .config import BenchmarkConfig, EvalConfig
 from .core import UserError, asset, quoted, say, user_path, write_atomic
 from .data import MODES, Listing
-from .evaluate import asked_songs
+from .evaluation.maps import asked_songs
 from .groups import column_place
 from .judge import as_markdown, in_cell
 from .metrics import Interval

@@ -541,7 +541,7 @@ def run_eval(config: EvalConfig) -> None:
     if config.task.startswith("maimod"):
         import mapperatorinator.maimod.planted  # noqa: F401, which adds its tasks
     if config.task.startswith("judges"):
-        import mapperatorinator.heads  # noqa: F401, which adds its tasks
+        import mapperatorinator.judges  # noqa: F401, which adds its tasks
 
     evaluate(config, say)
 

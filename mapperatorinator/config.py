@@ -631,7 +631,9 @@ class EvalConfig(Settings):
     timings: list[str] = setting(
         ["auto", "reference"], Several(EVAL_TIMING)
     )  # maps: of the model; []: it writes none
-    maps: str = setting("", Place())  # maps: folder <system>/<song>/<human map>.osu, read and added to
+    maps: str = setting(
+        "", Place()
+    )  # maps, judges: folder <system>/<song>/<map>.osu, to which maps adds; judges: or any map
     star_tries: int = setting(2, Number(0, 20, "runs"))  # runs more while the stars miss the request
     settings: list[str] = setting([], TAGS)  # of each request besides, such as temperature=0.7
     probes: bool = True  # maps: try every measure on damaged human maps

@@ -18,7 +18,8 @@ from .config import BenchmarkConfig, EvalConfig, GenerateConfig
 from .corpus import AUDIO
 from .core import UserError, note, quoted, say, user_path, write_atomic
 from .data import MODES, Listing
-from .evaluate import AskedSong, asked_songs, attempt, eval_maps
+from .evaluation.maps import AskedSong, asked_songs, eval_maps
+from .evaluation.songs import attempt
 from .judge import as_markdown
 from .osu.beatmap import Beatmap, TimingPoint, parse_timing_point
 from .osu.check import check_map
@@ -252,7 +253,8 @@ class Contestant:
 
     def __call__(self, r: ContestRequest) -> Beatmap:
         "A taiko map for a request."
-        from mapperatorinator.pipeline import SongContext, recorded_settings
+        from mapperatorinator.audio2events import SongContext
+        from mapperatorinator.song2map import recorded_settings
 
         make = self.make
         c = GenerateConfig(gamemode=1, difficulty=r.stars, seed=self.conf.seed, model=self.conf.model)

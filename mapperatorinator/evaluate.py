@@ -12,10 +12,10 @@ from .config import EvalConfig, GenerateConfig, check_settings, compose
 from .core import UserError, quoted, rewrite, say
 from .data import MODES, Listing, song_folders
 from .evaluation.generate import eval_generate
-from .evaluation.maps import AskedSong, Ledger, asked_songs, eval_maps
+from .evaluation.maps import eval_maps
 from .evaluation.refine import eval_refine
-from .evaluation.songs import Found, attempt, converted_charts, human_maps, no_maps, spread
-from .evaluation.timing import Case, eval_timing, timing_cases
+from .evaluation.songs import human_maps, no_maps
+from .evaluation.timing import eval_timing
 from .osu.difficulty import star_rating
 from .statistics import Chart, Seen, learn_ranges
 

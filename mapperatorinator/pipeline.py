@@ -12,7 +12,7 @@ import numpy as np
 from fastcore.basics import patch
 
 from .audio import load_audio
-from .audio2events import Audio2Events, SongContext
+from .audio2events import Audio2Events
 from .config import GenerateConfig, TimingConfig
 from .core import tell
 from .osu.beatmap import Beatmap
@@ -21,7 +21,7 @@ from .provenance import description
 from .refine import check_denoiser, refine_stage
 from .request import Prepared, check_request, check_writable, prepare
 from .save import save
-from .song2map import Result, Song2Map, recorded_settings
+from .song2map import Result, Song2Map
 from .synth.instruments import SR
 from .timing.offset import ChartOffset, beats_offset
 from .timing.providers import find_timing

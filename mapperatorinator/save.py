@@ -5,7 +5,6 @@
 # %% ../nbs/778_save.ipynb #7a984e4e
 from __future__ import annotations
 from pathlib import Path
-from typing import Sequence
 
 from .audio import OSU_OFFSET_MS, load_audio
 from .core import quoted, rewrite, undo_copies, write_new

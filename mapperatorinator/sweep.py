@@ -16,7 +16,9 @@ from .benchmark import TASKS, place_of_page, show_intervals
 from .config import BenchmarkConfig, EvalConfig, GenerateConfig, compose
 from .core import UserError, note, say, write_atomic
 from .data import MODES, Listing
-from .evaluate import Case, Ledger, attempt, timing_cases
+from .evaluation.maps import Ledger
+from .evaluation.songs import attempt
+from .evaluation.timing import Case, timing_cases
 from .judge import as_markdown, by_song_mean, in_cell
 from .metrics import Interval, bootstrap
 from .osu.beatmap import Beatmap

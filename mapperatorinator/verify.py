@@ -31,12 +31,12 @@ from .timing.offset import CONVENTIONS, ChartOffset, chart_offset, growth_of
 __all__ = ['BROKEN', 'PICTURES', 'SOUNDS', 'MOST_FILES', 'MOST_BYTES', 'MOST_TEXT', 'WHERE', 'HITSOUND', 'SKIN', 'SONGS',
            'LEAST_KBPS', 'SMALLEST', 'LARGEST', 'PICTURE_BYTES', 'SPRITE_AREA', 'VIDEO_SIZE', 'LATE', 'SHORTEST',
            'BLANK', 'INAUDIBLE', 'ONE_SIDED', 'MOST_SOUNDS', 'MOST_SECONDS', 'SKIN_SETS', 'ELEMENT_SIZES', 'RATE',
-           'FILES', 'SAFE', 'MOST_SETS', 'Media', 'look_at', 'File', 'Mapset', 'read_set', 'Named', 'named_files',
-           'story_of', 'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing', 'unused_files',
-           'check_folder', 'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks', 'elements_of',
-           'check_skin', 'check_element_sizes', 'song_named', 'song_of', 'hear_song', 'copy_on_disk', 'check_mapset',
-           'offsets_of', 'offset_lines', 'mend', 'mend_set', 'find_sets', 'Verified', 'opened', 'verify_one', 'verify',
-           'exit_code', 'as_text', 'as_json']
+           'FILES', 'SAFE', 'Media', 'look_at', 'File', 'Mapset', 'read_set', 'Named', 'named_files', 'story_of',
+           'samples_of', 'check_song_file', 'found_file', 'listed', 'check_missing', 'unused_files', 'check_folder',
+           'check_pictures', 'check_videos', 'check_hitsound_files', 'check_banks', 'elements_of', 'check_skin',
+           'check_element_sizes', 'song_named', 'song_of', 'hear_song', 'copy_on_disk', 'check_mapset', 'offsets_of',
+           'offset_lines', 'mend', 'mend_set', 'find_sets', 'Verified', 'opened', 'verify_one', 'verify', 'exit_code',
+           'as_text', 'as_json']
 
 # %% ../nbs/790_verify.ipynb #bae0067b
 @dataclass(frozen=True)
@@ -905,19 +905,15 @@ def mend_set(mapset: Mapset) -> list[str]:  # sentences
     return [*sentences, f"What it was: {was}."]
 
 # %% ../nbs/790_verify.ipynb #424b7047
-MOST_SETS = 10_000
-
-
 def find_sets(path: Path) -> list[Path]:  # folders that hold maps, archives, or the file itself
     "What there is to check below a path."
     try:
         if not path.is_dir():
             return [path]
-        maps = {p.parent for p in path.rglob("*") if p.suffix.lower() == ".osu"}
-        packed = {p for p in path.rglob("*") if p.suffix.lower() == ".osz"}
+        found = [p for p in path.rglob("*") if p.suffix.lower() in (".osu", ".osz")]
     except OSError:
         return [path]  # a name too long, or a folder that may not be read; reading it says so
-    return sorted(maps | packed)[:MOST_SETS]
+    return sorted({p if p.suffix.lower() == ".osz" else p.parent for p in found})
 
 # %% ../nbs/790_verify.ipynb #ed783bf7
 @dataclass

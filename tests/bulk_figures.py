@@ -1,10 +1,11 @@
-"""python tests/bulk_figures.py FOLDER [same|speed|growth|together …] [songs=60] [seconds=0] [crews=submitit,ray]: figures of a bulk run over a corpus, such as ../shared/data.
+"""python tests/bulk_figures.py FOLDER [same|nodes|disk|speed|growth|together …] [songs=60] [seconds=0] [tasks=check,timing] [crews=submitit,ray]: figures of a bulk run over a corpus, such as ../shared/data.
 
-same: killed three times and one worker lost, Ray and submitit: the bytes of an uninterrupted run. speed: two processes beside one.
-seconds: songs to be timed are cut to so many; 0: whole. growth: 1, 10, 100 songs. together: songs written at one engine. Only figures leave this program."""
+same: killed three times and one worker lost, Ray and submitit: the bytes of an uninterrupted run. nodes: two nodes of Ray, one of which is lost. disk: a full one (root only).
+speed: two processes beside one. growth: 1, 10, 100 songs. together: songs written at one engine. seconds: songs to be timed are cut to so many; 0: whole. Only figures leave this program."""
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from pathlib import Path
 import psutil
 
 said = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
-CREWS = said.get("crews", "submitit,ray").split(",")
+CREWS = [crew for crew in said.get("crews", "submitit,ray").split(",") if crew]
+TASKS = said.get("tasks", "check,timing").split(",")
 SECONDS = float(said.get("seconds", 0))
 SHORT = "settings=[difficulty=3,end_time=15000,star_tries=0]"  # the first 15 s of a song, one draft
 
@@ -122,7 +124,7 @@ def deaths(output):
 
 def same(corpus, count, place):
     "The bytes do not depend on what happened, nor on who did it."
-    for task in ("check", "timing"):
+    for task in TASKS:
         songs = sources(corpus, count, task, place)
         whole = finish(start(songs, place / f"{task}-whole", f"task={task}", "workers=2"))
         print(f"{task}: uninterrupted {whole['seconds']} s, {whole}", flush=True)
@@ -143,12 +145,60 @@ def same(corpus, count, place):
         assert equal and lost == 1
 
 
+def nodes(corpus, count, place):
+    "Two nodes of Ray, one of which is taken away in the middle; called as a user would."
+    os.environ["RAY_agent_register_timeout_ms"] = "200000"  # a busy machine is slow, not broken
+    from ray.cluster_utils import Cluster
+
+    songs = song_folders(corpus, count)
+    whole = finish(start(songs, place / "whole", "task=check", "workers=2"))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    other = cluster.add_node(num_cpus=1)
+    try:
+        words = ("task=check", "workers=2", "engine=ray", f"cluster={cluster.address}")
+        run = start(songs, place / "nodes", *words)
+        wait_for(place / "nodes", whole["done"] // 2, run)
+        cluster.remove_node(other, allow_graceful=False)
+        last = finish(run)
+    finally:
+        cluster.shutdown()
+    equal = made(place / "nodes") == made(place / "whole")
+    lost = deaths(place / "nodes")
+    print(f"check: two nodes of Ray, one lost ({lost} jobs with it), {last}, same bytes: {equal}", flush=True)
+    assert equal and last["done"] == whole["done"]
+
+
+def disk(corpus, count, place):
+    "A disk that is full for a while."
+    songs = song_folders(corpus, count)
+    finish(start(songs, place / "whole", "task=check", "workers=2"))
+    small = place / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small], check=True)
+    try:
+        (small / "ballast").write_bytes(bytes(1_700_000))
+        run = start(songs, small / "run", "task=check", "workers=2")
+        _, said = run.communicate()
+        print(
+            f"check: full disk, code {run.returncode}, {count_made(small / 'run')} made: {said.splitlines()[-1]}",
+            flush=True,
+        )
+        assert run.returncode == 2 and "is full" in said and "Traceback" not in said
+        (small / "ballast").unlink()
+        last = finish(start(songs, small / "run", "task=check", "workers=2"))
+        equal = made(small / "run") == made(place / "whole")
+        print(f"check: with room again, {last}, same bytes: {equal}", flush=True)
+        assert equal
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 def speed(corpus, count, place):
     "Two processes beside one, in turns."
-    for task in ("timing", "check"):
+    for task in TASKS:
         songs = sources(corpus, count, task, place)
         took = {1: [], 2: []}
-        for turn in range(3):
+        for turn in range(int(said.get("turns", 3))):
             for workers in (1, 2) if turn % 2 else (2, 1):
                 out = place / f"{task}-{turn}-{workers}"
                 took[workers].append(

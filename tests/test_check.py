@@ -780,6 +780,12 @@ def test_a_heap_of_sets_is_taken_apart(tmp_path):
     assert [p.name for p in find_sets(tmp_path)] == ["one", "three.osz", "two"]
 
 
+def test_no_set_of_many_is_passed_over(tmp_path):
+    for i in range(10_001):
+        (tmp_path / f"{i}.osz").touch()
+    assert len(find_sets(tmp_path)) == 10_001
+
+
 def test_a_playlist_that_is_called_a_song_is_not_followed(tmp_path):
     "FFmpeg would open what it names, be it a file of the machine or an address."
     (tmp_path / "other.wav").write_bytes(b"RIFF")

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from mapperatorinator.complexity import complexity
+from mapperatorinator.config import EvalConfig
 from mapperatorinator.consent import OptOut
 from mapperatorinator.core import UserError, asset
 from mapperatorinator.distances import Yardstick, distance
+from mapperatorinator.evaluate import evaluate
 from mapperatorinator.heads import FILE, Heads, shipped_heads
+from mapperatorinator.judges import TASKS
+from mapperatorinator.osu.files import write_osz
 from mapperatorinator.statistics import Chart
 from mapperatorinator.synth.damage import PROBES
-from mapperatorinator.synth.songs import compose_song
+from mapperatorinator.synth.songs import compose_song, write_song
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +79,29 @@ def test_damaged_heads_are_named(tmp_path, heads):
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:500])
     with pytest.raises(UserError, match="heads.safetensors"):
         Heads.read(tmp_path)
+
+
+def test_a_result_is_told_with_its_nearest_maps(tmp_path, heads):
+    song = compose_song(5, 20, bpm=150)
+    write_song(tmp_path / "song.ogg", song.samples, "Song", "Synth")
+    maps = [song.map(stars) for stars in (2, 4)]
+    for b, name in zip(maps, ("Easy", "Insane")):
+        b.title, b.version, b.audio_filename = "Song", name, "song.ogg"
+    write_osz(tmp_path / "set.osz", maps, {"song.ogg": (tmp_path / "song.ogg").read_bytes()})
+    lines = []
+    evaluate(EvalConfig(task="judges", maps=str(tmp_path / "set.osz")), lines.append)
+    told = json.loads(lines[-1])["results"]
+    assert "judges" in TASKS and len(told) == 2
+    known = {int(i) for i in heads.atlas.id[heads.atlas.rows(0)]}
+    for row in told.values():
+        cosines = [near["cosine"] for near in row["near"]]
+        assert {near["id"] for near in row["near"]} <= known and cosines == sorted(cosines, reverse=True)
+    easy, insane = told.values()
+    assert easy["stars"] < insane["stars"] and easy["near"] != insane["near"]
+
+
+def test_a_result_without_its_song_is_left_out(tmp_path):
+    compose_song(5, 20, bpm=150).map(3).write(tmp_path / "lone.osu")
+    lines = []
+    evaluate(EvalConfig(task="judges", maps=str(tmp_path / "lone.osu")), lines.append)
+    assert json.loads(lines[-1])["results"] == {} and any("is not there" in line for line in lines)
