@@ -29,7 +29,8 @@ from .corpus import title_key
 from .data import MODES, Listing, by_song, read_maps, song_folders
 from .distances import MEASURES, Cloud, Yardstick, among_people, change, distance
 from .embedding import Embedder, Listened
-from .evaluate import TASKS, Found, attempt, converted_charts, no_maps, spread
+from .evaluate import TASKS
+from .evaluation.songs import Found, attempt, converted_charts, no_maps, spread
 from mapperatorinator.heads import (
     LEAST_SONGS,
     Answers,
