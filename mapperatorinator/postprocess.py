@@ -28,16 +28,18 @@ from mapperatorinator.osu.beatmap import (
     break_line,
 )
 from .osu.criteria import fruits_of, hyperdashes
-from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, preempt
+from .osu.faults import AFTER_OBJECT, SHORTEST_BREAK, back_on_screen, preempt
+from .osu.findings import Facts
 from .osu.timing import Timing, TimingBuilder
 from .request import completed
 from .unparse import Unparsed, to_hit_objects
 
 # %% auto #0
-__all__ = ['USUAL', 'MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'CALM', 'LONGEST_BAR', 'VOLUMES', 'resnap', 'settle', 'snap_overlaps',
-           'one_at_a_time', 'inside', 'end_in_time', 'end_with_song', 'end_holds', 'size_hitsounds', 'fix_combos',
-           'is_calm', 'ease_jumps', 'bar_ms', 'preview_point', 'set_breaks', 'audible', 'move_map', 'clean',
-           'clean_range', 'lead_in', 'settings_of', 'assemble', 'as_one_set']
+__all__ = ['USUAL', 'MOST_SEEN', 'WIDTH', 'HEIGHT', 'FAR', 'STACKED', 'LOOKS', 'CALM', 'LONGEST_BAR', 'VOLUMES', 'resnap',
+           'settle', 'snap_overlaps', 'one_at_a_time', 'inside', 'on_screen', 'end_in_time', 'end_with_song',
+           'end_holds', 'size_hitsounds', 'fix_combos', 'is_calm', 'ease_jumps', 'bar_ms', 'preview_point',
+           'set_breaks', 'audible', 'move_map', 'clean', 'clean_range', 'lead_in', 'settings_of', 'assemble',
+           'as_one_set']
 
 # %% ../nbs/760_postprocess.ipynb #88e22d35
 def resnap(
@@ -157,12 +159,13 @@ def _circle(s: Slider) -> Circle:  # what a slider becomes that cannot be one
     return Circle(s.x, s.y, s.time, type=s.type & ~2 | 1, hitsound=sound, sample=s.sample)
 
 
-def _move(s: Slider, dx: int, dy: int):
-    "Shift a slider with all its points."
-    points = s.control_points
-    s.x += dx
-    s.y += dy
-    s.points = [(x + dx, y + dy) for x, y in points]
+def _move(o: HitObject, dx: int, dy: int):
+    "Shift an object, a slider with all its points."
+    points = o.control_points if isinstance(o, Slider) else []
+    o.x += dx
+    o.y += dy
+    if points:
+        o.points = [(x + dx, y + dy) for x, y in points]
 
 # %% ../nbs/760_postprocess.ipynb #f7437630
 def _fold(s: Slider):
@@ -213,6 +216,50 @@ def inside(map: Beatmap) -> int:  # objects changed
         if (x, y) != (o.x, o.y):
             o.x, o.y = x, y
     return changed
+
+# %% ../nbs/760_postprocess.ipynb #8a8947a0
+STACKED = 3  # px between heads that lie in one stack
+
+
+def _stack_of(facts: Facts, i: int) -> list[int]:
+    "Objects around one whose heads lie with it, in order of time."
+    near = np.abs(facts.heads - facts.heads[i]).max(axis=1) < STACKED
+    first = last = i
+    while first > 0 and near[first - 1]:
+        first -= 1
+    while last + 1 < len(near) and near[last + 1]:
+        last += 1
+    return list(range(first, last + 1))
+
+
+def _bring_back(facts: Facts, by: np.ndarray) -> set[int]:  # by: px of `back_on_screen`; objects moved
+    "Move each head that is cut off, and its stack as far as the one that needs most."
+    moved = set()
+    for i in np.flatnonzero(by.any(axis=1)).tolist():
+        stack = [j for j in _stack_of(facts, i) if j not in moved]
+        if i not in stack:
+            continue
+        most = np.abs(by[stack]).argmax(axis=0)
+        dx, dy = by[stack][most, (0, 1)].tolist()
+        for j in stack:
+            _move(facts.objects[j], dx, dy)
+        moved.update(stack)
+    return moved
+
+
+LOOKS = 10  # at a map; what has moved may lie in another stack
+
+
+def on_screen(map: Beatmap) -> int:  # objects moved
+    "Standard: bring heads back that a 4:3 screen would cut off (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
+    moved = set()
+    for _ in range(LOOKS if map.mode == 0 and map.hit_objects else 0):
+        facts = Facts(map)
+        by = back_on_screen(facts)
+        if not by.any():
+            break
+        moved |= _bring_back(facts, by)
+    return len(moved)
 
 # %% ../nbs/760_postprocess.ipynb #edf73070
 def _room(map: Beatmap, o: HitObject, free: float) -> float:  # ms
@@ -503,7 +550,7 @@ def clean(
 ) -> Counter:  # changes per step
     "Every step on a map, in order."
     in_time = end_holds if map.mode == 3 else end_in_time
-    steps = [one_at_a_time, inside, in_time, size_hitsounds, fix_combos, set_breaks]
+    steps = [one_at_a_time, inside, on_screen, in_time, size_hitsounds, fix_combos, set_breaks]
     if calm:
         steps.append(ease_jumps)
     report = Counter({step.__name__: step(map) for step in steps})

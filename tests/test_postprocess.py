@@ -9,6 +9,8 @@ from mapperatorinator.groups import Group
 from mapperatorinator.osu.difficulty import settings_for
 from mapperatorinator.core import UserError
 from mapperatorinator.events import GROUP_TYPES, NON_TIMED, Event, EventStream, EventType as E
+from mapperatorinator.osu.faults import check_screen
+from mapperatorinator.osu.findings import Facts
 from mapperatorinator.osu.beatmap import Beatmap, Circle, Hold, Slider, Spinner, TimingPoint
 from mapperatorinator.osu.check import check_map
 from mapperatorinator.osu.timing import Timing
@@ -23,6 +25,7 @@ from mapperatorinator.postprocess import (
     end_in_time,
     fix_combos,
     inside,
+    on_screen,
     lead_in,
     one_at_a_time,
     preview_point,
@@ -134,6 +137,18 @@ def test_inside_moves_and_folds():
     assert v.min() >= 0 and v[:, 0].max() <= 512 and v[:, 1].max() <= 384
     assert [m.duration(o) for o in m.hit_objects] == pytest.approx(ends)
     assert (m.hit_objects[2].slides, m.hit_objects[2].length) == (4, 200)
+
+
+@pytest.mark.parametrize("cs", [0, 2, 4, 7])
+def test_no_head_is_cut_off(cs):
+    "Stacks that climb off the screen, large circles at its lower edge, sliders: one run brings all back, and none out of the field."
+    stack = [Circle(x, 1, 200 * i) for i, x in enumerate([0, 1, 0, 2, 0, 256, 0, 1])]
+    low = [Circle(300, 384, 3000), slider(3500, [(400, 383), (450, 300)], 80), Circle(512, 384, 4500)]
+    m = new(*stack, *low, cs=cs)
+    twice(on_screen, m)
+    assert not [f for f in check_screen(Facts(m)) if f.kind == "off_screen"]
+    v = vertices(m)
+    assert v.min() >= 0 and v[:, 0].max() <= 512 and v[:, 1].max() <= 384
 
 
 def test_sliders_end_in_time():

@@ -21,10 +21,10 @@ from .findings import divisors_of, off_tick, reds_at, several, to_next_red, volu
 __all__ = ['BEFORE', 'STACK_REACH', 'STACK_LOOK', 'PREEMPT', 'STACKED_ANEW', 'SCREEN', 'FRAME', 'SHORTEST_BREAK', 'AFTER_OBJECT',
            'SOME', 'RARE', 'TICKS', 'FAULTS', 'check_tempo', 'check_double_lines', 'check_idle_lines',
            'check_line_values', 'check_before_line', 'check_kiai', 'check_objects', 'preempt', 'stack_heights',
-           'check_screen', 'check_field', 'check_durations', 'check_paths', 'loudness', 'sound_end', 'check_song',
-           'check_sound', 'runs', 'check_gaps', 'check_coverage', 'check_breaks', 'check_overlaps', 'check_close',
-           'check_chords', 'check_snaps', 'check_next_grid', 'check_rare_snaps', 'check_volume', 'check_stacks', 'bars',
-           'check_copies', 'check_crowds', 'check_stars']
+           'back_on_screen', 'check_screen', 'check_field', 'check_durations', 'check_paths', 'loudness', 'sound_end',
+           'check_song', 'check_sound', 'runs', 'check_gaps', 'check_coverage', 'check_breaks', 'check_overlaps',
+           'check_close', 'check_chords', 'check_snaps', 'check_next_grid', 'check_rare_snaps', 'check_volume',
+           'check_stacks', 'bars', 'check_copies', 'check_crowds', 'check_stars']
 
 # %% ../../nbs/170_osu.faults.ipynb #e2a448d3
 def _early_lines(facts: Facts) -> Iterator[Finding]:
@@ -296,6 +296,18 @@ def _off_screen(facts: Facts) -> tuple[np.ndarray, np.ndarray]:  # px that heads
     head = np.where(spins, 0, _beyond(heads, heads, facts.radius))
     path = np.where(spins, 0, _beyond(facts.ways.low - shift, facts.ways.high - shift, facts.radius))
     return head, path
+
+
+def back_on_screen(
+    facts: Facts,
+) -> np.ndarray:  # (objects, 2) whole px to the right and down; 0 where nothing is cut off
+    "By how much each head must move to be seen whole; spinners stay."
+    shift = 0.1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
+    heads = facts.heads - shift
+    before = np.ceil(SCREEN[0] - heads + facts.radius)
+    beyond = np.ceil(heads + facts.radius - SCREEN[1])
+    by = np.where(before > 0, before, -np.maximum(beyond, 0))
+    return np.where(facts.are(Spinner)[:, None], 0, by).astype(int)
 
 
 def check_screen(facts: Facts) -> Iterator[Finding]:
