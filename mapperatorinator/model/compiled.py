@@ -30,10 +30,10 @@ except ImportError:  # the loops stay Python, and `compiled_step` gives none
     njit = None
 
 # %% auto #0
-__all__ = ['EPS', 'MOST', 'KNOWN', 'compiled', 'dot', 'dots', 'multiply', 'normalise', 'bend', 'turn', 'mix', 'places',
+__all__ = ['EPS', 'MOST', 'KNOWN', 'compiled', 'dot', 'dots', 'multiply', 'normalise', 'bend', 'turn', 'weigh', 'mix', 'places',
            'ask_past', 'ask_audio', 'linear', 'normed', 'read_layer', 'point_at_times', 'loop_weight', 'loop_layer',
-           'numbers_of', 'Memory', 'first_places', 'past_of', 'strides_of', 'shares', 'helpers', 'in_threads',
-           'CompiledStep', 'compiled_step']
+           'numbers_of', 'Memory', 'first_places', 'past_of', 'audio_of', 'strides_of', 'shares', 'helpers',
+           'in_threads', 'CompiledStep', 'compiled_step']
 
 # %% ../../nbs/655_model.compiled.ipynb #c72dbe39
 def compiled(function):
@@ -81,8 +81,7 @@ def multiply(
     last = x.shape[0] - 1
     for o in range(weight.shape[0]):
         for r in range(0, x.shape[0], 4):
-            others = x[min(r + 1, last)], x[min(r + 2, last)], x[min(r + 3, last)]
-            found = dots(x[r], *others, weight[o])
+            found = dots(x[r], x[min(r + 1, last)], x[min(r + 2, last)], x[min(r + 3, last)], weight[o])
             for i in range(min(4, x.shape[0] - r)):
                 out[r + i, o] = found[i] * scale[o] + bias[o]
 
@@ -125,10 +124,8 @@ def turn(x, cos, sin, by, out):  # four times (dim,), and a factor; out is writt
 
 
 @compiled
-def mix(
-    query, keys, values, scores, out
-):  # (dim,), (keys, dim) twice; (keys or more,) and (dim,) are written
-    "The values, by the softmax of what the query finds in the keys."
+def weigh(query, keys, scores):  # (dim,), (keys, dim), (keys or more,) written
+    "How well each key suits a query, before the softmax shares it out; the sum of all."
     most = np.float32(-np.inf)
     for j in range(keys.shape[0]):
         scores[j] = dot(query, keys[j])
@@ -137,6 +134,19 @@ def mix(
     for j in range(keys.shape[0]):
         scores[j] = math.exp(scores[j] - most)
         total += scores[j]
+    return total
+
+
+@compiled
+def mix(
+    query,  # (dim,)
+    keys,  # (keys, dim)
+    values,  # the same
+    scores,  # (keys or more,), written
+    out,  # (dim,), written
+):
+    "The values, by the softmax of what the query finds in the keys."
+    total = weigh(query, keys, scores)
     out[:] = 0
     for j in range(keys.shape[0]):
         share = scores[j] / total
@@ -309,7 +319,7 @@ class Memory:
         start, end = cache.places(new)
         self.begins = (start, first_places(cache, end))
         self.past = past_of(cache)
-        self.audio = [(k.numpy().ravel(), v.numpy().ravel(), *strides_of(k)) for k, v in cache.cross]
+        self.audio = audio_of(cache)
         self.bins = cache.bins.numpy()
         self.pointer = cache.keys.numpy()
         tables = {name: (cos.numpy(), sin.numpy()) for name, (cos, sin) in cache.tables.items()}
@@ -331,6 +341,11 @@ def past_of(cache: Cache) -> list[tuple]:  # of each layer, for `ask_past`
     of_layer, of_row, of_head = cache.k.stride()[:3]
     starts = [i * of_layer for i in range(len(cache.k))]
     return [(keys[start:], values[start:], of_row, of_head) for start in starts]
+
+
+def audio_of(cache: Cache) -> list[tuple]:  # of each layer, for `ask_audio`
+    "Keys and values of the window."
+    return [(k.numpy().ravel(), v.numpy().ravel(), *strides_of(k)) for k, v in cache.cross]
 
 
 def strides_of(x: Tensor) -> tuple[int, int]:  # (rows or 1, heads, …)
