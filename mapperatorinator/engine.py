@@ -276,13 +276,17 @@ def step_threads(device: torch.device, threads: int | None) -> ThreadCount:
     return ThreadCount([threads or torch.get_num_threads()])
 
 # %% ../nbs/720_engine.ipynb #70109afb
-def compiled_reader(model: Mapper, precision: str) -> Callable | None:
+def compiled_reader(
+    model: Mapper,
+    held: Mapper,  # the same, in the precision asked for
+    precision: str,  # of its decoder
+) -> Callable | None:
     "The step as machine code, where the decoder is held in 8 bits and it can be had; numba is imported only then."
     if precision != "int8":
         return None
     from mapperatorinator.model.compiled import compiled_step
 
-    return compiled_step(model)
+    return compiled_step(model, held)
 
 # %% ../nbs/720_engine.ipynb #fccc1207
 class Engine:
@@ -310,7 +314,7 @@ class Engine:
         if on_cpu and self.n_params >= LARGE:
             self.max_batch_size = min(max_batch_size, 4)  # as fast, in less memory
         self.static = self.device.type == "cuda" if static is None else static
-        compiled = compiled_reader(bundle.model, self.precisions[1])
+        compiled = compiled_reader(bundle.model, self.model, self.precisions[1])
         self.read = compiled or self.model.steps
         if compiled:
             speculate = min(speculate, 3)  # it multiplies four tokens as fast as one

@@ -64,16 +64,8 @@ def read_song(self: File2File, job: Prepared, notes: list[str]) -> np.ndarray:  
 
 # %% ../nbs/780_pipeline.ipynb #43e9273c
 @lru_cache(maxsize=1)
-def _ready(model, device, precision, max_batch_size, gamemode, lora_path, lora_weights) -> File2File:
-    return File2File(
-        model,
-        device,
-        precision=precision,
-        max_batch_size=max_batch_size,
-        gamemode=gamemode,
-        lora_path=lora_path,
-        lora_weights=lora_weights,
-    )
+def _ready(model, **asked) -> File2File:  # as `File2File` takes them
+    return File2File(model, **asked)
 
 
 USUAL = dict(

@@ -253,7 +253,9 @@ LOOKS = 10  # at a map; what has moved may lie in another stack
 def on_screen(map: Beatmap) -> int:  # objects moved
     "Standard: bring heads back that a 4:3 screen would cut off (https://osu.ppy.sh/wiki/en/Ranking_criteria/osu!)."
     moved = set()
-    for _ in range(LOOKS if map.mode == 0 and map.hit_objects else 0):
+    if map.mode != 0:
+        return 0
+    for _ in range(LOOKS):
         facts = Facts(map)
         by = back_on_screen(facts)
         if not by.any():

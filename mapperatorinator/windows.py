@@ -10,6 +10,7 @@ import numpy as np
 
 from .config import LanguageConfig
 from .core import UserError
+from .threads import even_parts
 
 # %% auto #0
 __all__ = ['Window', 'stride_of', 'Shares', 'Steps', 'plan', 'show_plan', 'cut', 'strands_of', 'changeovers']
@@ -178,9 +179,7 @@ def strands_of(
     rate: int,  # Hz
 ) -> list[list[Window]]:
     "A plan as some plans one after another, as equally long as may be."
-    count = min(count, len(windows))
-    ends = [len(windows) * k // count for k in range(count + 1)]
-    strands = [windows[a:b] for a, b in zip(ends, ends[1:])]
+    strands = [windows[part] for part in even_parts(len(windows), count)]
     for strand in strands:
         begins = strand[0].start_sample * 1000 / rate
         strand[0] = replace(strand[0], first=True, keep_from=begins)

@@ -14,16 +14,20 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 # %% auto #0
-__all__ = ['FEW', 'TINY', 'SHORT', 'LANES', 'BLOCK', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache', 'split_heads',
-           'attend_few', 'attend', 'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks', 'EncoderLayer',
-           'DecoderLayer', 'skeleton', 'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear', 'HalfLinear',
-           'WidenedLinear', 'half_linear', 'multiply_rows', 'few_by_eight_bits', 'many_by_eight_bits', 'has_int8',
-           'row_scales', 'eight_bits', 'fits_eight_bits', 'Int8Linear', 'exchange', 'with_linears', 'sinusoids']
+__all__ = ['RMS_EPS', 'FEW', 'TINY', 'SHORT', 'LANES', 'BLOCK', 'make_norm', 'rope_table', 'rotate', 'Cache', 'StaticCache',
+           'split_heads', 'attend_few', 'attend', 'SelfAttention', 'CrossAttention', 'FeedForward', 'in_blocks',
+           'EncoderLayer', 'DecoderLayer', 'skeleton', 'onednn_linear', 'onednn_weight', 'has_packing', 'PackedLinear',
+           'HalfLinear', 'WidenedLinear', 'half_linear', 'multiply_rows', 'few_by_eight_bits', 'many_by_eight_bits',
+           'has_int8', 'row_scales', 'eight_bits', 'fits_eight_bits', 'Int8Linear', 'exchange', 'with_linears',
+           'sinusoids']
 
 # %% ../../nbs/600_model.layers.ipynb #17f025cd
+RMS_EPS = 2**-23  # added to the mean square
+
+
 def make_norm(kind: str, width: int) -> nn.Module:  # kind: rms or layer
     "The norm a `ModelConfig` asks for: RMSNorm (https://arxiv.org/abs/1910.07467) or LayerNorm (https://arxiv.org/abs/1607.06450)."
-    return nn.RMSNorm(width, eps=2**-23) if kind == "rms" else nn.LayerNorm(width, eps=1e-5)
+    return nn.RMSNorm(width, eps=RMS_EPS) if kind == "rms" else nn.LayerNorm(width, eps=1e-5)
 
 # %% ../../nbs/600_model.layers.ipynb #8515ebd4
 def rope_table(

@@ -288,9 +288,14 @@ def _beyond(low: np.ndarray, high: np.ndarray, radius: float) -> np.ndarray:  # 
     return np.maximum(SCREEN[0] - low + radius, high + radius - SCREEN[1]).max(axis=1)
 
 
+def _lift(facts: Facts) -> np.ndarray:  # (objects, 1) px
+    "How far up and left the game draws each object on its stack."
+    return 0.1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
+
+
 def _off_screen(facts: Facts) -> tuple[np.ndarray, np.ndarray]:  # px that heads, and whole paths, are cut off
     "Where the objects lie when the game has stacked them; 0 for spinners."
-    shift = 0.1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
+    shift = _lift(facts)
     heads = facts.heads - shift
     spins = facts.are(Spinner)
     head = np.where(spins, 0, _beyond(heads, heads, facts.radius))
@@ -302,8 +307,7 @@ def back_on_screen(
     facts: Facts,
 ) -> np.ndarray:  # (objects, 2) whole px to the right and down; 0 where nothing is cut off
     "By how much each head must move to be seen whole; spinners stay."
-    shift = 0.1 * facts.radius * np.array(stack_heights(facts), float)[:, None]
-    heads = facts.heads - shift
+    heads = facts.heads - _lift(facts)
     before = np.ceil(SCREEN[0] - heads + facts.radius)
     beyond = np.ceil(heads + facts.radius - SCREEN[1])
     by = np.where(before > 0, before, -np.maximum(beyond, 0))
