@@ -9,6 +9,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor, nn
+from fastcore.basics import patch
 
 from mapperatorinator.model.layers import (
     Cache,
@@ -371,35 +372,43 @@ class CompiledStep:
         point_at_times(queries, nows, memory.times, memory.pointer, times)
         return scores
 
-    def rows(self, ids: np.ndarray, nows: np.ndarray, cache: Cache) -> np.ndarray:  # (rows, new, vocab_out)
-        "Some rows, in one thread."
-        memory = Memory(cache, ids.shape[1])
-        x = self.embedded(ids, memory.bins)
-        for layer, past, audio in zip(self.layers, memory.past, memory.audio):
-            norms, weights = layer
-            read_layer(
-                x=x,
-                nows=nows,
-                begins=memory.begins,
-                past=past,
-                audio=audio,
-                tables=memory.tables,
-                norms=norms,
-                weights=weights,
-            )
-        return self.scored(x, nows, memory)
+# %% ../../nbs/655_model.compiled.ipynb #97cc8f36
+@patch
+def rows(
+    self: CompiledStep, ids: np.ndarray, nows: np.ndarray, cache: Cache
+) -> np.ndarray:  # (rows, new, vocab_out)
+    "Some rows, in one thread."
+    memory = Memory(cache, ids.shape[1])
+    x = self.embedded(ids, memory.bins)
+    for layer, past, audio in zip(self.layers, memory.past, memory.audio):
+        norms, weights = layer
+        read_layer(
+            x=x,
+            nows=nows,
+            begins=memory.begins,
+            past=past,
+            audio=audio,
+            tables=memory.tables,
+            norms=norms,
+            weights=weights,
+        )
+    return self.scored(x, nows, memory)
 
-    def __call__(self, ids: Tensor, cache: Cache) -> Tensor:  # (rows, new) -> (rows, new, vocab_out)
-        start, end = cache.places(ids.shape[1])
-        cache.real[:, start:end] = ids != 0
-        nows = self.decoder.now(ids, cache.now)
 
-        def read(part: slice) -> np.ndarray:
-            return self.rows(ids[part].numpy(), nows[part].numpy(), cache.rows(part))
+@patch
+def __call__(
+    self: CompiledStep, ids: Tensor, cache: Cache
+) -> Tensor:  # (rows, new) -> (rows, new, vocab_out)
+    start, end = cache.places(ids.shape[1])
+    cache.real[:, start:end] = ids != 0
+    nows = self.decoder.now(ids, cache.now)
 
-        scores = in_threads(read, even_parts(len(ids), torch.get_num_threads()))
-        cache.advance(nows)
-        return torch.from_numpy(np.concatenate(scores))
+    def read(part: slice) -> np.ndarray:
+        return self.rows(ids[part].numpy(), nows[part].numpy(), cache.rows(part))
+
+    scores = in_threads(read, even_parts(len(ids), torch.get_num_threads()))
+    cache.advance(nows)
+    return torch.from_numpy(np.concatenate(scores))
 
 # %% ../../nbs/655_model.compiled.ipynb #7beb64a2
 KNOWN = {
